@@ -1,0 +1,1 @@
+"""Plumbing of the three services: settings, logs, Postgres, Kafka, health, migrations, outbox."""

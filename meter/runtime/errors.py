@@ -1,0 +1,33 @@
+"""Errors come in three kinds: transient (retried within bounds), refusals (a person decides), bugs (crash)."""
+
+
+class TransientError(Exception):
+    """Something outside failed in a way that may pass: the work is repeated from what is stored, after a pause."""
+
+    def __init__(self, message: str, *, dependency: str = "") -> None:
+        super().__init__(message)
+        self.dependency = dependency
+
+
+class DependencyUnreachableError(TransientError):
+    """Kafka, Postgres or SMTP could not be reached (or went away)."""
+
+
+class OwnershipLostError(TransientError):
+    """The compare-and-set on a shard's stored offsets matched no row: another writer has the shard, or had it."""
+
+
+class RefusalError(Exception):
+    """The service refuses to go on until a person has decided; the message says what to do. Never retried."""
+
+
+class TopicIdentityError(RefusalError):
+    """The topic is not the one whose offsets are stored, or no longer holds the records that come next."""
+
+
+class SettingsError(RefusalError):
+    """Settings that do not fit together; found before anything is started."""
+
+
+class StalledError(Exception):
+    """Work was waiting and nothing was stored for too long: the process must be replaced."""

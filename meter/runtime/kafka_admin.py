@@ -1,0 +1,193 @@
+"""Topics: what they are (identity, partitions, configuration, offset ranges) and making them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import errors as kafka_errors
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.metadata import MetadataRequest
+from schemas.topics import TopicSpec
+
+from meter.runtime.errors import RefusalError
+from meter.runtime.kafka_client import client_options, is_transient, stop_quietly, unreachable
+from meter.runtime.kafka_metadata import ZERO, TopicIdRequest
+from meter.runtime.settings import Settings
+
+STOP_TIMEOUT_S = 5
+
+
+class TopicInfo(NamedTuple):
+    """A topic as the broker knows it. `topic_id` is "" where the broker does not tell."""
+
+    topic: str
+    topic_id: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+class TopicChange(NamedTuple):
+    """What `ensure` found or did: action is created, kept or differs."""
+
+    topic: str
+    action: str
+    detail: str
+
+
+async def fetch_topic(client: AIOKafkaClient, name: str) -> TopicInfo | None:
+    """Ask for a topic without making it: aiokafka's own metadata requests create missing topics on most brokers."""
+    node = client.get_random_node()
+    if node is None:
+        raise kafka_errors.KafkaConnectionError("no broker is known")
+    try:
+        response = await client.send(node, TopicIdRequest(name))
+    except (NotImplementedError, kafka_errors.IncompatibleBrokerVersion):
+        response = await client.send(node, MetadataRequest([name], allow_auto_topic_creation=False))
+    return read_topic(response.to_object()["topics"], name)
+
+
+def read_topic(topics: Iterable[Mapping[str, Any]], name: str) -> TopicInfo | None:
+    for topic in topics:
+        if topic["topic"] != name:
+            continue
+        error = kafka_errors.for_code(topic["error_code"])
+        if error is kafka_errors.UnknownTopicOrPartitionError:
+            return None
+        if error is not kafka_errors.NoError and error is not kafka_errors.LeaderNotAvailableError:
+            raise error(name)
+        topic_id = topic.get("topic_id", ZERO)
+        return TopicInfo(name, "" if topic_id == ZERO else str(topic_id), len(topic["partitions"]), {})
+    return None
+
+
+class TopicAdmin:
+    """Admin client. Topic names are the logical ones of `schemas.topics`; the prefix is added here."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin: AIOKafkaAdminClient | None = None
+
+    async def start(self) -> None:
+        admin = AIOKafkaAdminClient(**client_options(self._settings), client_id="credit-admin")
+        try:
+            await admin.start()
+        except BaseException as error:
+            await stop_quietly(admin, STOP_TIMEOUT_S)
+            if is_transient(error):
+                raise unreachable(error, f"connecting to {self._settings.kafka_bootstrap}") from error
+            raise
+        self._admin = admin
+
+    async def stop(self) -> None:
+        if self._admin is not None:
+            admin, self._admin = self._admin, None
+            await stop_quietly(admin, STOP_TIMEOUT_S)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def _started(self) -> AIOKafkaAdminClient:
+        if self._admin is None:
+            raise RuntimeError("TopicAdmin is not started")
+        return self._admin
+
+    async def describe(self, topic: str) -> TopicInfo | None:
+        """Identity, partitions and configuration; None where there is no such topic."""
+        name = self._settings.topic(topic)
+        info = await fetch_topic(self._started._client, name)
+        if info is None:
+            return None
+        return info._replace(topic=topic, config=await self._fetch_config(name))
+
+    async def _fetch_config(self, name: str) -> dict[str, str]:
+        resource = ConfigResource(ConfigResourceType.TOPIC, name)
+        try:
+            responses = await self._started.describe_configs([resource])
+        except (NotImplementedError, kafka_errors.IncompatibleBrokerVersion):
+            return {}
+        config: dict[str, str] = {}
+        for response in responses:
+            for _code, _message, _kind, _name, entries in response.resources:
+                config.update((entry[0], entry[1]) for entry in entries)
+        return config
+
+    async def ensure(self, specs: Iterable[TopicSpec], replication_factor: int) -> list[TopicChange]:
+        """Make the topics that are missing; report how the others differ, change nothing about them."""
+        return [await self._ensure_one(spec, replication_factor) for spec in specs]
+
+    async def _ensure_one(self, spec: TopicSpec, replication_factor: int) -> TopicChange:
+        info = await self.describe(spec.name)
+        if info is None:
+            await self._create(spec, replication_factor)
+            return TopicChange(spec.name, "created", f"{spec.partitions} partitions")
+        differences = find_differences(spec, info)
+        return TopicChange(spec.name, "differs" if differences else "kept", "; ".join(differences))
+
+    async def _create(self, spec: TopicSpec, replication_factor: int) -> None:
+        topic = NewTopic(
+            self._settings.topic(spec.name),
+            num_partitions=spec.partitions,
+            replication_factor=replication_factor,
+            topic_configs=wanted_config(spec),
+        )
+        response = await self._started.create_topics([topic], timeout_ms=30_000)
+        for _name, code, *message in response.topic_errors:
+            error = kafka_errors.for_code(code)
+            if error is kafka_errors.NoError or error is kafka_errors.TopicAlreadyExistsError:
+                continue  # another setup was faster
+            if is_transient(error()):
+                raise unreachable(error(), f"creating topic {spec.name}")
+            raise RefusalError(
+                f"topic {spec.name} could not be created: {error.__name__} {' '.join(map(str, message))}"
+            )
+
+    async def delete(self, topic: str) -> None:
+        """Delete a topic with all its records (tests, demo)."""
+        await self._started.delete_topics([self._settings.topic(topic)], timeout_ms=30_000)
+
+    async def beginning_offsets(self, topic: str) -> dict[int, int]:
+        """First offset still there, per partition."""
+        return await self._fetch_offsets(topic, beginning=True)
+
+    async def end_offsets(self, topic: str) -> dict[int, int]:
+        """Offset of the next record to be written, per partition."""
+        return await self._fetch_offsets(topic, beginning=False)
+
+    async def _fetch_offsets(self, topic: str, *, beginning: bool) -> dict[int, int]:
+        info = await self.describe(topic)
+        if info is None:
+            raise RefusalError(f"there is no topic {self._settings.topic(topic)}: run `meter setup`")
+        partitions = [TopicPartition(self._settings.topic(topic), number) for number in range(info.partitions)]
+        consumer = AIOKafkaConsumer(**client_options(self._settings), enable_auto_commit=False)
+        try:
+            await consumer.start()
+            fetch = consumer.beginning_offsets if beginning else consumer.end_offsets
+            return {tp.partition: offset for tp, offset in (await fetch(partitions)).items()}
+        finally:
+            await stop_quietly(consumer, STOP_TIMEOUT_S)
+
+
+def wanted_config(spec: TopicSpec) -> dict[str, str]:
+    return {
+        "cleanup.policy": spec.cleanup_policy,
+        "retention.ms": str(spec.retention_ms),
+        "max.message.bytes": str(spec.max_message_bytes),
+    }
+
+
+def find_differences(spec: TopicSpec, info: TopicInfo) -> list[str]:
+    found = []
+    if info.partitions != spec.partitions:
+        found.append(f"partitions: {info.partitions}, expected {spec.partitions}")
+    for name, wanted in wanted_config(spec).items():
+        actual = info.config.get(name)
+        if actual is not None and actual != wanted:
+            found.append(f"{name}: {actual}, expected {wanted}")
+    return found

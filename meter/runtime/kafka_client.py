@@ -1,0 +1,115 @@
+"""What every Kafka client of the services has in common: connection options, codecs, and what an error means."""
+
+import asyncio
+import ssl
+from typing import Any
+
+from aiokafka import errors as kafka_errors
+from aiokafka.codec import has_gzip, has_lz4, has_snappy, has_zstd
+
+from meter.runtime.errors import DependencyUnreachableError, SettingsError
+from meter.runtime.settings import Settings
+
+REQUEST_TIMEOUT_MS = 60_000
+RETRY_BACKOFF_MS = 100
+
+# Not `retriable` in aiokafka, yet gone by a retry from what is stored: the fetch is repeated, a new member joins.
+PASSING_ERRORS: tuple[type[BaseException], ...] = (
+    kafka_errors.CorruptRecordException,
+    kafka_errors.KafkaTimeoutError,
+    kafka_errors.CommitFailedError,
+    kafka_errors.IllegalGenerationError,
+    kafka_errors.UnknownMemberIdError,
+    kafka_errors.RebalanceInProgressError,
+    kafka_errors.OffsetOutOfRangeError,
+    kafka_errors.NoOffsetForPartitionError,
+    kafka_errors.OutOfOrderSequenceNumber,
+    kafka_errors.UnknownProducerId,
+    kafka_errors.ProducerFenced,
+    kafka_errors.InvalidProducerEpoch,
+    kafka_errors.InvalidProducerIdMapping,
+    kafka_errors.ProducerClosed,
+    kafka_errors.BrokerNotAvailableError,
+    kafka_errors.ReplicaNotAvailableError,
+    kafka_errors.KafkaUnavailableError,
+    kafka_errors.IllegalStateError,
+    kafka_errors.UnknownError,
+    OSError,
+    TimeoutError,
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether repeating the work from what is stored may succeed."""
+    if isinstance(error, PASSING_ERRORS):
+        return True
+    if isinstance(error, kafka_errors.KafkaError):
+        # "Unexpected error …" is aiokafka's plain KafkaError for a background task that died: a new client cures it.
+        return bool(error.retriable) or type(error) is kafka_errors.KafkaError
+    return False
+
+
+def unreachable(error: BaseException, doing: str) -> DependencyUnreachableError:
+    detail = str(error) or type(error).__name__
+    return DependencyUnreachableError(f"kafka: {doing}: {detail}", dependency="kafka")
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """Options that consumers, producers and admin clients share."""
+    password = settings.kafka_sasl_password
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap,
+        "security_protocol": settings.kafka_security_protocol,
+        "ssl_context": make_ssl_context(settings),
+        "sasl_mechanism": settings.kafka_sasl_mechanism if settings.kafka_sasl_username else "PLAIN",
+        "sasl_plain_username": settings.kafka_sasl_username,
+        "sasl_plain_password": password.get_secret_value() if password else None,
+        "request_timeout_ms": REQUEST_TIMEOUT_MS,
+        "retry_backoff_ms": RETRY_BACKOFF_MS,
+        "metadata_max_age_ms": 60_000,
+    }
+
+
+def make_ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.kafka_security_protocol.endswith("SSL"):
+        return None
+    context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
+    if settings.kafka_ssl_certfile:
+        context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile)
+    return context
+
+
+def check_codecs() -> None:
+    """A missing codec shows up as an endless fetch error long after the start; find it now."""
+    codecs = {"gzip": has_gzip, "snappy": has_snappy, "lz4": has_lz4, "zstd": has_zstd}
+    missing = [name for name, installed in codecs.items() if not installed()]
+    if missing:
+        raise SettingsError(f"Kafka codecs are not installed: {', '.join(missing)} (package cramjam)")
+
+
+async def stop_quietly(client: Any, timeout_s: float) -> None:
+    """Stop a consumer, producer or admin client within a deadline, whatever state it is in.
+
+    `AIOKafkaConsumer.stop` may raise CancelledError out of its own cancelled fetch tasks, `AIOKafkaProducer.stop`
+    flushes without end while brokers are down. So the stop runs as a task of its own, is given up at the deadline, and
+    the sockets are closed in any case.
+    """
+    stopping = asyncio.create_task(call_stop(client))
+    await asyncio.wait({stopping}, timeout=timeout_s)
+    if not stopping.done():
+        stopping.cancel()
+        await asyncio.wait({stopping}, timeout=1)
+    if stopping.done() and not stopping.cancelled():
+        stopping.exception()  # seen, on purpose not raised: the state that counts is in Postgres
+    inner = getattr(client, "_client", None) or getattr(client, "client", None)
+    if inner is not None:
+        closing = asyncio.create_task(inner.close())
+        await asyncio.wait({closing}, timeout=1)
+        if not closing.done():
+            closing.cancel()
+        elif not closing.cancelled():
+            closing.exception()
+
+
+async def call_stop(client: Any) -> None:
+    await (client.close() if hasattr(client, "close") else client.stop())

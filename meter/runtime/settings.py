@@ -1,0 +1,96 @@
+"""Settings of every service, read from the environment (prefix METERING_) and validated all at once.
+
+Packages extend `Settings` with their own fields. Nothing here is read at import time.
+"""
+
+from typing import Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from meter.runtime.errors import SettingsError
+
+ENV_PREFIX = "METERING_"
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, env_ignore_empty=True)
+
+    postgres_dsn: str = Field(
+        "postgresql://localhost:5432/metering", repr=False, description="address of the database, libpq URI"
+    )
+    postgres_pool_size: int = Field(8, ge=2, le=100, description="connections one process may open")
+    postgres_timeout_s: float = Field(30, gt=0, le=600, description="the longest a statement may take")
+    postgres_lock_timeout_s: float = Field(10, gt=0, le=600, description="the longest a statement may wait for a lock")
+
+    kafka_bootstrap: str = Field("localhost:9092", description="host:port of brokers, separated by commas")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_ssl_cafile: str | None = Field(
+        None, description="PEM file of the authorities to trust; default: the system's"
+    )
+    kafka_ssl_certfile: str | None = Field(None, description="PEM file of the client's certificate")
+    kafka_ssl_keyfile: str | None = Field(None, description="PEM file of the client's key")
+    kafka_idempotence: bool = Field(True, description="off only for brokers without the idempotent producer")
+    kafka_publish_timeout_s: float = Field(
+        30, gt=0, le=600, description="the longest a publication may wait for its acks"
+    )
+
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before topic and group names")
+    partitions: int = Field(12, ge=1, le=10_000, description="partitions of the input topics; fixed once set up")
+    replication_factor: int = Field(1, ge=1, le=10, description="of topics made by setup")
+
+    http_host: str = "0.0.0.0"  # noqa: S104  # a container's health port is asked from outside
+    http_port: int = Field(8080, ge=0, le=65535, description="/healthz /readyz /metrics; 0 takes any free port")
+
+    batch_events: int = Field(5000, ge=1, le=50_000, description="most records of one shard in one transaction")
+    poll_ms: int = Field(100, ge=1, le=10_000, description="longest wait for records before looking around")
+    accept_lost_records: bool = Field(
+        False, description="go on where retention removed records before they were read, and record the gap"
+    )
+
+    grace_s: float = Field(25, gt=0, le=600, description="time to drain after SIGTERM before a hard exit")
+    stall_s: float = Field(60, gt=0, le=3600, description="no stored progress for so long while work waits: exit")
+    retry_first_s: float = Field(0.2, gt=0, le=60, description="first pause before a reconnect")
+    retry_max_s: float = Field(15, gt=0, le=600, description="longest pause before a reconnect")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    def topic(self, name: str) -> str:
+        """The name on the broker of a topic of `schemas.topics`."""
+        return self.topic_prefix + name
+
+    def group(self, name: str) -> str:
+        """The name on the broker of a service's consumer group."""
+        return f"{self.topic_prefix}credit-{name}"
+
+    @model_validator(mode="after")
+    def check_sasl(self) -> Self:
+        if self.kafka_security_protocol.startswith("SASL"):
+            if not self.kafka_sasl_username or self.kafka_sasl_password is None:
+                raise ValueError("kafka_security_protocol with SASL needs kafka_sasl_username and kafka_sasl_password")
+        if (self.kafka_ssl_certfile is None) != (self.kafka_ssl_keyfile is None):
+            raise ValueError("kafka_ssl_certfile and kafka_ssl_keyfile belong together")
+        return self
+
+
+def load_settings(kind: type[S]) -> S:
+    """Read the settings of a service; every fault is named at once, by its variable, in words for people."""
+    try:
+        return kind()
+    except ValidationError as error:
+        raise SettingsError(explain_faults(error)) from None
+
+
+def explain_faults(error: ValidationError) -> str:
+    """One line per fault. Values are left out: some are secrets."""
+    lines = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(part) for part in fault["loc"])
+        variable = f"{ENV_PREFIX}{name.upper()}: " if name else ""
+        lines.append(f"{variable}{fault['msg']}")
+    return "settings are not usable:\n  " + "\n  ".join(lines)

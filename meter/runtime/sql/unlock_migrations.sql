@@ -1,0 +1,3 @@
+-- Give the migrators' lock back.
+-- $1 key bigint
+SELECT pg_advisory_unlock($1);

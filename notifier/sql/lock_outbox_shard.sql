@@ -1,0 +1,6 @@
+-- Lock one shard that has messages to publish and that no other relay is at.
+SELECT s.shard FROM notifier.outbox_shards s
+WHERE EXISTS (SELECT FROM notifier.outbox o WHERE o.shard = s.shard)
+ORDER BY random()
+LIMIT 1
+FOR UPDATE OF s SKIP LOCKED;

@@ -1,0 +1,3 @@
+-- Delete published messages.
+-- $1 shard int, $2 ids bigint[]
+DELETE FROM projections.outbox WHERE shard = $1 AND id = ANY($2);
