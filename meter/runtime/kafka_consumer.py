@@ -54,7 +54,7 @@ class TopicGuard(Protocol):
 
 
 class Batch(NamedTuple):
-    """Records of one shard in offset order per logical topic, with the offsets the database must expect and then have."""
+    """Records of one shard, in offset order per logical topic; the offsets the database must expect, and then have."""
 
     shard: int
     records: dict[str, list[Record]]
@@ -62,7 +62,7 @@ class Batch(NamedTuple):
     end: dict[str, int]
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         return sum(map(len, self.records.values()))
 
 

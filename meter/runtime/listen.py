@@ -1,4 +1,4 @@
-"""Waking by LISTEN/NOTIFY. Only a hint: it is lost behind transaction pooling and while reconnecting, so loops poll too."""
+"""Waking by LISTEN/NOTIFY. Only a hint, lost behind transaction pooling and while reconnecting: loops poll too."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Migrations: numbered SQL files in `<package>/migrations`, forward-only, each in a transaction, under one advisory lock."""
+"""Migrations: numbered SQL files in `<package>/migrations`, forward-only, each in a transaction, under one lock."""
 
 import hashlib
 import re

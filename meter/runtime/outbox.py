@@ -2,7 +2,8 @@
 
 The transaction here holds the shard's row in `<schema>.outbox_shards`, so one relay works on a shard at a time:
 lock → read → publish (all acks) → delete → commit. A crash between the last two publishes again; receivers drop what is
-not newer. The statements are the owner's: `<schema>/sql/{lock_outbox_shard,fetch_outbox,delete_outbox,count_outbox}.sql`.
+not newer. The statements are the owner's: lock_outbox_shard, fetch_outbox,
+delete_outbox and count_outbox in `<schema>/sql`.
 """
 
 import asyncio

@@ -63,9 +63,9 @@ def explain_beyond(ranges: Sequence[Range]) -> str:
         f"{item.topic}[{item.shard}] ends at {item.end}, stored offset is {item.stored}" for item in ranges
     )
     return (
-        f"the topic is shorter than what was already read: {details}. It was re-created or lost records (unclean leader "
-        "election, restored backup). Nothing was written. Bring the original topic back, or give the new topic a name "
-        "of its own (METERING_TOPIC_PREFIX) with a new event store."
+        f"the topic is shorter than what was already read: {details}. It was re-created or lost records (unclean "
+        "leader election, restored backup). Nothing was written. Bring the original topic back, or give the new topic "
+        "a name of its own (METERING_TOPIC_PREFIX) with a new event store."
     )
 
 

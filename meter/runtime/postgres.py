@@ -1,4 +1,4 @@
-"""The Postgres pool and what its errors mean. asyncpg is used in the `store` modules of the packages, set up only here."""
+"""The Postgres pool and what its errors mean. asyncpg is set up only here."""
 
 import asyncio
 import socket
@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from meter.runtime.settings import Settings
 
@@ -70,7 +71,7 @@ async def create_pool(
         timeout=10,
         # The server's own limit comes first, so that its clear error arrives; the client's is for a silent server.
         command_timeout=command_timeout_s + 5,
-        target_session_attrs="read-write",
+        target_session_attrs=SessionAttribute.read_write,
         server_settings={
             "application_name": application_name,
             "timezone": "UTC",

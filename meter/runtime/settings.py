@@ -70,9 +70,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def check_sasl(self) -> Self:
-        if self.kafka_security_protocol.startswith("SASL"):
-            if not self.kafka_sasl_username or self.kafka_sasl_password is None:
-                raise ValueError("kafka_security_protocol with SASL needs kafka_sasl_username and kafka_sasl_password")
+        sasl = self.kafka_security_protocol.startswith("SASL")
+        if sasl and (not self.kafka_sasl_username or self.kafka_sasl_password is None):
+            raise ValueError("kafka_security_protocol with SASL needs kafka_sasl_username and kafka_sasl_password")
         if (self.kafka_ssl_certfile is None) != (self.kafka_ssl_keyfile is None):
             raise ValueError("kafka_ssl_certfile and kafka_ssl_keyfile belong together")
         return self
