@@ -1,0 +1,29 @@
+"""Free ports for servers that must know their port before they start."""
+
+import random
+import socket
+
+# Below the range the kernel takes for outgoing connections: such a one could otherwise sit on a server's port while the
+# server is down for a restart.
+FIRST, LAST = 15_000, 32_000
+TRIES = 200
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port nobody listens on now; taken at random so that parallel runs do not meet."""
+    source = random.SystemRandom()
+    for _ in range(TRIES):
+        port = source.randrange(FIRST, LAST)
+        if is_free(host, port):
+            return port
+    raise OSError(f"no free port found between {FIRST} and {LAST} on {host}")
+
+
+def is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
