@@ -47,6 +47,11 @@ class Health:
         self._ready[dependency] = ready
         self.metrics.ready.labels(dependency).set(ready)
 
+    def set_opened(self) -> None:
+        """The service has opened all it needs: whatever was lost before is there again."""
+        for dependency in list(self._ready) or ["service"]:
+            self.set_ready(dependency, True)
+
     def watch(self, work: str, waiting: Callable[[], int]) -> None:
         """Have the watchdog look: `waiting()` > 0 without `mark_progress(work)` for `stall_s` ends the process."""
         self._work[work] = Work(waiting)

@@ -1,5 +1,6 @@
 """Topics: what they are (identity, partitions, configuration, offset ranges) and making them."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
@@ -11,7 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.metadata import MetadataRequest
 from schemas.topics import TopicSpec
 
-from meter.runtime.errors import RefusalError
+from meter.runtime.errors import DependencyUnreachableError, RefusalError
 from meter.runtime.kafka_client import client_options, is_transient, stop_quietly, unreachable
 from meter.runtime.kafka_metadata import ZERO, TopicIdRequest
 from meter.runtime.settings import Settings
@@ -98,13 +99,17 @@ class TopicAdmin:
             raise RuntimeError("TopicAdmin is not started")
         return self._admin
 
+    async def find(self, topic: str) -> TopicInfo | None:
+        """Identity and partitions, without the configuration."""
+        info = await fetch_topic(self._started._client, self._settings.topic(topic))
+        return None if info is None else info._replace(topic=topic)
+
     async def describe(self, topic: str) -> TopicInfo | None:
         """Identity, partitions and configuration; None where there is no such topic."""
-        name = self._settings.topic(topic)
-        info = await fetch_topic(self._started._client, name)
+        info = await self.find(topic)
         if info is None:
             return None
-        return info._replace(topic=topic, config=await self._fetch_config(name))
+        return info._replace(config=await self._fetch_config(self._settings.topic(topic)))
 
     async def _fetch_config(self, name: str) -> dict[str, str]:
         resource = ConfigResource(ConfigResourceType.TOPIC, name)
@@ -126,6 +131,7 @@ class TopicAdmin:
         info = await self.describe(spec.name)
         if info is None:
             await self._create(spec, replication_factor)
+            await self._wait_until_known(spec.name)
             return TopicChange(spec.name, "created", f"{spec.partitions} partitions")
         differences = find_differences(spec, info)
         return TopicChange(spec.name, "differs" if differences else "kept", "; ".join(differences))
@@ -147,6 +153,14 @@ class TopicAdmin:
             raise RefusalError(
                 f"topic {spec.name} could not be created: {error.__name__} {' '.join(map(str, message))}"
             )
+
+    async def _wait_until_known(self, topic: str) -> None:
+        """The controller has made it; brokers hear of it a moment later."""
+        for pause_s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0):
+            if await self.find(topic) is not None:
+                return
+            await asyncio.sleep(pause_s)
+        raise DependencyUnreachableError(f"topic {topic} was made but is not known yet", dependency="kafka")
 
     async def delete(self, topic: str) -> None:
         """Delete a topic with all its records (tests, demo)."""

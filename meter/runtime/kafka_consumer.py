@@ -8,8 +8,8 @@ reaches the caller instead of aiokafka's log.
 
 import asyncio
 import random
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -20,12 +20,14 @@ from schemas.parse import Record
 from meter.runtime.clock import Clock
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
 from meter.runtime.feed import Feed, Verdict
-from meter.runtime.kafka_admin import TopicInfo, fetch_topic
+from meter.runtime.kafka_admin import TopicAdmin, TopicInfo, fetch_topic
 from meter.runtime.kafka_client import check_codecs, client_options, is_transient, stop_quietly, unreachable
 from meter.runtime.positions import Range, check_ranges
 from meter.runtime.settings import Settings
 
 log = structlog.get_logger(component="kafka_consumer")
+
+T = TypeVar("T")
 
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 8
@@ -110,10 +112,10 @@ class ShardConsumer:
     async def start(self) -> None:
         """Join the group. Raises DependencyUnreachableError (also while the topics are missing)."""
         check_codecs()
+        await self._check_topics_exist()
         consumer = self._make_consumer()
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                await self._check_topics_exist(consumer)
                 consumer.subscribe(list(self._names.values()), listener=RebalanceListener(self))
                 self._consumer = consumer
                 await consumer.start()
@@ -144,13 +146,12 @@ class ShardConsumer:
             check_crcs=True,
         )
 
-    async def _check_topics_exist(self, consumer: AIOKafkaConsumer) -> None:
+    async def _check_topics_exist(self) -> None:
         """A consumer that subscribes to a missing topic makes it, with the broker's defaults: ask first."""
-        client = consumer._client
-        await client.bootstrap()
-        for name in self._names.values():
-            if await fetch_topic(client, name) is None:
-                raise DependencyUnreachableError(f"there is no topic {name}: run `meter setup`", dependency="kafka")
+        async with TopicAdmin(self._settings) as admin:
+            for topic, name in self._names.items():
+                if await admin.find(topic) is None:
+                    raise DependencyUnreachableError(f"there is no topic {name}: run `meter setup`", dependency="kafka")
 
     async def stop(self) -> None:
         """Commit what was acknowledged and leave the group; within STOP_TIMEOUT_S + COMMIT_TIMEOUT_S."""
@@ -187,6 +188,9 @@ class ShardConsumer:
         """
         consumer = self._running
         self._freed.clear()
+        if consumer._fetcher.error_future.done():
+            # aiokafka would answer "no records" from now on, without an end and without an error.
+            raise DependencyUnreachableError("kafka: the fetch task has ended", dependency="kafka")
         try:
             await self._check_identity(consumer)
             await self._position_shards(consumer)
@@ -255,7 +259,8 @@ class ShardConsumer:
         consumer = self._consumer
         if consumer is None:
             return 0
-        total = 0
+        # A shard that is assigned but cannot be positioned is waiting work, too.
+        total = len(self._assigned - self._shards.keys() - self._busy.keys())
         for tp, feed in self._feeds.items():
             try:
                 end = consumer.last_stable_offset(tp)
@@ -306,8 +311,7 @@ class ShardConsumer:
             return
         infos = {}
         for topic, name in self._names.items():
-            async with asyncio.timeout(OFFSETS_TIMEOUT_S):
-                info = await fetch_topic(consumer._client, name)
+            info = await within(fetch_topic(consumer._client, name), "describing topics")
             if info is None:
                 raise TopicIdentityError(f"topic {name} was deleted while it was being read: nothing was written since")
             infos[topic] = info._replace(topic=topic)
@@ -336,9 +340,8 @@ class ShardConsumer:
         self, consumer: Any, shards: Sequence[int], stored: Mapping[tuple[str, int], int]
     ) -> list[Range]:
         partitions = [TopicPartition(name, shard) for name in self._names.values() for shard in shards]
-        async with asyncio.timeout(OFFSETS_TIMEOUT_S):
-            begin = await consumer.beginning_offsets(partitions)
-            end = await consumer.end_offsets(partitions)
+        begin = await within(consumer.beginning_offsets(partitions), "reading beginning offsets")
+        end = await within(consumer.end_offsets(partitions), "reading end offsets")
         return [
             Range(name, shard, stored.get((topic, shard)), begin[tp], end[tp])
             for topic, name in self._names.items()
@@ -469,6 +472,15 @@ class ShardConsumer:
         self._commit = None
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("kafka_commit_failed", reason=type(error).__name__, detail=str(error))
+
+
+async def within(call: Awaitable[T], doing: str) -> T:
+    """A deadline that names Kafka: a bare TimeoutError could be anybody's."""
+    try:
+        async with asyncio.timeout(OFFSETS_TIMEOUT_S):
+            return await call
+    except TimeoutError as error:
+        raise unreachable(error, doing) from error
 
 
 def position_of(consumer: Any, tp: TopicPartition) -> int:

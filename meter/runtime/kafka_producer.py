@@ -24,8 +24,8 @@ class Message(NamedTuple):
     """Something to publish. `topic` is the logical name; without `partition` the key decides."""
 
     topic: str
-    key: str
-    value: bytes
+    key: str | bytes | None
+    value: bytes | None
     partition: int | None = None
     headers: Headers = ()
 
@@ -68,14 +68,25 @@ class Producer:
         await self.stop()
 
     async def send(
-        self, topic: str, key: str, value: bytes, *, partition: int | None = None, headers: Headers = ()
+        self,
+        topic: str,
+        key: str | bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        headers: Headers = (),
     ) -> "asyncio.Future[Any]":
         """Buffer a record (waiting while the buffer is full); the future resolves with aiokafka's RecordMetadata."""
         try:
             client = await self._open()
             name = await self._known_topic(client, topic)
+            raw_key = key.encode() if isinstance(key, str) else key
             future: asyncio.Future[Any] = await client.send(
-                name, value=value, key=key.encode(), partition=partition, headers=list(headers)
+                name,
+                value=value,
+                key=raw_key,
+                partition=partition,
+                headers=list(headers),
             )
         except Exception as error:
             raise self._judge(error) from error

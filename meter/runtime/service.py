@@ -51,26 +51,32 @@ Build = Callable[[Health], AbstractAsyncContextManager[Sequence[Service]]]
 
 def is_transient(error: BaseException) -> bool:
     """Whether starting over from what is stored may succeed."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_transient(part) for part in error.exceptions)
+    return all(is_transient_one(part) for part in flatten(error))
+
+
+def is_transient_one(error: BaseException) -> bool:
     if isinstance(error, RefusalError):
         return False
     return isinstance(error, TransientError) or postgres.is_transient(error) or kafka_client.is_transient(error)
 
 
+def flatten(error: BaseException) -> list[BaseException]:
+    """The errors of several loops that failed together, one by one."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in flatten(part)]
+    return [error]
+
+
 def name_dependency(error: BaseException) -> str:
     """Which of the things outside it was, for people."""
-    if isinstance(error, BaseExceptionGroup):
-        return name_dependency(error.exceptions[0])
-    if isinstance(error, TransientError):
-        return error.dependency or "unknown"
-    return "kafka" if type(error).__module__.startswith("aiokafka") else "postgres"
+    first = flatten(error)[0]
+    if isinstance(first, TransientError):
+        return first.dependency or "unknown"
+    return "kafka" if type(first).__module__.startswith("aiokafka") else "postgres"
 
 
 def explain(error: BaseException) -> str:
-    if isinstance(error, BaseExceptionGroup):
-        return "; ".join(explain(part) for part in error.exceptions)
-    return str(error) or type(error).__name__
+    return "; ".join(str(part) or type(part).__name__ for part in flatten(error))
 
 
 async def run_service(name: str, settings: Settings, build: Build, *, health: Health | None = None) -> Exit:
@@ -145,8 +151,9 @@ def fresh_pauses(settings: Settings) -> Iterator[float]:
 
 
 def report_end(error: Exception) -> None:
-    if isinstance(error, RefusalError):
-        log.error("service_refused", detail=str(error))
+    refusals = [part for part in flatten(error) if isinstance(part, RefusalError)]
+    if refusals:
+        log.error("service_refused", detail=explain(refusals[0]))
     else:
         log.error("service_crashed", exc_info=error)
 
@@ -182,6 +189,7 @@ async def run_attempt(build: Build, health: Health, stop: asyncio.Event) -> None
 async def open_and_run(build: Build, health: Health, stop: asyncio.Event, opened: asyncio.Event) -> None:
     async with build(health) as services:
         opened.set()
+        health.set_opened()
         started = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for service in services:
