@@ -1,0 +1,126 @@
+"""Fixtures: real servers once per run, and for every test its own database and its own topics on them."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from deploy.local.child import UnavailableError
+from deploy.local.mail import MailSink
+from deploy.local.stack import Addresses
+from meter.runtime.postgres import Pool, close_pool, open_pool
+from meter.runtime.settings import Settings
+from tests.support.databases import Databases
+from tests.support.servers import WrongStackError, describe_choice, use_stack
+
+PARTITIONS = 3
+STACK_KEY = pytest.StashKey[Addresses]()
+
+
+def pytest_report_header() -> list[str]:
+    try:
+        return describe_choice()
+    except (WrongStackError, UnavailableError) as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What was used in the end: a candidate that seemed to be there may have failed to start."""
+    addresses = config.stash.get(STACK_KEY, None)
+    if addresses is not None:
+        terminalreporter.section("servers")
+        for name, choice in addresses.picked.items():
+            terminalreporter.write_line(f"{name}: {choice}")
+
+
+@pytest.fixture(scope="session")
+def stack(pytestconfig: pytest.Config) -> Iterator[Addresses]:
+    """The addresses of Postgres and Kafka, started at the first use."""
+    with use_stack() as addresses:
+        pytestconfig.stash[STACK_KEY] = addresses
+        yield addresses
+
+
+@pytest.fixture(autouse=True)
+def _needs_kafka(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("needs_kafka") is None:
+        return
+    addresses: Addresses = request.getfixturevalue("stack")
+    if addresses.kafka_kind == "embedded":
+        marker = request.node.get_closest_marker("needs_kafka")
+        why = marker.args[0] if marker.args else "needs Apache Kafka"
+        pytest.skip(f"{why}: the embedded broker has not got it")
+
+
+@pytest.fixture(scope="session")
+def databases(stack: Addresses) -> Databases:
+    return Databases(stack)
+
+
+@pytest.fixture
+async def dsn(databases: Databases) -> AsyncIterator[str]:
+    """A fresh, migrated database, as its superuser."""
+    made = await databases.create()
+    yield made
+    await databases.drop(made)
+
+
+@pytest.fixture
+async def empty_dsn(databases: Databases) -> AsyncIterator[str]:
+    """A fresh database with nothing in it."""
+    made = await databases.create(migrated=False)
+    yield made
+    await databases.drop(made)
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Put before the names of topics and groups, so that tests do not see each other."""
+    return f"t{uuid.uuid4().hex[:8]}."
+
+
+@pytest.fixture
+def values(dsn: str, stack: Addresses, topic_prefix: str) -> dict[str, object]:
+    """The settings of a test by name, for the settings class of any package: `MeterSettings(**values)`."""
+    return {
+        "postgres_dsn": dsn,
+        "kafka_bootstrap": stack.kafka_bootstrap,
+        "kafka_idempotence": stack.kafka_kind != "embedded",
+        "topic_prefix": topic_prefix,
+        "partitions": PARTITIONS,
+        "replication_factor": 1,
+        "http_host": "127.0.0.1",
+        "http_port": 0,
+        "poll_ms": 20,
+        "grace_s": 5.0,
+        "retry_first_s": 0.05,
+        "retry_max_s": 0.5,
+    }
+
+
+@pytest.fixture
+def env(values: dict[str, object]) -> dict[str, str]:
+    """The same as environment variables, for real processes."""
+    return {f"METERING_{name.upper()}": str(value) for name, value in values.items()}
+
+
+@pytest.fixture
+def settings(values: dict[str, object]) -> Settings:
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    """A pool on the test's database."""
+    opened = await open_pool(settings, "tests")
+    yield opened
+    await close_pool(opened)
+
+
+@pytest.fixture
+def mail() -> Iterator[MailSink]:
+    """A mail server that keeps what it gets and answers as it is told."""
+    sink = MailSink()
+    sink.start()
+    yield sink
+    sink.close()
