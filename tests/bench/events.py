@@ -1,0 +1,96 @@
+"""One usage event as a producer sends it: structured CloudEvents JSON of about 370 bytes, and the broken forms of it.
+
+Made from text templates, not through the models, because a backlog of a million must take seconds; a test parses
+them with `schemas` and finds what is expected here.
+"""
+
+from datetime import datetime
+from random import Random
+from typing import NamedTuple
+
+MICRO = 1_000_000
+MODELS = ("swift-1", "swift-2-mini", "sage-3-large", "sage-3-reasoning", "ember-7b", "ember-70b", "quill-2", "atlas-xl")
+GUARDRAILS = ("prompt-injection", "personal-data", "toxicity", "topic-policy")
+SCRIPTS = ("normalise-address", "score-lead", "route-ticket", "summarise-thread", "extract-invoice", "redact-notes")
+TOOLS = tuple(
+    f"{verb}_{noun}" for verb in ("search", "read", "write", "list") for noun in ("files", "web", "crm", "mail")
+)
+REGIONS = ("eu-west-1", "eu-north-1", "us-east-1", "us-west-2", "ap-south-1")
+
+
+class Message(NamedTuple):
+    """One Kafka record of the usage topic."""
+
+    key: bytes
+    value: bytes
+
+
+class Usage(NamedTuple):
+    """What an event reports: its kind, its amount in micro-units and the CloudEvents data as JSON text."""
+
+    kind: str
+    amount: int
+    data: str
+
+
+def account_name(index: int) -> str:
+    return f"acct-{index:08d}"
+
+
+def uuid7_text(milliseconds: int, random_bits: int) -> str:
+    """A UUID of version 7 from its time and 74 random bits."""
+    high = milliseconds << 16 | 0x7000 | random_bits >> 62
+    low = 1 << 63 | random_bits & 0x3FFFFFFFFFFFFFFF
+    text = f"{high:016x}{low:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def draw_usage(rng: Random) -> Usage:
+    """Agents call models (45 %) and tools (30 %) most; credits have six decimals, as prices by token have."""
+    kind, pick = rng.random(), rng.random()
+    if kind < 0.45:
+        tokens_in, tokens_out = 50 + int(pick * pick * 6000), 10 + int(kind * 2000)
+        amount = tokens_in * 3 + tokens_out * 15
+        region = REGIONS[int(pick * 1000) % len(REGIONS)]
+        data = (
+            f'{{"credits":"0.{amount:06d}","model":"{MODELS[int(pick * 8)]}","deployment":"{region}",'
+            f'"input_tokens":{tokens_in},"output_tokens":{tokens_out}}}'
+        )
+        return Usage("model_inference", amount, data)
+    if kind < 0.75:
+        status = "ok" if pick < 0.97 else "error"
+        return Usage("tool_run", MICRO, f'{{"tool":"{TOOLS[int(pick * 16)]}","runs":1,"status":"{status}"}}')
+    if kind < 0.90:
+        amount = 200 + int(pick * 900)
+        return Usage("guardrail", amount, f'{{"credits":"0.{amount:06d}","guardrail":"{GUARDRAILS[int(pick * 4)]}"}}')
+    amount = 1000 + int(pick * 20_000)
+    return Usage("custom_script", amount, f'{{"credits":"0.{amount:06d}","script":"{SCRIPTS[int(pick * 6)]}"}}')
+
+
+def wrap(kind: str, data: str, account: str, moment: datetime, rng: Random) -> str:
+    """The CloudEvents envelope, fields in the order our own client writes them."""
+    milliseconds = int(moment.timestamp() * 1000)
+    return (
+        f'{{"specversion":"1.0","id":"{uuid7_text(milliseconds, rng.getrandbits(74))}",'
+        f'"source":"https://agents.example.com/production/{REGIONS[milliseconds % len(REGIONS)]}/assistant-{milliseconds % 64:02d}",'
+        f'"type":"usage.{kind}.v1","subject":"{account}","time":"{moment:%Y-%m-%dT%H:%M:%S.%f}Z",'
+        f'"datacontenttype":"application/json","data":{data}}}'
+    )
+
+
+def make_event(account: str, moment: datetime, rng: Random) -> tuple[Usage, Message]:
+    usage = draw_usage(rng)
+    return usage, Message(account.encode(), wrap(usage.kind, usage.data, account, moment, rng).encode())
+
+
+def make_garbage(account: str, moment: datetime, rng: Random) -> Message:
+    """A record that breaks the contract in one of five ways, on the right key."""
+    good = wrap("model_inference", '{"credits":"0.5","model":"swift-1"}', account, moment, rng)
+    broken = (
+        good[:-20],  # cut off: not JSON
+        good.replace('"0.5"', '"-0.5"'),
+        good.replace(account, "someone-else"),  # key and subject differ
+        good.replace("usage.model_inference.v1", "usage.unheard_of.v1"),
+        good.replace('"id":"', '"id":"x'),
+    )
+    return Message(account.encode(), broken[int(rng.random() * len(broken))].encode())

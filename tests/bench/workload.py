@@ -1,0 +1,125 @@
+"""A realistic backlog over many accounts, with repeats and garbage, and what the services must make of it.
+
+Everything follows from a seed, so that the check after a run compares exact sums.
+"""
+
+from array import array
+from bisect import bisect
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from random import Random
+
+from tests.bench.events import Message, account_name, make_event, make_garbage
+
+CHUNK_RECORDS = 1000
+REMEMBERED = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """`records` usage records over `accounts` accounts, spread evenly over `span` from `start` on."""
+
+    records: int
+    accounts: int = 10_000
+    seed: int = 1
+    start: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    span: timedelta = timedelta(hours=6)
+    duplicate_share: float = 0.01
+    garbage_share: float = 0.001
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.records // CHUNK_RECORDS)
+
+
+@dataclass(slots=True)
+class Expected:
+    """What must come of the messages. `credits` and `runs` are micro-units by index of the account."""
+
+    accounts: int
+    events: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    value_bytes: int = 0
+    credits: "array[int]" = field(default_factory=lambda: array("q"))
+    runs: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def __post_init__(self) -> None:
+        for totals in (self.credits, self.runs):
+            totals.frombytes(bytes(totals.itemsize * (self.accounts - len(totals))))
+
+    @property
+    def records(self) -> int:
+        return self.events + self.duplicates + self.rejected
+
+    def add(self, other: "Expected") -> None:
+        self.events += other.events
+        self.duplicates += other.duplicates
+        self.rejected += other.rejected
+        self.value_bytes += other.value_bytes
+        self.credits = array("q", map(sum, zip(self.credits, other.credits, strict=True)))
+        self.runs = array("q", map(sum, zip(self.runs, other.runs, strict=True)))
+
+
+def zipf_weights(accounts: int) -> list[float]:
+    """Cumulative weights of Zipf's law, exponent 1: the first of 10,000 accounts has a tenth of all usage."""
+    return list(accumulate(1 / rank for rank in range(1, accounts + 1)))
+
+
+class Generator:
+    """Makes every `workers`-th chunk of a workload, so that several processes move along one timeline together."""
+
+    def __init__(self, workload: Workload, worker: int = 0, workers: int = 1) -> None:
+        self.workload, self.worker, self.workers = workload, worker, workers
+        self.expected = Expected(workload.accounts)
+        self._weights = zipf_weights(workload.accounts)
+        self._names = [account_name(index) for index in range(workload.accounts)]
+        self._step = workload.span / max(workload.records, 1)
+        self._remembered: deque[Message] = deque(maxlen=REMEMBERED)
+
+    def chunks(self) -> Iterator[list[Message]]:
+        for chunk in range(self.worker, self.workload.chunks, self.workers):
+            first = chunk * CHUNK_RECORDS
+            rng = Random(f"{self.workload.seed}:{chunk}")
+            yield self._make(range(first, min(first + CHUNK_RECORDS, self.workload.records)), rng)
+
+    def _make(self, numbers: range, rng: Random) -> list[Message]:
+        messages: list[Message] = []
+        sound: list[Message] = []
+        repeats, garbage = self.workload.duplicate_share, self.workload.garbage_share
+        for number in numbers:
+            draw = rng.random()
+            if draw < repeats and sound:
+                messages.append(self._repeat(sound, rng))
+            elif draw > 1 - garbage:
+                messages.append(self._garbage(number, rng))
+            else:
+                sound.append(self._event(number, rng))
+                messages.append(sound[-1])
+        self._remembered.extend(sound[:: len(sound) // 10 or 1])
+        self.expected.value_bytes += sum(len(message.value) for message in messages)
+        return messages
+
+    def _pick(self, rng: Random) -> int:
+        return bisect(self._weights, rng.random() * self._weights[-1])
+
+    def _event(self, number: int, rng: Random) -> Message:
+        account = self._pick(rng)
+        usage, message = make_event(self._names[account], self.workload.start + number * self._step, rng)
+        self.expected.events += 1
+        totals = self.expected.runs if usage.kind == "tool_run" else self.expected.credits
+        totals[account] += usage.amount
+        return message
+
+    def _repeat(self, sound: list[Message], rng: Random) -> Message:
+        """A producer's retry: half of them a moment later, half much later."""
+        self.expected.duplicates += 1
+        old = self._remembered if rng.random() < 0.5 and self._remembered else sound
+        return old[int(rng.random() * len(old))]
+
+    def _garbage(self, number: int, rng: Random) -> Message:
+        self.expected.rejected += 1
+        return make_garbage(self._names[self._pick(rng)], self.workload.start + number * self._step, rng)
