@@ -11,13 +11,23 @@ from deploy.local.stack import Addresses
 from meter.runtime.postgres import Pool, close_pool, open_pool
 from meter.runtime.settings import Settings
 from tests.support.databases import Databases
-from tests.support.servers import WrongStackError, describe_choice, use_stack
+from tests.support.servers import WrongStackError, describe_choice, is_forced, use_stack
 
 PARTITIONS = 3
 STACK_KEY = pytest.StashKey[Addresses]()
 
 
+def pytest_configure() -> None:
+    """What is forced and missing fails the run at once; -q shows no header, so not there."""
+    if is_forced():
+        choose()
+
+
 def pytest_report_header() -> list[str]:
+    return choose()
+
+
+def choose() -> list[str]:
     try:
         return describe_choice()
     except (WrongStackError, UnavailableError) as error:

@@ -5,12 +5,11 @@ import os
 import pwd
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.local import postgres_probe
 from deploy.local.child import Child, UnavailableError, User, is_reachable, make_directory, remove_directory
 from deploy.local.ports import free_port
 
@@ -32,8 +31,6 @@ SETTINGS = {
     "log_min_messages": "warning",
     "log_min_error_statement": "panic",
 }
-# SSLRequest of the wire protocol: answered with one byte by a server that accepts connections, without a login.
-SSL_REQUEST = struct.pack(">ii", 8, 80877103)
 
 
 class EmbeddedPostgres:
@@ -65,7 +62,7 @@ class EmbeddedPostgres:
     def start(self) -> None:
         if not self._data.exists():
             self._make_cluster()
-        self.child.start(self._is_ready, START_TIMEOUT_S)
+        self.child.start(lambda: postgres_probe.answers(HOST, self.port, SUPERUSER), START_TIMEOUT_S)
 
     def stop(self) -> None:
         self.child.stop()
@@ -106,15 +103,6 @@ class EmbeddedPostgres:
         if done.returncode != 0:
             remove_directory(self.directory)
             raise UnavailableError(f"initdb failed: {done.stderr.strip()}")
-
-    def _is_ready(self) -> bool:
-        """Whether it takes connections: it only listens once recovery is over, and answers from then on."""
-        try:
-            with socket.create_connection((HOST, self.port), timeout=1) as probe:
-                probe.sendall(SSL_REQUEST)
-                return probe.recv(1) in (b"N", b"S") and "ready" in (self._data / "postmaster.pid").read_text()
-        except OSError:
-            return False
 
 
 def missing() -> str | None:

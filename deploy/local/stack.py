@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from deploy.local import apache_kafka, embedded_kafka, postgres
+from deploy.local import apache_kafka, containers, embedded_kafka, postgres
 from deploy.local.child import UnavailableError
 from deploy.local.choice import Candidate, Forecast, Picked, forecast, pick
 
@@ -114,13 +114,25 @@ class Stack:
 
 def kafka_candidates() -> Sequence[Candidate[KafkaServer]]:
     return (
+        Candidate("testcontainers", containers.missing, start_kafka_container),
         Candidate("apache", apache_kafka.missing, start_apache_kafka),
         Candidate("embedded", embedded_kafka.missing, start_embedded_kafka),
     )
 
 
 def postgres_candidates() -> Sequence[Candidate[PostgresServer]]:
-    return (Candidate("embedded", postgres.missing, start_embedded_postgres),)
+    return (
+        Candidate("testcontainers", containers.missing, start_postgres_container),
+        Candidate("embedded", postgres.missing, start_embedded_postgres),
+    )
+
+
+def start_kafka_container() -> KafkaServer:
+    return started(containers.KafkaInContainer())
+
+
+def start_postgres_container() -> PostgresServer:
+    return started(containers.PostgresInContainer())
 
 
 def start_apache_kafka() -> KafkaServer:

@@ -10,6 +10,10 @@ from deploy.local.stack import Addresses, Stack, explain_choice, foresee
 KAFKA, POSTGRES, STACK = "METERING_TEST_KAFKA", "METERING_TEST_POSTGRES", "METERING_TEST_STACK"
 
 
+def is_forced() -> bool:
+    return any(os.environ.get(variable) for variable in (KAFKA, POSTGRES, STACK))
+
+
 class WrongStackError(Exception):
     """What is forced by the environment cannot be had."""
 
