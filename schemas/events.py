@@ -1,0 +1,111 @@
+"""Every event type: its code, its topic and the model of its data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from schemas.inputs import (
+    AccountOpened,
+    ContactsChanged,
+    CreditsGranted,
+    CustomScript,
+    EventData,
+    Guardrail,
+    ModelInference,
+    PlanChanged,
+    ToolRun,
+    UsageReversed,
+)
+from schemas.outputs import (
+    AccountChanged,
+    BalanceChanged,
+    BannerChanged,
+    BannerCleared,
+    BannerRaised,
+    EmailFailed,
+    EmailQueued,
+    EmailSent,
+)
+from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE
+
+__all__ = [
+    "INPUT_TYPES",
+    "OUTPUT_TYPES",
+    "AccountChanged",
+    "AccountOpened",
+    "BalanceChanged",
+    "BannerChanged",
+    "BannerCleared",
+    "BannerRaised",
+    "ContactsChanged",
+    "CreditsGranted",
+    "CustomScript",
+    "EmailFailed",
+    "EmailQueued",
+    "EmailSent",
+    "EventData",
+    "EventType",
+    "Guardrail",
+    "ModelInference",
+    "OutputType",
+    "PlanChanged",
+    "ToolRun",
+    "UsageReversed",
+]
+
+
+Model = type[EventData]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputType:
+    """An event type that the services publish."""
+
+    type: str
+    topic: str
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """An event type that the meter stores; `code` is its key in `meter.event_types` and never reused."""
+
+    code: int
+    type: str
+    topic: str
+    model: Model
+
+
+INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
+    {
+        event.type: event
+        for event in (
+            EventType(1, "usage.model_inference.v1", USAGE, ModelInference),
+            EventType(2, "usage.guardrail.v1", USAGE, Guardrail),
+            EventType(3, "usage.custom_script.v1", USAGE, CustomScript),
+            EventType(4, "usage.tool_run.v1", USAGE, ToolRun),
+            EventType(10, "account.opened.v1", ACCOUNTS, AccountOpened),
+            EventType(11, "account.plan_changed.v1", ACCOUNTS, PlanChanged),
+            EventType(12, "account.contacts_changed.v1", ACCOUNTS, ContactsChanged),
+            EventType(13, "credits.granted.v1", ACCOUNTS, CreditsGranted),
+            EventType(14, "usage.reversed.v1", ACCOUNTS, UsageReversed),
+        )
+    }
+)
+
+OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(
+    {
+        event.type: event
+        for event in (
+            OutputType("balance.changed.v1", BALANCES, BalanceChanged),
+            OutputType("account.changed.v1", BALANCES, AccountChanged),
+            OutputType("banner.raised.v1", NOTIFICATIONS, BannerRaised),
+            OutputType("banner.changed.v1", NOTIFICATIONS, BannerChanged),
+            OutputType("banner.cleared.v1", NOTIFICATIONS, BannerCleared),
+            OutputType("email.queued.v1", NOTIFICATIONS, EmailQueued),
+            OutputType("email.sent.v1", NOTIFICATIONS, EmailSent),
+            OutputType("email.failed.v1", NOTIFICATIONS, EmailFailed),
+        )
+    }
+)

@@ -1,0 +1,160 @@
+"""Field types of the event models: what each accepts from JSON, from Python, and how it is written and published."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, InstanceOf, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from schemas.amounts import MAX_AMOUNT, MICRO, Micro, format_amount, parse_amount, parse_number, parse_signed
+from schemas.json_text import Number
+from schemas.resources import Resource
+from schemas.times import format_time, parse_time
+
+# Kinds of validation errors that have a reason of their own; the others are `invalid_data`.
+AMOUNT, CONTACTS, TEXT = "amount", "contacts", "text"
+MAX_CONTACTS: Final = 20
+MAX_ADDRESS_CHARS: Final = 254
+
+PLAN_PATTERN: Final = r"^[a-z0-9_-]{1,64}$"
+ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9._:@-]{1,128}$"
+UUID_PATTERN: Final = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+# One plain address: no comma, space, quote, angle bracket or line break can hide a second recipient or a header.
+_ADDRESS: Final = re.compile(rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})+", re.ASCII)
+
+
+def read_credits(value: Any) -> Micro:
+    """Micro-units of credits given as decimal text, JSON number, int, float or Decimal: exact or refused."""
+    if type(value) is Micro:
+        return _in_range(value)
+    try:
+        return Micro(_parse_credits(value))
+    except ValueError as error:
+        raise PydanticCustomError(AMOUNT, "{why}", {"why": str(error)}) from None
+
+
+def _parse_credits(value: Any) -> int:
+    if isinstance(value, str):
+        return parse_amount(value)
+    if isinstance(value, Number):
+        return parse_number(value.text)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError("neither decimal text nor a number")  # noqa: TRY004  collected as a validation error
+    if not 0 <= value <= MAX_AMOUNT // MICRO:  # also keeps the text below short; NaN compares false
+        raise ValueError(f"not between 0 and {MAX_AMOUNT // MICRO}")
+    return parse_number(str(value))
+
+
+def _in_range(value: Micro) -> Micro:
+    if not 0 <= value <= MAX_AMOUNT:
+        raise PydanticCustomError(AMOUNT, "not between 0 and {most}", {"most": MAX_AMOUNT // MICRO})
+    return value
+
+
+def refuse_zero(value: Micro) -> Micro:
+    if value == 0:
+        raise PydanticCustomError(AMOUNT, "zero")
+    return value
+
+
+def read_total(value: Any) -> Micro:
+    """Amounts in our own events: decimal text, or Micro from our own code. A plain number could mean either unit."""
+    if type(value) is Micro:
+        return value
+    if isinstance(value, str):
+        try:
+            return Micro(parse_signed(value))
+        except ValueError as error:
+            raise PydanticCustomError(AMOUNT, "{why}", {"why": str(error)}) from None
+    raise PydanticCustomError(AMOUNT, "neither decimal text nor Micro")
+
+
+def read_whole(value: Any) -> Any:
+    """A JSON number as sent becomes an int where it is written as a whole number."""
+    if isinstance(value, Number):
+        return int(value.text) if re.fullmatch(r"-?[0-9]{1,18}", value.text) else None
+    return value
+
+
+def refuse_control(value: str) -> str:
+    if _CONTROL.search(value):
+        raise PydanticCustomError(TEXT, "control character or unpaired surrogate")
+    return value
+
+
+def check_address(value: str) -> str:
+    if len(value) > MAX_ADDRESS_CHARS or not _ADDRESS.fullmatch(value):
+        raise PydanticCustomError(CONTACTS, "not one plain email address")
+    return value
+
+
+def refuse_repeats(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len({address.casefold() for address in value}) < len(value):
+        raise PydanticCustomError(CONTACTS, "an address is given twice")
+    return value
+
+
+def read_contacts(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def read_moment(value: Any) -> Any:
+    return parse_time(value) if isinstance(value, str) else value
+
+
+_CREDITS_SCHEMA: Final = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?$", "examples": ["0.25"]},
+        {"type": "number", "minimum": 0, "maximum": MAX_AMOUNT // MICRO},
+    ],
+    "description": "Credits or runs, not negative, at most 6 decimals and at most 10000000. Decimal text is best: "
+    "it is exact in every language. Micro-units (`Micro`) in Python.",
+}
+_TOTAL_SCHEMA: Final = {
+    "type": "string",
+    "pattern": r"^-?[0-9]{1,18}(\.[0-9]{1,6})?$",
+    "description": "Credits or runs as exact decimal text, perhaps negative. Micro-units (`Micro`) in Python.",
+}
+_AS_TEXT: Final = PlainSerializer(format_amount, return_type=str, when_used="json")
+
+Credits = Annotated[InstanceOf[Micro], BeforeValidator(read_credits), _AS_TEXT, WithJsonSchema(_CREDITS_SCHEMA)]
+PositiveCredits = Annotated[
+    InstanceOf[Micro], AfterValidator(refuse_zero), BeforeValidator(read_credits), _AS_TEXT,
+    WithJsonSchema({**_CREDITS_SCHEMA, "description": f"More than zero. {_CREDITS_SCHEMA['description']}"}),
+]  # fmt: skip
+Total = Annotated[InstanceOf[Micro], BeforeValidator(read_total), _AS_TEXT, WithJsonSchema(_TOTAL_SCHEMA)]
+AsSent = BeforeValidator(read_whole)
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=256), AfterValidator(refuse_control)]
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000), AfterValidator(refuse_control)]
+Plan = Annotated[str, Field(strict=True, pattern=PLAN_PATTERN)]
+AccountId = Annotated[str, Field(strict=True, pattern=ACCOUNT_PATTERN)]
+UuidText = Annotated[str, Field(strict=True, pattern=UUID_PATTERN)]
+Address = Annotated[
+    str,
+    Field(strict=True),
+    AfterValidator(check_address),
+    WithJsonSchema({"type": "string", "format": "email", "maxLength": MAX_ADDRESS_CHARS}),
+]
+Contacts = Annotated[
+    tuple[Address, ...], Field(max_length=MAX_CONTACTS), AfterValidator(refuse_repeats), BeforeValidator(read_contacts)
+]
+ResourceName = Annotated[Resource, Field(strict=False)]
+Moment = Annotated[
+    AwareDatetime,
+    Field(strict=True),
+    BeforeValidator(read_moment),
+    PlainSerializer(format_time, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Identifier = Annotated[UUID, Field(strict=False)]
+Shard = Annotated[int, Field(strict=True, ge=0, description="Kafka partition of the account."), AsSent]
+Position = Annotated[
+    int,
+    Field(strict=True, ge=1, description="Position in the shard's event log it follows from; drop what is not newer."),
+    AsSent,
+]

@@ -1,0 +1,72 @@
+"""Why a record is rejected, and what to do next."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class Reason(StrEnum):
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    DUPLICATE_KEY = "duplicate_key"
+    TOO_DEEP = "too_deep"
+    INVALID_TEXT = "invalid_text"
+    NOT_CLOUDEVENTS = "not_cloudevents"
+    UNKNOWN_TYPE = "unknown_type"
+    WRONG_TOPIC = "wrong_topic"
+    INVALID_ID = "invalid_id"
+    INVALID_SUBJECT = "invalid_subject"
+    KEY_MISMATCH = "key_mismatch"
+    WRONG_PARTITION = "wrong_partition"
+    INVALID_TIME = "invalid_time"
+    TIME_AHEAD = "time_ahead"
+    INVALID_DATA = "invalid_data"
+    INVALID_AMOUNT = "invalid_amount"
+    INVALID_CONTACTS = "invalid_contacts"
+    UNSTORABLE = "unstorable"
+
+    @property
+    def advice(self) -> str:
+        """One sentence for whoever has to put it right."""
+        return ADVICE[self]
+
+
+class InvalidEventError(ValueError):
+    """An event breaks the contract; `reason` and `detail` say where, `reason.advice` what to do."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}. {reason.advice}")
+        self.reason = reason
+        self.detail = detail
+
+
+ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        Reason.EMPTY: "Send one CloudEvent per record; deleting by an empty record has no meaning on these topics.",
+        Reason.TOO_LARGE: "Keep a record's value and headers below the limit; large payloads do not belong in events.",
+        Reason.NOT_JSON: "Send UTF-8 JSON without a byte order mark, NaN or Infinity.",
+        Reason.DUPLICATE_KEY: "Give every JSON key and every ce_ header once: readers disagree on which of two counts.",
+        Reason.TOO_DEEP: "Flatten the data; fields beyond the contract may nest only a little.",
+        Reason.INVALID_TEXT: "Remove NUL and control characters and unpaired surrogates, and encode text as UTF-8.",
+        Reason.NOT_CLOUDEVENTS: "Send CloudEvents 1.0 in Kafka's structured JSON mode or binary mode, with every "
+        "required attribute; a CloudEvents SDK does this.",
+        Reason.UNKNOWN_TYPE: "Use a type of the published schemas; upgrade this service first if the type is new.",
+        Reason.WRONG_TOPIC: "Send usage to metering.usage, and accounts, grants and reversals to metering.accounts.",
+        Reason.INVALID_ID: "Give every event a UUID of its own (version 7 is best) and repeat it only when retrying.",
+        Reason.INVALID_SUBJECT: "Set subject to the account id: 1 to 128 characters of A-Z a-z 0-9 . _ : @ -",
+        Reason.KEY_MISMATCH: "Use the account id, exactly as in subject, as the Kafka key.",
+        Reason.WRONG_PARTITION: "Set partitioner=murmur2_random in librdkafka clients (others: murmur2, the Java "
+        "default); a replay puts these records on the right partition.",
+        Reason.INVALID_TIME: "Set time to an RFC 3339 date and time with its offset, like 2026-01-31T12:00:00Z.",
+        Reason.TIME_AHEAD: "Correct the producer's clock, then replay.",
+        Reason.INVALID_DATA: "Compare the data with the JSON Schema of its type; replaying cannot help, send a "
+        "corrected event with a new id.",
+        Reason.INVALID_AMOUNT: 'Send amounts as decimal text like "0.25": not negative, at most 6 decimals, at most '
+        "10000000.",
+        Reason.INVALID_CONTACTS: "Give at most 20 plain addresses like name@example.com, each once, no display names.",
+        Reason.UNSTORABLE: "The database refused a value, see the detail; report it, because the checks should "
+        "have caught it.",
+    }
+)
