@@ -1,4 +1,4 @@
-"""Databases of the benchmark: one is set up and filled as runs need it, then copied for each, so that all start alike."""
+"""Databases of the benchmark: one is set up and filled, then copied for each run, so that all start alike."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -72,7 +72,8 @@ def wrap(kind: str, data: str, account: str, moment: datetime, rng: Random) -> s
     milliseconds = int(moment.timestamp() * 1000)
     return (
         f'{{"specversion":"1.0","id":"{uuid7_text(milliseconds, rng.getrandbits(74))}",'
-        f'"source":"https://agents.example.com/production/{REGIONS[milliseconds % len(REGIONS)]}/assistant-{milliseconds % 64:02d}",'
+        f'"source":"https://agents.example.com/production/{REGIONS[milliseconds % 5]}/'
+        f'support-assistant-{milliseconds % 64:02d}",'
         f'"type":"usage.{kind}.v1","subject":"{account}","time":"{moment:%Y-%m-%dT%H:%M:%S.%f}Z",'
         f'"datacontenttype":"application/json","data":{data}}}'
     )

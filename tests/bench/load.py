@@ -1,4 +1,4 @@
-"""Fills the usage topic with a workload, from several processes through librdkafka: about as fast as events are made."""
+"""Fills a topic with a workload, from several processes through librdkafka: about as fast as events are made."""
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context

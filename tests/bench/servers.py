@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from deploy.local.apache_kafka import PROPERTIES, ApacheKafka, fetch_jars
 from deploy.local.postgres import EmbeddedPostgres
 
-# Sized for a machine of 2 cores and some GB. Durability is left alone: fsync, synchronous_commit and full_page_writes on.
+# Sized for 2 cores and some GB. Durability is left alone: fsync, synchronous_commit and full_page_writes are on.
 POSTGRES = {
     "shared_buffers": "1GB",
     "wal_buffers": "64MB",

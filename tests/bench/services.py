@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -68,9 +68,7 @@ class ServiceProcess:
 
 
 @contextmanager
-def run_services(
-    names: tuple[str, ...], settings: Mapping[str, str], logs: Path
-) -> Iterator[dict[str, ServiceProcess]]:
+def run_services(names: Sequence[str], settings: Mapping[str, str], logs: Path) -> Iterator[dict[str, ServiceProcess]]:
     """Start in order, each ready before the next; stop in the opposite order."""
     running: dict[str, ServiceProcess] = {}
     with ExitStack() as stack:

@@ -1,0 +1,110 @@
+"""What a rate is measured on: a backlog in topics of its own, and a database to copy in which the accounts are open."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+from schemas.topics import ACCOUNTS, USAGE
+from tests.bench.databases import Databases, connect, read_progress
+from tests.bench.events import account_name, uuid7_text
+from tests.bench.load import Sink, load_backlog
+from tests.bench.servers import PARTITIONS, Servers
+from tests.bench.services import run_command, run_services
+from tests.bench.workload import Expected, Workload
+
+POLL_S = 0.05
+STALL_S = 120
+OPENED_AT = datetime(2025, 12, 1, tzinfo=UTC)
+ROWS_PER_ACCOUNT = 3  # account.opened and one credits.granted per resource
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every measurement needs."""
+
+    servers: Servers
+    databases: Databases
+    logs: Path
+
+
+@dataclass(slots=True)
+class Scenario:
+    """`name` prefixes its topics and names its template database."""
+
+    bench: Bench
+    name: str
+    accounts: int
+    expected: Expected = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.expected = Expected(self.accounts)
+
+    @property
+    def usage_topic(self) -> str:
+        return self.prefix + USAGE
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.name}."
+
+    @property
+    def template(self) -> str:
+        return f"template_{self.name}"
+
+    def settings(self, dsn: str) -> dict[str, str]:
+        return {
+            "postgres_dsn": dsn,
+            "kafka_bootstrap": self.bench.servers.kafka.bootstrap,
+            "topic_prefix": self.prefix,
+            "partitions": str(PARTITIONS),
+        }
+
+    async def open_accounts(self) -> None:
+        """Set up, open every account through the services themselves, and leave the database as the template."""
+        dsn = await self.bench.databases.create(self.template)
+        settings = self.settings(dsn)
+        await asyncio.to_thread(run_command, ("meter", "setup", "--no-roles"), settings)
+        await asyncio.to_thread(self._produce_opened)
+        await catch_up(self.bench, dsn, settings, ROWS_PER_ACCOUNT * self.accounts)
+
+    def load(self, workload: Workload) -> None:
+        self.expected = load_backlog(self.bench.servers.kafka.bootstrap, self.usage_topic, workload)
+
+    def _produce_opened(self) -> None:
+        sink = Sink(self.bench.servers.kafka.bootstrap, self.prefix + ACCOUNTS)
+        rng = Random(0)
+        for index in range(self.accounts):
+            name = account_name(index)
+            sink.send(name.encode(), make_opened(name, rng))
+        sink.flush()
+
+
+def make_opened(account: str, rng: Random, moment: datetime = OPENED_AT) -> bytes:
+    event = {
+        "specversion": "1.0",
+        "id": uuid7_text(int(moment.timestamp() * 1000), rng.getrandbits(74)),
+        "source": "https://billing.example.com/accounts",
+        "type": "account.opened.v1",
+        "subject": account,
+        "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "datacontenttype": "application/json",
+        "data": {"plan": "free", "contacts": [f"{account}@example.com"], "display_name": f"Account {account}"},
+    }
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+async def catch_up(bench: Bench, dsn: str, settings: Mapping[str, str], rows: int) -> None:
+    """Run meter and projections until so many rows are stored and all of them are folded."""
+    with run_services(("projections", "meter"), settings, bench.logs) as running:
+        async with connect(dsn) as connection, asyncio.timeout(STALL_S + rows / 5000):
+            while True:
+                progress = await read_progress(connection)
+                if progress.stored >= rows and progress.folded == progress.stored:
+                    return
+                for service in running.values():
+                    service.check()
+                await asyncio.sleep(POLL_S)
