@@ -1,0 +1,241 @@
+"""For services that produce events: typed, checked before sending, delivered at least once, counted once.
+
+    async with UsageProducer(load_settings(Settings), source="/example/gateway") as usage:
+        await usage.model_inference("acc-1", credits="0.25", model="large")
+        await usage.flush()
+
+What the meter would reject is refused here, by the same rules, before it is sent: InvalidEventError says why and what
+to do. Methods return the event's id; whoever repeats an event after a fault passes the same id and it counts once.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Self
+
+from meter.delivery import Delivery, DeliveryError
+from meter.runtime.clock import Clock, SystemClock
+from meter.runtime.kafka import Message
+from meter.runtime.settings import Settings
+from schemas.build import encode_event, new_event_id
+from schemas.events import INPUT_TYPES
+from schemas.parse import parse
+from schemas.reasons import InvalidEventError, Reason
+from schemas.records import Limits, Record, Rejected
+from schemas.resources import Resource
+
+__all__ = ["AccountsProducer", "DeliveryError", "InvalidEventError", "UsageProducer"]
+
+Amount = Decimal | int | str
+# The partition is the producer's business; with one partition every key is in the right one.
+LIMITS = Limits(max_ahead=timedelta(hours=1), partitions=1)
+
+
+class EventProducer:
+    """What both producers share: check, buffer, flush. One per process, for use by any number of tasks."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        source: str,
+        clock: Clock | None = None,
+        max_pending: int = 10_000,
+        delivery_timeout_s: float = 120,
+    ) -> None:
+        self._source = source
+        self._clock = clock or SystemClock()
+        self._delivery = Delivery(
+            settings, client_id=type(self).__name__, max_pending=max_pending, delivery_timeout_s=delivery_timeout_s
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._delivery.start()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._delivery.__aexit__(*exception)
+
+    async def flush(self) -> None:
+        """Wait for the acknowledgement of everything sent so far. Raises DeliveryError."""
+        await self._delivery.flush()
+
+    async def send(
+        self,
+        type: str,
+        account_id: str,
+        data: Mapping[str, Any],
+        *,
+        event_id: str | None = None,
+        time: datetime | None = None,
+        extensions: Mapping[str, str] | None = None,
+    ) -> str:
+        """Check and buffer one event; its id. None values in `data` are left out. Raises InvalidEventError."""
+        now = self._clock.now()
+        event_id = event_id or new_event_id()
+        known = {name: value for name, value in data.items() if value is not None}
+        value = encode_event(
+            type,
+            account_id,
+            known,
+            event_id=event_id,
+            time=time or now,
+            source=self._source,
+            extensions=dict(extensions) if extensions else None,
+        )
+        topic = topic_of(type)
+        check_event(topic, account_id, value, now)
+        await self._delivery.enqueue(event_id, Message(topic, account_id, value, headers=STRUCTURED))
+        return event_id
+
+
+STRUCTURED = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
+
+
+def topic_of(type: str) -> str:
+    if type not in INPUT_TYPES:
+        raise InvalidEventError(Reason.UNKNOWN_TYPE, f"there is no event type {type!r}")
+    return INPUT_TYPES[type].topic
+
+
+def check_event(topic: str, account_id: str, value: bytes, now: datetime) -> None:
+    """Judge an event as the meter will."""
+    timestamp_ms = int(now.timestamp() * 1000)
+    result = parse(Record(topic, 0, 0, timestamp_ms, account_id.encode(), value, STRUCTURED), now, LIMITS)
+    if isinstance(result, Rejected):
+        raise InvalidEventError(result.reason, result.detail)
+
+
+def decimal_text(amount: Amount) -> str:
+    """Exact decimal text. A float is refused: it is not the amount that was meant."""
+    if isinstance(amount, bool) or not isinstance(amount, Decimal | int | str):
+        raise TypeError(f"amounts are Decimal, int or decimal text, not {type(amount).__name__}")
+    return format(amount, "f") if isinstance(amount, Decimal) else str(amount)
+
+
+class UsageProducer(EventProducer):
+    """Reports usage on metering.usage."""
+
+    async def model_inference(
+        self,
+        account_id: str,
+        *,
+        credits: Amount,
+        model: str,
+        deployment: str | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        data = {
+            "credits": decimal_text(credits),
+            "model": model,
+            "deployment": deployment,
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+        }
+        return await self.send("usage.model_inference.v1", account_id, data, event_id=event_id, time=time)
+
+    async def guardrail(
+        self,
+        account_id: str,
+        *,
+        credits: Amount,
+        guardrail: str,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        data = {"credits": decimal_text(credits), "guardrail": guardrail}
+        return await self.send("usage.guardrail.v1", account_id, data, event_id=event_id, time=time)
+
+    async def custom_script(
+        self,
+        account_id: str,
+        *,
+        credits: Amount,
+        script: str,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        data = {"credits": decimal_text(credits), "script": script}
+        return await self.send("usage.custom_script.v1", account_id, data, event_id=event_id, time=time)
+
+    async def tool_run(
+        self,
+        account_id: str,
+        *,
+        tool: str,
+        runs: int = 1,
+        status: str | None = None,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        data = {"tool": tool, "runs": runs, "status": status}
+        return await self.send("usage.tool_run.v1", account_id, data, event_id=event_id, time=time)
+
+
+class AccountsProducer(EventProducer):
+    """For billing and support: accounts, grants and reversals on metering.accounts (they alone may write there)."""
+
+    async def opened(
+        self,
+        account_id: str,
+        *,
+        plan: str,
+        contacts: Sequence[str],
+        display_name: str | None = None,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        data = {"plan": plan, "contacts": list(contacts), "display_name": display_name}
+        return await self.send("account.opened.v1", account_id, data, event_id=event_id, time=time)
+
+    async def plan_changed(
+        self, account_id: str, *, plan: str, event_id: str | None = None, time: datetime | None = None
+    ) -> str:
+        return await self.send("account.plan_changed.v1", account_id, {"plan": plan}, event_id=event_id, time=time)
+
+    async def contacts_changed(
+        self, account_id: str, *, contacts: Sequence[str], event_id: str | None = None, time: datetime | None = None
+    ) -> str:
+        data = {"contacts": list(contacts)}
+        return await self.send("account.contacts_changed.v1", account_id, data, event_id=event_id, time=time)
+
+    async def granted(
+        self,
+        account_id: str,
+        *,
+        resource: Resource,
+        amount: Amount,
+        reason: str,
+        reference: str,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        data = {
+            "resource": Resource(resource).value,
+            "amount": decimal_text(amount),
+            "reason": reason,
+            "reference": reference,
+        }
+        return await self.send("credits.granted.v1", account_id, data, event_id=event_id, time=time)
+
+    async def reversed(
+        self,
+        account_id: str,
+        *,
+        resource: Resource,
+        amount: Amount,
+        reason: str,
+        reverses: str | None = None,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        data = {
+            "resource": Resource(resource).value,
+            "amount": decimal_text(amount),
+            "reason": reason,
+            "reverses": reverses,
+        }
+        return await self.send("usage.reversed.v1", account_id, data, event_id=event_id, time=time)

@@ -1,0 +1,153 @@
+"""The loop of `meter run`: receive → plan → transact → acknowledge → log, shards side by side."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import structlog
+from schemas.parse import parse
+
+from meter.allowance import Allowance
+from meter.plan import AppendPlan, plan_append
+from meter.runtime.clock import Clock
+from meter.runtime.errors import OwnershipLostError
+from meter.runtime.health import Health
+from meter.runtime.kafka import Batch, ShardConsumer
+from meter.runtime.points import point
+from meter.runtime.service import explain, is_transient, name_dependency
+from meter.store.port import Appended, EventStore
+from schemas.records import Accepted, Limits, Record, Rejected
+
+log = structlog.get_logger(component="ingest")
+
+WORK = "append"
+REPORT_PAUSE_S = 10.0
+
+
+class Ingest:
+    """One batch of a shard is on its way at a time; the failure of one shard touches no other."""
+
+    name = "ingest"
+
+    def __init__(
+        self,
+        consumer: ShardConsumer,
+        store: EventStore,
+        *,
+        clock: Clock,
+        limits: Limits,
+        allowance: Allowance,
+        concurrency: int,
+        health: Health,
+    ) -> None:
+        self._consumer = consumer
+        self._store = store
+        self._clock = clock
+        self._limits = limits
+        self._allowance = allowance
+        self._slots = asyncio.Semaphore(concurrency)
+        self._health = health
+        self._stored = 0
+        self._next_report = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; batches on their way are finished first. A bug in one batch ends the loop, unacknowledged."""
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while not stop.is_set():
+                for batch in await self._consumer.receive():
+                    under_way.add(asyncio.create_task(self._process(batch)))
+                under_way = reap(under_way)
+                self._report()
+        finally:
+            if under_way:
+                await asyncio.wait(under_way)
+        reap(under_way)
+
+    async def _process(self, batch: Batch) -> None:
+        async with self._slots:
+            await point("after_fetch")
+            started = time.monotonic()
+            plan = self.plan(batch)
+            try:
+                appended = await self._store.append(plan)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                await self._give_back(batch, error)
+                return
+            self._consumer.advance(batch)
+            await self._consumer.acknowledge([batch])
+            self._note(plan, appended, time.monotonic() - started)
+
+    def plan(self, batch: Batch) -> AppendPlan:
+        """What this batch will append. The time is read once: all its rows share it."""
+        now = self._clock.now()
+        return plan_append(
+            shard=batch.shard,
+            records=batch.records,
+            results={topic: parse_all(records, now, self._limits) for topic, records in batch.records.items()},
+            start=batch.start,
+            end=batch.end,
+            recorded_at=now,
+            allowance=self._allowance,
+        )
+
+    async def _give_back(self, batch: Batch, error: Exception) -> None:
+        """Nothing was stored, or nobody knows (a connection lost during COMMIT): ask the stored offsets again."""
+        if isinstance(error, OwnershipLostError):
+            log.warning("ownership_lost", shard=batch.shard, detail=str(error))
+        else:
+            log.warning("append_failed", shard=batch.shard, dependency=name_dependency(error), detail=explain(error))
+        await self._consumer.rewind([batch.shard])
+
+    def _note(self, plan: AppendPlan, appended: Appended, seconds: float) -> None:
+        self._health.mark_progress(WORK)
+        metrics = self._health.metrics
+        metrics.step_seconds.labels("append").observe(seconds)
+        outcomes: Mapping[str, int] = {
+            "stored": appended.stored,
+            "duplicate": appended.duplicates,
+            "rejected": appended.rejected,
+            "gap": appended.gaps,
+        }
+        for outcome, count in outcomes.items():
+            if count:
+                metrics.records.labels(outcome).inc(count)
+        self._stored += appended.stored
+        log.debug(
+            "batch_appended",
+            shard=appended.shard,
+            position=appended.last_position,
+            duration_ms=round(seconds * 1000, 1),
+            **outcomes,
+        )
+        if plan.rejections or plan.gaps:
+            log.warning(
+                "records_refused",
+                shard=plan.shard,
+                rejected=appended.rejected,
+                gaps=appended.gaps,
+                reason=sorted({rejected.reason.value for rejected in plan.rejections}),
+            )
+
+    def _report(self) -> None:
+        """One line now and then instead of one per batch."""
+        now = asyncio.get_running_loop().time()
+        if self._stored and now >= self._next_report:
+            log.info("events_stored", events=self._stored, lag=self._consumer.lag())
+            self._stored = 0
+            self._next_report = now + REPORT_PAUSE_S
+
+
+def parse_all(records: Sequence[Record], now: datetime, limits: Limits) -> list[Accepted | Rejected]:
+    return [parse(record, now, limits) for record in records]
+
+
+def reap(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Tasks still running; an error of an ended one is raised."""
+    for task in tasks:
+        if task.done():
+            task.result()
+    return {task for task in tasks if not task.done()}

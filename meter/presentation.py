@@ -1,0 +1,55 @@
+"""Output for people and pipes. Nothing from a record reaches a terminal unescaped: it may hold control sequences."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+MAX_SHOWN_BYTES = 65_536
+
+
+def printable(value: object) -> str:
+    """Text without control characters, tabs and line ends among them: one cell stays one cell."""
+    text = "" if value is None else str(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def describe_bytes(value: bytes | None) -> str | None:
+    """UTF-8 text where it is that, else hexadecimal."""
+    if value is None:
+        return None
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"hex:{value[:MAX_SHOWN_BYTES].hex()}"
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
+    """A table on a terminal, tab-separated lines with a heading in a pipe, or JSON lines."""
+    if as_json:
+        for row in rows:
+            print(json.dumps(dict(zip(columns, row, strict=True))))
+    elif sys.stdout.isatty():
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*(Text(printable(value)) for value in row))
+        Console().print(table)
+    else:
+        for line in (columns, *rows):
+            print("\t".join(map(printable, line)))
+
+
+def print_fields(fields: Mapping[str, object], *, as_json: bool) -> None:
+    """One field a line; a list gets a line per entry."""
+    if as_json:
+        print(json.dumps(fields))
+        return
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        for entry in value if isinstance(value, list) else [value]:
+            print(f"{name:<{width}}  {printable(entry)}")

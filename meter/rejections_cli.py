@@ -1,0 +1,142 @@
+"""`meter rejections`: look at what was refused, and send it again."""
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from getpass import getuser
+from typing import Annotated
+
+import typer
+
+from meter.presentation import describe_bytes, print_fields, print_table
+from meter.replay import replay_rejections
+from meter.runtime.cli import run_command
+from meter.runtime.clock import SystemClock
+from meter.runtime.errors import RefusalError
+from meter.runtime.kafka import Producer
+from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.settings import Settings
+from meter.store.rejections import Rejection, Rejections
+from schemas.reasons import Reason
+
+app = typer.Typer(
+    help="Records that broke the contract: list, show and replay them.", no_args_is_help=True, rich_markup_mode=None
+)
+COLUMNS = ("id", "topic", "shard", "offset", "reason", "detail", "recorded_at", "replays")
+JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+
+
+@asynccontextmanager
+async def open_rejections(settings: Settings) -> AsyncIterator[Rejections]:
+    pool = await open_pool(settings, "credit-rejections")
+    try:
+        yield Rejections(pool)
+    finally:
+        await close_pool(pool)
+
+
+@app.command(name="list")
+def list_command(
+    reason: Annotated[Reason | None, typer.Option(help="Only those with this reason.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Only those of this topic, e.g. metering.usage.")] = None,
+    pending: Annotated[bool, typer.Option("--pending", help="Only those never replayed.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")] = 50,
+    as_json: JsonOutput = False,
+) -> None:
+    """List rejections, newest first: a table on a terminal, tab-separated lines in a pipe.
+
+    \b
+    Examples:
+      meter rejections list --reason wrong_partition --pending
+      meter rejections list --json --limit 1000 | jq .detail
+    """
+
+    async def command(settings: Settings) -> None:
+        async with open_rejections(settings) as rejections:
+            lines = await rejections.list_rejections(
+                reason=reason.value if reason else None, topic=topic, limit=limit, pending=pending
+            )
+        rows = [[*line[:6], line.recorded_at.isoformat(timespec="seconds"), line.replays] for line in lines]
+        print_table(COLUMNS, rows, as_json=as_json)
+
+    run_command(Settings, command)
+
+
+@app.command()
+def show(
+    rejection_id: Annotated[int, typer.Argument(help="Number of the rejection, from the list.")],
+    as_json: JsonOutput = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the record's value to stdout, byte for byte.")] = False,
+) -> None:
+    """Show a rejection with its record, what to do about it, and its replays.
+
+    \b
+    Examples:
+      meter rejections show 17
+      meter rejections show 17 --raw > record.json
+    """
+
+    async def command(settings: Settings) -> None:
+        async with open_rejections(settings) as rejections:
+            found = await rejections.fetch_rejections([rejection_id])
+            if not found:
+                raise RefusalError(f"there is no rejection {rejection_id}")
+            replays = await rejections.list_replays(rejection_id)
+        if raw:
+            sys.stdout.buffer.write(found[0].value or b"")
+            return
+        fields = describe(found[0])
+        fields["replays"] = [f"{replay.replayed_at.isoformat()} by {replay.replayed_by}" for replay in replays]
+        print_fields(fields, as_json=as_json)
+
+    run_command(Settings, command)
+
+
+def describe(rejection: Rejection) -> dict[str, object]:
+    return {
+        "id": rejection.rejection_id,
+        "topic": rejection.topic,
+        "shard": rejection.shard,
+        "offset": rejection.offset,
+        "reason": rejection.reason,
+        "detail": rejection.detail,
+        "advice": advice_for(rejection.reason),
+        "recorded_at": rejection.recorded_at.isoformat(),
+        "kafka_timestamp": rejection.kafka_timestamp.isoformat() if rejection.kafka_timestamp else None,
+        "key": describe_bytes(rejection.key),
+        "headers": [f"{name}: {describe_bytes(value)}" for name, value in rejection.headers],
+        "value": describe_bytes(rejection.value),
+    }
+
+
+def advice_for(reason: str) -> str | None:
+    """None for a reason of a newer version than this one."""
+    return Reason(reason).advice if reason in set(Reason) else None
+
+
+@app.command()
+def replay(
+    rejection_ids: Annotated[list[int], typer.Argument(help="Numbers of the rejections, from the list.")],
+    by: Annotated[str | None, typer.Option(help="Who replays, for the record; default: the user's name.")] = None,
+) -> None:
+    """Send the original bytes again as a new record, which is judged afresh.
+
+    \b
+    Helps where the cause is gone: a wrong partition (the key decides now), a time that lay ahead, a type that this
+    version knows. An event that was stored meanwhile counts once.
+
+    \b
+    Examples:
+      meter rejections replay 17 18
+      meter rejections list --reason wrong_partition --pending | tail -n +2 | cut -f 1 | xargs meter rejections replay
+    """
+
+    async def command(settings: Settings) -> None:
+        async with open_rejections(settings) as rejections, Producer(settings, client_id="credit-replay") as producer:
+            async for rejection in replay_rejections(
+                rejections, producer, rejection_ids, by or getuser(), SystemClock()
+            ):
+                print(json.dumps({"replayed": rejection.rejection_id, "topic": rejection.topic}), flush=True)
+
+    run_command(Settings, command)

@@ -1,0 +1,33 @@
+"""Settings of the meter: what every service has, the free allowance, and what setup needs."""
+
+from pydantic import Field, SecretStr, field_validator
+
+from meter.allowance import Allowance
+from meter.runtime.settings import Settings
+from schemas.amounts import parse_amount
+
+
+class MeterSettings(Settings):
+    free_model_credits: str = Field("75", description="model credits a new account gets; decimal, 0 for none")
+    free_tool_runs: str = Field("10000", description="tool runs a new account gets; decimal, 0 for none")
+    max_ahead_s: float = Field(3600, ge=0, le=86_400, description="how far an event's time may lie in the future")
+    append_concurrency: int = Field(4, ge=1, le=64, description="shards appended at the same time; below the pool size")
+
+    @field_validator("free_model_credits", "free_tool_runs")
+    @classmethod
+    def check_amount(cls, text: str) -> str:
+        parse_amount(text)
+        return text
+
+    def allowance(self) -> Allowance:
+        return Allowance(parse_amount(self.free_model_credits), parse_amount(self.free_tool_runs))
+
+
+class SetupSettings(MeterSettings):
+    """Passwords are set where given, and left alone where not (certificates, peer authentication)."""
+
+    setup_password_meter: SecretStr | None = None
+    setup_password_projections: SecretStr | None = None
+    setup_password_notifier: SecretStr | None = None
+    setup_password_support: SecretStr | None = None
+    setup_password_reader: SecretStr | None = None

@@ -1,0 +1,98 @@
+"""`meter setup`: migrations, shards, roles, topics. Idempotent: every step looks at what is there first."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import NamedTuple
+
+from meter.roles import ROLES, create_roles, set_password
+from meter.runtime.clock import Clock
+from meter.runtime.errors import RefusalError
+from meter.runtime.kafka import TopicAdmin, TopicInfo
+from meter.runtime.migrate import migrate
+from meter.runtime.postgres import Executor, Pool, close_pool, load_sql, open_pool
+from meter.settings import SetupSettings
+from meter.store.topics import PostgresTopicStore
+from meter.topics import RecordedTopics
+from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, TOPICS, USAGE, TopicSpec
+
+PACKAGES = ("meter", "projections", "notifier")
+
+
+class Step(NamedTuple):
+    """One thing that setup did or found: what, and how it stands."""
+
+    name: str
+    outcome: str
+
+
+async def set_up(settings: SetupSettings, clock: Clock, *, roles: bool = True) -> AsyncIterator[Step]:
+    """Make everything the services need, telling each step. Raises RefusalError where a person must decide."""
+    async with setup_pool(settings) as pool:
+        async with pool.acquire() as connection:
+            for name in await migrate(connection, PACKAGES):
+                yield Step(f"migration {name}", "applied")
+            yield Step("shards", await insert_shards(connection, settings.partitions))
+            if roles:
+                await create_roles(connection)
+                yield Step("roles", ", ".join(f"credit_{role}" for role in ROLES))
+                for role in await set_passwords(connection, settings):
+                    yield Step(f"password of {role}", "set")
+        async with TopicAdmin(settings) as admin:
+            for change in await admin.ensure(wanted_topics(settings), settings.replication_factor):
+                yield Step(
+                    f"topic {settings.topic(change.topic)}", ": ".join(filter(None, (change.action, change.detail)))
+                )
+            await check_topics(admin, pool, settings, clock)
+        yield Step("input topics", "identity recorded")
+
+
+@asynccontextmanager
+async def setup_pool(settings: SetupSettings) -> AsyncIterator[Pool]:
+    pool = await open_pool(settings, "credit-setup")
+    try:
+        yield pool
+    finally:
+        await close_pool(pool)
+
+
+async def insert_shards(connection: Executor, partitions: int) -> str:
+    """The rows that the services lock and move, one per shard."""
+    found = await connection.fetchval(load_sql("meter", "count_shards"))
+    if found not in (0, partitions):
+        raise RefusalError(
+            f"the event store has {found} shards, METERING_PARTITIONS says {partitions}. The number cannot change once "
+            f"set up, because it decides which shard an account is in: set METERING_PARTITIONS={found}."
+        )
+    async with connection.transaction():
+        await connection.execute(load_sql("meter", "insert_shards"), partitions)
+        await connection.execute(load_sql("meter", "insert_projection_cursors"), partitions)
+        await connection.execute(load_sql("meter", "insert_projection_outbox_shards"), partitions)
+        await connection.execute(load_sql("meter", "insert_notifier_cursors"), partitions, BALANCES)
+        await connection.execute(load_sql("meter", "insert_notifier_outbox_shards"), partitions)
+    return f"{partitions} kept" if found else f"{partitions} made"
+
+
+async def set_passwords(connection: Executor, settings: SetupSettings) -> list[str]:
+    changed = []
+    for role in ROLES:
+        password = getattr(settings, f"setup_password_{role}")
+        if password is not None:
+            await set_password(connection, role, password.get_secret_value())
+            changed.append(f"credit_{role}")
+    return changed
+
+
+def wanted_topics(settings: SetupSettings) -> list[TopicSpec]:
+    """The topics with the number of partitions of this installation; anchors stay a single log."""
+    return [spec if spec.name == ANCHORS else replace(spec, partitions=settings.partitions) for spec in TOPICS]
+
+
+async def check_topics(admin: TopicAdmin, pool: Pool, settings: SetupSettings, clock: Clock) -> None:
+    infos: dict[str, TopicInfo] = {}
+    for topic in (USAGE, ACCOUNTS):
+        info = await admin.describe(topic)
+        if info is None:
+            raise RefusalError(f"topic {settings.topic(topic)} is gone again right after it was made")
+        infos[topic] = info
+    await RecordedTopics(PostgresTopicStore(pool), clock, settings.partitions).check_topics(infos)

@@ -1,0 +1,2 @@
+-- How many shards the event store was set up with.
+SELECT count(*) FROM meter.shards

@@ -1,0 +1,18 @@
+-- The roles of the services and of people. Roles belong to the whole server, so another setup may be making them now.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY[
+        'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader'
+    ] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I LOGIN', name);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL;
+            END;
+        END IF;
+    END LOOP;
+END
+$$

@@ -1,0 +1,7 @@
+-- Whole rejections by number.
+-- $1 rejection ids bigint[]
+SELECT rejection_id, shard, topic, kafka_offset, reason, detail, key, value, headers::text AS headers,
+       kafka_timestamp, recorded_at
+FROM meter.rejections
+WHERE rejection_id = ANY ($1)
+ORDER BY rejection_id

@@ -1,0 +1,2 @@
+-- Whether the event store is set up.
+SELECT to_regclass('meter.shards') IS NOT NULL

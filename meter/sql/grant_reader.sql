@@ -1,0 +1,7 @@
+-- credit_reader sees the read models' views and nothing else.
+DO $$
+BEGIN
+    GRANT USAGE ON SCHEMA projections TO credit_reader;
+    GRANT SELECT ON projections.balances, projections.usage_by_day, projections.accounts TO credit_reader;
+END
+$$

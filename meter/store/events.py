@@ -1,0 +1,196 @@
+"""The event store in Postgres: one transaction per batch of a shard, its offsets beside the events they produced.
+
+The order inside the transaction is the point: the compare-and-set on the shard's offsets comes first, so a writer that
+lost the shard changes nothing, and everything after it happens under the shard's row lock.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from meter.plan import AppendPlan, Place, without_known, without_unstorable
+from meter.runtime.errors import OwnershipLostError
+from meter.runtime.points import point
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
+from meter.store.bisect import Fault, Refusal, find_refused
+from meter.store.evidence import duplicate_columns, gap_columns, rejection_columns
+from meter.store.layout import EVENT_COLUMNS, BatchHeader, EncodedRows, UnstorableError, chain_hash, encode_rows
+from meter.store.port import Appended
+from schemas.topics import ACCOUNTS, USAGE
+
+EVENT_ID_CONSTRAINT = "events_event_id"
+
+# The data's fault, not the server's: the batch is tried again with the culprits left out.
+UNSTORABLE = (
+    asyncpg.DataError,
+    asyncpg.CheckViolationError,
+    asyncpg.NotNullViolationError,
+    asyncpg.ProgramLimitExceededError,
+    UnstorableError,
+)
+REFUSED = (*UNSTORABLE, asyncpg.UniqueViolationError)
+
+
+class Head(NamedTuple):
+    """Where a shard's log stands."""
+
+    next_position: int
+    next_batch: int
+    hash: bytes
+
+
+# Takes the rows in; returns the plan as it was carried out, and the bytes for the hash.
+Writer = Callable[[Executor, AppendPlan, Head], Awaitable[tuple[AppendPlan, EncodedRows]]]
+
+
+class PostgresEventStore:
+    def __init__(self, pool: Pool, *, acquire_timeout_s: float = 30) -> None:
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_s
+
+    async def fetch_offsets(self, topics: Sequence[str], shards: Sequence[int]) -> Mapping[tuple[str, int], int]:
+        rows = await self._pool.fetch(sql("fetch_offsets"), list(shards))
+        columns = {USAGE: "usage_offset", ACCOUNTS: "accounts_offset"}
+        return {(topic, row["shard"]): row[columns[topic]] for row in rows for topic in topics}
+
+    async def append(self, plan: AppendPlan) -> Appended:
+        try:
+            return await self._append(plan)
+        except Exception as error:
+            await note_failure(self._pool, error)
+            raise
+
+    async def _append(self, plan: AppendPlan) -> Appended:
+        try:
+            return await self._transact(plan, copy_rows)
+        except REFUSED as error:
+            if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name != EVENT_ID_CONSTRAINT:
+                raise  # a position that is taken: the log is damaged, nothing may hide it
+            return await self._transact(plan, copy_accepted_rows)
+
+    async def _transact(self, plan: AppendPlan, write: Writer) -> Appended:
+        async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection, connection.transaction():
+            head = await advance_shard(connection, plan)
+            await point("after_compare_and_set")
+            plan = without_known(plan, await find_known_ids(connection, plan))
+            plan, rows = await write(connection, plan, head)
+            await append_evidence(connection, plan)
+            appended = await seal_batch(connection, plan, head, rows)
+            await point("before_commit")
+        await point("after_commit")
+        return appended
+
+
+async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
+    row = await connection.fetchrow(sql("advance_shard"), plan.shard, *plan.expected, *plan.following)
+    if row is None:
+        raise OwnershipLostError(
+            f"shard {plan.shard} no longer expects offsets {plan.expected.usage} (usage) and "
+            f"{plan.expected.accounts} (accounts)",
+            dependency="postgres",
+        )
+    return Head(*row)
+
+
+async def find_known_ids(connection: Executor, plan: AppendPlan) -> set[str]:
+    if not plan.rows:
+        return set()
+    rows = await connection.fetch(sql("find_known_ids"), plan.shard, plan.ids())
+    return {str(row["event_id"]) for row in rows}
+
+
+async def copy_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, EncodedRows]:
+    """The usual way: every row is good."""
+    rows = encode_rows(plan.rows, plan.shard, head.next_position, plan.recorded_at)
+    await point("in_copy")
+    if plan.rows:
+        await copy_to_events(connection, rows)
+    return plan, rows
+
+
+async def copy_accepted_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, EncodedRows]:
+    """After a refusal: find the culprits, each try in a savepoint, and take the rest in."""
+
+    async def attempt(rows: Sequence[Any]) -> Refusal | None:
+        try:
+            encoded = encode_rows(rows, plan.shard, head.next_position, plan.recorded_at)
+            await try_copy(connection, encoded)
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != EVENT_ID_CONSTRAINT:
+                raise
+            return Refusal(Fault.KNOWN, "")
+        except UNSTORABLE as error:
+            return Refusal(Fault.UNSTORABLE, f"the database refused the event: {error}")
+        return None
+
+    refused = await find_refused(plan.rows, attempt)
+    plan = without_known(plan, (row.event_id for row, refusal in refused if refusal.fault is Fault.KNOWN))
+    faults: dict[Place, str] = {
+        (row.topic, row.offset): refusal.detail for row, refusal in refused if refusal.fault is Fault.UNSTORABLE
+    }
+    return await copy_rows(connection, without_unstorable(plan, faults), head)
+
+
+async def try_copy(connection: Executor, rows: EncodedRows) -> None:
+    """COPY inside a savepoint that is always rolled back."""
+    savepoint = connection.transaction()
+    await savepoint.start()
+    try:
+        await copy_to_events(connection, rows)
+    finally:
+        await savepoint.rollback()
+
+
+async def copy_to_events(connection: Executor, rows: EncodedRows) -> None:
+    await connection.copy_to_table(
+        "events",
+        schema_name="meter",
+        columns=EVENT_COLUMNS,
+        source=memoryview(rows.copy),  # type: ignore[arg-type]  # bytes would be taken for a path
+        format="binary",
+    )
+
+
+async def append_evidence(connection: Executor, plan: AppendPlan) -> None:
+    if plan.repeats:
+        columns = duplicate_columns(plan.repeats)
+        await connection.execute(sql("append_duplicates"), plan.shard, plan.recorded_at, *columns)
+    if plan.rejections:
+        columns = rejection_columns(plan.rejections)
+        await connection.execute(sql("append_rejections"), plan.shard, plan.recorded_at, *columns)
+    if plan.gaps:
+        await connection.execute(sql("append_gaps"), plan.shard, plan.recorded_at, *gap_columns(plan.gaps))
+
+
+async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, rows: EncodedRows) -> Appended:
+    header = BatchHeader(
+        shard=plan.shard,
+        batch=head.next_batch,
+        first_position=head.next_position,
+        last_position=head.next_position + len(plan.rows) - 1,
+        usage_from=plan.expected.usage,
+        usage_to=plan.following.usage,
+        accounts_from=plan.expected.accounts,
+        accounts_to=plan.following.accounts,
+        stored=len(plan.rows),
+        duplicates=len(plan.repeats),
+        rejected=len(plan.rejections),
+        gaps=plan.gap_offsets(),
+        recorded_at=plan.recorded_at,
+    )
+    await connection.execute(sql("seal_batch"), *header, head.hash, chain_hash(head.hash, header, rows.records))
+    return Appended(
+        header.shard,
+        header.batch,
+        header.first_position,
+        header.last_position,
+        header.stored,
+        header.duplicates,
+        header.rejected,
+        header.gaps,
+    )
+
+
+def sql(name: str) -> str:
+    return load_sql("meter", name)

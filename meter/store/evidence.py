@@ -1,0 +1,63 @@
+"""Columns of what did not become events: duplicates, rejections, gaps. Pure; every value fits its column."""
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from meter.plan import Gap, Repeat
+from schemas.records import Record, Rejected
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+MAX_DETAIL_CHARS = 2000
+
+Columns = list[list[object]]
+
+
+def duplicate_columns(repeats: Iterable[Repeat]) -> Columns:
+    return [list(column) for column in zip(*repeats, strict=True)]
+
+
+def gap_columns(gaps: Iterable[Gap]) -> Columns:
+    return [list(column) for column in zip(*gaps, strict=True)]
+
+
+def rejection_columns(rejections: Iterable[Rejected]) -> Columns:
+    rows = (
+        (
+            rejected.record.topic,
+            rejected.record.offset,
+            rejected.reason.value,
+            storable_text(rejected.detail)[:MAX_DETAIL_CHARS],
+            rejected.record.key,
+            rejected.record.value,
+            encode_headers(rejected.record.headers),
+            record_time(rejected.record),
+        )
+        for rejected in rejections
+    )
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def record_time(record: Record) -> datetime | None:
+    """Kafka's timestamp, set by any producer: -1 and nonsense become None."""
+    if 0 <= record.timestamp_ms <= _LAST_MS:
+        return _EPOCH + timedelta(milliseconds=record.timestamp_ms)
+    return None
+
+
+def storable_text(text: str) -> str:
+    """Postgres text has neither NUL nor lone surrogates: show them as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
+
+
+def encode_headers(headers: Sequence[tuple[str, bytes | None]]) -> str:
+    """JSON list of [name, base64 value or null], in order."""
+    return json.dumps(
+        [[storable_text(name), None if v is None else base64.b64encode(v).decode("ascii")] for name, v in headers]
+    )
+
+
+def decode_headers(text: str) -> list[tuple[str, bytes | None]]:
+    return [(name, None if v is None else base64.b64decode(v)) for name, v in json.loads(text)]

@@ -1,0 +1,33 @@
+"""What the meter needs of an event store. One contract suite (tests/contract) holds every implementation to it."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from meter.plan import AppendPlan
+
+
+class Appended(NamedTuple):
+    """What became of a plan: the batch's row, in short. `stored` counts event rows."""
+
+    shard: int
+    batch: int
+    first_position: int
+    last_position: int
+    stored: int
+    duplicates: int
+    rejected: int
+    gaps: int
+
+
+class EventStore(Protocol):
+    async def fetch_offsets(self, topics: Sequence[str], shards: Sequence[int]) -> Mapping[tuple[str, int], int]:
+        """The next offset to read per (topic, shard). A shard that was never set up is missing."""
+        ...
+
+    async def append(self, plan: AppendPlan) -> Appended:
+        """Append one batch of one shard, wholly or not at all.
+
+        Raises OwnershipLostError when the stored offsets are not the expected ones (nothing is written), and any
+        transient error with the outcome unknown: read the offsets again, never repeat the same plan blindly.
+        """
+        ...

@@ -1,0 +1,65 @@
+"""Rejections as people look at them, and the note that one was replayed."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from meter.runtime.clock import Clock
+from meter.runtime.postgres import Pool, load_sql
+from meter.store.evidence import decode_headers
+
+
+class RejectionLine(NamedTuple):
+    """One line of a list."""
+
+    rejection_id: int
+    topic: str
+    shard: int
+    offset: int
+    reason: str
+    detail: str
+    recorded_at: datetime
+    replays: int
+
+
+class Rejection(NamedTuple):
+    """Everything known about one rejected record, its bytes among it."""
+
+    rejection_id: int
+    shard: int
+    topic: str
+    offset: int
+    reason: str
+    detail: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    kafka_timestamp: datetime | None
+    recorded_at: datetime
+
+
+class Replay(NamedTuple):
+    replayed_by: str
+    replayed_at: datetime
+
+
+class Rejections:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def list_rejections(
+        self, *, reason: str | None = None, topic: str | None = None, limit: int = 50, pending: bool = False
+    ) -> list[RejectionLine]:
+        """Newest first; `pending` leaves out those that were replayed."""
+        rows = await self._pool.fetch(load_sql("meter", "list_rejections"), reason, topic, limit, pending)
+        return [RejectionLine(*row) for row in rows]
+
+    async def fetch_rejections(self, ids: list[int]) -> list[Rejection]:
+        rows = await self._pool.fetch(load_sql("meter", "fetch_rejections"), ids)
+        return [Rejection(*row)._replace(headers=decode_headers(row["headers"])) for row in rows]
+
+    async def list_replays(self, rejection_id: int) -> list[Replay]:
+        rows = await self._pool.fetch(load_sql("meter", "list_replays"), rejection_id)
+        return [Replay(*row) for row in rows]
+
+    async def append_replay(self, rejection_id: int, replayed_by: str, clock: Clock) -> None:
+        await self._pool.execute(load_sql("meter", "append_replay"), rejection_id, replayed_by, clock.now())

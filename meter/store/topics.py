@@ -1,0 +1,19 @@
+"""The recorded identity of the input topics, in Postgres."""
+
+from collections.abc import Mapping
+
+from meter.runtime.clock import Clock
+from meter.runtime.postgres import Pool, load_sql
+from meter.topics import TopicRow
+
+
+class PostgresTopicStore:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def fetch_topics(self) -> Mapping[str, TopicRow]:
+        rows = await self._pool.fetch(load_sql("meter", "fetch_topics"))
+        return {row["topic"]: TopicRow(*row) for row in rows}
+
+    async def record_topic(self, row: TopicRow, clock: Clock) -> None:
+        await self._pool.execute(load_sql("meter", "record_topic"), *row, clock.now())

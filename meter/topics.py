@@ -1,0 +1,67 @@
+"""Identity of the input topics: offsets are only worth something beside the very topic they were counted in."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from meter.runtime.clock import Clock
+from meter.runtime.errors import TopicIdentityError
+from meter.runtime.kafka import TopicInfo
+
+
+class TopicRow(NamedTuple):
+    """What the event store remembers of a topic."""
+
+    topic: str
+    topic_id: str
+    partitions: int
+
+
+class TopicStore(Protocol):
+    async def fetch_topics(self) -> Mapping[str, TopicRow]: ...
+
+    async def record_topic(self, row: TopicRow, clock: Clock) -> None: ...
+
+
+class RecordedTopics:
+    """Checks the topics of the broker against the recorded ones, and records those never seen before."""
+
+    def __init__(self, store: TopicStore, clock: Clock, partitions: int) -> None:
+        self._store = store
+        self._clock = clock
+        self._partitions = partitions
+
+    async def check_topics(self, topics: Mapping[str, TopicInfo]) -> None:
+        """Raises TopicIdentityError, before anything is written, when a topic is not the recorded one."""
+        recorded = await self._store.fetch_topics()
+        for topic, info in topics.items():
+            check_partitions(info, self._partitions)
+            if topic in recorded:
+                check_identity(recorded[topic], info)
+        for topic, info in topics.items():
+            if topic not in recorded:
+                await self._store.record_topic(TopicRow(topic, info.topic_id, info.partitions), self._clock)
+
+
+def check_partitions(info: TopicInfo, partitions: int) -> None:
+    if info.partitions != partitions:
+        raise TopicIdentityError(
+            f"topic {info.topic} has {info.partitions} partitions, METERING_PARTITIONS says {partitions}. Accounts are "
+            "spread by the number of partitions, so it cannot change once events are stored. Nothing was written. Set "
+            f"METERING_PARTITIONS={info.partitions} if that is what the event store was set up with."
+        )
+
+
+def check_identity(recorded: TopicRow, info: TopicInfo) -> None:
+    """Raises TopicIdentityError. A broker that tells no topic id ("") is checked by partitions and offsets alone."""
+    if recorded.partitions != info.partitions:
+        raise TopicIdentityError(
+            f"topic {info.topic} has {info.partitions} partitions, recorded are {recorded.partitions}: accounts would "
+            "change their shard. Nothing was written. Bring back the topic with its old number of partitions, or give "
+            "the new one a name of its own (METERING_TOPIC_PREFIX) with a new event store."
+        )
+    if recorded.topic_id and info.topic_id and recorded.topic_id != info.topic_id:
+        raise TopicIdentityError(
+            f"topic {info.topic} was re-created: its id is {info.topic_id}, recorded is {recorded.topic_id}. The "
+            "stored offsets mean other records. Nothing was written. Bring the original topic back, or give the new "
+            "one a name of its own (METERING_TOPIC_PREFIX) with a new event store."
+        )

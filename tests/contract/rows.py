@@ -1,0 +1,103 @@
+"""Plans to append, built by hand."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from meter.allowance import Allowance
+from meter.plan import AppendPlan, plan_append
+from schemas.reasons import Reason
+from schemas.records import Accepted, Record, Rejected
+from schemas.topics import ACCOUNTS, USAGE
+
+MOMENT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
+MODEL_INFERENCE, TOOL_RUN, OPENED, GRANTED = 1, 4, 10, 13
+
+
+def usage(offset: int, **changes: Any) -> Accepted:
+    fields: dict[str, Any] = {
+        "topic": USAGE,
+        "offset": offset,
+        "event_id": str(uuid4()),
+        "account_id": "acc-1",
+        "type": MODEL_INFERENCE,
+        "resource": 1,
+        "amount": 250_000,
+        "name": "large",
+        "occurred_at": MOMENT,
+        "source": "/example/gateway",
+        "data": '{"credits":"0.25","model":"large"}',
+        "extensions": None,
+    }
+    return Accepted(**(fields | changes))
+
+
+def opened(offset: int, **changes: Any) -> Accepted:
+    fields = {
+        "topic": ACCOUNTS,
+        "type": OPENED,
+        "resource": None,
+        "amount": 0,
+        "name": "free",
+        "data": '{"plan":"free","contacts":["owner@example.com"]}',
+    }
+    return usage(offset, **(fields | changes))
+
+
+def record(topic: str, offset: int, **changes: Any) -> Record:
+    fields: dict[str, Any] = {
+        "topic": topic,
+        "partition": 0,
+        "offset": offset,
+        "timestamp_ms": 1_772_368_215_000,
+        "key": b"acc-1",
+        "value": b"{}",
+        "headers": [],
+    }
+    return Record(**(fields | changes))
+
+
+def rejected(topic: str, offset: int, reason: Reason = Reason.NOT_JSON, **changes: Any) -> Rejected:
+    return Rejected(record(topic, offset, **changes), reason, "it is no JSON")
+
+
+def plan(
+    *results: Accepted | Rejected,
+    shard: int = 0,
+    start: tuple[int, int] = (0, 0),
+    end: tuple[int, int] | None = None,
+    allowance: Allowance | None = None,
+    at: datetime = MOMENT,
+) -> AppendPlan:
+    """A plan for these results; `start` and `end` are (usage, accounts). Without `end` the range ends with the last."""
+    by_topic: dict[str, list[Accepted | Rejected]] = {USAGE: [], ACCOUNTS: []}
+    for result in results:
+        by_topic[place_of(result)[0]].append(result)
+    begin = {USAGE: start[0], ACCOUNTS: start[1]}
+    return plan_append(
+        shard=shard,
+        records=records_of(by_topic),
+        results=by_topic,
+        start=begin,
+        end={USAGE: end[0], ACCOUNTS: end[1]} if end else ends_of(by_topic, begin),
+        recorded_at=at,
+        allowance=allowance or Allowance(),
+    )
+
+
+def place_of(result: Accepted | Rejected) -> tuple[str, int]:
+    if isinstance(result, Rejected):
+        return result.record.topic, result.record.offset
+    return result.topic, result.offset
+
+
+def records_of(by_topic: Mapping[str, Sequence[Accepted | Rejected]]) -> dict[str, list[Record]]:
+    return {
+        topic: [r.record if isinstance(r, Rejected) else record(topic, r.offset) for r in results]
+        for topic, results in by_topic.items()
+    }
+
+
+def ends_of(by_topic: Mapping[str, Sequence[Accepted | Rejected]], begin: Mapping[str, int]) -> dict[str, int]:
+    return {topic: place_of(results[-1])[1] + 1 if results else begin[topic] for topic, results in by_topic.items()}

@@ -1,0 +1,221 @@
+"""What is Postgres's own in the event store: the chain in SQL, the unique index as backstop, refused values, COMMIT."""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+import pytest
+
+from meter.plan import AppendPlan
+from meter.runtime import postgres
+from meter.runtime.errors import OwnershipLostError
+from meter.runtime.postgres import Pool, load_sql
+from meter.store import events
+from meter.store.events import PostgresEventStore
+from meter.store.layout import GENESIS
+from tests.contract.rows import opened, plan, rejected, usage
+from tests.support import until
+
+
+@pytest.fixture
+async def store(pool: Pool) -> PostgresEventStore:
+    await pool.execute(load_sql("meter", "insert_shards"), 3)
+    return PostgresEventStore(pool)
+
+
+async def stored_hashes(pool: Pool, shard: int) -> list[bytes]:
+    return [
+        r["hash"] for r in await pool.fetch("SELECT hash FROM meter.batches WHERE shard = $1 ORDER BY batch", shard)
+    ]
+
+
+async def test_sql_computes_the_same_chain(store: PostgresEventStore, pool: Pool) -> None:
+    """Python's bytes are Postgres's record_send: with NULLs, text beyond ASCII, extensions and an empty batch."""
+    odd = usage(
+        1, name="modèle 模型 🙂", data='{"credits": 0.25,  "model":"\\u0000"}', extensions='{"trace":"ä"}', amount=0
+    )
+    await store.append(plan(usage(0), odd, opened(0, account_id="a:b@c.d_-"), shard=1))
+    await store.append(plan(rejected("metering.usage", 2), shard=1, start=(2, 1), end=(5, 1)))
+    await store.append(plan(*[usage(5 + i, amount=i) for i in range(100)], shard=1, start=(5, 1)))
+    computed = await pool.fetch(load_sql("meter", "hash_batches"), 1, 1, 3)
+    assert [row["batch"] for row in computed] == [1, 2, 3]
+    assert [row["hash"] for row in computed] == await stored_hashes(pool, 1)
+
+
+async def test_the_chain_starts_at_zero_and_ends_at_the_shards_head(store: PostgresEventStore, pool: Pool) -> None:
+    await store.append(plan(usage(0)))
+    await store.append(plan(usage(1), start=(1, 0)))
+    batches = await pool.fetch("SELECT previous, hash FROM meter.batches WHERE shard = 0 ORDER BY batch")
+    head = await pool.fetchval("SELECT head FROM meter.shards WHERE shard = 0")
+    assert [batches[0]["previous"], batches[1]["previous"], head] == [GENESIS, batches[0]["hash"], batches[1]["hash"]]
+
+
+async def test_data_is_kept_as_sent(store: PostgresEventStore, pool: Pool) -> None:
+    text = '{"credits": 0.250,  "model":"large", "b":1, "a":2}'
+    await store.append(plan(usage(0, data=text)))
+    assert await pool.fetchval("SELECT data::text FROM meter.events") == text
+
+
+@pytest.mark.parametrize("table", ["events", "batches", "duplicates", "rejections", "replays", "gaps"])
+async def test_the_log_is_append_only_even_for_its_owner(store: PostgresEventStore, pool: Pool, table: str) -> None:
+    event = usage(0)
+    await store.append(plan(event, usage(1, event_id=event.event_id), rejected("metering.usage", 2), end=(4, 0)))
+    await pool.execute(load_sql("meter", "append_replay"), 1, "tests", event.occurred_at)
+    column = await pool.fetchval(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'meter' AND table_name = $1 "
+        "AND is_identity = 'NO' LIMIT 1",
+        table,
+    )
+    change, delete = f"UPDATE meter.{table} SET {column} = {column}", f"DELETE FROM meter.{table}"
+    for statement in (change, delete, f"TRUNCATE meter.{table} CASCADE"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+            await pool.execute(statement)
+
+
+async def test_the_unique_index_catches_what_the_probe_misses(
+    store: PostgresEventStore, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the probe blind, a repeated id still cannot be stored twice, and it does not abort its batch."""
+    rows = [usage(i) for i in range(5)]
+    await store.append(plan(*rows))
+
+    async def see_nothing(connection: object, plan: AppendPlan) -> set[str]:
+        return set()
+
+    monkeypatch.setattr(events, "find_known_ids", see_nothing)
+    fresh = [usage(5), usage(8)]
+    again = [usage(6, event_id=rows[1].event_id), usage(7, event_id=rows[4].event_id)]
+    appended = await store.append(plan(fresh[0], *again, fresh[1], start=(5, 0)))
+    assert (appended.stored, appended.duplicates, appended.rejected) == (2, 2, 0)
+    positions = [r[0] for r in await pool.fetch("SELECT position FROM meter.events ORDER BY position")]
+    assert positions == list(range(1, 8))
+    assert await pool.fetchval("SELECT array_agg(kafka_offset ORDER BY kafka_offset) FROM meter.duplicates") == [6, 7]
+    computed = await pool.fetch(load_sql("meter", "hash_batches"), 0, 1, 2)
+    assert [row["hash"] for row in computed] == await stored_hashes(pool, 0)
+
+
+async def test_a_taken_position_is_damage_and_never_hidden(store: PostgresEventStore, pool: Pool) -> None:
+    await store.append(plan(usage(0)))
+    await pool.execute("UPDATE meter.shards SET next_position = 1 WHERE shard = 0")
+    with pytest.raises(asyncpg.UniqueViolationError) as caught:
+        await store.append(plan(usage(1), start=(1, 0)))
+    assert caught.value.constraint_name == "events_position"
+    assert await store.fetch_offsets(["metering.usage"], [0]) == {("metering.usage", 0): 1}
+
+
+REFUSED = {
+    "NUL in text": {"name": "a\x00b"},
+    "a lone surrogate": {"name": "a\ud800b"},
+    "no JSON": {"data": "{"},
+    "JSON nested beyond the server's stack": {"data": "[" * 60_000},
+    "a negative amount": {"amount": -1},
+    "an amount beyond BIGINT": {"amount": 2**63},
+}
+
+
+@pytest.mark.parametrize("changes", REFUSED.values(), ids=REFUSED.keys())
+async def test_a_value_that_postgres_refuses_costs_only_its_own_record(
+    store: PostgresEventStore, pool: Pool, changes: dict[str, object]
+) -> None:
+    rows = [usage(i) for i in range(8)]
+    rows[5] = usage(5, **changes)
+    appended = await store.append(plan(*rows))
+    assert (appended.stored, appended.rejected) == (7, 1)
+    row = await fetch_one(pool, "SELECT kafka_offset, reason, detail FROM meter.rejections")
+    assert (row["kafka_offset"], row["reason"]) == (5, "unstorable")
+    assert row["detail"]
+
+
+async def test_a_repeat_of_a_refused_event_is_rejected_too(store: PostgresEventStore, pool: Pool) -> None:
+    bad = usage(0, name="\x00")
+    appended = await store.append(plan(bad, usage(1), usage(2, event_id=bad.event_id)))
+    assert (appended.stored, appended.duplicates, appended.rejected) == (1, 0, 2)
+
+
+async def test_odd_bytes_of_a_rejected_record_are_kept(store: PostgresEventStore, pool: Pool) -> None:
+    bad = rejected(
+        "metering.usage", 0, key=None, value=bytes(range(256)), timestamp_ms=-1,
+        headers=[("a\x00b", b"\xff\x00"), ("c", None), ("c", b"")],
+    )._replace(detail="NUL \x00 and \ud800")  # fmt: skip
+    await store.append(plan(bad))
+    row = await fetch_one(pool, "SELECT key, value, headers::text, kafka_timestamp, detail FROM meter.rejections")
+    assert row["key"] is None and row["value"] == bytes(range(256)) and row["kafka_timestamp"] is None
+    assert row["headers"] == '[["a\\\\x00b", "/wA="], ["c", null], ["c", ""]]'
+    assert row["detail"] == "NUL \\x00 and \\ud800"
+
+
+async def count_stored(pool: Pool) -> int:
+    count: int = await pool.fetchval("SELECT count(*) FROM meter.events")
+    return count
+
+
+async def test_an_unknown_outcome_of_commit_is_settled_by_the_offsets(
+    store: PostgresEventStore, pool: Pool, dsn: str
+) -> None:
+    """The connection dies while COMMIT is under way: whatever happened, going by the stored offset loses and repeats
+    nothing."""
+    await pool.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NULL; END $$"
+    )
+    await pool.execute(
+        "CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON meter.batches DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION wait()"
+    )
+    holder = await asyncpg.connect(dsn)
+    try:
+        await holder.execute("SELECT pg_advisory_lock(77)")
+        append = asyncio.create_task(store.append(plan(usage(0))))
+
+        async def find_committing() -> int:
+            pid = await holder.fetchval(
+                "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'"
+            )
+            return pid or 0
+
+        pid = await until(find_committing, message="COMMIT does not wait")
+        await holder.execute("SELECT pg_terminate_backend($1)", pid)
+        with pytest.raises(postgres.TRANSIENT):
+            await append
+    finally:
+        await holder.close()
+    offsets = await store.fetch_offsets(["metering.usage"], [0])
+    start = offsets["metering.usage", 0]
+    assert await count_stored(pool) == start
+    events_left = [usage(0)][start:]
+    await store.append(plan(*events_left, start=(start, 0), end=(1, 0)))
+    assert await count_stored(pool) == 1
+
+
+async def test_a_commit_that_arrived_although_its_answer_was_lost(
+    store: PostgresEventStore, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Repeating the same plan blindly stores nothing: the compare-and-set stops it."""
+    first = plan(usage(0), usage(1))
+
+    async def lose_answer(name: str) -> None:
+        if name == "after_commit":
+            raise ConnectionResetError("the answer to COMMIT was lost")
+
+    monkeypatch.setattr(events, "point", lose_answer)
+    with pytest.raises(ConnectionResetError):
+        await store.append(first)
+    monkeypatch.undo()
+    with pytest.raises(OwnershipLostError):
+        await store.append(first)
+    assert await count_stored(pool) == 2
+
+
+async def test_without_the_fence_competing_writers_would_repeat_offsets(
+    store: PostgresEventStore, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test of the fence's test: an UPDATE that ignores the expected offsets lets the second writer in."""
+    unfenced = load_sql("meter", "advance_shard").replace(
+        "AND usage_offset = $2 AND accounts_offset = $3", "AND $2::bigint >= 0 AND $3::bigint >= 0"
+    )
+    real = events.sql
+    monkeypatch.setattr(events, "sql", lambda name: unfenced if name == "advance_shard" else real(name))
+    for _ in range(2):
+        await store.append(plan(usage(0)))
+    offsets: Sequence[int] = [r[0] for r in await pool.fetch("SELECT kafka_offset FROM meter.events")]
+    assert offsets == [0, 0]
