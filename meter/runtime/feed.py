@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
-from schemas.parse import Record
+from schemas.records import Record
 
 
 class RawRecord(Protocol):

@@ -10,12 +10,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.metadata import MetadataRequest
-from schemas.topics import TopicSpec
 
 from meter.runtime.errors import DependencyUnreachableError, RefusalError
 from meter.runtime.kafka_client import client_options, is_transient, stop_quietly, unreachable
 from meter.runtime.kafka_metadata import ZERO, TopicIdRequest
 from meter.runtime.settings import Settings
+from schemas.topics import TopicSpec
 
 STOP_TIMEOUT_S = 5
 

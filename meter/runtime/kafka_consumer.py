@@ -15,7 +15,6 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from schemas.parse import Record
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
@@ -24,6 +23,7 @@ from meter.runtime.kafka_admin import TopicAdmin, TopicInfo, fetch_topic
 from meter.runtime.kafka_client import check_codecs, client_options, is_transient, stop_quietly, unreachable
 from meter.runtime.positions import Range, check_ranges
 from meter.runtime.settings import Settings
+from schemas.records import Record
 
 log = structlog.get_logger(component="kafka_consumer")
 

@@ -58,6 +58,7 @@ async def create_pool(
     application_name: str,
     command_timeout_s: float = 30,
     lock_timeout_s: float = 10,
+    connect_timeout_s: float = 10,
 ) -> Pool:
     """Open a pool whose statements, locks, transactions and sockets all have a deadline.
 
@@ -68,7 +69,7 @@ async def create_pool(
         dsn,
         min_size=min_size,
         max_size=max_size,
-        timeout=10,
+        timeout=connect_timeout_s,
         # The server's own limit comes first, so that its clear error arrives; the client's is for a silent server.
         command_timeout=command_timeout_s + 5,
         target_session_attrs=SessionAttribute.read_write,

@@ -1,0 +1,442 @@
+"""ShardConsumer against a real broker: nothing lost, nothing twice, whatever comes between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import errors as kafka_errors
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from meter.runtime.clock import SystemClock
+from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError, TransientError
+from meter.runtime.feed import Feed, Verdict
+from meter.runtime.kafka import Batch, ShardConsumer, TopicAdmin, TopicInfo
+from meter.runtime.settings import Settings
+from schemas.topics import ACCOUNTS, USAGE
+from tests.integration.runtime_ledger import INPUTS, Ledger, drain, fill, make_topics, read_ends, step
+from tests.support import until
+
+DEADLINE_S = 40
+
+
+@asynccontextmanager
+async def joined(settings: Settings, ledger: Ledger, **options: Any) -> AsyncIterator[ShardConsumer]:
+    consumer = ShardConsumer(settings, topics=INPUTS, group="meter", store=ledger, clock=SystemClock(), **options)
+    async with asyncio.timeout(DEADLINE_S), consumer:
+        yield consumer
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> Settings:
+    await make_topics(settings)
+    return settings
+
+
+async def test_reads_both_topics_of_every_shard_exactly_once(topics: Settings) -> None:
+    await fill(topics, 3000)
+    await fill(topics, 50, topic=ACCOUNTS)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        assert consumer.assigned == {0, 1, 2}
+        await drain(consumer, ledger, 3050)
+        assert consumer.lag() == 0
+    ledger.check(await read_ends(topics))
+
+
+async def test_batches_keep_to_their_limit_and_grants_go_first(topics: Settings) -> None:
+    await fill(topics, 900)
+    await fill(topics, 30, topic=ACCOUNTS)
+    small = topics.model_copy(update={"batch_events": 40})
+    ledger = Ledger()
+    async with joined(small, ledger) as consumer:
+        first: dict[int, Mapping[str, Any]] = {}
+        while ledger.count < 930:
+            for batch in await consumer.receive():
+                assert batch.size <= 40
+                first.setdefault(batch.shard, batch.records)
+                ledger.append(batch)
+                consumer.advance(batch)
+    ledger.check(await read_ends(topics))
+
+
+async def test_a_new_process_continues_at_the_stored_offset(topics: Settings) -> None:
+    await fill(topics, 500)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        await step(consumer, ledger)
+        while not ledger.count:
+            await step(consumer, ledger)
+    await fill(topics, 500, start=500)
+    async with joined(topics, ledger) as consumer:
+        await drain(consumer, ledger, 1000)
+    ledger.check(await read_ends(topics))
+
+
+async def test_kafkas_own_offsets_do_not_count(topics: Settings) -> None:
+    """A batch that was acknowledged to Kafka but whose store was restored from a backup is read again."""
+    await fill(topics, 300)
+    async with joined(topics, Ledger()) as consumer:
+        await drain(consumer, first := Ledger(), 300)
+    assert first.count == 300
+    empty = Ledger()
+    async with joined(topics, empty) as consumer:
+        await drain(consumer, empty, 300)
+    empty.check(await read_ends(topics))
+
+
+async def test_a_rewound_shard_is_read_again_and_the_others_go_on(topics: Settings) -> None:
+    await fill(topics, 600)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        seen = 0
+        while ledger.count < 600:
+            for batch in await consumer.receive():
+                seen += 1
+                if batch.shard == 0 and seen < 6:
+                    await consumer.rewind([0])
+                    continue
+                ledger.append(batch)
+                consumer.advance(batch)
+    ledger.check(await read_ends(topics))
+
+
+async def test_a_shard_with_a_batch_under_way_gets_no_other(topics: Settings) -> None:
+    await fill(topics, 300)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        held: dict[int, Any] = {}
+        while len(held) < 3:
+            for batch in await consumer.receive():
+                assert batch.shard not in held
+                held[batch.shard] = batch
+        await fill(topics, 300, start=300)
+        assert await consumer.receive() == []
+        assert consumer.lag() >= 300
+        for batch in held.values():
+            ledger.append(batch)
+            consumer.advance(batch)
+        await drain(consumer, ledger, 600)
+    ledger.check(await read_ends(topics))
+
+
+async def test_consumers_that_come_and_go_share_the_work_without_loss(topics: Settings) -> None:
+    ledger = Ledger()
+    total = 6000
+
+    async def work(consumer: ShardConsumer) -> None:
+        while ledger.count < total:
+            await step(consumer, ledger)
+
+    async with joined(topics, ledger) as first:
+        working = asyncio.create_task(work(first))
+        await fill(topics, 2000)
+        async with joined(topics, ledger) as second:
+            helping = asyncio.create_task(work(second))
+            await fill(topics, 2000, start=2000)
+            await until(lambda: first.assigned and second.assigned and not first.assigned & second.assigned)
+            assert first.assigned | second.assigned == {0, 1, 2}
+            helping.cancel()
+            await asyncio.wait({helping})
+        await fill(topics, 2000, start=4000)
+        await working
+        assert first.assigned == {0, 1, 2}
+    ledger.check(await read_ends(topics))
+
+
+async def test_a_zombies_batch_is_fenced_and_without_the_fence_the_oracle_sees_it(topics: Settings) -> None:
+    await fill(topics, 300)
+    for fence in (True, False):
+        ledger = Ledger(fence=fence)
+        async with joined(topics, ledger) as zombie:
+            held: list[Batch] = []
+            while sum(batch.size for batch in held) < 300:
+                held += await zombie.receive()
+            async with joined(topics, ledger) as heir:
+                while not heir.assigned:
+                    await heir.receive()
+                mine = heir.assigned
+                while not all(ledger.next.get((USAGE, shard), 0) for shard in mine):
+                    await step(heir, ledger)
+                refused = 0
+                for batch in held:
+                    if batch.shard in mine:
+                        try:
+                            ledger.append(batch)
+                        except TransientError:
+                            refused += 1
+        doubled = any(len(set(offsets)) < len(offsets) for offsets in ledger.stored.values())
+        assert (refused > 0, doubled) == (fence, not fence)
+
+
+class LossyPoll:
+    """getmany that drains what there is and then fails, as it does when a later partition is corrupt."""
+
+    def __init__(self, consumer: ShardConsumer, error: Exception) -> None:
+        self.inner = consumer._consumer
+        self.getmany = self.inner.getmany
+        self.error = error
+        self.swallowed = 0
+        self.inner.getmany = self.fail
+
+    async def fail(self, *partitions: TopicPartition, **options: Any) -> Any:
+        drained = await self.getmany(*partitions, **options)
+        if not drained:
+            return drained
+        self.swallowed += sum(map(len, drained.values()))
+        self.inner.getmany = self.getmany
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [kafka_errors.CorruptRecordException("crc"), kafka_errors.OffsetOutOfRangeError({})])
+async def test_records_drained_before_a_failure_are_read_again(topics: Settings, error: Exception) -> None:
+    await fill(topics, 400)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        lossy = LossyPoll(consumer, error)
+        with pytest.raises(DependencyUnreachableError):
+            await drain(consumer, ledger, 400)
+        assert lossy.swallowed > 0
+        await drain(consumer, ledger, 400)
+    ledger.check(await read_ends(topics))
+
+
+async def test_without_the_seek_back_the_oracle_sees_the_loss(
+    topics: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same failure with both defences off: the test above would fail."""
+
+    def trust(feed: Feed, raw: Any, position: int) -> Verdict:
+        feed._append(raw)
+        feed.next = raw[-1].offset + 1
+        return Verdict.TAKEN
+
+    monkeypatch.setattr(ShardConsumer, "_recover", lambda *_: None)
+    monkeypatch.setattr(Feed, "offer", trust)
+    await fill(topics, 400)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        LossyPoll(consumer, kafka_errors.CorruptRecordException("crc"))
+        with pytest.raises(DependencyUnreachableError):
+            await drain(consumer, ledger, 400)
+        await fill(topics, 400, start=400)
+        while ledger.next.get((USAGE, 0), 0) < (await read_ends(topics))[USAGE][0]:
+            await step(consumer, ledger)
+    with pytest.raises(AssertionError, match=r"metering\.usage"):
+        ledger.check(await read_ends(topics))
+
+
+async def test_a_skipped_run_is_fetched_again(topics: Settings) -> None:
+    await fill(topics, 400)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        await drain(consumer, ledger, 400)
+        await fill(topics, 400, start=400)
+        for tp in consumer._feeds:
+            if tp.topic == topics.topic(USAGE):
+                consumer._consumer.seek(tp, consumer._feeds[tp].next + 5)
+        await drain(consumer, ledger, 800)
+    ledger.check(await read_ends(topics))
+
+
+async def test_a_store_that_fails_on_assignment_delays_and_loses_nothing(topics: Settings) -> None:
+    await fill(topics, 200)
+    ledger = Ledger()
+    ledger.failures = [ConnectionResetError("postgres went away"), TimeoutError()]
+    async with joined(topics, ledger) as consumer:
+        for kind in (ConnectionResetError, TimeoutError):
+            with pytest.raises(kind):
+                await consumer.receive()
+            assert consumer.lag() > 0, "shards that wait for their position are waiting work"
+        await drain(consumer, ledger, 200)
+    ledger.check(await read_ends(topics))
+
+
+async def test_missing_topics_are_waited_for_and_never_made(settings: Settings) -> None:
+    consumer = ShardConsumer(settings, topics=INPUTS, group="meter", store=Ledger(), clock=SystemClock())
+    async with asyncio.timeout(DEADLINE_S):
+        with pytest.raises(DependencyUnreachableError, match="meter setup"):
+            await consumer.start()
+    async with TopicAdmin(settings) as admin:
+        assert await admin.find(USAGE) is None
+
+
+async def test_a_broker_that_is_not_there_is_said_so_soon(settings: Settings) -> None:
+    gone = settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
+    consumer = ShardConsumer(gone, topics=INPUTS, group="meter", store=Ledger(), clock=SystemClock())
+    async with asyncio.timeout(DEADLINE_S):
+        with pytest.raises(DependencyUnreachableError, match=r"127\.0\.0\.1:1"):
+            await consumer.start()
+        await consumer.stop()
+
+
+async def test_a_topic_shorter_than_what_was_read_is_refused(topics: Settings) -> None:
+    await fill(topics, 30)
+    ledger = Ledger()
+    ledger.next[USAGE, 1] = 1000
+    async with joined(topics, ledger) as consumer:
+        with pytest.raises(TopicIdentityError, match=r"\[1\] ends at \d+, stored offset is 1000"):
+            await drain(consumer, ledger, 30)
+    assert ledger.count == 0, "nothing was written"
+
+
+async def delete_topic(settings: Settings, topic: str) -> None:
+    async with asyncio.timeout(DEADLINE_S), TopicAdmin(settings) as admin:
+        await admin.delete(topic)
+
+        async def gone() -> bool:
+            return await admin.find(topic) is None
+
+        is_gone: Callable[[], bool | Awaitable[bool]] = gone
+        await until(is_gone, message=f"{topic} is deleted")
+
+
+class Guard:
+    def __init__(self) -> None:
+        self.known: dict[str, TopicInfo] = {}
+
+    async def check_topics(self, topics: Mapping[str, TopicInfo]) -> None:
+        for name, info in topics.items():
+            if self.known.setdefault(name, info) != info:
+                raise TopicIdentityError(f"topic {name} was re-created")
+
+
+@pytest.mark.needs_kafka
+async def test_a_recreated_topic_is_refused_even_when_it_is_long_enough(topics: Settings) -> None:
+    await fill(topics, 30)
+    ledger, guard = Ledger(), Guard()
+    async with joined(topics, ledger, guard=guard) as consumer:
+        await drain(consumer, ledger, 30)
+    assert all(info.topic_id for info in guard.known.values())
+    await delete_topic(topics, USAGE)
+    await make_topics(topics)
+    await fill(topics, 300)
+    async with joined(topics, ledger, guard=guard) as consumer:
+        with pytest.raises(TopicIdentityError, match="re-created"):
+            await consumer.receive()
+    assert ledger.count == 30
+
+
+@pytest.mark.needs_kafka
+async def test_a_topic_recreated_while_it_is_read_is_noticed(topics: Settings) -> None:
+    await fill(topics, 30)
+    ledger, guard = Ledger(), Guard()
+    async with joined(topics, ledger, guard=guard) as consumer:
+        await drain(consumer, ledger, 30)
+        guard.known[USAGE] = guard.known[USAGE]._replace(topic_id="another")
+        consumer._next_identity_check = 0.0
+        with pytest.raises(TopicIdentityError, match="re-created"):
+            await consumer.receive()
+
+
+@pytest.mark.needs_kafka
+async def test_topics_with_different_partition_counts_are_refused(settings: Settings) -> None:
+    await make_topics(settings)
+    await delete_topic(settings, ACCOUNTS)
+    await make_topics(settings.model_copy(update={"partitions": 2}))
+    ledger = Ledger()
+    async with joined(settings, ledger) as consumer:
+        with pytest.raises(TopicIdentityError, match="same number of partitions"):
+            await consumer.receive()
+
+
+async def delete_records(settings: Settings, tp: TopicPartition, offset: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_records({tp: RecordsToDelete(before_offset=offset)})
+    finally:
+        await admin.close()
+
+
+@pytest.mark.needs_kafka
+async def test_records_lost_to_retention_are_refused_or_taken_as_a_gap(topics: Settings) -> None:
+    await fill(topics, 300)
+    await delete_records(topics, TopicPartition(topics.topic(USAGE), 0), 20)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        with pytest.raises(TopicIdentityError, match="starts at 20, next wanted is 0"):
+            await consumer.receive()
+    accepting = topics.model_copy(update={"accept_lost_records": True})
+    async with joined(accepting, ledger) as consumer:
+        await drain(consumer, ledger, 280)
+    ends = await read_ends(topics)
+    assert ledger.stored[USAGE, 0] == list(range(20, ends[USAGE][0]))
+    assert ledger.next[USAGE, 0] == ends[USAGE][0]
+
+
+async def produce_transactions(settings: Settings, *, commit_last: bool) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap, transactional_id=settings.topic("tx"), acks="all"
+    )
+    await producer.start()
+    try:
+        for commit in (True, False, commit_last):
+            await producer.begin_transaction()
+            for number in range(3):
+                value = b"kept" if commit else b"aborted"
+                await producer.send_and_wait(settings.topic(USAGE), value, key=str(number).encode(), partition=0)
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
+    finally:
+        await producer.stop()
+
+
+@pytest.mark.needs_kafka
+@pytest.mark.parametrize("commit_last", [True, False])
+async def test_aborted_records_and_markers_are_skipped_and_no_lag(topics: Settings, commit_last: bool) -> None:
+    """Offsets: 0-2 kept, 3 marker, 4-6 aborted, 7 marker, 8-10 kept or aborted, 11 marker."""
+    await produce_transactions(topics, commit_last=commit_last)
+    kept = [0, 1, 2, 8, 9, 10] if commit_last else [0, 1, 2]
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        await drain(consumer, ledger, len(kept))
+        while consumer.lag():
+            await step(consumer, ledger)
+    assert ledger.stored[USAGE, 0] == kept
+    assert b"aborted" not in ledger.values
+
+
+@pytest.mark.needs_kafka
+async def test_headers_keys_and_empty_values_arrive_as_sent(topics: Settings) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=topics.kafka_bootstrap)
+    await producer.start()
+    try:
+        name = topics.topic(USAGE)
+        await producer.send_and_wait(name, None, key=b"k", partition=2, headers=[("ce_id", b"1"), ("ce_id", b"2")])
+        await producer.send_and_wait(name, b"", key=None, partition=2, timestamp_ms=1_700_000_000_000)
+    finally:
+        await producer.stop()
+    async with joined(topics, Ledger()) as consumer:
+        records: list[Any] = []
+        while len(records) < 2:
+            for batch in await consumer.receive():
+                records += batch.records[USAGE]
+                consumer.advance(batch)
+    assert (records[0].key, records[0].value) == (b"k", None)
+    assert tuple(records[0].headers) == (("ce_id", b"1"), ("ce_id", b"2"))
+    assert (records[1].key, records[1].value, records[1].timestamp_ms) == (None, b"", 1_700_000_000_000)
+    assert (records[1].topic, records[1].partition) == (USAGE, 2)
+
+
+async def test_acknowledged_offsets_are_visible_to_lag_tools(topics: Settings) -> None:
+    await fill(topics, 90)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        await drain(consumer, ledger, 90)
+    async with joined(topics, ledger) as consumer:
+        for shard in range(3):
+            committed = await consumer._consumer.committed(TopicPartition(topics.topic(USAGE), shard))
+            assert (committed or 0) == ledger.next.get((USAGE, shard), 0)
+
+
+async def test_a_dead_fetch_task_is_noticed(topics: Settings) -> None:
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        await step(consumer, ledger)
+        fetching = consumer._consumer._fetcher._fetch_task
+        fetching.cancel()
+        await asyncio.wait({fetching})
+        with pytest.raises(DependencyUnreachableError, match="fetch task"):
+            await consumer.receive()

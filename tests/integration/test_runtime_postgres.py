@@ -1,0 +1,186 @@
+"""The pool, migrations and wake-ups against a real server."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from meter.runtime import migrate as migrate_module
+from meter.runtime.listen import Wakeups
+from meter.runtime.migrate import Migration, MigrationError, migrate
+from meter.runtime.postgres import Pool, close_pool, create_pool, is_transient, load_sql
+from tests.support import until
+
+PACKAGES = ("meter", "projections", "notifier")
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def test_every_connection_has_its_deadlines(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+            assert await connection.fetchval("SELECT setting::bigint FROM pg_settings WHERE name = $1", name) > 0
+        assert await connection.fetchval("SHOW timezone") == "UTC"
+        transport: Any = connection._transport  # type: ignore[attr-defined]
+        sock = transport.get_extra_info("socket")
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+
+
+async def test_a_statement_that_hangs_ends_and_may_be_tried_again(dsn: str) -> None:
+    pool = await create_pool(dsn, application_name="tests", command_timeout_s=0.3)
+    with pytest.raises(asyncpg.QueryCanceledError) as caught:
+        await pool.execute("SELECT pg_sleep(20)")
+    assert is_transient(caught.value)
+    await close_pool(pool)
+
+
+async def test_a_lock_that_is_not_given_ends_the_wait(dsn: str) -> None:
+    pool = await create_pool(dsn, application_name="tests", lock_timeout_s=0.2)
+    async with pool.acquire() as holder, holder.transaction():
+        await holder.execute("LOCK TABLE meter.shards")
+        with pytest.raises(asyncpg.LockNotAvailableError) as caught:
+            await pool.execute("SELECT count(*) FROM meter.shards")
+        assert is_transient(caught.value)
+    await close_pool(pool)
+
+
+async def test_a_server_that_never_answers_is_given_up() -> None:
+    """Accepts the connection, says nothing: what a black hole looks like."""
+    silent = await asyncio.start_server(lambda _reader, writer: held.append(writer), "127.0.0.1", 0)
+    held: list[asyncio.StreamWriter] = []
+    port = silent.sockets[0].getsockname()[1]
+    try:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(20):
+                dsn = f"postgresql://x@127.0.0.1:{port}/x?sslmode=disable"
+                await create_pool(dsn, application_name="tests", connect_timeout_s=0.5)
+    finally:
+        silent.close()
+        for writer in held:
+            writer.close()
+
+
+async def test_a_killed_connection_is_transient_and_replaced(pool: Pool) -> None:
+    with pytest.raises(Exception) as caught:  # which of two errors depends on who is faster
+        await pool.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert is_transient(caught.value)
+    assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_a_pool_with_a_borrowed_connection_closes_in_time(dsn: str) -> None:
+    pool = await create_pool(dsn, application_name="tests")
+    await pool.acquire()
+    async with asyncio.timeout(5):
+        await close_pool(pool, timeout_s=0.2)
+
+
+@pytest.mark.parametrize("package", ["meter.runtime", "projections", "notifier"])
+async def test_statements_of_the_runtime_and_the_outboxes_fit_the_schema(pool: Pool, package: str) -> None:
+    names = {
+        "meter.runtime": ["fetch_migrations", "insert_migration", "lock_migrations", "unlock_migrations"],
+    }.get(package, ["lock_outbox_shard", "fetch_outbox", "delete_outbox", "count_outbox"])
+    async with pool.acquire() as connection:
+        for name in names:
+            await connection.prepare(load_sql(package, name))
+
+
+async def test_migrates_an_empty_database_once(empty_dsn: str) -> None:
+    async with connected(empty_dsn) as connection:
+        applied = await migrate(connection, PACKAGES)
+        assert applied[0] == "meter/0001_event_store.sql"
+        assert {name.split("/")[0] for name in applied} == set(PACKAGES)
+        assert await migrate(connection, PACKAGES) == []
+
+
+async def test_migrators_at_the_same_time_apply_everything_once(empty_dsn: str) -> None:
+    async def run() -> list[str]:
+        async with connected(empty_dsn) as connection:
+            return await migrate(connection, PACKAGES)
+
+    results = await asyncio.gather(*(run() for _ in range(4)))
+    assert sorted(map(len, results))[:3] == [0, 0, 0]
+    assert any(results)
+
+
+async def test_a_changed_file_is_refused_loudly(dsn: str) -> None:
+    async with connected(dsn) as connection:
+        await connection.execute("UPDATE public.metering_migrations SET checksum = 'x' WHERE package = 'meter'")
+        with pytest.raises(MigrationError, match="was changed after it was applied"):
+            await migrate(connection, PACKAGES)
+
+
+async def test_a_failing_migration_leaves_nothing_and_frees_the_lock(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = migrate_module.read_migrations("meter")
+    broken = Migration("meter", len(real) + 1, "0999_broken.sql", "CREATE TABLE half (x int); SELECT nonsense;")
+    monkeypatch.setattr(migrate_module, "read_migrations", lambda _package: [*real, broken])
+    async with connected(dsn) as connection:
+        with pytest.raises(asyncpg.UndefinedColumnError):
+            await migrate(connection, ["meter"])
+        assert await connection.fetchval("SELECT to_regclass('half')") is None
+    async with connected(dsn) as other:
+        assert await other.fetchval("SELECT pg_try_advisory_lock($1)", migrate_module.LOCK_KEY)
+
+
+@asynccontextmanager
+async def listening(dsn: str) -> AsyncIterator[tuple[asyncio.Event, list[str]]]:
+    event, stop = asyncio.Event(), asyncio.Event()
+    payloads: list[str] = []
+    wakeups = Wakeups(dsn, "meter_events", event=event, on_payload=payloads.append)
+    running = asyncio.create_task(wakeups.run(stop))
+    try:
+        await until(event.is_set, message="is listening")
+        event.clear()
+        yield event, payloads
+    finally:
+        stop.set()
+        async with asyncio.timeout(5):
+            await running
+
+
+async def test_a_notification_wakes_at_once(dsn: str, pool: Pool) -> None:
+    async with listening(dsn) as (event, payloads):
+        await pool.execute("NOTIFY meter_events, '7'")
+        async with asyncio.timeout(2):
+            await event.wait()
+        assert payloads == ["7"]
+
+
+async def test_a_lost_listener_comes_back_and_wakes_for_what_it_missed(dsn: str, pool: Pool) -> None:
+    async with listening(dsn) as (event, payloads):
+        await pool.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+        )
+        async with asyncio.timeout(10):
+            await event.wait()
+        event.clear()
+        await pool.execute("NOTIFY meter_events, '8'")
+        await until(lambda: payloads == ["8"])
+
+
+async def test_a_database_that_is_away_does_not_end_the_listener() -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(
+        Wakeups("postgresql://x@127.0.0.1:1/x", "meter_events", event=asyncio.Event()).run(stop)
+    )
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await asyncio.shield(running)
+    assert not running.done()
+    stop.set()
+    async with asyncio.timeout(5):
+        await running

@@ -1,0 +1,243 @@
+"""Producer, topics and outbox relay against real servers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import errors as kafka_errors
+
+from meter.runtime import points
+from meter.runtime.errors import DependencyUnreachableError
+from meter.runtime.health import Health
+from meter.runtime.kafka import Message, Producer, TopicAdmin
+from meter.runtime.outbox import OutboxRelay
+from meter.runtime.points import InjectedError, read_points
+from meter.runtime.postgres import Pool
+from meter.runtime.settings import Settings
+from schemas.topics import BALANCES, TOPICS, USAGE, partition_for
+from tests.support import until
+
+DEADLINE_S = 30
+SPECS = [spec for spec in TOPICS if spec.name in (USAGE, BALANCES)]
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> Settings:
+    async with TopicAdmin(settings) as admin:
+        await admin.ensure([replace(spec, partitions=settings.partitions) for spec in SPECS], 1)
+    return settings
+
+
+async def read_all(settings: Settings, topic: str) -> dict[int, list[tuple[bytes | None, bytes | None]]]:
+    """Every record of a topic by partition, in order."""
+    async with asyncio.timeout(DEADLINE_S), TopicAdmin(settings) as admin:
+        ends = await admin.end_offsets(topic)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap, enable_auto_commit=False)
+    found: dict[int, list[tuple[bytes | None, bytes | None]]] = {partition: [] for partition in ends}
+    async with asyncio.timeout(DEADLINE_S), consumer:
+        partitions = [TopicPartition(settings.topic(topic), partition) for partition in ends]
+        consumer.assign(partitions)
+        for tp in partitions:
+            consumer.seek(tp, 0)
+        while any(len(found[partition]) < end for partition, end in ends.items()):
+            for tp, records in (await consumer.getmany(timeout_ms=100)).items():
+                found[tp.partition] += [(record.key, record.value) for record in records]
+    return found
+
+
+async def test_topics_are_made_once_and_differences_are_told(settings: Settings) -> None:
+    specs = [replace(spec, partitions=settings.partitions) for spec in SPECS]
+    async with TopicAdmin(settings) as admin:
+        assert [change.action for change in await admin.ensure(specs, 1)] == ["created", "created"]
+        assert [change.action for change in await admin.ensure(specs, 1)] == ["kept", "kept"]
+        wider = [replace(spec, partitions=settings.partitions + 1) for spec in specs]
+        changes = await admin.ensure(wider, 1)
+        assert [change.action for change in changes] == ["differs", "differs"]
+        assert changes[0].detail == "partitions: 3, expected 4"
+        info = await admin.describe(USAGE)
+        assert info is not None
+        assert info.partitions == 3
+        assert await admin.describe("no.such.topic") is None
+
+
+@pytest.mark.needs_kafka
+async def test_topics_have_an_identity_and_the_configuration_asked_for(topics: Settings) -> None:
+    async with TopicAdmin(topics) as admin:
+        usage, balances = await admin.describe(USAGE), await admin.describe(BALANCES)
+        assert usage is not None
+        assert balances is not None
+        assert usage.topic_id != balances.topic_id
+        assert len(usage.topic_id) == 36
+        assert usage.config["max.message.bytes"] == "65536"
+        assert balances.config["cleanup.policy"] == "delete"
+        assert balances.config["retention.ms"] == "-1"
+
+
+async def test_a_key_goes_to_the_partition_every_client_computes(topics: Settings) -> None:
+    keys = [f"account-{number}" for number in range(100)]
+    async with Producer(topics) as producer:
+        await producer.publish([Message(USAGE, key, key.encode()) for key in keys])
+    found = await read_all(topics, USAGE)
+    for partition, records in found.items():
+        assert all(partition_for(key or b"", topics.partitions) == partition for key, _ in records)
+    assert sum(map(len, found.values())) == 100
+
+
+async def test_order_holds_per_key(topics: Settings) -> None:
+    async with Producer(topics, linger_ms=1) as producer:
+        for start in range(0, 2000, 500):
+            await producer.publish([Message(USAGE, "one", str(n).encode()) for n in range(start, start + 500)])
+    records = (await read_all(topics, USAGE))[partition_for(b"one", topics.partitions)]
+    assert [int(value or b"") for _, value in records] == list(range(2000))
+
+
+async def test_a_missing_topic_is_said_so_and_not_made(settings: Settings) -> None:
+    async with Producer(settings) as producer:
+        with pytest.raises(DependencyUnreachableError, match="meter setup"):
+            await producer.publish([Message(USAGE, "k", b"v")])
+    async with TopicAdmin(settings) as admin:
+        assert await admin.find(USAGE) is None
+
+
+async def test_a_message_too_large_is_the_callers_fault_and_leaves_the_producer_alone(topics: Settings) -> None:
+    async with Producer(topics) as producer:
+        client = producer._client
+        with pytest.raises(kafka_errors.MessageSizeTooLargeError):
+            await producer.publish([Message(USAGE, "k", b"x" * 2_000_000)])
+        assert producer._client is client
+        await producer.publish([Message(USAGE, "k", b"v")])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        kafka_errors.OutOfOrderSequenceNumber(),
+        kafka_errors.UnknownProducerId(),
+        kafka_errors.ProducerFenced(),
+        kafka_errors.RequestTimedOutError(),
+    ],
+)
+async def test_a_producer_in_doubt_is_replaced_and_the_next_publication_works(
+    topics: Settings, error: Exception
+) -> None:
+    async with Producer(topics) as producer:
+        await producer.publish([Message(USAGE, "k", b"0")])
+        broken: Any = producer._client
+
+        async def fail(*_: Any, **__: Any) -> Any:
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(error)
+            return future
+
+        broken.send = fail
+        with pytest.raises(DependencyUnreachableError, match="publishing"):
+            await producer.publish([Message(USAGE, "k", b"1"), Message(USAGE, "k", b"2")])
+        await producer.publish([Message(USAGE, "k", b"1"), Message(USAGE, "k", b"2")])
+        assert producer._client is not broken
+    records = (await read_all(topics, USAGE))[partition_for(b"k", topics.partitions)]
+    assert [value for _, value in records] == [b"0", b"1", b"2"]
+
+
+async def test_acks_that_never_come_end_at_the_deadline(topics: Settings) -> None:
+    hasty = topics.model_copy(update={"kafka_publish_timeout_s": 0.3})
+    async with Producer(hasty) as producer:
+        broken: Any = producer._client
+
+        async def swallow(*_: Any, **__: Any) -> Any:
+            return asyncio.get_running_loop().create_future()
+
+        broken.send = swallow
+        async with asyncio.timeout(5):
+            with pytest.raises(DependencyUnreachableError):
+                await producer.publish([Message(USAGE, "k", b"v")])
+
+
+async def test_a_stop_that_hangs_is_bounded(topics: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meter.runtime.kafka_producer.STOP_TIMEOUT_S", 0.3)
+    producer = Producer(topics)
+    await producer.start()
+    client: Any = producer._client
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    client._message_accumulator.close = hang
+    async with asyncio.timeout(5):
+        await producer.stop()
+
+
+async def write_outbox(pool: Pool, shard: int, values: list[str]) -> None:
+    await pool.execute("INSERT INTO projections.outbox_shards VALUES ($1) ON CONFLICT (shard) DO NOTHING", shard)
+    await pool.executemany(
+        "INSERT INTO projections.outbox (shard, key, value) VALUES ($1, $2, $3)",
+        [(shard, f"account-{shard}", value.encode()) for value in values],
+    )
+
+
+@asynccontextmanager
+async def relay(settings: Settings, pool: Pool, **options: Any) -> AsyncIterator[OutboxRelay]:
+    async with asyncio.timeout(DEADLINE_S), Producer(settings) as producer:
+        yield OutboxRelay(pool, producer, "projections", BALANCES, **options)
+
+
+async def published(settings: Settings) -> dict[bytes, list[str]]:
+    found: dict[bytes, list[str]] = {}
+    for records in (await read_all(settings, BALANCES)).values():
+        for key, value in records:
+            found.setdefault(key or b"", []).append((value or b"").decode())
+    return found
+
+
+async def test_the_outbox_is_published_in_order_and_emptied(topics: Settings, pool: Pool) -> None:
+    for shard in range(3):
+        await write_outbox(pool, shard, [str(number) for number in range(25)])
+    async with relay(topics, pool, batch=10) as outbox:
+        while await outbox.relay():
+            pass
+        assert await outbox.count() == 0
+    for values in (await published(topics)).values():
+        assert values == [str(number) for number in range(25)]
+
+
+async def test_relays_at_the_same_time_do_not_mix_up_a_shard(topics: Settings, pool: Pool) -> None:
+    for shard in range(3):
+        await write_outbox(pool, shard, [str(number) for number in range(40)])
+    async with relay(topics, pool, batch=7) as first, relay(topics, pool, batch=7) as second:
+        while await first.count():
+            await asyncio.gather(first.relay(), second.relay(), first.relay())
+    for values in (await published(topics)).values():
+        assert values == [str(number) for number in range(40)]
+
+
+async def test_a_crash_after_publishing_publishes_again_and_loses_nothing(
+    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(points, "_points", read_points("outbox_between_publish_and_delete:1:raise"))
+    monkeypatch.setattr(points, "_passings", {})
+    await write_outbox(pool, 0, ["a", "b", "c"])
+    async with relay(topics, pool) as outbox:
+        with pytest.raises(InjectedError):
+            await outbox.relay()
+        assert await outbox.count() == 3
+        assert await outbox.relay() == 3
+        assert await outbox.relay() == 0
+    assert await published(topics) == {b"account-0": ["a", "b", "c", "a", "b", "c"]}
+
+
+async def test_the_running_relay_wakes_when_told(topics: Settings, pool: Pool) -> None:
+    health, stop = Health(), asyncio.Event()
+    async with relay(topics, pool, health=health, poll_s=30.0) as outbox:
+        running = asyncio.create_task(outbox.run(stop))
+        await write_outbox(pool, 1, ["x"])
+        outbox.wake.set()
+
+        await until(lambda: health.progress_marks == 1, message="is published")
+        assert await outbox.count() == 0
+        stop.set()
+        async with asyncio.timeout(2):
+            await running
+    assert await published(topics) == {b"account-1": ["x"]}
