@@ -21,9 +21,9 @@ JSON_TYPE: Final = "application/json"
 STRUCTURED_TYPE: Final = "application/cloudevents+json"
 NIL_ID: Final = "00000000-0000-0000-0000-000000000000"
 
-_ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,64}")
+ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,64}")
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_ACCOUNT: Final = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+ACCOUNT: Final = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 _JSON_MEDIA: Final = re.compile(r"(?:application|text)/(?:[a-z0-9.-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE)
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _CORE: Final = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype"})
@@ -102,7 +102,7 @@ def _check_attributes(members: Mapping[str, Member]) -> None:
     if version is None or version.value != "1.0":
         raise InvalidEventError(Reason.NOT_CLOUDEVENTS, 'specversion is not "1.0"')
     for name, member in members.items():
-        if not _ATTRIBUTE.fullmatch(name):
+        if not ATTRIBUTE.fullmatch(name):
             raise InvalidEventError(Reason.NOT_CLOUDEVENTS, f"{name[:64]!a} is no attribute name")
         if not isinstance(member.value, str | bool | Number):
             raise InvalidEventError(Reason.NOT_CLOUDEVENTS, f"attribute {name} is neither text, number nor boolean")
@@ -131,7 +131,7 @@ def read_id(attributes: Attributes) -> str:
 
 def read_subject(attributes: Attributes) -> str:
     text = attributes.text("subject", Reason.INVALID_SUBJECT)
-    if not _ACCOUNT.fullmatch(text):
+    if not ACCOUNT.fullmatch(text):
         raise InvalidEventError(Reason.INVALID_SUBJECT, f"subject {text[:64]!a} is not an account id")
     return text
 

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from schemas.fast import parse_fast
+from schemas.reasons import Reason
 from schemas.records import Accepted, Limits, Record, Rejected
 from schemas.slow import parse_slow
 
@@ -10,4 +12,11 @@ __all__ = ["Accepted", "Limits", "Record", "Rejected", "parse"]
 
 def parse(record: Record, now: datetime, limits: Limits) -> Accepted | Rejected:
     """Judge one record of an input topic. `now` is the meter's clock, aware UTC. Never raises."""
-    return parse_slow(record, now, limits)
+    event = parse_fast(record, now, limits)
+    if event is not None:
+        return event
+    try:
+        return parse_slow(record, now, limits)
+    except Exception as error:
+        # A bug here must cost one record, kept with its bytes for a replay, and not stop the shard for good.
+        return Rejected(record, Reason.INVALID_DATA, f"the parser failed: {type(error).__name__}: {error}"[:500])
