@@ -2,15 +2,19 @@
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.local.child import UnavailableError
 from deploy.local.mail import MailSink
 from deploy.local.stack import Addresses
+from meter.runtime.clock import SystemClock
 from meter.runtime.postgres import Pool, close_pool, open_pool
 from meter.runtime.settings import Settings
 from tests.support.databases import Databases
+from tests.support.processes import Processes
 from tests.support.servers import WrongStackError, describe_choice, is_forced, use_stack
 
 PARTITIONS = 3
@@ -90,7 +94,7 @@ def topic_prefix() -> str:
 
 
 @pytest.fixture
-def values(dsn: str, stack: Addresses, topic_prefix: str) -> dict[str, object]:
+def values(dsn: str, stack: Addresses, topic_prefix: str) -> dict[str, Any]:
     """The settings of a test by name, for the settings class of any package: `MeterSettings(**values)`."""
     return {
         "postgres_dsn": dsn,
@@ -109,14 +113,14 @@ def values(dsn: str, stack: Addresses, topic_prefix: str) -> dict[str, object]:
 
 
 @pytest.fixture
-def env(values: dict[str, object]) -> dict[str, str]:
+def env(values: dict[str, Any]) -> dict[str, str]:
     """The same as environment variables, for real processes."""
     return {f"METERING_{name.upper()}": str(value) for name, value in values.items()}
 
 
 @pytest.fixture
-def settings(values: dict[str, object]) -> Settings:
-    return Settings(**values)  # type: ignore[arg-type]
+def settings(values: dict[str, Any]) -> Settings:
+    return Settings(**values)
 
 
 @pytest.fixture
@@ -125,6 +129,25 @@ async def pool(settings: Settings) -> AsyncIterator[Pool]:
     opened = await open_pool(settings, "tests")
     yield opened
     await close_pool(opened)
+
+
+@pytest.fixture
+async def installed(values: dict[str, Any]) -> None:
+    """What `meter setup` makes, but for the roles: shards, cursors and topics."""
+    # Imported where they are used: a unit test needs no admin client.
+    from meter.settings import SetupSettings
+    from meter.setup import set_up
+
+    async for _ in set_up(SetupSettings(**values), SystemClock(), roles=False):
+        pass
+
+
+@pytest.fixture
+def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
+    """Real processes with the test's settings; those that are left are ended."""
+    made = Processes(env, tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ class Child:
         self._env = dict(env) if env is not None else None
         self._stop_signal = stop_signal
         self._grace_s = grace_s
+        self.returncode: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
 
@@ -75,6 +76,16 @@ class Child:
 
     def start(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Start, and wait until it is ready. Raises UnavailableError with the end of its log."""
+        self.spawn()
+        try:
+            self._wait_ready(ready, timeout_s)
+        except BaseException:
+            self.kill()
+            raise
+
+    def spawn(self) -> None:
+        """Start without waiting."""
+        self.returncode = None
         user: dict[str, object] = {}
         if self._user is not None:
             user = {"user": self._user.uid, "group": self._user.gid, "extra_groups": []}
@@ -91,11 +102,18 @@ class Child:
                 **user,  # type: ignore[call-overload]
             )
         self._watch()
-        try:
-            self._wait_ready(ready, timeout_s)
-        except BaseException:
-            self.kill()
-            raise
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for its end and return its code (negative: the signal that ended it). Raises TimeoutError."""
+        if self._process is not None:
+            try:
+                self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                raise TimeoutError(f"{self.name} still runs after {timeout_s:g} s:\n{self.log_tail()}") from None
+            self._end(signal.SIGKILL, 0)
+        if self.returncode is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self.returncode
 
     def stop(self) -> None:
         """End it in its own way; after the grace time, the hard way."""
@@ -107,6 +125,10 @@ class Child:
     def end(self, signum: signal.Signals) -> None:
         """End it with a signal of choice."""
         self._end(signum, self._grace_s)
+
+    def send(self, signum: signal.Signals) -> None:
+        """Send a signal and go on."""
+        os.kill(self.pid, signum)
 
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
@@ -144,11 +166,13 @@ class Child:
         if process is not None:
             if process.poll() is None:
                 process.send_signal(signum)
+                process.send_signal(signal.SIGCONT)  # a paused one takes no other signal
             try:
                 process.wait(grace_s)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            self.returncode = process.returncode
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.communicate(b"ended\n")
