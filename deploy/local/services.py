@@ -1,0 +1,151 @@
+"""The services as processes of their own, the way they run in production: for the demo, `make dev` and the tests."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from deploy.local.ports import free_port
+
+ROLES = {"meter": "credit_meter", "projections": "credit_projections", "notifier": "credit_notifier"}
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 40
+COMMAND_TIMEOUT_S = 600
+POLL_S = 0.02
+
+
+class ServiceFailedError(Exception):
+    """A service or command did not do what was needed; the message ends with its log."""
+
+
+class ServiceProcess:
+    """`NAME run` with its log in a file. Signals go to this process alone."""
+
+    def __init__(self, name: str, settings: Mapping[str, str], log: Path) -> None:
+        self.name, self.log = name, log
+        self._settings = dict(settings)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    def start(self) -> None:
+        self.port = free_port()
+        own = {"METERING_HTTP_HOST": "127.0.0.1", "METERING_HTTP_PORT": str(self.port)}
+        with self.log.open("ab") as out:
+            self._process = subprocess.Popen(
+                command(self.name, "run"),
+                env=environment(self._settings) | own,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us: the services are stopped in order
+            )
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise ServiceFailedError(f"{self.name} was never started")
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self.is_ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise ServiceFailedError(f"{self.name} was not ready after {timeout_s:.0f} s:\n{tail(self.log)}")
+            time.sleep(POLL_S)
+
+    def is_ready(self) -> bool:
+        return self.get("/readyz") == 200
+
+    def get(self, path: str) -> int | None:
+        """The status of its health server, None when it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as reply:
+                return int(reply.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+        except OSError:
+            return None
+
+    def check(self) -> None:
+        if not self.running:
+            raise ServiceFailedError(f"{self.name} ended with code {self.exit_code}:\n{tail(self.log)}")
+
+    def send(self, signum: signal.Signals) -> None:
+        if self.running:
+            os.kill(self.pid, signum)
+
+    def stop(self) -> None:
+        """SIGTERM, and the hard way after STOP_TIMEOUT_S."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def _end(self, signum: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self.send(signum)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def run_services(
+    names: Sequence[str], settings: Mapping[str, Mapping[str, str]], logs: Path
+) -> Iterator[dict[str, ServiceProcess]]:
+    """Start together, wait until all are ready; stop in the opposite order. `settings` by service name."""
+    logs.mkdir(parents=True, exist_ok=True)
+    running = {name: ServiceProcess(name, settings[name], logs / f"{name}.log") for name in names}
+    with ExitStack() as stack:
+        for service in running.values():
+            service.start()
+            stack.callback(service.stop)
+        for service in running.values():
+            service.wait_ready()
+        yield running
+
+
+def run_command(arguments: Sequence[str], settings: Mapping[str, str]) -> str:
+    """Run a command line to its end; what it printed."""
+    done = subprocess.run(
+        command(*arguments), env=environment(settings), capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S
+    )
+    if done.returncode != 0:
+        raise ServiceFailedError(
+            f"{' '.join(arguments)} ended with code {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
+    return done.stdout
+
+
+def command(package: str, *arguments: str) -> list[str]:
+    return [str(Path(sys.executable).parent / package), *arguments]
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings as the services read them; those of the shell around us are kept out."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("METERING_", "PG"))}
+    return clean | {f"METERING_{name.upper()}": value for name, value in settings.items()}
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
