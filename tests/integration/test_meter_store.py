@@ -29,6 +29,12 @@ async def stored_hashes(pool: Pool, shard: int) -> list[bytes]:
     ]
 
 
+async def fetch_one(pool: Pool, statement: str) -> asyncpg.Record:
+    row = await pool.fetchrow(statement)
+    assert row is not None
+    return row
+
+
 async def test_sql_computes_the_same_chain(store: PostgresEventStore, pool: Pool) -> None:
     """Python's bytes are Postgres's record_send: with NULLs, text beyond ASCII, extensions and an empty batch."""
     odd = usage(
@@ -173,7 +179,7 @@ async def test_an_unknown_outcome_of_commit_is_settled_by_the_offsets(
             )
             return pid or 0
 
-        pid = await until(find_committing, message="COMMIT does not wait")
+        pid: int = await until(find_committing, message="COMMIT does not wait")
         await holder.execute("SELECT pg_terminate_backend($1)", pid)
         with pytest.raises(postgres.TRANSIENT):
             await append

@@ -44,7 +44,7 @@ async def wait_until_stored(pool: Pool, settings: MeterSettings, timeout_s: floa
         rows = await pool.fetch("SELECT shard, usage_offset, accounts_offset FROM meter.shards ORDER BY shard")
         return is_covered([tuple(row) for row in rows], wanted)
 
-    await until(covered, timeout_s=timeout_s, message=f"offsets {wanted} are not stored")
+    _: bool = await until(covered, timeout_s=timeout_s, message=f"offsets {wanted} are not stored")
 
 
 def is_covered(stored: Iterable[tuple[int, ...]], wanted: Iterable[tuple[int, ...]]) -> bool:
