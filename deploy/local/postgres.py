@@ -126,9 +126,15 @@ def reachable_install(directory: Path, user: User | None) -> Path:
     install = installed()
     if user is None or is_reachable(install):
         return install
-    copy = directory / "install"
+    # The programs find the wheel's own libraries by their place beside the package.
+    site = directory / "site"
+    copy = site / PACKAGE / INSTALL
     shutil.copytree(install, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-    copy.chmod(0o755)
+    libraries = install.parent.with_name(f"{PACKAGE}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, site / libraries.name, symlinks=True)
+    for folder in (site, site / PACKAGE, copy):
+        folder.chmod(0o755)
     return copy
 
 
