@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -38,10 +39,15 @@ class Scenario:
     bench: Bench
     name: str
     accounts: int
+    extra_accounts: Sequence[str] = ()
     expected: Expected = field(init=False)
 
     def __post_init__(self) -> None:
         self.expected = Expected(self.accounts)
+
+    @property
+    def opened(self) -> int:
+        return self.accounts + len(self.extra_accounts)
 
     @property
     def usage_topic(self) -> str:
@@ -69,7 +75,7 @@ class Scenario:
         settings = self.settings(dsn)
         await asyncio.to_thread(run_command, ("meter", "setup", "--no-roles"), settings)
         await asyncio.to_thread(self._produce_opened)
-        await catch_up(self.bench, dsn, settings, ROWS_PER_ACCOUNT * self.accounts)
+        await catch_up(self.bench, dsn, settings, ROWS_PER_ACCOUNT * self.opened)
 
     def load(self, workload: Workload) -> None:
         self.expected = load_backlog(self.bench.servers.kafka.bootstrap, self.usage_topic, workload)
@@ -77,8 +83,7 @@ class Scenario:
     def _produce_opened(self) -> None:
         sink = Sink(self.bench.servers.kafka.bootstrap, self.prefix + ACCOUNTS)
         rng = Random(0)
-        for index in range(self.accounts):
-            name = account_name(index)
+        for name in chain(map(account_name, range(self.accounts)), self.extra_accounts):
             sink.send(name.encode(), make_opened(name, rng))
         sink.flush()
 

@@ -1,0 +1,159 @@
+"""Latency under load, all services running: from a probe's send to its balance, banner event and accepted email."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+
+from meter.runtime.postgres import load_sql
+from schemas.topics import NOTIFICATIONS
+from tests.bench.check import WrongResultError
+from tests.bench.databases import SQL, connect, read_progress
+from tests.bench.footprint import Footprint, Usage
+from tests.bench.paced import prepare_load
+from tests.bench.probes import (
+    Sightings,
+    TimedSink,
+    percentile,
+    probe_name,
+    send_probes,
+    watch_balances,
+    watch_banners,
+)
+from tests.bench.scenario import POLL_S, Scenario
+from tests.bench.servers import PARTITIONS
+from tests.bench.services import run_services
+from tests.bench.workload import Workload
+
+PROBES_PER_S = 20
+SETTLE_S = 60
+SERVICES = ("notifier", "projections", "meter")
+
+
+class Delays(NamedTuple):
+    """Milliseconds."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+class Level(NamedTuple):
+    """One load. `late_ms` is how far the sender of the load was ever behind its plan."""
+
+    percent: int
+    per_s: float
+    probes: int
+    late_ms: float
+    delays: dict[str, Delays]
+    usage: dict[str, Usage]
+
+
+class Plan(NamedTuple):
+    percent: int
+    per_s: float
+    seconds: float
+
+    @property
+    def records(self) -> int:
+        return int(self.per_s * self.seconds)
+
+    @property
+    def probes(self) -> int:
+        return int(PROBES_PER_S * self.seconds)
+
+
+async def measure_latency(scenario: Scenario, plans: list[Plan]) -> list[Level]:
+    """`scenario` has its accounts, and a probe's account per probe, open. Levels follow each other on one database."""
+    seen, levels, first = Sightings(), [], 0
+    sink = TimedSink(seen.email)
+    sink.start()
+    try:
+        dsn = scenario.bench.databases.address(scenario.template)
+        settings = scenario.settings(dsn) | {"smtp_host": sink.host, "smtp_port": str(sink.port)}
+        with run_services(SERVICES, settings, scenario.bench.logs) as running:
+            pids = {name: service.pid for name, service in running.items()} | scenario.bench.servers.pids()
+            async with connect(dsn) as connection, watchers(scenario, dsn, seen):
+                await wait_for_notifier(connection, scenario.opened)
+                for plan in plans:
+                    accounts = [probe_name(index) for index in range(first, first + plan.probes)]
+                    first += plan.probes
+                    levels.append(await measure_level(scenario, connection, plan, accounts, seen, pids))
+    finally:
+        sink.close()
+    return levels
+
+
+async def measure_level(
+    scenario: Scenario,
+    connection: asyncpg.Connection,
+    plan: Plan,
+    accounts: list[str],
+    seen: Sightings,
+    pids: dict[str, int],
+) -> Level:
+    bootstrap = scenario.bench.servers.kafka.bootstrap
+    workload = Workload(
+        plan.records, scenario.accounts, seed=1000 + plan.percent, start=now(), span=timedelta(seconds=plan.seconds)
+    )
+    before = await read_progress(connection)
+    with prepare_load(bootstrap, scenario.usage_topic, workload, plan.per_s) as load, Footprint(pids) as footprint:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=0) as producer:
+            load.start()
+            await send_probes(producer, scenario.usage_topic, accounts, PROBES_PER_S, seen)
+            sent = await asyncio.to_thread(load.finish)
+        await settle(connection, before.taken + plan.records + plan.probes, seen)
+    delays = {place: to_delays(seen.delays_ms(place, accounts)) for place in seen.places()}
+    return Level(plan.percent, plan.records / sent.seconds, plan.probes, sent.late_s * 1000, delays, footprint.usage)
+
+
+async def settle(connection: asyncpg.Connection, taken: int, seen: Sightings) -> None:
+    """Wait until every record is folded and every probe seen everywhere; one that never arrives is an error."""
+    try:
+        async with asyncio.timeout(SETTLE_S):
+            while True:
+                progress = await read_progress(connection)
+                if progress.taken >= taken and progress.folded == progress.stored and not any(seen.unseen().values()):
+                    return
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        raise WrongResultError(f"after {SETTLE_S} s probes are unseen: {seen.unseen()}; {progress}") from None
+
+
+@asynccontextmanager
+async def watchers(scenario: Scenario, dsn: str, seen: Sightings) -> AsyncIterator[None]:
+    ready = asyncio.Event()
+    topic = scenario.prefix + NOTIFICATIONS
+    async with connect(dsn) as connection:
+        tasks = [
+            asyncio.create_task(watch_balances(connection, seen)),
+            asyncio.create_task(watch_banners(scenario.bench.servers.kafka.bootstrap, topic, PARTITIONS, seen, ready)),
+        ]
+        try:
+            await ready.wait()
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def wait_for_notifier(connection: asyncpg.Connection, accounts: int) -> None:
+    """Until it has read the opening of all accounts: that is a backlog of its own, not the load."""
+    async with asyncio.timeout(SETTLE_S + accounts / 500):
+        while True:
+            if await connection.fetchval(load_sql(SQL, "count_known_accounts")) >= accounts:
+                return
+            await asyncio.sleep(POLL_S)
+
+
+def to_delays(ordered: list[float]) -> Delays:
+    return Delays(percentile(ordered, 0.5), percentile(ordered, 0.99), ordered[-1])
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
