@@ -4,12 +4,26 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 POLL_S = 0.02
 
 
+@overload
+async def until(
+    condition: Callable[[], Awaitable[T]],
+    timeout_s: float = ...,
+    message: str | Callable[[], str] = ...,
+    poll_s: float = ...,
+) -> T: ...
+@overload
+async def until(
+    condition: Callable[[], T],
+    timeout_s: float = ...,
+    message: str | Callable[[], str] = ...,
+    poll_s: float = ...,
+) -> T: ...
 async def until(
     condition: Callable[[], T | Awaitable[T]],
     timeout_s: float = 10,
