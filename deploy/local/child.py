@@ -20,7 +20,7 @@ kill -"$2" "$1" 2>/dev/null
 turns=0
 while kill -0 "$1" 2>/dev/null && [ "$turns" -lt 50 ]; do sleep 0.1; turns=$((turns + 1)); done
 kill -KILL "$1" 2>/dev/null
-rm -rf -- "$3"
+[ -z "$3" ] || rm -rf -- "$3"
 """
 POLL_S = 0.02
 LOG_TAIL_LINES = 20
@@ -51,6 +51,7 @@ class Child:
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         grace_s: float = 15,
+        keeps: bool = False,  # what it wrote stays when we are gone
     ) -> None:
         self.name = name
         self.command = list(command)
@@ -60,6 +61,7 @@ class Child:
         self._env = dict(env) if env is not None else None
         self._stop_signal = stop_signal
         self._grace_s = grace_s
+        self._keeps = keeps
         self.returncode: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -137,6 +139,11 @@ class Child:
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs, and before the first start."""
+        return self._process.poll() if self._process is not None else self.returncode
+
     def log_tail(self) -> str:
         if not self.log.exists():
             return ""
@@ -152,7 +159,8 @@ class Child:
             time.sleep(POLL_S)
 
     def _watch(self) -> None:
-        arguments = [str(self.pid), self._stop_signal.name.removeprefix("SIG"), str(self.directory)]
+        arguments = [str(self.pid), self._stop_signal.name.removeprefix("SIG")]
+        arguments.append("" if self._keeps else str(self.directory))
         self._watcher = subprocess.Popen(
             ["/bin/sh", "-c", WATCHER, "watcher", *arguments],
             stdin=subprocess.PIPE,

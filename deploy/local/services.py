@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from deploy.local.child import Child
 from deploy.local.ports import free_port
 
 ROLES = {"meter": "credit_meter", "projections": "credit_projections", "notifier": "credit_notifier"}
@@ -25,41 +26,30 @@ class ServiceFailedError(Exception):
 
 
 class ServiceProcess:
-    """`NAME run` with its log in a file. Signals go to this process alone."""
+    """`NAME run` with its log in a file. It ends with us, however we end."""
 
-    def __init__(self, name: str, settings: Mapping[str, str], log: Path) -> None:
-        self.name, self.log = name, log
-        self._settings = dict(settings)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+    def __init__(self, name: str, settings: Mapping[str, str], logs: Path) -> None:
+        self.name, self.log = name, logs / f"{name}.log"
+        self.port = free_port()
+        own = {"http_host": "127.0.0.1", "http_port": str(self.port)}
+        env = environment(dict(settings) | own)
+        self._child = Child(name, command(name, "run"), logs, env=env, grace_s=STOP_TIMEOUT_S, keeps=True)
 
     def start(self) -> None:
-        self.port = free_port()
-        own = {"METERING_HTTP_HOST": "127.0.0.1", "METERING_HTTP_PORT": str(self.port)}
-        with self.log.open("ab") as out:
-            self._process = subprocess.Popen(
-                command(self.name, "run"),
-                env=environment(self._settings) | own,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us: the services are stopped in order
-            )
+        self._child.spawn()
 
     @property
     def pid(self) -> int:
-        if self._process is None:
-            raise ServiceFailedError(f"{self.name} was never started")
-        return self._process.pid
+        return self._child.pid
 
     @property
     def exit_code(self) -> int | None:
         """None while it runs."""
-        return None if self._process is None else self._process.poll()
+        return self._child.exit_code
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._child.running
 
     def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         deadline = time.monotonic() + timeout_s
@@ -89,24 +79,14 @@ class ServiceProcess:
 
     def send(self, signum: signal.Signals) -> None:
         if self.running:
-            os.kill(self.pid, signum)
+            self._child.send(signum)
 
     def stop(self) -> None:
         """SIGTERM, and the hard way after STOP_TIMEOUT_S."""
-        self._end(signal.SIGTERM)
+        self._child.stop()
 
     def kill(self) -> None:
-        self._end(signal.SIGKILL)
-
-    def _end(self, signum: signal.Signals) -> None:
-        if self._process is None:
-            return
-        self.send(signum)
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._child.kill()
 
 
 @contextmanager
@@ -115,7 +95,7 @@ def run_services(
 ) -> Iterator[dict[str, ServiceProcess]]:
     """Start together, wait until all are ready; stop in the opposite order. `settings` by service name."""
     logs.mkdir(parents=True, exist_ok=True)
-    running = {name: ServiceProcess(name, settings[name], logs / f"{name}.log") for name in names}
+    running = {name: ServiceProcess(name, settings[name], logs) for name in names}
     with ExitStack() as stack:
         for service in running.values():
             service.start()
