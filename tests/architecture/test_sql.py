@@ -1,0 +1,99 @@
+"""Every SQL file: one statement that prepares on a migrated database, opened by its purpose and its parameters."""
+
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("meter", "projections", "notifier")
+FILES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("sql/*.sql"))
+TYPES = (
+    "text|bytea|uuid|bigint|smallint|integer|int|double precision|numeric|boolean|timestamptz|date|interval|jsonb|json"
+)
+# `$1 name type`, `$2 several words type[]`, `$3 name type or null`, `$4 name type (a remark)`
+PARAMETER = re.compile(rf"\$(\d+) [a-z][a-z_ ]*? ((?:{TYPES})(?:\[\])?)(?: or null)?(?: \([^)]*\))?[,.]?(?= \$|$)")
+# Short names as they are written; Postgres reports the long ones.
+LONG = {
+    "int": "int4",
+    "bigint": "int8",
+    "smallint": "int2",
+    "boolean": "bool",
+    "integer": "int4",
+    "double precision": "float8",
+}
+NAME = re.compile(r"^[a-z]+(_[a-z0-9]+)+\.sql$")
+
+every_file = pytest.mark.parametrize("file", FILES, ids=str)
+
+
+def header_of(file: Path) -> list[str]:
+    """The comment lines a file opens with, without their dashes."""
+    lines = []
+    for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--").strip())
+    return lines
+
+
+def parameters_of(file: Path) -> dict[int, str]:
+    """Number and type of the parameters the header names."""
+    header = header_of(file)
+    first = next((number for number, line in enumerate(header) if line.startswith("$")), len(header))
+    text = " ".join(header[first:])
+    return {int(number): kind for number, kind in PARAMETER.findall(text)}
+
+
+def statement_of(file: Path) -> str:
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith("--"))
+
+
+def test_sql_files_are_found() -> None:
+    assert {file.parts[0] for file in FILES} == set(PACKAGES)
+
+
+@every_file
+def test_the_name_is_a_verb_and_a_noun(file: Path) -> None:
+    assert NAME.match(file.name)
+
+
+@every_file
+def test_the_header_says_the_purpose_first(file: Path) -> None:
+    first = header_of(file)[:1]
+    assert first and re.match(r"[A-Za-z].*\w", first[0]), "the first line is `-- Purpose`"
+
+
+@every_file
+def test_the_header_names_every_parameter_in_order(file: Path) -> None:
+    used = {int(number) for number in re.findall(r"\$(\d+)", statement_of(file))}
+    assert list(parameters_of(file)) == sorted(used) == list(range(1, len(used) + 1))
+
+
+async def test_every_file_prepares_with_the_types_of_its_header(dsn: str) -> None:
+    """One connection for all: a file that does not prepare, or whose parameters have other types, is named."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        faults = {str(file): fault for file in FILES if (fault := await find_fault(connection, file))}
+    finally:
+        await connection.close()
+    assert not faults, "\n".join(f"{file}: {fault}" for file, fault in faults.items())
+
+
+async def find_fault(connection: asyncpg.Connection, file: Path) -> str | None:
+    try:
+        prepared = await connection.prepare((ROOT / file).read_text(encoding="utf-8"))
+    except asyncpg.PostgresError as error:
+        return str(error)
+    real = [normal(parameter.name) for parameter in prepared.get_parameters()]
+    said = [normal(kind) for kind in parameters_of(file).values()]
+    return None if real == said else f"the header says {said}, Postgres says {real}"
+
+
+def normal(kind: str) -> str:
+    """`int[]`, `_int4` and `int4[]` are one type."""
+    array = kind.endswith("[]") or kind.startswith("_")
+    base = kind.removesuffix("[]").removeprefix("_")
+    return LONG.get(base, base) + ("[]" if array else "")
