@@ -40,11 +40,14 @@ CREATE TABLE notifier.notices (
     channel text NOT NULL CHECK (channel IN ('banner', 'email')),
     threshold smallint NOT NULL CHECK (threshold BETWEEN 1 AND 100),
     outcome text NOT NULL CHECK (outcome IN ('seeded', 'superseded', 'delivered', 'no_contact')),
+    allocation bigint NOT NULL,
+    consumed bigint NOT NULL,
     shard int NOT NULL,
     position bigint NOT NULL,
     created_at timestamptz NOT NULL,
     CONSTRAINT notices_once UNIQUE (account_id, resource, epoch, channel, threshold)
 );
+COMMENT ON COLUMN notifier.notices.consumed IS 'micro-units at the moment of the crossing, as is allocation';
 COMMENT ON COLUMN notifier.notices.outcome IS
     'seeded: true at the start of the epoch, silent; superseded: a higher one was delivered at the same moment; '
     'delivered: handed to the banner, or queued as one email per contact; no_contact: nobody to write to';
@@ -72,10 +75,10 @@ CREATE TABLE notifier.emails (
     message_id text NOT NULL UNIQUE,
     message bytea NOT NULL,
     state text NOT NULL CHECK (state IN ('queued', 'sent', 'failed', 'dropped')),
+    claim int NOT NULL DEFAULT 0,
     attempts int NOT NULL DEFAULT 0,
     ambiguous_attempts int NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL,
-    claimed_until timestamptz,
     handed_over_at timestamptz,
     reason text,
     created_at timestamptz NOT NULL,
@@ -83,6 +86,11 @@ CREATE TABLE notifier.emails (
     UNIQUE (notice_id, recipient)
 );
 CREATE INDEX emails_due ON notifier.emails (next_attempt_at) WHERE state = 'queued';
+COMMENT ON COLUMN notifier.emails.next_attempt_at IS
+    'when it is due; a claim moves it to where the claim runs out, so that a mailer that died loses it to another';
+COMMENT ON COLUMN notifier.emails.claim IS
+    'number of the latest claim: a mailer whose claim is an older one may no longer hand the mail over';
+COMMENT ON COLUMN notifier.emails.attempts IS 'tries that count; trouble of the mail server as a whole does not';
 COMMENT ON COLUMN notifier.emails.message IS 'the bytes as sent, the same on every attempt';
 COMMENT ON COLUMN notifier.emails.handed_over_at IS
     'set before the final dot of an attempt whose end is not known: the mail may have been accepted';
@@ -90,13 +98,29 @@ COMMENT ON COLUMN notifier.emails.reason IS 'why it failed or was dropped, for p
 
 CREATE TABLE notifier.email_attempts (
     email_id uuid NOT NULL REFERENCES notifier.emails,
-    attempt int NOT NULL,
+    claim int NOT NULL,
     started_at timestamptz NOT NULL,
     ended_at timestamptz,
+    outcome text CHECK (outcome IN ('sent', 'retry', 'failed', 'dropped', 'trouble', 'stopped')),
     phase text,
     reply_code int,
     detail text,
-    PRIMARY KEY (email_id, attempt)
+    PRIMARY KEY (email_id, claim)
+);
+
+COMMENT ON TABLE notifier.email_attempts IS 'what became of each claim; no outcome: the process ended before it knew';
+
+-- Records of metering.balances that break their contract. A rule broken by our own topic is a fault to look into.
+CREATE TABLE notifier.rejections (
+    topic text NOT NULL,
+    shard int NOT NULL,
+    kafka_offset bigint NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    key bytea,
+    value bytea,
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (topic, shard, kafka_offset)
 );
 
 CREATE TABLE notifier.outbox (

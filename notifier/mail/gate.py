@@ -1,0 +1,66 @@
+"""Whether sending makes sense at all: closed while the mail server as a whole is in trouble."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from meter.runtime.backoff import pauses
+
+
+class Gate:
+    """Open, everyone passes. Closed, everyone waits for the end of a growing pause; then one passes, as a probe."""
+
+    def __init__(self, first_s: float, max_s: float) -> None:
+        self._fresh: Callable[[], Iterator[float]] = lambda: pauses(first_s, max_s)
+        self._steps = self._fresh()
+        self._closed_until: float | None = None
+        self._probe: object | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        return self._closed_until is None
+
+    async def enter(self, who: object) -> None:
+        """Wait for the right to send. Who entered tells with `open`, `close` or `leave`."""
+        while not self._admits(who):
+            self._changed.clear()
+            await self._wait()
+
+    def _admits(self, who: object) -> bool:
+        if self._closed_until is None:
+            return True
+        if self._probe is None and asyncio.get_running_loop().time() >= self._closed_until:
+            self._probe = who
+        return self._probe is who
+
+    async def _wait(self) -> None:
+        pause_s = None
+        if self._probe is None and self._closed_until is not None:
+            pause_s = max(0.0, self._closed_until - asyncio.get_running_loop().time())
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def open(self) -> bool:
+        """The server works. Whether that is news."""
+        news, self._closed_until, self._probe = self._closed_until is not None, None, None
+        self._steps = self._fresh()
+        self._changed.set()
+        return news
+
+    def close(self) -> float:
+        """The server is in trouble: for how long nobody tries. Several that fail together count as one failure."""
+        now = asyncio.get_running_loop().time()
+        if self._closed_until is None or now >= self._closed_until:
+            self._closed_until = now + next(self._steps)
+        self._probe = None
+        self._changed.set()
+        return self._closed_until - now
+
+    def leave(self, who: object) -> None:
+        """Nothing was there to send: another may be the probe."""
+        if self._probe is who:
+            self._probe = None
+            self._changed.set()

@@ -1,0 +1,259 @@
+"""The loop that sends: claim → check again → converse → judge → record. One recipient per transaction.
+
+An email is claimed in the database for a limited time, so any number of mailers may run, and one that dies loses its
+claim. What was sent is recorded even when the database has to be waited for: a mail that is sent but not recorded would
+be sent again.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import structlog
+
+from meter.runtime.backoff import pauses
+from meter.runtime.clock import Clock
+from meter.runtime.health import Health
+from meter.runtime.points import point
+from meter.runtime.service import is_transient, wait_for
+from notifier.mail.gate import Gate
+from notifier.mail.recheck import find_reason_to_drop
+from notifier.mail.session import SmtpServer, SmtpSession
+from notifier.mail.verdict import Judgement, Phase, Result, Verdict, judge, pause_for
+from notifier.settings import NotifierSettings
+from notifier.store.port import ClaimedEmail, MailQueue
+
+log = structlog.get_logger(component="mailer")
+
+T = TypeVar("T")
+SMTP = "smtp"
+REPORT_PAUSE_S = 15
+RECORD_TRIES = 8
+# After a stop: what of the grace time the conversations under way may take.
+DRAIN_SHARE = 0.6
+
+
+class Mailer:
+    """`connections` senders side by side, each with a connection of its own."""
+
+    name = "mailer"
+
+    def __init__(
+        self, queue: MailQueue, server: SmtpServer, settings: NotifierSettings, clock: Clock, health: Health
+    ) -> None:
+        self.wake = asyncio.Event()  # something was queued
+        self.recorded = asyncio.Event()  # something is in the outbox
+        self._queue = queue
+        self._server = server
+        self._settings = settings
+        self._clock = clock
+        self._health = health
+        self._gate = Gate(settings.mail_trouble_first_s, settings.mail_trouble_max_s)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; conversations under way are finished first, within a part of the grace time."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._settings.smtp_connections):
+                group.create_task(self._send_all(stop), name=f"sender-{number}")
+            group.create_task(self._report(stop), name="mail-report")
+
+    async def _send_all(self, stop: asyncio.Event) -> None:
+        sender = Sender(self._queue, self._server, self._settings, stop)
+        try:
+            while await self._may_send(sender, stop):
+                email = await self._queue.claim(self._settings.claim_s)
+                if email is None:
+                    self._gate.leave(sender)
+                    await self._wait_for_work(sender, stop)
+                else:
+                    await self._send_one(sender, email)
+        finally:
+            self._gate.leave(sender)
+            await sender.close()
+
+    async def _may_send(self, sender: "Sender", stop: asyncio.Event) -> bool:
+        await first_of(self._gate.enter(sender), stop)
+        return not stop.is_set()
+
+    async def _wait_for_work(self, sender: "Sender", stop: asyncio.Event) -> None:
+        sender.note_idle()
+        self.wake.clear()
+        await first_of(wait_for(self.wake, self._settings.mail_poll_s), stop)
+        await sender.close_if_idle(self._settings.smtp_idle_s)
+
+    async def _send_one(self, sender: "Sender", email: ClaimedEmail) -> None:
+        reason = find_reason_to_drop(email)
+        if reason is not None:
+            self._gate.leave(sender)
+            await self._record(email, Judgement(Verdict.DROPPED, None, reason))
+            return
+        attempt = asyncio.create_task(self._attempt(sender, email))
+        try:
+            await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            # Another loop of this process has failed. A conversation that is cut off here may be a mail sent twice.
+            sender.hurry()
+            await asyncio.wait({attempt})
+            raise
+
+    async def _attempt(self, sender: "Sender", email: ClaimedEmail) -> None:
+        result = await sender.send(email)
+        if result is None:
+            log.warning("claim_lost", email=str(email.email_id), claim=email.claim)
+            self._gate.leave(sender)
+            return
+        await point("email_between_dot_and_record")
+        judgement = judge(result, email.attempts, self._settings.mail_attempts)
+        if sender.interrupted and judgement.verdict is not Verdict.SENT and result.phase is not Phase.DOT:
+            judgement = Judgement(Verdict.STOPPED, result, "the notifier was stopped")
+        self._heed(sender, judgement)
+        await self._record(email, judgement)
+
+    def _heed(self, sender: "Sender", judgement: Judgement) -> None:
+        """What an attempt says about the mail server as a whole."""
+        if judgement.verdict is Verdict.STOPPED:
+            self._gate.leave(sender)
+        elif judgement.verdict is Verdict.TROUBLE:
+            self._note_trouble(judgement)
+        elif judgement.result is not None and judgement.result.code is not None:
+            if self._gate.open():
+                log.info("smtp_recovered")
+            self._health.set_ready(SMTP, True)
+        else:
+            self._gate.leave(sender)
+
+    def _note_trouble(self, judgement: Judgement) -> None:
+        pause_s = self._gate.close()
+        self._health.set_ready(SMTP, False)
+        # A fault needs a person, so it is an error every time; trouble usually passes by itself.
+        tell = log.error if judgement.fault else log.warning
+        event = "smtp_refuses_us" if judgement.fault else "dependency_unreachable"
+        tell(event, dependency=SMTP, detail=judgement.reason, pause_s=round(pause_s, 2))
+
+    async def _record(self, email: ClaimedEmail, judgement: Judgement) -> None:
+        pause_s = self._pause(email, judgement)
+        steps = pauses(0.1, 5)
+        for tries_left in reversed(range(RECORD_TRIES)):
+            try:
+                held = await self._queue.finish(email, judgement, pause_s, self._clock.now())
+                break
+            except Exception as error:
+                if tries_left == 0 or not is_transient(error):
+                    raise
+                await asyncio.sleep(next(steps))
+        self.recorded.set()
+        self._note(email, judgement, held=held, pause_s=pause_s)
+
+    def _pause(self, email: ClaimedEmail, judgement: Judgement) -> float:
+        if judgement.verdict is not Verdict.RETRY:
+            return 0.0
+        first_s, max_s = self._settings.mail_retry_first_s, self._settings.mail_retry_max_s
+        return pause_for(email.attempts, first_s, max_s, random.random())  # noqa: S311  # spreading, not secrecy
+
+    def _note(self, email: ClaimedEmail, judgement: Judgement, *, held: bool, pause_s: float) -> None:
+        """No recipient and no server text with one: addresses stay out of the log."""
+        self._health.metrics.emails.labels(judgement.verdict.value).inc()
+        if judgement.ambiguous:
+            self._health.metrics.emails.labels("ambiguous").inc()
+        result = judgement.result
+        tell = log.info if judgement.verdict in (Verdict.SENT, Verdict.DROPPED) else log.warning
+        tell(
+            f"email_{judgement.verdict.value}",
+            email=str(email.email_id),
+            account_id=email.crossed.account_id,
+            attempt=email.attempts,
+            phase=result.phase.value if result is not None else None,
+            code=result.code if result is not None else None,
+            ambiguous=judgement.ambiguous,
+            pause_s=round(pause_s, 2),
+            recorded=held,
+        )
+
+    async def _report(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            counts = await self._queue.count()
+            self._health.metrics.waiting.labels("emails").set(counts["waiting"])
+            await wait_for(stop, REPORT_PAUSE_S)
+
+
+class Sender:
+    """One connection and the conversation on it."""
+
+    def __init__(self, queue: MailQueue, server: SmtpServer, settings: NotifierSettings, stop: asyncio.Event) -> None:
+        self._queue = queue
+        self._session = SmtpSession(server)
+        self._settings = settings
+        self._stop = stop
+        self._hurry = asyncio.Event()
+        self._idle_since: float | None = None
+        self.interrupted = False
+
+    async def send(self, email: ClaimedEmail) -> Result | None:
+        """The end of the conversation; None when another mailer has taken the email over."""
+        self._idle_since = None
+        conversation = asyncio.create_task(self._converse(email))
+        try:
+            await self._attend(conversation)
+        finally:
+            if not conversation.done():
+                conversation.cancel()
+                await asyncio.wait({conversation})
+        if conversation.cancelled():
+            self.interrupted = True
+            self._session.abort()
+            return Result(self._session.phase, None, "the notifier was stopped before the reply came")
+        return conversation.result()
+
+    async def _attend(self, conversation: "asyncio.Task[Any]") -> None:
+        """Wait for its end; once in a hurry, only so long."""
+        hurried = [asyncio.create_task(event.wait()) for event in (self._stop, self._hurry)]
+        try:
+            await asyncio.wait({conversation, *hurried}, return_when=asyncio.FIRST_COMPLETED)
+            if not conversation.done():
+                await asyncio.wait({conversation}, timeout=self._settings.grace_s * DRAIN_SHARE)
+        finally:
+            for task in hurried:
+                task.cancel()
+
+    async def _converse(self, email: ClaimedEmail) -> Result | None:
+        reused = self._session.is_open
+        ended = None if reused else await self._session.open()
+        if ended is not None:
+            return ended
+        result = await self._deliver(email)
+        if reused and result is not None and result.phase is Phase.MAIL and result.code in (None, 421):
+            # The server closed a connection that stood unused: no trouble, and no reason to wait.
+            return await self._session.open() or await self._deliver(email)
+        return result
+
+    async def _deliver(self, email: ClaimedEmail) -> Result | None:
+        async def before_dot() -> bool:
+            return await self._queue.hand_over(email, self._settings.smtp_dot_timeout_s + self._settings.claim_s)
+
+        return await self._session.deliver(self._settings.mail_from, email.recipient, email.message, before_dot)
+
+    def hurry(self) -> None:
+        self._hurry.set()
+
+    def note_idle(self) -> None:
+        if self._idle_since is None:
+            self._idle_since = asyncio.get_running_loop().time()
+
+    async def close_if_idle(self, idle_s: float) -> None:
+        if self._idle_since is not None and asyncio.get_running_loop().time() - self._idle_since >= idle_s:
+            await self._session.close()
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+async def first_of(call: Awaitable[T], stop: asyncio.Event) -> None:
+    """Wait for one thing, but no longer than until `stop`."""
+    tasks = {asyncio.ensure_future(call), asyncio.ensure_future(stop.wait())}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -1,0 +1,124 @@
+"""What the notifier knows and what it will write: frozen values, shared by the plan, the renderer and the stores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from notifier.decide import Balance, Channel, Notice
+from schemas.records import Record
+
+FREE_PLAN = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as of a position of its shard. `contacts` are personal data: never logged, never in events."""
+
+    account_id: str
+    shard: int
+    position: int
+    plan: str
+    display_name: str | None
+    contacts: tuple[str, ...] = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        return self.display_name or self.account_id
+
+
+class BannerKind(StrEnum):
+    LOW = "low"
+    FREE_EXPIRED = "free_expired"
+    PAID_EXPIRED = "paid_expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """What an account sees now for a resource."""
+
+    account_id: str
+    resource: str
+    threshold: int
+    kind: BannerKind
+    removable: bool
+    text: str
+    epoch: int
+    shard: int
+    position: int
+    raised_at: datetime
+
+    def shows_same(self, other: "Banner | None") -> bool:
+        """Whether people see no difference. A new epoch is one: who dismissed the old banner must see the new one."""
+        return other is not None and self._seen() == other._seen()
+
+    def _seen(self) -> tuple[int, str, bool, str, int]:
+        return self.threshold, self.kind, self.removable, self.text, self.epoch
+
+
+Key = tuple[str, str]  # account id, resource
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is stored about the accounts of a batch. `noticed` holds the notices of each balance's current epoch."""
+
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    balances: Mapping[Key, Balance] = field(default_factory=dict)
+    noticed: Mapping[Key, frozenset[tuple[Channel, int]]] = field(default_factory=dict)
+    banners: Mapping[Key, Banner] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRow:
+    notice_id: UUID
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class EmailRow:
+    """An email to be sent. `message` are the bytes of every attempt: same Message-ID, same Date."""
+
+    email_id: UUID
+    notice_id: UUID
+    recipient: str = field(repr=False)
+    message_id: str
+    message: bytes = field(repr=False)
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """An event for metering.notifications, encoded."""
+
+    key: str
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record of metering.balances that breaks its contract."""
+
+    record: Record = field(repr=False)
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyPlan:
+    """All that one batch of one shard changes, in one transaction; `start` is the offset the store must stand at."""
+
+    shard: int
+    topic: str
+    start: int
+    end: int
+    at: datetime
+    accounts: tuple[Account, ...] = ()
+    balances: tuple[Balance, ...] = ()
+    notices: tuple[NoticeRow, ...] = ()
+    banners: tuple[Banner, ...] = ()
+    cleared: tuple[Key, ...] = ()
+    emails: tuple[EmailRow, ...] = ()
+    events: tuple[OutboxEvent, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()

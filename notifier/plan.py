@@ -1,0 +1,179 @@
+"""From the changes of one batch to everything it writes: pure. The store carries the plan out in one transaction."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from notifier import events
+from notifier.decide import EXHAUSTED, Balance, Channel, Notice, Outcome, Thresholds, decide, find_banner
+from notifier.ids import email_id, notice_id
+from notifier.model import (
+    FREE_PLAN,
+    Account,
+    Banner,
+    BannerKind,
+    EmailRow,
+    Key,
+    Known,
+    NoticeRow,
+    NotifyPlan,
+    OutboxEvent,
+    Unreadable,
+)
+from notifier.render import Renderer
+
+Change = Balance | Account
+
+
+class Planner:
+    """Folds changes, in order, over what is known."""
+
+    def __init__(self, known: Known, thresholds: Thresholds, renderer: Renderer, at: datetime) -> None:
+        self._accounts = dict(known.accounts)
+        self._balances = dict(known.balances)
+        self._noticed = dict(known.noticed)
+        self._banners = dict(known.banners)
+        self._thresholds = thresholds
+        self._renderer = renderer
+        self._at = at
+        self._touched_accounts: set[str] = set()
+        self._touched_balances: set[Key] = set()
+        self._touched_banners: set[Key] = set()
+        self._notices: list[NoticeRow] = []
+        self._emails: list[EmailRow] = []
+        self._events: list[OutboxEvent] = []
+
+    def apply(self, change: Change) -> None:
+        if isinstance(change, Account):
+            self._apply_account(change)
+        else:
+            self._apply_balance(change)
+
+    def _apply_account(self, account: Account) -> None:
+        known = self._accounts.get(account.account_id)
+        if known is not None and account.position <= known.position:
+            return
+        self._accounts[account.account_id] = account
+        self._touched_accounts.add(account.account_id)
+        # A plan decides which text an exhausted account sees.
+        for key in [key for key in self._banners if key[0] == account.account_id]:
+            balance = self._balances[key]
+            self._show(key, balance, find_banner(balance, self._thresholds), account.position)
+
+    def _apply_balance(self, change: Balance) -> None:
+        key = (change.account_id, change.resource)
+        known = self._balances.get(key)
+        noticed = self._noticed.get(key, frozenset())
+        if known is not None and change.epoch > known.epoch:
+            noticed = frozenset()
+        decision = decide(known, noticed, change, self._thresholds, self._at)
+        if not decision.new:
+            return
+        self._balances[key] = change
+        self._touched_balances.add(key)
+        self._noticed[key] = noticed | {(notice.channel, notice.threshold) for notice in decision.notices}
+        self._show(key, change, decision.banner, change.position)
+        for notice in decision.notices:
+            self._record(notice)
+
+    def _record(self, notice: Notice) -> None:
+        account = self._accounts.get(notice.balance.account_id)
+        contacts = account.contacts if account is not None else ()
+        if notice.channel is Channel.EMAIL and notice.outcome is Outcome.DELIVERED:
+            if account is None or not contacts:
+                notice = replace(notice, outcome=Outcome.NO_CONTACT)
+            else:
+                self._queue_emails(notice, account)
+        self._notices.append(NoticeRow(notice_id(notice), notice))
+
+    def _queue_emails(self, notice: Notice, account: Account) -> None:
+        number = notice_id(notice)
+        letter = self._renderer.render_letter(notice, account)
+        for recipient in dict.fromkeys(account.contacts):
+            email = self._make_email(number, recipient, letter.address(email_id(number, recipient), recipient))
+            self._emails.append(email)
+            self._events.append(events.email_queued(email.email_id, number, notice.balance, notice.threshold, self._at))
+
+    def _make_email(self, notice: UUID, recipient: str, addressed: tuple[str, bytes]) -> EmailRow:
+        message_id, message = addressed
+        return EmailRow(email_id(notice, recipient), notice, recipient, message_id, message, self._at)
+
+    def _show(self, key: Key, balance: Balance, threshold: int | None, position: int) -> None:
+        """Bring the banner in line with the balance, and tell what changed about it."""
+        before = self._banners.get(key)
+        after = self._make_banner(balance, threshold, position) if threshold is not None else None
+        if after is None and before is None:
+            return
+        if after is None:
+            del self._banners[key]
+            self._events.append(events.banner_cleared(balance, position, self._at))
+        elif after.shows_same(before):
+            return
+        else:
+            self._banners[key] = after
+            self._events.append(events.banner_shown(after, self._at, raised=before is None))
+        self._touched_banners.add(key)
+
+    def _make_banner(self, balance: Balance, threshold: int, position: int) -> Banner:
+        account = self._accounts.get(balance.account_id)
+        kind = choose_kind(threshold, account.plan if account is not None else None)
+        return Banner(
+            account_id=balance.account_id,
+            resource=balance.resource,
+            threshold=threshold,
+            kind=kind,
+            removable=threshold < EXHAUSTED,
+            text=self._renderer.render_banner(kind, balance, threshold, account),
+            epoch=balance.epoch,
+            shard=balance.shard,
+            position=position,
+            raised_at=self._at,
+        )
+
+    def finish(self, *, topic: str, shard: int, start: int, end: int, unreadable: Iterable[Unreadable]) -> NotifyPlan:
+        return NotifyPlan(
+            shard=shard,
+            topic=topic,
+            start=start,
+            end=end,
+            at=self._at,
+            accounts=tuple(self._accounts[name] for name in sorted(self._touched_accounts)),
+            balances=tuple(self._balances[key] for key in sorted(self._touched_balances)),
+            notices=tuple(self._notices),
+            banners=tuple(self._banners[key] for key in sorted(self._touched_banners) if key in self._banners),
+            cleared=tuple(key for key in sorted(self._touched_banners) if key not in self._banners),
+            emails=tuple(self._emails),
+            events=tuple(self._events),
+            unreadable=tuple(unreadable),
+        )
+
+
+def choose_kind(threshold: int, plan: str | None) -> BannerKind:
+    """Only an account that is known to be on the free plan is told that its free credits are gone."""
+    if threshold < EXHAUSTED:
+        return BannerKind.LOW
+    return BannerKind.FREE_EXPIRED if plan == FREE_PLAN else BannerKind.PAID_EXPIRED
+
+
+def plan_notices(
+    changes: Sequence[Change | Unreadable],
+    known: Known,
+    thresholds: Thresholds,
+    renderer: Renderer,
+    *,
+    topic: str,
+    shard: int,
+    start: int,
+    end: int,
+    at: datetime,
+) -> NotifyPlan:
+    """What this batch will write. The time is read once: all its rows share it."""
+    planner = Planner(known, thresholds, renderer, at)
+    unreadable = []
+    for change in changes:
+        if isinstance(change, Unreadable):
+            unreadable.append(change)
+        else:
+            planner.apply(change)
+    return planner.finish(topic=topic, shard=shard, start=start, end=end, unreadable=unreadable)

@@ -1,0 +1,55 @@
+"""Reading records of metering.balances: each becomes a change, is passed over, or is unreadable. Pure."""
+
+from collections.abc import Iterable
+
+from notifier.decide import Balance
+from notifier.model import Account, Unreadable
+from notifier.plan import Change
+from schemas.build import decode_event
+from schemas.events import AccountChanged, BalanceChanged
+from schemas.reasons import InvalidEventError, Reason
+from schemas.records import Record
+
+MAX_DETAIL_CHARS = 500
+
+
+def read_records(records: Iterable[Record]) -> list[Change | Unreadable]:
+    return [change for record in records if (change := read_record(record)) is not None]
+
+
+def read_record(record: Record) -> Change | Unreadable | None:
+    """None for an event of a type that came after this version: it cannot change a balance that is known here."""
+    try:
+        _envelope, data = decode_event(record.value or b"")
+    except InvalidEventError as error:
+        if error.reason is Reason.UNKNOWN_TYPE:
+            return None
+        return Unreadable(record, error.reason.value, error.detail[:MAX_DETAIL_CHARS])
+    if isinstance(data, BalanceChanged):
+        return read_balance(data)
+    if isinstance(data, AccountChanged):
+        return read_account(data)
+    return None
+
+
+def read_balance(data: BalanceChanged) -> Balance:
+    return Balance(
+        account_id=data.account_id,
+        resource=data.resource.value,
+        epoch=data.epoch,
+        allocation=int(data.allocation),
+        consumed=int(data.consumed),
+        shard=data.shard,
+        position=data.position,
+    )
+
+
+def read_account(data: AccountChanged) -> Account:
+    return Account(
+        account_id=data.account_id,
+        shard=data.shard,
+        position=data.position,
+        plan=data.plan,
+        display_name=data.display_name,
+        contacts=tuple(data.contacts),
+    )

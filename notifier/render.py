@@ -1,0 +1,168 @@
+"""Texts: banners and emails, from Jinja templates. Pure once built; the same input gives the same bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    TemplateError,
+    select_autoescape,
+)
+
+from meter.runtime.errors import SettingsError
+from notifier.decide import Balance, Channel, Notice, Outcome
+from notifier.model import Account, BannerKind
+from schemas.amounts import MICRO, format_amount
+
+RESOURCE_NAMES: Final = {"model_credits": "model credits", "tool_runs": "tool runs"}
+# Limits of the event that carries the text, and of a header that every mail program shows whole.
+MAX_BANNER_CHARS: Final = 2000
+MAX_SUBJECT_CHARS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who the emails are from, and where they lead. `reply_to` is where an answer goes, by default the sender."""
+
+    address: str
+    name: str = "Credit Meter"
+    reply_to: str | None = None
+    product: str = "the agent platform"
+    billing_url: str | None = None
+    support_url: str | None = None
+    support_email: str | None = None
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What one notice says to every contact; `address` makes it an email to one of them."""
+
+    subject: str
+    text: str
+    html: str
+    sender: Sender
+    at: datetime
+
+    def address(self, email_id: UUID, recipient: str) -> tuple[str, bytes]:
+        """The Message-ID and the bytes. Everything in them follows from the input: retries send the same."""
+        message_id = f"<{email_id}@{self.sender.domain}>"
+        message = EmailMessage(policy=SMTP)
+        message["From"] = f"{quote_name(self.sender.name)} <{self.sender.address}>"
+        message["To"] = recipient
+        message["Subject"] = self.subject
+        message["Date"] = format_datetime(self.at)
+        message["Message-ID"] = message_id
+        # RFC 3834: no out-of-office answers, please.
+        message["Auto-Submitted"] = "auto-generated"
+        if self.sender.reply_to:
+            message["Reply-To"] = self.sender.reply_to
+        message.set_content(self.text, cte="quoted-printable")
+        message.add_alternative(self.html, subtype="html", cte="quoted-printable")
+        message.set_boundary(f"=_{email_id.hex}")
+        return message_id, message.as_bytes()
+
+
+class Renderer:
+    """`directory`, where given, holds templates that take the place of the package's ones of the same names."""
+
+    def __init__(self, sender: Sender, directory: Path | None = None) -> None:
+        own = PackageLoader("notifier")
+        self._sender = sender
+        self._environment = Environment(
+            loader=own if directory is None else ChoiceLoader([FileSystemLoader(directory), own]),
+            undefined=StrictUndefined,
+            autoescape=select_autoescape(enabled_extensions=("html.j2",)),
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters["amount"] = show_amount
+
+    def check(self, at: datetime) -> None:
+        """Render everything once, at start: a template that cannot be used is found before it is needed."""
+        try:
+            for sample in sample_notices(at):
+                self.render_letter(sample, SAMPLE_ACCOUNT).address(UUID(int=0), "someone@example.com")
+                for kind in BannerKind:
+                    self.render_banner(kind, sample.balance, sample.threshold, SAMPLE_ACCOUNT)
+        except (TemplateError, ValueError, OSError) as error:
+            raise SettingsError(f"a template cannot be rendered: {type(error).__name__}: {error}") from error
+
+    def render_banner(self, kind: BannerKind, balance: Balance, threshold: int, account: Account | None) -> str:
+        text = self._render(f"banner_{kind.value}.txt.j2", self._values(balance, threshold, account))
+        return fold_line(text, MAX_BANNER_CHARS)
+
+    def render_letter(self, notice: Notice, account: Account) -> Letter:
+        values = self._values(notice.balance, notice.threshold, account)
+        return Letter(
+            subject=fold_line(self._render("email_subject.txt.j2", values), MAX_SUBJECT_CHARS),
+            text=self._render("email.txt.j2", values).strip() + "\n",
+            html=self._render("email.html.j2", values),
+            sender=self._sender,
+            at=notice.at,
+        )
+
+    def _render(self, name: str, values: Mapping[str, Any]) -> str:
+        return self._environment.get_template(name).render(values)
+
+    def _values(self, balance: Balance, threshold: int, account: Account | None) -> dict[str, Any]:
+        """The names that templates may use; all are always there."""
+        return {
+            "account_id": balance.account_id,
+            "account": account.title if account is not None else balance.account_id,
+            "plan": account.plan if account is not None else None,
+            "resource": balance.resource,
+            "resource_name": RESOURCE_NAMES.get(balance.resource, balance.resource.replace("_", " ")),
+            "threshold": threshold,
+            "percent": balance.percent,
+            "allocation": balance.allocation,
+            "consumed": balance.consumed,
+            "remaining": max(0, balance.remaining),
+            "sender": self._sender,
+        }
+
+
+def show_amount(micro: int) -> str:
+    """Exact, with thousands marked: 1,234.5"""
+    whole, _, fraction = format_amount(micro).partition(".")
+    return f"{int(whole):,}" + (f".{fraction}" if fraction else "")
+
+
+def fold_line(text: str, limit: int) -> str:
+    """One line without control characters, whatever a template or a display name holds."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    if not line:
+        raise ValueError("a text is empty")
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def quote_name(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+SAMPLE_ACCOUNT: Final = Account("acme-team", 0, 1, "free", "Acme Team", ("someone@example.com",))
+
+
+def sample_notices(at: datetime) -> list[Notice]:
+    """For the check at start and for `notifier preview`."""
+    credits_used = Balance("acme-team", "model_credits", 1, 75 * MICRO, 60_500_000, 0, 7)
+    runs_used = Balance("acme-team", "tool_runs", 1, 10_000 * MICRO, 5_000 * MICRO, 0, 8)
+    return [
+        Notice(credits_used, Channel.EMAIL, 80, Outcome.DELIVERED, at),
+        Notice(runs_used, Channel.EMAIL, 50, Outcome.DELIVERED, at),
+    ]

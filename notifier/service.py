@@ -1,0 +1,86 @@
+"""`notifier run` put together: the pool, the stores, the consumer, the outbox and the mailer."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from meter.runtime.clock import Clock, SystemClock
+from meter.runtime.errors import DependencyUnreachableError
+from meter.runtime.health import Health
+from meter.runtime.kafka import Producer, ShardConsumer
+from meter.runtime.outbox import OutboxRelay
+from meter.runtime.postgres import Pool, close_pool, load_sql, open_pool
+from meter.runtime.service import Build, Service
+from notifier.mail.mailer import SMTP, Mailer
+from notifier.mail.session import SmtpServer
+from notifier.model import NotifyPlan
+from notifier.notify import WORK, NotifyLoop
+from notifier.render import Renderer
+from notifier.settings import NotifierSettings
+from notifier.store.emails import PostgresMailQueue
+from notifier.store.notices import PostgresNoticeStore
+from schemas.topics import BALANCES, NOTIFICATIONS
+
+GROUP = "notifier"
+
+
+def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Build:
+    clock = clock or SystemClock()
+    renderer = Renderer(settings.sender, settings.templates_dir)
+    renderer.check(clock.now())
+    server = SmtpServer.of(settings)
+
+    @asynccontextmanager
+    async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
+        pool = await open_pool(settings, "credit-notifier")
+        try:
+            await check_set_up(pool)
+            health.set_ready("postgres", True)
+            health.set_ready(SMTP, True)  # until an email says otherwise: none may be due for weeks
+            store = PostgresNoticeStore(pool)
+            consumer = ShardConsumer(settings, topics=(BALANCES,), group=GROUP, store=store, clock=clock)
+            producer = Producer(settings, client_id="credit-notifier")
+            async with producer, consumer:
+                health.set_ready("kafka", True)
+                health.watch(WORK, consumer.lag)
+                health.metrics.shards.set_function(lambda: len(consumer.assigned))
+                relay = OutboxRelay(pool, producer, "notifier", NOTIFICATIONS, health=health)
+                mailer = Mailer(PostgresMailQueue(pool), server, settings, clock, health)
+                mailer.recorded = relay.wake
+                yield [make_loop(settings, consumer, store, renderer, clock, health, relay, mailer), relay, mailer]
+        finally:
+            await close_pool(pool)
+
+    return build
+
+
+def make_loop(
+    settings: NotifierSettings,
+    consumer: ShardConsumer,
+    store: PostgresNoticeStore,
+    renderer: Renderer,
+    clock: Clock,
+    health: Health,
+    relay: OutboxRelay,
+    mailer: Mailer,
+) -> NotifyLoop:
+    def wake(plan: NotifyPlan) -> None:
+        if plan.events:
+            relay.wake.set()
+        if plan.emails:
+            mailer.wake.set()
+
+    return NotifyLoop(
+        consumer,
+        store,
+        thresholds=settings.thresholds,
+        renderer=renderer,
+        clock=clock,
+        health=health,
+        on_saved=wake,
+    )
+
+
+async def check_set_up(pool: Pool) -> None:
+    """Wait for `meter setup` like for a server that is not up yet: services and setup may be started together."""
+    if not await pool.fetchval(load_sql("notifier", "find_cursors")):
+        raise DependencyUnreachableError("the database is not set up: run `meter setup`", dependency="postgres")

@@ -1,0 +1,138 @@
+"""Settings of the notifier: thresholds, texts, sender and links, the mail server, and how long to try."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from meter.runtime.settings import Settings
+from notifier.decide import Thresholds
+from notifier.render import Sender
+from schemas.fields import Address
+
+Percents = Annotated[tuple[int, ...], NoDecode]
+SmtpSecurity = Literal["auto", "none", "starttls", "tls"]
+# An empty variable counts as one that is not set.
+NO_THRESHOLDS = "none"
+STANDARD_PORTS: dict[str, int] = {"auto": 25, "none": 25, "starttls": 587, "tls": 465}
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
+
+
+class NotifierSettings(Settings):
+    # Each change may queue an email per contact: smaller batches than the meter's keep transactions short.
+    batch_events: int = Field(500, ge=1, le=5_000, description="most changes of one shard in one transaction")
+
+    banner_thresholds: Percents = Field(
+        (20, 50, 70, 80, 90, 100), description="percents of exhaustion with a banner, separated by commas"
+    )
+    email_thresholds: Percents = Field(
+        (50, 70, 80, 90), description="percents of exhaustion with an email, separated by commas; none for no emails"
+    )
+    templates_dir: Path | None = Field(
+        None, description="directory with *.j2 files that take the place of the ones in notifier/templates"
+    )
+
+    mail_from: str = Field("credits@localhost.localdomain", description="address that the emails are from")
+    mail_from_name: str = Field("Credit Meter", max_length=100, description="name beside that address")
+    mail_reply_to: str | None = Field(None, description="address for answers")
+    mail_product: str = Field("the agent platform", max_length=100, description="what the account belongs to, in texts")
+    billing_url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$", description="link to manage billing")
+    support_url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$", description="link to contact support")
+    support_email: str | None = Field(None, description="address of support, where there is no support_url")
+
+    smtp_host: str = Field("localhost", description="mail server")
+    smtp_port: int | None = Field(None, ge=1, le=65_535, description="default: 25, with starttls 587, with tls 465")
+    smtp_security: SmtpSecurity = Field(
+        "auto", description="tls, starttls (required), auto (starttls where the server offers it) or none"
+    )
+    smtp_verify: bool = Field(True, description="check the server's certificate; off only for tests")
+    smtp_cafile: str | None = Field(None, description="PEM file of the authorities to trust; default: the system's")
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_helo: str | None = Field(None, description="name given in EHLO; default: the domain of mail_from")
+    smtp_connections: int = Field(4, ge=1, le=50, description="connections one process may open")
+    smtp_idle_s: float = Field(20, gt=0, le=300, description="an unused connection is closed after so long")
+    smtp_timeout_s: float = Field(30, gt=0, le=300, description="the longest wait for a reply other than the last")
+    smtp_dot_timeout_s: float = Field(
+        600, gt=0, le=1800, description="the longest wait for the reply to the body; RFC 5321 asks for 10 minutes"
+    )
+
+    mail_attempts: int = Field(30, ge=1, le=1000, description="tries per email before it is given up")
+    mail_retry_first_s: float = Field(30, gt=0, le=3600, description="pause after the first failed try of an email")
+    mail_retry_max_s: float = Field(3600, gt=0, le=86_400, description="longest pause between tries of an email")
+    mail_trouble_first_s: float = Field(
+        1, gt=0, le=600, description="pause of all sending when the mail server is not reachable or refuses us"
+    )
+    mail_trouble_max_s: float = Field(300, gt=0, le=3600, description="longest such pause")
+    mail_poll_s: float = Field(1, gt=0, le=60, description="how often to look for emails that are due")
+
+    @field_validator("banner_thresholds", "email_thresholds", mode="before")
+    @classmethod
+    def split_percents(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return () if value == NO_THRESHOLDS else tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("banner_thresholds", "email_thresholds")
+    @classmethod
+    def check_percents(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 1 <= percent <= 100 for percent in value):
+            raise ValueError("thresholds are whole percents from 1 to 100")
+        if len(set(value)) < len(value):
+            raise ValueError("a threshold is given twice")
+        return tuple(sorted(value))
+
+    @field_validator("mail_from", "mail_reply_to", "support_email")
+    @classmethod
+    def check_address(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else TypeAdapter[str](Address).validate_python(value)
+        except ValidationError:
+            raise ValueError("not one plain email address") from None
+
+    @field_validator("mail_from_name", "mail_product")
+    @classmethod
+    def check_line(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("control characters are not allowed")
+        return value
+
+    @field_validator("smtp_host", "smtp_helo")
+    @classmethod
+    def check_host(cls, value: str | None) -> str | None:
+        if value is not None and not _HOST.fullmatch(value):
+            raise ValueError("not a host name or address")
+        return value
+
+    @model_validator(mode="after")
+    def check_smtp(self) -> Self:
+        if (self.smtp_username is None) != (self.smtp_password is None):
+            raise ValueError("smtp_username and smtp_password belong together")
+        return self
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return Thresholds.of(self.banner_thresholds, self.email_thresholds)
+
+    @property
+    def sender(self) -> Sender:
+        return Sender(
+            address=self.mail_from,
+            name=self.mail_from_name,
+            reply_to=self.mail_reply_to,
+            product=self.mail_product,
+            billing_url=self.billing_url,
+            support_url=self.support_url,
+            support_email=self.support_email,
+        )
+
+    @property
+    def smtp_address(self) -> tuple[str, int]:
+        return self.smtp_host, self.smtp_port or STANDARD_PORTS[self.smtp_security]
+
+    @property
+    def claim_s(self) -> float:
+        """Longer than everything that happens between a claim and the final dot, each step at its longest."""
+        return 10 * self.smtp_timeout_s + 30

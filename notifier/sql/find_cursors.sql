@@ -1,0 +1,2 @@
+-- Whether setup has made the notifier's tables.
+SELECT to_regclass('notifier.cursors') IS NOT NULL

@@ -1,0 +1,8 @@
+-- Not now: due again after a pause. An ambiguous end leaves handed_over_at for the next claim to count.
+-- $1 email_id uuid, $2 claim int, $3 pause_s double precision, $4 reason text, $5 attempts to give back int,
+-- $6 ambiguous boolean
+UPDATE notifier.emails SET
+    next_attempt_at = now() + make_interval(secs => $3), reason = $4, attempts = attempts - $5,
+    handed_over_at = CASE WHEN $6 THEN handed_over_at END
+WHERE email_id = $1 AND claim = $2 AND state = 'queued'
+RETURNING email_id

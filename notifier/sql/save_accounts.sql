@@ -1,0 +1,10 @@
+-- Keep accounts as they are now; contacts arrive as JSON text.
+-- $1 account_ids text[], $2 shards int[], $3 positions bigint[], $4 plans text[], $5 display_names text[],
+-- $6 contacts text[]
+INSERT INTO notifier.accounts (account_id, shard, position, plan, display_name, contacts)
+SELECT account_id, shard, position, plan, display_name, contacts::jsonb
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[])
+    AS new (account_id, shard, position, plan, display_name, contacts)
+ON CONFLICT (account_id) DO UPDATE SET
+    shard = excluded.shard, position = excluded.position, plan = excluded.plan,
+    display_name = excluded.display_name, contacts = excluded.contacts

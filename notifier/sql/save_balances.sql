@@ -1,0 +1,10 @@
+-- Keep balances as they are now.
+-- $1 account_ids text[], $2 resources text[], $3 shards int[], $4 positions bigint[], $5 epochs int[],
+-- $6 allocations bigint[], $7 consumed bigint[], $8 changed_at timestamptz
+INSERT INTO notifier.balances (account_id, resource, shard, position, epoch, allocation, consumed, changed_at)
+SELECT account_id, resource, shard, position, epoch, allocation, consumed, $8
+FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::int[], $6::bigint[], $7::bigint[])
+    AS new (account_id, resource, shard, position, epoch, allocation, consumed)
+ON CONFLICT (account_id, resource) DO UPDATE SET
+    shard = excluded.shard, position = excluded.position, epoch = excluded.epoch,
+    allocation = excluded.allocation, consumed = excluded.consumed, changed_at = excluded.changed_at

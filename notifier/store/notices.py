@@ -1,0 +1,188 @@
+"""The notice store in Postgres: one transaction per batch of a shard, its offset beside what it produced."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from meter.runtime.errors import OwnershipLostError
+from meter.runtime.points import point
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
+from notifier.decide import Balance, Channel
+from notifier.model import Account, Banner, BannerKind, Key, Known, NotifyPlan
+
+PACKAGE = "notifier"
+
+
+class PostgresNoticeStore:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def fetch_offsets(self, topics: Sequence[str], shards: Sequence[int]) -> Mapping[tuple[str, int], int]:
+        rows = await self._pool.fetch(load_sql(PACKAGE, "fetch_offsets"), list(topics), list(shards))
+        return {(row["topic"], row["shard"]): row["next_offset"] for row in rows}
+
+    async def fetch_known(self, account_ids: Collection[str]) -> Known:
+        """Outside a transaction: only the holder of the shard writes these rows, and `save` proves that we are it."""
+        ids = sorted(account_ids)
+        async with self._pool.acquire() as connection:
+            return Known(
+                accounts={row["account_id"]: read_account(row) for row in await fetch(connection, "accounts", ids)},
+                balances={key_of(row): read_balance(row) for row in await fetch(connection, "balances", ids)},
+                noticed=group_noticed(await fetch(connection, "noticed", ids)),
+                banners={key_of(row): read_banner(row) for row in await fetch(connection, "banners", ids)},
+            )
+
+    async def save(self, plan: NotifyPlan) -> None:
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await self._advance(connection, plan)
+                await write_plan(connection, plan)
+                await point("before_commit")
+        except Exception as error:
+            await note_failure(self._pool, error)
+            raise
+        await point("after_commit")
+
+    async def _advance(self, connection: Executor, plan: NotifyPlan) -> None:
+        sql = load_sql(PACKAGE, "advance_cursor")
+        if await connection.fetchval(sql, plan.topic, plan.shard, plan.start, plan.end) is None:
+            raise OwnershipLostError(f"{plan.topic}[{plan.shard}] no longer stands at offset {plan.start}")
+        await point("after_compare_and_set")
+
+
+async def fetch(connection: Executor, what: str, account_ids: list[str]) -> list[Any]:
+    return list(await connection.fetch(load_sql(PACKAGE, f"fetch_{what}"), account_ids))
+
+
+async def write_plan(connection: Executor, plan: NotifyPlan) -> None:
+    """One statement per kind of row, and none for kinds without rows."""
+    for name, columns in statements(plan):
+        await connection.execute(load_sql(PACKAGE, name), *columns)
+
+
+def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
+    """Names of statements with their parameters, in the order that foreign keys ask for."""
+    found: list[tuple[str, tuple[Any, ...]]] = []
+    if plan.accounts:
+        found.append(("save_accounts", account_columns(plan.accounts)))
+    if plan.balances:
+        found.append(("save_balances", (*balance_columns(plan.balances), plan.at)))
+    if plan.notices:
+        found.append(("append_notices", (*notice_columns(plan), plan.at)))
+    if plan.banners:
+        found.append(("save_banners", (*banner_columns(plan.banners), plan.at)))
+    if plan.cleared:
+        found.append(("clear_banners", columns(plan.cleared, 2)))
+    if plan.emails:
+        found.append(("queue_emails", (*email_columns(plan), plan.at)))
+    if plan.events:
+        found.append(("append_outbox", (plan.shard, *columns([(e.key, e.value) for e in plan.events], 2))))
+    if plan.unreadable:
+        found.append(("append_rejections", (plan.topic, plan.shard, *rejection_columns(plan), plan.at)))
+    return found
+
+
+def columns(rows: Collection[tuple[Any, ...]], width: int) -> tuple[list[Any], ...]:
+    return tuple(list(column) for column in zip(*rows, strict=True)) if rows else tuple([] for _ in range(width))
+
+
+def account_columns(accounts: Sequence[Account]) -> tuple[list[Any], ...]:
+    return columns(
+        [(a.account_id, a.shard, a.position, a.plan, a.display_name, json.dumps(a.contacts)) for a in accounts], 6
+    )
+
+
+def balance_columns(balances: Sequence[Balance]) -> tuple[list[Any], ...]:
+    rows = [(b.account_id, b.resource, b.shard, b.position, b.epoch, b.allocation, b.consumed) for b in balances]
+    return columns(rows, 7)
+
+
+def notice_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
+    rows = []
+    for row in plan.notices:
+        notice, balance = row.notice, row.notice.balance
+        rows.append(
+            (
+                row.notice_id,
+                balance.account_id,
+                balance.resource,
+                balance.epoch,
+                notice.channel.value,
+                notice.threshold,
+                notice.outcome.value,
+                balance.allocation,
+                balance.consumed,
+                balance.shard,
+                balance.position,
+            )
+        )
+    return columns(rows, 11)
+
+
+def banner_columns(banners: Sequence[Banner]) -> tuple[list[Any], ...]:
+    rows = [
+        (b.account_id, b.resource, b.threshold, b.kind.value, b.removable, b.text, b.epoch, b.shard, b.position)
+        for b in banners
+    ]
+    return columns(rows, 9)
+
+
+def email_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
+    return columns([(e.email_id, e.notice_id, e.recipient, e.message_id, e.message) for e in plan.emails], 5)
+
+
+def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
+    rows = [
+        (bad.record.offset, bad.reason, bad.detail.replace("\0", " "), bad.record.key, bad.record.value)
+        for bad in plan.unreadable
+    ]
+    return columns(rows, 5)
+
+
+def key_of(row: Any) -> Key:
+    return row["account_id"], row["resource"]
+
+
+def read_account(row: Any) -> Account:
+    return Account(
+        account_id=row["account_id"],
+        shard=row["shard"],
+        position=row["position"],
+        plan=row["plan"],
+        display_name=row["display_name"],
+        contacts=tuple(row["contacts"]),
+    )
+
+
+def read_balance(row: Any) -> Balance:
+    return Balance(
+        account_id=row["account_id"],
+        resource=row["resource"],
+        epoch=row["epoch"],
+        allocation=row["allocation"],
+        consumed=row["consumed"],
+        shard=row["shard"],
+        position=row["position"],
+    )
+
+
+def read_banner(row: Any) -> Banner:
+    return Banner(
+        account_id=row["account_id"],
+        resource=row["resource"],
+        threshold=row["threshold"],
+        kind=BannerKind(row["kind"]),
+        removable=row["removable"],
+        text=row["text"],
+        epoch=row["epoch"],
+        shard=row["shard"],
+        position=row["position"],
+        raised_at=row["raised_at"],
+    )
+
+
+def group_noticed(rows: Sequence[Any]) -> dict[Key, frozenset[tuple[Channel, int]]]:
+    found: dict[Key, set[tuple[Channel, int]]] = {}
+    for row in rows:
+        found.setdefault(key_of(row), set()).add((Channel(row["channel"]), row["threshold"]))
+    return {key: frozenset(lines) for key, lines in found.items()}

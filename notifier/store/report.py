@@ -1,0 +1,27 @@
+"""What people ask: the notices, banners and emails of an account. Read only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from meter.runtime.postgres import Pool, load_sql
+
+PACKAGE = "notifier"
+# asyncpg's records: mappings in all but name.
+Row = Any
+
+
+class Report:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def knows(self, account_id: str) -> bool:
+        return bool(await self._pool.fetchval(load_sql(PACKAGE, "find_account"), account_id))
+
+    async def list_banners(self, account_id: str) -> Sequence[Row]:
+        return list(await self._pool.fetch(load_sql(PACKAGE, "list_banners"), account_id))
+
+    async def list_notices(self, account_id: str, limit: int) -> Sequence[Row]:
+        return list(await self._pool.fetch(load_sql(PACKAGE, "list_notices"), account_id, limit))
+
+    async def list_emails(self, state: str, limit: int) -> Sequence[Row]:
+        return list(await self._pool.fetch(load_sql(PACKAGE, "list_emails"), state, limit))
