@@ -15,13 +15,15 @@ from meter.store.rejections import Rejection, Rejections
 async def replay_rejections(
     rejections: Rejections, producer: Producer, ids: Sequence[int], replayed_by: str, clock: Clock
 ) -> AsyncIterator[Rejection]:
-    """Send each again and note it; yields what was sent. Raises RefusalError, with nothing sent, if one is missing.
+    """Send each again and note it; yields what was sent. Raises RefusalError, with nothing sent, if one cannot be.
 
     Sent first, noted after: a crash between the two at worst sends a record twice, and its id counts once.
     """
     found = await rejections.fetch_rejections(list(ids))
     if missing := sorted(set(ids) - {rejection.rejection_id for rejection in found}):
         raise RefusalError(f"there is no rejection {', '.join(map(str, missing))}")
+    if hollow := [rejection.rejection_id for rejection in found if rejection.key is None and rejection.value is None]:
+        raise RefusalError(f"a record with neither key nor value cannot be sent again: {', '.join(map(str, hollow))}")
     for rejection in found:
         await producer.publish([replay_message(rejection)])
         await rejections.append_replay(rejection.rejection_id, replayed_by, clock)

@@ -20,14 +20,12 @@ ACCOUNTS = [f"acc-{i}" for i in range(12)]
 
 
 @pytest.fixture
-async def settings(values: dict[str, object]) -> MeterSettings:
+async def settings(values: dict[str, Any]) -> MeterSettings:
     await set_up_meter(values)
-    return MeterSettings(**values)  # type: ignore[arg-type]
+    return MeterSettings(**values)
 
 
-def produce(
-    settings: MeterSettings, records: list[dict[str, Any]], options: Mapping[str, object] | None = None
-) -> None:
+def produce(settings: MeterSettings, records: list[dict[str, Any]], options: Mapping[str, Any] | None = None) -> None:
     """Send with librdkafka, as a service in another language would, and wait for all acknowledgements."""
     failures: list[object] = []
     config = {"bootstrap.servers": settings.kafka_bootstrap, "partitioner": "murmur2_random", "linger.ms": 50}

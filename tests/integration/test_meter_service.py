@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,9 @@ STRUCTURED = (("content-type", b"application/cloudevents+json"),)
 
 
 @pytest.fixture
-async def settings(values: dict[str, object]) -> MeterSettings:
+async def settings(values: dict[str, Any]) -> MeterSettings:
     await set_up_meter(values)
-    return MeterSettings(**values)  # type: ignore[arg-type]
+    return MeterSettings(**values)
 
 
 @pytest.fixture
@@ -38,14 +39,14 @@ async def producer(settings: MeterSettings) -> AsyncIterator[Producer]:
         yield started
 
 
-def inference(account_id: str, **changes: object) -> bytes:
-    fields = {"event_id": new_event_id(), "time": CLOCK.now(), "source": "/tests"}
+def inference(account_id: str, **changes: Any) -> bytes:
+    fields: dict[str, Any] = {"event_id": new_event_id(), "time": CLOCK.now(), "source": "/tests"}
     data = {"credits": "0.25", "model": "large"}
-    return encode_event("usage.model_inference.v1", account_id, data, **(fields | changes))  # type: ignore[arg-type]
+    return encode_event("usage.model_inference.v1", account_id, data, **(fields | changes))
 
 
-def message(account_id: str, value: bytes | None, topic: str = USAGE, **changes: object) -> Message:
-    return Message(topic, account_id, value, headers=STRUCTURED)._replace(**changes)  # type: ignore[arg-type]
+def message(account_id: str, value: bytes | None, topic: str = USAGE, **changes: Any) -> Message:
+    return Message(topic, account_id, value, headers=STRUCTURED)._replace(**changes)
 
 
 async def test_events_of_the_client_are_stored(settings: MeterSettings, pool: Pool) -> None:
@@ -81,9 +82,9 @@ async def test_events_of_the_client_are_stored(settings: MeterSettings, pool: Po
     assert len(rows) == 11
 
 
-async def test_free_amounts_are_settings(values: dict[str, object], pool: Pool) -> None:
+async def test_free_amounts_are_settings(values: dict[str, Any], pool: Pool) -> None:
     await set_up_meter(values)
-    settings = MeterSettings(**values, free_model_credits="12.5", free_tool_runs="0")  # type: ignore[arg-type]
+    settings = MeterSettings(**values, free_model_credits="12.5", free_tool_runs="0")
     async with running_meter(settings):
         async with AccountsProducer(settings, source="/tests") as accounts:
             await accounts.opened("acc-1", plan="free", contacts=[])
@@ -160,7 +161,7 @@ async def test_each_bad_record_is_rejected_and_the_good_ones_beside_it_are_store
 
 
 async def test_bad_accounts_events_are_rejected(settings: MeterSettings, producer: Producer, pool: Pool) -> None:
-    def account_event(kind: str, data: Mapping[str, object]) -> Message:
+    def account_event(kind: str, data: Mapping[str, Any]) -> Message:
         value = encode_event(kind, "acc-1", data, event_id=new_event_id(), time=CLOCK.now(), source="/tests")
         return message("acc-1", value, topic=ACCOUNTS)
 
@@ -202,7 +203,7 @@ async def test_a_restart_continues_where_the_store_stands(
 
 
 async def test_offsets_committed_to_kafka_are_not_believed(
-    values: dict[str, object], settings: MeterSettings, producer: Producer, pool: Pool, dsn: str
+    values: dict[str, Any], settings: MeterSettings, producer: Producer, pool: Pool, dsn: str
 ) -> None:
     """The group's committed offsets stand at the end; a store that stands at the beginning reads from the beginning."""
     await producer.publish([message("acc-1", inference("acc-1")) for _ in range(5)])
@@ -215,9 +216,9 @@ async def test_offsets_committed_to_kafka_are_not_believed(
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 5
 
 
-async def test_batches_are_bounded(values: dict[str, object], pool: Pool) -> None:
+async def test_batches_are_bounded(values: dict[str, Any], pool: Pool) -> None:
     await set_up_meter(values)
-    settings = MeterSettings(**(values | {"batch_events": 10}))  # type: ignore[arg-type]
+    settings = MeterSettings(**(values | {"batch_events": 10}))
     async with Producer(settings) as producer:
         await producer.publish([message("acc-1", inference("acc-1")) for _ in range(95)])
     async with running_meter(settings):
@@ -256,8 +257,8 @@ async def test_readers_are_woken(settings: MeterSettings, producer: Producer, po
         await connection.remove_listener("meter_events", hear)
 
 
-async def test_a_database_that_is_not_set_up_is_waited_for(empty_dsn: str, values: dict[str, object]) -> None:
-    settings = MeterSettings(**(values | {"postgres_dsn": empty_dsn}))  # type: ignore[arg-type]
+async def test_a_database_that_is_not_set_up_is_waited_for(empty_dsn: str, values: dict[str, Any]) -> None:
+    settings = MeterSettings(**(values | {"postgres_dsn": empty_dsn}))
     with pytest.raises(DependencyUnreachableError, match="meter setup"):
         async with build_meter(settings)(Health()):
             pass

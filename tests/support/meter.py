@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from meter.runtime.clock import SystemClock
 from meter.runtime.health import Health
@@ -15,9 +16,9 @@ from schemas.topics import ACCOUNTS, USAGE
 from tests.support.waiting import until
 
 
-async def set_up_meter(values: Mapping[str, object]) -> list[str]:
+async def set_up_meter(values: Mapping[str, Any]) -> list[str]:
     """Everything but the roles, which belong to the whole server. The steps, as told."""
-    settings = SetupSettings(**values)  # type: ignore[arg-type]
+    settings = SetupSettings(**values)
     return [f"{step.name}: {step.outcome}" async for step in set_up(settings, SystemClock(), roles=False)]
 
 

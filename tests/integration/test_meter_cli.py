@@ -1,0 +1,203 @@
+"""The commands as people and scripts use them: real processes, their exit codes, their output in a pipe."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import confluent_kafka
+import pytest
+from typer.testing import CliRunner
+
+from meter.cli import app
+from meter.runtime.kafka import Message, Producer
+from meter.runtime.postgres import Pool
+from meter.settings import MeterSettings
+from schemas.topics import USAGE, partition_for
+from tests.support import builders
+from tests.support.meter import running_meter, set_up_meter, wait_until_stored
+from tests.support.processes import Processes, run_command
+
+COMMANDS = [
+    [], ["setup"], ["run"], ["open"], ["grant"], ["rejections"], ["rejections", "list"], ["rejections", "show"],
+    ["rejections", "replay"],
+]  # fmt: skip
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.fixture
+async def settings(values: dict[str, Any]) -> MeterSettings:
+    await set_up_meter(values)
+    return MeterSettings(**values)
+
+
+@pytest.fixture
+async def producer(settings: MeterSettings) -> AsyncIterator[Producer]:
+    async with Producer(settings) as started:
+        yield started
+
+
+async def send(producer: Producer, value: bytes | None, **changes: Any) -> None:
+    message = Message(USAGE, builders.ACCOUNT, value, headers=builders.STRUCTURED)
+    await producer.publish([message._replace(**changes)])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "meter")
+def test_help_shows_an_example_and_needs_nothing(command: list[str]) -> None:
+    done = CliRunner().invoke(app, [*command, "--help"])
+    assert done.exit_code == 0
+    assert "\x1b" not in done.stdout
+    if len(command) == 2 or (command and command != ["rejections"]):
+        assert "Example" in done.stdout and f"meter {' '.join(command)}" in done.stdout
+
+
+def test_opening_and_granting_print_the_events_id(processes: Processes, settings: MeterSettings) -> None:
+    opened = processes.run("meter", "open", "acc-1", "--contact", "owner@example.com", "--plan", "pro")
+    granted = processes.run(
+        "meter", "grant", "acc-1", "tool_runs", "12.5", "--reason", "top_up", "--reference", "ticket-7"
+    )
+    for done in (opened, granted):
+        assert (done.returncode, done.stderr) == (0, "")
+        assert UUID(done.stdout.strip()).version == 7
+
+
+async def test_a_command_repeated_with_its_event_id_counts_once(
+    processes: Processes, settings: MeterSettings, pool: Pool
+) -> None:
+    id = "0193a1f2-7c00-7000-8000-000000000001"
+    grant = ["grant", "acc-1", "model_credits", "5", "--reason", "r", "--reference", "r", "--event-id", id]
+    outputs = [processes.run("meter", *grant).stdout.strip() for _ in range(2)]
+    async with running_meter(settings):
+        await wait_until_stored(pool, settings)
+    assert outputs == [id, id]
+    assert await pool.fetchval("SELECT count(*) FROM meter.events") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["grant", "acc-1", "model_credits", "1.1234567", "--reason", "r", "--reference", "r"], "invalid_amount"),
+        (["grant", "acc-1", "model_credits", "0", "--reason", "r", "--reference", "r"], "invalid_amount"),
+        (["grant", "acc 1", "model_credits", "1", "--reason", "r", "--reference", "r"], "invalid_subject"),
+        (["grant", "acc-1", "gold", "1", "--reason", "r", "--reference", "r"], "model_credits"),
+        (["grant", "acc-1", "model_credits", "1", "--reason", "r"], "--reference"),
+        (["open", "acc-1", "--contact", "a@example.com,b@example.com"], "invalid_contacts"),
+        (["open", "acc-1", "--event-id", "17"], "invalid_id"),
+        (["rejections", "list", "--reason", "bad_luck"], "not_json"),
+    ],
+)
+def test_bad_usage_exits_with_2_and_says_why(env: dict[str, str], arguments: list[str], complaint: str) -> None:
+    done = CliRunner().invoke(app, arguments, env=env)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert complaint in done.stderr and "Traceback" not in done.stderr
+
+
+def test_bad_settings_are_all_named_and_exit_with_2(env: dict[str, str]) -> None:
+    broken = env | {"METERING_PARTITIONS": "none", "METERING_FREE_TOOL_RUNS": "-1", "METERING_MAX_AHEAD_S": "x"}
+    done = run_command("meter", "run", env=broken)
+    assert done.returncode == 2
+    for variable in ("METERING_PARTITIONS", "METERING_FREE_TOOL_RUNS", "METERING_MAX_AHEAD_S"):
+        assert variable in done.stderr
+
+
+@pytest.mark.parametrize("command", [["setup"], ["rejections", "list"]], ids=" ".join)
+def test_an_unreachable_postgres_exits_with_3(env: dict[str, str], command: list[str]) -> None:
+    done = run_command("meter", *command, env=env | {"METERING_POSTGRES_DSN": f"postgresql://{NOWHERE}/none"})
+    assert done.returncode == 3
+    assert "postgres is not reachable" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["setup", "--no-roles"], ["open", "acc-1"]], ids=" ".join)
+def test_an_unreachable_kafka_exits_with_3(env: dict[str, str], command: list[str]) -> None:
+    done = run_command("meter", *command, env=env | {"METERING_KAFKA_BOOTSTRAP": NOWHERE})
+    assert done.returncode == 3
+    assert "kafka is not reachable" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_opening_before_setup_says_what_to_do(processes: Processes) -> None:
+    done = processes.run("meter", "open", "acc-1")
+    assert done.returncode == 3
+    assert "meter setup" in done.stderr
+
+
+def test_setup_tells_its_steps(env: dict[str, str], empty_dsn: str) -> None:
+    done = run_command("meter", "setup", env=env | {"METERING_POSTGRES_DSN": empty_dsn})
+    assert (done.returncode, done.stderr) == (0, "")
+    steps = done.stdout.splitlines()
+    assert "shards: 3 made" in steps and "migration meter/0001_event_store.sql: applied" in steps
+    again = run_command("meter", "setup", env=env | {"METERING_POSTGRES_DSN": empty_dsn})
+    assert again.returncode == 0 and "shards: 3 kept" in again.stdout.splitlines()
+
+
+async def test_a_rejection_is_listed_shown_and_replayed(
+    processes: Processes, settings: MeterSettings, producer: Producer, pool: Pool
+) -> None:
+    """A record in the wrong partition: the replay puts it on the right one, where it is stored."""
+    value = json.dumps(builders.model_inference(account_id=builders.ACCOUNT)).encode()
+    wrong = (partition_for(builders.ACCOUNT.encode(), 3) + 1) % 3
+    await send(producer, value, partition=wrong)
+    await send(producer, b"\x1b[31mred\xff", key=b"\xfe", partition=0)
+    async with running_meter(settings):
+        await wait_until_stored(pool, settings)
+
+        listed = processes.run("meter", "rejections", "list", "--reason", "wrong_partition", "--pending")
+        heading, line = (text.split("\t") for text in listed.stdout.splitlines())
+        row = dict(zip(heading, line, strict=True))
+        assert (listed.returncode, row["reason"], row["shard"], row["replays"]) == (
+            0, "wrong_partition", str(wrong), "0",
+        )  # fmt: skip
+
+        shown = processes.run("meter", "rejections", "show", row["id"])
+        assert shown.returncode == 0 and "partitioner=murmur2_random" in shown.stdout
+        assert value.decode() in shown.stdout
+        raw = processes.run("meter", "rejections", "show", row["id"], "--raw")
+        assert raw.stdout.encode() == value
+
+        replayed = processes.run("meter", "rejections", "replay", row["id"], "--by", "support-1")
+        assert (replayed.returncode, json.loads(replayed.stdout)["replayed"]) == (0, int(row["id"]))
+        await wait_until_stored(pool, settings)
+    assert await pool.fetchval("SELECT count(*) FROM meter.events") == 1
+    listed = processes.run("meter", "rejections", "list", "--pending", "--json")
+    left = [json.loads(text) for text in listed.stdout.splitlines()]
+    assert [entry["reason"] for entry in left] != [] and "wrong_partition" not in {entry["reason"] for entry in left}
+    shown = processes.run("meter", "rejections", "show", row["id"], "--json")
+    assert "by support-1" in json.loads(shown.stdout)["replays"][0]
+    odd = processes.run("meter", "rejections", "show", str(left[0]["id"]))
+    assert odd.returncode == 0 and "\x1b" not in odd.stdout and "hex:" in odd.stdout
+
+
+async def test_a_record_of_nothing_is_kept_but_cannot_be_replayed(
+    processes: Processes, settings: MeterSettings, pool: Pool
+) -> None:
+    foreign = confluent_kafka.Producer({"bootstrap.servers": settings.kafka_bootstrap})
+    foreign.produce(settings.topic(USAGE), value=None, key=None)
+    assert foreign.flush(20) == 0
+    async with running_meter(settings):
+        await wait_until_stored(pool, settings)
+    row = await pool.fetchrow("SELECT rejection_id, reason, key, value FROM meter.rejections")
+    assert row is not None and tuple(row)[1:] == ("empty", None, None)
+    done = processes.run("meter", "rejections", "replay", str(row["rejection_id"]))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "neither key nor value" in done.stderr
+    assert await pool.fetchval("SELECT count(*) FROM meter.replays") == 0
+
+
+async def test_a_tombstone_can_be_replayed(
+    processes: Processes, settings: MeterSettings, producer: Producer, pool: Pool
+) -> None:
+    await send(producer, None)
+    async with running_meter(settings):
+        await wait_until_stored(pool, settings)
+        id = await pool.fetchval("SELECT rejection_id FROM meter.rejections")
+        assert processes.run("meter", "rejections", "replay", str(id)).returncode == 0
+        await wait_until_stored(pool, settings)
+    rows = await pool.fetch("SELECT reason, key, value FROM meter.rejections ORDER BY rejection_id")
+    assert [tuple(row) for row in rows] == [("empty", builders.ACCOUNT.encode(), None)] * 2
+    assert await pool.fetchval("SELECT count(*) FROM meter.replays") == 1
+
+
+def test_a_rejection_that_is_not_there(processes: Processes, settings: MeterSettings) -> None:
+    for command in (["show", "99"], ["replay", "99"]):
+        done = processes.run("meter", "rejections", *command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "no rejection 99" in done.stderr

@@ -1,0 +1,233 @@
+"""`meter setup`: repeatable, with the least grants, and refusing what would damage the store."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from deploy.local.stack import Addresses
+from meter.roles import ROLES, create_roles, set_password
+from meter.runtime.clock import SystemClock
+from meter.runtime.errors import DependencyUnreachableError, RefusalError, TopicIdentityError
+from meter.runtime.health import Health
+from meter.runtime.kafka import TopicAdmin
+from meter.runtime.postgres import Pool, load_sql
+from meter.service import build_meter
+from meter.settings import MeterSettings
+from meter.store.events import PostgresEventStore
+from schemas.topics import ACCOUNTS, TOPICS, USAGE
+from tests.contract.rows import opened, plan, rejected, usage
+from tests.support import until
+from tests.support.meter import running_meter, set_up_meter
+
+DENIED = (asyncpg.InsufficientPrivilegeError,)
+
+
+async def test_setup_makes_everything_in_an_empty_database(empty_dsn: str, values: dict[str, Any]) -> None:
+    values = values | {"postgres_dsn": empty_dsn}
+    steps = await set_up_meter(values)
+    assert "migration meter/0001_event_store.sql: applied" in steps
+    assert "shards: 3 made" in steps
+    connection = await asyncpg.connect(empty_dsn)
+    try:
+        for table, rows in {
+            "meter.shards": 3, "meter.topics": 2, "projections.cursors": 3, "projections.outbox_shards": 3,
+            "notifier.cursors": 3, "notifier.outbox_shards": 3,
+        }.items():  # fmt: skip
+            assert await connection.fetchval(f"SELECT count(*) FROM {table}") == rows, table
+    finally:
+        await connection.close()
+    async with TopicAdmin(MeterSettings(**values)) as admin:
+        for spec in TOPICS:
+            info = await admin.describe(spec.name)
+            assert info is not None and info.partitions == (1 if spec.name == "metering.anchors" else 3)
+
+
+async def test_setup_again_changes_nothing(values: dict[str, Any], pool: Pool) -> None:
+    await set_up_meter(values)
+    await PostgresEventStore(pool).append(plan(usage(0)))
+    tables = ("meter.shards", "meter.topics", "projections.cursors", "notifier.cursors")
+    before = [await pool.fetch(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables]
+    steps = await set_up_meter(values)
+    assert [await pool.fetch(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables] == before
+    assert not any("applied" in step or "made" in step or "created" in step for step in steps)
+
+
+async def test_another_number_of_partitions_is_refused(values: dict[str, Any], pool: Pool) -> None:
+    await set_up_meter(values)
+    with pytest.raises(RefusalError, match="METERING_PARTITIONS=3"):
+        await set_up_meter(values | {"partitions": 4})
+    assert await pool.fetchval("SELECT count(*) FROM meter.shards") == 3
+
+
+async def test_running_with_another_number_of_partitions_is_refused(values: dict[str, Any], pool: Pool) -> None:
+    await set_up_meter(values)
+    refusal = await refusal_of(MeterSettings(**(values | {"partitions": 12})))
+    assert "has 3 partitions, METERING_PARTITIONS says 12" in refusal
+    assert await pool.fetchval("SELECT count(*) FROM meter.batches") == 0
+
+
+async def refusal_of(settings: MeterSettings) -> str:
+    """Run until the loop refuses to go on; what it says."""
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with running_meter(settings):
+            await until(lambda: False, timeout_s=20)
+    refusals = caught.value.split(TopicIdentityError)[0]
+    assert refusals is not None, caught.value.exceptions
+    return str(refusals.exceptions[0])
+
+
+@pytest.mark.needs_kafka("topic ids")
+async def test_a_recreated_topic_is_refused_and_nothing_is_written(values: dict[str, Any], pool: Pool) -> None:
+    await set_up_meter(values)
+    settings = MeterSettings(**values)
+    async with TopicAdmin(settings) as admin:
+        await admin.delete(USAGE)
+
+        async def is_gone() -> bool:
+            return await admin.describe(USAGE) is None
+
+        _: bool = await until(is_gone, message="the topic is still there")
+    before = await pool.fetch("SELECT * FROM meter.topics ORDER BY topic")
+    with pytest.raises(TopicIdentityError, match="re-created"):
+        await set_up_meter(values)
+    assert "re-created" in await refusal_of(settings)
+    assert await pool.fetch("SELECT * FROM meter.topics ORDER BY topic") == before
+    assert await pool.fetchval("SELECT count(*) FROM meter.batches") == 0
+
+
+async def test_a_stored_offset_beyond_the_end_is_refused(values: dict[str, Any], pool: Pool) -> None:
+    """A restored database in front of an emptied topic: reading on would skip or mix up records."""
+    await set_up_meter(values)
+    await pool.execute("UPDATE meter.shards SET usage_offset = 17 WHERE shard = 1")
+    assert "stored offset is 17" in await refusal_of(MeterSettings(**values))
+    assert await pool.fetchval("SELECT count(*) FROM meter.batches") == 0
+
+
+# --- roles ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def granted(pool: Pool) -> Pool:
+    """A database with the roles' grants and something in every table of the meter."""
+    async with pool.acquire() as connection:
+        await create_roles(connection)
+    await pool.execute(load_sql("meter", "insert_shards"), 1)
+    event = usage(0)
+    await PostgresEventStore(pool).append(
+        plan(event, usage(1, event_id=event.event_id), rejected(USAGE, 2), opened(0), end=(4, 1))
+    )
+    return pool
+
+
+@pytest.fixture
+async def as_role(granted: Pool, stack: Addresses, dsn: str) -> AsyncIterator[dict[str, asyncpg.Connection]]:
+    database = dsn.rpartition("/")[2]
+    connections = {role: await asyncpg.connect(stack.dsn(database, f"credit_{role}")) for role in ROLES}
+    yield connections
+    for connection in connections.values():
+        await connection.close()
+
+
+Connections = dict[str, asyncpg.Connection]
+
+
+async def test_granting_again_is_harmless(granted: Pool) -> None:
+    async with granted.acquire() as connection:
+        await create_roles(connection)
+
+
+async def test_the_meter_role_can_append(as_role: Connections, stack: Addresses, dsn: str) -> None:
+    pool = await asyncpg.create_pool(stack.dsn(dsn.rpartition("/")[2], "credit_meter"), min_size=1, max_size=2)
+    try:
+        store = PostgresEventStore(pool)
+        rows = plan(usage(4), usage(5, name="\x00"), rejected(ACCOUNTS, 1), start=(4, 1), end=(7, 2))
+        appended = await store.append(rows)
+        assert (appended.stored, appended.rejected, appended.gaps) == (1, 2, 1)
+    finally:
+        await pool.close()
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_no_role_changes_the_log(as_role: Connections, role: str) -> None:
+    for table in ("events", "batches", "duplicates", "rejections", "gaps", "topics", "replays"):
+        column = "replayed_at" if table == "replays" else "recorded_at"
+        for statement in (
+            f"UPDATE meter.{table} SET {column} = now()",
+            f"DELETE FROM meter.{table}",
+            f"TRUNCATE meter.{table} CASCADE",
+            f"DROP TABLE meter.{table}",
+        ):
+            with pytest.raises(DENIED):
+                await as_role[role].execute(statement)
+
+
+FORBIDDEN = {
+    "meter": [
+        "SELECT * FROM projections.balances", "SELECT * FROM notifier.accounts", "DELETE FROM meter.shards",
+        "INSERT INTO meter.shards (shard) VALUES (99)", "INSERT INTO meter.replays VALUES (DEFAULT, 1, 'x', now())",
+    ],
+    "projections": [
+        "INSERT INTO meter.gaps VALUES (0, 'x', 1, 2, now())", "UPDATE meter.shards SET usage_offset = 0",
+        "SELECT * FROM meter.rejections", "SELECT * FROM notifier.accounts",
+    ],
+    "notifier": ["SELECT * FROM meter.events", "SELECT * FROM meter.shards", "SELECT * FROM projections.balances"],
+    "support": [
+        "UPDATE meter.shards SET usage_offset = 0", "INSERT INTO meter.gaps VALUES (0, 'x', 1, 2, now())",
+        "UPDATE projections.account_states SET plan = 'x'", "DELETE FROM notifier.emails",
+    ],
+    "reader": [
+        "SELECT * FROM meter.events", "SELECT * FROM meter.event_log", "SELECT * FROM projections.account_states",
+        "SELECT * FROM projections.balance_states", "SELECT * FROM notifier.accounts",
+        "SELECT * FROM projections.outbox",
+    ],
+}  # fmt: skip
+ALLOWED = {
+    "meter": ["SELECT * FROM meter.event_log", "SELECT * FROM meter.rejections"],
+    "projections": [
+        "SELECT * FROM meter.events, meter.shards, meter.batches, meter.event_types, meter.resources",
+        "UPDATE projections.cursors SET position = 1", "DELETE FROM projections.outbox",
+    ],
+    "notifier": [
+        "SELECT * FROM notifier.accounts", "DELETE FROM notifier.banners",
+        "UPDATE notifier.cursors SET next_offset = 0",
+    ],
+    "support": [
+        "SELECT contacts FROM projections.account_states", "SELECT * FROM notifier.emails",
+        "SELECT * FROM meter.rejections",
+        "INSERT INTO meter.replays (rejection_id, replayed_by, replayed_at) VALUES (1, 'x', now())",
+    ],
+    "reader": [
+        "SELECT * FROM projections.balances", "SELECT * FROM projections.usage_by_day",
+        "SELECT * FROM projections.accounts",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_roles_have_what_they_need_and_no_more(as_role: Connections, role: str) -> None:
+    for statement in ALLOWED[role]:
+        await as_role[role].execute(statement)
+    for statement in FORBIDDEN[role]:
+        with pytest.raises(DENIED):
+            await as_role[role].execute(statement)
+
+
+async def test_a_password_reaches_the_server_only_as_a_verifier(granted: Pool) -> None:
+    """Set on a role of its own: the roles belong to the whole server, and other tests use them."""
+    await granted.execute("CREATE ROLE credit_password_test")
+    try:
+        async with granted.acquire() as connection:
+            await set_password(connection, "password_test", "s3cret 'quoted'")
+        stored = await granted.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = 'credit_password_test'")
+        assert stored.startswith("SCRAM-SHA-256$4096:")
+    finally:
+        await granted.execute("DROP ROLE credit_password_test")
+
+
+async def test_the_service_waits_for_topics(values: dict[str, Any], pool: Pool) -> None:
+    await pool.execute(load_sql("meter", "insert_shards"), 3)
+    with pytest.raises(DependencyUnreachableError, match="meter setup"):
+        async with build_meter(MeterSettings(**values), SystemClock())(Health()):
+            pass
