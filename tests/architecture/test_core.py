@@ -1,0 +1,80 @@
+"""The core is pure (no IO, no clock, no environment), and every driver stays in its place."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.sources import PACKAGES, ROOT, calls_of, imports_any, modules
+
+# Identifiers are made and files are written there: at the edge by design.
+EDGE_OF_SCHEMAS = {Path("schemas/build.py"), Path("schemas/generate.py")}
+CORE = sorted(
+    set(modules("schemas")) - EDGE_OF_SCHEMAS
+    | {Path("meter/allowance.py"), Path("meter/plan.py"), Path("meter/store/layout.py"), Path("meter/store/bisect.py")}
+    | {Path("projections/fold.py"), Path("projections/plan.py"), Path("projections/accounts.py")}
+    | {Path("projections/messages.py")}
+    | {Path("notifier/decide.py"), Path("notifier/plan.py"), Path("notifier/render.py"), Path("notifier/ids.py")}
+    | {Path("notifier/events.py"), Path("notifier/model.py"), Path("notifier/records.py")}
+)
+IMPURE = {
+    *("asyncio", "socket", "ssl", "http", "urllib.request", "subprocess", "threading", "multiprocessing", "tempfile"),
+    *(
+        "os",
+        "time",
+        "random",
+        "secrets",
+        "logging",
+        "structlog",
+        "asyncpg",
+        "aiokafka",
+        "aiosmtplib",
+        "prometheus_client",
+    ),
+    *("meter.runtime.clock", "meter.runtime.kafka", "meter.runtime.postgres", "meter.runtime.settings"),
+}
+IMPURE_CALLS = (
+    "open",
+    "print",
+    "input",
+    "now",
+    "utcnow",
+    "today",
+    "uuid1",
+    "uuid4",
+    "getenv",
+    "read_text",
+    "write_text",
+)
+CLOCK = {"time.time", "datetime.now", "datetime.datetime.now", "datetime.utcnow", "date.today", "datetime.date.today"}
+PLACES = {
+    "aiokafka": ("meter/runtime/",),
+    "asyncpg": ("meter/runtime/", "meter/store/", "projections/store", "notifier/store/"),
+    "aiosmtplib": ("notifier/mail/",),
+}
+SHIPPED = modules(*PACKAGES)
+
+
+@pytest.mark.parametrize("file", CORE, ids=str)
+def test_the_core_does_no_io_and_reads_no_clock(file: Path) -> None:
+    assert (ROOT / file).exists(), "the list of core modules names one that is gone"
+    assert imports_any(file, IMPURE) == set()
+    assert [name for name, _ in calls_of(file) if name.rpartition(".")[2] in IMPURE_CALLS] == []
+
+
+@pytest.mark.parametrize("file", [file for file in SHIPPED if "runtime" not in file.parts], ids=str)
+def test_only_the_runtime_reads_the_clock_and_the_environment(file: Path) -> None:
+    names = {name for name, _ in calls_of(file)}
+    allowed = {"time.time"} if file in EDGE_OF_SCHEMAS else set()
+    assert names & CLOCK <= allowed
+    assert not names & {"os.getenv", "os.environ.get"}
+
+
+@pytest.mark.parametrize("driver", PLACES)
+def test_drivers_stay_in_their_place(driver: str) -> None:
+    users = [file.as_posix() for file in SHIPPED if imports_any(file, {driver})]
+    assert users, "nobody uses it: the rule is out of date"
+    assert [user for user in users if not user.startswith(PLACES[driver])] == []
+
+
+def test_what_is_shipped_needs_nothing_of_the_local_stack() -> None:
+    assert [file for file in SHIPPED if imports_any(file, {"deploy", "tests", "pytest", "aiosmtpd", "psutil"})] == []
