@@ -43,7 +43,7 @@ class Delays(NamedTuple):
 
 
 class Level(NamedTuple):
-    """One load. `late_ms` is how far the sender of the load was ever behind its plan."""
+    """One load. `late_ms` is how far the sender of the load was ever behind its load."""
 
     percent: int
     per_s: float
@@ -53,7 +53,7 @@ class Level(NamedTuple):
     usage: dict[str, Usage]
 
 
-class Plan(NamedTuple):
+class Load(NamedTuple):
     percent: int
     per_s: float
     seconds: float
@@ -67,7 +67,7 @@ class Plan(NamedTuple):
         return int(PROBES_PER_S * self.seconds)
 
 
-async def measure_latency(scenario: Scenario, plans: list[Plan]) -> list[Level]:
+async def measure_latency(scenario: Scenario, loads: list[Load]) -> list[Level]:
     """`scenario` has its accounts, and a probe's account per probe, open. Levels follow each other on one database."""
     seen, levels, first = Sightings(), [], 0
     sink = TimedSink(seen.email)
@@ -79,10 +79,10 @@ async def measure_latency(scenario: Scenario, plans: list[Plan]) -> list[Level]:
             pids = {name: service.pid for name, service in running.items()} | scenario.bench.servers.pids()
             async with connect(dsn) as connection, watchers(scenario, dsn, seen):
                 await wait_for_notifier(connection, scenario.opened)
-                for plan in plans:
-                    accounts = [probe_name(index) for index in range(first, first + plan.probes)]
-                    first += plan.probes
-                    levels.append(await measure_level(scenario, connection, plan, accounts, seen, pids))
+                for load in loads:
+                    accounts = [probe_name(index) for index in range(first, first + load.probes)]
+                    first += load.probes
+                    levels.append(await measure_level(scenario, connection, load, accounts, seen, pids))
     finally:
         sink.close()
     return levels
@@ -91,24 +91,24 @@ async def measure_latency(scenario: Scenario, plans: list[Plan]) -> list[Level]:
 async def measure_level(
     scenario: Scenario,
     connection: asyncpg.Connection,
-    plan: Plan,
+    load: Load,
     accounts: list[str],
     seen: Sightings,
     pids: dict[str, int],
 ) -> Level:
     bootstrap = scenario.bench.servers.kafka.bootstrap
     workload = Workload(
-        plan.records, scenario.accounts, seed=1000 + plan.percent, start=now(), span=timedelta(seconds=plan.seconds)
+        load.records, scenario.accounts, seed=1000 + load.percent, start=now(), span=timedelta(seconds=load.seconds)
     )
     before = await read_progress(connection)
-    with prepare_load(bootstrap, scenario.usage_topic, workload, plan.per_s) as load, Footprint(pids) as footprint:
+    with prepare_load(bootstrap, scenario.usage_topic, workload, load.per_s) as paced, Footprint(pids) as footprint:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=0) as producer:
-            load.start()
+            paced.start()
             await send_probes(producer, scenario.usage_topic, accounts, PROBES_PER_S, seen)
-            sent = await asyncio.to_thread(load.finish)
-        await settle(connection, before.taken + plan.records + plan.probes, seen)
+            sent = await asyncio.to_thread(paced.finish)
+        await settle(connection, before.taken + load.records + load.probes, seen)
     delays = {place: to_delays(seen.delays_ms(place, accounts)) for place in seen.places()}
-    return Level(plan.percent, plan.records / sent.seconds, plan.probes, sent.late_s * 1000, delays, footprint.usage)
+    return Level(load.percent, load.records / sent.seconds, load.probes, sent.late_s * 1000, delays, footprint.usage)
 
 
 async def settle(connection: asyncpg.Connection, taken: int, seen: Sightings) -> None:

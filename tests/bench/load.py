@@ -5,6 +5,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from tests.bench.workload import Expected, Generator, Workload
 
@@ -42,6 +43,13 @@ def _produce_share(bootstrap: str, topic: str, workload: Workload, worker: int) 
         sink.serve()
     sink.flush()
     return generator.expected
+
+
+def delete_topics(bootstrap: str, prefix: str) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    names = [name for name in admin.list_topics(timeout=FLUSH_S).topics if name.startswith(prefix)]
+    for deleted in admin.delete_topics(names).values():
+        deleted.result(FLUSH_S)
 
 
 class Sink:

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -21,16 +21,7 @@ from tests.bench.rows import CODES, amount_of, decode
 POLL_RECORDS = 500  # as Kafka's own clients take at most by default
 
 
-class PeerRun(NamedTuple):
-    records: int
-    seconds: float
-
-    @property
-    def per_s(self) -> float:
-        return self.records / self.seconds
-
-
-async def measure_plain(dsn: str, bootstrap: str, topic: str, accounts: int, seconds: float) -> PeerRun:
+async def measure_plain(dsn: str, bootstrap: str, topic: str, accounts: int, seconds: float) -> float:
     """One event, one transaction, one commit of the offset."""
 
     async def work(connection: asyncpg.Connection, consumer: AIOKafkaConsumer, stop: Callable[[], bool]) -> int:
@@ -51,7 +42,7 @@ async def measure_plain(dsn: str, bootstrap: str, topic: str, accounts: int, sec
     return await run_peer(dsn, bootstrap, topic, accounts, seconds, work)
 
 
-async def measure_batched(dsn: str, bootstrap: str, topic: str, accounts: int, seconds: float) -> PeerRun:
+async def measure_batched(dsn: str, bootstrap: str, topic: str, accounts: int, seconds: float) -> float:
     """A poll's records in one transaction with executemany, then one commit of the offsets."""
 
     async def work(connection: asyncpg.Connection, consumer: AIOKafkaConsumer, stop: Callable[[], bool]) -> int:
@@ -73,8 +64,8 @@ async def measure_batched(dsn: str, bootstrap: str, topic: str, accounts: int, s
 Work = Callable[[asyncpg.Connection, AIOKafkaConsumer, Callable[[], bool]], Awaitable[int]]
 
 
-async def run_peer(dsn: str, bootstrap: str, topic: str, accounts: int, seconds: float, work: Work) -> PeerRun:
-    """Work from the first record on for so long, and check that the result is consistent."""
+async def run_peer(dsn: str, bootstrap: str, topic: str, accounts: int, seconds: float, work: Work) -> float:
+    """Work from the first record on for so long, and check that the result is consistent; records per second."""
     group = f"peer-{time.time_ns()}"
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
@@ -94,7 +85,7 @@ async def run_peer(dsn: str, bootstrap: str, topic: str, accounts: int, seconds:
         events, agree = await fetch_one(connection, "sum_peer")
     if not agree or not 0.9 * seen < events <= seen:
         raise AssertionError(f"the peer stored {events} events of {seen} records; balances agree: {agree}")
-    return PeerRun(seen, took)
+    return seen / took
 
 
 async def prepare(connection: asyncpg.Connection, accounts: int) -> None:

@@ -12,7 +12,7 @@ from random import Random
 from schemas.topics import ACCOUNTS, USAGE
 from tests.bench.databases import Databases, connect, read_progress
 from tests.bench.events import account_name, uuid7_text
-from tests.bench.load import Sink, load_backlog
+from tests.bench.load import Sink, delete_topics, load_backlog
 from tests.bench.servers import PARTITIONS, Servers
 from tests.bench.services import run_command, run_services
 from tests.bench.workload import Expected, Workload
@@ -80,6 +80,11 @@ class Scenario:
     def load(self, workload: Workload) -> None:
         self.expected = load_backlog(self.bench.servers.kafka.bootstrap, self.usage_topic, workload)
 
+    async def close(self) -> None:
+        """Give the disk back: databases and topics of a scenario take gigabytes."""
+        await self.bench.databases.drop(self.template)
+        await asyncio.to_thread(delete_topics, self.bench.servers.kafka.bootstrap, self.prefix)
+
     def _produce_opened(self) -> None:
         sink = Sink(self.bench.servers.kafka.bootstrap, self.prefix + ACCOUNTS)
         rng = Random(0)
@@ -102,9 +107,11 @@ def make_opened(account: str, rng: Random, moment: datetime = OPENED_AT) -> byte
     return json.dumps(event, separators=(",", ":")).encode()
 
 
-async def catch_up(bench: Bench, dsn: str, settings: Mapping[str, str], rows: int) -> None:
-    """Run meter and projections until so many rows are stored and all of them are folded."""
-    with run_services(("projections", "meter"), settings, bench.logs) as running:
+async def catch_up(
+    bench: Bench, dsn: str, settings: Mapping[str, str], rows: int, services: Sequence[str] = ("projections", "meter")
+) -> None:
+    """Run services until so many rows are stored and all of them are folded."""
+    with run_services(services, settings, bench.logs) as running:
         async with connect(dsn) as connection, asyncio.timeout(STALL_S + rows / 5000):
             while True:
                 progress = await read_progress(connection)

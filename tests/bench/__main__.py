@@ -1,0 +1,69 @@
+"""`make bench`: measure, print tables, write the figures as JSON."""
+
+import asyncio
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.local import apache_kafka, postgres
+from tests.bench.databases import Databases
+from tests.bench.machine import ROOT, describe_machine, read_commit
+from tests.bench.plan import SECTIONS, Plan, make_plan
+from tests.bench.report import print_figures
+from tests.bench.results import LATEST, Figures, write_figures
+from tests.bench.scenario import Bench
+from tests.bench.servers import REPORTED, run_servers
+from tests.bench.session import Session
+
+PARTIAL = ROOT / ".local" / "bench.json"
+
+
+def main(
+    quick: Annotated[bool, typer.Option(help="Small sizes, to show that it works: no figures to keep.")] = False,
+    only: Annotated[str, typer.Option(help=f"Sections, separated by commas: {', '.join(SECTIONS)}.")] = "",
+    events: Annotated[int | None, typer.Option(min=1000, help="Records of the backlog.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Runs of each measurement; the best counts.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where the JSON goes; a complete run: latest.json.")] = None,
+) -> None:
+    """Measure rates, latencies and limits on Apache Kafka and Postgres started for it.
+
+    \b
+    Example:
+      python -m tests.bench --only ingest,limit --events 300000
+    """
+    try:
+        plan = make_plan(quick, only, events, runs)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    for reason in (apache_kafka.missing(), postgres.missing()):
+        if reason is not None:
+            print(f"the benchmark cannot run: {reason}", file=sys.stderr)
+            raise typer.Exit(3)
+    console = Console()
+    path = output or (LATEST if plan.complete else PARTIAL)
+    figures: Figures = {"commit": read_commit(), "measured_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    try:
+        asyncio.run(measure(plan, console, figures))
+    finally:
+        write_figures(figures, path)
+        print_figures(console, figures)
+        console.print(f"figures: {path}")
+
+
+async def measure(plan: Plan, console: Console, figures: Figures) -> None:
+    with tempfile.TemporaryDirectory(prefix="credit-meter-bench-") as logs, run_servers() as servers:
+        databases = Databases(servers.postgres.dsn())
+        figures["machine"] = describe_machine()
+        figures["postgres"] = await databases.read_settings(REPORTED)
+        figures["kafka"] = servers.kafka_settings()
+        figures["sizes"] = {"events": plan.events, "accounts": plan.accounts, "runs": plan.runs}
+        await Session(Bench(servers, databases, Path(logs)), plan, console, figures).run()
+
+
+if __name__ == "__main__":
+    typer.run(main)

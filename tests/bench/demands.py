@@ -1,0 +1,63 @@
+"""What the figures must be, and which of them are."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Figures = dict[str, Any]
+
+
+class Demand(NamedTuple):
+    """`read` gives the figure, or raises KeyError where it was not measured."""
+
+    text: str
+    read: Callable[[Figures], float]
+    least: float | None = None
+    most: float | None = None
+
+    def holds(self, figure: float) -> bool:
+        return (self.least is None or figure >= self.least) and (self.most is None or figure <= self.most)
+
+
+def ratio(top: str, bottom: str) -> Callable[[Figures], float]:
+    return lambda figures: float(figures[top]) / float(figures[bottom])
+
+
+def rate(name: str) -> Callable[[Figures], float]:
+    return lambda figures: float(figures[name])
+
+
+def p99(place: str, load: str) -> Callable[[Figures], float]:
+    return lambda figures: float(figures[f"{place}_p99_ms"][load])
+
+
+def memory(figures: Figures) -> float:
+    return float(
+        max(figures["rss_mb"][name] for name in ("meter", "projections", "notifier") if name in figures["rss_mb"])
+    )
+
+
+DEMANDS = (
+    Demand("ingest, events/s", rate("ingest_per_s"), least=60_000),
+    Demand("ingest ÷ bare COPY into the same indexed table", ratio("ingest_per_s", "copy_indexed_per_s"), least=0.4),
+    Demand("end to end, events/s", rate("end_to_end_per_s"), least=40_000),
+    Demand("end to end ÷ plain peer", ratio("end_to_end_per_s", "peer_plain_per_s"), least=20),
+    Demand("end to end ÷ batched peer", ratio("end_to_end_per_s", "peer_batched_per_s"), least=3),
+    Demand("balance visible at 10 % load, p99 ms", p99("balance", "10"), most=100),
+    Demand("banner event at 10 % load, p99 ms", p99("banner", "10"), most=200),
+    Demand("balance visible at 50 % load, p99 ms", p99("balance", "50"), most=500),
+    Demand("banner event at 50 % load, p99 ms", p99("banner", "50"), most=500),
+    Demand("rate with most events stored ÷ with none", rate("growth"), least=0.9),
+    Demand("memory of the largest service, MB", memory, most=250),
+    Demand("rebuild, events/s", rate("rebuild_per_s"), least=500_000),
+)
+
+
+def measured(figures: Figures) -> list[tuple[Demand, float]]:
+    """The demands whose figures are there."""
+    found = []
+    for demand in DEMANDS:
+        try:
+            found.append((demand, demand.read(figures)))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return found

@@ -1,0 +1,40 @@
+"""Where and on what state of the code it was measured."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+
+
+def describe_machine() -> dict[str, str | int]:
+    return {
+        "cpu": cpu_model(),
+        "cores": os.cpu_count() or 0,
+        "memory_mb": psutil.virtual_memory().total // 2**20,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def read_commit() -> str:
+    """The commit's hash; `+changes` where files of the product differ from it."""
+    commit = run_git("rev-parse", "HEAD")
+    changed = run_git("status", "--porcelain", "--", "meter", "projections", "notifier", "schemas")
+    return f"{commit}+changes" if changed else commit
+
+
+def run_git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or ("unknown" if done.returncode else "")

@@ -1,0 +1,59 @@
+"""What is measured and how large: the sizes of a full benchmark, and of a quick one that only shows that it works."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from tests.bench.workload import Workload
+
+SECTIONS = ("ingest", "end_to_end", "limit", "peer", "latency", "growth", "rebuild")
+LOADS = (10, 50, 80)  # percent of the end-to-end rate
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    sections: tuple[str, ...] = SECTIONS
+    runs: int = 3
+    events: int = 600_000
+    accounts: int = 10_000
+    copy_rows: int = 300_000
+    peer_s: float = 10
+    latency_s: float = 20
+    stored: tuple[int, ...] = (0, 5_000_000, 20_000_000)
+    account_counts: tuple[int, ...] = (1_000, 100_000, 1_000_000)
+    rebuild_events: int = 5_000_000
+
+    def wants(self, section: str) -> bool:
+        return section in self.sections
+
+    def workload(self, accounts: int | None = None) -> Workload:
+        return Workload(self.events, accounts or self.accounts, span=timedelta(hours=6))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the result may stand for the project."""
+        full = Plan()
+        return set(self.sections) == set(SECTIONS) and self == replace(
+            full, sections=self.sections, events=max(self.events, full.events), runs=max(self.runs, full.runs)
+        )
+
+
+QUICK = Plan(
+    runs=1,
+    events=20_000,
+    accounts=200,
+    copy_rows=10_000,
+    peer_s=2,
+    latency_s=3,
+    stored=(0, 60_000),
+    account_counts=(50, 1_000),
+    rebuild_events=60_000,
+)
+
+
+def make_plan(quick: bool, only: str, events: int | None, runs: int | None) -> Plan:
+    """Raises ValueError for a section that does not exist."""
+    plan = QUICK if quick else Plan()
+    sections = tuple(name.strip() for name in only.split(",")) if only else SECTIONS
+    if unknown := sorted(set(sections) - set(SECTIONS)):
+        raise ValueError(f"no such section: {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    return replace(plan, sections=sections, events=events or plan.events, runs=runs or plan.runs)

@@ -1,0 +1,63 @@
+"""The figures as tables for people."""
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.demands import measured
+from tests.bench.results import Figures
+
+RATES = ("ingest", "end_to_end", "copy_indexed", "copy_bare", "getmany", "peer_plain", "peer_batched")
+PASSES = ("fold", "rebuild", "verify", "verify_projections")
+
+
+def print_figures(console: Console, figures: Figures) -> None:
+    for table in (rates(figures), cpu(figures), latency(figures), growth(figures), demands(figures)):
+        if table.row_count:
+            console.print(table)
+
+
+def rates(figures: Figures) -> Table:
+    table = Table("measured", "best, events/s", "all runs", "÷ COPY indexed", title="Rates")
+    copy = figures.get("copy_indexed_per_s")
+    for name in (*RATES, *PASSES):
+        if (best := figures.get(f"{name}_per_s")) is not None:
+            runs = " ".join(f"{rate:,}" for rate in figures["runs"][f"{name}_per_s"])
+            table.add_row(name.replace("_", " "), f"{best:,}", runs, f"{best / copy:.2f}" if copy else "")
+    return table
+
+
+def cpu(figures: Figures) -> Table:
+    table = Table("process", title="CPU seconds per million events, and most memory")
+    spent = figures.get("cpu_s_per_million", {})
+    for name in spent:
+        table.add_column(name.replace("_", " "))
+    table.add_column("memory, MB")
+    for process, megabytes in figures.get("rss_mb", {}).items():
+        table.add_row(process, *(f"{run.get(process, 0):.1f}" for run in spent.values()), f"{megabytes:,}")
+    return table
+
+
+def latency(figures: Figures) -> Table:
+    table = Table("load", "events/s", "seen at", "p50", "p99", "max", title="Milliseconds from the producer's send")
+    for level in figures.get("latency", ()):
+        for place, delays in level["delays_ms"].items():
+            values = (f"{delays[name]:,.0f}" for name in ("p50", "p99", "max"))
+            table.add_row(f"{level['percent']} %", f"{level['per_s']:,}", place, *values)
+    return table
+
+
+def growth(figures: Figures) -> Table:
+    table = Table("stored before", "accounts", "ingest", "end to end", "memory, MB", title="Growth, best events/s")
+    for point in (*figures.get("growth_stored", ()), *figures.get("growth_accounts", ())):
+        memory = " ".join(f"{name} {megabytes:,}" for name, megabytes in point["rss_mb"].items())
+        best = (f"{max(point[name]):,}" for name in ("ingest_per_s", "end_to_end_per_s"))
+        table.add_row(f"{point['stored']:,}", f"{point['accounts']:,}", *best, memory)
+    return table
+
+
+def demands(figures: Figures) -> Table:
+    table = Table("demand", "asked", "measured", "holds", title="Must hold")
+    for demand, figure in measured(figures):
+        asked = f"≥ {demand.least:,}" if demand.least is not None else f"≤ {demand.most:,}"
+        table.add_row(demand.text, asked, f"{figure:,.2f}", "yes" if demand.holds(figure) else "NO")
+    return table

@@ -1,0 +1,135 @@
+"""The order of things: what is compared is taken in turns, so that a busy moment of the machine meets all alike."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from rich.console import Console
+
+from tests.bench import latency, limits, peer
+from tests.bench.growth import Point, growth_ratio, measure_accounts, measure_stored
+from tests.bench.plan import LOADS, Plan
+from tests.bench.preload import preload
+from tests.bench.probes import probe_name
+from tests.bench.rebuild import COMMANDS, Pass, measure_command
+from tests.bench.results import Figures, note_latency, note_points, note_rates, note_ratios, note_runs
+from tests.bench.rows import make_rows
+from tests.bench.scenario import Bench, Scenario
+from tests.bench.servers import PARTITIONS
+from tests.bench.throughput import Run, measure_end_to_end, measure_ingest
+from tests.bench.workload import Generator, Workload
+
+Measurement = Callable[[], Awaitable[float | Run]]
+SERVICE_RUNS = ("ingest", "end_to_end")
+
+
+class Session:
+    """Measures what the plan asks for, into `figures`."""
+
+    def __init__(self, bench: Bench, plan: Plan, console: Console, figures: Figures) -> None:
+        self._bench, self._plan, self._console, self._figures = bench, plan, console, figures
+
+    async def run(self) -> None:
+        if any(map(self._plan.wants, ("ingest", "end_to_end", "limit", "peer", "latency"))):
+            await self._compare()
+        if self._plan.wants("latency"):
+            await self._latency()
+        if self._plan.wants("growth"):
+            await self._growth()
+        if self._plan.wants("rebuild"):
+            await self._rebuild()
+
+    async def _compare(self) -> None:
+        scenario = Scenario(self._bench, "main", self._plan.accounts)
+        with self._console.status(f"opening {scenario.accounts:,} accounts, making {self._plan.events:,} events"):
+            await scenario.open_accounts()
+            scenario.load(self._plan.workload())
+        taken: dict[str, list[float | Run]] = {}
+        measurements = await self._measurements(scenario)
+        for number in range(1, self._plan.runs + 1):
+            for name, measure in measurements.items():
+                with self._console.status(f"{name}, run {number} of {self._plan.runs}"):
+                    taken.setdefault(name, []).append(await measure())
+                self._tell(name, rate_of(taken[name][-1]))
+        for name, results in taken.items():
+            runs = [result for result in results if isinstance(result, Run)]
+            if runs:
+                note_runs(self._figures, name, runs)
+            else:
+                note_rates(self._figures, f"{name}_per_s", [rate_of(result) for result in results])
+        note_ratios(self._figures)
+        await scenario.close()
+
+    async def _measurements(self, scenario: Scenario) -> dict[str, Measurement]:
+        plan, bootstrap = self._plan, self._bench.servers.kafka.bootstrap
+        found: dict[str, Measurement] = {}
+        if plan.wants("ingest"):
+            found["ingest"] = lambda: measure_ingest(scenario)
+        if plan.wants("end_to_end") or plan.wants("latency"):
+            found["end_to_end"] = lambda: measure_end_to_end(scenario)
+        dsn = await self._bench.databases.create("limits", scenario.template)
+        if plan.wants("limit"):
+            rows = make_rows(take_messages(plan.workload(), plan.copy_rows), PARTITIONS)
+            found["copy_indexed"] = lambda: limits.measure_copy(dsn, "copy_indexed", rows)
+            found["copy_bare"] = lambda: limits.measure_copy(dsn, "copy_bare", rows)
+            found["getmany"] = lambda: limits.measure_getmany(bootstrap, scenario.usage_topic, PARTITIONS)
+        if plan.wants("peer"):
+            topic, accounts, seconds = scenario.usage_topic, plan.accounts, plan.peer_s
+            found["peer_plain"] = lambda: peer.measure_plain(dsn, bootstrap, topic, accounts, seconds)
+            found["peer_batched"] = lambda: peer.measure_batched(dsn, bootstrap, topic, accounts, seconds)
+        return found
+
+    async def _latency(self) -> None:
+        rate = self._figures["end_to_end_per_s"]
+        levels = [latency.Load(percent, rate * percent / 100, self._plan.latency_s) for percent in LOADS]
+        probes = [probe_name(index) for index in range(sum(level.probes for level in levels))]
+        scenario = Scenario(self._bench, "latency", self._plan.accounts, probes)
+        with self._console.status(f"opening accounts; then {len(levels)} loads of {self._plan.latency_s:.0f} s"):
+            await scenario.open_accounts()
+            found = await latency.measure_latency(scenario, levels)
+        note_latency(self._figures, found)
+        await scenario.close()
+
+    async def _growth(self) -> None:
+        points: list[Point] = []
+        for stored in self._plan.stored:
+            with self._console.status(f"rates with {stored:,} events stored"):
+                points.append(await measure_stored(self._bench, stored, self._plan.workload(), self._plan.runs))
+            self._tell(f"end_to_end with {stored:,} stored", max(run.per_s for run in points[-1].end_to_end))
+        note_points(self._figures, "growth_stored", points)
+        self._figures["growth"] = growth_ratio(points)
+        points = []
+        for accounts in self._plan.account_counts:
+            with self._console.status(f"rates with {accounts:,} accounts"):
+                points.append(await measure_accounts(self._bench, self._plan.workload(accounts), self._plan.runs))
+            self._tell(f"end_to_end with {accounts:,} accounts", max(run.per_s for run in points[-1].end_to_end))
+        note_points(self._figures, "growth_accounts", points)
+
+    async def _rebuild(self) -> None:
+        scenario = Scenario(self._bench, "rebuild", self._plan.accounts)
+        with self._console.status(f"making {self._plan.rebuild_events:,} stored events"):
+            await scenario.open_accounts()
+            note_rates(self._figures, "fold_per_s", [await preload(scenario, self._plan.rebuild_events)])
+        for command in COMMANDS:
+            passes: list[Pass] = []
+            for number in range(1, self._plan.runs + 1):
+                with self._console.status(f"{command}, run {number} of {self._plan.runs}"):
+                    passes.append(await measure_command(scenario, command))
+                self._tell(command, passes[-1].per_s)
+            note_rates(self._figures, f"{command}_per_s", [one.per_s for one in passes])
+        await scenario.close()
+
+    def _tell(self, name: str, per_s: float) -> None:
+        self._console.print(f"  {name.replace('_', ' ')}: {per_s:,.0f} events/s")
+
+
+def rate_of(result: float | Run) -> float:
+    return result.per_s if isinstance(result, Run) else result
+
+
+def take_messages(workload: Workload, records: int) -> Sequence[limits.Message]:
+    """The first records of the workload."""
+    taken: list[limits.Message] = []
+    for chunk in Generator(workload).chunks():
+        taken += chunk
+        if len(taken) >= records:
+            break
+    return taken[:records]
