@@ -10,7 +10,7 @@ from tests.bench.workload import Workload
 
 
 class Point(NamedTuple):
-    """Runs with so many events stored before and so many accounts; `fold_per_s` is the catching up on what was stored."""
+    """Runs with so many events stored before and so many accounts; `fold_per_s`: how fast those stored were folded."""
 
     stored: int
     accounts: int

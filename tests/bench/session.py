@@ -1,10 +1,11 @@
 """The order of things: what is compared is taken in turns, so that a busy moment of the machine meets all alike."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from rich.console import Console
 
 from tests.bench import latency, limits, peer
+from tests.bench.events import Message
 from tests.bench.growth import Point, growth_ratio, measure_accounts, measure_stored
 from tests.bench.plan import LOADS, Plan
 from tests.bench.preload import preload
@@ -125,9 +126,9 @@ def rate_of(result: float | Run) -> float:
     return result.per_s if isinstance(result, Run) else result
 
 
-def take_messages(workload: Workload, records: int) -> Sequence[limits.Message]:
+def take_messages(workload: Workload, records: int) -> list[Message]:
     """The first records of the workload."""
-    taken: list[limits.Message] = []
+    taken: list[Message] = []
     for chunk in Generator(workload).chunks():
         taken += chunk
         if len(taken) >= records:
