@@ -18,6 +18,7 @@ from meter.runtime.settings import Settings
 from schemas.topics import TopicSpec
 
 STOP_TIMEOUT_S = 5
+FETCH_ENDS_TIMEOUT_S = 15
 
 
 class TopicInfo(NamedTuple):
@@ -175,17 +176,34 @@ class TopicAdmin:
         return await self._fetch_offsets(topic, beginning=False)
 
     async def _fetch_offsets(self, topic: str, *, beginning: bool) -> dict[int, int]:
-        info = await self.describe(topic)
+        info = await self.find(topic)
         if info is None:
             raise RefusalError(f"there is no topic {self._settings.topic(topic)}: run `meter setup`")
         partitions = [TopicPartition(self._settings.topic(topic), number) for number in range(info.partitions)]
-        consumer = AIOKafkaConsumer(**client_options(self._settings), enable_auto_commit=False)
+        options = client_options(self._settings)
+        consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=10)
         try:
             await consumer.start()
-            fetch = consumer.beginning_offsets if beginning else consumer.end_offsets
-            return {tp.partition: offset for tp, offset in (await fetch(partitions)).items()}
+            if beginning:
+                offsets = await consumer.beginning_offsets(partitions)
+            else:
+                offsets = await self._fetch_ends(consumer, partitions)
+            return {tp.partition: offset for tp, offset in offsets.items()}
         finally:
             await stop_quietly(consumer, STOP_TIMEOUT_S)
+
+    async def _fetch_ends(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[Any, int]:
+        """The high watermark that comes with a fetch. ListOffsets alone is not enough: Tansu answers it with the first
+        offset of the last batch, plus one.
+        """
+        listed = await consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        for tp in partitions:
+            consumer.seek(tp, listed[tp])
+        async with asyncio.timeout(FETCH_ENDS_TIMEOUT_S):
+            while any(consumer.highwater(tp) is None for tp in partitions):
+                await consumer.getmany(timeout_ms=20)
+        return {tp: max(listed[tp], consumer.highwater(tp)) for tp in partitions}
 
 
 def wanted_config(spec: TopicSpec) -> dict[str, str]:

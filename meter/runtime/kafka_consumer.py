@@ -37,10 +37,6 @@ COMMIT_PAUSE_S = 1.0
 IDENTITY_PAUSE_S = 30.0
 # One synchronous slice of record decoding: about 50 ms, so heartbeats are never late.
 POLL_RECORDS = 20_000
-SESSION_TIMEOUT_MS = 30_000
-REBALANCE_TIMEOUT_MS = 45_000
-# A partition that was drained while a long poll for others is under way waits for the end of that poll.
-FETCH_WAIT_MS = 100
 
 
 class OffsetStore(Protocol):
@@ -136,11 +132,11 @@ class ShardConsumer:
             isolation_level="read_committed",
             # Range keeps partition p of all topics together; sticky keeps state on its class.
             partition_assignment_strategy=(RangePartitionAssignor,),
-            session_timeout_ms=SESSION_TIMEOUT_MS,
-            rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
-            heartbeat_interval_ms=3_000,
+            session_timeout_ms=self._settings.kafka_session_ms,
+            rebalance_timeout_ms=self._settings.kafka_rebalance_ms,
+            heartbeat_interval_ms=min(3_000, self._settings.kafka_session_ms // 4),
             max_poll_interval_ms=300_000,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_max_wait_ms=self._settings.kafka_fetch_wait_ms,
             max_partition_fetch_bytes=1024 * 1024,
             fetch_max_bytes=16 * 1024 * 1024,
             check_crcs=True,
@@ -333,7 +329,7 @@ class ShardConsumer:
         ranges = await self._fetch_ranges(consumer, waiting, stored)
         if generation != self._generation:
             return  # a rebalance came between: what was read may be out of date
-        if await check_ranges(ranges, lambda: self._fetch_ranges(consumer, waiting, stored), self._settings):
+        if await check_ranges(ranges, lambda: self._fetch_ranges_surely(ranges), self._settings):
             self._seek(consumer, waiting, ranges, generation)
 
     async def _fetch_ranges(
@@ -348,6 +344,12 @@ class ShardConsumer:
             for shard in shards
             if (tp := TopicPartition(name, shard))
         ]
+
+    async def _fetch_ranges_surely(self, ranges: Sequence[Range]) -> list[Range]:
+        """The same with the ends that a fetch tells, for brokers whose ListOffsets is only nearly right."""
+        async with TopicAdmin(self._settings) as admin:
+            ends = {name: await admin.end_offsets(topic) for topic, name in self._names.items()}
+        return [item._replace(end=ends[item.topic].get(item.shard, 0)) for item in ranges]
 
     def _seek(self, consumer: Any, shards: Sequence[int], ranges: Sequence[Range], generation: int) -> None:
         if generation != self._generation:

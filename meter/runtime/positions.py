@@ -12,7 +12,7 @@ from meter.runtime.settings import Settings
 log = structlog.get_logger(component="positions")
 
 # A new leader may know a lower end offset for a moment; a truncated or re-created topic stays short.
-SETTLE_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
+SETTLE_PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0)
 
 
 class Range(NamedTuple):
@@ -40,7 +40,10 @@ def find_lost(ranges: Sequence[Range]) -> list[Range]:
 async def check_ranges(
     ranges: list[Range], fetch_again: Callable[[], Awaitable[list[Range]]], settings: Settings
 ) -> bool:
-    """True when all can be read on. Raises TopicIdentityError, with what to do, when a person must decide."""
+    """True when all can be read on. Raises TopicIdentityError, with what to do, when a person must decide.
+
+    `fetch_again` is the slower, surer look; it is asked only when the first one gives cause for alarm.
+    """
     if missing := find_missing(ranges):
         raise TopicIdentityError(f"no stored offset for {name_all(missing)}: run `meter setup`")
     for pause_s in SETTLE_PAUSES_S:

@@ -39,6 +39,16 @@ class Settings(BaseSettings):
         30, gt=0, le=600, description="the longest a publication may wait for its acks"
     )
 
+    kafka_session_ms: int = Field(30_000, ge=1_000, le=300_000, description="silence after which a consumer is out")
+    kafka_rebalance_ms: int = Field(
+        45_000,
+        ge=1_000,
+        le=55_000,
+        description="time consumers have to join again; below the 60 s of a request",
+    )
+    # A partition that was drained while a long poll for others is under way waits for the end of that poll.
+    kafka_fetch_wait_ms: int = Field(100, ge=1, le=10_000, description="longest poll at the broker, it bounds latency")
+
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before topic and group names")
     partitions: int = Field(12, ge=1, le=10_000, description="partitions of the input topics; fixed once set up")
     replication_factor: int = Field(1, ge=1, le=10, description="of topics made by setup")
