@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from deploy.local.child import UnavailableError
+from deploy.local.choice import pick
 from deploy.local.mail import MailSink
-from deploy.local.stack import Addresses
+from deploy.local.stack import Addresses, KafkaServer, PostgresServer, kafka_candidates, postgres_candidates
 from meter.runtime.clock import SystemClock
 from meter.runtime.postgres import Pool, close_pool, open_pool
 from meter.runtime.settings import Settings
 from tests.support.databases import Databases
 from tests.support.processes import Processes
-from tests.support.servers import WrongStackError, describe_choice, is_forced, use_stack
+from tests.support.servers import Servers, WrongStackError, describe_choice, is_forced
 
 PARTITIONS = 3
-STACK_KEY = pytest.StashKey[Addresses]()
+SERVERS_KEY = pytest.StashKey[Servers]()
 
 
 def pytest_configure() -> None:
@@ -40,35 +41,57 @@ def choose() -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """What was used in the end: a candidate that seemed to be there may have failed to start."""
-    addresses = config.stash.get(STACK_KEY, None)
-    if addresses is not None:
+    servers = config.stash.get(SERVERS_KEY, None)
+    if servers is not None and servers.used:
         terminalreporter.section("servers")
-        for name, choice in addresses.picked.items():
+        for name, choice in servers.used.items():
             terminalreporter.write_line(f"{name}: {choice}")
 
 
 @pytest.fixture(scope="session")
-def stack(pytestconfig: pytest.Config) -> Iterator[Addresses]:
-    """The addresses of Postgres and Kafka, started at the first use."""
-    with use_stack() as addresses:
-        pytestconfig.stash[STACK_KEY] = addresses
-        yield addresses
+def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
+    """Postgres and Kafka, each started at its first use."""
+    made = pytestconfig.stash[SERVERS_KEY] = Servers()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def stack(servers: Servers) -> Addresses:
+    """The addresses of both."""
+    return servers.addresses
 
 
 @pytest.fixture(autouse=True)
 def _needs_kafka(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("needs_kafka") is None:
         return
-    addresses: Addresses = request.getfixturevalue("stack")
-    if addresses.kafka_kind == "embedded":
+    servers: Servers = request.getfixturevalue("servers")
+    if servers.kafka.kind == "embedded":
         marker = request.node.get_closest_marker("needs_kafka")
         why = marker.args[0] if marker.args else "needs Apache Kafka"
         pytest.skip(f"{why}: the embedded broker has not got it")
 
 
 @pytest.fixture(scope="session")
-def databases(stack: Addresses) -> Databases:
-    return Databases(stack)
+def databases(servers: Servers) -> Databases:
+    return Databases(servers.postgres.address)
+
+
+@pytest.fixture
+def own_kafka(servers: Servers) -> Iterator[KafkaServer]:
+    """A Kafka of this test alone, of the kind the others use: to be stopped, crashed and paused."""
+    made = pick(kafka_candidates(), servers.kafka.kind).server
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def own_postgres(servers: Servers) -> Iterator[PostgresServer]:
+    """A Postgres of this test alone; `Databases(own_postgres.dsn())` makes databases on it."""
+    made = pick(postgres_candidates(), servers.postgres.kind).server
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -81,6 +81,12 @@ class ApacheKafka:
     def crash(self) -> None:
         self.child.kill()
 
+    def pause(self) -> None:
+        self.child.pause()
+
+    def resume(self) -> None:
+        self.child.resume()
+
     def close(self) -> None:
         """Stop for good and remove the data: nobody needs a clean log any more."""
         self.child.kill()

@@ -1,5 +1,6 @@
 """Child processes that never outlive us: a server of the local stack ends when its owner ends, however that ends."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import psutil
 
 # The watcher holds the read end of a pipe whose write end is ours. A word means that we have ended the child ourselves;
 # the end of the file means that we are gone (SIGKILL included), so it ends the child and removes what it left.
@@ -134,10 +137,22 @@ class Child:
 
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._signal_tree(signal.SIGSTOP)
 
     def resume(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        self._signal_tree(signal.SIGCONT)
+
+    def _resume_paused(self) -> None:
+        """A paused process takes no signal but SIGKILL, and its children would stay."""
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError, RuntimeError):
+            self.resume()
+
+    def _signal_tree(self, signum: signal.Signals) -> None:
+        """To it and all below it: each session of Postgres is a process of its own."""
+        top = psutil.Process(self.pid)
+        for process in (top, *top.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signum)
 
     @property
     def exit_code(self) -> int | None:
@@ -170,17 +185,18 @@ class Child:
         )
 
     def _end(self, signum: signal.Signals, grace_s: float) -> None:
-        process, self._process = self._process, None
+        process = self._process
         if process is not None:
             if process.poll() is None:
                 process.send_signal(signum)
-                process.send_signal(signal.SIGCONT)  # a paused one takes no other signal
+                self._resume_paused()
             try:
                 process.wait(grace_s)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
             self.returncode = process.returncode
+            self._process = None
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.communicate(b"ended\n")

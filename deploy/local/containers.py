@@ -60,6 +60,12 @@ class Container:
     def crash(self) -> None:
         self._wrapped.kill()
 
+    def pause(self) -> None:
+        self._wrapped.pause()
+
+    def resume(self) -> None:
+        self._wrapped.unpause()
+
     def close(self) -> None:
         if self._container is not None:
             self._container.stop()

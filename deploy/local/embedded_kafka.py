@@ -46,6 +46,12 @@ class EmbeddedKafka:
     def crash(self) -> None:
         self.child.kill()
 
+    def pause(self) -> None:
+        self.child.pause()
+
+    def resume(self) -> None:
+        self.child.resume()
+
     def close(self) -> None:
         self.child.kill()
         remove_directory(self.directory)

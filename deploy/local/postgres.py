@@ -71,6 +71,12 @@ class EmbeddedPostgres:
         """End at once without a checkpoint, sessions included: the next start recovers from the write-ahead log."""
         self.child.end(signal.SIGQUIT)
 
+    def pause(self) -> None:
+        self.child.pause()
+
+    def resume(self) -> None:
+        self.child.resume()
+
     def close(self) -> None:
         """Stop for good and remove the data."""
         self.child.stop()

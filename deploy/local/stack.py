@@ -23,29 +23,32 @@ from deploy.local.choice import Candidate, Forecast, Picked, forecast, pick
 S = TypeVar("S", "KafkaServer", "PostgresServer")
 
 
-class KafkaServer(Protocol):
+class Server(Protocol):
+    """A server on an address and with data that it keeps until it is closed."""
+
     kind: str
 
     @property
     def version(self) -> str: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def crash(self) -> None:
+        """End at once, without goodbye."""
+
+    def pause(self) -> None:
+        """Freeze: connections stay open and nothing answers."""
+
+    def resume(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class KafkaServer(Server, Protocol):
     @property
     def bootstrap(self) -> str: ...
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-    def crash(self) -> None: ...
-    def close(self) -> None: ...
 
 
-class PostgresServer(Protocol):
-    kind: str
-
-    @property
-    def version(self) -> str: ...
+class PostgresServer(Server, Protocol):
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str: ...
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-    def crash(self) -> None: ...
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,7 @@ class Addresses:
     picked: Mapping[str, str]
 
     def dsn(self, database: str, user: str | None = None) -> str:
-        parts = urlsplit(self.postgres_dsn)
-        netloc = parts.netloc if user is None else f"{user}@{parts.netloc.rpartition('@')[2]}"
-        return urlunsplit(parts._replace(netloc=netloc, path=f"/{database}"))
+        return change_dsn(self.postgres_dsn, database, user)
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -69,6 +70,13 @@ class Addresses:
 
     def write(self, file: Path) -> None:
         file.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def change_dsn(dsn: str, database: str, user: str | None = None) -> str:
+    """The same server, another database, perhaps as somebody else."""
+    parts = urlsplit(dsn)
+    netloc = parts.netloc if user is None else f"{user}@{parts.netloc.rpartition('@')[2]}"
+    return urlunsplit(parts._replace(netloc=netloc, path=f"/{database}"))
 
 
 class Stack:

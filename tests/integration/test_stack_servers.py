@@ -1,5 +1,6 @@
 """The local servers: they come back with their data, and they never outlive their owner."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import psutil
@@ -19,7 +21,6 @@ from deploy.local.stack import (
     Addresses,
     KafkaServer,
     PostgresServer,
-    start_apache_kafka,
     start_embedded_kafka,
     start_embedded_postgres,
 )
@@ -45,34 +46,61 @@ async def fetch(dsn: str, statement: str) -> object:
 
 
 @pytest.mark.parametrize("end", ["stop", "crash"])
-async def test_postgres_keeps_what_was_committed(end: str) -> None:
-    postgres = start_embedded_postgres()
-    with closing(postgres):
-        await fetch(postgres.dsn(), "CREATE TABLE kept AS SELECT 1 AS value")
-        getattr(postgres, end)()
-        assert not postgres_probe.answers("127.0.0.1", port_of(postgres.dsn()))
-        postgres.start()
-        assert await fetch(postgres.dsn(), "SELECT value FROM kept") == 1
+async def test_postgres_keeps_what_was_committed(own_postgres: PostgresServer, end: str) -> None:
+    await fetch(own_postgres.dsn(), "CREATE TABLE kept AS SELECT 1 AS value")
+    getattr(own_postgres, end)()
+    assert not postgres_answers(own_postgres)
+    own_postgres.start()
+    assert await fetch(own_postgres.dsn(), "SELECT value FROM kept") == 1
+
+
+@pytest.mark.parametrize("end", ["stop", "crash"])
+def test_kafka_comes_back_on_the_same_port(own_kafka: KafkaServer, end: str) -> None:
+    before = own_kafka.bootstrap
+    getattr(own_kafka, end)()
+    assert not kafka_answers(own_kafka)
+    own_kafka.start()
+    assert own_kafka.bootstrap == before
+    assert kafka_answers(own_kafka)
 
 
 def test_the_embedded_broker_comes_back_on_the_same_port() -> None:
     broker = start_embedded_kafka()
     with closing(broker):
-        before = broker.bootstrap
         broker.crash()
-        assert not kafka_probe.answers("127.0.0.1", port_of(before))
+        assert not kafka_answers(broker)
         broker.start()
-        assert broker.bootstrap == before
-        assert kafka_probe.answers("127.0.0.1", port_of(before))
+        assert kafka_answers(broker)
 
 
-@pytest.mark.needs_kafka("starts an Apache Kafka of its own")
-def test_apache_kafka_comes_back_after_a_crash() -> None:
-    kafka = start_apache_kafka()
-    with closing(kafka):
-        kafka.crash()
-        kafka.start()
-        assert kafka_probe.answers("127.0.0.1", port_of(kafka.bootstrap))
+async def test_a_paused_postgres_answers_nobody_and_goes_on_afterwards(own_postgres: PostgresServer) -> None:
+    connection = await asyncpg.connect(own_postgres.dsn())
+    try:
+        own_postgres.pause()
+        waiting = asyncio.create_task(connection.fetchval("SELECT 1"))
+        assert not postgres_answers(own_postgres)
+        assert not waiting.done()
+        own_postgres.resume()
+        assert await waiting == 1
+    finally:
+        await connection.close()
+
+
+async def test_a_paused_server_can_be_stopped(own_postgres: PostgresServer) -> None:
+    own_postgres.pause()
+    own_postgres.stop()
+    assert not postgres_answers(own_postgres)
+
+
+def kafka_answers(server: KafkaServer) -> bool:
+    host, _, port = server.bootstrap.partition(":")
+    return kafka_probe.answers(host, int(port))
+
+
+def postgres_answers(server: PostgresServer) -> bool:
+    address = urlsplit(server.dsn())
+    assert address.hostname and address.port
+    return postgres_probe.answers(address.hostname, address.port)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

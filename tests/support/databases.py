@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from deploy.local.stack import Addresses
+from deploy.local.stack import change_dsn
 from meter.runtime.migrate import migrate, read_migrations
 
 PACKAGES = ("meter", "projections", "notifier")
@@ -15,8 +15,10 @@ LOCK_KEY = 0x7465_7374  # "test"; held while the template is made, also against 
 
 
 class Databases:
-    def __init__(self, addresses: Addresses) -> None:
-        self._addresses = addresses
+    """Makes and drops them on a server, given the DSN of its superuser."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
 
     async def create(self, *, migrated: bool = True) -> str:
         """Make a database and return its DSN (of the superuser)."""
@@ -27,7 +29,7 @@ class Databases:
                 await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
             else:
                 await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-        return self._addresses.dsn(name)
+        return change_dsn(self._dsn, name)
 
     async def drop(self, dsn: str) -> None:
         """Remove a database, connections to it included."""
@@ -56,7 +58,7 @@ class Databases:
 
     @asynccontextmanager
     async def _connect(self, database: str = "postgres") -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(self._addresses.dsn(database))
+        connection = await asyncpg.connect(change_dsn(self._dsn, database))
         try:
             yield connection
         finally:

@@ -1,11 +1,20 @@
 """Which servers the tests run on: started by this run, or running already (METERING_TEST_STACK)."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
-from deploy.local.stack import Addresses, Stack, explain_choice, foresee
+from deploy.local.choice import pick
+from deploy.local.stack import (
+    Addresses,
+    describe,
+    explain_choice,
+    foresee,
+    kafka_candidates,
+    postgres_candidates,
+)
 
 KAFKA, POSTGRES, STACK = "METERING_TEST_KAFKA", "METERING_TEST_POSTGRES", "METERING_TEST_STACK"
 
@@ -35,14 +44,53 @@ def running_stack() -> Addresses | None:
     return addresses
 
 
-@contextmanager
-def use_stack() -> Iterator[Addresses]:
-    running = running_stack()
-    if running is not None:
-        yield running
-        return
-    with Stack.start(kafka=os.environ.get(KAFKA) or None, postgres=os.environ.get(POSTGRES) or None) as stack:
-        yield stack.addresses
+class Server(NamedTuple):
+    address: str  # Postgres: the DSN of the superuser; Kafka: the bootstrap address
+    kind: str
+    choice: str  # what was picked and why, for people
+
+
+class Servers:
+    """The servers of one run, each started when it is first asked for: many tests need only one of them."""
+
+    def __init__(self) -> None:
+        self._running = running_stack()
+        self._closing = ExitStack()
+        self.used: dict[str, str] = {}
+
+    @cached_property
+    def postgres(self) -> Server:
+        return self._note("postgres", self._find_postgres())
+
+    @cached_property
+    def kafka(self) -> Server:
+        return self._note("kafka", self._find_kafka())
+
+    @property
+    def addresses(self) -> Addresses:
+        postgres, kafka = self.postgres, self.kafka
+        return Addresses(postgres.address, postgres.kind, kafka.address, kafka.kind, dict(self.used))
+
+    def close(self) -> None:
+        self._closing.close()
+
+    def _find_postgres(self) -> Server:
+        if (running := self._running) is not None:
+            return Server(running.postgres_dsn, running.postgres_kind, running.picked["postgres"])
+        picked = pick(postgres_candidates(), os.environ.get(POSTGRES) or None)
+        self._closing.callback(picked.server.close)
+        return Server(picked.server.dsn(), picked.server.kind, describe(picked))
+
+    def _find_kafka(self) -> Server:
+        if (running := self._running) is not None:
+            return Server(running.kafka_bootstrap, running.kafka_kind, running.picked["kafka"])
+        picked = pick(kafka_candidates(), os.environ.get(KAFKA) or None)
+        self._closing.callback(picked.server.close)
+        return Server(picked.server.bootstrap, picked.server.kind, describe(picked))
+
+    def _note(self, name: str, server: Server) -> Server:
+        self.used[name] = server.choice
+        return server
 
 
 def describe_choice() -> list[str]:
