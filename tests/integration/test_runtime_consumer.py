@@ -146,6 +146,7 @@ async def test_consumers_that_come_and_go_share_the_work_without_loss(topics: Se
     ledger.check(await read_ends(topics))
 
 
+@pytest.mark.needs_kafka("needs a group that takes a second member in while the first does not poll")
 async def test_a_zombies_batch_is_fenced_and_without_the_fence_the_oracle_sees_it(topics: Settings) -> None:
     await fill(topics, 300)
     for fence in (True, False):
