@@ -23,6 +23,10 @@ from tests.bench.session import Session
 PARTIAL = ROOT / ".local" / "bench.json"
 
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
     quick: Annotated[bool, typer.Option(help="Small sizes, to show that it works: no figures to keep.")] = False,
     only: Annotated[str, typer.Option(help=f"Sections, separated by commas: {', '.join(SECTIONS)}.")] = "",
@@ -66,4 +70,4 @@ async def measure(plan: Plan, console: Console, figures: Figures) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()
