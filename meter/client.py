@@ -11,7 +11,7 @@ to do. Methods return the event's id; whoever repeats an event after a fault pas
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from meter.delivery import Delivery, DeliveryError
 from meter.runtime.clock import Clock, SystemClock
@@ -23,6 +23,7 @@ from schemas.parse import parse
 from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Limits, Record, Rejected
 from schemas.resources import Resource
+from schemas.topics import ACCOUNTS, USAGE
 
 __all__ = ["AccountsProducer", "DeliveryError", "InvalidEventError", "UsageProducer"]
 
@@ -33,6 +34,8 @@ LIMITS = Limits(max_ahead=timedelta(hours=1), partitions=1)
 
 class EventProducer:
     """What both producers share: check, buffer, flush. One per process, for use by any number of tasks."""
+
+    topic: ClassVar[str]
 
     def __init__(
         self,
@@ -83,7 +86,7 @@ class EventProducer:
             source=self._source,
             extensions=dict(extensions) if extensions else None,
         )
-        topic = topic_of(type)
+        topic = topic_of(type, self.topic)
         check_event(topic, account_id, value, now)
         await self._delivery.enqueue(event_id, Message(topic, account_id, value, headers=STRUCTURED))
         return event_id
@@ -92,10 +95,13 @@ class EventProducer:
 STRUCTURED = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
 
 
-def topic_of(type: str) -> str:
+def topic_of(type: str, topic: str) -> str:
+    """The producer's topic, if the type belongs there. Raises InvalidEventError."""
     if type not in INPUT_TYPES:
         raise InvalidEventError(Reason.UNKNOWN_TYPE, f"there is no event type {type!r}")
-    return INPUT_TYPES[type].topic
+    if INPUT_TYPES[type].topic != topic:
+        raise InvalidEventError(Reason.WRONG_TOPIC, f"{type} belongs to {INPUT_TYPES[type].topic}, not to {topic}")
+    return topic
 
 
 def check_event(topic: str, account_id: str, value: bytes, now: datetime) -> None:
@@ -115,6 +121,8 @@ def decimal_text(amount: Amount) -> str:
 
 class UsageProducer(EventProducer):
     """Reports usage on metering.usage."""
+
+    topic = USAGE
 
     async def model_inference(
         self,
@@ -177,6 +185,8 @@ class UsageProducer(EventProducer):
 
 class AccountsProducer(EventProducer):
     """For billing and support: accounts, grants and reversals on metering.accounts (they alone may write there)."""
+
+    topic = ACCOUNTS
 
     async def opened(
         self,

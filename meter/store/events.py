@@ -96,7 +96,8 @@ async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
 async def find_known_ids(connection: Executor, plan: AppendPlan) -> set[str]:
     if not plan.rows:
         return set()
-    rows = await connection.fetch(sql("find_known_ids"), plan.shard, plan.ids())
+    ids = "{" + ",".join(plan.ids()) + "}"
+    rows = await connection.fetch(sql("find_known_ids"), plan.shard, ids)
     return {str(row["event_id"]) for row in rows}
 
 

@@ -1,0 +1,192 @@
+"""The producers' judgement, and delivery on a Kafka that does as it is told."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from meter import delivery
+from meter.client import AccountsProducer, DeliveryError, InvalidEventError, UsageProducer
+from meter.runtime.errors import DependencyUnreachableError
+from meter.runtime.kafka import Message
+from meter.runtime.settings import Settings
+from schemas.build import decode_event
+from schemas.reasons import Reason
+from schemas.resources import Resource
+from schemas.topics import ACCOUNTS, USAGE
+
+UNREACHABLE = DependencyUnreachableError("kafka is away", dependency="kafka")
+
+
+class ScriptedKafka:
+    """In place of the real producer: `refuse` raises for messages that are not to arrive."""
+
+    def __init__(self) -> None:
+        self.arrived: list[Message] = []
+        self.publishes = 0
+        self.refuse: Callable[[Sequence[Message], int], None] = lambda messages, number: None
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        self.publishes += 1
+        await asyncio.sleep(0)
+        self.refuse(messages, self.publishes)
+        self.arrived += messages
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> ScriptedKafka:
+    scripted = ScriptedKafka()
+    monkeypatch.setattr(delivery, "Producer", lambda settings, client_id: scripted)
+    return scripted
+
+
+def settings() -> Settings:
+    return Settings(retry_first_s=0.001, retry_max_s=0.002)
+
+
+async def test_what_is_flushed_has_arrived_in_order(kafka: ScriptedKafka) -> None:
+    async with UsageProducer(settings(), source="/tests") as usage:
+        ids = [await usage.tool_run("acc-1", tool="search", runs=n + 1) for n in range(50)]
+        await usage.flush()
+        assert [decode_event(message.value or b"").envelope.id for message in kafka.arrived] == ids
+    assert {(message.topic, message.key) for message in kafka.arrived} == {(USAGE, "acc-1")}
+
+
+async def test_leaving_the_block_flushes(kafka: ScriptedKafka) -> None:
+    async with AccountsProducer(settings(), source="/tests") as accounts:
+        await accounts.opened("acc-1", plan="free", contacts=["owner@example.com"])
+    assert [message.topic for message in kafka.arrived] == [ACCOUNTS]
+
+
+async def test_a_passing_fault_is_outlived(kafka: ScriptedKafka) -> None:
+    def refuse(messages: Sequence[Message], number: int) -> None:
+        if number <= 3:
+            raise UNREACHABLE
+
+    kafka.refuse = refuse
+    async with UsageProducer(settings(), source="/tests") as usage:
+        await usage.tool_run("acc-1", tool="search")
+    assert len(kafka.arrived) == 1 and kafka.publishes == 4
+
+
+async def test_what_never_arrives_is_named(kafka: ScriptedKafka) -> None:
+    def refuse(messages: Sequence[Message], number: int) -> None:
+        raise UNREACHABLE
+
+    kafka.refuse = refuse
+    async with UsageProducer(settings(), source="/tests", delivery_timeout_s=0.01) as usage:
+        ids = [await usage.tool_run("acc-1", tool="search") for _ in range(3)]
+        with pytest.raises(DeliveryError) as caught:
+            await usage.flush()
+        assert list(caught.value.event_ids) == ids
+        await usage.flush()  # told once
+
+
+async def test_one_that_kafka_refuses_for_good_takes_no_other_along(kafka: ScriptedKafka) -> None:
+    def refuse(messages: Sequence[Message], number: int) -> None:
+        if any(message.key == "acc-2" for message in messages):
+            raise ValueError("too large")
+
+    kafka.refuse = refuse
+    async with UsageProducer(settings(), source="/tests") as usage:
+        for account in ("acc-1", "acc-2", "acc-3"):
+            await usage.tool_run(account, tool="search", event_id="0193a1f2-7c00-7000-8000-000000000001")
+        with pytest.raises(DeliveryError, match="1 events"):
+            await usage.flush()
+    assert [message.key for message in kafka.arrived] == ["acc-1", "acc-3"]
+
+
+async def test_a_full_buffer_makes_senders_wait(kafka: ScriptedKafka) -> None:
+    gate = asyncio.Event()
+    arrive = kafka.publish
+
+    async def hold(messages: Sequence[Message]) -> None:
+        await gate.wait()
+        await arrive(messages)
+
+    kafka.publish = hold  # type: ignore[method-assign]
+    async with UsageProducer(settings(), source="/tests", max_pending=2) as usage:
+        for _ in range(2):
+            await usage.tool_run("acc-1", tool="search")
+        third = asyncio.create_task(usage.tool_run("acc-1", tool="search"))
+        done, _ = await asyncio.wait({third}, timeout=0.05)
+        assert not done
+        gate.set()
+        await third
+    assert len(kafka.arrived) == 3
+
+
+async def test_an_error_in_the_block_is_not_covered_up(kafka: ScriptedKafka) -> None:
+    with pytest.raises(LookupError):
+        async with UsageProducer(settings(), source="/tests"):
+            raise LookupError
+
+
+async def test_outside_its_block_it_cannot_be_used(kafka: ScriptedKafka) -> None:
+    with pytest.raises(RuntimeError, match="async with"):
+        await UsageProducer(settings(), source="/tests").tool_run("acc-1", tool="search")
+
+
+REFUSED: dict[str, tuple[Reason, dict[str, Any]]] = {
+    "seven decimals": (Reason.INVALID_AMOUNT, {"credits": "0.1234567"}),
+    "negative": (Reason.INVALID_AMOUNT, {"credits": Decimal("-1")}),
+    "not a number": (Reason.INVALID_AMOUNT, {"credits": Decimal("NaN")}),
+    "infinite": (Reason.INVALID_AMOUNT, {"credits": Decimal("Infinity")}),
+    "huge": (Reason.INVALID_AMOUNT, {"credits": Decimal("1e30")}),
+    "no account": (Reason.INVALID_SUBJECT, {"account_id": ""}),
+    "a space in the account": (Reason.INVALID_SUBJECT, {"account_id": "a b"}),
+    "NUL": (Reason.INVALID_TEXT, {"model": "a\x00"}),
+    "a surrogate": (Reason.INVALID_TEXT, {"model": "\ud800"}),
+    "no id": (Reason.INVALID_ID, {"event_id": "17"}),
+}
+
+
+@pytest.mark.parametrize(("reason", "changes"), REFUSED.values(), ids=REFUSED.keys())
+async def test_what_the_meter_would_reject_is_not_sent(
+    kafka: ScriptedKafka, reason: Reason, changes: dict[str, Any]
+) -> None:
+    arguments: dict[str, Any] = {"account_id": "acc-1", "credits": "1", "model": "large"}
+    async with UsageProducer(settings(), source="/tests") as usage:
+        with pytest.raises(InvalidEventError) as caught:
+            await usage.model_inference(**(arguments | changes))
+    assert caught.value.reason is reason and reason.advice in str(caught.value)
+    assert kafka.arrived == []
+
+
+async def test_a_float_is_no_amount(kafka: ScriptedKafka) -> None:
+    async with UsageProducer(settings(), source="/tests") as usage:
+        with pytest.raises(TypeError, match="float"):
+            await usage.guardrail("acc-1", credits=0.1, guardrail="pii")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("contacts", "reason"),
+    [(["a@b.example,c@d.example"], Reason.INVALID_CONTACTS), (["nobody"], Reason.INVALID_CONTACTS)],
+)
+async def test_contacts_are_checked(kafka: ScriptedKafka, contacts: list[str], reason: Reason) -> None:
+    async with AccountsProducer(settings(), source="/tests") as accounts:
+        with pytest.raises(InvalidEventError) as caught:
+            await accounts.contacts_changed("acc-1", contacts=contacts)
+    assert caught.value.reason is reason
+
+
+async def test_usage_cannot_grant(kafka: ScriptedKafka) -> None:
+    """The accounts topic is for billing and support; a usage producer has no way to it."""
+    data = {"resource": Resource.MODEL_CREDITS, "amount": "1", "reason": "r", "reference": "r"}
+    async with UsageProducer(settings(), source="/tests") as usage:
+        with pytest.raises(InvalidEventError) as caught:
+            await usage.send("credits.granted.v1", "acc-1", data)
+    assert caught.value.reason is Reason.WRONG_TOPIC and kafka.arrived == []
+
+
+async def test_an_unknown_type_is_refused(kafka: ScriptedKafka) -> None:
+    async with UsageProducer(settings(), source="/tests") as usage:
+        with pytest.raises(InvalidEventError) as caught:
+            await usage.send("usage.teleport.v1", "acc-1", {})
+    assert caught.value.reason is Reason.UNKNOWN_TYPE

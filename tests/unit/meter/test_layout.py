@@ -1,0 +1,103 @@
+"""The bytes of rows. That they are what Postgres makes is tested on Postgres (integration/test_meter_store.py)."""
+
+import struct
+from datetime import UTC, datetime
+
+import pytest
+
+from meter.store.layout import (
+    COPY_HEADER,
+    COPY_TRAILER,
+    EVENT_COLUMNS,
+    GENESIS,
+    BatchHeader,
+    UnstorableError,
+    chain_hash,
+    encode_rows,
+    to_micros,
+)
+from tests.contract.rows import MOMENT, usage
+
+HEADER = BatchHeader(0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0, MOMENT)
+
+
+def read_copy(stream: bytes) -> list[list[bytes | None]]:
+    """Read a binary COPY stream back by its documented format."""
+    assert stream.startswith(COPY_HEADER) and stream.endswith(COPY_TRAILER)
+    rows, at = [], len(COPY_HEADER)
+    while (count := struct.unpack_from("!h", stream, at)[0]) != -1:
+        at += 2
+        fields: list[bytes | None] = []
+        for _ in range(count):
+            size = struct.unpack_from("!i", stream, at)[0]
+            at += 4
+            fields.append(None if size == -1 else stream[at : at + size])
+            at += max(size, 0)
+        rows.append(fields)
+    return rows
+
+
+def test_rows_read_back_as_they_went_in() -> None:
+    row = usage(42, extensions='{"a":1}', name="模型", resource=None)
+    fields = dict(zip(EVENT_COLUMNS, read_copy(encode_rows([row], 5, 9, MOMENT).copy)[0], strict=True))
+    micros = struct.pack("!q", to_micros(MOMENT))
+    assert fields == {
+        "position": struct.pack("!q", 9), "amount": struct.pack("!q", 250_000), "kafka_offset": struct.pack("!q", 42),
+        "occurred_at": micros, "recorded_at": micros, "event_id": bytes.fromhex(row.event_id.replace("-", "")),
+        "shard": struct.pack("!i", 5), "type": struct.pack("!h", 1), "resource": None, "account_id": b"acc-1",
+        "name": "模型".encode(), "source": b"/example/gateway", "data": row.data.encode(), "extensions": b'{"a":1}',
+    }  # fmt: skip
+
+
+def test_positions_count_up() -> None:
+    rows = read_copy(encode_rows([usage(i) for i in range(3)], 0, 7, MOMENT).copy)
+    assert [row[0] for row in rows] == [struct.pack("!q", position) for position in (7, 8, 9)]
+
+
+def test_no_rows_are_an_empty_stream() -> None:
+    assert encode_rows([], 0, 1, MOMENT) == (COPY_HEADER + COPY_TRAILER, b"")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"name": "\ud800"}, {"amount": 2**63}, {"event_id": "zz"}], ids=["surrogate", "amount", "id"]
+)
+def test_what_has_no_bytes_is_unstorable(changes: dict[str, object]) -> None:
+    with pytest.raises(UnstorableError):
+        encode_rows([usage(0, **changes)], 0, 1, MOMENT)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [datetime(1970, 1, 1, tzinfo=UTC), datetime(1999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), MOMENT],
+)
+def test_times_are_whole_microseconds_since_2000(moment: datetime) -> None:
+    row = read_copy(encode_rows([usage(0, occurred_at=moment)], 0, 1, MOMENT).copy)[0]
+    expected = round((moment - datetime(2000, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+    assert struct.unpack("!q", row[3] or b"")[0] == to_micros(moment) == expected
+
+
+def test_the_hash_depends_on_every_column() -> None:
+    row = usage(0, extensions="{}")
+    base = chain_hash(GENESIS, HEADER, encode_rows([row], 0, 1, MOMENT).records)
+    changes: list[dict[str, object]] = [
+        {"offset": 1}, {"event_id": "00000000-0000-4000-8000-000000000000"}, {"account_id": "b"}, {"type": 2},
+        {"resource": 2}, {"amount": 1}, {"name": "b"}, {"occurred_at": MOMENT.replace(microsecond=0)}, {"source": "b"},
+        {"data": "{}"}, {"extensions": None},
+    ]  # fmt: skip
+    hashes = {chain_hash(GENESIS, HEADER, encode_rows([row._replace(**c)], 0, 1, MOMENT).records) for c in changes}  # type: ignore[arg-type]
+    assert len(hashes | {base}) == len(changes) + 1
+
+
+def test_the_hash_depends_on_the_batch_and_on_what_came_before() -> None:
+    records = encode_rows([usage(0)], 0, 1, MOMENT).records
+    headers = [HEADER._replace(**{name: 5}) for name in BatchHeader._fields[:-1]]  # type: ignore[arg-type]
+    headers.append(HEADER._replace(recorded_at=MOMENT.replace(microsecond=0)))
+    hashes = {chain_hash(GENESIS, header, records) for header in [HEADER, *headers]}
+    assert len(hashes | {chain_hash(b"\x01" * 32, HEADER, records)}) == len(headers) + 2
+
+
+def test_a_text_cannot_pass_for_two() -> None:
+    """Lengths are hashed: moving a character from one column to the next changes the hash."""
+    one = encode_rows([usage(0, name="ab", source="c", event_id="0" * 32)], 0, 1, MOMENT).records
+    two = encode_rows([usage(0, name="a", source="bc", event_id="0" * 32)], 0, 1, MOMENT).records
+    assert one != two

@@ -1,0 +1,56 @@
+"""Output: nothing from a record reaches a terminal as it is, one cell stays one cell."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from meter.presentation import describe_bytes, print_fields, print_table, printable
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("plain ä 模型", "plain ä 模型"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\tb\nc\r\x00", "a\\tb\\nc\\r\\x00"),
+        ("\u202eabc", "\\u202eabc"),
+        ("\ud800", "\\ud800"),
+        (None, ""),
+        (17, "17"),
+    ],
+)
+def test_control_characters_are_shown_as_escapes(value: object, shown: str) -> None:
+    assert printable(value) == shown
+
+
+def test_bytes_are_text_where_they_can_be() -> None:
+    assert [describe_bytes(value) for value in (None, b"", "ä".encode(), b"\xff")] == [None, "", "ä", "hex:ff"]
+
+
+def test_a_pipe_gets_tab_separated_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["id", "detail"], [[1, "a\tb"], [2, None]], as_json=False)
+    assert capsys.readouterr().out == "id\tdetail\n1\ta\\tb\n2\t\n"
+
+
+def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["id", "detail"], [[1, "\x1b"]], as_json=True)
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"id": 1, "detail": "\x1b"} and "\x1b" not in out
+
+
+def test_a_terminal_gets_a_table_without_markup_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    print_table(["id", "detail"], [[1, "[red]x[/red]\x1b]0;title\x07"]], as_json=False)
+    assert "[red]x[/red]\\x1b]0;title\\x07" in terminal.getvalue()
+
+
+def test_lists_take_a_line_per_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    print_fields({"id": 1, "headers": ["a: 1", "b: 2"], "none": []}, as_json=False)
+    assert capsys.readouterr().out == "id       1\nheaders  a: 1\nheaders  b: 2\n"
