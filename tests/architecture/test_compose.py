@@ -14,14 +14,18 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from meter.runtime.settings import Settings
+from meter.roles import ROLES
+from meter.runtime.settings import ENV_PREFIX, Settings
+from meter.settings import MeterSettings, SetupSettings
+from notifier.settings import NotifierSettings
+from projections.settings import ProjectionsSettings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVICES: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
 
-CONSUMERS = {"meter": "credit_meter", "projections": "credit_projections", "notifier": "credit_notifier"}
-JOBS = {"setup"}
-OURS = sorted(JOBS | CONSUMERS.keys())
+CONSUMERS = {"meter", "projections", "notifier"}
+JOBS = {"setup", "support"}
+OURS = sorted(JOBS | CONSUMERS)
 LASTING = sorted(SERVICES.keys() - JOBS)
 PORT = Settings.model_fields["http_port"].default
 
@@ -31,7 +35,7 @@ def seconds(text: str) -> int:
     return int(number) * {"s": 1, "m": 60}[unit]
 
 
-def test_the_stack_is_kafka_postgres_mail_setup_and_the_three_services() -> None:
+def test_the_stack_is_the_servers_the_services_and_the_jobs() -> None:
     assert SERVICES.keys() == {"kafka", "postgres", "mail", *JOBS, *CONSUMERS}
 
 
@@ -75,10 +79,10 @@ def test_our_processes_have_no_privileges(name: str) -> None:
     assert "no-new-privileges:true" in service["security_opt"]
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_one_image_serves_all(name: str) -> None:
-    assert SERVICES[name]["image"] == SERVICES["setup"]["image"]
-    assert SERVICES[name]["build"] == SERVICES["setup"]["build"]
+def test_one_image_serves_all_and_is_built_once() -> None:
+    assert len({SERVICES[name]["image"] for name in OURS}) == 1
+    assert [name for name in OURS if "build" in SERVICES[name]] == ["setup"]
+    assert {SERVICES[name]["pull_policy"] for name in OURS} == {"never"}
 
 
 @pytest.mark.parametrize("name", sorted(CONSUMERS))
@@ -99,13 +103,18 @@ def waits(name: str) -> dict[str, str]:
     return {other: wait["condition"] for other, wait in SERVICES[name]["depends_on"].items()}
 
 
-@pytest.mark.parametrize(("name", "role"), sorted(CONSUMERS.items()))
-def test_a_service_signs_in_with_its_own_role(name: str, role: str) -> None:
+@pytest.mark.parametrize("name", [*sorted(CONSUMERS), "support"])
+def test_each_signs_in_with_its_own_role(name: str) -> None:
     environment = SERVICES[name]["environment"]
-    variable = f"METERING_SETUP_PASSWORD_{role.upper()}"
-    assert urlsplit(environment["METERING_POSTGRES_DSN"]).username == role
+    variable = f"METERING_SETUP_PASSWORD_{name.upper()}"
+    assert urlsplit(environment["METERING_POSTGRES_DSN"]).username == f"credit_{name}"
     assert environment["PGPASSWORD"] == SERVICES["setup"]["environment"][variable]
     assert environment["PGPASSWORD"].startswith("${" + variable + ":?")
+
+
+def test_setup_gives_every_role_its_password() -> None:
+    given = {name for name in SERVICES["setup"]["environment"] if name.startswith("METERING_SETUP_PASSWORD_")}
+    assert given == {f"METERING_SETUP_PASSWORD_{role.upper()}" for role in ROLES}
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -114,6 +123,39 @@ def test_no_password_is_written_down(name: str) -> None:
     passwords = {key: value for key, value in environment.items() if "PASSWORD" in key}
     assert all(re.fullmatch(r"\$\{[A-Z_]+:[?-][^}]*\}", value) for value in passwords.values())
     assert not urlsplit(environment.get("METERING_POSTGRES_DSN", "")).password
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("setup", SetupSettings),
+        ("meter", MeterSettings),
+        ("projections", ProjectionsSettings),
+        ("notifier", NotifierSettings),
+        ("support", Settings),
+    ],
+)
+def test_the_environment_is_what_the_service_reads(name: str, kind: type[Settings]) -> None:
+    values = {
+        variable.removeprefix(ENV_PREFIX).lower(): interpolate(str(value))
+        for variable, value in SERVICES[name]["environment"].items()
+        if variable.startswith(ENV_PREFIX)
+    }
+    assert values.keys() <= kind.model_fields.keys()
+    settings = kind.model_validate(values)
+    assert settings.kafka_bootstrap == "kafka:9092"
+    assert settings.http_port == PORT
+
+
+def interpolate(text: str) -> str:
+    """As Compose does it, with defaults taken and every required variable set."""
+    return re.sub(r"\$\{[A-Z_]+:([?-])([^}]*)\}", lambda found: found[2] if found[1] == "-" else "given", text)
+
+
+def test_the_notifier_sends_to_the_mail_catcher() -> None:
+    environment = SERVICES["notifier"]["environment"]
+    assert environment["METERING_SMTP_HOST"] in SERVICES
+    assert environment["METERING_SMTP_PORT"] == "1025"
 
 
 class Answer(BaseHTTPRequestHandler):

@@ -11,6 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+OURS = ["setup", "meter", "projections", "notifier", "support"]
 SERVICES = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text(encoding="utf-8"))["services"]
 
 
@@ -37,7 +38,7 @@ def copied_from_the_project() -> list[str]:
 def test_the_image_runs_as_the_user_of_the_compose_file_and_not_as_root() -> None:
     [user] = of_kind("USER", LAST_STAGE)
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
-    assert {SERVICES[name]["user"] for name in ("setup", "meter", "projections", "notifier")} == {user}
+    assert {SERVICES[name]["user"] for name in OURS} == {user}
 
 
 def test_the_image_carries_the_version_of_the_project() -> None:
@@ -80,6 +81,6 @@ def test_what_is_copied_is_sent_to_the_builder(source: str) -> None:
     assert any(fnmatch(source, rule[1:]) for rule in rules if rule.startswith("!"))
 
 
-@pytest.mark.parametrize("name", ["setup", "meter", "projections", "notifier"])
+@pytest.mark.parametrize("name", OURS)
 def test_the_commands_are_the_projects_scripts(name: str) -> None:
     assert SERVICES[name]["command"][0] in PROJECT["project"]["scripts"]
