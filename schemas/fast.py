@@ -11,7 +11,6 @@ holds the two together. Three ideas make it cheap and safe:
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -37,9 +36,9 @@ _STRUCTURED: Final = frozenset(
 _CORE: Final = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"})
 
 _is_uuid: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
-_is_utc: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z", re.ASCII
-).fullmatch
+# Characters 4, 7, 10, 13, 16 and 19 of a time in UTC, without and with a fraction; `fromisoformat` checks the rest.
+_TIME_MARKS: Final = frozenset({"--T::Z", "--T::."})
+_TIME_CHARS: Final = frozenset({20, *range(22, 28)})  # no fraction, or 1 to 6 digits of it
 _new_tuple: Final = tuple.__new__
 _SCALE: Final = (MICRO, *(10 ** (6 - decimals) for decimals in range(1, 7)))
 
@@ -55,7 +54,7 @@ def parse_fast(record: Record, now: datetime, limits: Limits) -> Accepted | None
         if headers and not (len(headers) == 1 and headers[0] in _STRUCTURED):
             return None
         event = orjson.loads(value)
-        account_id, expected = _find_place(key, limits.partitions)
+        account_id, expected = _PLACES[limits.partitions][key]
         event_id, time, source, data = event["id"], event["time"], event["source"], event["data"]
         if (
             event["subject"] != account_id
@@ -63,7 +62,9 @@ def parse_fast(record: Record, now: datetime, limits: Limits) -> Accepted | None
             or event["specversion"] != "1.0"
             or not _is_uuid(event_id)
             or event_id == NIL_ID
-            or not _is_utc(time)
+            or time[4:20:3] not in _TIME_MARKS
+            or time[-1] != "Z"
+            or len(time) not in _TIME_CHARS
             or not 0 < len(source) <= MAX_SOURCE_CHARS
             or not source.isprintable()
             or orjson.dumps(event) != value
@@ -90,13 +91,29 @@ def parse_fast(record: Record, now: datetime, limits: Limits) -> Accepted | None
 _ODD: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
-@lru_cache(maxsize=REMEMBERED_KEYS)
-def _find_place(key: bytes, partitions: int) -> tuple[str, int]:
-    """Account id and partition of a key. Raises ValueError for what is no account id."""
-    account_id = key.decode("ascii")
-    if not ACCOUNT.fullmatch(account_id):
-        raise ValueError("not an account id")
-    return account_id, partition_for(key, partitions)
+class _Places(dict[bytes, tuple[str, int]]):
+    """Account id and partition of the latest keys. Raises ValueError for what is no account id."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+
+    def __missing__(self, key: bytes) -> tuple[str, int]:
+        account_id = key.decode("ascii")
+        if not ACCOUNT.fullmatch(account_id):
+            raise ValueError("not an account id")
+        if len(self) >= REMEMBERED_KEYS:
+            self.clear()
+        place = self[key] = account_id, partition_for(key, self._partitions)
+        return place
+
+
+class _PlacesByPartitions(dict[int, _Places]):
+    def __missing__(self, partitions: int) -> _Places:
+        places = self[partitions] = _Places(partitions)
+        return places
+
+
+_PLACES: Final = _PlacesByPartitions()
 
 
 def _extend(event: Mapping[str, Any]) -> str | None:
@@ -113,16 +130,13 @@ def _extend(event: Mapping[str, Any]) -> str | None:
 def _read_amount(credits: object) -> int:
     """Micro-units, or -1 where the reference has to look."""
     text = credits if type(credits) is str else str(credits) if type(credits) in (int, float) else ""
-    point = text.find(".")
-    if point < 0:
-        digits, scale = text, MICRO
-    elif point > 0 and 2 <= len(text) - point <= 7:
-        digits, scale = text[:point] + text[point + 1 :], _SCALE[len(text) - point - 1]
-    else:
+    whole, point, fraction = text.partition(".")
+    digits = whole + fraction
+    if not digits.isdigit() or not digits.isascii() or len(whole) > 12 or len(fraction) > 6:
         return -1
-    if len(digits) > 14 or not digits.isdigit() or not digits.isascii():
+    if point and not (whole and fraction):
         return -1
-    amount = int(digits) * scale
+    amount = int(digits) * _SCALE[len(fraction)]
     return amount if amount <= MAX_AMOUNT else -1
 
 
@@ -131,18 +145,24 @@ def _is_name(text: Any) -> bool:
     return 0 < len(text) <= 256 and text.isprintable()
 
 
+def _is_count(tokens: Any) -> bool:
+    return type(tokens) is int and 0 <= tokens <= MAX_TOKENS
+
+
 def _read_inference(data: Mapping[str, Any]) -> Facts | None:
     amount, name, fields = _read_amount(data["credits"]), data["model"], 2
     if "deployment" in data:
         if not _is_name(data["deployment"]):
             return None
         fields += 1
-    for tokens in ("input_tokens", "output_tokens"):
-        if tokens in data:
-            count = data[tokens]
-            if type(count) is not int or not 0 <= count <= MAX_TOKENS:
-                return None
-            fields += 1
+    if "input_tokens" in data:
+        if not _is_count(data["input_tokens"]):
+            return None
+        fields += 1
+    if "output_tokens" in data:
+        if not _is_count(data["output_tokens"]):
+            return None
+        fields += 1
     if len(data) != fields or amount < 0 or not _is_name(name):
         return None
     return 1, 1, amount, name

@@ -1,0 +1,111 @@
+from typing import Any
+
+import pytest
+
+from schemas.reasons import Reason
+from tests.unit.schemas.builders import make_event, make_record, record_of, reject, to_bytes, with_data
+
+INFERENCE = {"credits": "1", "model": "m"}
+GRANT = {"resource": "tool_runs", "amount": "1", "reason": "r", "reference": "x"}
+
+
+@pytest.mark.parametrize(
+    "credits",
+    [
+        "-1",
+        -1,
+        -0.5,
+        "1e3",
+        "1e1000000",
+        "NaN",
+        "Infinity",
+        "",
+        " 1",
+        "1\n",
+        "1_000",
+        "٣",
+        "0.0000001",
+        0.0000001,
+        "10000000.000001",
+        2**63,
+        "9223372036854775808",
+        10**400,
+        True,
+        None,
+        [],
+        {},
+        "5.",
+        ".5",
+    ],
+)
+def test_amounts(credits: Any) -> None:
+    assert reject(record_of(make_event(data={"credits": credits, "guardrail": "g"}))).reason is Reason.INVALID_AMOUNT
+
+
+@pytest.mark.parametrize(
+    "number", ["1e400", "1e-400", "-0", "-0.0", "0.30000000000000004", "1" * 5000, "0." + "0" * 5000 + "1", "1e7000"]
+)
+def test_numbers_as_amounts(number: str) -> None:
+    assert reject(make_record(with_data(f'{{"credits":{number},"guardrail":"g"}}'))).reason is Reason.INVALID_AMOUNT
+
+
+@pytest.mark.parametrize("type", ["credits.granted.v1", "usage.reversed.v1"])
+@pytest.mark.parametrize("amount", ["0", "0.000000", 0, "-5", "10000000.1"])
+def test_grants_and_reversals_are_above_zero(type: str, amount: Any) -> None:
+    data = {"resource": "tool_runs", "amount": amount, "reason": "r", "reference": "x"}
+    assert reject(record_of(make_event(type, data))).reason is Reason.INVALID_AMOUNT
+
+
+@pytest.mark.parametrize(
+    ("type", "data"),
+    [
+        ("usage.guardrail.v1", []),
+        ("usage.guardrail.v1", "text"),
+        ("usage.guardrail.v1", 1),
+        ("usage.guardrail.v1", {}),
+        ("usage.guardrail.v1", {"credits": "1"}),
+        ("usage.guardrail.v1", {"guardrail": "g"}),
+        ("usage.guardrail.v1", {"credits": "1", "guardrail": ""}),
+        ("usage.guardrail.v1", {"credits": "1", "guardrail": "x" * 257}),
+        ("usage.guardrail.v1", {"credits": "1", "guardrail": 5}),
+        ("usage.guardrail.v1", {"credits": "1", "guardrail": None}),
+        ("usage.model_inference.v1", {**INFERENCE, "input_tokens": -1}),
+        ("usage.model_inference.v1", {**INFERENCE, "input_tokens": 1.5}),
+        ("usage.model_inference.v1", {**INFERENCE, "output_tokens": "1"}),
+        ("usage.model_inference.v1", {**INFERENCE, "input_tokens": 10**400}),
+        ("usage.model_inference.v1", {**INFERENCE, "output_tokens": True}),
+        ("usage.model_inference.v1", {**INFERENCE, "deployment": ""}),
+        ("usage.tool_run.v1", {"tool": "t", "runs": 0}),
+        ("usage.tool_run.v1", {"tool": "t", "runs": 1_000_001}),
+        ("usage.tool_run.v1", {"tool": "t", "runs": 1.0}),
+        ("usage.tool_run.v1", {"tool": "t", "runs": None}),
+        ("usage.tool_run.v1", {"tool": "t", "runs": True}),
+        ("usage.tool_run.v1", {"tool": "t", "status": 1}),
+        ("account.opened.v1", {"plan": "Free", "contacts": []}),
+        ("account.opened.v1", {"plan": "", "contacts": []}),
+        ("account.opened.v1", {"plan": "x" * 65, "contacts": []}),
+        ("account.plan_changed.v1", {"plan": "a\n"}),
+        ("credits.granted.v1", {**GRANT, "resource": "model-credits"}),
+        ("credits.granted.v1", {**GRANT, "resource": 1}),
+        ("credits.granted.v1", {**GRANT, "reference": ""}),
+        ("usage.reversed.v1", {**GRANT, "reverses": "ticket 5"}),
+    ],
+)
+def test_data(type: str, data: Any) -> None:
+    assert reject(record_of(make_event(type, data))).reason is Reason.INVALID_DATA
+
+
+def test_data_must_be_there() -> None:
+    event = make_event()
+    del event["data"]
+    assert reject(make_record(to_bytes(event))).reason is Reason.INVALID_DATA
+    assert reject(make_record(with_data("null"))).reason is Reason.INVALID_DATA
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/xml", "application/jsonx", 5, "application/json\nx"])
+def test_data_must_be_json(media: Any) -> None:
+    assert reject(record_of(make_event(datacontenttype=media))).reason is Reason.INVALID_DATA
+
+
+def test_details_name_the_field() -> None:
+    assert reject(make_record(with_data('{"credits":"-1","guardrail":"g"}'))).detail.startswith("credits: ")
