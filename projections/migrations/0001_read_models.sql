@@ -1,4 +1,6 @@
 -- The read models, the cursor of each projection beside them, and the outbox they publish through.
+-- Keys are compared byte by byte (COLLATE "C"): nobody reads them in dictionary order, and a language's rules would
+-- make every comparison in the indexes dearer.
 CREATE SCHEMA projections;
 
 CREATE TABLE projections.cursors (
@@ -11,7 +13,7 @@ CREATE TABLE projections.cursors (
 -- State of the fold, in micro-units. granted and consumed are lifetime totals; base is the cumulative grant boundary
 -- the current epoch starts at; boundaries are all cumulative grant totals so far, ascending.
 CREATE TABLE projections.balance_states (
-    account_id text NOT NULL,
+    account_id text COLLATE "C" NOT NULL,
     resource smallint NOT NULL,
     shard int NOT NULL,
     granted bigint NOT NULL,
@@ -32,9 +34,9 @@ SELECT s.account_id,
        ((s.consumed - s.base)::numeric / 1000000)::numeric(20, 6) AS consumed,
        ((s.granted - s.consumed)::numeric / 1000000)::numeric(20, 6) AS remaining,
        CASE WHEN s.epoch = 0 THEN NULL
-            WHEN s.granted = s.base THEN 100::numeric
-            ELSE round((s.consumed - s.base) * 100::numeric / (s.granted - s.base), 2) END AS exhaustion,
-       CASE WHEN s.granted <= s.consumed THEN 'exhausted'
+            WHEN s.granted = s.base THEN CASE WHEN s.consumed >= s.granted THEN 100::numeric ELSE 0::numeric END
+            ELSE greatest(round((s.consumed - s.base) * 100::numeric / (s.granted - s.base), 2), 0) END AS exhaustion,
+       CASE WHEN s.epoch = 0 OR s.granted <= s.consumed THEN 'exhausted'
             WHEN (s.granted - s.consumed) * 100::numeric < (s.granted - s.base) * 25::numeric THEN 'low'
             WHEN (s.granted - s.consumed) * 100::numeric <= (s.granted - s.base) * 75::numeric THEN 'moderate'
             ELSE 'good' END AS status,
@@ -45,27 +47,33 @@ SELECT s.account_id,
        s.as_of, s.shard, s.position
 FROM projections.balance_states s;
 
--- Where the credits went: per account, UTC day of occurrence, kind of event and name (model, guardrail, script, tool).
+-- Where the credits went: per account, UTC day of occurrence, kind of event and name (model, guardrail, script, tool;
+-- of a reversal its reason).
 CREATE TABLE projections.usage_days (
-    account_id text NOT NULL,
+    account_id text COLLATE "C" NOT NULL,
     day date NOT NULL,
+    resource smallint NOT NULL,
     type smallint NOT NULL,
-    name text NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    shard int NOT NULL,
     events bigint NOT NULL,
     amount bigint NOT NULL,
-    PRIMARY KEY (account_id, day, type, name)
+    PRIMARY KEY (account_id, day, resource, type, name)
 ) WITH (fillfactor = 70);
 
 CREATE VIEW projections.usage_by_day AS
 SELECT u.account_id, u.day,
+       CASE u.resource WHEN 1 THEN 'model_credits' WHEN 2 THEN 'tool_runs' END AS resource,
        CASE u.type WHEN 1 THEN 'model_inference' WHEN 2 THEN 'guardrail' WHEN 3 THEN 'custom_script'
                    WHEN 4 THEN 'tool_run' WHEN 14 THEN 'reversal' END AS kind,
        u.name, u.events,
-       (u.amount::numeric / 1000000)::numeric(20, 6) AS amount
+       ((CASE u.type WHEN 14 THEN -u.amount ELSE u.amount END)::numeric / 1000000)::numeric(20, 6) AS amount
 FROM projections.usage_days u;
+COMMENT ON VIEW projections.usage_by_day IS
+    'reversals are negative, so the amounts of an account and resource add up to its lifetime_consumed';
 
 CREATE TABLE projections.account_states (
-    account_id text PRIMARY KEY,
+    account_id text COLLATE "C" PRIMARY KEY,
     shard int NOT NULL,
     plan text NOT NULL,
     display_name text,

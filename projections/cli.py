@@ -1,0 +1,71 @@
+"""The `projections` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 unreachable dependency."""
+
+from typing import Annotated
+
+import typer
+
+from meter.runtime.cli import run_command, run_service_command
+from meter.runtime.errors import RefusalError
+from meter.runtime.postgres import close_pool, open_pool
+from projections.reader import BalanceReader
+from projections.service import build_projections
+from projections.settings import ProjectionsSettings
+from projections.show import show_account
+
+app = typer.Typer(
+    help="The read models of credit-meter: balances, usage by day, accounts.\n\n"
+    "Settings come from the environment (METERING_POSTGRES_DSN, METERING_KAFKA_BOOTSTRAP, …).",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Account = Annotated[str, typer.Argument(help="Account id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
+
+
+@app.command()
+def run() -> None:
+    """Fold stored events into balances until SIGTERM or SIGINT, and publish what changed.
+
+    \b
+    Serves /healthz, /readyz and /metrics on METERING_HTTP_PORT. Any number of processes share the shards.
+
+    \b
+    Example:
+      METERING_HTTP_PORT=8081 projections run
+    """
+    run_service_command("projections", ProjectionsSettings, build_projections)
+
+
+@app.command()
+def show(account_id: Account, as_json: AsJson = False) -> None:
+    """Show an account: what it has left, whether it may go on, and where its credits went.
+
+    \b
+    In a pipe: tab-separated balances. Exit code 1 when nothing is known of the account.
+
+    \b
+    Example:
+      projections show acc-1
+      projections show acc-1 --json | jq .balances
+    """
+
+    async def command(settings: ProjectionsSettings) -> None:
+        pool = await open_pool(settings, "credit-projections-show")
+        try:
+            reader = BalanceReader(pool)
+            balances = await reader.get(account_id)
+            account = await reader.account(account_id)
+            if not balances and account is None:
+                raise RefusalError(f"nothing is known of account {account_id}")
+            show_account(account, balances, await reader.usage_by_day(account_id), as_json=as_json)
+        finally:
+            await close_pool(pool)
+
+    run_command(ProjectionsSettings, command)
+
+
+if __name__ == "__main__":
+    app()

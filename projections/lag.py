@@ -1,0 +1,33 @@
+"""How far the fold is behind, for the metrics and the watchdog."""
+
+import asyncio
+
+from meter.runtime.health import Health
+from meter.runtime.service import wait_for
+from projections.runner import WORK
+from projections.store import FoldStore, Lag
+
+
+class LagWatch:
+    """Looks every `every_s`. Work that another process did counts as progress: a busy peer is no stall of ours."""
+
+    name = "fold-lag"
+
+    def __init__(self, store: FoldStore, health: Health, *, every_s: float = 1.0) -> None:
+        self._store = store
+        self._health = health
+        self._every_s = every_s
+        self._last = Lag(0, 0, 0)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        self._health.watch(WORK, lambda: self._last.behind)
+        while not stop.is_set():
+            await self.look()
+            await wait_for(stop, self._every_s)
+
+    async def look(self) -> None:
+        lag = await self._store.measure_lag()
+        if lag.folded > self._last.folded:
+            self._health.mark_progress(WORK)
+        self._last = lag
+        self._health.metrics.shards.set(lag.shards)

@@ -1,0 +1,66 @@
+"""What goes to `metering.balances`. The same position always gives the same bytes, its id included."""
+
+from typing import Final, NamedTuple
+from uuid import UUID, uuid5
+
+from projections.accounts import AccountState
+from projections.fold import BalanceState
+from schemas.amounts import Micro
+from schemas.build import encode_event
+from schemas.outputs import AccountChanged, BalanceChanged
+from schemas.resources import RESOURCES_BY_CODE
+
+SOURCE: Final = "/credit-meter/projections"
+# Namespace of the ids; never changes, or receivers would take a repeat for something new.
+NAMESPACE: Final = UUID("97a0850d-61ff-500f-b854-3256997594ea")
+BALANCE_CHANGED: Final = "balance.changed.v1"
+ACCOUNT_CHANGED: Final = "account.changed.v1"
+
+
+class OutboxMessage(NamedTuple):
+    shard: int
+    position: int
+    key: str
+    value: bytes
+
+
+def render_balance(state: BalanceState) -> OutboxMessage:
+    data = BalanceChanged(
+        account_id=state.account_id,
+        resource=RESOURCES_BY_CODE[state.resource],
+        epoch=state.epoch,
+        allocation=Micro(state.allocation),
+        consumed=Micro(state.used),
+        remaining=Micro(state.remaining),
+        percent=state.percent,
+        status=state.status,
+        allowed=state.allowed,
+        shard=state.shard,
+        position=state.position,
+        as_of=state.as_of,
+    )
+    return encode(BALANCE_CHANGED, state, data)
+
+
+def render_account(state: AccountState) -> OutboxMessage:
+    data = AccountChanged(
+        account_id=state.account_id,
+        plan=state.plan,
+        display_name=state.display_name,
+        contacts=state.contacts,
+        shard=state.shard,
+        position=state.position,
+    )
+    return encode(ACCOUNT_CHANGED, state, data)
+
+
+def encode(type_: str, state: BalanceState | AccountState, data: BalanceChanged | AccountChanged) -> OutboxMessage:
+    value = encode_event(
+        type_,
+        state.account_id,
+        data,
+        event_id=str(uuid5(NAMESPACE, f"{type_}/{state.shard}/{state.position}")),
+        time=state.as_of,
+        source=SOURCE,
+    )
+    return OutboxMessage(state.shard, state.position, state.account_id, value)

@@ -1,0 +1,193 @@
+"""From what was read of the log to what is written: pure, and a value that a test can print."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from meter.runtime.errors import RefusalError
+from projections import accounts as account_fold
+from projections.accounts import AccountEvent, AccountState
+from projections.fold import BalanceState, Kind, Step, empty_state, fold
+from projections.messages import OutboxMessage, render_account, render_balance
+
+GRANTED, REVERSED = 13, 14  # codes of meter.event_types
+STEPS: Final = {GRANTED: Kind.GRANT, REVERSED: Kind.REVERSAL}
+
+Key = tuple[str, int]  # account id, resource code
+
+
+class LogDamagedError(RefusalError):
+    """The event log is not what it must be; folding on would make balances wrong for ever."""
+
+
+class Range(NamedTuple):
+    """Positions of a shard: those above `after`, up to and including `upto`."""
+
+    shard: int
+    after: int
+    upto: int
+
+
+class Total(NamedTuple):
+    """What an account used of a resource within a range, beside its balance so far."""
+
+    key: Key
+    shard: int
+    events: int
+    step: Step
+    state: BalanceState | None
+
+
+class Other(NamedTuple):
+    """An event that is not usage. `data` only of account events."""
+
+    shard: int
+    position: int
+    type: int
+    account_id: str
+    resource: int | None
+    amount: int
+    occurred_at: datetime
+    recorded_at: datetime
+    data: str | None
+
+
+class Run(NamedTuple):
+    """Usage of an account and resource between two of its grants or reversals."""
+
+    key: Key
+    step: Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Everything of some ranges. `runs` and `balances` are there for the keys that have grants or reversals."""
+
+    ranges: Sequence[Range]
+    totals: Sequence[Total]
+    others: Sequence[Other]
+    runs: Sequence[Run] = ()
+    balances: Mapping[Key, BalanceState]
+    accounts: Mapping[str, AccountState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldPlan:
+    """What to write. `consumed` are the balances of which only the consumption changed."""
+
+    ranges: Sequence[Range]
+    events: int
+    consumed: Sequence[BalanceState]
+    balances: Sequence[BalanceState]
+    accounts: Sequence[AccountState]
+    messages: Sequence[OutboxMessage]
+
+
+def plan(reading: Reading) -> FoldPlan:
+    """Fold a reading. Raises LogDamagedError when events are missing from it."""
+    check_contiguous(reading)
+    told: list[BalanceState] = []
+    consumed, balances = fold_totals(reading, told)
+    balances += fold_marked(reading, told)
+    accounts, changes = fold_accounts(reading)
+    messages = [render_balance(state) for state in told] + [render_account(state) for state in changes]
+    messages.sort(key=lambda message: (message.shard, message.position))
+    return FoldPlan(
+        ranges=reading.ranges,
+        events=count_events(reading.ranges),
+        consumed=consumed,
+        balances=balances,
+        accounts=accounts,
+        messages=messages,
+    )
+
+
+def count_events(ranges: Iterable[Range]) -> int:
+    return sum(r.upto - r.after for r in ranges)
+
+
+def check_contiguous(reading: Reading) -> None:
+    """Positions have no gaps by construction, so a wrong count means that someone changed the log."""
+    found: Counter[int] = Counter()
+    for total in reading.totals:
+        found[total.shard] += total.events
+    for other in reading.others:
+        found[other.shard] += 1
+    for shard, after, upto in reading.ranges:
+        if found[shard] != upto - after:
+            raise LogDamagedError(
+                f"shard {shard}: of the events at positions {after + 1} to {upto} only {found[shard]} of "
+                f"{upto - after} are in meter.events. Nothing was folded. Check the log with `meter verify` and "
+                "restore what is missing"
+            )
+
+
+def marked_keys(others: Iterable[Other]) -> set[Key]:
+    """The accounts and resources whose usage must not be summed across a grant or a reversal."""
+    return {(o.account_id, o.resource) for o in others if o.type in STEPS and o.resource is not None}
+
+
+def fold_totals(reading: Reading, told: list[BalanceState]) -> tuple[list[BalanceState], list[BalanceState]]:
+    """The common case, one step each: balances that are there already, and new ones."""
+    marked = marked_keys(reading.others)
+    consumed: list[BalanceState] = []
+    new: list[BalanceState] = []
+    for key, shard, _events, step, before in reading.totals:
+        if key in marked:
+            continue
+        after, told_here = fold(before or empty_state(*key, shard, step.as_of), (step,))
+        (new if before is None else consumed).append(after)
+        told += told_here
+    return consumed, new
+
+
+def fold_marked(reading: Reading, told: list[BalanceState]) -> list[BalanceState]:
+    """Balances with grants or reversals in the range, step by step in the order of positions."""
+    steps: defaultdict[Key, list[Step]] = defaultdict(list)
+    shards: dict[Key, int] = {}
+    for o in reading.others:
+        if o.type in STEPS and o.resource is not None:
+            shards[o.account_id, o.resource] = o.shard
+            steps[o.account_id, o.resource].append(Step(STEPS[o.type], o.amount, o.position, o.recorded_at))
+    for run in reading.runs:
+        if run.key in steps:
+            steps[run.key].append(run.step)
+    folded = []
+    for key, own in steps.items():
+        own.sort(key=lambda step: step.position)
+        before = reading.balances.get(key) or empty_state(*key, shards[key], own[0].as_of)
+        after, told_here = fold(before, own)
+        folded.append(after)
+        told += told_here
+    return folded
+
+
+def fold_accounts(reading: Reading) -> tuple[list[AccountState], list[AccountState]]:
+    """The accounts as they are in the end, and every change on the way."""
+    states: dict[str, AccountState] = {}
+    changes: list[AccountState] = []
+    for o in reading.others:
+        if o.type in STEPS:
+            continue
+        before = states.get(o.account_id) or reading.accounts.get(o.account_id)
+        after = account_fold.apply(before, as_account_event(o))
+        if after is not None and after is not before:
+            states[o.account_id] = after
+            if tells(before, after):
+                changes.append(after)
+    return list(states.values()), changes
+
+
+def as_account_event(o: Other) -> AccountEvent:
+    if o.type not in account_fold.MODELS or o.data is None:
+        raise LogDamagedError(
+            f"shard {o.shard}, position {o.position}: this version does not know events of type code {o.type}. "
+            "Run a version of projections at least as new as the meter's"
+        )
+    return AccountEvent(o.account_id, o.shard, o.position, o.type, o.data, o.occurred_at, o.recorded_at)
+
+
+def tells(before: AccountState | None, after: AccountState) -> bool:
+    return before is None or (before.plan, before.contacts) != (after.plan, after.contacts)

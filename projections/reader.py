@@ -1,0 +1,93 @@
+"""Reading balances: the same answers as the SQL views, typed. Needs no more than the role `credit_reader`.
+
+reader = BalanceReader(pool)
+if await reader.allowed("acc-1", Resource.MODEL_CREDITS): ...
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+from meter.runtime.postgres import Pool, load_sql
+from schemas.outputs import Status
+from schemas.resources import Resource
+
+# Worst last: one icon for an account shows its worse resource.
+STATUSES: Final[tuple[Status, ...]] = ("good", "moderate", "low", "exhausted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """Amounts are exact credits or runs, at most six decimals."""
+
+    account_id: str
+    resource: Resource
+    allocation: Decimal  # of the current epoch
+    consumed: Decimal  # of the allocation
+    remaining: Decimal  # negative when overdrawn
+    exhaustion: Decimal | None  # percent; None as long as nothing was granted
+    status: Status
+    allowed: bool  # whether the platform may spend it
+    epoch: int  # 0: nothing was granted yet
+    lifetime_granted: Decimal
+    lifetime_consumed: Decimal
+    as_of: datetime  # when the last event in it was recorded
+    shard: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageDay:
+    """Usage of one kind and name on one UTC day; reversals have negative amounts."""
+
+    account_id: str
+    day: date
+    resource: Resource
+    kind: str  # model_inference, guardrail, custom_script, tool_run, reversal
+    name: str
+    events: int
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    account_id: str
+    plan: str
+    display_name: str | None
+    opened_at: datetime
+
+
+class BalanceReader:
+    """For services that ask before they spend. Every method is one statement on an index."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def get(self, account_id: str) -> Mapping[Resource, Balance]:
+        """Balances by resource; empty for an account of which nothing was recorded."""
+        rows = await self._pool.fetch(load_sql("projections", "read_balances"), account_id)
+        balances = [Balance(**dict(row) | {"resource": Resource(row["resource"])}) for row in rows]
+        return {balance.resource: balance for balance in balances}
+
+    async def allowed(self, account_id: str, resource: Resource) -> bool:
+        """Whether anything is left to spend; False for an unknown account."""
+        return bool(await self._pool.fetchval(load_sql("projections", "read_allowed"), account_id, resource.value))
+
+    async def usage_by_day(
+        self, account_id: str, since: date | None = None, until: date | None = None
+    ) -> list[UsageDay]:
+        """Newest day first, both ends included."""
+        rows = await self._pool.fetch(load_sql("projections", "read_usage_by_day"), account_id, since, until)
+        return [UsageDay(**dict(row) | {"resource": Resource(row["resource"])}) for row in rows]
+
+    async def account(self, account_id: str) -> Account | None:
+        """Plan and name; None before the account was opened."""
+        row = await self._pool.fetchrow(load_sql("projections", "read_account"), account_id)
+        return None if row is None else Account(**dict(row))
+
+
+def worst_status(balances: Mapping[Resource, Balance]) -> Status:
+    """The status an account's icon shows; of nothing known: exhausted, for nothing is allowed."""
+    return max((balance.status for balance in balances.values()), key=STATUSES.index, default="exhausted")

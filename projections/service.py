@@ -1,0 +1,62 @@
+"""`projections run` put together: the pool, the fold's workers, the wake-ups, the relay of the outbox."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from meter.runtime.errors import DependencyUnreachableError
+from meter.runtime.health import Health
+from meter.runtime.kafka import Producer
+from meter.runtime.listen import Wakeups
+from meter.runtime.outbox import OutboxRelay
+from meter.runtime.postgres import Pool, close_pool, open_pool
+from meter.runtime.service import Build, Service
+from projections.lag import LagWatch
+from projections.runner import FoldRunner
+from projections.settings import ProjectionsSettings
+from projections.store import FoldStore, sql
+from schemas.topics import BALANCES
+
+
+def build_projections(settings: ProjectionsSettings) -> Build:
+    @asynccontextmanager
+    async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
+        pool = await open_pool(settings, "credit-projections")
+        try:
+            await check_set_up(pool)
+            health.set_ready("postgres", True)
+            async with Producer(settings, client_id="credit-projections") as producer:
+                health.set_ready("kafka", True)
+                yield make_loops(settings, pool, producer, health)
+        finally:
+            await close_pool(pool)
+
+    return build
+
+
+def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, health: Health) -> list[Service]:
+    store = FoldStore(pool, most_events=settings.fold_events)
+    relay = OutboxRelay(pool, producer, "projections", BALANCES, health=health)
+    workers = [
+        FoldRunner(
+            store,
+            health=health,
+            published=relay.wake,
+            most_events=settings.fold_events,
+            pause_s=settings.fold_pause_ms / 1000,
+            poll_s=settings.fold_poll_s,
+            number=number,
+        )
+        for number in range(min(settings.fold_workers, max(1, settings.postgres_pool_size - 2)))
+    ]
+    # One worker takes everything while it fits into a transaction. The others look by themselves, and go on for as
+    # long as there is more: waking them for every batch would only have them find nothing.
+    stored = Wakeups(settings.postgres_dsn, "meter_events", event=workers[0].wake)
+    published = Wakeups(settings.postgres_dsn, "projections_outbox", event=relay.wake)
+    return [*workers, stored, relay, published, LagWatch(store, health)]
+
+
+async def check_set_up(pool: Pool) -> None:
+    """Wait for `meter setup` like for a server that is not up yet: services and setup may be started together."""
+    ready = await pool.fetchval(sql("find_read_models"))
+    if not ready or (await FoldStore(pool, most_events=1).measure_lag()).shards == 0:
+        raise DependencyUnreachableError("the database is not set up: run `meter setup`", dependency="postgres")

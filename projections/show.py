@@ -1,0 +1,101 @@
+"""`projections show`: an account for people, for pipes and as JSON."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from meter.presentation import print_table, printable
+from projections.reader import Account, Balance, UsageDay, worst_status
+from schemas.outputs import Status
+from schemas.resources import Resource
+
+# The platform's clock icon: how full the pie is, and its colour.
+ICONS: Final[Mapping[Status, tuple[str, str]]] = {
+    "good": ("●", "green"),
+    "moderate": ("◑", "dark_orange"),
+    "low": ("◔", "red"),
+    "exhausted": ("⚠", "bold red"),
+}
+BALANCE_COLUMNS: Final = ("resource", "status", "allowed", "used", "of", "left", "exhaustion", "epoch", "as_of")
+USAGE_COLUMNS: Final = ("day", "kind", "name", "events", "amount")
+SHOWN_DAYS: Final = 20
+
+
+def show_account(
+    account: Account | None, balances: Mapping[Resource, Balance], usage: Sequence[UsageDay], *, as_json: bool
+) -> None:
+    """A heading and tables on a terminal, tab-separated balances in a pipe, or one JSON object."""
+    if as_json:
+        print(json.dumps(as_document(account, balances, usage)))
+    elif sys.stdout.isatty():
+        Console().print(Group(*render(account, balances, usage)))
+    else:
+        print_table(BALANCE_COLUMNS, [balance_cells(b) for b in balances.values()], as_json=False)
+
+
+def as_document(
+    account: Account | None, balances: Mapping[Resource, Balance], usage: Sequence[UsageDay]
+) -> dict[str, object]:
+    return {
+        "status": worst_status(balances),
+        "plan": account.plan if account else None,
+        "display_name": account.display_name if account else None,
+        "balances": [dict(zip(BALANCE_COLUMNS, balance_cells(b), strict=True)) for b in balances.values()],
+        "usage": [dict(zip(USAGE_COLUMNS, usage_cells(u), strict=True)) for u in usage],
+    }
+
+
+def balance_cells(b: Balance) -> tuple[object, ...]:
+    percent = None if b.exhaustion is None else plain(b.exhaustion)
+    return (
+        b.resource.value, b.status, b.allowed, plain(b.consumed), plain(b.allocation), plain(b.remaining), percent,
+        b.epoch, b.as_of.isoformat(),
+    )  # fmt: skip
+
+
+def usage_cells(u: UsageDay) -> tuple[object, ...]:
+    return u.day.isoformat(), u.kind, u.name, u.events, plain(u.amount)
+
+
+def plain(amount: Decimal) -> str:
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def render(
+    account: Account | None, balances: Mapping[Resource, Balance], usage: Sequence[UsageDay]
+) -> list[Table | Text]:
+    parts: list[Table | Text] = [render_heading(account, balances), render_balances(balances)]
+    if usage:
+        parts.append(render_usage(usage))
+    return parts
+
+
+def render_heading(account: Account | None, balances: Mapping[Resource, Balance]) -> Text:
+    icon, style = ICONS[worst_status(balances)]
+    account_id = next(iter(balances.values())).account_id if balances else account.account_id if account else ""
+    name = f" ({printable(account.display_name)})" if account and account.display_name else ""
+    plan = f", plan {account.plan}" if account else ", not opened yet"
+    return Text.assemble((icon, style), f" {printable(account_id)}{name}{plan}")
+
+
+def render_balances(balances: Mapping[Resource, Balance]) -> Table:
+    table = Table(*BALANCE_COLUMNS)
+    for b in balances.values():
+        icon, style = ICONS[b.status]
+        cells = [printable(cell) for cell in balance_cells(b)]
+        table.add_row(cells[0], Text(f"{icon} {b.status}", style), "yes" if b.allowed else "no", *cells[3:])
+    return table
+
+
+def render_usage(usage: Sequence[UsageDay]) -> Table:
+    table = Table(*USAGE_COLUMNS, title=f"Usage by day (UTC), the newest {SHOWN_DAYS} lines", title_justify="left")
+    for day in usage[:SHOWN_DAYS]:
+        table.add_row(*(Text(printable(cell)) for cell in usage_cells(day)))
+    return table

@@ -1,0 +1,5 @@
+-- The balances of accounts, to be folded further.
+-- $1 accounts text[]
+SELECT account_id, resource, shard, granted, consumed, base, epoch, boundaries, position, as_of
+FROM projections.balance_states
+WHERE account_id = ANY($1::text[])

@@ -1,0 +1,12 @@
+-- Accounts that are new or changed.
+-- $1 accounts text[], $2 shards int[], $3 plans text[], $4 display names text[], $5 contacts text[] (JSON),
+-- $6 opened_at timestamptz[], $7 positions bigint[], $8 as_of timestamptz[]
+INSERT INTO projections.account_states AS s
+    (account_id, shard, plan, display_name, contacts, opened_at, position, as_of)
+SELECT account_id, shard, plan, display_name, contacts::jsonb, opened_at, position, as_of
+FROM unnest(
+    $1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[], $8::timestamptz[]
+) AS n (account_id, shard, plan, display_name, contacts, opened_at, position, as_of)
+ON CONFLICT (account_id) DO UPDATE
+SET plan = excluded.plan, display_name = excluded.display_name, contacts = excluded.contacts,
+    position = excluded.position, as_of = excluded.as_of

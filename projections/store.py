@@ -1,0 +1,151 @@
+"""The tables of the projections, and the event log read only. One method a statement; `fold` is the transaction."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import asyncpg
+import orjson
+
+from meter.runtime.points import point
+from meter.runtime.postgres import Executor, Pool, load_sql
+from projections.accounts import AccountState
+from projections.fold import BalanceState, Kind, Step
+from projections.messages import OutboxMessage
+from projections.plan import FoldPlan, Key, Other, Range, Reading, Run, Total, marked_keys
+
+PROJECTION = "balance"
+Plan = Callable[[Reading], FoldPlan]
+
+
+class Lag(NamedTuple):
+    shards: int
+    behind: int
+    folded: int
+
+
+class FoldStore:
+    """Reads ranges of the log and writes what was planned from them, in one transaction under the shards' cursors."""
+
+    def __init__(self, pool: Pool, *, most_events: int) -> None:
+        self._pool = pool
+        self._most_events = most_events
+
+    async def fold(self, plan: Plan) -> FoldPlan | None:
+        """Fold what comes next; None: there is nothing, or others are at it."""
+        async with self._pool.acquire() as connection:
+            async with connection.transaction():
+                await connection.execute(sql("tune_transaction"))
+                ranges = await self.claim_shards(connection)
+                if not ranges:
+                    return None
+                reading = await read(connection, ranges)
+                await point("after_fetch")
+                planned = plan(reading)
+                await write(connection, planned)
+                await point("before_commit")
+            await point("after_commit")
+        return planned
+
+    async def claim_shards(self, connection: Executor) -> list[Range]:
+        """Lock cursors, and share what may be folded at once between them."""
+        rows = await connection.fetch(sql("claim_shards"), PROJECTION, self._most_events)
+        return [Range(shard, after, min(head, after + self._most_events)) for shard, after, head in rows]
+
+    async def measure_lag(self) -> Lag:
+        rows = await self._pool.fetch(sql("measure_lag"), PROJECTION)
+        return Lag(*rows[0])
+
+
+def sql(name: str) -> str:
+    return load_sql("projections", name)
+
+
+def columns(ranges: Sequence[Range]) -> tuple[list[int], list[int], list[int]]:
+    return [r.shard for r in ranges], [r.after for r in ranges], [r.upto for r in ranges]
+
+
+async def read(connection: Executor, ranges: Sequence[Range]) -> Reading:
+    """Read the ranges. Usage by day is added here, because the same pass over the events serves both."""
+    others = [Other(*row) for row in await connection.fetch(sql("fetch_account_events"), *columns(ranges))]
+    totals = [read_total(row) for row in await connection.fetch(sql("add_usage"), *columns(ranges))]
+    marked = sorted({account_id for account_id, _resource in marked_keys(others)})
+    runs = await fetch_runs(connection, ranges, marked) if marked else []
+    balances = await fetch_balances(connection, marked) if marked else {}
+    known = sorted({o.account_id for o in others if o.data is not None})
+    accounts = await fetch_accounts(connection, known) if known else {}
+    return Reading(ranges=ranges, totals=totals, others=others, runs=runs, balances=balances, accounts=accounts)
+
+
+def read_total(row: asyncpg.Record) -> Total:
+    account_id, resource, shard, events, amount, position, as_of, granted, consumed, base, epoch, boundaries, at, on = (
+        row
+    )
+    state = None
+    if granted is not None:
+        state = BalanceState(account_id, resource, shard, granted, consumed, base, epoch, tuple(boundaries), at, on)
+    return Total((account_id, resource), shard, events, Step(Kind.USAGE, amount, position, as_of), state)
+
+
+async def fetch_runs(connection: Executor, ranges: Sequence[Range], accounts: Sequence[str]) -> list[Run]:
+    rows = await connection.fetch(sql("fetch_runs"), *columns(ranges), accounts)
+    return [Run((row[0], row[1]), Step(Kind.USAGE, *row[2:])) for row in rows]
+
+
+async def fetch_balances(connection: Executor, accounts: Sequence[str]) -> dict[Key, BalanceState]:
+    rows = await connection.fetch(sql("fetch_balances"), accounts)
+    return {(row[0], row[1]): BalanceState(*row)._replace(boundaries=tuple(row["boundaries"])) for row in rows}
+
+
+async def fetch_accounts(connection: Executor, accounts: Sequence[str]) -> dict[str, AccountState]:
+    rows = await connection.fetch(sql("fetch_accounts"), accounts)
+    return {row[0]: AccountState(*row)._replace(contacts=tuple(orjson.loads(row["contacts"]))) for row in rows}
+
+
+async def write(connection: Executor, planned: FoldPlan) -> None:
+    """Everything of the plan, the cursors last."""
+    if planned.consumed:
+        await connection.execute(sql("update_consumed"), *turn(consumed_row(s) for s in planned.consumed))
+    await save_balances(connection, planned.balances)
+    await save_accounts(connection, planned.accounts)
+    await append_outbox(connection, planned.messages)
+    shards = [r.shard for r in planned.ranges]
+    positions = [r.upto for r in planned.ranges]
+    await connection.execute(sql("advance_cursors"), PROJECTION, shards, positions)
+
+
+def turn(rows: Iterable[tuple[object, ...]]) -> list[list[object]]:
+    """Rows to columns, for unnest."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def consumed_row(s: BalanceState) -> tuple[object, ...]:
+    return s.account_id, s.resource, s.consumed, s.position, s.as_of
+
+
+def balance_row(s: BalanceState) -> tuple[object, ...]:
+    boundaries = "{" + ",".join(map(str, s.boundaries)) + "}"
+    return (
+        s.account_id, s.resource, s.shard, s.granted, s.consumed, s.base, s.epoch, boundaries, s.position, s.as_of,
+    )  # fmt: skip
+
+
+def account_row(s: AccountState) -> tuple[object, ...]:
+    contacts = orjson.dumps(s.contacts).decode()
+    return s.account_id, s.shard, s.plan, s.display_name, contacts, s.opened_at, s.position, s.as_of
+
+
+async def save_balances(connection: Executor, states: Sequence[BalanceState]) -> None:
+    if states:
+        await connection.execute(sql("save_balances"), *turn(map(balance_row, states)))
+
+
+async def save_accounts(connection: Executor, states: Sequence[AccountState]) -> None:
+    if states:
+        await connection.execute(sql("save_accounts"), *turn(map(account_row, states)))
+
+
+async def append_outbox(connection: Executor, messages: Sequence[OutboxMessage]) -> None:
+    if messages:
+        rows = ((m.shard, m.key, m.value) for m in messages)
+        await connection.execute(sql("append_outbox"), *turn(rows))
+        await connection.execute(sql("notify_outbox"))

@@ -1,0 +1,205 @@
+"""Events put straight into the log, as the meter would have; and its books, kept independently in Python."""
+
+import json
+import random
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from meter.runtime.postgres import Pool
+from schemas.topics import partition_for
+
+SHARDS = 3
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MICRO = 1_000_000
+INFERENCE, GUARDRAIL, SCRIPT, TOOL, OPENED, PLAN, CONTACTS, GRANTED, REVERSED = 1, 2, 3, 4, 10, 11, 12, 13, 14
+CREDITS, RUNS = 1, 2
+COLUMNS = (
+    "position", "amount", "kafka_offset", "occurred_at", "recorded_at", "event_id", "shard", "type", "resource",
+    "account_id", "name", "source", "data", "extensions",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    account_id: str
+    type: int
+    resource: int | None = None
+    amount: int = 0  # micro-units
+    name: str = ""
+    occurred_at: datetime = NOON
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shard(self) -> int:
+        return partition_for(self.account_id.encode(), SHARDS)
+
+
+def used(account_id: str, credits: float, name: str = "small-chat", **more: Any) -> Event:
+    return Event(
+        account_id=account_id, type=INFERENCE, resource=CREDITS, amount=round(credits * MICRO), name=name, **more
+    )
+
+
+def tool(account_id: str, runs: int = 1, name: str = "web-search") -> Event:
+    return Event(account_id=account_id, type=TOOL, resource=RUNS, amount=runs * MICRO, name=name)
+
+
+def granted(account_id: str, amount: int, resource: int = CREDITS, reason: str = "top_up") -> Event:
+    return Event(account_id=account_id, type=GRANTED, resource=resource, amount=amount * MICRO, name=reason)
+
+
+def reversed_(account_id: str, amount: int, resource: int = CREDITS) -> Event:
+    return Event(account_id=account_id, type=REVERSED, resource=resource, amount=amount * MICRO, name="failed_run")
+
+
+def opened(account_id: str, plan: str = "free", contacts: Iterable[str] = ("owner@example.com",)) -> list[Event]:
+    """Opening with its two free grants, as the meter stores it."""
+    data = {"plan": plan, "contacts": list(contacts), "display_name": f"Name of {account_id}"}
+    return [
+        Event(account_id=account_id, type=OPENED, name=plan, data=data),
+        granted(account_id, 75, CREDITS, "free_allowance"),
+        granted(account_id, 10_000, RUNS, "free_allowance"),
+    ]
+
+
+def plan_changed(account_id: str, plan: str) -> Event:
+    return Event(account_id=account_id, type=PLAN, name=plan, data={"plan": plan})
+
+
+def contacts_changed(account_id: str, *contacts: str) -> Event:
+    return Event(account_id=account_id, type=CONTACTS, data={"contacts": list(contacts)})
+
+
+def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Event]:
+    """Opened late, topped up, reversed, overdrawn: everything in one log."""
+    rng = random.Random(seed)
+    names = [f"acct-{number}" for number in range(accounts)]
+    events: list[Event] = []
+    for _ in range(length):
+        name = rng.choice(names)
+        match rng.randrange(20):
+            case 0:
+                events += opened(name)
+            case 1:
+                events.append(granted(name, rng.randint(1, 100), rng.choice((CREDITS, RUNS))))
+            case 2:
+                events.append(reversed_(name, rng.randint(1, 20), rng.choice((CREDITS, RUNS))))
+            case 3:
+                events.append(plan_changed(name, rng.choice(("free", "team"))))
+            case 4 | 5 | 6:
+                events.append(tool(name, rng.randint(1, 3000), rng.choice(("web-search", "calculator"))))
+            case _:
+                day = datetime(2026, 11, rng.randint(20, 24), rng.randint(0, 23), 59, 59, 999_999, tzinfo=UTC)
+                events.append(used(name, rng.randint(0, 9_000_000) / 1_000_000, rng.choice("abc"), occurred_at=day))
+    return events
+
+
+class EventLog:
+    """Writes batches; positions ascend without gaps per shard."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._next: Counter[int] = Counter()
+        self.events: list[Event] = []
+
+    async def set_up(self) -> None:
+        await self._pool.execute("INSERT INTO meter.shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS)
+        await self._pool.execute(
+            "INSERT INTO projections.cursors (projection, shard) SELECT 'balance', generate_series(0, $1::int - 1)",
+            SHARDS,
+        )
+        await self._pool.execute(
+            "INSERT INTO projections.outbox_shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS
+        )
+
+    async def append(self, *events: Event) -> None:
+        """One transaction, as one batch of the meter for each shard."""
+        rows = [self._row(event) for event in events]
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.copy_records_to_table("events", schema_name="meter", columns=COLUMNS, records=rows)
+            for shard in {event.shard for event in events}:
+                await connection.execute(
+                    "UPDATE meter.shards SET next_position = $2 WHERE shard = $1", shard, self._next[shard] + 1
+                )
+                await connection.execute("SELECT pg_notify('meter_events', $1)", str(shard))
+        self.events += events
+
+    def _row(self, event: Event) -> tuple[object, ...]:
+        self._next[event.shard] += 1
+        position = self._next[event.shard]
+        recorded_at = NOON + timedelta(milliseconds=position)
+        return (
+            position, event.amount, position, event.occurred_at, recorded_at, uuid.uuid4(), event.shard, event.type,
+            event.resource, event.account_id, event.name, "//tests.example.com", json.dumps(event.data), None,
+        )  # fmt: skip
+
+
+@dataclass
+class Book:
+    """What one account has of one resource, by the rules read anew: grants are a list, used up from the front."""
+
+    grants: list[int] = field(default_factory=list)
+    consumed: int = 0
+    base: int = 0
+    epoch: int = 0
+
+    def enter(self, event: Event) -> None:
+        if event.type == GRANTED:
+            self.grants.append(event.amount)
+            self.epoch += 1
+            self.base = self._used_up()
+        else:
+            self.consumed += -event.amount if event.type == REVERSED else event.amount
+
+    def _used_up(self) -> int:
+        total = base = 0
+        for grant in self.grants:
+            total += grant
+            if total <= self.consumed:
+                base = total
+        return base
+
+    def row(self) -> tuple[int, int, int]:
+        """allocation, consumed, epoch"""
+        return sum(self.grants) - self.base, self.consumed - self.base, self.epoch
+
+
+def keep_books(events: Iterable[Event]) -> dict[tuple[str, int], Book]:
+    books: defaultdict[tuple[str, int], Book] = defaultdict(Book)
+    for event in events:
+        if event.resource is not None:
+            books[event.account_id, event.resource].enter(event)
+    return dict(books)
+
+
+async def fetch_balances(pool: Pool) -> dict[tuple[str, int], tuple[int, int, int]]:
+    rows = await pool.fetch(
+        "SELECT account_id, resource, granted - base, consumed - base, epoch FROM projections.balance_states"
+    )
+    return {(row[0], row[1]): tuple(row)[2:] for row in rows}
+
+
+async def assert_balances(pool: Pool, events: Iterable[Event]) -> None:
+    books = {key: book.row() for key, book in keep_books(events).items()}
+    assert await fetch_balances(pool) == books
+
+
+def count_usage(events: Iterable[Event]) -> dict[tuple[object, ...], tuple[int, int]]:
+    """(events, amount) by account, day, resource, type and name."""
+    counts: Counter[tuple[object, ...]] = Counter()
+    amounts: Counter[tuple[object, ...]] = Counter()
+    for event in events:
+        if event.type in (INFERENCE, GUARDRAIL, SCRIPT, TOOL, REVERSED):
+            key = (event.account_id, event.occurred_at.astimezone(UTC).date(), event.resource, event.type, event.name)
+            counts[key] += 1
+            amounts[key] += event.amount
+    return {key: (counts[key], amounts[key]) for key in counts}
+
+
+async def assert_usage(pool: Pool, events: Iterable[Event]) -> None:
+    rows = await pool.fetch("SELECT account_id, day, resource, type, name, events, amount FROM projections.usage_days")
+    assert {tuple(row)[:5]: tuple(row)[5:] for row in rows} == count_usage(events)

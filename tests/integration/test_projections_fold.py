@@ -1,0 +1,261 @@
+"""The fold on a real database: what it writes, and that nothing depends on how it is run."""
+
+import asyncio
+import threading
+from collections import defaultdict
+
+import asyncpg
+import pytest
+
+from meter.runtime.errors import RefusalError
+from meter.runtime.postgres import Pool
+from projections.plan import FoldPlan, LogDamagedError, Reading, plan
+from projections.store import FoldStore
+from schemas.build import decode_event
+from schemas.outputs import AccountChanged, BalanceChanged
+from tests.integration.projections_log import (
+    SHARDS,
+    Event,
+    EventLog,
+    assert_balances,
+    assert_usage,
+    contacts_changed,
+    granted,
+    opened,
+    plan_changed,
+    random_history,
+    reversed_,
+    tool,
+    used,
+)
+
+MOST = 20_000
+
+
+@pytest.fixture
+async def log(pool: Pool) -> EventLog:
+    made = EventLog(pool)
+    await made.set_up()
+    return made
+
+
+async def fold_all(pool: Pool, most_events: int = MOST) -> int:
+    """Fold until nothing is left; how many transactions it took."""
+    store, count = FoldStore(pool, most_events=most_events), 0
+    while await store.fold(plan) is not None:
+        count += 1
+    return count
+
+
+async def read_outbox(pool: Pool) -> list[BalanceChanged | AccountChanged]:
+    rows = await pool.fetch("SELECT shard, value FROM projections.outbox ORDER BY shard, id")
+    return [decode_event(row["value"]).data for row in rows]  # type: ignore[misc]
+
+
+async def test_opening_gives_balances_an_account_and_messages(pool: Pool, log: EventLog) -> None:
+    await log.append(*opened("acct-1"), used("acct-1", 15), tool("acct-1", 12))
+    assert await fold_all(pool) == 1
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+    messages = await read_outbox(pool)
+    told = [(m.resource.value, m.percent, m.allowed) for m in messages if isinstance(m, BalanceChanged)]
+    assert told == [("model_credits", 0, True), ("tool_runs", 0, True), ("model_credits", 20, True)]
+    assert isinstance(messages[0], AccountChanged)
+    assert messages[0].contacts == ("owner@example.com",)
+
+
+async def test_messages_of_a_shard_stand_in_the_order_of_positions(pool: Pool, log: EventLog) -> None:
+    for event in random_history(seed=3):
+        await log.append(event)
+    await fold_all(pool)
+    positions: defaultdict[int, list[int]] = defaultdict(list)
+    for message in await read_outbox(pool):
+        positions[message.shard].append(message.position)
+    assert positions
+    for own in positions.values():
+        assert own == sorted(own)
+
+
+@pytest.mark.parametrize("most_events", [1, 2, 7, 100, MOST])
+async def test_balances_and_usage_do_not_depend_on_cuts(pool: Pool, log: EventLog, most_events: int) -> None:
+    await log.append(*random_history(seed=11))
+    await fold_all(pool, most_events)
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+
+
+async def test_usage_of_an_unknown_account_is_kept_and_told_once_it_is_known(pool: Pool, log: EventLog) -> None:
+    await log.append(used("acct-new", 30))
+    await fold_all(pool)
+    assert await read_outbox(pool) == []
+    row = await pool.fetchrow(
+        "SELECT allowed, epoch, allocation, consumed, status, exhaustion FROM projections.balances"
+    )
+    assert row is not None
+    assert tuple(row) == (False, 0, 0, 30, "exhausted", None)
+    await log.append(*opened("acct-new"))
+    await fold_all(pool)
+    balance = await pool.fetchrow(
+        "SELECT allowed, epoch, consumed FROM projections.balances WHERE resource = 'model_credits'"
+    )
+    assert balance is not None
+    assert tuple(balance) == (True, 1, 30)
+
+
+async def test_reversal_is_negative_in_usage_by_day_so_that_amounts_add_up(pool: Pool, log: EventLog) -> None:
+    await log.append(*random_history(seed=5))
+    await fold_all(pool)
+    differing = await pool.fetch(
+        """
+        SELECT b.account_id, b.resource FROM projections.balances b
+        LEFT JOIN (SELECT account_id, resource, sum(amount) AS amount FROM projections.usage_by_day GROUP BY 1, 2) u
+            USING (account_id, resource)
+        WHERE b.lifetime_consumed <> coalesce(u.amount, 0)
+        """
+    )
+    assert differing == []
+
+
+async def test_first_opening_wins_and_changes_are_told(pool: Pool, log: EventLog) -> None:
+    await log.append(
+        plan_changed("acct-1", "team"),  # nothing to change yet
+        *opened("acct-1", plan="free", contacts=["a@example.com"]),
+        opened("acct-1", plan="team", contacts=["b@example.com"])[0],
+        plan_changed("acct-1", "team"),
+        plan_changed("acct-1", "team"),
+        contacts_changed("acct-1", "c@example.com", "d@example.com"),
+    )
+    await fold_all(pool)
+    changes = [m for m in await read_outbox(pool) if isinstance(m, AccountChanged)]
+    assert [(m.plan, m.contacts) for m in changes] == [
+        ("free", ("a@example.com",)),
+        ("team", ("a@example.com",)),
+        ("team", ("c@example.com", "d@example.com")),
+    ]
+    row = await pool.fetchrow("SELECT plan, contacts::text, display_name FROM projections.account_states")
+    assert row is not None
+    assert tuple(row) == ("team", '["c@example.com", "d@example.com"]', "Name of acct-1")
+
+
+async def test_many_grants_and_reversals_in_one_transaction_are_folded_one_by_one(pool: Pool, log: EventLog) -> None:
+    events = opened("acct-1")
+    for _ in range(50):
+        events += [used("acct-1", 60), reversed_("acct-1", 20), used("acct-1", 40), granted("acct-1", 75)]
+    await log.append(*events)
+    assert await fold_all(pool) == 1
+    await assert_balances(pool, log.events)
+    changes = [m for m in await read_outbox(pool) if isinstance(m, BalanceChanged) and m.resource == "model_credits"]
+    epochs = {m.epoch: max(x.percent for x in changes if x.epoch == m.epoch) for m in changes}
+    assert list(epochs) == list(range(1, 52))
+    assert max(epochs.values()) >= 100
+
+
+async def test_runners_side_by_side_fold_every_event_once(pool: Pool, log: EventLog) -> None:
+    history = random_history(seed=7, accounts=20, length=600)
+
+    async def write() -> None:
+        for start in range(0, len(history), 20):
+            await log.append(*history[start : start + 20])
+
+    stop = asyncio.Event()
+
+    async def run(most_events: int) -> None:
+        store = FoldStore(pool, most_events=most_events)
+        while not stop.is_set():
+            if await store.fold(plan) is None:
+                await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        workers = [group.create_task(run(most)) for most in (3, 10, 1000)]
+        await write()
+        stop.set()
+    assert all(worker.done() for worker in workers)
+    await fold_all(pool)
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+
+
+async def test_two_runners_never_hold_the_same_shard(pool: Pool, log: EventLog) -> None:
+    await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
+    inside = asyncio.Event()
+    async with pool.acquire() as one, one.transaction():
+        held = {r.shard for r in await FoldStore(pool, most_events=1).claim_shards(one)}
+        inside.set()
+        async with pool.acquire() as two, two.transaction():
+            others = {r.shard for r in await FoldStore(pool, most_events=MOST).claim_shards(two)}
+    assert len(held) == 1
+    assert held | others == set(range(SHARDS))
+    assert not held & others
+
+
+async def test_small_lags_of_all_shards_are_folded_together(pool: Pool, log: EventLog) -> None:
+    await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
+    assert await fold_all(pool, most_events=30) == 1
+
+
+async def test_a_failure_before_commit_leaves_no_trace(pool: Pool, log: EventLog) -> None:
+    await log.append(*random_history(seed=9))
+
+    def fail(reading: Reading) -> FoldPlan:
+        plan(reading)
+        raise ConnectionResetError("gone")
+
+    with pytest.raises(ConnectionResetError):
+        await FoldStore(pool, most_events=MOST).fold(fail)
+    for table in ("balance_states", "usage_days", "account_states", "outbox"):
+        assert await pool.fetchval(f"SELECT count(*) FROM projections.{table}") == 0
+    await fold_all(pool)
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+
+
+async def test_a_connection_killed_in_the_middle_repeats_nothing(pool: Pool, log: EventLog, dsn: str) -> None:
+    await log.append(*random_history(seed=13))
+
+    async def kill() -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND state = 'idle in transaction'"
+        )
+        await connection.close()
+
+    def cut(reading: Reading) -> FoldPlan:
+        thread = threading.Thread(target=asyncio.run, args=(kill(),))
+        thread.start()
+        thread.join()
+        return plan(reading)
+
+    store = FoldStore(pool, most_events=50)
+    await store.fold(plan)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await store.fold(cut)
+    await fold_all(pool)
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+
+
+async def test_a_hole_in_the_log_is_refused(pool: Pool, log: EventLog) -> None:
+    await log.append(*(used("acct-1", 1) for _ in range(10)))
+    shard = log.events[0].shard
+    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await pool.execute("DELETE FROM meter.events WHERE shard = $1 AND position = 4", shard)
+    with pytest.raises(LogDamagedError, match=f"shard {shard}: of the events at positions 1 to 10 only 9 of 10"):
+        await fold_all(pool)
+    assert await pool.fetchval("SELECT sum(position) FROM projections.cursors") == 0
+
+
+async def test_an_event_of_a_newer_version_is_refused(pool: Pool, log: EventLog) -> None:
+    await log.append(Event(account_id="acct-1", type=99))
+    with pytest.raises(RefusalError, match="type code 99"):
+        await fold_all(pool)
+
+
+async def test_events_of_an_append_under_way_are_left_alone(pool: Pool, log: EventLog) -> None:
+    await log.append(used("acct-1", 1))
+    shard = log.events[0].shard
+    async with pool.acquire() as writer, writer.transaction():
+        await writer.execute("UPDATE meter.shards SET next_position = 900 WHERE shard = $1", shard)
+        await fold_all(pool)
+        assert await pool.fetchval("SELECT position FROM projections.cursors WHERE shard = $1", shard) == 1
+        await writer.execute("UPDATE meter.shards SET next_position = 2 WHERE shard = $1", shard)

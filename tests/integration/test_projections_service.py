@@ -1,0 +1,212 @@
+"""`projections run` and `projections show` as real processes, from the log to Kafka."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meter.runtime.kafka import TopicAdmin
+from meter.runtime.postgres import Pool
+from meter.runtime.settings import Settings
+from schemas.build import Decoded, decode_event
+from schemas.topics import BALANCES, TOPICS
+from tests.integration.projections_log import (
+    EventLog,
+    assert_balances,
+    assert_usage,
+    granted,
+    opened,
+    random_history,
+    tool,
+    used,
+)
+from tests.integration.test_runtime_producer import read_all
+from tests.support.processes import Processes, ServiceProcess
+from tests.support.waiting import until, until_sync
+
+TIMEOUT_S = 30
+POINTS = (
+    "after_fetch", "before_commit", "after_commit", "outbox_before_publish", "outbox_between_publish_and_delete",
+)  # fmt: skip
+
+
+@pytest.fixture
+async def log(pool: Pool) -> EventLog:
+    made = EventLog(pool)
+    await made.set_up()
+    return made
+
+
+@pytest.fixture
+def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
+    made = Processes(env, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> Settings:
+    async with TopicAdmin(settings) as admin:
+        specs = [replace(spec, partitions=settings.partitions) for spec in TOPICS if spec.name == BALANCES]
+        await admin.ensure(specs, 1)
+    return settings
+
+
+async def settle(pool: Pool) -> None:
+    """Wait until everything is folded and published."""
+
+    async def settled() -> bool:
+        behind = await pool.fetchval(
+            "SELECT sum(s.next_position - 1 - c.position) FROM projections.cursors c JOIN meter.shards s USING (shard)"
+        )
+        return bool(behind == 0 and await pool.fetchval("SELECT count(*) FROM projections.outbox") == 0)
+
+    await until(settled, timeout_s=TIMEOUT_S, message="not folded and published")
+
+
+async def published(settings: Settings) -> dict[int, list[Decoded]]:
+    records = await read_all(settings, BALANCES)
+    return {p: [decode_event(value) for _key, value in own if value is not None] for p, own in records.items()}
+
+
+async def test_from_the_log_to_the_topic(pool: Pool, log: EventLog, topics: Settings, processes: Processes) -> None:
+    service = processes.start("projections")
+    await log.append(*random_history(seed=21))
+    await settle(pool)
+    service.terminate()
+    assert service.wait() == 0
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+    for partition, messages in (await published(topics)).items():
+        assert messages
+        positions = [m.data.position for m in messages]  # type: ignore[attr-defined]
+        assert positions == sorted(positions)
+        assert {m.data.shard for m in messages} == {partition}  # type: ignore[attr-defined]
+        ids = [m.envelope.id for m in messages]
+        assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["after_fetch", "before_commit", "after_commit", "outbox_before_publish", "outbox_between_publish_and_delete"],
+)
+async def test_a_kill_anywhere_loses_nothing_and_repeats_only_messages(
+    pool: Pool, log: EventLog, topics: Settings, processes: Processes, point: str
+) -> None:
+    await log.append(*random_history(seed=22, length=150))
+    killed = processes.spawn("projections", fault_points=f"{point}:3:kill", fold_events="20")
+    assert killed.wait() == -9
+    processes.start("projections")
+    await settle(pool)
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+    for messages in (await published(topics)).values():
+        by_id = defaultdict(set)
+        for message in messages:
+            by_id[message.envelope.id].add(message.data)
+        assert all(len(copies) == 1 for copies in by_id.values())
+        newest = 0
+        for message in messages:  # dropping what is not newer leaves every message once, in order
+            newest = max(newest, message.data.position)  # type: ignore[attr-defined]
+        assert newest == max(m.data.position for m in messages)  # type: ignore[attr-defined]
+
+
+async def test_processes_side_by_side_share_the_shards(
+    pool: Pool, log: EventLog, topics: Settings, processes: Processes
+) -> None:
+    for _ in range(2):
+        processes.start("projections", fold_events="50")
+    history = random_history(seed=23, accounts=30, length=1500)
+    for start in range(0, len(history), 25):
+        await log.append(*history[start : start + 25])
+    await settle(pool)
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+
+
+async def test_metrics_tell_what_was_folded_and_how_far_behind(
+    pool: Pool, log: EventLog, topics: Settings, processes: Processes
+) -> None:
+    service = processes.start("projections")
+    await log.append(*opened("acct-1"), used("acct-1", 1), used("acct-1", 1))
+    await settle(pool)
+    until_sync(lambda: metric(service, 'metering_records_total{outcome="folded"}') == 5, message="folded")
+    until_sync(lambda: metric(service, 'metering_waiting{work="balance-fold"}') == 0, message="waiting")
+    until_sync(lambda: metric(service, 'metering_published_total{topic="metering.balances"}') == 4, message="published")
+    assert metric(service, "metering_shards") == 3
+
+
+def metric(service: ServiceProcess, name: str) -> float | None:
+    match = re.search(rf"^{re.escape(name)} (\S+)$", service.get("/metrics")[1], re.MULTILINE)
+    return float(match[1]) if match else None
+
+
+async def test_a_damaged_log_ends_the_service_with_words(
+    pool: Pool, log: EventLog, topics: Settings, processes: Processes
+) -> None:
+    await log.append(*(used("acct-1", 1) for _ in range(3)))
+    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await pool.execute("DELETE FROM meter.events WHERE position = 2")
+    service = processes.spawn("projections")
+    assert service.wait() == 1
+    assert "only 2 of 3 are in meter.events" in service.logged("service_refused")[0]["detail"]
+
+
+async def test_a_database_without_setup_is_waited_for(pool: Pool, topics: Settings, processes: Processes) -> None:
+    service = processes.spawn("projections")
+    until_sync(lambda: service.logged("dependency_unreachable"), timeout_s=TIMEOUT_S)
+    assert "meter setup" in service.logged("dependency_unreachable")[0]["detail"]
+    assert service.get("/readyz")[0] == 503
+    log = EventLog(pool)
+    await log.set_up()
+    until_sync(lambda: service.get("/readyz")[0] == 200, timeout_s=TIMEOUT_S)
+
+
+async def test_a_message_is_published_soon_after_its_event(
+    pool: Pool, log: EventLog, topics: Settings, processes: Processes
+) -> None:
+    """Without the wake-ups both would wait for their polls: 20 s here."""
+    service = processes.start("projections", fold_poll_s="20", fold_workers="1")
+    await log.append(*opened("acct-1"))
+    await until(lambda: metric(service, 'metering_published_total{topic="metering.balances"}') == 3, timeout_s=5)
+    await log.append(granted("acct-1", 5))
+    await until(lambda: metric(service, 'metering_published_total{topic="metering.balances"}') == 4, timeout_s=5)
+
+
+async def test_show_in_a_pipe_and_as_json(pool: Pool, log: EventLog, topics: Settings, processes: Processes) -> None:
+    processes.start("projections")
+    await log.append(*opened("acct-1"), used("acct-1", 60.5), tool("acct-1", 10))
+    await settle(pool)
+    piped = processes.run("projections", "show", "acct-1")
+    assert piped.returncode == 0, piped.stderr
+    heading, credits, runs = (line.split("\t") for line in piped.stdout.splitlines())
+    assert heading[:4] == ["resource", "status", "allowed", "used"]
+    assert credits[:7] == ["model_credits", "low", "True", "60.5", "75", "14.5", "80.67"]
+    assert runs[:7] == ["tool_runs", "good", "True", "10", "10000", "9990", "0.1"]
+    shown = json.loads(processes.run("projections", "show", "acct-1", "--json").stdout)
+    assert (shown["status"], shown["plan"]) == ("low", "free")
+    assert {(u["kind"], u["amount"]) for u in shown["usage"]} == {("model_inference", "60.5"), ("tool_run", "10")}
+
+
+def test_show_of_an_unknown_account_fails_with_words(processes: Processes) -> None:
+    shown = processes.run("projections", "show", "acct-none")
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert shown.stderr == "nothing is known of account acct-none\n"
+
+
+def test_show_without_a_database_says_so(processes: Processes) -> None:
+    shown = processes.run("projections", "show", "acct-1", postgres_dsn="postgresql://127.0.0.1:1/none")
+    assert shown.returncode == 3
+    assert "postgres is not reachable" in shown.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "show"])
+def test_help_has_an_example(processes: Processes, verb: str) -> None:
+    told = processes.run("projections", verb, "--help")
+    assert told.returncode == 0
+    assert f"projections {verb}" in told.stdout
+    assert "Example" in told.stdout
