@@ -45,7 +45,7 @@ def _parse_credits(value: Any) -> int:
         return parse_number(value.text)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("neither decimal text nor a number")  # noqa: TRY004  collected as a validation error
-    if not 0 <= value <= MAX_AMOUNT // MICRO:  # also keeps the text below short; NaN compares false
+    if value != value or not 0 <= value <= MAX_AMOUNT // MICRO:  # bounds the text below; Decimal NaN does not compare
         raise ValueError(f"not between 0 and {MAX_AMOUNT // MICRO}")
     return parse_number(str(value))
 
@@ -113,20 +113,23 @@ _CREDITS_SCHEMA: Final = {
         {"type": "number", "minimum": 0, "maximum": MAX_AMOUNT // MICRO},
     ],
     "description": "Credits or runs, not negative, at most 6 decimals and at most 10000000. Decimal text is best: "
-    "it is exact in every language. Micro-units (`Micro`) in Python.",
+    "it is exact in every language.",
 }
 _TOTAL_SCHEMA: Final = {
     "type": "string",
     "pattern": r"^-?[0-9]{1,18}(\.[0-9]{1,6})?$",
-    "description": "Credits or runs as exact decimal text, perhaps negative. Micro-units (`Micro`) in Python.",
+    "description": "Credits or runs as exact decimal text, perhaps negative.",
 }
 _AS_TEXT: Final = PlainSerializer(format_amount, return_type=str, when_used="json")
 
 Credits = Annotated[InstanceOf[Micro], BeforeValidator(read_credits), _AS_TEXT, WithJsonSchema(_CREDITS_SCHEMA)]
 PositiveCredits = Annotated[
-    InstanceOf[Micro], AfterValidator(refuse_zero), BeforeValidator(read_credits), _AS_TEXT,
+    InstanceOf[Micro],
+    AfterValidator(refuse_zero),
+    BeforeValidator(read_credits),
+    _AS_TEXT,
     WithJsonSchema({**_CREDITS_SCHEMA, "description": f"More than zero. {_CREDITS_SCHEMA['description']}"}),
-]  # fmt: skip
+]
 Total = Annotated[InstanceOf[Micro], BeforeValidator(read_total), _AS_TEXT, WithJsonSchema(_TOTAL_SCHEMA)]
 AsSent = BeforeValidator(read_whole)
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=256), AfterValidator(refuse_control)]

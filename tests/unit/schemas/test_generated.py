@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from referencing import Registry, Resource
+
+from schemas import generate
+from schemas.build import encode_event
+from schemas.events import INPUT_TYPES, OUTPUT_TYPES
+from schemas.generate import HERE, generate_files
+from schemas.topics import ANCHORS, TOPICS
+from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, NOW, make_event
+from tests.unit.schemas.test_build import OUTPUTS
+
+ALL = {**EXAMPLES, **OUTPUTS}
+ASYNCAPI = yaml.safe_load((HERE / "asyncapi.yaml").read_text(encoding="utf-8"))
+SCHEMAS = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in (HERE / "json").glob("*.json")}
+REGISTRY: Registry[Any] = Registry().with_resources(
+    (f"urn:x/json/{name}", Resource.from_contents({**schema, "$id": f"urn:x/json/{name}"}))
+    for name, schema in SCHEMAS.items()
+)
+
+
+def test_files_are_in_step_with_the_models() -> None:
+    """After a change: make schemas."""
+    on_disk = {
+        path.relative_to(HERE): path.read_text(encoding="utf-8")
+        for path in (*(HERE / "json").iterdir(), HERE / "asyncapi.yaml")
+    }
+    assert on_disk == generate_files()
+
+
+def test_generating_writes_all_and_removes_the_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "HERE", tmp_path)
+    (tmp_path / "json").mkdir()
+    (tmp_path / "json" / "gone.v1.json").write_text("{}")
+    generate.main()
+    written = {path.relative_to(tmp_path): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.*")}
+    assert written == generate_files()
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schemas_are_valid(name: str) -> None:
+    Draft202012Validator.check_schema(SCHEMAS[name])
+
+
+@pytest.mark.parametrize("type", ALL)
+def test_schemas_take_what_the_models_take(type: str) -> None:
+    payload_of(type).validate({**make_event(type, ALL[type]), "type": type})
+    written = encode_event(type, ACCOUNT, ALL[type], event_id=EVENT_ID, time=NOW, source="/x")
+    payload_of(type).validate(json.loads(written))
+
+
+@pytest.mark.parametrize("type", ALL)
+def test_schemas_refuse_what_the_models_refuse(type: str) -> None:
+    for field in ALL[type]:
+        with pytest.raises(ValidationError):
+            payload_of(type).validate({**make_event(type), "type": type, "data": {**ALL[type], field: [[]]}})
+    with pytest.raises(ValidationError):
+        payload_of(type).validate({**make_event(type), "type": type, "data": []})
+    with pytest.raises(ValidationError):
+        payload_of(type).validate({**make_event(type), "data": ALL[type], "type": "another.v1"})
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"), [("id", "1"), ("subject", "a b"), ("specversion", "0.3"), ("source", "")]
+)
+def test_the_envelope_refuses_too(attribute: str, value: str) -> None:
+    with pytest.raises(ValidationError):
+        payload_of("usage.guardrail.v1").validate(make_event(**{attribute: value}))
+
+
+def payload_of(type: str) -> Draft202012Validator:
+    """A validator of the payload that the AsyncAPI document gives for a type."""
+    payload = ASYNCAPI["components"]["messages"][type]["payload"]
+    return Draft202012Validator(
+        {"$id": "urn:x/asyncapi.yaml", **json.loads(json.dumps(payload).replace("./json/", "urn:x/json/"))},
+        registry=REGISTRY,
+    )
+
+
+def test_the_document_has_every_topic_and_type() -> None:
+    assert {channel["address"] for channel in ASYNCAPI["channels"].values()} == {spec.name for spec in TOPICS} - {
+        ANCHORS
+    }
+    assert ASYNCAPI["components"]["messages"].keys() == INPUT_TYPES.keys() | OUTPUT_TYPES.keys()
+    by_channel = {name: set(channel["messages"]) for name, channel in ASYNCAPI["channels"].items()}
+    assert by_channel["usage"] == {type for type in INPUT_TYPES if type.startswith("usage.")} - {"usage.reversed.v1"}
+    assert by_channel["balances"] == {"balance.changed.v1", "account.changed.v1"}
+
+
+def test_every_reference_leads_somewhere() -> None:
+    references = list(find_references(ASYNCAPI))
+    assert len(references) > 50
+    for reference in references:
+        if reference.startswith("./json/"):
+            assert reference.removeprefix("./json/") in SCHEMAS
+        else:
+            target: Any = ASYNCAPI
+            for step in reference.removeprefix("#/").split("/"):
+                target = target[step]
+
+
+def find_references(node: Any) -> Any:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from find_references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from find_references(value)
