@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
-from meter.allowance import Allowance
+from meter.allowance import RESERVED_VERSION, VERSION_AT, Allowance
 from schemas.events import INPUT_TYPES
 from schemas.reasons import Reason
 from schemas.records import Accepted, Record, Rejected
@@ -71,8 +71,7 @@ class AppendPlan:
 
     def record_at(self, place: Place) -> Record:
         """The record that a row came from."""
-        topic, offset = place
-        return next(record for record in self.records[topic] if record.offset == offset)
+        return find_record(self.records, place)
 
 
 def plan_append(
@@ -94,6 +93,9 @@ def plan_append(
     accepted: list[Accepted] = (
         [result for result in ordered if type(result) is Accepted] if rejections else ordered  # type: ignore[assignment]
     )
+    if any(event.event_id[VERSION_AT] == RESERVED_VERSION for event in accepted):
+        accepted, reserved = split_reserved(accepted, records)
+        rejections += reserved
     rows, derived, repeats = drop_repeats(accepted, allowance)
     return AppendPlan(
         shard=shard,
@@ -107,6 +109,23 @@ def plan_append(
         gaps=tuple(gap for topic in INPUT_TOPICS for gap in find_gaps(topic, records, start[topic], end[topic])),
         records=records,
     )
+
+
+def split_reserved(
+    accepted: Sequence[Accepted], records: Mapping[str, Sequence[Record]]
+) -> tuple[list[Accepted], list[Rejected]]:
+    """Reject ids of the kind that the meter gives to the events it derives: sent ahead they would block those."""
+    good = [event for event in accepted if event.event_id[VERSION_AT] != RESERVED_VERSION]
+    reserved = [
+        Rejected(
+            find_record(records, (event.topic, event.offset)),
+            Reason.INVALID_ID,
+            f"id {event.event_id} is a UUID of version 8, reserved for events that the meter derives itself",
+        )
+        for event in accepted
+        if event.event_id[VERSION_AT] == RESERVED_VERSION
+    ]
+    return good, reserved
 
 
 def drop_repeats(accepted: Sequence[Accepted], allowance: Allowance) -> tuple[list[Accepted], list[str], list[Repeat]]:
@@ -129,6 +148,11 @@ def drop_repeats(accepted: Sequence[Accepted], allowance: Allowance) -> tuple[li
                 rows.append(grant)
                 derived.append(grant.event_id)
     return rows, derived, repeats
+
+
+def find_record(records: Mapping[str, Sequence[Record]], place: Place) -> Record:
+    topic, offset = place
+    return next(record for record in records[topic] if record.offset == offset)
 
 
 def find_gaps(topic: str, records: Mapping[str, Sequence[Record]], start: int, end: int) -> Iterator[Gap]:

@@ -12,6 +12,7 @@ import typer
 
 from meter.runtime.errors import RefusalError, SettingsError
 from meter.runtime.logging import configure_logging
+from meter.runtime.postgres import explain_misconfigured
 from meter.runtime.service import Build, Exit, explain, is_transient, name_dependency, run_service
 from meter.runtime.settings import Settings, load_settings
 
@@ -43,6 +44,8 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
     except Exception as error:
         if is_transient(error):
             raise fail(f"{name_dependency(error)} is not reachable: {explain(error)}", Exit.UNREACHABLE) from None
+        if refusal := explain_misconfigured(error):
+            raise fail(refusal, Exit.FAILED) from None
         raise
 
 

@@ -35,6 +35,16 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.TargetServerAttributeNotMatched,
 )
 
+# Nothing that a retry cures and no bug either: a person has to look at the settings or run the setup.
+MISCONFIGURED: tuple[type[BaseException], ...] = (
+    asyncpg.ClientConfigurationError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedTableError,
+)
+
 KEEPALIVE_IDLE_S = 15
 KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_PROBES = 3
@@ -48,6 +58,16 @@ def is_transient(error: BaseException) -> bool:
         # One class for lost connections and for wrong arguments: only the words tell them apart.
         return any(word in str(error) for word in ("closed", "closing", "released", "connection was lost"))
     return isinstance(error, TRANSIENT)
+
+
+def explain_misconfigured(error: BaseException) -> str | None:
+    """A sentence for people where the error is of that kind, else None."""
+    if not isinstance(error, MISCONFIGURED):
+        return None
+    return (
+        f"postgres refuses: {error}. Check METERING_POSTGRES_DSN (address, database, role, password), and that "
+        "`meter setup` has run."
+    )
 
 
 async def create_pool(

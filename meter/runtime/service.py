@@ -151,9 +151,9 @@ def fresh_pauses(settings: Settings) -> Iterator[float]:
 
 
 def report_end(error: Exception) -> None:
-    refusals = [part for part in flatten(error) if isinstance(part, RefusalError)]
+    refusals = [part for part in flatten(error) if isinstance(part, (RefusalError, *postgres.MISCONFIGURED))]
     if refusals:
-        log.error("service_refused", detail=explain(refusals[0]))
+        log.error("service_refused", detail=postgres.explain_misconfigured(refusals[0]) or explain(refusals[0]))
     else:
         log.error("service_crashed", exc_info=error)
 

@@ -9,6 +9,7 @@ import confluent_kafka
 import pytest
 from typer.testing import CliRunner
 
+from deploy.local.stack import Addresses
 from meter.cli import app
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool
@@ -105,6 +106,24 @@ def test_an_unreachable_postgres_exits_with_3(env: dict[str, str], command: list
     done = run_command("meter", *command, env=env | {"METERING_POSTGRES_DSN": f"postgresql://{NOWHERE}/none"})
     assert done.returncode == 3
     assert "postgres is not reachable" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "complaint"),
+    [
+        ("postgres", "nowhere", "does not exist"),
+        ("nobody", "postgres", "nobody"),
+        ("postgres", "postgres", "meter setup"),
+    ],
+    ids=["database", "role", "tables"],
+)
+def test_what_postgres_refuses_is_said_in_a_sentence(
+    env: dict[str, str], stack: Addresses, user: str, database: str, complaint: str
+) -> None:
+    dsn = {"METERING_POSTGRES_DSN": stack.dsn(database, user)}
+    done = CliRunner().invoke(app, ["rejections", "list"], env=env | dsn)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert complaint in done.stderr and "METERING_POSTGRES_DSN" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("command", [["setup", "--no-roles"], ["open", "acc-1"]], ids=" ".join)

@@ -62,8 +62,17 @@ def test_opening_twice_in_a_batch_grants_once() -> None:
 
 def test_free_grants_have_ids_of_the_account_and_resource() -> None:
     """Fixed for ever: another namespace would grant every account again at its next opening."""
-    assert free_grant_id("acc-1", Resource.MODEL_CREDITS) == "faf04296-1c18-5619-aa97-ca44c60966f7"
-    assert free_grant_id("acc-1", Resource.TOOL_RUNS) == "76343721-7a4b-5eed-a1ba-83bab85e0371"
+    assert free_grant_id("acc-1", Resource.MODEL_CREDITS) == "faf04296-1c18-8619-aa97-ca44c60966f7"
+    assert free_grant_id("acc-1", Resource.TOOL_RUNS) == "76343721-7a4b-8eed-a1ba-83bab85e0371"
+
+
+def test_an_event_sent_ahead_cannot_block_a_free_grant() -> None:
+    """A usage producer that works out the id of an account's grant gets a rejection, not the place."""
+    thief = usage(0, event_id=free_grant_id("acc-1", Resource.MODEL_CREDITS), amount=0)
+    made = plan(thief, usage(1), opened(0))
+    assert [(row.type, row.resource) for row in made.rows] == [(10, None), (13, 1), (13, 2), (1, 1)]
+    assert [(bad.record.offset, bad.reason) for bad in made.rejections] == [(0, Reason.INVALID_ID)]
+    assert outcomes(made) == all_offsets(made)
 
 
 def test_a_zero_allowance_grants_nothing() -> None:
