@@ -16,7 +16,6 @@ from jinja2 import (
     FileSystemLoader,
     PackageLoader,
     StrictUndefined,
-    TemplateError,
     select_autoescape,
 )
 
@@ -99,7 +98,7 @@ class Renderer:
                 self.render_letter(sample, SAMPLE_ACCOUNT).address(UUID(int=0), "someone@example.com")
                 for kind in BannerKind:
                     self.render_banner(kind, sample.balance, sample.threshold, SAMPLE_ACCOUNT)
-        except (TemplateError, ValueError, OSError) as error:
+        except Exception as error:  # a template may raise anything
             raise SettingsError(f"a template cannot be rendered: {type(error).__name__}: {error}") from error
 
     def render_banner(self, kind: BannerKind, balance: Balance, threshold: int, account: Account | None) -> str:

@@ -91,7 +91,7 @@ async def test_a_crossing_becomes_a_notice_a_banner_an_event_and_an_email(
     notifier_settings: NotifierSettings, mail: MailSink, pool: Pool
 ) -> None:
     shard = partition_for(b"acc-1", PARTITIONS)
-    changes = [
+    changes: list[Balance | Account] = [
         account(1, contacts=("owner@example.com", "billing@example.com"), shard=shard),
         percent(0, 2, shard=shard),
         percent(45, 3, shard=shard),

@@ -17,12 +17,12 @@ RENDERER = Renderer(Sender(address="credits@example.com", billing_url="https://e
 
 
 def account(position: int = 1, contacts: tuple[str, ...] = ("owner@example.com",), **values: Any) -> Account:
-    found = {"account_id": ACCOUNT, "shard": 0, "plan": "free", "display_name": "Acme Team"} | values
+    found: dict[str, Any] = {"account_id": ACCOUNT, "shard": 0, "plan": "free", "display_name": "Acme Team"} | values
     return Account(position=position, contacts=contacts, **found)
 
 
 def balance(consumed: int, position: int, *, allocation: int = 75 * MICRO, epoch: int = 1, **values: Any) -> Balance:
-    found = {"account_id": ACCOUNT, "resource": "model_credits", "shard": 0} | values
+    found: dict[str, Any] = {"account_id": ACCOUNT, "resource": "model_credits", "shard": 0} | values
     return Balance(epoch=epoch, allocation=allocation, consumed=consumed, position=position, **found)
 
 

@@ -1,0 +1,173 @@
+"""What one batch writes: notices, emails per contact, banners and their events, in order and once."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from notifier.decide import Balance, Channel, Thresholds
+from notifier.model import Account, BannerKind, Known, NotifyPlan, Unreadable
+from notifier.plan import Change, plan_notices
+from schemas.amounts import MICRO
+from schemas.build import Decoded, decode_event
+from schemas.events import BannerRaised, EmailQueued
+from schemas.topics import BALANCES
+from tests.unit.notifier.builders import ACCOUNT, AT, RENDERER, account, balance, percent, record
+from tests.unit.notifier.fakes import learn
+
+
+def plan(changes: Sequence[Change | Unreadable], known: Known | None = None) -> NotifyPlan:
+    return plan_notices(
+        changes, known or Known(), Thresholds(), RENDERER, topic=BALANCES, shard=0, start=0, end=len(changes), at=AT
+    )
+
+
+def events(made: NotifyPlan) -> list[Decoded]:
+    return [decode_event(event.value) for event in made.events]
+
+
+def types(made: NotifyPlan) -> list[str]:
+    return [event.envelope.type for event in events(made)]
+
+
+def test_a_new_account_without_usage_is_only_remembered() -> None:
+    made = plan([account(1), percent(0, 2)])
+    assert made.accounts == (account(1),) and made.balances == (percent(0, 2),)
+    assert not made.notices and not made.banners and not made.events and not made.emails
+
+
+def test_every_contact_gets_an_email_of_its_own() -> None:
+    made = plan([account(1, contacts=("a@example.com", "b@example.com")), percent(0, 2), percent(50, 3)])
+    assert [email.recipient for email in made.emails] == ["a@example.com", "b@example.com"]
+    assert len({email.message_id for email in made.emails}) == 2
+    assert len({email.notice_id for email in made.emails}) == 1
+    queued = [event.data for event in events(made) if isinstance(event.data, EmailQueued)]
+    assert [data.email_id for data in queued] == [email.email_id for email in made.emails]
+    assert all(b"@example.com" not in event.value for event in made.events)
+
+
+def test_without_a_contact_the_notice_says_so_and_no_email_is_queued() -> None:
+    nobody: list[list[Change]] = [[account(1, contacts=())], []]
+    for before in nobody:
+        made = plan([*before, percent(0, 2), percent(50, 3)])
+        outcomes = {row.notice.outcome.value for row in made.notices if row.notice.channel is Channel.EMAIL}
+        assert outcomes == {"no_contact"} and not made.emails
+
+
+def test_contacts_that_come_later_get_the_next_notice() -> None:
+    made = plan([
+        account(1, contacts=()), percent(0, 2), percent(50, 3),
+        account(4, contacts=("new@example.com",)), percent(70, 5),
+    ])  # fmt: skip
+    assert [email.recipient for email in made.emails] == ["new@example.com"]
+
+
+def test_an_account_that_is_not_newer_is_dropped() -> None:
+    made = plan([account(5), account(4, contacts=("old@example.com",))])
+    assert made.accounts == (account(5),)
+
+
+def test_the_banner_rises_changes_and_is_cleared() -> None:
+    made = plan([account(1), percent(0, 2), percent(20, 3), percent(55, 4), percent(100, 5), percent(3, 6, epoch=2)])
+    assert [kind for kind in types(made) if kind.startswith("banner")] == [
+        "banner.raised.v1", "banner.changed.v1", "banner.changed.v1", "banner.cleared.v1",
+    ]  # fmt: skip
+    assert made.cleared == ((ACCOUNT, "model_credits"),) and not made.banners
+    shown = [event.data for event in events(made) if isinstance(event.data, BannerRaised)]
+    assert [(data.threshold, data.removable, data.position) for data in shown] == [
+        (20, True, 3), (50, True, 4), (100, False, 5),
+    ]  # fmt: skip
+
+
+def test_exhausted_tells_the_free_plan_from_a_paid_one() -> None:
+    for name, kind in (("free", BannerKind.FREE_EXPIRED), ("team", BannerKind.PAID_EXPIRED)):
+        made = plan([account(1, plan=name), percent(0, 2), percent(100, 3)])
+        assert [banner.kind for banner in made.banners] == [kind]
+    assert [banner.kind for banner in plan([percent(0, 2), percent(100, 3)]).banners] == [BannerKind.PAID_EXPIRED]
+
+
+def test_a_change_of_plan_changes_the_text_of_the_fixed_banner() -> None:
+    known = learn(Known(), plan([account(1), percent(0, 2), percent(100, 3)]))
+    made = plan([account(4, plan="team")], known)
+    assert [(banner.kind, banner.position) for banner in made.banners] == [(BannerKind.PAID_EXPIRED, 4)]
+    assert types(made) == ["banner.changed.v1"]
+    assert types(plan([account(4, contacts=())], known)) == []
+
+
+def test_a_new_epoch_shows_the_same_line_anew() -> None:
+    known = learn(Known(), plan([account(1), percent(0, 2), percent(25, 3)]))
+    made = plan([percent(30, 4, epoch=2)], known)
+    assert types(made) == ["banner.changed.v1"]
+    assert [row.notice.outcome.value for row in made.notices] == ["seeded"]
+
+
+def test_resources_are_told_apart() -> None:
+    made = plan([
+        account(1), percent(0, 2), percent(0, 3, resource="tool_runs"),
+        percent(50, 4), percent(20, 5, resource="tool_runs"),
+    ])  # fmt: skip
+    assert {(banner.resource, banner.threshold) for banner in made.banners} == {
+        ("model_credits", 50),
+        ("tool_runs", 20),
+    }
+    assert len(made.emails) == 1
+
+
+def test_the_same_batch_planned_twice_is_the_same_to_the_byte() -> None:
+    changes: list[Change] = [account(1), percent(0, 2), percent(85, 3), percent(100, 4)]
+    assert plan(changes) == plan(changes)
+
+
+def test_unreadable_records_are_kept_and_the_others_go_on() -> None:
+    bad = Unreadable(record(b"{"), "not_json", "…")
+    made = plan([account(1), bad, percent(0, 2), percent(50, 3)])
+    assert made.unreadable == (bad,) and made.emails
+
+
+steps = st.lists(
+    st.one_of(
+        st.integers(0, 130).map(lambda whole: ("use", whole)),
+        st.sampled_from(["free", "team"]).map(lambda name: ("plan", name)),
+        st.integers(0, 2).map(lambda count: ("contacts", count)),
+        st.just(("grant", 0)),
+    ),
+    max_size=25,
+)
+
+
+def changes_of(story: list[tuple[str, int | str]]) -> list[Change]:
+    found: list[Change] = [account(1)]
+    epoch, now = 1, account(1)
+    for position, (what, value) in enumerate(story, start=2):
+        if what == "use":
+            found.append(percent(int(value), position, epoch=epoch))
+        elif what == "grant":
+            epoch += 1
+            found.append(balance(0, position, allocation=50 * MICRO, epoch=epoch))
+        else:
+            contacts = tuple(f"c{number}@example.com" for number in range(int(value))) if what == "contacts" else None
+            now = replace(now, position=position, plan=str(value) if what == "plan" else now.plan)
+            now = now if contacts is None else replace(now, contacts=contacts)
+            found.append(now)
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps, st.lists(st.integers(1, 6), max_size=10))
+def test_what_is_written_does_not_depend_on_where_batches_are_cut(
+    story: list[tuple[str, int | str]], sizes: list[int]
+) -> None:
+    changes = changes_of(story)
+    whole = plan(changes)
+    known, parts, rest = Known(), list[NotifyPlan](), changes
+    for size in [*sizes, len(changes)]:
+        batch, rest = rest[:size], rest[size:]
+        parts.append(plan(batch, known))
+        known = learn(known, parts[-1])
+    assert [row for part in parts for row in part.notices] == list(whole.notices)
+    assert [email for part in parts for email in part.emails] == list(whole.emails)
+    assert [event for part in parts for event in part.events] == list(whole.events)
+    assert known == learn(Known(), whole)
+    assert isinstance(whole.balances, tuple) and all(isinstance(item, Balance) for item in whole.balances)
+    assert all(isinstance(item, Account) for item in whole.accounts)

@@ -1,0 +1,123 @@
+"""Texts: what they say, and that nothing in an account can turn them into something else."""
+
+import email
+import email.policy
+from email.message import EmailMessage
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from meter.runtime.errors import SettingsError
+from notifier.decide import Channel, Notice, Outcome
+from notifier.model import BannerKind
+from notifier.render import Renderer, Sender, show_amount
+from schemas.amounts import MICRO
+from tests.unit.notifier.builders import AT, RENDERER, account, balance
+
+EMAIL_ID = UUID("6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10")
+USED = balance(52_500_001, 3)
+NOTICE = Notice(USED, Channel.EMAIL, 70, Outcome.DELIVERED, AT)
+
+
+def compose(renderer: Renderer = RENDERER, **values: object) -> EmailMessage:
+    letter = renderer.render_letter(NOTICE, account(**values))  # type: ignore[arg-type]
+    _, data = letter.address(EMAIL_ID, "owner@example.com")
+    parsed = email.message_from_bytes(data, policy=email.policy.default)
+    assert isinstance(parsed, EmailMessage)
+    return parsed
+
+
+def part(message: EmailMessage, kind: str) -> str:
+    body = message.get_body((kind,))
+    assert body is not None
+    return str(body.get_content())
+
+
+def test_both_parts_say_what_was_used_of_what_where_and_what_to_do() -> None:
+    message = compose()
+    for kind in ("plain", "html"):
+        text = part(message, kind)
+        for said in ("52.500001", "75", "22.499999", "70 %", "Acme Team", "acc-1", "https://example.com/billing"):
+            assert said in text, (kind, said)
+        assert "support" in text
+    assert "Used:       52.500001 of 75 model credits (70 %)" in part(message, "plain")
+
+
+def test_headers_are_stable_and_complete() -> None:
+    message = compose()
+    assert message["Message-ID"] == f"<{EMAIL_ID}@example.com>"
+    assert message["Date"] == "Thu, 05 Mar 2026 09:30:00 +0000"
+    assert message["To"] == "owner@example.com"
+    assert message["From"] == "Credit Meter <credits@example.com>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Subject"] == "70 % of model credits used: Acme Team"
+
+
+def test_the_same_notice_gives_the_same_bytes_and_lines_that_mail_servers_take() -> None:
+    letters = [RENDERER.render_letter(NOTICE, account()).address(EMAIL_ID, "owner@example.com") for _ in range(2)]
+    assert letters[0] == letters[1]
+    lines = letters[0][1].split(b"\r\n")
+    assert all(len(line) <= 998 and b"\n" not in line and b"\r" not in line for line in lines)
+    assert all(byte < 128 for byte in letters[0][1])
+
+
+@pytest.mark.parametrize("name", ['<b>Bold</b> & "Co"', "<script>alert(1)</script>"])
+def test_display_names_are_text_in_html(name: str) -> None:
+    html = part(compose(display_name=name), "html")
+    assert name not in html and "&lt;" in html
+    assert name in part(compose(display_name=name), "plain")
+
+
+@pytest.mark.parametrize("name", ["Team\r\nBcc: evil@example.com", "Zürich Team ✓", "x" * 256, "{{ 7 * 7 }}"])
+def test_a_name_cannot_add_a_header_or_run_a_template(name: str) -> None:
+    message = compose(display_name=name)
+    assert message["Bcc"] is None
+    assert "49" not in str(message["Subject"])
+    assert len(str(message["Subject"])) <= 200
+
+
+def test_a_sender_name_is_quoted() -> None:
+    renderer = Renderer(
+        Sender(address="credits@example.com", name='Credits, "Inc" \\ Ünique', reply_to="help@example.com")
+    )
+    message = compose(renderer)
+    assert [address.addr_spec for address in message["From"].addresses] == ["credits@example.com"]
+    assert message["From"].addresses[0].display_name == 'Credits, "Inc" \\ Ünique'
+    assert message["Reply-To"] == "help@example.com"
+
+
+def test_banners_say_what_to_do() -> None:
+    low, free, paid = (RENDERER.render_banner(kind, USED, 70, account()) for kind in BannerKind)
+    assert "70 %" in low and "Top up or upgrade" in low
+    assert "free model credits" in free and "Upgrade the plan" in free and "op up" not in free
+    assert "Upgrade the plan or top up" in paid
+    assert "acc-1" in RENDERER.render_banner(BannerKind.LOW, USED, 70, None)
+
+
+def test_links_to_support_take_their_place() -> None:
+    renderer = Renderer(Sender(address="a@example.com", support_email="help@example.com"))
+    assert "mailto:help@example.com" in part(compose(renderer), "html")
+    renderer = Renderer(Sender(address="a@example.com", support_url="https://example.com/help"))
+    assert "https://example.com/help" in part(compose(renderer), "plain")
+
+
+def test_own_templates_take_the_place_of_the_packages(tmp_path: Path) -> None:
+    (tmp_path / "email_subject.txt.j2").write_text("{{ account }}:\n{{ consumed | amount }} used")
+    renderer = Renderer(Sender(address="a@example.com"), tmp_path)
+    renderer.check(AT)
+    assert compose(renderer)["Subject"] == "Acme Team: 52.500001 used"
+    assert "Used:" in part(compose(renderer), "plain")
+
+
+@pytest.mark.parametrize("template", ["{{ nothing }}", "{% if %}", "   ", "{{ 1 / 0 }}"])
+def test_a_template_that_cannot_be_used_is_found_at_start(template: str, tmp_path: Path) -> None:
+    (tmp_path / "banner_low.txt.j2").write_text(template)
+    with pytest.raises(SettingsError, match="template"):
+        Renderer(Sender(address="a@example.com"), tmp_path).check(AT)
+
+
+def test_amounts_are_exact_with_thousands_marked() -> None:
+    assert [show_amount(n) for n in (0, 1, 12_500_000, 10_000 * MICRO, 1_234_567_890_000)] == [
+        "0", "0.000001", "12.5", "10,000", "1,234,567.89",
+    ]  # fmt: skip

@@ -1,0 +1,63 @@
+"""The table of what follows from the end of a conversation."""
+
+import pytest
+
+from notifier.mail.verdict import Phase, Result, Verdict, judge, pause_for
+
+BEFORE = [Phase.CONNECT, Phase.TLS, Phase.EHLO, Phase.AUTH, Phase.MAIL]
+AFTER = [Phase.RCPT, Phase.DATA, Phase.BODY, Phase.DOT]
+
+
+@pytest.mark.parametrize("phase", BEFORE)
+@pytest.mark.parametrize(("code", "fault"), [(421, False), (451, False), (None, False), (550, True), (535, True)])
+def test_before_the_recipient_is_named_nothing_is_held_against_the_email(
+    phase: Phase, code: int | None, fault: bool
+) -> None:
+    found = judge(Result(phase, code, "…"), attempts=99, max_attempts=3)
+    assert (found.verdict, found.fault, found.ambiguous) == (Verdict.TROUBLE, fault, False)
+
+
+@pytest.mark.parametrize("phase", AFTER)
+@pytest.mark.parametrize("code", [421, 450, 451, 452, None, 999, 354])
+def test_what_may_pass_is_tried_again_until_the_last_try(phase: Phase, code: int | None) -> None:
+    result = Result(phase, code, "…")
+    assert judge(result, attempts=2, max_attempts=3).verdict is Verdict.RETRY
+    last = judge(result, attempts=3, max_attempts=3)
+    assert last.verdict is Verdict.FAILED and "given up after 3 tries" in last.reason
+
+
+@pytest.mark.parametrize("phase", AFTER)
+@pytest.mark.parametrize("code", [500, 550, 552, 554])
+def test_a_permanent_refusal_gives_the_email_up_at_once(phase: Phase, code: int) -> None:
+    assert judge(Result(phase, code, "…"), attempts=1, max_attempts=30).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("code", [530, 534, 535, 538])
+def test_a_reply_about_our_password_is_never_held_against_the_email(code: int) -> None:
+    for phase in [*BEFORE, *AFTER]:
+        found = judge(Result(phase, code, "…"), attempts=99, max_attempts=3)
+        assert (found.verdict, found.fault) == (Verdict.TROUBLE, True)
+
+
+def test_a_missing_setup_is_a_fault() -> None:
+    found = judge(Result(Phase.TLS, None, "no STARTTLS", setup=True), attempts=1, max_attempts=3)
+    assert (found.verdict, found.fault) == (Verdict.TROUBLE, True)
+
+
+@pytest.mark.parametrize(("phase", "code", "ambiguous"), [
+    (Phase.DOT, None, True), (Phase.DOT, 451, False), (Phase.DOT, 554, False), (Phase.BODY, None, False),
+    (Phase.RCPT, None, False),
+])  # fmt: skip
+def test_only_a_dot_without_a_reply_is_in_doubt(phase: Phase, code: int | None, ambiguous: bool) -> None:
+    for attempts in (1, 3):
+        assert judge(Result(phase, code, "…"), attempts, max_attempts=3).ambiguous == ambiguous
+
+
+@pytest.mark.parametrize("code", [250, 251, 200])
+def test_success_at_the_dot_is_sent(code: int) -> None:
+    assert judge(Result(Phase.DOT, code, "ok"), attempts=99, max_attempts=3).verdict is Verdict.SENT
+
+
+def test_pauses_grow_up_to_a_limit_and_are_spread_by_half() -> None:
+    assert [pause_for(n, 30, 3600, 0.0) for n in (1, 2, 3, 7, 8, 9, 10_000)] == [30, 60, 120, 1920, 3600, 3600, 3600]
+    assert pause_for(1, 30, 3600, 0.5) == 22.5
