@@ -12,6 +12,8 @@ from deploy.local.stack import Addresses, Stack
 SERVICES = ("meter", "projections", "notifier")
 PARTITIONS = 4
 DATABASE = "postgres"
+# The embedded broker has no idempotent producer, and keeps members of a group waiting for whole sessions.
+EMBEDDED = {"kafka_idempotence": "false", "kafka_session_ms": "1000"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def common_settings(addresses: Addresses, mail: MailSink, partitions: int) -> di
     return {
         "postgres_dsn": addresses.dsn(DATABASE),
         "kafka_bootstrap": addresses.kafka_bootstrap,
-        "kafka_idempotence": "false" if addresses.kafka_kind == "embedded" else "true",
+        **(EMBEDDED if addresses.kafka_kind == "embedded" else {}),
         "partitions": str(partitions),
         "smtp_host": mail.host,
         "smtp_port": str(mail.port),

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
-from projections.reader import BalanceReader
 from rich.console import Console
 
 from deploy.local.child import UnavailableError
@@ -28,6 +27,7 @@ from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import Producer
 from meter.runtime.settings import Settings
+from projections.reader import BalanceReader
 
 LOGS = Path(".local/demo")
 SETTLE_TIMEOUT_S = 60
@@ -97,7 +97,7 @@ async def play(screen: Screen, platform: Platform) -> list[str]:
             await Story(screen, ledger, usage, accounts, raw, reader, settled, grant, SystemClock().now).play()
         await finish(connection, pool, ledger, watch, platform)
         faults = await find_faults(connection, ledger, platform.mail)
-        await print_report(Console(), connection, watch.banners, len(platform.mail.mails))
+        await print_report(console(), connection, watch.banners, len(platform.mail.mails))
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -150,6 +150,11 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         raise NotSettledError(f"{what}: not as it must be after {SETTLE_TIMEOUT_S} s") from None
+
+
+def console() -> Console:
+    """As wide as the terminal; in a pipe wide enough for the table."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
 
 
 def settings_of(platform: Platform) -> Settings:

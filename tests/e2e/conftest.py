@@ -1,0 +1,39 @@
+"""The three services as real processes under their own database roles: only Kafka in; Postgres, Kafka and SMTP out."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from deploy.local.mail import MailSink
+from deploy.local.stack import Addresses
+from meter.runtime.postgres import Pool
+from meter.runtime.settings import Settings
+from tests.e2e.running import Running
+from tests.support.processes import Processes, ServiceProcess
+from tests.support.waiting import until
+
+ROLES = {"meter": "credit_meter", "projections": "credit_projections", "notifier": "credit_notifier"}
+
+
+@pytest.fixture
+async def running(
+    processes: Processes, stack: Addresses, values: dict[str, Any], settings: Settings, pool: Pool, mail: MailSink
+) -> AsyncIterator[Running]:
+    done = processes.run("meter", "setup")
+    assert done.returncode == 0, done.stderr
+    database = str(values["postgres_dsn"]).rpartition("/")[2]
+    smtp = {"smtp_host": mail.host, "smtp_port": str(mail.port), "mail_from": "credits@example.com"}
+    made = [processes.make(name, postgres_dsn=stack.dsn(database, role), **smtp) for name, role in ROLES.items()]
+    for process in made:
+        process.spawn()
+    for process in made:
+        await until(partial(is_ready, process), 60, process.output)
+    async with Running(settings, pool, mail, dict(zip(ROLES, made, strict=True)), processes) as running:
+        yield running
+
+
+def is_ready(process: ServiceProcess) -> bool:
+    return process.get("/readyz")[0] == HTTPStatus.OK

@@ -1,0 +1,154 @@
+"""What an end-to-end test does: send events through Kafka, wait for balances, read what came out."""
+
+import json
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from deploy.local.demo.ledger import Ledger
+from deploy.local.mail import MailSink
+from meter.client import AccountsProducer, UsageProducer
+from meter.runtime.postgres import Pool
+from meter.runtime.settings import Settings
+from schemas.amounts import format_amount, parse_amount
+from schemas.resources import Resource
+from schemas.topics import NOTIFICATIONS
+from tests.support.processes import Processes, ServiceProcess
+from tests.support.waiting import until
+
+MICRO = 1_000_000
+WAIT_S = 60
+REMAINING = """
+SELECT (remaining * 1000000)::bigint FROM projections.balances WHERE account_id = $1 AND resource = $2
+"""
+UNFINISHED = """
+SELECT (SELECT count(*) FROM notifier.emails WHERE state = 'queued')
+     + (SELECT count(*) FROM projections.outbox) + (SELECT count(*) FROM notifier.outbox)
+"""
+
+
+class Running:
+    """`ledger` keeps books of what was sent, by rules written down apart from the product."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Pool,
+        mail: MailSink,
+        services: dict[str, ServiceProcess],
+        processes: Processes,
+    ) -> None:
+        self.settings, self.pool, self.mail = settings, pool, mail
+        self.services, self.processes = services, processes
+        self.ledger = Ledger()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self.usage = await self._stack.enter_async_context(UsageProducer(self.settings, source="//tests.example.com"))
+        self.accounts = await self._stack.enter_async_context(
+            AccountsProducer(self.settings, source="//tests.example.com")
+        )
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    async def open(self, *accounts: str, plan: str = "free") -> None:
+        for account in accounts:
+            await self.accounts.opened(account, plan=plan, contacts=[f"{account}@example.com"])
+            self.ledger.open(account)
+        await self.accounts.flush()
+        await self.settle()
+
+    async def use(self, account: str, resource: str, micro: int) -> None:
+        """One event of so many micro-units (whole runs for tools); not waited for."""
+        if resource == Resource.TOOL_RUNS:
+            await self.usage.tool_run(account, tool="web-search", runs=micro // MICRO)
+        else:
+            await self.usage.model_inference(account, credits=format_amount(micro), model="large-chat")
+        self.ledger.use(account, resource, micro)
+
+    async def use_settled(self, account: str, resource: str, amount: str) -> None:
+        await self.use(account, resource, parse_amount(amount))
+        await self.settle()
+
+    async def grant(self, account: str, resource: str, amount: str) -> None:
+        await self.accounts.granted(
+            account, resource=Resource(resource), amount=amount, reason="top_up", reference="INV-1"
+        )
+        self.ledger.grant(account, resource, parse_amount(amount))
+        await self.accounts.flush()
+        await self.settle()
+
+    async def reverse(self, account: str, resource: str, amount: str) -> None:
+        await self.accounts.reversed(account, resource=Resource(resource), amount=amount, reason="failed_run")
+        self.ledger.use(account, resource, -parse_amount(amount))
+        await self.accounts.flush()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until everything sent has gone all the way: balances, notices, outboxes, emails."""
+        await self.usage.flush()
+        for key, book in self.ledger.books.items():
+            await until(partial(self._shows, *key, book.remaining), WAIT_S, f"{key} shows {book.remaining}")
+        await until(self._notified, WAIT_S, "the notices that must be")
+        await until(self._finished, WAIT_S, "outboxes and the email queue are empty")
+
+    async def _shows(self, account: str, resource: str, micro: int) -> bool:
+        return bool(await self.pool.fetchval(REMAINING, account, resource) == micro)
+
+    async def _notified(self) -> bool:
+        wanted = sum(1 for _ in self.ledger.notices())
+        return bool(await self.pool.fetchval("SELECT count(*) FROM notifier.notices") >= wanted)
+
+    async def _finished(self) -> bool:
+        return bool(await self.pool.fetchval(UNFINISHED) == 0)
+
+    async def outcomes(self, account: str, channel: str, epoch: int = 1) -> dict[int, str]:
+        """threshold → outcome."""
+        rows = await self.pool.fetch(
+            "SELECT threshold, outcome FROM notifier.notices WHERE account_id = $1 AND channel = $2 AND epoch = $3",
+            account,
+            channel,
+            epoch,
+        )
+        return {row["threshold"]: row["outcome"] for row in rows}
+
+    async def banner(self, account: str) -> tuple[int, bool] | None:
+        """(threshold, removable) of the banner shown now, or None."""
+        row = await self.pool.fetchrow(
+            "SELECT threshold, removable FROM notifier.banners WHERE account_id = $1", account
+        )
+        return None if row is None else (row["threshold"], row["removable"])
+
+    async def until_banner(self, account: str, wanted: tuple[int, bool] | None) -> None:
+        async def shown() -> bool:
+            return await self.banner(account) == wanted
+
+        await until(shown, WAIT_S, f"{account} shows the banner {wanted}")
+
+    def subjects(self, account: str) -> list[str]:
+        return [str(mail.message["Subject"]) for mail in self.mail.sent_to(f"{account}@example.com")]
+
+    async def notifications(self) -> list[dict[str, Any]]:
+        """Every event on metering.notifications so far, each id once, in order per partition."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.settings.kafka_bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            topic = self.settings.topic(NOTIFICATIONS)
+            partitions = [TopicPartition(topic, n) for n in range(self.settings.partitions)]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            events: dict[str, dict[str, Any]] = {}
+            for partition in (p for p in partitions if ends[p] > 0):
+                while await consumer.position(partition) < ends[partition]:
+                    for record in (await consumer.getmany(partition, timeout_ms=1000)).get(partition, ()):
+                        event = json.loads(record.value)
+                        events.setdefault(event["id"], event)
+            return list(events.values())
+        finally:
+            await consumer.stop()

@@ -1,0 +1,136 @@
+"""The main job with three real processes: exact hits on every line, jumps, top-ups, reversals, refusal."""
+
+import re
+
+from deploy.local.demo.ledger import BANNERS, EMAILS, NoticeKey
+from projections.reader import BalanceReader
+from schemas.resources import Resource
+from tests.e2e.running import MICRO, Running
+
+CREDITS, RUNS = "model_credits", "tool_runs"
+ALLOCATIONS = {CREDITS: 75 * MICRO, RUNS: 10_000 * MICRO}
+SMALLEST = {CREDITS: 1, RUNS: MICRO}  # what one event can be off by: a micro-unit; a whole run for tools
+
+
+async def test_every_line_is_hit_exactly_and_not_one_unit_earlier(running: Running) -> None:
+    """An account for each resource, line and side of it, driven there by one event."""
+    cases = {
+        f"{resource}.{line}.{side}": (resource, line, ALLOCATIONS[resource] * line // 100 + step * SMALLEST[resource])
+        for resource in ALLOCATIONS
+        for line in BANNERS
+        for side, step in (("below", -1), ("at", 0), ("above", 1))
+    }
+    await running.open(*cases)
+    for account, (resource, _, amount) in cases.items():
+        await running.use(account, resource, amount)
+    await running.settle()
+    for account, (resource, _, amount) in cases.items():
+        reached = [line for line in BANNERS if amount * 100 >= line * ALLOCATIONS[resource]]
+        mailed = [line for line in reached if line in EMAILS]
+        assert await running.outcomes(account, "banner") == only_highest(reached), account
+        assert await running.outcomes(account, "email") == only_highest(mailed), account
+        await running.until_banner(account, (reached[-1], reached[-1] < 100) if reached else None)
+        subjects = running.subjects(account)
+        assert len(subjects) == (1 if mailed else 0), account
+        if mailed:
+            percent = amount * 100 // ALLOCATIONS[resource]
+            assert re.match(rf"{percent}\s?% of {resource.replace('_', ' ')} used", subjects[0]), subjects
+    await assert_notices_equal_the_books(running)
+    raised = [event for event in await running.notifications() if event["type"].startswith("banner.")]
+    assert {event["type"] for event in raised} == {"banner.raised.v1"}
+    assert len(raised) == sum(1 for resource, _, amount in cases.values() if amount * 5 >= ALLOCATIONS[resource])
+
+
+async def test_one_event_from_45_to_85_percent_sends_one_email(running: Running) -> None:
+    await running.open("jumper")
+    await running.use_settled("jumper", CREDITS, "33.75")
+    await running.use_settled("jumper", CREDITS, "30")
+    assert await running.outcomes("jumper", "email") == {50: "superseded", 70: "superseded", 80: "delivered"}
+    assert len(running.subjects("jumper")) == 1
+    await running.until_banner("jumper", (80, True))
+
+
+async def test_a_top_up_lowers_the_banner_and_arms_the_lines_again(running: Running) -> None:
+    """95 % of 75, then 100 credits more: 71.25 of 175 is 40.7 %, so the banner shows 20 and 50 to 90 fire once more."""
+    await running.open("payer")
+    for amount in ("37.5", "15", "7.5", "7.5", "3.75"):
+        await running.use_settled("payer", CREDITS, amount)
+    assert [*await running.outcomes("payer", "email")] == [50, 70, 80, 90]
+    await running.until_banner("payer", (90, True))
+    await running.grant("payer", CREDITS, "100")
+    await running.until_banner("payer", (20, True))
+    assert await running.outcomes("payer", "email", epoch=2) == {}
+    for amount in ("16.25", "35", "17.5", "17.5", "17.5"):
+        await running.use_settled("payer", CREDITS, amount)
+    assert await running.outcomes("payer", "email", epoch=2) == dict.fromkeys((50, 70, 80, 90), "delivered")
+    assert await running.outcomes("payer", "banner", epoch=2) == {20: "seeded"} | dict.fromkeys(
+        (50, 70, 80, 90, 100), "delivered"
+    )
+    await running.until_banner("payer", (100, False))
+    assert len(running.subjects("payer")) == 8
+    await assert_notices_equal_the_books(running)
+
+
+async def test_a_reversal_around_a_line_sends_nothing_twice(running: Running) -> None:
+    await running.open("waverer")
+    await running.use_settled("waverer", CREDITS, "38")
+    for _ in range(3):
+        await running.reverse("waverer", CREDITS, "1")
+        await running.until_banner("waverer", (20, True))
+        await running.use_settled("waverer", CREDITS, "1")
+        await running.until_banner("waverer", (50, True))
+    assert len(running.subjects("waverer")) == 1
+    assert await running.outcomes("waverer", "email") == {50: "delivered"}
+    changed = [event["type"] for event in await running.notifications() if event["type"].startswith("banner.")]
+    assert changed == ["banner.raised.v1"] + ["banner.changed.v1"] * 6
+
+
+async def test_an_exhausted_account_is_refused_until_support_adds_credits(running: Running) -> None:
+    reader = BalanceReader(running.pool)
+    await running.open("spender", plan="team")
+    assert await reader.allowed("spender", Resource.TOOL_RUNS)
+    await running.use_settled("spender", RUNS, "10000")
+    assert not await reader.allowed("spender", Resource.TOOL_RUNS)
+    assert await reader.allowed("spender", Resource.MODEL_CREDITS)
+    await running.until_banner("spender", (100, False))
+    done = running.processes.run("meter", "grant", "spender", RUNS, "500", "--reason", "top_up", "--reference", "INV-9")
+    assert done.returncode == 0, done.stderr
+    running.ledger.grant("spender", RUNS, 500 * MICRO)
+    await running.settle()
+    assert await reader.allowed("spender", Resource.TOOL_RUNS)
+    await running.until_banner("spender", None)
+    shown = running.processes.run("projections", "show", "spender")
+    assert shown.returncode == 0, shown.stderr
+    assert "500" in shown.stdout
+
+
+async def test_an_account_nobody_opened_is_not_allowed_and_its_usage_counts_later(running: Running) -> None:
+    reader = BalanceReader(running.pool)
+    await running.usage.model_inference("stranger", credits="5", model="large-chat")
+    await running.usage.flush()
+    assert not await reader.allowed("stranger", Resource.MODEL_CREDITS)
+    await running.accounts.opened("stranger", plan="free", contacts=[])
+    await running.accounts.flush()
+    running.ledger.open("stranger")
+    running.ledger.use("stranger", CREDITS, 5 * MICRO)
+    await running.settle()
+    assert await reader.allowed("stranger", Resource.MODEL_CREDITS)
+
+
+async def test_the_services_drain_on_sigterm(running: Running) -> None:
+    await running.open("leaver")
+    for service in running.services.values():
+        service.terminate()
+    assert {name: service.wait() for name, service in running.services.items()} == dict.fromkeys(running.services, 0)
+
+
+def only_highest(lines: list[int]) -> dict[int, str]:
+    """Crossed at once: the highest is delivered, the others superseded."""
+    return {line: "delivered" if line == lines[-1] else "superseded" for line in lines}
+
+
+async def assert_notices_equal_the_books(running: Running) -> None:
+    rows = await running.pool.fetch("SELECT account_id, resource, epoch, channel, threshold FROM notifier.notices")
+    assert {NoticeKey(*row) for row in rows} == set(running.ledger.notices())
+    sent = await running.pool.fetch("SELECT message_id FROM notifier.emails WHERE state = 'sent'")
+    assert sorted(mail.message_id for mail in running.mail.mails) == sorted(row["message_id"] for row in sent)
