@@ -1,0 +1,31 @@
+"""Settings of the meter are judged all at once, before anything starts."""
+
+import pytest
+from pydantic import ValidationError
+
+from meter.allowance import Allowance
+from meter.settings import MeterSettings, SetupSettings
+from schemas.amounts import MICRO
+
+
+def test_the_free_allowance_is_75_credits_and_10_000_runs() -> None:
+    assert MeterSettings().allowance() == Allowance(75 * MICRO, 10_000 * MICRO) == Allowance()
+
+
+def test_free_amounts_are_exact_decimals() -> None:
+    settings = MeterSettings(free_model_credits="0.000001", free_tool_runs="0")
+    assert settings.allowance() == Allowance(1, 0)
+
+
+def test_all_faults_are_found_at_once() -> None:
+    with pytest.raises(ValidationError) as caught:
+        MeterSettings(free_model_credits="-1", free_tool_runs="1e3", max_ahead_s=-1, batch_events=20_000)
+    names = {str(fault["loc"][0]) for fault in caught.value.errors()}
+    assert names == {"free_model_credits", "free_tool_runs", "max_ahead_s", "batch_events"}
+
+
+def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METERING_SETUP_PASSWORD_READER", "s3cret")
+    settings = SetupSettings()
+    assert settings.setup_password_reader is not None
+    assert "s3cret" not in repr(settings)
