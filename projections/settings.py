@@ -6,7 +6,7 @@ from meter.runtime.settings import Settings
 
 
 class ProjectionsSettings(Settings):
-    fold_events: int = Field(20_000, ge=1, le=1_000_000, description="most events folded in one transaction")
+    fold_events: int = Field(50_000, ge=1, le=1_000_000, description="most events folded in one transaction")
     fold_workers: int = Field(2, ge=1, le=64, description="transactions folded at the same time; below the pool size")
     fold_pause_ms: int = Field(
         20, ge=0, le=10_000, description="pause after a small transaction, so that the next one finds more to fold"
