@@ -7,6 +7,7 @@ import typer
 from schemas.build import new_event_id
 
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError
+from meter.presentation import print_settings
 from meter.rejections_cli import app as rejections_app
 from meter.runtime.cli import fail, run_command, run_service_command
 from meter.runtime.clock import SystemClock
@@ -118,6 +119,17 @@ def grant(
         )
 
     print(send_event(event_id, send))
+
+
+@app.command(name="settings")
+def show_settings(as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs.")] = False) -> None:
+    """Every setting of `run` and `setup` as an environment variable, with its default and meaning.
+
+    \b
+    Example:
+      meter settings | grep KAFKA
+    """
+    print_settings(SetupSettings, as_json=as_json)
 
 
 def send_event(event_id: str | None, send: Send) -> str:

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from meter.runtime.settings import ENV_PREFIX, Settings
+
 MAX_SHOWN_BYTES = 65_536
 
 
@@ -53,3 +55,18 @@ def print_fields(fields: Mapping[str, object], *, as_json: bool) -> None:
     for name, value in fields.items():
         for entry in value if isinstance(value, list) else [value]:
             print(f"{name:<{width}}  {printable(entry)}")
+
+
+def print_settings(kind: type[Settings], *, as_json: bool) -> None:
+    """Every setting as an environment variable, with its default and meaning."""
+    rows = [
+        (f"{ENV_PREFIX}{name.upper()}", describe_default(field.get_default()), field.description or "")
+        for name, field in kind.model_fields.items()
+    ]
+    print_table(("variable", "default", "meaning"), rows, as_json=as_json)
+
+
+def describe_default(value: object) -> str:
+    if value is None:
+        return ""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -11,12 +11,11 @@ from uuid import UUID
 
 import typer
 
-from meter.presentation import print_table
+from meter.presentation import print_settings, print_table
 from meter.runtime.cli import run_command, run_service_command
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
-from meter.runtime.settings import ENV_PREFIX
 from notifier.model import BannerKind
 from notifier.render import SAMPLE_ACCOUNT, Renderer, sample_notices
 from notifier.service import build_notifier
@@ -162,17 +161,7 @@ def show_settings(as_json: JsonOutput = False) -> None:
     Example:
       notifier settings | grep SMTP
     """
-    rows = [
-        (f"{ENV_PREFIX}{name.upper()}", describe_default(field.get_default()), field.description or "")
-        for name, field in NotifierSettings.model_fields.items()
-    ]
-    print_table(("variable", "default", "meaning"), rows, as_json=as_json)
-
-
-def describe_default(value: object) -> str:
-    if value is None:
-        return ""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    print_settings(NotifierSettings, as_json=as_json)
 
 
 async def check_known(report: Report, account_id: str) -> None:

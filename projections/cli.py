@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from meter.presentation import print_settings
 from meter.runtime.cli import run_command, run_service_command
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
@@ -65,6 +66,17 @@ def show(account_id: Account, as_json: AsJson = False) -> None:
             await close_pool(pool)
 
     run_command(ProjectionsSettings, command)
+
+
+@app.command(name="settings")
+def show_settings(as_json: AsJson = False) -> None:
+    """Every setting as an environment variable, with its default and meaning.
+
+    \b
+    Example:
+      projections settings | grep POSTGRES
+    """
+    print_settings(ProjectionsSettings, as_json=as_json)
 
 
 if __name__ == "__main__":
