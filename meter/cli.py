@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
-from schemas.build import new_event_id
 
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError
 from meter.presentation import print_settings
@@ -16,6 +15,7 @@ from meter.runtime.settings import Settings
 from meter.service import build_meter
 from meter.settings import MeterSettings, SetupSettings
 from meter.setup import set_up
+from schemas.build import new_event_id
 from schemas.resources import Resource
 
 SOURCE = "/credit-meter/cli"
