@@ -3,9 +3,10 @@
 It only ever says yes, or nothing; whatever looks odd is left to `schemas.slow`, which alone rejects. A property test
 holds the two together. Three ideas make it cheap and safe:
 
-* A value without a backslash has no escapes: no NUL, no surrogate, no quote hidden in a string.
+* A value without a backslash has no escapes: no NUL, no surrogate, no quote hidden in a string. If it is printable too,
+  so is every string in it.
 * If writing the parsed value again gives the same bytes, then no key stood twice and every number is what was sent.
-* Keys repeat, so what follows from a key alone (account id, partition) is remembered for the latest ones.
+* Keys and amounts repeat, so what follows from one alone (account id and partition, micro-units) is remembered.
 """
 
 import re
@@ -15,17 +16,19 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.amounts import MAX_AMOUNT, MICRO
+from schemas.amounts import MICRO, parse_amount
 from schemas.envelope import ACCOUNT, ATTRIBUTE, MAX_SOURCE_CHARS, NIL_ID
+from schemas.fields import MAX_NAME_CHARS
 from schemas.inputs import MAX_RUNS, MAX_TOKENS
 from schemas.records import Accepted, Limits, Record
 from schemas.topics import USAGE, partition_for
 
-# Latest keys remembered: about 10 MB at most.
+# Latest keys and amounts remembered: about 10 MB each at most.
 REMEMBERED_KEYS: Final = 65_536
+REMEMBERED_AMOUNTS: Final = 65_536
 # Longest headers let through here, so that the size of the value alone decides.
 _HEADER_BYTES: Final = 128
-_STRUCTURED: Final = frozenset(
+_STRUCTURED: Final = tuple(
     ("content-type", media)
     for media in (
         b"application/cloudevents+json",
@@ -36,11 +39,10 @@ _STRUCTURED: Final = frozenset(
 _CORE: Final = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"})
 
 _is_uuid: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
-# Characters 4, 7, 10, 13, 16 and 19 of a time in UTC, without and with a fraction; `fromisoformat` checks the rest.
-_TIME_MARKS: Final = frozenset({"--T::Z", "--T::."})
-_TIME_CHARS: Final = frozenset({20, *range(22, 28)})  # no fraction, or 1 to 6 digits of it
+# Characters 4, 7, 10, 13, 16 and 19 of a time in UTC by its length: without a fraction, or with 1 to 6 digits of it.
+# `fromisoformat` checks the rest.
+_TIME_MARKS: Final = {20: "--T::Z", **dict.fromkeys(range(22, 28), "--T::.")}
 _new_tuple: Final = tuple.__new__
-_SCALE: Final = (MICRO, *(10 ** (6 - decimals) for decimals in range(1, 7)))
 
 Facts = tuple[int, int, int, str]  # codes of type and resource, amount in micro-units, name
 
@@ -62,17 +64,17 @@ def parse_fast(record: Record, now: datetime, limits: Limits) -> Accepted | None
             or event["specversion"] != "1.0"
             or not _is_uuid(event_id)
             or event_id == NIL_ID
-            or time[4:20:3] not in _TIME_MARKS
+            or time[4:20:3] != _TIME_MARKS.get(len(time))
             or time[-1] != "Z"
-            or len(time) not in _TIME_CHARS
+            or type(source) is not str
             or not 0 < len(source) <= MAX_SOURCE_CHARS
-            or not source.isprintable()
             or orjson.dumps(event) != value
+            or not ((value.isascii() and b"\x7f" not in value) or value.decode().isprintable())
         ):
             return None
         occurred_at = datetime.fromisoformat(time)
         facts = _READERS[event["type"]](data)
-        if facts is None or occurred_at - now > limits.max_ahead:
+        if facts is None or (occurred_at > now and occurred_at - now > limits.max_ahead):
             return None
         extensions = None if len(event) == 8 and event["datacontenttype"] == "application/json" else _extend(event)
     except _ODD:
@@ -127,43 +129,48 @@ def _extend(event: Mapping[str, Any]) -> str | None:
     return orjson.dumps(others).decode() if others else None
 
 
+class _Amounts(dict[str, int]):
+    """Micro-units of the latest amounts. Raises ValueError for what is no amount."""
+
+    def __missing__(self, text: str) -> int:
+        amount = parse_amount(text)
+        if len(self) >= REMEMBERED_AMOUNTS:
+            self.clear()
+        self[text] = amount
+        return amount
+
+
+_AMOUNTS: Final = _Amounts()
+
+
 def _read_amount(credits: object) -> int:
-    """Micro-units, or -1 where the reference has to look."""
-    text = credits if type(credits) is str else str(credits) if type(credits) in (int, float) else ""
-    whole, point, fraction = text.partition(".")
-    digits = whole + fraction
-    if not digits.isdigit() or not digits.isascii() or len(whole) > 12 or len(fraction) > 6:
-        return -1
-    if point and not (whole and fraction):
-        return -1
-    amount = int(digits) * _SCALE[len(fraction)]
-    return amount if amount <= MAX_AMOUNT else -1
+    """Micro-units. Raises ValueError where the reference has to look: a bool must not be taken for a number."""
+    if type(credits) is str:
+        return _AMOUNTS[credits]
+    if type(credits) in (int, float):
+        return parse_amount(str(credits))
+    raise ValueError("neither text nor a number")
 
 
-def _is_name(text: Any) -> bool:
-    """Printable, so without control characters. Raises AttributeError or TypeError for other things than text."""
-    return 0 < len(text) <= 256 and text.isprintable()
-
-
-def _is_count(tokens: Any) -> bool:
-    return type(tokens) is int and 0 <= tokens <= MAX_TOKENS
+def _is_name(text: object) -> bool:
+    return type(text) is str and 0 < len(text) <= MAX_NAME_CHARS
 
 
 def _read_inference(data: Mapping[str, Any]) -> Facts | None:
     amount, name, fields = _read_amount(data["credits"]), data["model"], 2
     if "deployment" in data:
-        if not _is_name(data["deployment"]):
+        deployment, fields = data["deployment"], fields + 1
+        if type(deployment) is not str or not 0 < len(deployment) <= MAX_NAME_CHARS:
             return None
-        fields += 1
     if "input_tokens" in data:
-        if not _is_count(data["input_tokens"]):
+        tokens, fields = data["input_tokens"], fields + 1
+        if type(tokens) is not int or not 0 <= tokens <= MAX_TOKENS:
             return None
-        fields += 1
     if "output_tokens" in data:
-        if not _is_count(data["output_tokens"]):
+        tokens, fields = data["output_tokens"], fields + 1
+        if type(tokens) is not int or not 0 <= tokens <= MAX_TOKENS:
             return None
-        fields += 1
-    if len(data) != fields or amount < 0 or not _is_name(name):
+    if len(data) != fields or type(name) is not str or not 0 < len(name) <= MAX_NAME_CHARS:
         return None
     return 1, 1, amount, name
 
@@ -171,9 +178,7 @@ def _read_inference(data: Mapping[str, Any]) -> Facts | None:
 def _reader_of(code: int, field: str) -> Callable[[Mapping[str, Any]], Facts | None]:
     def read(data: Mapping[str, Any]) -> Facts | None:
         amount, name = _read_amount(data["credits"]), data[field]
-        if len(data) != 2 or amount < 0 or not _is_name(name):
-            return None
-        return code, 1, amount, name
+        return (code, 1, amount, name) if len(data) == 2 and _is_name(name) else None
 
     return read
 
@@ -181,17 +186,14 @@ def _reader_of(code: int, field: str) -> Callable[[Mapping[str, Any]], Facts | N
 def _read_tool_run(data: Mapping[str, Any]) -> Facts | None:
     name, runs, fields = data["tool"], 1, 1
     if "runs" in data:
-        runs = data["runs"]
+        runs, fields = data["runs"], fields + 1
         if type(runs) is not int or not 1 <= runs <= MAX_RUNS:
             return None
-        fields += 1
     if "status" in data:
+        fields += 1
         if not _is_name(data["status"]):
             return None
-        fields += 1
-    if len(data) != fields or not _is_name(name):
-        return None
-    return 4, 2, runs * MICRO, name
+    return (4, 2, runs * MICRO, name) if len(data) == fields and _is_name(name) else None
 
 
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Facts | None]]] = {

@@ -15,6 +15,7 @@ from schemas.times import format_time, parse_time
 
 # Kinds of validation errors that have a reason of their own; the others are `invalid_data`.
 AMOUNT, CONTACTS, TEXT = "amount", "contacts", "text"
+MAX_NAME_CHARS: Final = 256
 MAX_CONTACTS: Final = 20
 MAX_ADDRESS_CHARS: Final = 254
 
@@ -132,7 +133,7 @@ PositiveCredits = Annotated[
 ]
 Total = Annotated[InstanceOf[Micro], BeforeValidator(read_total), _AS_TEXT, WithJsonSchema(_TOTAL_SCHEMA)]
 AsSent = BeforeValidator(read_whole)
-Name = Annotated[str, Field(strict=True, min_length=1, max_length=256), AfterValidator(refuse_control)]
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(refuse_control)]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000), AfterValidator(refuse_control)]
 Plan = Annotated[str, Field(strict=True, pattern=PLAN_PATTERN)]
 AccountId = Annotated[str, Field(strict=True, pattern=ACCOUNT_PATTERN)]

@@ -203,3 +203,14 @@ def test_more_keys_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         key = b"account-%d" % number
         assert places[key] == (key.decode(), partition_for(key, 12))
         assert len(places) <= 4
+
+
+def test_more_amounts_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "REMEMBERED_AMOUNTS", 4)
+    amounts = fast._Amounts()
+    for number in range(20):
+        assert amounts[f"0.{number:06d}"] == number
+        assert len(amounts) <= 4
+    with pytest.raises(ValueError):
+        amounts["1e3"]
+    assert "1e3" not in amounts
