@@ -8,10 +8,12 @@ from meter.presentation import print_settings
 from meter.runtime.cli import run_command, run_service_command
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.service import Exit
 from projections.reader import BalanceReader
 from projections.service import build_projections
 from projections.settings import ProjectionsSettings
-from projections.show import show_account
+from projections.show import show_account, show_differences
+from projections.verify import verify as verify_models
 
 app = typer.Typer(
     help="The read models of credit-meter: balances, usage by day, accounts.\n\n"
@@ -77,6 +79,34 @@ def show_settings(as_json: AsJson = False) -> None:
       projections settings | grep POSTGRES
     """
     print_settings(ProjectionsSettings, as_json=as_json)
+
+
+@app.command()
+def verify(as_json: AsJson = False) -> None:
+    """Compute all read models from the log anew and list every difference. Writes nothing; the service may run.
+
+    \b
+    In a pipe: tab-separated differences. Exit code 1 when there are any.
+
+    \b
+    Example:
+      projections verify
+      projections verify --json | jq .account_id
+    """
+
+    async def command(settings: ProjectionsSettings) -> int:
+        pool = await open_pool(settings, "credit-projections-verify")
+        try:
+            differences = 0
+            async for report in verify_models(pool):
+                show_differences(report, as_json=as_json)
+                differences += len(report.differences)
+            return differences
+        finally:
+            await close_pool(pool)
+
+    if run_command(ProjectionsSettings, command):
+        raise typer.Exit(Exit.FAILED)
 
 
 if __name__ == "__main__":

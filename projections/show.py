@@ -12,6 +12,7 @@ from rich.text import Text
 
 from meter.presentation import print_table, printable
 from projections.reader import Account, Balance, UsageDay, worst_status
+from projections.verify import ShardReport
 from schemas.outputs import Status
 from schemas.resources import Resource
 
@@ -37,6 +38,18 @@ def show_account(
         Console().print(Group(*render(account, balances, usage)))
     else:
         print_table(BALANCE_COLUMNS, [balance_cells(b) for b in balances.values()], as_json=False)
+
+
+def show_differences(report: ShardReport, *, as_json: bool) -> None:
+    """Differences on stdout, one a line; what was looked at on stderr."""
+    for difference in report.differences:
+        if as_json:
+            print(json.dumps(difference._asdict()), flush=True)
+        else:
+            print("\t".join(map(printable, difference)), flush=True)
+    found = len(report.differences)
+    words = "no difference" if found == 0 else f"{found} difference{'s' if found > 1 else ''}"
+    print(f"shard {report.shard}: {report.events} events, {words}", file=sys.stderr, flush=True)
 
 
 def as_document(

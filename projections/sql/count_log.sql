@@ -1,0 +1,3 @@
+-- How many events a shard has up to a position. Fewer than the position: the log has holes.
+-- $1 shard int, $2 position bigint
+SELECT count(*) FROM meter.events WHERE shard = $1 AND position <= $2
