@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import structlog
-from schemas.parse import parse
 
 from meter.allowance import Allowance
 from meter.plan import AppendPlan, plan_append
@@ -17,6 +16,7 @@ from meter.runtime.kafka import Batch, ShardConsumer
 from meter.runtime.points import point
 from meter.runtime.service import explain, is_transient, name_dependency
 from meter.store.port import Appended, EventStore
+from schemas.parse import parse
 from schemas.records import Accepted, Limits, Record, Rejected
 
 log = structlog.get_logger(component="ingest")

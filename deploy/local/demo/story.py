@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
 
-from projections.reader import BalanceReader
-
 from deploy.local.demo.ledger import MICRO, Ledger
 from deploy.local.demo.watch import Screen
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.kafka import Message, Producer
+from projections.reader import BalanceReader
 from schemas.amounts import format_amount
 from schemas.build import encode_event, new_event_id
 from schemas.resources import Resource

@@ -4,10 +4,10 @@ import uuid
 
 import pytest
 from aiokafka import errors as kafka_errors
-from schemas.topics import TOPICS, USAGE
 
 from meter.runtime.kafka_admin import TopicInfo, find_differences, read_topic
 from meter.runtime.kafka_metadata import MetadataRequestV10, MetadataResponseV10, TopicIdRequest
+from schemas.topics import TOPICS, USAGE
 
 SPEC = next(spec for spec in TOPICS if spec.name == USAGE)
 TOPIC_ID = uuid.UUID("93b8e114-49d5-48e5-97e2-424ba4661cbb")
