@@ -4,12 +4,14 @@ from typing import Annotated
 
 import typer
 
-from meter.presentation import print_settings
+from meter.presentation import print_settings, print_table
 from meter.runtime.cli import run_command, run_service_command
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
 from meter.runtime.service import Exit
+from projections.progress import show_progress
 from projections.reader import BalanceReader
+from projections.rebuild import Exchange, Model, Rebuild, count_events
 from projections.service import build_projections
 from projections.settings import ProjectionsSettings
 from projections.show import show_account, show_differences
@@ -107,6 +109,34 @@ def verify(as_json: AsJson = False) -> None:
 
     if run_command(ProjectionsSettings, command):
         raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def rebuild(
+    name: Annotated[Model | None, typer.Argument(help="Which read model; all of them if left out.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only and change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compute read models from the log and put them in the place of what differs. The service may run; nobody is told.
+
+    \b
+    Example:
+      projections rebuild balances --dry-run
+      projections rebuild
+    """
+    models = list(Model) if name is None else [name]
+
+    async def command(settings: ProjectionsSettings) -> list[Exchange]:
+        pool = await open_pool(settings, "credit-projections-rebuild")
+        try:
+            total = await count_events(pool)
+            with show_progress("rebuild", total) as advance:
+                return await Rebuild(pool, models, progress=advance, dry_run=dry_run).run()
+        finally:
+            await close_pool(pool)
+
+    exchanges = run_command(ProjectionsSettings, command)
+    print_table(Exchange._fields, exchanges, as_json=as_json)
 
 
 if __name__ == "__main__":

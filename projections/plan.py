@@ -74,8 +74,19 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """The states after a reading. `consumed` are the balances of which only the consumption changed."""
+
+    consumed: Sequence[BalanceState]
+    balances: Sequence[BalanceState]
+    accounts: Sequence[AccountState]
+    told: Sequence[BalanceState]  # on the way, for whoever listens
+    changes: Sequence[AccountState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoldPlan:
-    """What to write. `consumed` are the balances of which only the consumption changed."""
+    """What to write."""
 
     ranges: Sequence[Range]
     events: int
@@ -86,22 +97,28 @@ class FoldPlan:
 
 
 def plan(reading: Reading) -> FoldPlan:
-    """Fold a reading. Raises LogDamagedError when events are missing from it."""
+    """Fold a reading and render what must be told. Raises LogDamagedError when events are missing from it."""
+    folded = fold_reading(reading)
+    messages = [render_balance(state) for state in folded.told] + [render_account(state) for state in folded.changes]
+    messages.sort(key=lambda message: (message.shard, message.position))
+    return FoldPlan(
+        ranges=reading.ranges,
+        events=count_events(reading.ranges),
+        consumed=folded.consumed,
+        balances=folded.balances,
+        accounts=folded.accounts,
+        messages=messages,
+    )
+
+
+def fold_reading(reading: Reading) -> Folded:
+    """Raises LogDamagedError when events are missing from the reading."""
     check_contiguous(reading)
     told: list[BalanceState] = []
     consumed, balances = fold_totals(reading, told)
     balances += fold_marked(reading, told)
     accounts, changes = fold_accounts(reading)
-    messages = [render_balance(state) for state in told] + [render_account(state) for state in changes]
-    messages.sort(key=lambda message: (message.shard, message.position))
-    return FoldPlan(
-        ranges=reading.ranges,
-        events=count_events(reading.ranges),
-        consumed=consumed,
-        balances=balances,
-        accounts=accounts,
-        messages=messages,
-    )
+    return Folded(consumed=consumed, balances=balances, accounts=accounts, told=told, changes=changes)
 
 
 def count_events(ranges: Iterable[Range]) -> int:

@@ -6,7 +6,11 @@ WITH usage AS MATERIALIZED (
            e.name COLLATE "C" AS name, e.shard, count(*) AS events, sum(e.amount)::bigint AS amount,
            max(e.position) AS position, max(e.recorded_at) AS as_of
     FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
-    JOIN meter.events e ON e.shard = r.shard AND e.position > r.after AND e.position <= r.upto
+    -- LATERAL with OFFSET 0 keeps to the primary key: else statistics of a large log lead to reading all of it.
+    CROSS JOIN LATERAL (
+        SELECT * FROM meter.events l
+        WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto OFFSET 0
+    ) AS e
     WHERE e.type BETWEEN 1 AND 4 OR e.type = 14
     GROUP BY 1, 2, 3, 4, 5, 6
 ), added AS (

@@ -6,7 +6,11 @@ FROM (
     SELECT e.account_id, e.resource, e.type, e.amount, e.position, e.recorded_at,
            count(*) FILTER (WHERE e.type > 4) OVER (PARTITION BY e.account_id, e.resource ORDER BY e.position) AS run
     FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
-    JOIN meter.events e ON e.shard = r.shard AND e.position > r.after AND e.position <= r.upto
+    -- LATERAL with OFFSET 0 keeps to the primary key: else statistics of a large log lead to reading all of it.
+    CROSS JOIN LATERAL (
+        SELECT * FROM meter.events l
+        WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto OFFSET 0
+    ) AS e
     WHERE e.account_id = ANY($4::text[]) AND (e.type BETWEEN 1 AND 4 OR e.type IN (13, 14))
 ) AS numbered
 GROUP BY account_id, resource, run

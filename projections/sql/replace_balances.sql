@@ -1,0 +1,26 @@
+-- Put a shard's rebuilt balances in the place of those that differ; how many rows were added, changed and removed.
+-- $1 shard int
+WITH removed AS (
+    DELETE FROM projections.balance_states s
+    WHERE s.shard = $1 AND NOT EXISTS (
+        SELECT FROM projections.rebuilt_balances r
+        WHERE r.shard = $1 AND r.account_id = s.account_id AND r.resource = s.resource)
+    RETURNING 1
+), saved AS (
+    INSERT INTO projections.balance_states AS t
+        (account_id, resource, shard, granted, consumed, base, epoch, boundaries, position, as_of)
+    SELECT r.account_id, r.resource, r.shard, r.granted, r.consumed, r.base, r.epoch, r.boundaries, r.position, r.as_of
+    FROM projections.rebuilt_balances r
+    LEFT JOIN projections.balance_states s ON s.account_id = r.account_id AND s.resource = r.resource
+    WHERE r.shard = $1
+      AND (s.account_id IS NULL
+           OR (s.shard, s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position, s.as_of)
+              IS DISTINCT FROM (r.shard, r.granted, r.consumed, r.base, r.epoch, r.boundaries, r.position, r.as_of))
+    ON CONFLICT (account_id, resource) DO UPDATE
+    SET shard = excluded.shard, granted = excluded.granted, consumed = excluded.consumed, base = excluded.base,
+        epoch = excluded.epoch, boundaries = excluded.boundaries, position = excluded.position, as_of = excluded.as_of
+    RETURNING xmax = 0 AS added
+)
+SELECT (SELECT count(*) FROM projections.rebuilt_balances WHERE shard = $1) AS rows,
+       (SELECT count(*) FROM saved WHERE added) AS added, (SELECT count(*) FROM saved WHERE NOT added) AS changed,
+       (SELECT count(*) FROM removed) AS removed

@@ -1,0 +1,177 @@
+"""`projections rebuild` puts right what was changed, tells nobody, and leaves the service running."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from meter.runtime.errors import RefusalError
+from meter.runtime.postgres import Pool
+from projections import rebuild as rebuild_module
+from projections.plan import LogDamagedError, plan
+from projections.rebuild import Exchange, Model, Rebuild
+from projections.store import FoldStore, sql
+from projections.verify import verify
+from tests.integration.projections_log import EventLog, assert_balances, assert_usage, random_history
+from tests.support.processes import Processes
+
+TABLES = ("balance_states", "usage_days", "account_states")
+BALANCES, USAGE, ACCOUNTS = (f"projections.{table}" for table in TABLES)
+DAMAGES = (
+    f"UPDATE {BALANCES} SET consumed = consumed + 7, epoch = 9 WHERE account_id = 'acct-1' AND resource = 1",
+    f"DELETE FROM {BALANCES} WHERE account_id = 'acct-2' AND resource = 1",
+    f"UPDATE {USAGE} SET amount = 0, events = 1 WHERE account_id = 'acct-1' AND resource = 2",
+    f"DELETE FROM {USAGE} WHERE account_id = 'acct-2'",
+    f"INSERT INTO {USAGE} SELECT 'acct-none', day, 1, 1, 'x', shard, 1, 1 FROM {USAGE} LIMIT 1",
+    f"UPDATE {ACCOUNTS} SET plan = 'other' WHERE account_id = 'acct-1'",
+    f"UPDATE {ACCOUNTS} SET account_id = 'acct-none' WHERE account_id = 'acct-2'",
+)
+
+
+@pytest.fixture
+async def log(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> EventLog:
+    monkeypatch.setattr(rebuild_module, "RANGE_EVENTS", 50)
+    made = EventLog(pool)
+    await made.set_up()
+    await made.append(*random_history(seed=41, accounts=12, length=500))
+    await fold_all(pool)
+    return made
+
+
+@pytest.fixture
+def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
+    made = Processes(env, tmp_path)
+    yield made
+    made.close()
+
+
+async def fold_all(pool: Pool) -> None:
+    while await FoldStore(pool, most_events=150).fold(plan) is not None:
+        pass
+
+
+async def read_models(pool: Pool) -> dict[str, set[tuple[object, ...]]]:
+    return {table: {repr(row) for row in await pool.fetch(f"SELECT * FROM projections.{table}")} for table in TABLES}  # type: ignore[misc]
+
+
+async def damage(pool: Pool) -> None:
+    for statement in DAMAGES:
+        assert not (await pool.execute(statement)).endswith(" 0"), statement
+
+
+async def rebuild(pool: Pool, *models: Model, dry_run: bool = False) -> list[Exchange]:
+    return await Rebuild(pool, models or list(Model), progress=lambda _events: None, dry_run=dry_run).run()
+
+
+async def test_rebuilding_what_is_right_changes_nothing(pool: Pool, log: EventLog) -> None:
+    before, waiting = await read_models(pool), await pool.fetchval("SELECT count(*) FROM projections.outbox")
+    exchanges = await rebuild(pool)
+    assert [(e.model, e.added, e.changed, e.removed) for e in exchanges] == [(model, 0, 0, 0) for model in Model]
+    assert [e.rows for e in exchanges] == [len(before[table]) for table in TABLES]
+    assert await read_models(pool) == before
+    assert await pool.fetchval("SELECT count(*) FROM projections.outbox") == waiting
+
+
+async def test_damage_is_put_right_and_told_to_nobody(pool: Pool, log: EventLog) -> None:
+    before, waiting = await read_models(pool), await pool.fetchval("SELECT count(*) FROM projections.outbox")
+    await damage(pool)
+    assert await read_models(pool) != before
+    balances, usage, accounts = await rebuild(pool)
+    assert (balances.added, balances.changed, balances.removed) == (1, 1, 0)
+    assert usage.added > 0 and usage.changed > 0 and usage.removed == 1
+    assert (accounts.added, accounts.changed, accounts.removed) == (1, 1, 1)
+    assert await read_models(pool) == before
+    assert await pool.fetchval("SELECT count(*) FROM projections.outbox") == waiting
+    assert [report.differences async for report in verify(pool)] == [[], [], []]
+
+
+async def test_a_dry_run_tells_the_same_and_changes_nothing(pool: Pool, log: EventLog) -> None:
+    await damage(pool)
+    damaged = await read_models(pool)
+    told = await rebuild(pool, dry_run=True)
+    assert await read_models(pool) == damaged
+    assert told == await rebuild(pool)
+
+
+async def test_one_model_leaves_the_others_alone(pool: Pool, log: EventLog) -> None:
+    await damage(pool)
+    damaged = await read_models(pool)
+    assert [e.model for e in await rebuild(pool, Model.USAGE)] == [Model.USAGE]
+    after = await read_models(pool)
+    assert after["usage_days"] != damaged["usage_days"]
+    assert after["balance_states"] == damaged["balance_states"]
+    assert after["account_states"] == damaged["account_states"]
+
+
+async def test_everything_is_rebuilt_from_nothing(pool: Pool, log: EventLog) -> None:
+    before = await read_models(pool)
+    for table in TABLES:
+        await pool.execute(f"TRUNCATE projections.{table}")
+    exchanges = await rebuild(pool)
+    assert all(e.added == e.rows > 0 for e in exchanges)
+    assert await read_models(pool) == before
+
+
+async def test_the_fold_goes_on_during_a_rebuild(pool: Pool, log: EventLog) -> None:
+    await damage(pool)
+    history = random_history(seed=43, accounts=12, length=600)
+    done = asyncio.Event()
+
+    async def write_and_fold() -> None:
+        for start in range(0, len(history), 10):
+            await log.append(*history[start : start + 10])
+            await FoldStore(pool, most_events=25).fold(plan)
+        done.set()
+
+    async def rebuild_all_the_time() -> int:
+        times = 0
+        while not done.is_set():
+            await rebuild(pool)
+            times += 1
+        return times
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write_and_fold())
+        rebuilding = group.create_task(rebuild_all_the_time())
+    assert rebuilding.result() >= 1
+    await fold_all(pool)
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+    assert [report.differences async for report in verify(pool)] == [[], [], []]
+
+
+async def test_a_second_rebuild_at_the_same_time_is_refused(pool: Pool, log: EventLog, dsn: str) -> None:
+    other = await asyncpg.connect(dsn)
+    try:
+        assert await other.fetchval(sql("lock_rebuild"))
+        with pytest.raises(RefusalError, match="another rebuild is under way"):
+            await rebuild(pool)
+    finally:
+        await other.close()
+    await rebuild(pool)
+
+
+async def test_a_log_with_a_hole_is_no_ground_to_rebuild_on(pool: Pool, log: EventLog) -> None:
+    before = await read_models(pool)
+    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await pool.execute("DELETE FROM meter.events WHERE shard = 0 AND position = 60")
+    with pytest.raises(LogDamagedError, match="positions 51 to 100 only 49 of 50"):
+        await rebuild(pool)
+    after = await read_models(pool)
+    assert after == before
+
+
+async def test_the_command_tells_what_it_did(pool: Pool, log: EventLog, processes: Processes) -> None:
+    await damage(pool)
+    dry = processes.run("projections", "rebuild", "--dry-run", "--json")
+    assert dry.returncode == 0, dry.stderr
+    real = processes.run("projections", "rebuild")
+    assert real.returncode == 0, real.stderr
+    heading, *lines = (line.split("\t") for line in real.stdout.splitlines())
+    assert heading == ["model", "rows", "added", "changed", "removed"]
+    assert [list(map(str, json.loads(line).values())) for line in dry.stdout.splitlines()] == lines
+    assert "100 %" in real.stderr
+    assert [report.differences async for report in verify(pool)] == [[], [], []]
