@@ -130,6 +130,12 @@ WRITERS: list[Callable[[Any], bytes]] = [
     lambda event: write(event)[:-1] + b',"id":"x"}',
     lambda event: write(event).replace(b'"credits":', b'"credits":"9","credits":'),
     lambda event: write(event) + b" ",
+    lambda event: json.dumps(event, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"),
+    lambda event: write(event).replace(b'"data":', b'"data":{},"data":'),
+    lambda event: write(event).replace(b'"data":', b'"data":0,"data":'),
+    lambda event: write(event).replace(b"0.25", b"0.250000000000000000001"),
+    lambda event: write(event).replace(b":0,", b":-0,").replace(b":0}", b":-0}"),
+    lambda event: write({**event, "zero": 0}).replace(b":0,", b":-0,").replace(b":0}", b":-0}"),
 ]
 
 
@@ -144,7 +150,7 @@ def compare(record: Record) -> Accepted | None:
     return quick
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(usage_events(), st.sampled_from(WRITERS))
 @example(make_event(time="2026-03-01T12:00:00.Z"), write)
 @example(make_event(data={"credits": "5.", "guardrail": "g"}), write)
@@ -153,6 +159,10 @@ def compare(record: Record) -> Accepted | None:
 @example(make_event(data={"credits": 1e-05, "guardrail": "g"}), write)
 @example(make_event(data={"credits": True, "guardrail": "g"}), write)
 @example(make_event(data_base64="e30="), write)
+@example(make_event(tries=-0.0), write)
+@example(make_event(credits=5, data={"credits": 0.25, "guardrail": "g"}), write)
+@example(make_event(data={"credits": 0.25, "guardrail": "credits"}), write)
+@example(make_event(data={"credits": "1", "guardrail": "{}"}, source="{"), write)
 @example(make_event(data_base64=None, traceparent=None), write)
 def test_the_short_cut_agrees_with_the_reference(event: dict[str, Any], writer: Callable[[Any], bytes]) -> None:
     subject = event.get("subject")
@@ -180,7 +190,8 @@ def test_good_events_take_the_short_cut(type: str, headers: Any) -> None:
     encoded = encode_event(
         type, ACCOUNT, EXAMPLES[type], event_id=EVENT_ID, time=NOW, source="/agents/1", extensions={"trace": "1"}
     )
-    for value in (write(make_event(type)), encoded):
+    spaced = json.dumps(make_event(type)).encode()
+    for value in (write(make_event(type)), encoded, spaced, json.dumps(make_event(type), indent=2).encode()):
         assert compare(make_record(value, headers=headers)) is not None
 
 
