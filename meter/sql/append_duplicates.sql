@@ -1,5 +1,12 @@
--- Record which Kafka records repeated a stored event.
+-- Record which Kafka records repeated a stored event; the digest of the rows is for the chain.
 -- $1 shard int, $2 recorded_at timestamptz, $3 topics text[], $4 kafka offsets bigint[], $5 event ids uuid[]
-INSERT INTO meter.duplicates (shard, topic, kafka_offset, event_id, recorded_at)
-SELECT $1, d.topic, d.kafka_offset, d.event_id, $2
-FROM unnest($3::text[], $4::bigint[], $5::uuid[]) AS d (topic, kafka_offset, event_id)
+WITH appended AS (
+    INSERT INTO meter.duplicates (shard, topic, kafka_offset, event_id, recorded_at)
+    SELECT $1, d.topic, d.kafka_offset, d.event_id, $2
+    FROM unnest($3::text[], $4::bigint[], $5::uuid[]) AS d (topic, kafka_offset, event_id)
+    RETURNING *
+)
+SELECT sha256(string_agg(
+    record_send(ROW(a.shard, a.topic, a.kafka_offset, a.event_id, a.recorded_at)),
+    ''::bytea ORDER BY a.topic COLLATE "C", a.kafka_offset))
+FROM appended a

@@ -1,4 +1,6 @@
--- The hash of each batch of a range, computed from what is stored (see meter/store/layout.py for the layout).
+-- Each batch of a range with what is really there: its hash, recomputed (meter/store/layout.py has the layout), its rows
+-- and the Kafka offsets they account for. No batch has as many rows as one is searched for here: the limit keeps a
+-- forged range from reading the whole log.
 -- $1 shard int, $2 from batch bigint, $3 to batch bigint (both included)
 SELECT b.batch,
        sha256(
@@ -6,17 +8,61 @@ SELECT b.batch,
            || record_send(ROW(
                b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
                b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at))
-           || coalesce(e.records, ''::bytea)
-       ) AS hash
+           || coalesce(e.records, ''::bytea) || coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea)
+           || coalesce(g.digest, ''::bytea)
+       ) AS hash,
+       b.hash AS sealed_hash, b.previous, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
+       b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps,
+       e.rows AS event_rows, d.rows AS duplicate_rows, r.rows AS rejection_rows, coalesce(g.offsets, 0) AS gap_offsets,
+       e.sources AS event_offsets,
+       coalesce(e.sum, 0) + coalesce(d.sum, 0) + coalesce(r.sum, 0) + coalesce(g.sum, 0) AS offset_sum
 FROM meter.batches b
 CROSS JOIN LATERAL (
-    SELECT string_agg(
-        record_send(ROW(
-            v.position, v.amount, v.kafka_offset, v.occurred_at, v.recorded_at, v.event_id, v.shard, v.type, v.resource,
-            v.account_id, v.name, v.source, v.data::text, v.extensions::text)),
-        ''::bytea ORDER BY v.position) AS records
+    -- The free grants stored with an account.opened (version 8 ids) stand at the offset of its record.
+    SELECT count(*) AS rows,
+           count(*) FILTER (WHERE v.type <> 13 OR substr(v.event_id::text, 15, 1) <> '8') AS sources,
+           sum(v.kafka_offset) FILTER (WHERE v.type <> 13 OR substr(v.event_id::text, 15, 1) <> '8') AS sum,
+           string_agg(
+               record_send(ROW(
+                   v.position, v.amount, v.kafka_offset, v.occurred_at, v.recorded_at, v.event_id, v.shard, v.type,
+                   v.resource, v.account_id, v.name, v.source, v.data::text, v.extensions::text)),
+               ''::bytea ORDER BY v.position) AS records
     FROM meter.events v
-    WHERE v.shard = b.shard AND v.position BETWEEN b.first_position AND b.last_position
+    WHERE v.shard = b.shard
+      AND v.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
 ) e
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, sum(v.kafka_offset) AS sum,
+           sha256(string_agg(
+               record_send(ROW(v.shard, v.topic, v.kafka_offset, v.event_id, v.recorded_at)),
+               ''::bytea ORDER BY v.topic COLLATE "C", v.kafka_offset)) AS digest
+    FROM (VALUES ('metering.usage', b.usage_from, b.usage_to), ('metering.accounts', b.accounts_from, b.accounts_to))
+        AS t (topic, begin, beyond)
+    JOIN meter.duplicates v
+      ON v.shard = b.shard AND v.topic = t.topic AND v.kafka_offset >= t.begin AND v.kafka_offset < t.beyond
+) d
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, sum(v.kafka_offset) AS sum,
+           sha256(string_agg(
+               record_send(ROW(
+                   v.rejection_id, v.shard, v.topic, v.kafka_offset, v.reason, v.detail, v.key, v.value,
+                   v.headers::text, v.kafka_timestamp, v.recorded_at)),
+               ''::bytea ORDER BY v.topic COLLATE "C", v.kafka_offset)) AS digest
+    FROM (VALUES ('metering.usage', b.usage_from, b.usage_to), ('metering.accounts', b.accounts_from, b.accounts_to))
+        AS t (topic, begin, beyond)
+    JOIN meter.rejections v
+      ON v.shard = b.shard AND v.topic = t.topic AND v.kafka_offset >= t.begin AND v.kafka_offset < t.beyond
+) r
+CROSS JOIN LATERAL (
+    SELECT sum(v.to_offset - v.from_offset) AS offsets,
+           sum((v.from_offset::numeric + v.to_offset - 1) * (v.to_offset - v.from_offset) / 2) AS sum,
+           sha256(string_agg(
+               record_send(ROW(v.shard, v.topic, v.from_offset, v.to_offset, v.recorded_at)),
+               ''::bytea ORDER BY v.topic COLLATE "C", v.from_offset)) AS digest
+    FROM (VALUES ('metering.usage', b.usage_from, b.usage_to), ('metering.accounts', b.accounts_from, b.accounts_to))
+        AS t (topic, begin, beyond)
+    JOIN meter.gaps v
+      ON v.shard = b.shard AND v.topic = t.topic AND v.from_offset >= t.begin AND v.from_offset < t.beyond
+) g
 WHERE b.shard = $1 AND b.batch BETWEEN $2 AND $3
 ORDER BY b.batch

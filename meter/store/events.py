@@ -75,8 +75,8 @@ class PostgresEventStore:
             await point("after_compare_and_set")
             plan = without_known(plan, await find_known_ids(connection, plan))
             plan, rows = await write(connection, plan, head)
-            await append_evidence(connection, plan)
-            appended = await seal_batch(connection, plan, head, rows)
+            evidence = await append_evidence(connection, plan)
+            appended = await seal_batch(connection, plan, head, rows, evidence)
             await point("before_commit")
         await point("after_commit")
         return appended
@@ -153,18 +153,24 @@ async def copy_to_events(connection: Executor, rows: EncodedRows) -> None:
     )
 
 
-async def append_evidence(connection: Executor, plan: AppendPlan) -> None:
+async def append_evidence(connection: Executor, plan: AppendPlan) -> bytes:
+    """What did not become events; returns the digests of these rows, in order, for the chain."""
+    digests: list[bytes] = []
     if plan.repeats:
         columns = duplicate_columns(plan.repeats)
-        await connection.execute(sql("append_duplicates"), plan.shard, plan.recorded_at, *columns)
+        digests.append(await connection.fetchval(sql("append_duplicates"), plan.shard, plan.recorded_at, *columns))
     if plan.rejections:
         columns = rejection_columns(plan.rejections)
-        await connection.execute(sql("append_rejections"), plan.shard, plan.recorded_at, *columns)
+        digests.append(await connection.fetchval(sql("append_rejections"), plan.shard, plan.recorded_at, *columns))
     if plan.gaps:
-        await connection.execute(sql("append_gaps"), plan.shard, plan.recorded_at, *gap_columns(plan.gaps))
+        columns = gap_columns(plan.gaps)
+        digests.append(await connection.fetchval(sql("append_gaps"), plan.shard, plan.recorded_at, *columns))
+    return b"".join(digests)
 
 
-async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, rows: EncodedRows) -> Appended:
+async def seal_batch(
+    connection: Executor, plan: AppendPlan, head: Head, rows: EncodedRows, evidence: bytes
+) -> Appended:
     header = BatchHeader(
         shard=plan.shard,
         batch=head.next_batch,
@@ -180,7 +186,8 @@ async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, rows: E
         gaps=plan.gap_offsets(),
         recorded_at=plan.recorded_at,
     )
-    await connection.execute(sql("seal_batch"), *header, head.hash, chain_hash(head.hash, header, rows.records))
+    sealed = chain_hash(head.hash, header, rows.records, evidence)
+    await connection.execute(sql("seal_batch"), *header, head.hash, sealed)
     return Appended(
         header.shard,
         header.batch,

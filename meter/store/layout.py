@@ -171,11 +171,16 @@ class _Kinds(dict[tuple[int, int | None], tuple[bytes, bytes]]):
         return field
 
 
-def chain_hash(previous: bytes, header: BatchHeader, records: bytes) -> bytes:
-    """The hash of a batch: sha256(version ‖ hash of the batch before it ‖ the batch's own columns ‖ its rows)."""
+def chain_hash(previous: bytes, header: BatchHeader, records: bytes, evidence: bytes = b"") -> bytes:
+    """The hash of a batch: sha256(version ‖ hash of the batch before it ‖ the batch's own columns ‖ its rows ‖ evidence).
+
+    `evidence` is the SHA-256 of its duplicates, of its rejections and of its gaps (those there are, in this order; the
+    columns say which), computed by the statements that append them: Postgres knows the rejections' numbers.
+    """
     digest = sha256(CHAIN_VERSION + previous)
     digest.update(encode_header(header))
     digest.update(records)
+    digest.update(evidence)
     return digest.digest()
 
 
