@@ -2,9 +2,11 @@
 
 from meter.runtime.errors import OwnershipLostError, TopicIdentityError
 from meter.runtime.kafka_admin import TopicAdmin, TopicChange, TopicInfo
+from meter.runtime.kafka_assignment import OffsetStore
 from meter.runtime.kafka_client import is_transient
-from meter.runtime.kafka_consumer import Batch, OffsetStore, ShardConsumer, TopicGuard
+from meter.runtime.kafka_consumer import ShardConsumer, TopicGuard
 from meter.runtime.kafka_producer import Message, Producer
+from meter.runtime.shelf import Batch
 
 __all__ = [
     "Batch",

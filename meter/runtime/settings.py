@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from meter.runtime.errors import SettingsError
 
 ENV_PREFIX = "METERING_"
+MIB = 1024 * 1024
 S = TypeVar("S", bound="Settings")
 
 
@@ -57,6 +58,15 @@ class Settings(BaseSettings):
     http_port: int = Field(8080, ge=0, le=65535, description="/healthz /readyz /metrics; 0 takes any free port")
 
     batch_events: int = Field(5000, ge=1, le=50_000, description="most records of one shard in one transaction")
+    # Counted as they lie in memory. With the parsed and encoded form of the batches under way a process stays below
+    # 250 MB, whatever waits on the broker.
+    batch_bytes: int = Field(4 * MIB, ge=MIB // 16, le=64 * MIB, description="most bytes of records in one transaction")
+    buffer_bytes: int = Field(
+        32 * MIB,
+        ge=MIB // 16,
+        le=1024 * MIB,
+        description="bytes of records that may wait in memory, all shards together",
+    )
     poll_ms: int = Field(100, ge=1, le=10_000, description="longest wait for records before looking around")
     accept_lost_records: bool = Field(
         False, description="go on where retention removed records before they were read, and record the gap"

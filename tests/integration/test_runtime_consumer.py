@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError, TransientError
 from meter.runtime.feed import Feed, Verdict
-from meter.runtime.kafka import Batch, ShardConsumer, TopicAdmin, TopicInfo
+from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer, TopicAdmin, TopicInfo
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
 from tests.integration.runtime_ledger import INPUTS, Ledger, drain, fill, make_topics, read_ends, step
@@ -60,6 +60,34 @@ async def test_batches_keep_to_their_limit_and_grants_go_first(topics: Settings)
                 ledger.append(batch)
                 consumer.advance(batch)
     ledger.check(await read_ends(topics))
+
+
+async def test_a_backlog_of_large_records_is_held_within_the_byte_limits(topics: Settings) -> None:
+    """Shards that are not advanced: one batch each is out, one share each waits, and the rest stays on the broker."""
+    size, count = 50_000, 240
+    async with Producer(topics, linger_ms=2) as producer:
+        await producer.publish([Message(USAGE, f"account-{number}", b"x" * size) for number in range(count)])
+    most = 600_000
+    small = topics.model_copy(update={"batch_bytes": most, "buffer_bytes": 3 * most})
+    ledger = Ledger()
+    async with joined(small, ledger) as consumer:
+        held: list[Batch] = []
+        while len(held) < 3 or any(feed.size < most for feed in usage_feeds(consumer)):
+            held += await consumer.receive()
+        for _ in range(5):
+            assert await consumer.receive() == []
+        waiting = sum(feed.size for feed in usage_feeds(consumer))
+        assert all(batch.size * size < most for batch in held)
+        assert waiting < 3 * (most + most // 2 + size), "a share and a helping each"
+        for batch in held:
+            ledger.append(batch)
+            consumer.advance(batch)
+        await drain(consumer, ledger, count)
+    ledger.check(await read_ends(topics))
+
+
+def usage_feeds(consumer: ShardConsumer) -> list[Feed]:
+    return [feed for feed in consumer._shelf.feeds.values() if feed.topic == USAGE]
 
 
 async def test_a_new_process_continues_at_the_stored_offset(topics: Settings) -> None:
@@ -235,9 +263,9 @@ async def test_a_skipped_run_is_fetched_again(topics: Settings) -> None:
     async with joined(topics, ledger) as consumer:
         await drain(consumer, ledger, 400)
         await fill(topics, 400, start=400)
-        for tp in consumer._feeds:
-            if tp.topic == topics.topic(USAGE):
-                consumer._consumer.seek(tp, consumer._feeds[tp].next + 5)
+        for (name, shard), feed in consumer._shelf.feeds.items():
+            if name == topics.topic(USAGE):
+                consumer._consumer.seek(TopicPartition(name, shard), feed.next + 5)
         await drain(consumer, ledger, 800)
     ledger.check(await read_ends(topics))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.runtime.feed import Feed, Verdict
+from meter.runtime.feed import RECORD_BYTES, Feed, Verdict
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,11 @@ def run(first: int, past: int) -> list[Raw]:
     return [Raw(offset) for offset in range(first, past)]
 
 
-def offsets(feed: Feed, limit: int = 1000) -> list[int]:
-    return [record.offset for record in feed.take(limit)]
+PLENTY = 1_000_000
+
+
+def offsets(feed: Feed, most: int = 1000, most_bytes: int = PLENTY) -> list[int]:
+    return [record.offset for record in feed.take(most, most_bytes)]
 
 
 def test_takes_a_run_that_starts_where_wanted() -> None:
@@ -88,6 +91,28 @@ def test_split_batches_meet_at_the_next_record() -> None:
     assert feed.handed == 7
 
 
+def test_batches_keep_to_a_size_too() -> None:
+    feed = Feed("usage", 0, 0)
+    one = RECORD_BYTES + 1000
+    feed.offer([Raw(offset, key=None, value=b"v" * 1000) for offset in range(10)], 10)
+    assert feed.size == 10 * one
+    assert offsets(feed, most_bytes=3 * one) == [0, 1, 2]
+    assert (feed.handed, feed.size) == (3, 7 * one)
+    assert offsets(feed, most_bytes=3 * one - 1) == [3, 4]
+    assert offsets(feed, most=1, most_bytes=3 * one) == [5]
+    assert offsets(feed, most_bytes=0) == []
+    assert feed.handed == 6
+    assert offsets(feed, most_bytes=4 * one) == [6, 7, 8, 9]
+    assert (feed.handed, feed.size) == (10, 0)
+
+
+def test_a_record_larger_than_a_batch_goes_alone() -> None:
+    feed = Feed("usage", 0, 0)
+    feed.offer([Raw(0, value=None, headers=(("h", b"v" * 5000),)), Raw(1)], 2)
+    assert offsets(feed, most_bytes=100) == [0]
+    assert offsets(feed, most_bytes=100) == [1]
+
+
 def test_records_lost_to_retention_become_part_of_the_next_batch() -> None:
     feed = Feed("usage", 0, 10)
     feed.skip_to(50)
@@ -102,7 +127,7 @@ def test_lag_counts_what_is_not_stored() -> None:
     assert feed.lag(14) == 4
     feed.offer(run(10, 14), 14)
     assert feed.lag(14) == 4
-    feed.take(100)
+    feed.take(100, PLENTY)
     assert feed.lag(14) == 4
     feed.store(14)
     assert feed.lag(14) == 0
@@ -131,7 +156,7 @@ def test_whatever_the_client_delivers_every_record_is_handed_out_once_and_in_ord
         if found and feed.offer(found, found[-1].offset + 1) is Verdict.SEEK:
             found = [Raw(offset) for offset in log if offset >= feed.next][:count]
             assert feed.offer(found, found[-1].offset + 1) is Verdict.TAKEN
-        handed += offsets(feed, limit)
+        handed += offsets(feed, limit, limit * (RECORD_BYTES + 1))
         bounds.append(feed.handed)
     assert bounds == sorted(bounds)
     assert handed == [offset for offset in log if stored <= offset < feed.handed]
