@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.reasons import Reason
-from schemas.topics import MAX_MESSAGE_BYTES
+
+MAX_EVENT_BYTES: Final = 65_536
 
 
 class Record(NamedTuple):
@@ -52,4 +53,4 @@ class Limits:
 
     partitions: int
     max_ahead: timedelta = timedelta(hours=1)
-    max_bytes: int = MAX_MESSAGE_BYTES
+    max_bytes: int = MAX_EVENT_BYTES

@@ -11,7 +11,10 @@ NOTIFICATIONS: Final = "metering.notifications"
 ANCHORS: Final = "metering.anchors"
 
 DEFAULT_PARTITIONS: Final = 12
-MAX_MESSAGE_BYTES: Final = 65_536
+# Kafka's limit is one of record batches, not of records: producers fill batches to 1 MB by default (librdkafka), or to
+# what they are set to, and a smaller limit refuses whole batches of the smallest events. A single event has a limit of
+# its own, `schemas.records.MAX_EVENT_BYTES`, and is rejected for itself.
+MAX_BATCH_BYTES: Final = 1_048_576
 FOR_EVER: Final = -1
 _DAY_MS: Final = 86_400_000
 
@@ -26,7 +29,7 @@ class TopicSpec:
     description: str
     partitions: int = DEFAULT_PARTITIONS
     cleanup_policy: str = "delete"
-    max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_message_bytes: int = MAX_BATCH_BYTES
 
 
 TOPICS: Final[tuple[TopicSpec, ...]] = (

@@ -1,11 +1,13 @@
 """Producer, topics and outbox relay against real servers."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import confluent_kafka
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
@@ -72,7 +74,7 @@ async def test_topics_have_an_identity_and_the_configuration_asked_for(topics: S
         assert balances is not None
         assert usage.topic_id != balances.topic_id
         assert len(usage.topic_id) == 36
-        assert usage.config["max.message.bytes"] == "65536"
+        assert usage.config["max.message.bytes"] == "1048576"
         assert balances.config["cleanup.policy"] == "delete"
         assert balances.config["retention.ms"] == "-1"
 
@@ -85,6 +87,17 @@ async def test_a_key_goes_to_the_partition_every_client_computes(topics: Setting
     for partition, records in found.items():
         assert all(partition_for(key or b"", topics.partitions) == partition for key, _ in records)
     assert sum(map(len, found.values())) == 100
+
+
+async def test_the_batches_of_librdkafka_as_it_comes_are_taken(topics: Settings) -> None:
+    """The limit of a topic is one of record batches: a producer's default ones reach 1 MB, of the smallest events."""
+    producer = confluent_kafka.Producer({"bootstrap.servers": topics.kafka_bootstrap, "linger.ms": 200})
+    failures: list[object] = []
+    for number in range(2000):
+        value = random.Random(number).randbytes(400)
+        producer.produce(topics.topic(USAGE), value, b"one", on_delivery=lambda error, _: failures.append(error))
+    assert producer.flush(30) == 0
+    assert [str(error) for error in failures if error] == []
 
 
 async def test_order_holds_per_key(topics: Settings) -> None:

@@ -33,4 +33,4 @@ def test_the_topics_keep_what_must_be_kept() -> None:
     assert specs[ANCHORS].partitions == 1
     assert specs[BALANCES].retention_ms == FOR_EVER
     assert {spec.cleanup_policy for spec in TOPICS} == {"delete"}
-    assert {spec.max_message_bytes for spec in TOPICS} == {65_536}
+    assert {spec.max_message_bytes for spec in TOPICS} == {1_048_576}
