@@ -76,6 +76,8 @@ class Scenario:
         await asyncio.to_thread(run_command, ("meter", "setup", "--no-roles"), settings)
         await asyncio.to_thread(self._produce_opened)
         await catch_up(self.bench, dsn, settings, ROWS_PER_ACCOUNT * self.opened)
+        async with connect(dsn) as connection:
+            await connection.execute("VACUUM ANALYZE", timeout=600)
 
     def load(self, workload: Workload) -> None:
         self.expected = load_backlog(self.bench.servers.kafka.bootstrap, self.usage_topic, workload)
