@@ -14,6 +14,8 @@ from meter.runtime.settings import Settings
 
 # The client libraries log at these levels at most: their own noise during a reconnect would drown ours.
 LIBRARY_LEVEL = logging.ERROR
+# Without the local variables: they hold contacts, event data and settings.
+TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
 def configure_logging(service: str, settings: Settings) -> None:
@@ -25,7 +27,7 @@ def configure_logging(service: str, settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     final: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [structlog.processors.ExceptionRenderer(TRACEBACK), structlog.processors.JSONRenderer()]
         if settings.log_format == "json"
         else [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
     )

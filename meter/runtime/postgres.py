@@ -54,6 +54,10 @@ USER_TIMEOUT_MS = 30_000
 
 def is_transient(error: BaseException) -> bool:
     """Whether repeating the work from what is stored may succeed."""
+    if isinstance(error, asyncpg.InternalClientError):
+        # A connection cut between two statements can be caught half-way through its own closing ("cannot switch to
+        # state …; another operation is in progress"). The pool gives such a connection up.
+        return "another operation" in str(error)
     if isinstance(error, asyncpg.InterfaceError):
         # One class for lost connections and for wrong arguments: only the words tell them apart.
         return any(word in str(error) for word in ("closed", "closing", "released", "connection was lost"))
