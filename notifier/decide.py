@@ -62,7 +62,9 @@ class Balance:
     @property
     def percent(self) -> int:
         """Whole percent of exhaustion, rounded down: 100 is reached exactly when nothing remains."""
-        return EXHAUSTED if self.allocation <= 0 else max(0, self.consumed * 100 // self.allocation)
+        if self.allocation <= 0:
+            return EXHAUSTED if self.remaining <= 0 else 0
+        return max(0, self.consumed * 100 // self.allocation)
 
     def reaches(self, threshold: int) -> bool:
         """Exactly at the line counts: tool runs counted in ones hit every line exactly."""

@@ -145,6 +145,8 @@ def test_an_allocation_of_nothing_is_exhausted() -> None:
     assert change.percent == 100
     assert Story().tell(change)[-1][2] == "seeded"
     assert find_banner(change, LINES) == 100
+    reversed_ = balance(-1, 2, allocation=0, epoch=2)
+    assert reversed_.percent == 0 and find_banner(reversed_, LINES) is None
 
 
 def test_a_line_added_below_what_was_told_before_is_superseded() -> None:

@@ -1,0 +1,205 @@
+"""Real notifier processes: killed at the worst moments, several at once, and the command line."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from deploy.local.mail import DROP, MailSink
+from meter.runtime.kafka import Message, Producer
+from meter.runtime.postgres import Pool
+from meter.runtime.settings import Settings
+from notifier.decide import Balance
+from notifier.model import Account
+from schemas.topics import BALANCES, partition_for
+from tests.support import until
+from tests.support.processes import Processes
+from tests.unit.notifier.builders import account, encode_change, percent
+
+PARTITIONS = 3
+ACCOUNTS = tuple(f"acc-{number}" for number in range(6))
+
+
+def story(account_id: str) -> list[Balance | Account]:
+    """Four emails (the last jump crosses 90 as well) to two contacts."""
+    place: dict[str, Any] = {"account_id": account_id, "shard": partition_for(account_id.encode(), PARTITIONS)}
+    contacts = (f"{account_id}.a@example.com", f"{account_id}.b@example.com")
+    changes: list[Balance | Account] = [account(1, contacts=contacts, **place), percent(0, 2, **place)]
+    return [*changes, *(percent(whole, whole, **place) for whole in (30, 50, 72, 85, 100))]
+
+
+EMAILS = 2 * 4 * len(ACCOUNTS)
+
+
+async def publish(settings: Settings, accounts: Iterable[str] = ACCOUNTS) -> None:
+    messages = [Message(BALANCES, name, encode_change(change)) for name in accounts for change in story(name)]
+    async with Producer(settings) as producer:
+        await producer.publish(messages)
+
+
+@pytest.fixture
+def mailing(mail: MailSink) -> dict[str, str]:
+    return {
+        "smtp_host": mail.host,
+        "smtp_port": str(mail.port),
+        "mail_from": "credits@example.com",
+        "mail_poll_s": "0.05",
+        "mail_retry_first_s": "0.1",
+        "mail_trouble_first_s": "0.1",
+        "mail_trouble_max_s": "0.3",
+        "smtp_timeout_s": "5",
+        "kafka_session_ms": "2000",  # a killed process is out of the group soon
+    }
+
+
+async def expire_claims(pool: Pool) -> None:
+    """What waiting for the end of a dead mailer's claims would do."""
+    await pool.execute("UPDATE notifier.emails SET next_attempt_at = now() WHERE state = 'queued'")
+
+
+async def all_told(pool: Pool) -> bool:
+    done = await pool.fetchval("SELECT count(*) FROM notifier.emails WHERE state = 'sent'")
+    waiting = await pool.fetchval("SELECT count(*) FROM notifier.outbox")
+    return done == EMAILS and waiting == 0
+
+
+async def check_story(pool: Pool, mail: MailSink) -> None:
+    """Every notice once, every email at least once, and never more often than the attempts in doubt explain."""
+    rows = await pool.fetch("SELECT account_id, channel, threshold FROM notifier.notices")
+    lines = {("banner", line) for line in (20, 50, 70, 80, 90, 100)} | {("email", line) for line in (50, 70, 80, 90)}
+    assert sorted(tuple(row) for row in rows) == sorted((name, *line) for name in ACCOUNTS for line in lines)
+    ids = [sent.message_id for sent in mail.mails]
+    assert len(set(ids)) == EMAILS
+    in_doubt = await pool.fetchval("SELECT sum(ambiguous_attempts) FROM notifier.emails")
+    assert len(ids) - EMAILS <= in_doubt
+    assert await pool.fetchval("SELECT count(*) FROM notifier.banners WHERE threshold = 100") == len(ACCOUNTS)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("point", [
+    "after_fetch:1", "after_compare_and_set:1", "before_commit:2", "after_commit:1", "outbox_before_publish:2",
+    "outbox_between_publish_and_delete:1", "email_before_dot:2", "email_between_dot_and_record:3",
+])  # fmt: skip
+async def test_a_kill_at_the_worst_moment_loses_nothing(
+    point: str, settings: Settings, pool: Pool, mail: MailSink, processes: Processes, mailing: dict[str, str]
+) -> None:
+    await publish(settings)
+    killed = processes.spawn("notifier", fault_points=f"{point}:kill", **mailing)
+    await until(lambda: not killed.running, timeout_s=30, message=killed.output)
+    await expire_claims(pool)
+    other = processes.start("notifier", **mailing)
+    await until(lambda: all_told(pool), timeout_s=40, message=other.output)
+    await check_story(pool, mail)
+    other.terminate()
+    assert other.wait() == 0
+
+
+@pytest.mark.usefixtures("installed")
+async def test_several_processes_share_the_work_and_send_nothing_twice(
+    settings: Settings, pool: Pool, mail: MailSink, processes: Processes, mailing: dict[str, str]
+) -> None:
+    made = [processes.spawn("notifier", **mailing) for _ in range(3)]
+    await publish(settings, ACCOUNTS[:3])
+    await publish(settings, ACCOUNTS[3:])
+    await until(lambda: all_told(pool), timeout_s=60, message=lambda: "\n".join(process.output() for process in made))
+    await check_story(pool, mail)
+    assert len(mail.mails) == EMAILS
+    for process in made:
+        process.terminate()
+    assert [process.wait() for process in made] == [0, 0, 0]
+
+
+@pytest.mark.usefixtures("installed")
+async def test_a_mail_server_that_misbehaves_in_every_way_gets_every_mail_in_the_end(
+    settings: Settings, pool: Pool, mail: MailSink, processes: Processes, mailing: dict[str, str]
+) -> None:
+    mail.rule("greeting", "421 4.3.2 too busy", times=2)
+    mail.rule("greeting", DROP, times=2)
+    mail.rule("mail", "451 4.3.0 later", times=2)
+    mail.rule("rcpt", "450 4.2.1 busy", times=3)
+    mail.rule("rcpt", DROP, times=2)
+    mail.rule("data", "452 4.3.1 full", times=2)
+    mail.rule("dot", "451 4.3.0 later", times=2)
+    mail.rule("dot", DROP, times=2, keep=True)
+    mail.rule("dot", DROP, times=2)
+    await publish(settings)
+    process = processes.spawn("notifier", **mailing)
+    await until(lambda: all_told(pool), timeout_s=60, message=process.output)
+    await check_story(pool, mail)
+    assert await pool.fetchval("SELECT sum(ambiguous_attempts) FROM notifier.emails") == 4
+    assert len(mail.mails) == EMAILS + 2
+    by_id: dict[str, bytes] = {}
+    for sent in mail.mails:
+        assert by_id.setdefault(sent.message_id, sent.content) == sent.content
+
+
+@pytest.mark.usefixtures("installed")
+async def test_a_mail_server_that_is_away_is_waited_for(
+    settings: Settings, pool: Pool, mail: MailSink, processes: Processes, mailing: dict[str, str]
+) -> None:
+    mail.stop()
+    await publish(settings)
+    process = processes.start("notifier", **mailing)
+    await until(lambda: process.get("/readyz")[0] == 503, timeout_s=20, message=process.output)
+    assert json.loads(process.get("/readyz")[1])["dependencies"]["smtp"] is False
+    mail.start()
+    await until(lambda: all_told(pool), timeout_s=40, message=process.output)
+    await until(lambda: process.get("/readyz")[0] == 200, message=process.output)
+    await check_story(pool, mail)
+    assert await pool.fetchval("SELECT max(attempts) FROM notifier.emails") == 1
+    assert f'metering_emails_total{{outcome="sent"}} {EMAILS}.0' in process.get("/metrics")[1]
+    assert "@example.com" not in "".join(map(str, process.logged()))
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def rows(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.mark.usefixtures("installed")
+async def test_commands_tell_what_an_account_was_told(
+    settings: Settings, pool: Pool, mail: MailSink, processes: Processes, mailing: dict[str, str]
+) -> None:
+    mail.rule("rcpt", "550 5.1.1 no such user", recipient="acc-0.b@example.com")
+    await publish(settings, ACCOUNTS[:1])
+    processes.start("notifier", **mailing)
+
+    async def ended() -> bool:
+        return await pool.fetchval("SELECT count(*) FROM notifier.emails WHERE state <> 'queued'") == 8
+
+    await until(ended, timeout_s=30)
+    told = rows(ok(processes, "notices", "acc-0", "--json"))
+    emails = [row for row in told if row["channel"] == "email" and row["outcome"] == "delivered"]
+    assert {(row["recipient"][6:7], row["state"]) for row in emails} == {("a", "sent"), ("b", "failed")}
+    assert {row["threshold"] for row in told if row["channel"] == "banner"} == {20, 50, 70, 80, 90, 100}
+    lines = ok(processes, "notices", "acc-0").splitlines()
+    assert lines[0].split("\t")[:3] == ["created_at", "resource", "epoch"] and len(lines) == len(told) + 1
+    banner = rows(ok(processes, "banners", "acc-0", "--json"))[0]
+    assert (banner["threshold"], banner["removable"], banner["kind"]) == (100, False, "free_expired")
+    failed = rows(ok(processes, "emails", "--json"))
+    assert len(failed) == 4 and all("550" in row["reason"] for row in failed)
+    unknown = processes.run("notifier", "notices", "nobody")
+    assert unknown.returncode == 1 and "nobody" in unknown.stderr and unknown.stdout == ""
+
+
+def ok(processes: Processes, *arguments: str) -> str:
+    done = processes.run("notifier", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_wrong_settings_end_with_2_and_an_unreachable_database_with_3(processes: Processes) -> None:
+    wrong = processes.run("notifier", "run", banner_thresholds="200", mail_from="nobody")
+    assert wrong.returncode == 2
+    assert "METERING_BANNER_THRESHOLDS" in wrong.stderr and "METERING_MAIL_FROM" in wrong.stderr
+    away = processes.run("notifier", "notices", "acc-0", postgres_dsn="postgresql://127.0.0.1:1/nothing")
+    assert away.returncode == 3 and "postgres is not reachable" in away.stderr
+
+
+def test_a_template_that_cannot_be_used_ends_with_2(processes: Processes, tmp_path: Any) -> None:
+    (tmp_path / "email.txt.j2").write_text("{{ nothing }}")
+    done = processes.run("notifier", "run", templates_dir=str(tmp_path))
+    assert done.returncode == 2 and "template" in done.stderr
