@@ -26,8 +26,9 @@ from schemas.outputs import (
     EmailFailed,
     EmailQueued,
     EmailSent,
+    LogAnchored,
 )
-from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE
+from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, USAGE
 
 __all__ = [
     "INPUT_TYPES",
@@ -47,6 +48,7 @@ __all__ = [
     "EventData",
     "EventType",
     "Guardrail",
+    "LogAnchored",
     "ModelInference",
     "OutputType",
     "PlanChanged",
@@ -106,6 +108,7 @@ OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(
             OutputType("email.queued.v1", NOTIFICATIONS, EmailQueued),
             OutputType("email.sent.v1", NOTIFICATIONS, EmailSent),
             OutputType("email.failed.v1", NOTIFICATIONS, EmailFailed),
+            OutputType("log.anchored.v1", ANCHORS, LogAnchored),
         )
     }
 )

@@ -30,6 +30,10 @@ Threshold = Annotated[int, Field(strict=True, ge=1, le=100, description="Percent
 Percent = Annotated[
     int, Field(strict=True, ge=0, description="floor(100 * consumed / allocation), not capped at 100."), AsSent
 ]
+Batch = Annotated[int, Field(strict=True, ge=1, description="Number of the shard's last batch."), AsSent]
+LastPosition = Annotated[
+    int, Field(strict=True, ge=0, description="Position of the shard's last event; 0 where there is none."), AsSent
+]
 Status = Literal["good", "moderate", "low", "exhausted"]
 BannerKind = Literal["low", "free_expired", "paid_expired"]
 
@@ -105,3 +109,13 @@ class EmailSent(EmailQueued):
 
 class EmailFailed(EmailQueued):
     """The email was given up or dropped; `reason` says why."""
+
+
+class LogAnchored(EventData):
+    """The head of a shard's event log, kept outside the database so that nobody can cut or rewrite the log unseen."""
+
+    shard: Shard
+    batch: Batch
+    position: LastPosition
+    hash: str = Field(strict=True, pattern=r"^[0-9a-f]{64}$", description="SHA-256 that chains all batches up to this.")
+    recorded_at: Moment = Field(description="When the batch was recorded.")

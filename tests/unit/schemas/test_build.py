@@ -50,6 +50,13 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "email.queued.v1": EMAIL,
     "email.sent.v1": EMAIL,
     "email.failed.v1": {**EMAIL, "reason": "550 no such user"},
+    "log.anchored.v1": {
+        "shard": 0,
+        "batch": 3,
+        "position": 0,
+        "hash": "0f" * 32,
+        "recorded_at": "2026-03-01T12:00:00.000000Z",
+    },
 }
 
 
