@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from meter.anchors import Anchors
 from meter.ingest import WORK, Ingest
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.health import Health
-from meter.runtime.kafka import ShardConsumer
+from meter.runtime.kafka import Producer, ShardConsumer
 from meter.runtime.postgres import Pool, close_pool, load_sql, open_pool
 from meter.runtime.service import Build, Service
 from meter.settings import MeterSettings
@@ -36,12 +37,14 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             consumer = ShardConsumer(
                 settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, clock=clock, guard=guard
             )
-            async with consumer:
+            async with Producer(settings, client_id="credit-meter-anchors") as producer, consumer:
                 health.set_ready("kafka", True)
                 health.watch(WORK, consumer.lag)
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
                 tune_collector()
-                yield [make_ingest(settings, consumer, store, clock, health)]
+                anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
+                yield [make_ingest(settings, consumer, store, clock, health), anchors]
+                await anchors.publish_last()
         finally:
             await close_pool(pool)
 

@@ -15,6 +15,9 @@ class MeterSettings(Settings):
     # and health checks are never late.
     batch_events: int = Field(5000, ge=1, le=10_000, description="most records of one shard in one transaction")
     append_concurrency: int = Field(4, ge=1, le=64, description="shards appended at the same time; below the pool size")
+    anchor_s: float = Field(
+        60, gt=0, le=86_400, description="pause between publications of the heads of the hash chains, where they moved"
+    )
 
     @field_validator("free_model_credits", "free_tool_runs")
     @classmethod

@@ -8,8 +8,8 @@ SELECT b.batch,
            || record_send(ROW(
                b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
                b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at))
-           || coalesce(e.records, ''::bytea) || coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea)
-           || coalesce(g.digest, ''::bytea)
+           || (coalesce(e.records, ''::bytea)
+               || (coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea)))
        ) AS hash,
        b.hash AS sealed_hash, b.previous, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
        b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps,
@@ -26,10 +26,14 @@ CROSS JOIN LATERAL (
                record_send(ROW(
                    v.position, v.amount, v.kafka_offset, v.occurred_at, v.recorded_at, v.event_id, v.shard, v.type,
                    v.resource, v.account_id, v.name, v.source, v.data::text, v.extensions::text)),
-               ''::bytea ORDER BY v.position) AS records
-    FROM meter.events v
-    WHERE v.shard = b.shard
-      AND v.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
+               ''::bytea) AS records
+    FROM (
+        -- Ordered here and not in the aggregate, which would sort what the index gives in order (a third slower).
+        SELECT * FROM meter.events o
+        WHERE o.shard = b.shard
+          AND o.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
+        ORDER BY o.position
+    ) v
 ) e
 CROSS JOIN LATERAL (
     SELECT count(*) AS rows, sum(v.kafka_offset) AS sum,

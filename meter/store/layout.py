@@ -172,7 +172,7 @@ class _Kinds(dict[tuple[int, int | None], tuple[bytes, bytes]]):
 
 
 def chain_hash(previous: bytes, header: BatchHeader, records: bytes, evidence: bytes = b"") -> bytes:
-    """The hash of a batch: sha256(version ‖ hash of the batch before it ‖ the batch's own columns ‖ its rows ‖ evidence).
+    """The hash of a batch: sha256(version ‖ hash of the batch before ‖ the batch's own columns ‖ its rows ‖ evidence).
 
     `evidence` is the SHA-256 of its duplicates, of its rejections and of its gaps (those there are, in this order; the
     columns say which), computed by the statements that append them: Postgres knows the rejections' numbers.
