@@ -61,7 +61,7 @@ async def expire_claims(pool: Pool) -> None:
 async def all_told(pool: Pool) -> bool:
     done = await pool.fetchval("SELECT count(*) FROM notifier.emails WHERE state = 'sent'")
     waiting = await pool.fetchval("SELECT count(*) FROM notifier.outbox")
-    return done == EMAILS and waiting == 0
+    return bool(done == EMAILS and waiting == 0)
 
 
 async def check_story(pool: Pool, mail: MailSink) -> None:
@@ -168,7 +168,7 @@ async def test_commands_tell_what_an_account_was_told(
     processes.start("notifier", **mailing)
 
     async def ended() -> bool:
-        return await pool.fetchval("SELECT count(*) FROM notifier.emails WHERE state <> 'queued'") == 8
+        return bool(await pool.fetchval("SELECT count(*) = 8 FROM notifier.emails WHERE state <> 'queued'"))
 
     await until(ended, timeout_s=30)
     told = rows(ok(processes, "notices", "acc-0", "--json"))
