@@ -13,6 +13,7 @@ import typer
 from meter.runtime.errors import RefusalError, SettingsError
 from meter.runtime.logging import configure_logging
 from meter.runtime.postgres import explain_misconfigured
+from meter.runtime.probes import KafkaProbe, PostgresProbe
 from meter.runtime.service import Build, Exit, explain, is_transient, name_dependency, run_service
 from meter.runtime.settings import Settings, load_settings
 
@@ -54,7 +55,8 @@ def run_service_command(name: str, kind: type[S], build: Callable[[S], Build]) -
 
     async def start(settings: S) -> Exit:
         configure_logging(name, settings)
-        return await run_service(name, settings, build(settings))
+        probes = (PostgresProbe(settings, f"credit-{name}-probe"), KafkaProbe(settings))
+        return await run_service(name, settings, build(settings), probes=probes)
 
     code = run_command(kind, start)
     if code is not Exit.OK:

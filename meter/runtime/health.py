@@ -35,17 +35,35 @@ class Work:
 
 
 class Health:
-    """Readiness by dependency, and progress by kind of work."""
+    """Readiness by dependency, and progress by kind of work.
+
+    A dependency is ready when the service has opened it (`set_ready`) and nothing says that it does not answer now
+    (`set_reachable`, said by `probes`).
+    """
 
     def __init__(self) -> None:
         self.metrics = Metrics()
         self._ready: dict[str, bool] = {}
+        self._reachable: dict[str, bool] = {}
         self._work: dict[str, Work] = {}
         self.progress_marks = 0
 
     def set_ready(self, dependency: str, ready: bool) -> None:
         self._ready[dependency] = ready
-        self.metrics.ready.labels(dependency).set(ready)
+        self._note(dependency)
+
+    def set_reachable(self, dependency: str, reachable: bool) -> None:
+        """Says nothing of whether the service has opened it."""
+        self._reachable[dependency] = reachable
+        if dependency in self._ready:
+            self._note(dependency)
+
+    def _note(self, dependency: str) -> None:
+        self.metrics.ready.labels(dependency).set(self.dependencies[dependency])
+
+    @property
+    def dependencies(self) -> dict[str, bool]:
+        return {name: ready and self._reachable.get(name, True) for name, ready in self._ready.items()}
 
     def set_opened(self) -> None:
         """The service has opened all it needs: whatever was lost before is there again."""
@@ -74,12 +92,12 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        return bool(self._ready) and all(self._ready.values())
+        return bool(self._ready) and all(self.dependencies.values())
 
     def report(self) -> dict[str, object]:
         return {
             "ready": self.ready,
-            "dependencies": dict(self._ready),
+            "dependencies": self.dependencies,
             "waiting": {name: work.waiting() for name, work in self._work.items()},
         }
 

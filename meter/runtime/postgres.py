@@ -120,6 +120,15 @@ async def open_pool(settings: Settings, application_name: str) -> Pool:
     )
 
 
+async def connect(dsn: str, application_name: str) -> Connection:
+    """One connection, for what must not wait for the pool."""
+    connection = await asyncpg.connect(
+        dsn, timeout=10, command_timeout=10, server_settings={"application_name": application_name}
+    )
+    await guard_socket(connection)
+    return connection
+
+
 async def close_pool(pool: Pool, timeout_s: float = 5) -> None:
     """Close within a deadline: `Pool.close` waits without end for a connection that nobody gives back."""
     try:

@@ -21,6 +21,7 @@ from meter.runtime import kafka_client, postgres
 from meter.runtime.backoff import pauses
 from meter.runtime.errors import RefusalError, TransientError
 from meter.runtime.health import Health, HealthServer
+from meter.runtime.probes import Probe, watch_reachable
 from meter.runtime.settings import Settings
 from meter.runtime.watchdog import LoopWatch, watch_progress
 
@@ -79,7 +80,9 @@ def explain(error: BaseException) -> str:
     return "; ".join(str(part) or type(part).__name__ for part in flatten(error))
 
 
-async def run_service(name: str, settings: Settings, build: Build, *, health: Health | None = None) -> Exit:
+async def run_service(
+    name: str, settings: Settings, build: Build, *, health: Health | None = None, probes: Sequence[Probe] = ()
+) -> Exit:
     """Run until SIGTERM or SIGINT (→ Exit.OK), a refusal or a bug (→ Exit.FAILED).
 
     A stall ends the process with Exit.STALLED and an overrun grace time with Exit.GRACE_OVER, both at once and without
@@ -88,7 +91,10 @@ async def run_service(name: str, settings: Settings, build: Build, *, health: He
     health = health or Health()
     stop = asyncio.Event()
     remove_handlers = handle_signals(stop, settings.grace_s)
-    watchdog = asyncio.create_task(watch_progress(health, settings.stall_s, lambda: os._exit(Exit.STALLED)))
+    watches = {
+        asyncio.create_task(watch_progress(health, settings.stall_s, lambda: os._exit(Exit.STALLED))),
+        *(asyncio.create_task(watch_reachable(probe, health)) for probe in probes),
+    }
     loop_watch = LoopWatch(settings.stall_s, lambda: os._exit(Exit.STALLED))
     try:
         with loop_watch:
@@ -96,8 +102,9 @@ async def run_service(name: str, settings: Settings, build: Build, *, health: He
                 log.info("service_started")
                 return await run_attempts(settings, build, health, stop)
     finally:
-        watchdog.cancel()
-        await asyncio.wait({watchdog})
+        for watch in watches:
+            watch.cancel()
+        await asyncio.wait(watches)
         remove_handlers()
         log.info("service_stopped")
 

@@ -30,6 +30,21 @@ def test_not_ready_until_everything_is() -> None:
     assert health.ready
 
 
+def test_what_does_not_answer_is_not_ready_and_what_answers_is_not_yet_opened() -> None:
+    health = Health()
+    health.set_reachable("kafka", True)
+    assert not health.ready
+    health.set_ready("kafka", True)
+    health.set_reachable("kafka", False)
+    assert not health.ready
+    health.set_opened()
+    assert not health.ready, "the loops may not have noticed"
+    assert health.metrics.registry.get_sample_value("metering_ready", {"dependency": "kafka"}) == 0
+    health.set_reachable("kafka", True)
+    assert health.ready
+    assert health.metrics.registry.get_sample_value("metering_ready", {"dependency": "kafka"}) == 1
+
+
 def test_waiting_work_without_progress_is_stalled() -> None:
     health = Health()
     health.watch("store", lambda: 5)
