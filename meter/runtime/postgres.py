@@ -59,8 +59,10 @@ def is_transient(error: BaseException) -> bool:
         # state …; another operation is in progress"). The pool gives such a connection up.
         return "another operation" in str(error)
     if isinstance(error, asyncpg.InterfaceError):
-        # One class for lost connections and for wrong arguments: only the words tell them apart.
-        return any(word in str(error) for word in ("closed", "closing", "released", "connection was lost"))
+        # One class for lost connections and for wrong arguments: only the words tell them apart. "Another operation" is
+        # what the rollback and the pool's reset of such a half-closed connection raise in place of its loss.
+        lost = ("closed", "closing", "released", "connection was lost", "another operation is in progress")
+        return any(words in str(error) for words in lost)
     return isinstance(error, TRANSIENT)
 
 
