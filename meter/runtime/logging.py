@@ -5,7 +5,10 @@ Never logged: contacts, event data, settings with secrets.
 """
 
 import logging
+import re
 import sys
+import time
+from collections.abc import Callable
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
@@ -14,6 +17,10 @@ from meter.runtime.settings import Settings
 
 # The client libraries log at these levels at most: their own noise during a reconnect would drown ours.
 LIBRARY_LEVEL = logging.ERROR
+# aiokafka logs every attempt of every task: 2,000 errors in one outage. One line of a kind per pause is enough.
+REPEAT_PAUSE_S = 30.0
+MOST_KINDS = 500
+VARYING = re.compile(r"0x[0-9a-f]+|\d+")
 # Without the local variables: they hold contacts, event data and settings.
 TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
@@ -38,7 +45,9 @@ def configure_logging(service: str, settings: Settings) -> None:
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    configure_libraries([*shared, structlog.stdlib.add_logger_name], final)
+    configure_libraries(
+        [*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(allow=["repeated"])], final
+    )
 
 
 def configure_libraries(shared: list[Processor], final: list[Processor]) -> None:
@@ -49,9 +58,37 @@ def configure_libraries(shared: list[Processor], final: list[Processor]) -> None
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
+    handler.addFilter(RepeatFilter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LIBRARY_LEVEL)
+
+
+class RepeatFilter(logging.Filter):
+    """Lets one record of a kind through per pause; the next one says in `repeated` how many were left out.
+
+    A kind is a logger and a message without its numbers and arguments.
+    """
+
+    def __init__(self, pause_s: float = REPEAT_PAUSE_S, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._pause_s = pause_s
+        self._monotonic = monotonic
+        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}  # shown at, left out since
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = self._monotonic()
+        kind = record.name, VARYING.sub("#", str(record.msg).split("\n", 1)[0])
+        shown_at, left_out = self._kinds.get(kind, (-self._pause_s, 0))
+        if now - shown_at < self._pause_s:
+            self._kinds[kind] = shown_at, left_out + 1
+            return False
+        if len(self._kinds) >= MOST_KINDS:
+            self._kinds.clear()
+        self._kinds[kind] = now, 0
+        if left_out:
+            record.repeated = left_out
+        return True
 
 
 def get_logger(name: str) -> FilteringBoundLogger:

@@ -66,3 +66,5 @@ async def test_a_service_says_that_its_kafka_is_lost(processes: Processes, own_k
     assert [entry["dependency"] for entry in service.logged("dependency_lost")] == ["kafka"]
     await asyncio.to_thread(own_kafka.start)
     await until(lambda: status() == 200, timeout_s=BACK_S, message=service.output)
+    flood = [entry for entry in service.logged() if str(entry.get("logger")).startswith("aiokafka")]
+    assert 0 < len(flood) < 30
