@@ -1,0 +1,160 @@
+"""A TCP proxy between a service and a server that cuts, resets, silences, refuses, and swallows the reply to COMMIT."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+
+from deploy.local.ports import free_port
+
+HOST = "127.0.0.1"
+CHUNK = 65_536
+COMMIT = b"COMMIT;\x00"  # the end of asyncpg's simple query
+COMMITTED = b"COMMIT\x00"  # the tag in Postgres's CommandComplete
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: closing sends RST
+
+
+class Link:
+    """One connection through the proxy."""
+
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self.client = client
+        self.server = server
+        self.swallow = False  # the server's next reply is that of a COMMIT, and nobody shall see it
+
+    def close(self) -> None:
+        for writer in (self.client, self.server):
+            with contextlib.suppress(OSError, RuntimeError):
+                writer.close()
+
+    def reset(self) -> None:
+        for writer in (self.client, self.server):
+            sock = writer.get_extra_info("socket")
+            with contextlib.suppress(OSError, AttributeError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            writer.transport.abort()
+
+
+class Proxy:
+    """Listens on a port of its own for one server. The faults are methods; each tells how many connections it met."""
+
+    def __init__(self, name: str, target_port: int, port: int | None = None) -> None:
+        self.name = name
+        self.port = port or free_port(HOST)
+        self.swallowed = 0  # COMMITs whose reply was dropped, or that never reached the server
+        self._target_port = target_port
+        self._links: set[Link] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._refusing = False
+        self._commits_to_swallow = 0
+        self._commits_to_lose = 0
+        self._server: asyncio.Server | None = None
+        self._pumps: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._accept, HOST, self.port)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.reset()
+        for task in self._pumps:
+            task.cancel()
+        if self._pumps:
+            await asyncio.wait(self._pumps)
+
+    # --- faults -----------------------------------------------------------------------------------------------------
+
+    def cut(self) -> int:
+        links = list(self._links)
+        for link in links:
+            link.close()
+        return len(links)
+
+    def reset(self) -> int:
+        links = list(self._links)
+        for link in links:
+            link.reset()
+        return len(links)
+
+    def hold(self) -> int:
+        """A black hole: connections stay open, and nothing passes."""
+        self._flowing.clear()
+        return len(self._links)
+
+    def release(self) -> None:
+        self._flowing.set()
+
+    def refuse(self, on: bool) -> None:
+        self._refusing = on
+
+    def swallow_commits(self, count: int) -> None:
+        """The next COMMITs succeed, and the service never learns it."""
+        self._commits_to_swallow = count
+
+    def lose_commits(self, count: int) -> None:
+        """The next COMMITs never reach the server, and the service cannot tell."""
+        self._commits_to_lose = count
+
+    def calm(self) -> None:
+        """No fault from here on."""
+        self.release()
+        self.refuse(False)
+        self._commits_to_swallow = self._commits_to_lose = 0
+
+    # --- connections ------------------------------------------------------------------------------------------------
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.transport.abort()
+            return
+        try:
+            await self._flowing.wait()
+            server_reader, server = await asyncio.open_connection(HOST, self._target_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        link = Link(writer, server)
+        self._links.add(link)
+        pumps = [
+            asyncio.create_task(self._pump(reader, server, link, upwards=True)),
+            asyncio.create_task(self._pump(server_reader, writer, link, upwards=False)),
+        ]
+        self._pumps.update(pumps)
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            link.close()
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.wait(pumps)
+            self._pumps.difference_update(pumps)
+            self._links.discard(link)
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link, *, upwards: bool
+    ) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while chunk := await reader.read(CHUNK):
+                await self._flowing.wait()
+                if upwards and chunk.endswith(COMMIT) and self._loses(link):
+                    return
+                if not upwards and link.swallow and COMMITTED in chunk:
+                    self.swallowed += 1
+                    link.reset()
+                    return
+                writer.write(chunk)
+                await writer.drain()
+
+    def _loses(self, link: Link) -> bool:
+        """A COMMIT passes: is it, or its reply, to get lost?"""
+        if self._commits_to_lose > 0:
+            self._commits_to_lose -= 1
+            self.swallowed += 1
+            link.reset()
+            return True
+        if self._commits_to_swallow > 0:
+            self._commits_to_swallow -= 1
+            link.swallow = True
+        return False

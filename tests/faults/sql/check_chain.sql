@@ -1,0 +1,63 @@
+-- Batches of a shard that do not follow from the one before them, or whose hash is not that of what is stored.
+-- $1 shard int
+WITH numbered AS (
+    SELECT b.*,
+           lag(b.hash, 1, decode(repeat('00', 32), 'hex')) OVER w AS hash_before,
+           lag(b.batch, 1, 0::bigint) OVER w AS batch_before,
+           lag(b.last_position, 1, 0::bigint) OVER w AS position_before,
+           lag(b.usage_to, 1, 0::bigint) OVER w AS usage_before,
+           lag(b.accounts_to, 1, 0::bigint) OVER w AS accounts_before
+    FROM meter.batches b
+    WHERE b.shard = $1
+    WINDOW w AS (ORDER BY b.batch)
+), hashed AS (
+    SELECT n.*, sha256(
+        '\x01'::bytea || n.previous
+        || record_send(ROW(n.shard, n.batch, n.first_position, n.last_position, n.usage_from, n.usage_to,
+                           n.accounts_from, n.accounts_to, n.stored, n.duplicates, n.rejected, n.gaps, n.recorded_at))
+        || coalesce((
+            SELECT string_agg(record_send(ROW(e.position, e.amount, e.kafka_offset, e.occurred_at, e.recorded_at,
+                       e.event_id, e.shard, e.type, e.resource, e.account_id, e.name, e.source, e.data::text,
+                       e.extensions::text)), ''::bytea ORDER BY e.position)
+            FROM meter.events e
+            WHERE e.shard = n.shard AND e.position BETWEEN n.first_position AND n.last_position), ''::bytea)
+        || coalesce((
+            SELECT sha256(string_agg(record_send(d.*), ''::bytea ORDER BY d.topic COLLATE "C", d.kafka_offset))
+            FROM (SELECT x.shard, x.topic, x.kafka_offset, x.event_id, x.recorded_at
+                  FROM meter.duplicates x
+                  WHERE x.shard = n.shard
+                    AND (x.topic = 'metering.usage' AND x.kafka_offset >= n.usage_from AND x.kafka_offset < n.usage_to
+                         OR x.topic = 'metering.accounts' AND x.kafka_offset >= n.accounts_from
+                            AND x.kafka_offset < n.accounts_to)) d), ''::bytea)
+        || coalesce((
+            SELECT sha256(string_agg(record_send(r.*), ''::bytea ORDER BY r.topic COLLATE "C", r.kafka_offset))
+            FROM (SELECT x.rejection_id, x.shard, x.topic, x.kafka_offset, x.reason, x.detail, x.key, x.value,
+                         x.headers::text, x.kafka_timestamp, x.recorded_at
+                  FROM meter.rejections x
+                  WHERE x.shard = n.shard
+                    AND (x.topic = 'metering.usage' AND x.kafka_offset >= n.usage_from AND x.kafka_offset < n.usage_to
+                         OR x.topic = 'metering.accounts' AND x.kafka_offset >= n.accounts_from
+                            AND x.kafka_offset < n.accounts_to)) r), ''::bytea)
+        || coalesce((
+            SELECT sha256(string_agg(record_send(g.*), ''::bytea ORDER BY g.topic COLLATE "C", g.from_offset))
+            FROM (SELECT x.shard, x.topic, x.from_offset, x.to_offset, x.recorded_at
+                  FROM meter.gaps x
+                  WHERE x.shard = n.shard
+                    AND (x.topic = 'metering.usage' AND x.from_offset >= n.usage_from AND x.from_offset < n.usage_to
+                         OR x.topic = 'metering.accounts' AND x.from_offset >= n.accounts_from
+                            AND x.from_offset < n.accounts_to)) g), ''::bytea)
+    ) AS computed
+    FROM numbered n
+)
+SELECT batch,
+       concat_ws(', ',
+           CASE WHEN hash <> computed THEN 'the hash is another' END,
+           CASE WHEN previous <> hash_before THEN 'it follows another batch' END,
+           CASE WHEN batch <> batch_before + 1 THEN 'the number does not follow' END,
+           CASE WHEN first_position <> position_before + 1 THEN 'the positions do not follow' END,
+           CASE WHEN usage_from <> usage_before OR accounts_from <> accounts_before
+                THEN 'the offsets do not follow' END) AS fault
+FROM hashed
+WHERE hash <> computed OR previous <> hash_before OR batch <> batch_before + 1
+   OR first_position <> position_before + 1 OR usage_from <> usage_before OR accounts_from <> accounts_before
+ORDER BY batch

@@ -1,0 +1,278 @@
+"""What the campaign sends, made from a seed, and the truth about every event of it.
+
+The number of an event is part of its id, so that the oracle finds the truth about a stored row without a dictionary of
+millions of ids. Nothing of the product is used to make or to remember anything here.
+"""
+
+import json
+from array import array
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import accumulate
+from random import Random
+from typing import Any, NamedTuple
+
+from tests.bench.events import MICRO, make_garbage, uuid7_text
+
+USAGE, ACCOUNTS = "metering.usage", "metering.accounts"
+MODEL_INFERENCE, GUARDRAIL, CUSTOM_SCRIPT, TOOL_RUN = 1, 2, 3, 4
+OPENED, PLAN_CHANGED, CONTACTS_CHANGED, GRANTED, REVERSED = 10, 11, 12, 13, 14
+CREDITS, RUNS = 1, 2
+RESOURCES = {CREDITS: "model_credits", RUNS: "tool_runs"}
+FREE = {CREDITS: 75 * MICRO, RUNS: 10_000 * MICRO}
+TYPES = {
+    MODEL_INFERENCE: "usage.model_inference.v1",
+    GUARDRAIL: "usage.guardrail.v1",
+    CUSTOM_SCRIPT: "usage.custom_script.v1",
+    TOOL_RUN: "usage.tool_run.v1",
+    OPENED: "account.opened.v1",
+    PLAN_CHANGED: "account.plan_changed.v1",
+    CONTACTS_CHANGED: "account.contacts_changed.v1",
+    GRANTED: "credits.granted.v1",
+    REVERSED: "usage.reversed.v1",
+}
+NUMBER_BYTES = 5
+GARBAGE = -1
+NAMES = ("swift-1", "sage-3-large", "ember-7b", "quill-2")
+# Accounts that use tool runs in equal steps and stop exactly on a line: "≥" and ">" differ only there.
+STEP_PERCENT, LINES = 5, (20, 50, 70, 80, 90, 100)
+REMEMBERED = 4000
+
+
+class Message(NamedTuple):
+    """One record to send; `number` of a sound event, or GARBAGE."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Of all that is sent."""
+
+    duplicates: float = 0.05
+    garbage: float = 0.01
+    grants: float = 0.004
+    reversals: float = 0.006
+    changes: float = 0.002
+
+
+class Truth:
+    """Kind, account, resource and amount in micro-units of every sound event, by its number."""
+
+    def __init__(self) -> None:
+        self.kinds = array("b")
+        self.accounts = array("i")
+        self.resources = array("b")
+        self.amounts = array("q")
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def add(self, kind: int, account: int, resource: int, amount: int) -> int:
+        self.kinds.append(kind)
+        self.accounts.append(account)
+        self.resources.append(resource)
+        self.amounts.append(amount)
+        return len(self.kinds) - 1
+
+
+@dataclass(slots=True)
+class Account:
+    name: str
+    contacts: tuple[str, ...]
+    steps_left: int | None = None  # None: usage without end
+    used: "dict[int, int] | None" = None
+
+
+def number_of(event_id: bytes) -> int:
+    """The number in the last bytes of an id of ours."""
+    return int.from_bytes(event_id[-NUMBER_BYTES:])
+
+
+class World:
+    """Makes messages one by one. `events` and `accounts` size the amounts: each account lives about 1.6 epochs."""
+
+    def __init__(self, *, events: int, accounts: int, seed: int, shares: Shares | None = None) -> None:
+        self.truth = Truth()
+        self.shares = shares or Shares()
+        self._rng = Random(f"world:{seed}")
+        self._salt = self._rng.getrandbits(34)
+        self.accounts = [self._make_account(index) for index in range(accounts)]
+        self._by_name = {account.name: index for index, account in enumerate(self.accounts)}
+        weights = [0.1 + 1.9 * self._rng.random() for _ in self.accounts]
+        self._weights = list(accumulate(weights))
+        per_resource = max(events / accounts / 2, 1)
+        self._mean = {resource: FREE[resource] * 1.6 / per_resource for resource in FREE}
+        # The last few are opened late: what they use before counts once the grant arrives.
+        self._late = deque(range(accounts - accounts // 30, accounts))
+        self._late_every = max(events // (4 * (len(self._late) + 1)), 50)
+        self._recent: deque[Message] = deque(maxlen=REMEMBERED)
+        self._old: list[Message] = []
+
+    def index_of(self, name: str) -> int:
+        return self._by_name.get(name, -1)
+
+    def openings(self) -> Iterator[Message]:
+        for index in range(len(self.accounts) - len(self._late)):
+            yield self._open(index)
+
+    def make(self) -> Message:
+        """The next message: mostly usage."""
+        rng, shares = self._rng, self.shares
+        if self._late and len(self.truth) % self._late_every == 0:
+            return self._remember(self._open(self._late.popleft()))
+        draw = rng.random()
+        if (draw := draw - shares.duplicates) < 0 and self._recent:
+            return self._repeat()
+        if (draw := draw - shares.garbage) < 0:
+            return self._garbage()
+        if (draw := draw - shares.grants) < 0:
+            return self._remember(self._grant())
+        if (draw := draw - shares.reversals) < 0:
+            return self._remember(self._reverse())
+        if (draw := draw - shares.changes) < 0:
+            return self._remember(self._change())
+        return self._remember(self._use())
+
+    # --- kinds of messages ------------------------------------------------------------------------------------------
+
+    def _make_account(self, index: int) -> Account:
+        contacts = (f"owner-{index}@example.com", f"second-{index}@example.com")[: (1, 2, 1, 0, 1)[index % 5]]
+        account = Account(f"acct-{index:06d}", contacts, used={CREDITS: 0, RUNS: 0})
+        if index % 20 == 7:
+            account.steps_left = LINES[index // 20 % len(LINES)] // STEP_PERCENT
+        return account
+
+    def _pick(self) -> int:
+        at = self._rng.random() * self._weights[-1]
+        low, high = 0, len(self._weights) - 1
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self._weights[middle] <= at else (low, middle)
+        return low
+
+    def _use(self) -> Message:
+        rng = self._rng
+        index = self._pick()
+        account = self.accounts[index]
+        if account.steps_left == 0:
+            return self._use()
+        if account.steps_left is not None:
+            account.steps_left -= 1
+            return self._tool_run(index, 10_000 * STEP_PERCENT // 100)
+        draw = rng.random()
+        if draw < 0.5:
+            return self._tool_run(index, max(1, round(2 * rng.random() * self._mean[RUNS] / MICRO)))
+        kind, field = (
+            (MODEL_INFERENCE, "model")
+            if draw < 0.8
+            else (GUARDRAIL, "guardrail")
+            if draw < 0.9
+            else (CUSTOM_SCRIPT, "script")
+        )
+        amount = int(2 * rng.random() * self._mean[CREDITS])
+        data = {"credits": decimal(amount), field: NAMES[int(rng.random() * len(NAMES))]}
+        self._count(index, CREDITS, amount)
+        return self._event(kind, index, CREDITS, amount, data)
+
+    def _tool_run(self, index: int, runs: int) -> Message:
+        self._count(index, RUNS, runs * MICRO)
+        return self._event(TOOL_RUN, index, RUNS, runs * MICRO, {"tool": "search_web", "runs": runs})
+
+    def _count(self, index: int, resource: int, amount: int) -> None:
+        used = self.accounts[index].used
+        assert used is not None
+        used[resource] += amount
+
+    def _grant(self) -> Message:
+        index, resource = self._pick_moving()
+        amount = int(FREE[resource] * self._rng.choice((0.1, 0.5, 1, 2)))
+        data = {
+            "resource": RESOURCES[resource],
+            "amount": decimal(amount),
+            "reason": "top_up",
+            "reference": f"INV-{len(self.truth)}",
+        }
+        return self._event(GRANTED, index, resource, amount, data)
+
+    def _reverse(self) -> Message:
+        index, resource = self._pick_moving()
+        used = self.accounts[index].used
+        assert used is not None
+        amount = min(used[resource], int(FREE[resource] * self._rng.random() * 0.3))
+        if amount == 0:
+            return self._use()
+        used[resource] -= amount
+        data = {"resource": RESOURCES[resource], "amount": decimal(amount), "reason": "failed_run"}
+        return self._event(REVERSED, index, resource, amount, data)
+
+    def _pick_moving(self) -> tuple[int, int]:
+        """Not one of those that stop on a line, nor one that is not open yet."""
+        while self.accounts[index := self._pick()].steps_left is not None or index in self._late:
+            pass
+        return index, self._rng.choice((CREDITS, RUNS))
+
+    def _change(self) -> Message:
+        """Another plan, one contact more, or opened once more (which grants nothing)."""
+        index, _ = self._pick_moving()
+        draw, account = self._rng.random(), self.accounts[index]
+        if draw < 0.2:
+            return self._open(index)
+        if draw < 0.6 or len(account.contacts) != 1:
+            return self._event(PLAN_CHANGED, index, 0, 0, {"plan": self._rng.choice(("free", "team", "scale"))})
+        account.contacts = (*account.contacts, f"second-{index}@example.com")
+        return self._event(CONTACTS_CHANGED, index, 0, 0, {"contacts": list(account.contacts)})
+
+    def _open(self, index: int) -> Message:
+        return self._event(OPENED, index, 0, 0, {"plan": "free", "contacts": list(self.accounts[index].contacts)})
+
+    def _event(self, kind: int, index: int, resource: int, amount: int, data: dict[str, Any]) -> Message:
+        number = self.truth.add(kind, index, resource, amount)
+        name = self.accounts[index].name
+        moment = datetime.now(UTC)
+        event_id = uuid7_text(int(moment.timestamp() * 1000), self._salt << 8 * NUMBER_BYTES | number)
+        text = (
+            f'{{"specversion":"1.0","id":"{event_id}","source":"//agents.example.com/faults","type":"{TYPES[kind]}",'
+            f'"subject":"{name}","time":"{moment:%Y-%m-%dT%H:%M:%S.%f}Z","datacontenttype":"application/json",'
+            f'"data":{json.dumps(data, separators=(",", ":"))}}}'
+        )
+        return Message(ACCOUNTS if kind >= OPENED else USAGE, name.encode(), text.encode(), number)
+
+    def _garbage(self) -> Message:
+        """Broken usage, what is no event at all, and a service that tries to grant itself credits."""
+        rng = self._rng
+        name = self.accounts[self._pick()].name
+        draw = rng.random()
+        if draw < 0.1:
+            return Message(ACCOUNTS, name.encode(), b"\x00\xff not an event", GARBAGE)
+        key, value = make_garbage(name, datetime.now(UTC), rng)
+        if draw < 0.2:
+            data = b'{"resource":"model_credits","amount":"1000","reason":"mine","reference":"none"}'
+            value = value.partition(b'"type"')[0] + b'"type":"credits.granted.v1","data":' + data + b"}"
+        return Message(USAGE, key, value, GARBAGE)
+
+    # --- repeats ----------------------------------------------------------------------------------------------------
+
+    def _remember(self, message: Message) -> Message:
+        self._recent.append(message)
+        if len(self._old) < REMEMBERED:
+            self._old.append(message)
+        elif message.number % 100 == 0:
+            self._old[int(self._rng.random() * REMEMBERED)] = message
+        return message
+
+    def _repeat(self) -> Message:
+        """A producer's retry: most a moment later, some much later."""
+        known = self._recent if self._rng.random() < 0.7 else self._old
+        return known[int(self._rng.random() * len(known))]
+
+
+def decimal(micro: int) -> str:
+    """Micro-units as the exact decimal text of the contract."""
+    whole, part = divmod(micro, MICRO)
+    return f"{whole}.{part:06d}".rstrip("0").rstrip(".")
