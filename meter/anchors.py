@@ -1,5 +1,7 @@
-"""Anchors: the heads of the hash chains, published outside the database, so that `meter verify` finds a log that was cut
-or rewritten as a whole. Every process publishes the heads of the shards it has: now and then, and when it drains.
+"""Anchors: the heads of the hash chains, published outside the database, for `meter verify` to compare the log with.
+
+They show that a log was cut or rewritten as a whole, which the chain cannot. Every process publishes the heads of the
+shards it has: now and then, and when it drains.
 """
 
 import asyncio

@@ -15,6 +15,7 @@ from meter.runtime.settings import Settings
 from meter.service import build_meter
 from meter.settings import MeterSettings, SetupSettings
 from meter.setup import set_up
+from meter.verify_cli import verify
 from schemas.build import new_event_id
 from schemas.resources import Resource
 
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(rejections_app, name="rejections")
+app.command()(verify)
 
 Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
 EventId = Annotated[

@@ -1,0 +1,4 @@
+-- The cursor of a shard.
+-- $1 shard int
+SELECT next_batch - 1 AS batch, next_position - 1 AS position, usage_offset, accounts_offset, head
+FROM meter.shards WHERE shard = $1

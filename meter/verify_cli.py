@@ -1,0 +1,109 @@
+"""`meter verify` on the command line: progress on stderr, the report on stdout, exit code 1 on damage."""
+
+import json
+import time
+from typing import Annotated
+
+import typer
+
+from meter.presentation import print_table, printable
+from meter.progress import show_progress
+from meter.runtime.cli import run_command
+from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.service import Exit
+from meter.runtime.settings import Settings
+from meter.store.damage import Finding
+from meter.verify import Report, choose_shards, verify_anchors, verify_log
+
+COLUMNS = ("shard", "batches", "events", "head", "anchored_batch", "damage")
+
+
+def verify(
+    shard: Annotated[int | None, typer.Option(min=0, help="Only this shard.")] = None,
+    first_batch: Annotated[
+        int, typer.Option("--from-batch", min=1, help="Only from this batch on; what comes before is taken as good.")
+    ] = 1,
+    anchors: Annotated[bool, typer.Option(help="Compare with the anchors on Kafka too.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs.")] = False,
+) -> None:
+    """Check the whole log: hash chain, positions, offsets, counts, and the anchors kept outside the database.
+
+    \b
+    Reads only, and the service may run meanwhile. Names the shard and batch of any damage and what to do.
+    Exit code 0 when all is whole, 1 on damage.
+
+    \b
+    Example:
+      meter verify
+      meter verify --shard 3 --from-batch 120000
+      meter verify --no-anchors --json | jq 'select(.kind == "damage")'
+    """
+
+    async def command(settings: Settings) -> Report:
+        pool = await open_pool(settings, "credit-meter-verify")
+        try:
+            started = time.monotonic()
+            sizes = await choose_shards(pool, shard)
+            with show_progress("verify", sum(size.events for size in sizes)) as advance:
+                report = await verify_log(pool, sizes, first_batch=first_batch, progress=advance)
+            if anchors:
+                await verify_anchors(settings, pool, report, shard=shard, first_batch=first_batch)
+            show_report(report, time.monotonic() - started, as_json=as_json)
+            return report
+        finally:
+            await close_pool(pool)
+
+    if run_command(Settings, command).findings:
+        raise typer.Exit(Exit.FAILED)
+
+
+def show_report(report: Report, seconds: float, *, as_json: bool) -> None:
+    if as_json:
+        show_json(report, seconds)
+        return
+    anchored = report.anchored
+    rows = [
+        (
+            done.shard, done.batches, done.events, done.link.hash.hex()[:16],
+            "-" if anchored is None else anchored.get(done.shard, 0),
+            sum(finding.shard == done.shard for finding in report.findings),
+        )
+        for done in report.shards
+    ]  # fmt: skip
+    print_table(COLUMNS, rows, as_json=False)
+    for finding in report.findings:
+        print(f"DAMAGE in {finding.place}: {finding.damage}: {printable(finding.detail)}")
+    for damage in dict.fromkeys(finding.damage for finding in report.findings):
+        print(f"What to do about {damage}: {next(f.advice for f in report.findings if f.damage is damage)}")
+    print(summarize(report, seconds))
+
+
+def summarize(report: Report, seconds: float) -> str:
+    verdict = f"{len(report.findings)} faults" if report.findings else "whole"
+    compared = "anchors not looked at" if report.anchored is None else f"{report.anchors} anchors"
+    return (
+        f"{verdict}: {len(report.shards)} shards, {report.batches:,} batches, {report.events:,} events, {compared}, "
+        f"{seconds:.1f} s"
+    )
+
+
+def show_json(report: Report, seconds: float) -> None:
+    anchored = report.anchored or {}
+    for done in report.shards:
+        line = {"kind": "shard", "shard": done.shard, "batches": done.batches, "events": done.events}
+        print(json.dumps(line | {"head": done.link.hash.hex(), "anchored_batch": anchored.get(done.shard)}))
+    for finding in report.findings:
+        print(json.dumps(describe(finding)))
+    totals = {"batches": report.batches, "events": report.events, "anchors": report.anchors}
+    print(json.dumps({"kind": "summary", "whole": not report.findings, "seconds": round(seconds, 3), **totals}))
+
+
+def describe(finding: Finding) -> dict[str, object]:
+    return {
+        "kind": "damage",
+        "shard": finding.shard,
+        "batch": finding.batch,
+        "damage": finding.damage.value,
+        "detail": finding.detail,
+        "advice": finding.advice,
+    }
