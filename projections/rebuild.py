@@ -6,12 +6,10 @@ held, in one transaction. The service passes over a held shard and goes on with 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Final, NamedTuple
-
-import asyncpg
+from typing import Any, Final, NamedTuple
 
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
@@ -131,10 +129,10 @@ class ShardRebuild:
             accounts=self._accounts,
         )
 
-    async def _fetch(self, connection: Executor, name: str, ranges: Sequence[Range]) -> list[asyncpg.Record]:
+    async def _fetch(self, connection: Executor, name: str, ranges: Sequence[Range]) -> Sequence[Iterable[Any]]:
         return await connection.fetch(sql(name), *columns(ranges), timeout=STATEMENT_TIMEOUT_S)
 
-    def _total(self, row: asyncpg.Record) -> Total:
+    def _total(self, row: Iterable[Any]) -> Total:
         account_id, resource, shard, events, amount, position, as_of = row
         key = (account_id, resource)
         return Total(key, shard, events, Step(Kind.USAGE, amount, position, as_of), self._balances.get(key))

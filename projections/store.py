@@ -1,9 +1,8 @@
 """The tables of the projections, and the event log read only. One method a statement; `fold` is the transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import asyncpg
 import orjson
 
 from meter.runtime.points import point
@@ -76,7 +75,7 @@ async def read(connection: Executor, ranges: Sequence[Range]) -> Reading:
     return Reading(ranges=ranges, totals=totals, others=others, runs=runs, balances=balances, accounts=accounts)
 
 
-def read_total(row: asyncpg.Record) -> Total:
+def read_total(row: Iterable[Any]) -> Total:
     account_id, resource, shard, events, amount, position, as_of, granted, consumed, base, epoch, boundaries, at, on = (
         row
     )
