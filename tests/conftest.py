@@ -19,6 +19,8 @@ from tests.support.processes import Processes
 from tests.support.servers import Servers, WrongStackError, describe_choice, is_forced
 
 PARTITIONS = 3
+# The embedded broker has no idempotent producer, and keeps new members waiting for half a session.
+EMBEDDED = {"kafka_idempotence": False, "kafka_session_ms": 1000}
 SERVERS_KEY = pytest.StashKey[Servers]()
 
 
@@ -122,7 +124,6 @@ def values(dsn: str, stack: Addresses, topic_prefix: str) -> dict[str, Any]:
     return {
         "postgres_dsn": dsn,
         "kafka_bootstrap": stack.kafka_bootstrap,
-        "kafka_idempotence": stack.kafka_kind != "embedded",
         "topic_prefix": topic_prefix,
         "partitions": PARTITIONS,
         "replication_factor": 1,
@@ -132,6 +133,7 @@ def values(dsn: str, stack: Addresses, topic_prefix: str) -> dict[str, Any]:
         "grace_s": 5.0,
         "retry_first_s": 0.05,
         "retry_max_s": 0.5,
+        **(EMBEDDED if stack.kafka_kind == "embedded" else {}),
     }
 
 
