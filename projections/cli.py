@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from meter.presentation import print_settings, print_table
+from meter.progress import show_progress
 from meter.runtime.cli import run_command, run_service_command
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
 from meter.runtime.service import Exit
-from projections.progress import show_progress
 from projections.reader import BalanceReader
 from projections.rebuild import Exchange, Model, Rebuild, count_events
 from projections.service import build_projections

@@ -6,4 +6,4 @@ FROM (
            sum(stored::bigint + duplicates + rejected) OVER (ORDER BY batch) AS total
     FROM (SELECT * FROM meter.batches WHERE shard = $1 AND batch >= $2 ORDER BY batch LIMIT $4) next
 ) counted
-WHERE total <= $3 OR number = 1
+WHERE total <= $3::bigint OR number = 1

@@ -3,16 +3,17 @@
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 
 import asyncpg
 
 from meter.anchors import ShardHead, render_anchor
+from meter.plan import AppendPlan
 from meter.runtime.postgres import Executor, Pool, load_sql
 from meter.store.anchored import AnchorAudit
 from meter.store.audit import audit_shard, check_codes, list_shards
 from meter.store.damage import Finding
 from meter.store.events import PostgresEventStore
+from schemas.records import Accepted, Rejected
 from schemas.topics import ACCOUNTS, USAGE
 from tests.contract.rows import MOMENT, opened, plan, rejected, usage
 
@@ -40,10 +41,10 @@ async def fill(pool: Pool) -> None:
             await store.append(make_plan(shard, number))
 
 
-def make_plan(shard: int, number: int) -> Any:
+def make_plan(shard: int, number: int) -> AppendPlan:
     at, offset, account = MOMENT + timedelta(seconds=number), number * 8, number * 2
     if number == BATCHES - 2:
-        results = [rejected(USAGE, offset, key=None)]
+        results: list[Accepted | Rejected] = [rejected(USAGE, offset, key=None)]
     else:
         event = usage(offset, amount=number + 1, name=f"model-{number}")
         results = [
@@ -215,7 +216,7 @@ class Intruder:
     async def rewrite(self) -> str:
         """An amount, and every hash from there on, so that the chain is whole again."""
         shard = self._random.randrange(SHARDS)
-        [position] = await self._connection.fetchrow(
+        position = await self._connection.fetchval(
             "SELECT position FROM meter.events WHERE shard = $1 ORDER BY md5(position::text || $2) LIMIT 1",
             shard, str(self._random.random()),
         )  # fmt: skip

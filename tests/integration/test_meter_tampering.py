@@ -148,7 +148,7 @@ async def test_a_log_that_grows_meanwhile_raises_no_alarm(pool: Pool) -> None:
             )
 
     writers = [asyncio.create_task(write(shard)) for shard in range(4)]
-    checked = []
+    checked: list[int] = []
     while not all(writer.done() for writer in writers) or len(checked) < 2:
         anchors = AnchorAudit(pool)
         values = await fetch_anchors(pool)
