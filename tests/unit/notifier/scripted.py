@@ -9,6 +9,7 @@ from typing import Final
 
 DROP: Final = "drop"  # the connection breaks
 HANG: Final = "hang"  # no answer, ever
+SLOW: Final = "250 at last"  # once `release` is set
 GOOD: Final = {
     "greeting": "220 ready",
     "ehlo": "250 sink.example.com",
@@ -36,6 +37,7 @@ class Script:
     connections: int = 0
     port: int = 0
     dot_seen: asyncio.Event = field(default_factory=asyncio.Event)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
 
     def reply(self, phase: str, arguments: str = "") -> str:
         for key in (f"{phase} {arguments}", phase):
@@ -122,6 +124,8 @@ class Conversation:
     async def _say(self, reply: str) -> bool:
         if reply == HANG:
             await asyncio.Event().wait()
+        if reply == SLOW:
+            await self._script.release.wait()
         if reply == DROP:
             return False
         self._writer.write(reply.encode() + b"\r\n")

@@ -1,5 +1,6 @@
 """One SMTP conversation with a server that fails at every step: the phase and the reply must come out right."""
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 
@@ -9,7 +10,7 @@ from notifier.mail.session import SmtpServer, SmtpSession, make_tls, quote_body
 from notifier.mail.verdict import Phase, Result
 from tests.support import until
 from tests.unit.notifier.conftest import Certificate
-from tests.unit.notifier.scripted import DROP, HANG, Script, serving
+from tests.unit.notifier.scripted import DROP, HANG, SLOW, Script, serving
 
 MESSAGE = b"Subject: hello\r\n\r\n.dots\r\nand more\r\n"
 TIMEOUT_S = 0.2
@@ -134,6 +135,18 @@ async def test_the_last_reply_has_a_deadline_of_its_own() -> None:
         assert await session.open() is None
         result = await session.deliver("from@example.com", "to@example.com", MESSAGE, answer(True))
         assert result is not None and result.handed_over
+
+
+async def test_a_reply_to_the_dot_may_take_longer_than_any_other() -> None:
+    script = Script({"dot": [SLOW]})
+    async with serving(script):
+        session = SmtpSession(server(script, timeout_s=0.1, dot_timeout_s=30))
+        assert await session.open() is None
+        delivering = asyncio.create_task(session.deliver("from@example.com", "to@example.com", MESSAGE, answer(True)))
+        await script.dot_seen.wait()
+        asyncio.get_running_loop().call_later(0.3, script.release.set)
+        assert await delivering == Result(Phase.DOT, 250, "at last")
+        await session.close()
 
 
 async def test_the_session_is_used_again_after_a_refusal() -> None:
