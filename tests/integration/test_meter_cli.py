@@ -21,7 +21,7 @@ from tests.support.processes import Processes, run_command
 
 COMMANDS = [
     [], ["setup"], ["run"], ["open"], ["grant"], ["rejections"], ["rejections", "list"], ["rejections", "show"],
-    ["rejections", "replay"],
+    ["rejections", "replay"], ["verify"],
 ]  # fmt: skip
 NOWHERE = "127.0.0.1:1"
 
