@@ -17,7 +17,7 @@ from deploy.local.ports import free_port
 ROLES = {"meter": "credit_meter", "projections": "credit_projections", "notifier": "credit_notifier"}
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 40
-COMMAND_TIMEOUT_S = 600
+COMMAND_TIMEOUT_S = 3600
 POLL_S = 0.02
 
 

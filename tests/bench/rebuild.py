@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from tests.bench.databases import connect, read_progress
 from tests.bench.scenario import Scenario
-from tests.bench.services import run_command
+from tests.bench.services import time_command
 
 COMMANDS = {
     "rebuild": ("projections", "rebuild"),
@@ -25,6 +25,6 @@ async def measure_command(scenario: Scenario, command: str) -> Pass:
     dsn = await databases.create("pass", scenario.template)
     async with connect(dsn) as connection:
         events = (await read_progress(connection)).stored
-    seconds = run_command(COMMANDS[command], scenario.settings(dsn))
+    seconds = time_command(COMMANDS[command], scenario.settings(dsn))
     await databases.drop("pass")
     return Pass(events / seconds, events, seconds)

@@ -14,7 +14,7 @@ from tests.bench.databases import Databases, connect, read_progress
 from tests.bench.events import account_name, uuid7_text
 from tests.bench.load import Sink, delete_topics, load_backlog
 from tests.bench.servers import PARTITIONS, Servers
-from tests.bench.services import run_command, run_services
+from tests.bench.services import run_services, time_command
 from tests.bench.workload import Expected, Workload
 
 POLL_S = 0.05
@@ -73,7 +73,7 @@ class Scenario:
         """Set up, open every account through the services themselves, and leave the database as the template."""
         dsn = await self.bench.databases.create(self.template)
         settings = self.settings(dsn)
-        await asyncio.to_thread(run_command, ("meter", "setup", "--no-roles"), settings)
+        await asyncio.to_thread(time_command, ("meter", "setup", "--no-roles"), settings)
         await asyncio.to_thread(self._produce_opened)
         await catch_up(self.bench, dsn, settings, ROWS_PER_ACCOUNT * self.opened)
         async with connect(dsn) as connection:

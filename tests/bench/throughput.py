@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import asyncpg
 
+from deploy.local.services import ServiceProcess
 from tests.bench.check import check_run
 from tests.bench.databases import Progress, connect, read_outcomes, read_progress, sum_balances
 from tests.bench.footprint import Footprint, Usage
 from tests.bench.scenario import Scenario
-from tests.bench.services import ServiceProcess, run_services
+from tests.bench.services import run_services
 
 POLL_S = 0.05  # asking costs the server something too
 STALL_S = 60
@@ -53,7 +54,8 @@ async def measure(scenario: Scenario, readers: tuple[str, ...], database: str = 
         since = datetime.now(UTC)
         with ExitStack() as stack:
             running = stack.enter_context(run_services(readers, scenario.settings(dsn), bench.logs))
-            running["meter"] = ServiceProcess("meter", scenario.settings(dsn), bench.logs / "meter.log")
+            running["meter"] = ServiceProcess("meter", scenario.settings(dsn), bench.logs)
+            running["meter"].start()
             stack.callback(running["meter"].stop)
             pids = {name: service.pid for name, service in running.items()} | bench.servers.pids()
             first = await wait_for_first(connection, before, running)
