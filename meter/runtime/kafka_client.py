@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiokafka import errors as kafka_errors
@@ -12,6 +13,8 @@ from meter.runtime.settings import Settings
 
 REQUEST_TIMEOUT_MS = 60_000
 RETRY_BACKOFF_MS = 100
+FAREWELL_S = 0.5
+CLOSE_S = 0.5
 
 # Not `retriable` in aiokafka, yet gone by a retry from what is stored: the fetch is repeated, a new member joins.
 PASSING_ERRORS: tuple[type[BaseException], ...] = (
@@ -87,28 +90,32 @@ def check_codecs() -> None:
         raise SettingsError(f"Kafka codecs are not installed: {', '.join(missing)} (package cramjam)")
 
 
-async def stop_quietly(client: Any, timeout_s: float) -> None:
+async def stop_quietly(
+    client: Any, timeout_s: float, *, farewell: Callable[[], Coroutine[Any, Any, None]] | None = None
+) -> None:
     """Stop a consumer, producer or admin client within a deadline, whatever state it is in.
 
     `AIOKafkaConsumer.stop` may raise CancelledError out of its own cancelled fetch tasks, `AIOKafkaProducer.stop`
     flushes without end while brokers are down. So the stop runs as a task of its own, is given up at the deadline, and
-    the sockets are closed in any case.
+    the sockets are closed in any case. Before that comes `farewell`, where the stop was given up half-way.
     """
-    stopping = asyncio.create_task(call_stop(client))
-    await asyncio.wait({stopping}, timeout=timeout_s)
-    if not stopping.done():
-        stopping.cancel()
-        await asyncio.wait({stopping}, timeout=1)
-    if stopping.done() and not stopping.cancelled():
-        stopping.exception()  # seen, on purpose not raised: the state that counts is in Postgres
+    if not await give_up_after(timeout_s, call_stop(client)) and farewell is not None:
+        await give_up_after(FAREWELL_S, farewell())
     inner = getattr(client, "_client", None) or getattr(client, "client", None)
     if inner is not None:
-        closing = asyncio.create_task(inner.close())
-        await asyncio.wait({closing}, timeout=1)
-        if not closing.done():
-            closing.cancel()
-        elif not closing.cancelled():
-            closing.exception()
+        await give_up_after(CLOSE_S, inner.close())
+
+
+async def give_up_after(timeout_s: float, call: Coroutine[Any, Any, None]) -> bool:
+    """Whether it ended in time. Errors are seen, on purpose not raised: the state that counts is in Postgres."""
+    task = asyncio.create_task(call)
+    _, late = await asyncio.wait({task}, timeout=timeout_s)
+    if late:
+        task.cancel()
+        await asyncio.wait({task}, timeout=CLOSE_S)
+    if task.done() and not task.cancelled():
+        task.exception()
+    return not late
 
 
 async def call_stop(client: Any) -> None:

@@ -11,6 +11,7 @@ log = structlog.get_logger(component="kafka_commits")
 
 COMMIT_TIMEOUT_S = 5
 COMMIT_PAUSE_S = 1.0
+FLUSH_TIMEOUT_S = 1.0
 
 
 class Commits:
@@ -37,11 +38,15 @@ class Commits:
             self._task.add_done_callback(self._ended)
 
     async def flush(self, consumer: Any) -> None:
-        """Commit what is left, within twice COMMIT_TIMEOUT_S."""
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=COMMIT_TIMEOUT_S)
-        if self._offsets:
-            await self._commit(consumer)
+        """Commit what is left, within FLUSH_TIMEOUT_S."""
+        try:
+            async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                if self._task is not None:
+                    await asyncio.wait({self._task})
+                if self._offsets:
+                    await self._commit(consumer)
+        except TimeoutError:
+            log.info("kafka_commit_failed", reason="TimeoutError")
 
     async def _commit(self, consumer: Any) -> None:
         offsets, self._offsets = self._offsets, {}

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
@@ -24,7 +25,7 @@ from meter.runtime.settings import Settings
 from meter.runtime.shelf import Batch, Shelf
 
 START_TIMEOUT_S = 90
-STOP_TIMEOUT_S = 8
+STOP_TIMEOUT_S = 2
 IDENTITY_PAUSE_S = 30.0
 # aiokafka keeps a fetched piece of every partition until it is asked for, compressed; so much for all of them.
 FETCHED_BYTES = 24 * 1024 * 1024
@@ -119,12 +120,14 @@ class ShardConsumer:
                     raise DependencyUnreachableError(f"there is no topic {name}: run `meter setup`", dependency="kafka")
 
     async def stop(self) -> None:
-        """Commit what was acknowledged and leave the group, within some seconds, whatever the brokers do."""
+        """Commit what was acknowledged and leave the group, within 5 s, whatever the brokers do."""
         consumer, self._consumer = self._consumer, None
         if consumer is None:
             return
         await self._commits.flush(consumer)
-        await stop_quietly(consumer, STOP_TIMEOUT_S)
+        # In the middle of a rebalance aiokafka waits for its end. Not leaving would keep the shards from the others for
+        # a whole session.
+        await stop_quietly(consumer, STOP_TIMEOUT_S, farewell=lambda: end_halfway(consumer))
         await self._poller.stop()
         self._forget()
 
@@ -250,6 +253,16 @@ class ShardConsumer:
             return
         for place, feed in self._shelf.feeds.items():
             seek_if_assigned(consumer, TopicPartition(*place), feed.next)
+
+
+async def end_halfway(consumer: Any) -> None:
+    """What is left to do where `AIOKafkaConsumer.stop` was given up: its tasks would go on fetching for ever."""
+    coordinator = consumer._coordinator
+    await consumer._fetcher.close()
+    await coordinator._stop_heartbeat_task()
+    await coordinator._stop_commit_offsets_refresh_task()
+    if coordinator.member_id:
+        await coordinator._send_req(LeaveGroupRequest(coordinator.group_id, coordinator.member_id))
 
 
 def share_fetched_bytes(partitions: int) -> int:

@@ -1,6 +1,7 @@
 """ShardConsumer against a real broker: nothing lost, nothing twice, whatever comes between."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from deploy.local.stack import KafkaServer
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError, TransientError
 from meter.runtime.feed import Feed, Verdict
@@ -469,3 +471,39 @@ async def test_a_dead_fetch_task_is_noticed(topics: Settings) -> None:
         await asyncio.wait({fetching})
         with pytest.raises(DependencyUnreachableError, match="fetch task"):
             await consumer.receive()
+
+
+@pytest.mark.needs_kafka("LeaveGroup: aiokafka never leaves a group in its generation 0, which Tansu's stays at")
+async def test_who_stops_in_a_rebalance_leaves_the_group_all_the_same(
+    topics: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session is 30 s: whoever comes next would wait that long for a member that did not leave."""
+    async with joined(topics, Ledger()) as consumer:
+        monkeypatch.setattr(consumer._consumer._coordinator, "close", asyncio.Event().wait)
+        started = time.monotonic()
+        await consumer.stop()
+        assert time.monotonic() - started < 5
+    started = time.monotonic()
+    async with joined(topics, Ledger()) as consumer:
+        assert consumer.assigned == {0, 1, 2}
+    assert time.monotonic() - started < 15
+
+
+async def test_brokers_that_do_not_answer_hold_up_the_end_for_seconds_only(
+    settings: Settings, own_kafka: KafkaServer
+) -> None:
+    own = settings.model_copy(update={"kafka_bootstrap": own_kafka.bootstrap})
+    await make_topics(own)
+    await fill(own, 90)
+    async with joined(own, ledger := Ledger()) as consumer:
+        await drain(consumer, ledger, 90)
+        own_kafka.pause()
+        try:
+            for batch in await consumer.receive():
+                consumer.advance(batch)
+            consumer._commits.note(own.topic(USAGE), 0, 1)
+            started = time.monotonic()
+            await consumer.stop()
+            assert time.monotonic() - started < 6
+        finally:
+            own_kafka.resume()
