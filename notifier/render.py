@@ -154,13 +154,13 @@ def quote_name(name: str) -> str:
     return f'"{escaped}"'
 
 
-SAMPLE_ACCOUNT: Final = Account("acme-team", 0, 1, "free", "Acme Team", ("someone@example.com",))
+SAMPLE_ACCOUNT: Final = Account("example-account", 0, 1, "free", "Example Account", ("someone@example.com",))
 
 
 def sample_notices(at: datetime) -> list[Notice]:
     """For the check at start and for `notifier preview`."""
-    credits_used = Balance("acme-team", "model_credits", 1, 75 * MICRO, 60_500_000, 0, 7)
-    runs_used = Balance("acme-team", "tool_runs", 1, 10_000 * MICRO, 5_000 * MICRO, 0, 8)
+    credits_used = Balance("example-account", "model_credits", 1, 75 * MICRO, 60_500_000, 0, 7)
+    runs_used = Balance("example-account", "tool_runs", 1, 10_000 * MICRO, 5_000 * MICRO, 0, 8)
     return [
         Notice(credits_used, Channel.EMAIL, 80, Outcome.DELIVERED, at),
         Notice(runs_used, Channel.EMAIL, 50, Outcome.DELIVERED, at),

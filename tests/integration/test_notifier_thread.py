@@ -112,7 +112,7 @@ async def test_a_crossing_becomes_a_notice_a_banner_an_event_and_an_email(
         ("email", 80, "delivered"),
     ]
     assert sorted(sent.recipients for sent in mail.mails) == [("billing@example.com",), ("owner@example.com",)]
-    assert mail.mails[0].message["Subject"] == "85 % of model credits used: Acme Team"
+    assert mail.mails[0].message["Subject"] == "85 % of model credits used: Example Account"
     assert sorted(types(found)) == sorted(
         ["banner.raised.v1", "banner.changed.v1", *2 * ["email.queued.v1"], *2 * ["email.sent.v1"]]
     )

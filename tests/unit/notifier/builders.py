@@ -17,7 +17,12 @@ RENDERER = Renderer(Sender(address="credits@example.com", billing_url="https://e
 
 
 def account(position: int = 1, contacts: tuple[str, ...] = ("owner@example.com",), **values: Any) -> Account:
-    found: dict[str, Any] = {"account_id": ACCOUNT, "shard": 0, "plan": "free", "display_name": "Acme Team"} | values
+    found: dict[str, Any] = {
+        "account_id": ACCOUNT,
+        "shard": 0,
+        "plan": "free",
+        "display_name": "Example Account",
+    } | values
     return Account(position=position, contacts=contacts, **found)
 
 

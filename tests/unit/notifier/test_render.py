@@ -38,7 +38,7 @@ def test_both_parts_say_what_was_used_of_what_where_and_what_to_do() -> None:
     message = compose()
     for kind in ("plain", "html"):
         text = part(message, kind)
-        for said in ("52.500001", "75", "22.499999", "70 %", "Acme Team", "acc-1", "https://example.com/billing"):
+        for said in ("52.500001", "75", "22.499999", "70 %", "Example Account", "acc-1", "https://example.com/billing"):
             assert said in text, (kind, said)
         assert "support" in text
     assert "Used:       52.500001 of 75 model credits (70 %)" in part(message, "plain")
@@ -51,7 +51,7 @@ def test_headers_are_stable_and_complete() -> None:
     assert message["To"] == "owner@example.com"
     assert message["From"] == "Credit Meter <credits@example.com>"
     assert message["Auto-Submitted"] == "auto-generated"
-    assert message["Subject"] == "70 % of model credits used: Acme Team"
+    assert message["Subject"] == "70 % of model credits used: Example Account"
 
 
 def test_the_same_notice_gives_the_same_bytes_and_lines_that_mail_servers_take() -> None:
@@ -106,7 +106,7 @@ def test_own_templates_take_the_place_of_the_packages(tmp_path: Path) -> None:
     (tmp_path / "email_subject.txt.j2").write_text("{{ account }}:\n{{ consumed | amount }} used")
     renderer = Renderer(Sender(address="a@example.com"), tmp_path)
     renderer.check(AT)
-    assert compose(renderer)["Subject"] == "Acme Team: 52.500001 used"
+    assert compose(renderer)["Subject"] == "Example Account: 52.500001 used"
     assert "Used:" in part(compose(renderer), "plain")
 
 
