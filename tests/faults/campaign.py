@@ -82,6 +82,7 @@ class Campaign:
     logs: Path
     bugs: Mapping[str, str] = field(default_factory=dict)
     drain_s: float = DRAIN_S
+    twins: tuple[str, ...] = ()  # services with two processes from the beginning
 
     def __post_init__(self) -> None:
         name = uuid.uuid4().hex[:8]
@@ -121,6 +122,8 @@ class Campaign:
         await asyncio.to_thread(self.load.open_accounts)
         self._watching = asyncio.create_task(self.watermarks.run())
         await self.supervisor.start()
+        for service in self.twins:
+            self.supervisor.join(service)
 
     async def close(self) -> None:
         self.site.calm()
@@ -149,6 +152,7 @@ class Campaign:
         finally:
             self.supervisor.disarm()
             await self.tormentor.finish()
+            self.tormentor.end_armed()
             self.site.calm()
             await asyncio.to_thread(self.load.stop)
 
@@ -197,6 +201,10 @@ class Campaign:
 
     async def judge(self, waiting: list[str], *, emails: bool = True) -> Findings:
         """All checks, on what is stored now. `waiting`: what `drain` has left."""
+        # In a thread: reading millions of rows must not hold up the proxies of services that go on.
+        return await asyncio.to_thread(asyncio.run, self._judge(waiting, emails=emails))
+
+    async def _judge(self, waiting: list[str], *, emails: bool) -> Findings:
         found = Findings()
         for words in waiting:
             counter = "emails_lost" if words.endswith("emails") else "lost"

@@ -1,7 +1,7 @@
 """Which fault happens when: drawn from the seed alone, so that a seed gives the same schedule again. Pure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 SERVICES = ("meter", "projections", "notifier")
@@ -73,25 +73,37 @@ class Fault:
         return " ".join(filter(None, words)) + (f" {self.lasts_s:.1f} s" if self.lasts_s else "")
 
 
-def make_schedule(seed: int, mean_pause_s: float, mix: Mapping[str, float] | None = None) -> Iterator[Fault]:
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """What a schedule draws from; the usual one has everything."""
+
+    mix: Mapping[str, float] = field(default_factory=lambda: USUAL_MIX)
+    services: tuple[str, ...] = SERVICES
+    links: tuple[str, ...] = LINKS
+    points: tuple[str, ...] = ()  # none: all of the service
+    phases: tuple[str, ...] = tuple(SMTP_REPLIES)
+    long: float = 0.3  # share of pauses past the session timeout, and of long holds
+
+
+def make_schedule(seed: int, mean_pause_s: float, focus: Focus | None = None) -> Iterator[Fault]:
     """Faults without end."""
     rng = Random(f"schedule:{seed}")
-    mix = mix or USUAL_MIX
-    kinds, weights = list(mix), list(mix.values())
+    focus = focus or Focus()
+    kinds, weights = list(focus.mix), list(focus.mix.values())
     while True:
         kind, pause_s = rng.choices(kinds, weights)[0], min(rng.expovariate(1 / mean_pause_s), 5 * mean_pause_s)
-        yield draw(kind, pause_s, rng)
+        yield draw(kind, pause_s, rng, focus)
 
 
-def draw(kind: str, pause_s: float, rng: Random) -> Fault:
+def draw(kind: str, pause_s: float, rng: Random, focus: Focus) -> Fault:
     # Always the same number of draws, so that one kind of fault does not change the others.
-    service, link, choice, size = rng.choice(SERVICES), rng.choice(LINKS), rng.random(), rng.random()
+    service, link, choice, size = rng.choice(focus.services), rng.choice(focus.links), rng.random(), rng.random()
     passing = 1 + int(rng.random() ** 2 * 30)
-    point = rng.choice(POINTS[service])
-    phase = rng.choice(list(SMTP_REPLIES))
+    point = rng.choice(focus.points or POINTS[service])
+    phase = rng.choice(focus.phases)
     reply = rng.choice(SMTP_REPLIES[phase])
     keep = rng.random() < 0.6
-    long = rng.random() < 0.3
+    long = rng.random() < focus.long
     if kind in ("point_kill", "point_stop", "point_raise"):
         passing = 1 + passing // 6 if point.startswith("email") else passing
         lasts_s = (LONG_PAUSE_S + size if long else 3 * size) if kind == "point_stop" else 0.0

@@ -14,6 +14,7 @@ import psutil
 from deploy.local.child import Child
 from deploy.local.services import command, environment
 
+ROOT = Path(__file__).parents[2]
 WATCH_S = 0.05
 KILLED, STALLED, GRACE_OVER = -signal.SIGKILL, 4, 5
 TAIL_LINES = 12
@@ -95,6 +96,9 @@ class Supervisor:
         """The next process of the service that is started fails there."""
         self._armed[service].append(armed)
 
+    def find_armed(self) -> list[Instance]:
+        return [i for i in self._instances if i.armed and i.child.running]
+
     async def pause(self, instance: Instance, lasts_s: float) -> bool:
         if instance.pausing or not instance.child.running:
             return False
@@ -142,6 +146,7 @@ class Supervisor:
         self._numbers[service] += 1
         armed = [self._armed[service].popleft()] if self._armed[service] else []
         env = environment({**self._settings[service], "fault_points": ",".join(map(str, armed))})
+        env["PYTHONPATH"] = str(ROOT)  # for the launcher
         child = Child(f"{service}-{number}", self._command(service), self._logs, env=env, grace_s=15, keeps=True)
         child.spawn()
         self.starts += 1
@@ -151,8 +156,8 @@ class Supervisor:
 
     def _command(self, service: str) -> list[str]:
         """The real command; with a known bug, through the launcher that switches it on."""
-        if self._bugs:
-            return [sys.executable, "-m", "tests.faults.launch", service, "--bug", *self._bugs.values()]
+        if bug := self._bugs.get(service):
+            return [sys.executable, "-m", "tests.faults.launch", service, "--bug", bug]
         return command(service, "run")
 
     def _keep(self, instance: Instance) -> None:

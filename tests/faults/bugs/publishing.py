@@ -1,0 +1,150 @@
+"""Bugs of a projection: a cursor apart from its data, an outbox that forgets too early, peaks hidden in a batch."""
+
+import asyncio
+from typing import Any
+
+from meter.runtime.kafka_producer import Message, Producer, note_seen
+from meter.runtime.outbox import OutboxRelay
+from meter.runtime.points import point
+from meter.runtime.postgres import load_sql
+from projections import plan as planning
+from projections import store
+from projections.plan import FoldPlan
+from projections.store import FoldStore
+from tests.faults.bugs.bug import Bug, current, replace
+from tests.faults.schedule import Focus
+from tests.faults.world import Shares
+
+WRONG_SUMS = frozenset({"usage by day that is not the sum of its events", "balance that is not the sum of its events"})
+UNTOLD = frozenset(
+    {
+        "balance known wrongly to the notifier",
+        "balance never told to the notifier",
+        "banner that is not true",
+        "notice missing",
+    }
+)
+
+
+def cursor_after_commit() -> None:
+    """The cursor is moved in a transaction of its own, after the one that folded."""
+
+    async def write(connection: Any, planned: FoldPlan) -> None:
+        if planned.consumed:
+            rows = store.turn(store.consumed_row(s) for s in planned.consumed)
+            await connection.execute(store.sql("update_consumed"), *rows)
+        await store.save_balances(connection, planned.balances)
+        await store.save_accounts(connection, planned.accounts)
+        await store.append_outbox(connection, planned.messages)
+
+    fold = FoldStore.fold
+
+    async def fold_and_advance(self: Any, plan: Any) -> FoldPlan | None:
+        planned = await fold(self, plan)
+        if planned is not None:
+            shards, positions = [r.shard for r in planned.ranges], [r.upto for r in planned.ranges]
+            await self._pool.execute(store.sql("advance_cursors"), store.PROJECTION, shards, positions)
+        return planned
+
+    replace(store, "write", write)
+    replace(FoldStore, "fold", fold_and_advance)
+
+
+def outbox_deleted_before_publish() -> None:
+    async def relay(self: Any) -> int:
+        async with self._pool.acquire() as connection, connection.transaction():
+            shard = await connection.fetchval(load_sql(self._schema, "lock_outbox_shard"))
+            if shard is None:
+                return 0
+            rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shard, self._batch)
+            await connection.execute(load_sql(self._schema, "delete_outbox"), shard, [row["id"] for row in rows])
+        await point("outbox_before_publish")
+        await self._producer.publish([Message(self._topic, row["key"], row["value"]) for row in rows])
+        self._note(shard, len(rows))
+        return len(rows)
+
+    replace(OutboxRelay, "relay", relay)
+
+
+def outbox_without_acks() -> None:
+    """Handed to the client counts as published."""
+
+    async def publish(self: Any, messages: Any) -> None:
+        for m in messages:
+            ack = await self.send(m.topic, m.key, m.value, partition=m.partition, headers=m.headers)
+            ack.add_done_callback(note_seen)
+        await asyncio.sleep(0)
+
+    replace(Producer, "publish", publish)
+
+
+def told_per_batch() -> None:
+    """Only the state at the end of a batch is told: a peak inside it, before a grant or a reversal, is never seen."""
+    fold = current(planning, "fold")
+
+    def fold_and_tell_last(state: Any, steps: Any) -> Any:
+        after, told = fold(state, steps)
+        return after, told and [after]
+
+    replace(planning, "fold", fold_and_tell_last)
+
+
+def folded_without_lock() -> None:
+    """Two workers fold the same events: the cursor is read, not locked."""
+    text = store.sql("claim_shards").replace("FOR UPDATE OF c SKIP LOCKED", "")
+    sql = store.sql
+
+    def sql_without_lock(name: str) -> str:
+        return text if name == "claim_shards" else sql(name)
+
+    replace(store, "sql", sql_without_lock)
+
+
+BUGS = (
+    Bug(
+        name="cursor_after_commit",
+        service="projections",
+        says="the cursor moves after the commit of what it covers",
+        switch_on=cursor_after_commit,
+        signs=WRONG_SUMS,
+        focus=Focus(
+            {"point_kill": 4, "kill": 2, "terminate_backends": 2}, services=("projections",), points=("after_commit",)
+        ),
+    ),
+    Bug(
+        name="folded_without_lock",
+        service="projections",
+        says="the cursor is read without a lock",
+        switch_on=folded_without_lock,
+        signs=WRONG_SUMS,
+        focus=Focus({"pause": 3, "kill": 1}, services=("projections",), long=0.0),
+        twins=True,
+    ),
+    Bug(
+        name="outbox_deleted_before_publish",
+        service="projections",
+        says="the outbox forgets what it has not yet published",
+        switch_on=outbox_deleted_before_publish,
+        signs=UNTOLD,
+        focus=Focus({"point_kill": 4, "kill": 1}, services=("projections",), points=("outbox_before_publish",)),
+    ),
+    Bug(
+        name="outbox_without_acks",
+        service="projections",
+        says="the outbox does not wait for the broker's word",
+        switch_on=outbox_without_acks,
+        signs=UNTOLD,
+        focus=Focus({"hold": 3, "kill": 3, "refuse": 2}, services=("projections",), links=("kafka",), long=0.0),
+        mean_pause_s=0.7,
+    ),
+    Bug(
+        name="told_per_batch",
+        service="projections",
+        says="thresholds are looked at once per batch",
+        switch_on=told_per_batch,
+        signs=frozenset({"notice missing"}),
+        focus=Focus({"pause": 2, "kill": 2}, services=("projections",), long=0.5),
+        mean_pause_s=2.0,
+        shares=Shares(grants=0.03, reversals=0.05),
+    ),
+)

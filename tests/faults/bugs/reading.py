@@ -1,0 +1,73 @@
+"""Bugs of a reader: a seek that comes too late, records that were drained and dropped."""
+
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from meter.runtime.feed import Feed, Verdict
+from meter.runtime.kafka_assignment import Assignment
+from tests.faults.bugs.bug import FEW, Bug, replace
+from tests.faults.bugs.storing import LOSSES, TWO_OUTCOMES
+from tests.faults.schedule import Focus
+
+
+def seeks_too_late() -> None:
+    """Delivery begins at Kafka's committed offset, before the stored one has been sought, and nobody looks."""
+    fetch_ranges, seek = Assignment._fetch_ranges, Assignment._seek
+    committed: dict[TopicPartition, int] = {}
+
+    async def fetch_ranges_and_committed(self: Any, consumer: Any, shards: Any, stored: Any) -> Any:
+        for name in self._names.values():
+            for shard in shards:
+                place = TopicPartition(name, shard)
+                committed[place] = await consumer.committed(place) or 0
+        return await fetch_ranges(self, consumer, shards, stored)
+
+    def seek_to_committed(self: Any, consumer: Any, shards: Any, ranges: Any, generation: int) -> None:
+        seek(self, consumer, shards, ranges, generation)
+        for name in self._names.values():
+            for shard in shards:
+                if (place := TopicPartition(name, shard)) in consumer.assignment():
+                    consumer.seek(place, committed[place])
+
+    def offer(self: Any, raw: Any, position: int) -> Verdict:
+        self._append(raw)
+        self.next = max(self.next, raw[-1].offset + 1)
+        self.position = max(self.next, position)
+        return Verdict.TAKEN
+
+    replace(Assignment, "_fetch_ranges", fetch_ranges_and_committed)
+    replace(Assignment, "_seek", seek_to_committed)
+    replace(Feed, "offer", offer)
+
+
+def drained_records_dropped() -> None:
+    """After a failure the loop goes on with what the client has next."""
+
+    def rewind(self: Any, _consumer: Any, shards: Any) -> None:
+        for shard in shards:
+            self._shelf.busy.pop(shard, None)
+
+    replace(Assignment, "rewind", rewind)
+
+
+BUGS = (
+    Bug(
+        name="seeks_too_late",
+        service="meter",
+        says="records are delivered before the listener has sought the stored offset",
+        switch_on=seeks_too_late,
+        signs=TWO_OUTCOMES,
+        focus=Focus({"kill": 5, "join": 1}, services=("meter",)),
+        mean_pause_s=2.0,
+        shares=FEW,
+    ),
+    Bug(
+        name="drained_records_dropped",
+        service="meter",
+        says="a failed batch is not read again",
+        switch_on=drained_records_dropped,
+        signs=LOSSES,
+        focus=Focus({"terminate_backends": 4, "lose_commit": 3, "reset": 1}, services=("meter",), links=("meter",)),
+    ),
+)

@@ -1,0 +1,153 @@
+"""Bugs of a notifier: a key without the epoch, a line that must be passed, state in memory, alerts after the commit."""
+
+from dataclasses import replace as changed
+from typing import Any
+
+from meter.runtime.points import point
+from meter.runtime.postgres import load_sql
+from notifier import plan as planning
+from notifier.decide import Balance
+from notifier.model import NotifyPlan
+from notifier.store import notices
+from notifier.store.notices import PostgresNoticeStore
+from tests.faults.bugs.bug import Bug, current, replace
+from tests.faults.schedule import Focus
+from tests.faults.world import Shares
+
+OFTEN_GRANTED = Shares(grants=0.03, reversals=0.01)
+
+
+def dedupe_key_without_epoch() -> None:
+    """What was said once is never said again, not of the next allocation either."""
+    decide, said = current(planning, "decide"), dict[tuple[str, str], frozenset[Any]]()
+
+    def decide_once(known: Any, noticed: Any, change: Balance, thresholds: Any, at: Any) -> Any:
+        key = change.account_id, change.resource
+        decision = decide(known, noticed | said.get(key, frozenset()), change, thresholds, at)
+        said[key] = said.get(key, frozenset()) | {(n.channel, n.threshold) for n in decision.notices}
+        return decision
+
+    replace(planning, "decide", decide_once)
+
+
+def line_must_be_passed() -> None:
+    def reaches(self: Balance, threshold: int) -> bool:
+        return self.consumed * 100 > threshold * self.allocation
+
+    replace(Balance, "reaches", reaches)
+
+
+def takes_what_is_not_newer() -> None:
+    decide = current(planning, "decide")
+
+    def decide_again(known: Any, noticed: Any, change: Balance, thresholds: Any, at: Any) -> Any:
+        if known is not None and change.position <= known.position:
+            known = changed(known, position=change.position - 1)
+        return decide(known, noticed, change, thresholds, at)
+
+    replace(planning, "decide", decide_again)
+
+
+def state_in_memory() -> None:
+    """After a restart every account looks as if its epoch were just beginning."""
+    decide, seen = current(planning, "decide"), set[tuple[str, str]]()
+
+    def decide_forgetful(known: Any, noticed: Any, change: Balance, thresholds: Any, at: Any) -> Any:
+        key = change.account_id, change.resource
+        decision = decide(known if key in seen else None, noticed, change, thresholds, at)
+        seen.add(key)
+        return decision
+
+    replace(planning, "decide", decide_forgetful)
+
+
+def alert_after_commit() -> None:
+    """The notice is committed first, and its emails are queued afterwards."""
+
+    async def save(self: Any, plan: NotifyPlan) -> None:
+        later = []
+        async with self._pool.acquire() as connection, connection.transaction():
+            await self._advance(connection, plan)
+            for name, columns in notices.statements(plan):
+                if name == "queue_emails":
+                    later.append(columns)
+                else:
+                    await connection.execute(load_sql(notices.PACKAGE, name), *columns)
+            await point("before_commit")
+        await point("after_commit")
+        for columns in later:
+            await self._pool.execute(load_sql(notices.PACKAGE, "queue_emails"), *columns)
+
+    replace(PostgresNoticeStore, "save", save)
+
+
+def rearmed_by_reversal() -> None:
+    """A balance that falls below a line arms it again."""
+    decide = current(planning, "decide")
+
+    def decide_rearming(known: Any, noticed: Any, change: Balance, thresholds: Any, at: Any) -> Any:
+        noticed = frozenset((channel, line) for channel, line in noticed if change.reaches(line))
+        return decide(known, noticed, change, thresholds, at)
+
+    replace(planning, "decide", decide_rearming)
+
+
+STUCK = "not through within 20 s"
+BUGS = (
+    Bug(
+        name="dedupe_key_without_epoch",
+        service="notifier",
+        says="a line is told once in the life of an account",
+        switch_on=dedupe_key_without_epoch,
+        signs=frozenset({"notice missing"}),
+        focus=Focus({"pause": 1}, services=("notifier",), long=0.0),
+        shares=OFTEN_GRANTED,
+    ),
+    Bug(
+        name="line_must_be_passed",
+        service="notifier",
+        says="exactly at the line does not count",
+        switch_on=line_must_be_passed,
+        signs=frozenset({"notice missing", "banner that is not true"}),
+        focus=Focus({"kill": 1}, services=("notifier",)),
+        mean_pause_s=3.0,
+    ),
+    Bug(
+        name="takes_what_is_not_newer",
+        service="notifier",
+        says="a repeat from the outbox counts as news",
+        switch_on=takes_what_is_not_newer,
+        signs=frozenset({"event told in two ways", "notice with the wrong outcome", "banner not told", STUCK}),
+        focus=Focus(
+            {"point_kill": 4, "kill": 1}, services=("projections",), points=("outbox_between_publish_and_delete",)
+        ),
+        shares=OFTEN_GRANTED,
+    ),
+    Bug(
+        name="state_in_memory",
+        service="notifier",
+        says="what is known of an account dies with the process",
+        switch_on=state_in_memory,
+        signs=frozenset({"notice with the wrong outcome"}),
+        focus=Focus({"kill": 3, "point_kill": 1}, services=("notifier",)),
+        mean_pause_s=3.0,
+    ),
+    Bug(
+        name="alert_after_commit",
+        service="notifier",
+        says="emails are queued after the commit of their notice",
+        switch_on=alert_after_commit,
+        signs=frozenset({"notice without its email", "event never told"}),
+        focus=Focus({"point_kill": 4, "kill": 1}, services=("notifier",), points=("after_commit",)),
+    ),
+    Bug(
+        name="rearmed_by_reversal",
+        service="notifier",
+        says="a reversal arms a line again within its epoch",
+        switch_on=rearmed_by_reversal,
+        signs=frozenset({"notice recorded twice", STUCK}),
+        focus=Focus({"kill": 1}, services=("notifier",)),
+        mean_pause_s=4.0,
+        shares=Shares(reversals=0.05),
+    ),
+)

@@ -1,0 +1,34 @@
+"""The short form of the campaign: a minute of everything, and the same oracle."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.campaign import Campaign, Goal
+from tests.faults.report import details, summary
+from tests.faults.schedule import make_schedule
+from tests.faults.servers import Site
+from tests.faults.world import World
+
+SECONDS, FAULTS, KILLS, EVENTS, ACCOUNTS = 50, 30, 8, 25_000, 80
+MOST_S = 80
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_nothing_is_lost_and_nothing_doubled(
+    site: Site, seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World(events=EVENTS, accounts=ACCOUNTS, seed=seed)
+    campaign = Campaign(site, world, EVENTS / SECONDS, tmp_path)
+    await campaign.start()
+    try:
+        schedule = make_schedule(seed, SECONDS / FAULTS / 1.5)
+        await campaign.torment(schedule, Goal(FAULTS, KILLS, EVENTS, MOST_S))
+        findings = await campaign.judge(await campaign.drain())
+    finally:
+        await campaign.close()
+    with capsys.disabled():
+        print(f"\n{summary(campaign, findings, seed)}")
+    assert findings.clean, "\n".join([f"METERING_TEST_SEED={seed} replays it", *details(campaign, findings)])
+    assert campaign.supervisor.crashes == []
+    assert campaign.tormentor.faults >= FAULTS // 2 and campaign.tormentor.kills >= KILLS // 2

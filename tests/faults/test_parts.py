@@ -1,0 +1,190 @@
+"""The parts of the harness that can be held to account without servers."""
+
+import asyncio
+from array import array
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import pytest
+
+from schemas.parse import parse
+from schemas.records import Accepted, Limits, Record, Rejected
+from schemas.topics import partition_for
+from tests.bench.events import MICRO
+from tests.faults.load import CONTENT_TYPE
+from tests.faults.oracle.books import Book, lines_of
+from tests.faults.oracle.findings import Findings
+from tests.faults.oracle.offsets import GAP, REJECTED, REPEAT, STORED, OffsetCheck, name, wanted_outcome
+from tests.faults.proxy import COMMIT, COMMITTED, HOST, Proxy
+from tests.faults.schedule import USUAL_MIX, Focus, make_schedule
+from tests.faults.world import GARBAGE, USAGE, World, number_of
+
+PARTITIONS = 4
+
+
+def test_a_seed_gives_the_same_schedule_again() -> None:
+    first, second = (list(islice(make_schedule(7, 1.0), 500)) for _ in range(2))
+    assert first == second
+    assert first != list(islice(make_schedule(8, 1.0), 500))
+    assert {fault.kind for fault in first} == set(USUAL_MIX)
+
+
+def test_a_focus_narrows_the_schedule() -> None:
+    focus = Focus({"point_kill": 1}, services=("meter",), points=("in_copy",))
+    faults = list(islice(make_schedule(7, 1.0, focus), 50))
+    assert {(fault.kind, fault.target, fault.point) for fault in faults} == {("point_kill", "meter", "in_copy")}
+
+
+def test_the_product_reads_the_world_as_its_truth_says() -> None:
+    world = World(events=4000, accounts=60, seed=3)
+    messages = [*world.openings(), *(world.make() for _ in range(4000))]
+    limits = Limits(max_ahead=timedelta(hours=1), partitions=PARTITIONS)
+    kinds = set()
+    for offset, message in enumerate(messages):
+        partition = partition_for(message.key, PARTITIONS)
+        record = Record(message.topic, partition, offset, 0, message.key, message.value, [CONTENT_TYPE])
+        result = parse(record, datetime.now(UTC), limits)
+        if message.number == GARBAGE:
+            assert isinstance(result, Rejected), message.value
+            continue
+        assert isinstance(result, Accepted), (message.value, result)
+        number, truth = number_of(bytes.fromhex(result.event_id.replace("-", ""))), world.truth
+        assert number == message.number
+        assert (result.type, result.resource or 0, result.amount) == (
+            *(truth.kinds[number], truth.resources[number]),
+            truth.amounts[number],
+        )
+        assert result.account_id == world.accounts[truth.accounts[number]].name
+        kinds.add(result.type)
+    assert kinds == {1, 2, 3, 4, 10, 11, 12, 13, 14}
+
+
+def test_a_seed_gives_the_same_amounts_again() -> None:
+    worlds = [World(events=1000, accounts=40, seed=5) for _ in range(2)]
+    for world in worlds:
+        for _ in range(1000):
+            world.make()
+    assert worlds[0].truth.amounts == worlds[1].truth.amounts
+    assert worlds[0].truth.kinds == worlds[1].truth.kinds
+
+
+# --- the reference ----------------------------------------------------------------------------------------------------
+
+
+def test_an_exact_hit_counts_and_an_epoch_starts_afresh() -> None:
+    book = Book()
+    book.grant(75 * MICRO)
+    book.use(75 * MICRO // 2)
+    assert lines_of(book) == {(1, "banner", 20): False, (1, "banner", 50): False, (1, "email", 50): False}
+    book.use(75 * MICRO // 2)
+    assert (book.percent, book.banner) == (100, 100)
+    book.grant(100 * MICRO)
+    assert (book.epoch, book.base, book.allocation, book.used) == (2, 75 * MICRO, 100 * MICRO, 0)
+    assert book.banner is None
+
+
+def test_a_top_up_seeds_what_is_true_at_its_start() -> None:
+    book = Book()
+    book.grant(75 * MICRO)
+    book.use(70 * MICRO)
+    book.grant(100 * MICRO)
+    assert (book.allocation, book.used) == (175 * MICRO, 70 * MICRO)
+    assert {line for line, seeded in lines_of(book).items() if line[0] == 2 and seeded} == {(2, "banner", 20)}
+
+
+def test_a_peak_before_a_reversal_counts() -> None:
+    book = Book()
+    book.grant(100 * MICRO)
+    book.use(60 * MICRO)
+    book.reverse(50 * MICRO)
+    assert (1, "email", 50) in lines_of(book) and book.banner is None
+
+
+# --- the oracle -------------------------------------------------------------------------------------------------------
+
+
+def test_what_an_offset_must_be() -> None:
+    seen: set[int] = set()
+    assert [wanted_outcome(number, seen) for number in (4, 5, 4, GARBAGE, -2)] == [
+        *(STORED, STORED, REPEAT, REJECTED),
+        GAP,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "counter"),
+    [
+        ((), "lost"),
+        ((REPEAT,), "lost"),
+        ((GAP,), "lost"),
+        ((STORED, REPEAT), "doubled"),
+        ((STORED, STORED), "doubled"),
+    ],
+    ids=lambda value: "+".join(map(name, value)) or "nothing" if isinstance(value, tuple) else value,
+)
+def test_an_offset_that_is_not_what_it_must_be(outcomes: tuple[int, ...], counter: str) -> None:
+    world, findings = World(events=100, accounts=20, seed=1), Findings()
+    check = OffsetCheck(world, {(USAGE, 0): array("q", [world.make().number])}, findings)
+    for outcome in outcomes:
+        check._mark((USAGE, 0), 0, outcome)
+    check._judge_offsets()
+    assert findings.counts[counter] == 1 and not findings.clean
+
+
+def test_findings_are_counted_in_full_and_told_in_part() -> None:
+    findings = Findings()
+    for number in range(100):
+        findings.add("lost", "event not stored", f"number {number}")
+    assert findings.counts["lost"] == 100 and len(findings.told) < 10
+    assert next(findings.lines()) == "lost: 100 × event not stored"
+    with pytest.raises(ValueError):
+        findings.add("mislaid", "event", "")
+
+
+# --- the proxy --------------------------------------------------------------------------------------------------------
+
+
+class Backend:
+    """Answers each COMMIT with its tag, and keeps what it got."""
+
+    def __init__(self) -> None:
+        self.got = b""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(1000):
+            self.got += chunk
+            writer.write(COMMITTED)
+        writer.close()
+
+
+async def ask(proxy: Proxy) -> bytes:
+    """The reply to a COMMIT through the proxy; empty where the connection broke."""
+    reader, writer = await asyncio.open_connection(HOST, proxy.port)
+    try:
+        writer.write(COMMIT)
+        async with asyncio.timeout(5):
+            return await reader.read(1000)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_a_commit_whose_reply_is_swallowed_has_happened_and_one_that_is_lost_has_not() -> None:
+    backend = Backend()
+    server = await asyncio.start_server(backend.serve, HOST, 0)
+    proxy = Proxy("test", server.sockets[0].getsockname()[1])
+    await proxy.start()
+    try:
+        assert await ask(proxy) == COMMITTED
+        proxy.swallow_commits(1)
+        assert await ask(proxy) == b"" and backend.got == 2 * COMMIT
+        proxy.lose_commits(1)
+        assert await ask(proxy) == b"" and backend.got == 2 * COMMIT
+        assert await ask(proxy) == COMMITTED
+        assert proxy.swallowed == 2
+        proxy.refuse(True)
+        assert await ask(proxy) == b""
+    finally:
+        await proxy.close()
+        server.close()
