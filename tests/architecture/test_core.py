@@ -12,7 +12,7 @@ CORE = sorted(
     set(modules("schemas")) - EDGE_OF_SCHEMAS
     | {Path("meter/allowance.py"), Path("meter/plan.py"), Path("meter/store/layout.py"), Path("meter/store/bisect.py")}
     | {Path("projections/fold.py"), Path("projections/plan.py"), Path("projections/accounts.py")}
-    | {Path("projections/messages.py")}
+    | {Path("projections/messages.py"), Path("projections/timeline.py")}
     | {Path("notifier/decide.py"), Path("notifier/plan.py"), Path("notifier/render.py"), Path("notifier/ids.py")}
     | {Path("notifier/events.py"), Path("notifier/model.py"), Path("notifier/records.py")}
 )

@@ -1,0 +1,192 @@
+"""The timeline of an account: what happened, in which order, and where each line was reached."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+
+from projections.fold import Kind, Step, empty_state, fold
+from projections.timeline import (
+    MAX_PARTS,
+    OTHER_NAMES,
+    THRESHOLDS,
+    Entry,
+    FieldDifference,
+    Line,
+    Part,
+    ResourceTimeline,
+    Timeline,
+    What,
+    compare,
+)
+from tests.unit.projections.histories import crossed, histories
+
+START = datetime(2026, 11, 24, tzinfo=UTC)
+CREDITS, RUNS = 1, 2
+INFERENCE, GUARDRAIL, TOOL, OPENED, PLAN, CONTACTS, GRANTED, REVERSED = 1, 2, 4, 10, 11, 12, 13, 14
+TYPES = {Kind.USAGE: INFERENCE, Kind.GRANT: GRANTED, Kind.REVERSAL: REVERSED}
+
+
+def entry(position: int, type: int, amount: int = 0, name: str = "", resource: int | None = CREDITS) -> Entry:
+    note = "INV-1" if type == GRANTED else None
+    return Entry(position, f"event-{position}", type, resource, amount, name, note, START + timedelta(seconds=position))
+
+
+def tell(entries: Sequence[Entry], limit: int = 1000) -> ResourceTimeline:
+    timeline = Timeline("acct-1", 0, limit=limit)
+    timeline.enter(entries)
+    timeline.close()
+    return timeline.resources[CREDITS]
+
+
+def numbered(*events: tuple[int, int]) -> list[Entry]:
+    """(type, amount) at positions 1, 2, 3, …"""
+    return [entry(number, type, amount) for number, (type, amount) in enumerate(events, start=1)]
+
+
+def words(lines: Sequence[Line]) -> list[str]:
+    """`what:threshold@position`, a run with both its ends."""
+    return [
+        f"{line.what}{'' if line.threshold is None else f':{line.threshold}'}@{line.first}"
+        + (f"-{line.last}" if line.last != line.first else "")
+        for line in lines
+    ]
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        pytest.param([(GRANTED, 100)], ["granted@1", "allowed@1"], id="a grant allows"),
+        pytest.param(
+            [(GRANTED, 100), (INFERENCE, 10), (INFERENCE, 9), (INFERENCE, 1)],
+            ["granted@1", "allowed@1", "used@2-4", "reached:20@4"],
+            id="an exact hit counts",
+        ),
+        pytest.param(
+            [(GRANTED, 1000), (INFERENCE, 199)],
+            ["granted@1", "allowed@1", "used@2"],
+            id="a percent not full does not",
+        ),
+        pytest.param(
+            [(GRANTED, 100), (INFERENCE, 75), (INFERENCE, 25), (INFERENCE, 5)],
+            ["granted@1", "allowed@1", "used@2-4", "reached:20@2", "reached:50@2", "reached:70@2", "reached:80@3",
+             "reached:90@3", "reached:100@3", "refused@3"],
+            id="several at once and the end",
+        ),
+        pytest.param(
+            [(GRANTED, 100), (INFERENCE, 30), (REVERSED, 20), (INFERENCE, 20)],
+            ["granted@1", "allowed@1", "used@2", "reached:20@2", "reversed@3", "used@4"],
+            id="once in an epoch",
+        ),
+        pytest.param(
+            [(GRANTED, 100), (INFERENCE, 25), (GRANTED, 100), (INFERENCE, 20)],
+            ["granted@1", "allowed@1", "used@2", "reached:20@2", "granted@3", "used@4", "reached:20@4"],
+            id="again in the next epoch",
+        ),
+        pytest.param(
+            [(GRANTED, 10), (INFERENCE, 10), (GRANTED, 10)],
+            ["granted@1", "allowed@1", "used@2", *(f"reached:{t}@2" for t in THRESHOLDS), "refused@2", "granted@3",
+             "allowed@3"],
+            id="exhausted and topped up",
+        ),
+        pytest.param(
+            [(GRANTED, 10), (INFERENCE, 10), (REVERSED, 1)],
+            ["granted@1", "allowed@1", "used@2", *(f"reached:{t}@2" for t in THRESHOLDS), "refused@2", "reversed@3",
+             "allowed@3"],
+            id="allowed again by a reversal",
+        ),
+        pytest.param([(INFERENCE, 5), (INFERENCE, 5)], ["used@1-2"], id="nothing to reach before a grant"),
+    ],
+)  # fmt: skip
+def test_what_happened_in_order(events: list[tuple[int, int]], told: list[str]) -> None:
+    assert words(tell(numbered(*events)).lines.newest) == told
+
+
+def test_what_is_true_at_the_start_of_an_epoch_is_marked() -> None:
+    timeline = tell(numbered((GRANTED, 10), (INFERENCE, 30), (GRANTED, 5), (GRANTED, 100)))
+    in_second = [line for line in timeline.lines.newest if line.what is What.REACHED and line.first == 3]
+    assert [line.threshold for line in in_second] == list(THRESHOLDS)
+    assert all(line.at_start and line.event_id == "event-3" for line in in_second)
+    assert not timeline.reached[1, 100].at_start
+    granted = [line for line in timeline.lines.newest if line.what is What.GRANTED]
+    states = [line.state for line in granted if line.state]
+    assert [(s.epoch, s.base, s.allocation, s.used) for s in states] == [
+        (1, 0, 10, 0),
+        (2, 15, 0, 15),
+        (3, 15, 100, 15),
+    ]
+
+
+def test_a_grant_keeps_its_reason_and_reference() -> None:
+    [line] = [line for line in tell([entry(7, GRANTED, 5, "top_up")]).lines.newest if line.what is What.GRANTED]
+    assert (line.event_id, line.amount, line.name, line.note) == ("event-7", 5, "top_up", "INV-1")
+
+
+def test_usage_between_two_grants_is_summed_by_kind_and_name() -> None:
+    usage = [
+        entry(3, INFERENCE, 4, "small-chat"),
+        entry(5, GUARDRAIL, 9, "pii"),
+        entry(8, INFERENCE, 1, "small-chat"),
+    ]
+    lines = tell([entry(1, GRANTED, 100), *usage, entry(9, REVERSED, 1), entry(12, INFERENCE, 2, "b")]).lines.newest
+    first, second = (line for line in lines if line.what is What.USED)
+    assert (first.first, first.last, first.events, first.amount, first.event_id) == (3, 8, 3, 14, None)
+    assert first.parts == (Part("guardrail", "pii", 1, 9), Part("model_inference", "small-chat", 2, 5))
+    assert (second.first, second.last, second.at) == (12, 12, START + timedelta(seconds=12))
+
+
+def test_names_without_end_share_a_line() -> None:
+    [line] = tell([entry(n, INFERENCE, 1, f"model-{n}") for n in range(1, 3 * MAX_PARTS + 1)]).lines.newest
+    assert line.parts[0] == Part("model_inference", OTHER_NAMES, 2 * MAX_PARTS, 2 * MAX_PARTS)
+    assert len(line.parts) == MAX_PARTS + 1
+    assert sum(part.amount for part in line.parts) == line.amount
+
+
+def test_the_newest_lines_are_kept_and_the_others_counted() -> None:
+    timeline = tell(numbered(*[(GRANTED, 100)] * 10), limit=3)
+    assert words(timeline.lines.newest) == ["granted@8", "granted@9", "granted@10"]
+    assert timeline.lines.omitted == 8  # seven grants and the first permission
+    assert timeline.turned and timeline.turned.first == 1
+
+
+def test_the_account_has_lines_of_its_own() -> None:
+    timeline = Timeline("acct-1", 0, limit=10)
+    kinds = (PLAN, OPENED, OPENED, PLAN, CONTACTS)
+    timeline.enter(entry(n, kind, name="free", resource=None) for n, kind in enumerate(kinds, start=1))
+    assert words(timeline.account.newest) == [
+        "ignored@1", "opened@2", "ignored@3", "plan_changed@4", "contacts_changed@5",
+    ]  # fmt: skip
+    assert timeline.resources == {}
+
+
+def test_resources_are_told_apart() -> None:
+    timeline = Timeline("acct-1", 0, limit=10)
+    timeline.enter([entry(1, GRANTED, 10), entry(2, GRANTED, 8, resource=RUNS), entry(3, TOOL, 4, resource=RUNS)])
+    timeline.close()
+    assert (timeline.resources[CREDITS].state.used, timeline.resources[RUNS].state.used) == (0, 4)
+    assert words(timeline.resources[RUNS].lines.newest)[-3:] == ["used@3", "reached:20@3", "reached:50@3"]
+
+
+@given(histories())
+def test_it_agrees_with_the_fold(history: list[Step]) -> None:
+    """The same balance in the end, and every line that a notice could be made of."""
+    state, told = fold(empty_state("acct-1", CREDITS, 0, START), history)
+    entries = [entry(s.position, TYPES[s.kind], s.amount)._replace(recorded_at=s.as_of) for s in history]
+    timeline = Timeline("acct-1", 0, limit=5)
+    timeline.enter(entries)
+    if not entries:
+        assert timeline.resources == {}
+        return
+    mine = timeline.resources[CREDITS]
+    assert mine.state == state
+    assert {key for key, line in mine.reached.items() if not line.at_start} == crossed(told)
+
+
+def test_a_difference_is_named_by_its_field() -> None:
+    state = tell(numbered((GRANTED, 10), (INFERENCE, 4))).state
+    assert compare(state, state, CREDITS) == []
+    assert compare(None, None, CREDITS) == []
+    assert compare(state._replace(consumed=5), state, CREDITS) == [FieldDifference(CREDITS, "consumed", "5", "4")]
+    assert compare(None, state, CREDITS) == [FieldDifference(CREDITS, "balance", None, "there")]
+    assert compare(state, None, CREDITS) == [FieldDifference(CREDITS, "balance", "there", None)]
