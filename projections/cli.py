@@ -1,21 +1,26 @@
 """The `projections` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 unreachable dependency."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from meter.presentation import print_settings, print_table
-from meter.progress import show_progress
+from meter.progress import Advance, show_progress
 from meter.runtime.cli import run_command, run_service_command
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
 from meter.runtime.service import Exit
+from projections.explain import RANGE_EVENTS, Explainer, Explanation
 from projections.reader import BalanceReader
 from projections.rebuild import Exchange, Model, Rebuild, count_events
 from projections.service import build_projections
 from projections.settings import ProjectionsSettings
 from projections.show import show_account, show_differences
+from projections.show_explanation import show_explanation
 from projections.verify import verify as verify_models
+from schemas.resources import Resource
 
 app = typer.Typer(
     help="The read models of credit-meter: balances, usage by day, accounts.\n\n"
@@ -70,6 +75,52 @@ def show(account_id: Account, as_json: AsJson = False) -> None:
             await close_pool(pool)
 
     run_command(ProjectionsSettings, command)
+
+
+@app.command()
+def explain(
+    account_id: Account,
+    resource: Annotated[Resource | None, typer.Option(help="Only this one.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many of each list, the newest.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Explain a balance from the log: grants, usage, when each threshold was reached, and what people were told.
+
+    \b
+    In a pipe: tab-separated, each line opens with its section. Reads through the account's shard; writes nothing.
+    Exit code 1 when nothing is known of the account, or when the stored balance is not what the log says.
+
+    \b
+    As credit_support, who may read notices and emails; their addresses are shown.
+
+    \b
+    Examples:
+      projections explain acc-1
+      projections explain acc-1 --resource model_credits | grep ^timeline
+      projections explain acc-1 --json | jq .summary
+    """
+
+    async def command(settings: ProjectionsSettings) -> Explanation:
+        pool = await open_pool(settings, "credit-projections-explain")
+        try:
+            return await Explainer(account_id, resource=resource, limit=limit, watch=show_reading).explain(pool)
+        finally:
+            await close_pool(pool)
+
+    explanation = run_command(ProjectionsSettings, command)
+    show_explanation(explanation, as_json=as_json)
+    if explanation.differences:
+        raise typer.Exit(Exit.FAILED)
+
+
+@contextmanager
+def show_reading(events: int) -> Iterator[Advance]:
+    """Progress, unless it is over at once."""
+    if events <= RANGE_EVENTS:
+        yield lambda events: None
+        return
+    with show_progress("explain", events) as advance:
+        yield advance
 
 
 @app.command(name="settings")

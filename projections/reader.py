@@ -4,11 +4,11 @@ reader = BalanceReader(pool)
 if await reader.allowed("acc-1", Resource.MODEL_CREDITS): ...
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from meter.runtime.postgres import Pool, load_sql
 from schemas.outputs import Status
@@ -68,8 +68,7 @@ class BalanceReader:
     async def get(self, account_id: str) -> Mapping[Resource, Balance]:
         """Balances by resource; empty for an account of which nothing was recorded."""
         rows = await self._pool.fetch(load_sql("projections", "read_balances"), account_id)
-        balances = [Balance(**dict(row) | {"resource": Resource(row["resource"])}) for row in rows]
-        return {balance.resource: balance for balance in balances}
+        return as_balances(rows)
 
     async def allowed(self, account_id: str, resource: Resource) -> bool:
         """Whether anything is left to spend; False for an unknown account."""
@@ -86,6 +85,12 @@ class BalanceReader:
         """Plan and name; None before the account was opened."""
         row = await self._pool.fetchrow(load_sql("projections", "read_account"), account_id)
         return None if row is None else Account(**dict(row))
+
+
+def as_balances(rows: Iterable[Any]) -> Mapping[Resource, Balance]:
+    """Rows of `projections.balances`, by resource."""
+    balances = [Balance(**dict(row) | {"resource": Resource(row["resource"])}) for row in rows]
+    return {balance.resource: balance for balance in balances}
 
 
 def worst_status(balances: Mapping[Resource, Balance]) -> Status:

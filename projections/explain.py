@@ -1,0 +1,176 @@
+"""`projections explain`: an account's whole story in one snapshot. Reads only; the service may run.
+
+The log has no index by account, on purpose: every event would pay for it. So the account's shard is read through, in
+ranges, up to where it is folded, and of each range only the account's events leave the database.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from meter.progress import Advance
+from meter.runtime.errors import RefusalError
+from meter.runtime.postgres import Executor, Pool
+from projections.reader import Account, Balance, as_balances
+from projections.store import PROJECTION, fetch_balances, sql
+from projections.timeline import THRESHOLDS, Entry, FieldDifference, Timeline, compare
+from schemas.resources import RESOURCE_CODES, Resource
+from schemas.topics import partition_for
+
+RANGE_EVENTS: Final = 100_000
+STATEMENT_TIMEOUT_S: Final = 24 * 3600
+SUPPORT: Final = "credit_support"
+
+Row = Mapping[str, Any]
+
+
+class Place(NamedTuple):
+    """Where an account's events are; `position` is how far they are folded, `head` the last one stored."""
+
+    shard: int
+    position: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the notifier has said, the newest first. Emails hold addresses."""
+
+    banners: Sequence[Row]
+    notices: Sequence[Row]
+    emails: Sequence[Row]
+    attempts: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """`told` is None where the role may not read it. `differences`: stored balances that the log does not explain."""
+
+    account_id: str
+    place: Place
+    account: Account | None
+    timeline: Timeline
+    balances: Mapping[Resource, Balance]
+    told: Told | None
+    differences: Sequence[FieldDifference] = field(default=())
+
+
+async def find_place(connection: Executor, account_id: str) -> Place:
+    """The shard by the account's key, as producers choose it."""
+    rows = await connection.fetch(sql("measure_shards"), PROJECTION)
+    if not rows:
+        raise RefusalError("there are no shards: run `meter setup`")
+    shard = partition_for(account_id.encode(), len(rows))
+    return next(Place(*row) for row in rows if row["shard"] == shard)
+
+
+async def check_rights(connection: Executor) -> bool:
+    """Whether the notifier's tables may be read. Raises RefusalError when the log may not."""
+    [(log, notices)] = await connection.fetch(sql("check_rights"))
+    if log is False:
+        raise RefusalError(f"this database role may not read the event log: use the role {SUPPORT}")
+    return notices is True
+
+
+@contextmanager
+def watch_nothing(events: int) -> Iterator[Advance]:
+    yield lambda events: None
+
+
+class Explainer:
+    """`watch` is given the number of events to read through, and what it yields is told of each range that was."""
+
+    def __init__(
+        self,
+        account_id: str,
+        *,
+        resource: Resource | None = None,
+        limit: int,
+        watch: Callable[[int], AbstractContextManager[Advance]] = watch_nothing,
+        range_events: int = RANGE_EVENTS,
+    ) -> None:
+        self._account_id = account_id
+        self._resource = resource
+        self._limit = limit
+        self._watch = watch
+        self._range_events = range_events
+
+    async def explain(self, pool: Pool) -> Explanation:
+        """Raises RefusalError when nothing is known of the account, or the role may not read the log."""
+        async with (
+            pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await connection.execute(sql("prepare_long_read"))
+            may_read_notices = await check_rights(connection)
+            place = await find_place(connection, self._account_id)
+            timeline = await self._read_timeline(connection, place, noticed=may_read_notices)
+            row = await connection.fetchrow(sql("read_account"), self._account_id)
+            balances = self._choose(as_balances(await connection.fetch(sql("read_balances"), self._account_id)))
+            if not (timeline.events or row or balances):
+                raise RefusalError(describe_unknown(self._account_id, place))
+            return Explanation(
+                account_id=self._account_id,
+                place=place,
+                account=None if row is None else Account(**dict(row)),
+                timeline=timeline,
+                balances=balances,
+                told=await self._fetch_told(connection) if may_read_notices else None,
+                differences=await self._compare(connection, timeline),
+            )
+
+    async def _read_timeline(self, connection: Executor, place: Place, *, noticed: bool) -> Timeline:
+        thresholds = set(THRESHOLDS)
+        if noticed:
+            rows = await connection.fetch(sql("fetch_thresholds"), self._account_id)
+            thresholds |= {row["threshold"] for row in rows}
+        timeline = Timeline(self._account_id, place.shard, sorted(thresholds), limit=self._limit)
+        with self._watch(place.position) as advance:
+            async for read, entries in self._read_entries(connection, place):
+                timeline.enter(entries)
+                advance(read)
+        timeline.close()
+        return timeline
+
+    async def _read_entries(self, connection: Executor, place: Place) -> AsyncIterator[tuple[int, list[Entry]]]:
+        """Range by range: events read through, and those of the account."""
+        code = None if self._resource is None else RESOURCE_CODES[self._resource]
+        for after in range(0, place.position, self._range_events):
+            upto = min(place.position, after + self._range_events)
+            rows = await connection.fetch(
+                sql("fetch_account_log"), place.shard, after, upto, self._account_id, code, timeout=STATEMENT_TIMEOUT_S
+            )
+            yield upto - after, [Entry(*row) for row in rows]
+
+    async def _compare(self, connection: Executor, timeline: Timeline) -> list[FieldDifference]:
+        stored = await fetch_balances(connection, [self._account_id])
+        differences: list[FieldDifference] = []
+        for resource in self._choose(RESOURCE_CODES):
+            code = RESOURCE_CODES[resource]
+            computed = timeline.resources[code].state if code in timeline.resources else None
+            differences += compare(stored.get((self._account_id, code)), computed, code)
+        return differences
+
+    async def _fetch_told(self, connection: Executor) -> Told:
+        chosen = (self._account_id, None if self._resource is None else self._resource.value)
+        emails = await fetch_rows(connection, "fetch_emails", *chosen, self._limit)
+        return Told(
+            banners=await fetch_rows(connection, "fetch_shown_banners", *chosen),
+            notices=await fetch_rows(connection, "fetch_notices", *chosen, self._limit),
+            emails=emails,
+            attempts=await fetch_rows(connection, "fetch_attempts", [row["email_id"] for row in emails], self._limit),
+        )
+
+    def _choose(self, by_resource: Mapping[Resource, Any]) -> dict[Resource, Any]:
+        return {key: value for key, value in by_resource.items() if self._resource in (None, key)}
+
+
+async def fetch_rows(connection: Executor, name: str, *arguments: object) -> list[Row]:
+    return [dict(row) for row in await connection.fetch(sql(name), *arguments)]
+
+
+def describe_unknown(account_id: str, place: Place) -> str:
+    waiting = place.head - place.position
+    more = f" ({waiting} events of its shard {place.shard} are stored and not folded yet)" if waiting else ""
+    return f"nothing is known of account {account_id}{more}"

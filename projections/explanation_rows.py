@@ -1,0 +1,183 @@
+"""What `projections explain` says, as sentences and rows: the same for people, for pipes and for programs."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from projections.explain import SUPPORT, Explanation, Row
+from projections.show import BALANCE_COLUMNS, balance_cells
+from projections.timeline import Line, ResourceTimeline, What
+from schemas.amounts import format_amount
+from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
+
+LINE_COLUMNS: Final = (
+    "resource", "first_position", "last_position", "recorded_at", "what", "threshold", "amount", "events", "name",
+    "note", "epoch", "base", "allocation", "used", "left", "percent", "event_id",
+)  # fmt: skip
+PART_COLUMNS: Final = ("resource", "first_position", "last_position", "kind", "name", "events", "amount")
+BANNER_COLUMNS: Final = ("resource", "threshold", "kind", "removable", "epoch", "position", "raised_at", "text")
+NOTICE_COLUMNS: Final = (
+    "resource", "epoch", "channel", "threshold", "outcome", "consumed", "allocation", "position", "created_at",
+    "reached_position", "reached_event",
+)  # fmt: skip
+EMAIL_COLUMNS: Final = (
+    "email_id", "resource", "epoch", "threshold", "recipient", "state", "attempts", "ambiguous_attempts",
+    "created_at", "finished_at", "next_attempt_at", "reason",
+)  # fmt: skip
+ATTEMPT_COLUMNS: Final = ("email_id", "claim", "started_at", "ended_at", "outcome", "phase", "reply_code", "detail")
+DIFFERENCE_COLUMNS: Final = ("resource", "field", "stored", "log")
+AMOUNTS: Final = {"consumed", "allocation"}
+
+Cells = tuple[object, ...]
+
+
+class Section(NamedTuple):
+    name: str
+    columns: Sequence[str]
+    rows: list[Cells]
+
+
+def as_document(e: Explanation) -> dict[str, object]:
+    document: dict[str, object] = {
+        "account_id": e.account_id,
+        "plan": e.account.plan if e.account else None,
+        "display_name": e.account.display_name if e.account else None,
+        "opened_at": e.account.opened_at.isoformat() if e.account else None,
+        "shard": e.place.shard,
+        "folded_position": e.place.position,
+        "log_position": e.place.head,
+        "equal": not e.differences,
+        "summary": summarise(e),
+        "notes": [*notes(e), *describe_differences(e)],
+    }
+    if e.told is None:
+        document |= dict.fromkeys(("banners", "notices", "emails", "attempts"))
+    for name, columns, rows in sections(e):
+        if name not in ("account", "summary"):
+            document[name] = [dict(zip(columns, row, strict=True)) for row in rows]
+    return document
+
+
+def sections(e: Explanation) -> list[Section]:
+    account = e.account
+    heading = (e.account_id, account and account.plan, account and account.opened_at.isoformat(), e.place.shard)
+    found = [
+        Section("account", ("account_id", "plan", "opened_at", "shard"), [heading]),
+        Section("summary", ("sentence",), [(sentence,) for sentence in summarise(e)]),
+        Section("timeline", LINE_COLUMNS, [line_cells(resource, line) for resource, line in all_lines(e)]),
+        Section("usage", PART_COLUMNS, [cells for resource, line in all_lines(e) for cells in parts(resource, line)]),
+    ]
+    if e.told:
+        found += [
+            Section("banners", BANNER_COLUMNS, [row_cells(BANNER_COLUMNS, row) for row in e.told.banners]),
+            Section("notices", NOTICE_COLUMNS, [notice_cells(e, row) for row in e.told.notices]),
+            Section("emails", EMAIL_COLUMNS, [row_cells(EMAIL_COLUMNS, row) for row in e.told.emails]),
+            Section("attempts", ATTEMPT_COLUMNS, [row_cells(ATTEMPT_COLUMNS, row) for row in e.told.attempts]),
+        ]
+    differing = {difference.resource for difference in e.differences}
+    balances = [(*balance_cells(b), RESOURCE_CODES[b.resource] not in differing) for b in e.balances.values()]
+    found.append(Section("balances", (*BALANCE_COLUMNS, "equal"), balances))
+    differences: list[Cells] = [(RESOURCES_BY_CODE[d.resource].value, *d[1:]) for d in e.differences]
+    found.append(Section("differences", DIFFERENCE_COLUMNS, differences))
+    return found
+
+
+def timelines(e: Explanation) -> Iterator[tuple[Resource, ResourceTimeline]]:
+    for code, timeline in sorted(e.timeline.resources.items()):
+        yield RESOURCES_BY_CODE[code], timeline
+
+
+def all_lines(e: Explanation) -> Iterator[tuple[Resource | None, Line]]:
+    for line in e.timeline.account.newest:
+        yield None, line
+    for resource, timeline in timelines(e):
+        for line in timeline.lines.newest:
+            yield resource, line
+
+
+def line_cells(resource: Resource | None, line: Line) -> Cells:
+    state = line.state
+    moved = line.what in (What.GRANTED, What.REVERSED, What.USED)
+    after = (
+        (state.epoch, format_amount(state.base), format_amount(state.allocation), format_amount(state.used),
+         format_amount(state.remaining), state.percent)
+        if state else (None,) * 6
+    )  # fmt: skip
+    return (
+        resource and resource.value, line.first, line.last, line.at.isoformat(), line.what.value, line.threshold,
+        format_amount(line.amount) if moved else None, line.events, line.name or None,
+        "at the start of the epoch" if line.at_start else line.note, *after, line.event_id,
+    )  # fmt: skip
+
+
+def parts(resource: Resource | None, line: Line) -> list[Cells]:
+    return [
+        (resource and resource.value, line.first, line.last, p.kind, p.name, p.events, format_amount(p.amount))
+        for p in line.parts
+    ]
+
+
+def row_cells(columns: Sequence[str], row: Row) -> Cells:
+    return tuple(plain(row[name], amount=name in AMOUNTS) for name in columns)
+
+
+def plain(value: object, *, amount: bool = False) -> object:
+    if amount and isinstance(value, int):
+        return format_amount(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
+
+
+def notice_cells(e: Explanation, row: Row) -> Cells:
+    """With the event that reached the threshold: at or before the change of balance that the notifier saw."""
+    timeline = e.timeline.resources.get(RESOURCE_CODES[Resource(row["resource"])])
+    line = timeline.reached.get((row["epoch"], row["threshold"])) if timeline else None
+    return (*row_cells(NOTICE_COLUMNS[:-2], row), line and line.first, line and line.event_id)
+
+
+def summarise(e: Explanation) -> list[str]:
+    """One sentence a resource: what is left, and since when it is so."""
+    return [f"{resource.value}: {describe_state(timeline)}" for resource, timeline in timelines(e)]
+
+
+def describe_state(timeline: ResourceTimeline) -> str:
+    state, turned = timeline.state, timeline.turned
+    if state.epoch == 0:
+        return f"refused, because nothing was ever granted; {format_amount(state.used)} used all the same"
+    left = (
+        f"{format_amount(state.remaining)} of {format_amount(state.allocation)} left in epoch {state.epoch} "
+        f"({state.percent} % used)"
+    )
+    since = f" since position {turned.first}, event {turned.event_id}, {turned.at.isoformat()}" if turned else ""
+    return f"{left}; {'allowed' if state.allowed else 'refused'}{since}"
+
+
+def notes(e: Explanation) -> list[str]:
+    """What the reader might miss: lines left out, events not folded yet, tables this role may not read."""
+    found = []
+    omitted = e.timeline.account.omitted + sum(timeline.lines.omitted for _, timeline in timelines(e))
+    if omitted:
+        found.append(f"{omitted} older lines of the timeline are left out: see --limit")
+    if e.place.head > e.place.position:
+        found.append(
+            f"{e.place.head - e.place.position} events of shard {e.place.shard} are stored and not folded yet; some of "
+            "them may be this account's"
+        )
+    if e.told is None:
+        found.append(f"this database role may not read notices and emails: use the role {SUPPORT} to see them")
+    return found
+
+
+def describe_differences(e: Explanation) -> list[str]:
+    told = [
+        f"DIFFERENCE: {RESOURCES_BY_CODE[d.resource].value} {d.field}: stored {d.stored}, by the log {d.log}"
+        for d in e.differences
+    ]
+    if told:
+        told.append(
+            "The stored balance is NOT what the events add up to. Run `projections verify` to see what else differs, "
+            "then `projections rebuild balances`."
+        )
+    return told

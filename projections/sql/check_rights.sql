@@ -1,0 +1,12 @@
+-- Whether this role may read the log with the states folded from it, and what the notifier has said.
+SELECT bool_and(readable) FILTER (WHERE schema <> 'notifier') AS log,
+       bool_and(readable) FILTER (WHERE schema = 'notifier') AS notices
+FROM (
+    SELECT n.nspname AS schema,
+           has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE (n.nspname, c.relname) IN (
+        ('meter', 'events'), ('meter', 'shards'), ('projections', 'cursors'), ('projections', 'balance_states'),
+        ('notifier', 'notices'), ('notifier', 'banners'), ('notifier', 'emails'), ('notifier', 'email_attempts'))
+) AS relations
