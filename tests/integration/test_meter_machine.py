@@ -1,0 +1,244 @@
+"""A state machine on the real Postgres: append, crash at any point, replay, take over, fold, rebuild, verify.
+
+The store in memory is the model: after every step both hold the same log, and the check finds it whole.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from meter.plan import AppendPlan
+from meter.runtime.errors import OwnershipLostError
+from meter.runtime.postgres import Pool, close_pool, create_pool, is_transient, load_sql
+from meter.store import events
+from meter.store.events import PostgresEventStore
+from projections.plan import plan as plan_fold
+from projections.rebuild import Model, Rebuild
+from projections.store import FoldStore
+from projections.verify import verify as verify_models
+from schemas.records import Accepted, Rejected
+from schemas.topics import ACCOUNTS, USAGE
+from tests.contract.memory_store import MemoryEventStore
+from tests.contract.rows import MOMENT, opened, plan, rejected, usage
+from tests.contract.test_event_store import read_postgres_log
+from tests.integration.tampering import fetch_anchors, find_damage
+
+SHARDS = 2
+BEFORE_COMMIT = ("after_compare_and_set", "in_copy", "before_commit")
+TABLES = (
+    "meter.events, meter.batches, meter.duplicates, meter.rejections, meter.replays, meter.gaps, meter.shards, "
+    "projections.cursors, projections.outbox_shards, projections.outbox, projections.balance_states, "
+    "projections.usage_days, projections.account_states"
+)
+T = TypeVar("T")
+shards = st.integers(0, SHARDS - 1)
+# One letter a record: a new event, a repeat of a stored one, garbage, an offset never delivered, an opening.
+recipes = st.text("eeerbgo", max_size=6)
+
+
+class LogMachine(RuleBasedStateMachine):
+    dsn: str
+    patch: pytest.MonkeyPatch
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.run(self.open())
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    async def open(self) -> None:
+        self.pools = [
+            await create_pool(self.dsn, max_size=2, application_name=f"writer-{number}") for number in range(2)
+        ]
+        self.watch = await asyncpg.connect(self.dsn)
+        await self.watch.execute("SET session_replication_role = replica")
+        await self.watch.execute(f"TRUNCATE {TABLES} RESTART IDENTITY")
+        await self.watch.execute("SET session_replication_role = origin")
+        for name in ("insert_shards", "insert_projection_cursors", "insert_projection_outbox_shards"):
+            await self.watch.execute(load_sql("meter", name), SHARDS)
+        self.stores = [PostgresEventStore(pool) for pool in self.pools]
+        self.model = MemoryEventStore(SHARDS)
+        self.anchors: list[tuple[int, bytes | None]] = []
+        self.last: dict[int, AppendPlan] = {}
+        self.number = 0
+
+    def teardown(self) -> None:
+        self.patch.setattr(events, "point", no_point)
+        self.run(self.close())
+        self.runner.close()
+
+    async def close(self) -> None:
+        for pool in self.pools:
+            await close_pool(pool)
+        await self.watch.close()
+
+    @property
+    def pool(self) -> Pool:
+        return self.pools[0]
+
+    async def make(self, shard: int, recipe: str) -> AppendPlan:
+        at = await self.model.fetch_offsets([USAGE, ACCOUNTS], [shard])
+        offset, account = at[USAGE, shard], at[ACCOUNTS, shard]
+        known = [event_id for _, event_id, _ in self.model.log(shard).events]
+        start = (offset, account)
+        results: list[Accepted | Rejected] = []
+        for letter in recipe:
+            self.number += 1
+            if letter == "o":
+                results.append(opened(account, account_id=f"acc-{self.number}"))
+                account += 1
+                continue
+            if letter == "e" or (letter == "r" and not known):
+                results.append(usage(offset, account_id=f"acc-{self.number % 3}"))
+            elif letter == "r":
+                results.append(usage(offset, event_id=known[self.number % len(known)]))
+            elif letter == "b":
+                results.append(rejected(USAGE, offset))
+            offset += 1
+        moment = MOMENT + timedelta(seconds=self.number)
+        return plan(*results, shard=shard, start=start, end=(offset, account), at=moment)
+
+    @initialize(recipe=recipes)
+    def begin(self, recipe: str) -> None:
+        self.append(0, recipe)
+
+    @rule(shard=shards, recipe=recipes)
+    def append(self, shard: int, recipe: str) -> None:
+        self.last[shard] = made = self.run(self.make(shard, recipe))
+        assert self.run(self.stores[0].append(made)) == self.run(self.model.append(made))
+
+    @rule(shard=shards, recipe=recipes, at=st.sampled_from((*BEFORE_COMMIT, "after_commit")))
+    def crash(self, shard: int, recipe: str, at: str) -> None:
+        """The connection is killed at a point (or its answer lost): the offsets tell whether the batch is there."""
+        self.last[shard] = made = self.run(self.make(shard, recipe))
+        self.run(self.append_and_die(made, at))
+        stored = self.run(self.stores[0].fetch_offsets([USAGE, ACCOUNTS], [shard]))
+        if at == "after_commit":
+            self.run(self.model.append(made))
+        assert stored == self.run(self.model.fetch_offsets([USAGE, ACCOUNTS], [shard]))
+
+    async def append_and_die(self, made: AppendPlan, at: str) -> None:
+        async def die(name: str) -> None:
+            if name == at:
+                await self.watch.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name = 'writer-0' AND datname = current_database()"
+                )
+                if at == "after_commit":
+                    raise ConnectionResetError("the answer to COMMIT was lost")
+
+        self.patch.setattr(events, "point", die)
+        with pytest.raises(Exception) as caught:  # noqa: PT011  whatever it is, it must count as passing
+            await self.stores[0].append(made)
+        self.patch.setattr(events, "point", no_point)
+        assert is_transient(caught.value), repr(caught.value)
+        await self.pools[0].expire_connections()
+
+    @precondition(lambda self: self.last)
+    @rule(shard=shards)
+    def replay(self, shard: int) -> None:
+        """The same plan again, blindly: stored if it never was, refused if it is."""
+        made = self.last.get(shard)
+        if made is None or made.expected == made.following:  # a batch of nothing moves no offset
+            return
+        results = [self.run(try_append(store, made)) for store in (self.stores[0], self.model)]
+        assert results[0] == results[1]
+
+    @rule(shard=shards, mine=recipes, theirs=recipes)
+    def take_over(self, shard: int, mine: str, theirs: str) -> None:
+        """A second writer was faster: what the first had in hand is refused as a whole."""
+        stale, fresh = self.run(self.make(shard, mine)), self.run(self.make(shard, theirs + "e"))
+        assert self.run(self.stores[1].append(fresh)) == self.run(self.model.append(fresh))
+        with pytest.raises(OwnershipLostError):
+            self.run(self.stores[0].append(stale))
+        self.last[shard] = fresh
+
+    @rule()
+    def publish_anchors(self) -> None:
+        self.anchors += self.run(fetch_anchors(self.pool))
+
+    @rule()
+    def fold_and_rebuild(self) -> None:
+        """The read models follow from the log: computed anew they are the same."""
+        self.run(self.check_models())
+
+    async def check_models(self) -> None:
+        while await FoldStore(self.pool, most_events=10).fold(plan_fold) is not None:
+            pass
+        exchanges = await Rebuild(self.pool, list(Model), progress=lambda _events: None).run()
+        assert [exchange[2:] for exchange in exchanges] == [(0, 0, 0)] * len(exchanges)
+        assert [difference async for report in verify_models(self.pool) for difference in report.differences] == []
+
+    @invariant()
+    def logs_are_equal(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        for shard in range(SHARDS):
+            real, wanted = self.run(read_postgres_log(self.pool, shard)), self.model.log(shard)
+            assert (real.events, real.gaps) == (wanted.events, sorted(wanted.gaps))
+            assert real.duplicates == sorted(wanted.duplicates)
+            assert real.rejections == sorted(wanted.rejections)
+            assert len(real.hashes) == len(wanted.hashes)
+
+    @invariant()
+    def the_log_is_whole(self) -> None:
+        assert self.run(self.find_damage()) == []
+
+    async def find_damage(self) -> list[Any]:
+        async with self.watch.transaction(isolation="repeatable_read"):
+            return list(await find_damage(self.watch, self.anchors))
+
+
+async def no_point(name: str) -> None:
+    pass
+
+
+async def try_append(store: Any, made: AppendPlan) -> Any:
+    try:
+        return await store.append(made)
+    except OwnershipLostError:
+        return "refused"
+
+
+EXAMPLES = settings(
+    max_examples=8, stateful_step_count=10, deadline=None, database=None,
+    suppress_health_check=list(HealthCheck), print_blob=True,
+)  # fmt: skip
+
+
+def make_machine(dsn: str, monkeypatch: pytest.MonkeyPatch) -> type[LogMachine]:
+    return type("Machine", (LogMachine,), {"dsn": dsn, "patch": monkeypatch})
+
+
+def test_the_log_survives_whatever_comes(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_state_machine_as_test(make_machine(dsn, monkeypatch), settings=EXAMPLES)
+
+
+def test_a_writer_without_the_fence_is_caught(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test of the machine: an UPDATE that ignores the expected offsets lets a second writer in."""
+    unfenced = load_sql("meter", "advance_shard").replace(
+        "AND usage_offset = $2 AND accounts_offset = $3", "AND $2::bigint >= 0 AND $3::bigint >= 0"
+    )
+    real = events.sql
+    monkeypatch.setattr(events, "sql", lambda name: unfenced if name == "advance_shard" else real(name))
+    machine = make_machine(dsn, monkeypatch)
+    with pytest.raises((AssertionError, pytest.fail.Exception, ExceptionGroup)):
+        run_state_machine_as_test(
+            machine, settings=settings(EXAMPLES, report_multiple_bugs=False, phases=[Phase.generate])
+        )
