@@ -31,7 +31,7 @@ PHRASES: Final = {
     What.IGNORED: "{note} {name}: without effect",
     What.GRANTED: "granted {amount}: {name}, {note}",
     What.REVERSED: "reversed {amount}: {name}",
-    What.USED: "used {amount} in {events} events",
+    What.USED: "used {amount} in {events}",
     What.REACHED: "reached {threshold} %",
     What.REFUSED: "refused from here on: nothing is left",
     What.ALLOWED: "allowed from here on",
@@ -69,8 +69,9 @@ def render(e: Explanation) -> list[Table | Text]:
 
 
 def render_lines(title: str, lines: Sequence[Line]) -> Table:
-    table = Table("position", "recorded at", "what happened", "epoch", "left", "of", "event", title=title)
-    table.title_justify = "left"
+    table = Table(title=title, title_justify="left")
+    for name in ("position", "recorded (UTC)", "what happened", "epoch", "left", "of", "event"):
+        table.add_column(name, overflow="fold")
     for line in lines:
         position = str(line.first) if line.first == line.last else f"{line.first}–{line.last}"
         state = line.state
@@ -78,30 +79,41 @@ def render_lines(title: str, lines: Sequence[Line]) -> Table:
             (str(state.epoch), format_amount(state.remaining), format_amount(state.allocation))
             if state else ("", "", "")
         )  # fmt: skip
-        at = line.at.isoformat(sep=" ", timespec="seconds")
+        at = f"{line.at:%Y-%m-%d %H:%M:%S}"
         table.add_row(position, at, Text(describe_line(line)), *after, line.event_id or "")
     return table
 
 
 def describe_line(line: Line) -> str:
     fields: Mapping[str, object] = {
-        "amount": format_amount(line.amount), "events": line.events, "name": printable(line.name),
+        "amount": format_amount(line.amount), "events": count(line.events), "name": printable(line.name),
         "note": printable(line.note), "threshold": line.threshold,
     }  # fmt: skip
     phrase = PHRASES[line.what].format_map(fields).removesuffix(", ")
+    if line.what is What.GRANTED and line.state and line.state.base:
+        phrase += f"; {format_amount(line.state.base)} granted before are used up and drop out"
     if line.at_start:
         phrase += " at the start of the epoch"
     if line.what is What.REVERSED and line.note:
         phrase += f", of event {fields['note']}"
     shown = [
-        f"\n  {p.kind} {printable(p.name)}: {format_amount(p.amount)} in {p.events}" for p in line.parts[:SHOWN_PARTS]
+        f"\n  {part.kind} {printable(part.name)}: {format_amount(part.amount)} in {count(part.events)}"
+        for part in line.parts[:SHOWN_PARTS]
     ]
     hidden = len(line.parts) - SHOWN_PARTS
     return phrase + "".join(shown) + (f"\n  and {hidden} more" if hidden > 0 else "")
 
 
+def count(events: int) -> str:
+    return f"{events} event{'' if events == 1 else 's'}"
+
+
 def render_rows(title: str, columns: Sequence[str], rows: Sequence[Cells]) -> Table:
-    table = Table(*columns, title=title, title_justify="left")
+    """Without the columns that are empty; long values are broken, never cut: people copy them."""
+    filled = [i for i in range(len(columns)) if any(cells[i] is not None for cells in rows)]
+    table = Table(title=title, title_justify="left")
+    for i in filled:
+        table.add_column(columns[i], overflow="fold")
     for cells in rows:
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        table.add_row(*(Text(printable(cells[i])) for i in filled))
     return table

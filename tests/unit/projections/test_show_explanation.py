@@ -1,0 +1,156 @@
+"""What `projections explain` shows, without a database."""
+
+import io
+import json
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console, Group
+from typer.testing import CliRunner
+
+from projections.cli import app
+from projections.explain import Explanation, Place, Told
+from projections.explanation_rows import describe_differences, notes, summarise
+from projections.reader import Account
+from projections.show_explanation import render, show_explanation
+from projections.timeline import Entry, FieldDifference, Timeline
+from schemas.amounts import MICRO
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+INFERENCE, OPENED, GRANTED, REVERSED = 1, 10, 13, 14
+NOTHING_TOLD = Told(banners=[], notices=[], emails=[], attempts=[])
+ACCOUNT = Account(account_id="acct-1", plan="free", display_name=None, opened_at=NOON)
+
+
+def entry(position: int, type: int, credits: int, name: str = "", note: str | None = None) -> Entry:
+    resource = None if type == OPENED else 1
+    return Entry(position, f"event-{position}", type, resource, credits * MICRO, name, note, NOON)
+
+
+def explained(
+    *entries: Entry,
+    limit: int = 100,
+    head: int = 9,
+    told: Told | None = NOTHING_TOLD,
+    differences: tuple[FieldDifference, ...] = (),
+) -> Explanation:
+    timeline = Timeline("acct-1", 0, limit=limit)
+    timeline.enter(entries)
+    timeline.close()
+    return Explanation(
+        account_id="acct-1", place=Place(0, 9, head), account=ACCOUNT, timeline=timeline, balances={}, told=told,
+        differences=differences,
+    )  # fmt: skip
+
+
+def shown(explanation: Explanation) -> str:
+    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    console.print(Group(*render(explanation)))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+STORY = (
+    entry(1, OPENED, 0, "free"),
+    entry(2, GRANTED, 10, "free_allowance"),
+    *(entry(number, INFERENCE, 4, f"model-{number}") for number in range(3, 10)),
+    entry(10, GRANTED, 100, "top_up", "INV-1042"),
+    entry(11, REVERSED, 1, "failed_run", "event-9"),
+)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "acct-1: plan free, opened 2026-11-24T12:00:00+00:00",
+        "opened, plan free",
+        "granted 10: free_allowance ",
+        "used 28 in 7 events",
+        "model_inference model-3: 4 in 1 event ",
+        "and 2 more",
+        "3–9",
+        "reached 20 %",
+        "reached 100 %",
+        "refused from here on",
+        "granted 100: top_up, INV-1042; 10 granted before are used up and drop out",
+        "allowed from here on",
+        "reversed 1: failed_run, of event event-9",
+    ],
+)
+def test_people_read_what_happened(words: str) -> None:
+    assert words in shown(explained(*STORY))
+
+
+def test_what_is_true_at_the_start_of_an_epoch_says_so() -> None:
+    assert "reached 20 % at the start of the epoch" in shown(
+        explained(entry(1, GRANTED, 10), entry(2, INFERENCE, 4), entry(3, GRANTED, 1))
+    )
+
+
+def test_no_control_sequence_of_a_name_reaches_the_terminal() -> None:
+    hostile = "\x1b[2J{name}[bold]\t"
+    text = shown(explained(entry(1, GRANTED, 1, hostile, hostile), entry(2, INFERENCE, 1, hostile)))
+    assert "\x1b" not in text and "\t" not in text
+    assert "{name}[bold]" in text
+
+
+@pytest.mark.parametrize(
+    ("entries", "sentence"),
+    [
+        (STORY[:2], "model_credits: 10 of 10 left in epoch 1 (0 % used); allowed since position 2, event event-2, "),
+        (STORY[:9], "model_credits: -18 of 10 left in epoch 1 (280 % used); refused since position 5, event event-5, "),
+        (STORY[2:3], "model_credits: refused, because nothing was ever granted; 4 used all the same"),
+        ((entry(1, INFERENCE, 20), entry(2, GRANTED, 5)), "model_credits: -15 of 0 left in epoch 1 (100 % used); "),
+    ],
+    ids=["allowed", "refused", "never granted", "swallowed"],
+)  # fmt: skip
+def test_one_sentence_says_how_it_stands(entries: tuple[Entry, ...], sentence: str) -> None:
+    [said] = summarise(explained(*entries))
+    assert said.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("explanation", "words"),
+    [
+        (explained(*STORY, limit=2), "older lines of the timeline are left out: see --limit"),
+        (explained(*STORY, head=12), "3 events of shard 0 are stored and not folded yet"),
+        (explained(*STORY, told=None), "use the role credit_support"),
+    ],
+    ids=["limit", "behind", "role"],
+)
+def test_what_is_not_shown_is_said(explanation: Explanation, words: str) -> None:
+    [note] = notes(explanation)
+    assert words in note
+    assert notes(explained(*STORY)) == []
+
+
+def test_a_difference_comes_with_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    explanation = explained(*STORY, differences=(FieldDifference(1, "consumed", "5", "4"),))
+    assert "projections verify" in describe_differences(explanation)[-1]
+    show_explanation(explanation, as_json=True)
+    out, err = capsys.readouterr()
+    assert "DIFFERENCE: model_credits consumed: stored 5, by the log 4" in err
+    document = json.loads(out)
+    assert document["equal"] is False
+    assert document["differences"] == [{"resource": "model_credits", "field": "consumed", "stored": "5", "log": "4"}]
+
+
+def test_a_pipe_gets_one_width_per_section(capsys: pytest.CaptureFixture[str]) -> None:
+    show_explanation(explained(*STORY), as_json=False)
+    widths: dict[str, set[int]] = {}
+    for line in capsys.readouterr().out.splitlines():
+        cells = line.split("\t")
+        widths.setdefault(cells[0], set()).add(len(cells))
+    assert all(len(found) == 1 for found in widths.values())
+    assert {"account", "summary", "timeline", "usage", "notices", "emails", "balances"} <= widths.keys()
+
+
+def test_the_help_has_an_example() -> None:
+    done = CliRunner().invoke(app, ["explain", "--help"])
+    assert done.exit_code == 0
+    assert "projections explain acc-1" in done.output.split("Example")[1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["acc-1", "--limit", "0"], ["acc-1", "--resource", "gold"]])
+def test_a_wrong_option_ends_with_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, ["explain", *arguments]).exit_code == 2
