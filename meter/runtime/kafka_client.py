@@ -9,6 +9,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.codec import has_gzip, has_lz4, has_snappy, has_zstd
 
 from meter.runtime.errors import DependencyUnreachableError, SettingsError
+from meter.runtime.kafka_codecs import bound_codecs
 from meter.runtime.settings import Settings
 
 REQUEST_TIMEOUT_MS = 60_000
@@ -83,11 +84,12 @@ def make_ssl_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def check_codecs() -> None:
-    """A missing codec shows up as an endless fetch error long after the start; find it now."""
+    """A missing codec shows up as an endless fetch error long after the start; find it now. And bound what they do."""
     codecs = {"gzip": has_gzip, "snappy": has_snappy, "lz4": has_lz4, "zstd": has_zstd}
     missing = [name for name, installed in codecs.items() if not installed()]
     if missing:
         raise SettingsError(f"Kafka codecs are not installed: {', '.join(missing)} (package cramjam)")
+    bound_codecs()
 
 
 async def stop_quietly(

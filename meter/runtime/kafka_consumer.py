@@ -143,7 +143,7 @@ class ShardConsumer:
     async def receive(self) -> list[Batch]:
         """Wait up to `poll_ms` for records; at most `batch_events` and about `batch_bytes` per shard; else [].
 
-        Raises TransientError (repeat: every partition is read again from the right offset) or TopicIdentityError.
+        Raises TransientError (repeat: every partition is read again from the right offset) or a RefusalError.
         """
         consumer = self._running
         self._freed.clear()
@@ -157,6 +157,8 @@ class ShardConsumer:
             self._poller.turn(consumer)
             batches = self._shelf.take()
             if not batches:
+                if self._poller.refusal is not None and not self._shelf.busy:
+                    raise self._poller.refusal
                 await self._poller.wait(self._freed)
                 self._poller.turn(consumer)
                 batches = self._shelf.take()

@@ -12,6 +12,7 @@ import structlog
 from aiokafka import TopicPartition
 
 from meter.runtime.feed import RECORD_BYTES, Verdict
+from meter.runtime.kafka_codecs import OversizedBatchError
 from meter.runtime.shelf import Shelf
 
 log = structlog.get_logger(component="kafka_poll")
@@ -31,13 +32,15 @@ class Poller:
         self._poll_ms = poll_ms
         self._task: asyncio.Task[None] | None = None
         self._record_bytes = FIRST_RECORD_BYTES
+        self._careful = False  # one record at a time, on the way to a batch that cannot be unpacked
+        self.refusal: OversizedBatchError | None = None
 
     def turn(self, consumer: Any) -> None:
         """Look how the last poll ended, raising its error, and start the next one where there is room."""
         if self._task is not None and self._task.done():
             task, self._task = self._task, None
             task.result()
-        if self._task is None and self._shelf.find_hungry():
+        if self._task is None and self.refusal is None and self._shelf.find_hungry():
             self._task = asyncio.create_task(self._poll(consumer))
 
     async def wait(self, freed: asyncio.Event) -> None:
@@ -66,7 +69,12 @@ class Poller:
         while (hungry := self._shelf.find_hungry()) and records < POLL_RECORDS and size < POLL_BYTES:
             partitions = [TopicPartition(*place) for place in hungry]
             most = min(max(1, self._shelf.helping // self._record_bytes), POLL_RECORDS - records)
-            polled = await consumer.getmany(*partitions, timeout_ms=timeout_ms, max_records=most)
+            most = 1 if self._careful else most
+            try:
+                polled = await consumer.getmany(*partitions, timeout_ms=timeout_ms, max_records=most)
+            except OversizedBatchError as error:
+                self._approach(consumer, partitions, error)
+                break
             # No await may come between getmany's return and the positions: they belong to these records.
             assignment = consumer.assignment()
             positions = {tp: position_of(consumer, tp) for tp in partitions if tp in assignment}
@@ -75,6 +83,16 @@ class Poller:
                 break
             records, size, timeout_ms = records + got, size + got_size, 0
             self._record_bytes = max(RECORD_BYTES, got_size // got)
+
+    def _approach(self, consumer: Any, partitions: Sequence[TopicPartition], error: OversizedBatchError) -> None:
+        """Read all that lies before the batch first, so that whoever removes it removes nothing else; then refuse."""
+        if self._careful:
+            # What was given out completely is gone from the fetcher's records: the first one left has failed.
+            failed = next((tp for tp in consumer._fetcher._records if tp in partitions), None)
+            self.refusal = OversizedBatchError(explain_oversized(self._shelf, failed, str(error)))
+        self._careful = True
+        for place, feed in self._shelf.feeds.items():
+            seek_if_assigned(consumer, TopicPartition(*place), feed.next)
 
     def _serve(
         self, consumer: Any, polled: Mapping[TopicPartition, list[Any]], positions: Mapping[TopicPartition, int]
@@ -102,6 +120,16 @@ class Poller:
             seek_if_assigned(consumer, tp, feed.next)
         elif verdict is Verdict.TAKEN and raw[0].offset > before:
             log.warning("gap_found", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
+
+
+def explain_oversized(shelf: Shelf, tp: TopicPartition | None, detail: str) -> str:
+    feed = shelf.feeds.get(tp) if tp is not None else None
+    where = f"of {tp.topic}[{tp.partition}] at offset {feed.next}" if tp is not None and feed is not None else ""
+    return (
+        f"the record batch {where} {detail}: no producer does that by accident. All before it is stored, nothing of it "
+        "is. Find out who wrote it. To go on, delete the records up to the batch's end (kafka-delete-records) and "
+        "start once with METERING_ACCEPT_LOST_RECORDS=true to have the gap recorded."
+    )
 
 
 def seek_if_assigned(consumer: Any, tp: TopicPartition, offset: int) -> None:

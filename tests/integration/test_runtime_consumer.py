@@ -16,6 +16,7 @@ from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError, TransientError
 from meter.runtime.feed import Feed, Verdict
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer, TopicAdmin, TopicInfo
+from meter.runtime.kafka_codecs import OversizedBatchError
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
 from tests.integration.runtime_ledger import INPUTS, Ledger, drain, fill, make_topics, read_ends, step
@@ -176,7 +177,7 @@ async def test_consumers_that_come_and_go_share_the_work_without_loss(topics: Se
     ledger.check(await read_ends(topics))
 
 
-@pytest.mark.needs_kafka("needs a group that takes a second member in while the first does not poll")
+@pytest.mark.needs_kafka("a group that takes a second member in while the first does not poll")
 async def test_a_zombies_batch_is_fenced_and_without_the_fence_the_oracle_sees_it(topics: Settings) -> None:
     await fill(topics, 300)
     for fence in (True, False):
@@ -285,6 +286,30 @@ async def test_a_store_that_fails_on_assignment_delays_and_loses_nothing(topics:
     ledger.check(await read_ends(topics))
 
 
+async def produce_bomb(settings: Settings, size: int) -> None:
+    options: dict[str, Any] = {"max_batch_size": 2 * size, "max_request_size": 2 * size, "compression_type": "zstd"}
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, **options)
+    await producer.start()
+    try:
+        await producer.send_and_wait(settings.topic(USAGE), bytes(size), key=b"bomb", partition=1)
+    finally:
+        await producer.stop()
+
+
+async def test_a_batch_that_unpacks_to_too_much_is_refused_after_all_before_it_is_stored(topics: Settings) -> None:
+    await fill(topics, 300)
+    before = (await read_ends(topics))[USAGE]
+    await produce_bomb(topics, 40 * 1024 * 1024)
+    await fill(topics, 300, start=300)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        with pytest.raises(OversizedBatchError, match=rf"usage\[1\] at offset {before[1]} unpacks to more than 32 MiB"):
+            await drain(consumer, ledger, 601)
+    assert ledger.stored[USAGE, 1] == list(range(before[1]))
+    for shard in (0, 2):
+        assert ledger.stored[USAGE, shard] == list(range(len(ledger.stored[USAGE, shard])))
+
+
 async def test_missing_topics_are_waited_for_and_never_made(settings: Settings) -> None:
     consumer = ShardConsumer(settings, topics=INPUTS, group="meter", store=Ledger(), clock=SystemClock())
     async with asyncio.timeout(DEADLINE_S):
@@ -334,7 +359,6 @@ class Guard:
                 raise TopicIdentityError(f"topic {name} was re-created")
 
 
-@pytest.mark.needs_kafka
 async def test_a_recreated_topic_is_refused_even_when_it_is_long_enough(topics: Settings) -> None:
     await fill(topics, 30)
     ledger, guard = Ledger(), Guard()
@@ -350,7 +374,6 @@ async def test_a_recreated_topic_is_refused_even_when_it_is_long_enough(topics: 
     assert ledger.count == 30
 
 
-@pytest.mark.needs_kafka
 async def test_a_topic_recreated_while_it_is_read_is_noticed(topics: Settings) -> None:
     await fill(topics, 30)
     ledger, guard = Ledger(), Guard()
@@ -362,7 +385,6 @@ async def test_a_topic_recreated_while_it_is_read_is_noticed(topics: Settings) -
             await consumer.receive()
 
 
-@pytest.mark.needs_kafka
 async def test_topics_with_different_partition_counts_are_refused(settings: Settings) -> None:
     await make_topics(settings)
     await delete_topic(settings, ACCOUNTS)
@@ -382,7 +404,7 @@ async def delete_records(settings: Settings, tp: TopicPartition, offset: int) ->
         await admin.close()
 
 
-@pytest.mark.needs_kafka
+@pytest.mark.needs_kafka("DeleteRecords")
 async def test_records_lost_to_retention_are_refused_or_taken_as_a_gap(topics: Settings) -> None:
     await fill(topics, 300)
     await delete_records(topics, TopicPartition(topics.topic(USAGE), 0), 20)
@@ -414,7 +436,7 @@ async def produce_transactions(settings: Settings, *, commit_last: bool) -> None
         await producer.stop()
 
 
-@pytest.mark.needs_kafka
+@pytest.mark.needs_kafka("transactions")
 @pytest.mark.parametrize("commit_last", [True, False])
 async def test_aborted_records_and_markers_are_skipped_and_no_lag(topics: Settings, commit_last: bool) -> None:
     """Offsets: 0-2 kept, 3 marker, 4-6 aborted, 7 marker, 8-10 kept or aborted, 11 marker."""
@@ -429,7 +451,6 @@ async def test_aborted_records_and_markers_are_skipped_and_no_lag(topics: Settin
     assert b"aborted" not in ledger.values
 
 
-@pytest.mark.needs_kafka
 async def test_headers_keys_and_empty_values_arrive_as_sent(topics: Settings) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=topics.kafka_bootstrap)
     await producer.start()

@@ -66,7 +66,6 @@ async def test_topics_are_made_once_and_differences_are_told(settings: Settings)
         assert await admin.describe("no.such.topic") is None
 
 
-@pytest.mark.needs_kafka
 async def test_topics_have_an_identity_and_the_configuration_asked_for(topics: Settings) -> None:
     async with TopicAdmin(topics) as admin:
         usage, balances = await admin.describe(USAGE), await admin.describe(BALANCES)

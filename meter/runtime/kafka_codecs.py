@@ -1,0 +1,96 @@
+"""Unpacking of compressed record batches, within a limit.
+
+A record batch of 10 kB can unpack to 300 MiB, and aiokafka unpacks it whole before anybody can look at its size. The
+limit on the topic (1 MiB, packed) does not bound that, so aiokafka's decoders are put into others' hands here.
+"""
+
+import zlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import cramjam
+from aiokafka import codec
+from aiokafka.record._crecords import default_records as compiled
+
+from meter.runtime.errors import RefusalError
+
+# Producers limit batches before they are packed, librdkafka to 1 MB, and a topic takes 1 MiB packed.
+MOST_BYTES: Final = 32 * 1024 * 1024
+# Usual data packs less than that: a small buffer is tried first.
+USUAL_RATIO: Final = 32
+FULL: Final = "failed to write whole buffer"
+
+
+class OversizedBatchError(RefusalError):
+    """A record batch would unpack to more than any honest producer writes."""
+
+
+def bound_codecs() -> None:
+    """Replace the decoders in the compiled module that reads record batches (Kafka 4 has no older format)."""
+    for name, decode in BOUNDED.items():
+        if not hasattr(compiled, name):
+            raise RuntimeError(f"aiokafka has no {name} any more where it was: unpacking would be without a limit")
+        setattr(compiled, name, decode)
+
+
+def unpack_with(decompress_into: Callable[[Any, bytearray], int]) -> Callable[[Any], bytes]:
+    def unpack(packed: Any) -> bytes:
+        for room in (min(MOST_BYTES, 65_536 + USUAL_RATIO * len(packed)), MOST_BYTES):
+            # Zeroed pages come from the kernel when they are written to, so a large buffer costs what is used of it.
+            out = bytearray(room)
+            try:
+                size = decompress_into(packed, out)
+            except cramjam.DecompressionError as error:
+                if not is_full(error):
+                    raise
+            else:
+                return bytes(memoryview(out)[:size])
+        raise OversizedBatchError(f"unpacks to more than {MOST_BYTES >> 20} MiB")
+
+    return unpack
+
+
+def is_full(error: Exception) -> bool:
+    return FULL in str(error)
+
+
+def unpack_gzip(packed: Any) -> bytes:
+    """One member after the other, as gzip files may have several."""
+    parts, room, rest = [], MOST_BYTES, bytes(packed)
+    while rest:
+        member = zlib.decompressobj(wbits=31)
+        parts.append(member.decompress(rest, room + 1))
+        room -= len(parts[-1])
+        if room < 0:
+            raise OversizedBatchError(f"unpacks to more than {MOST_BYTES >> 20} MiB")
+        if not member.eof:
+            raise EOFError("a gzip member ended before its end")
+        rest = member.unused_data.lstrip(b"\0")
+    return b"".join(parts)
+
+
+def unpack_snappy(packed: Any) -> bytes:
+    """Snappy says the size beforehand, of each block."""
+    if measure_snappy(memoryview(packed)) > MOST_BYTES:
+        raise OversizedBatchError(f"unpacks to more than {MOST_BYTES >> 20} MiB")
+    unpacked: bytes = codec.snappy_decode(packed)
+    return unpacked
+
+
+def measure_snappy(packed: memoryview) -> int:
+    if not codec._detect_xerial_stream(packed):
+        return int(cramjam.snappy.decompress_raw_len(packed))
+    total, cursor = 0, 16
+    while cursor + 4 <= len(packed):
+        end = cursor + 4 + int.from_bytes(packed[cursor : cursor + 4], "big")
+        total += int(cramjam.snappy.decompress_raw_len(packed[cursor + 4 : end]))
+        cursor = end
+    return total
+
+
+BOUNDED: Final[dict[str, Callable[[Any], bytes]]] = {
+    "gzip_decode": unpack_gzip,
+    "snappy_decode": unpack_snappy,
+    "lz4_decode": unpack_with(cramjam.lz4.decompress_into),
+    "zstd_decode": unpack_with(cramjam.zstd.decompress_into),
+}
