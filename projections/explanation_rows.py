@@ -55,7 +55,7 @@ def as_document(e: Explanation) -> dict[str, object]:
         document |= dict.fromkeys(("banners", "notices", "emails", "attempts"))
     for name, columns, rows in sections(e):
         if name not in ("account", "summary"):
-            document[name] = [dict(zip(columns, row, strict=True)) for row in rows]
+            document[name] = [dict(zip(columns, map(exact, row), strict=True)) for row in rows]
     return document
 
 
@@ -123,11 +123,15 @@ def row_cells(columns: Sequence[str], row: Row) -> Cells:
 
 
 def plain(value: object, *, amount: bool = False) -> object:
+    """Amounts as credits or runs, ids as text; times are left to whoever shows them."""
     if amount and isinstance(value, int):
         return format_amount(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
     return str(value) if isinstance(value, UUID) else value
+
+
+def exact(cell: object) -> object:
+    """As pipes and JSON have it."""
+    return cell.isoformat() if isinstance(cell, datetime) else cell
 
 
 def notice_cells(e: Explanation, row: Row) -> Cells:
@@ -172,12 +176,13 @@ def notes(e: Explanation) -> list[str]:
 
 def describe_differences(e: Explanation) -> list[str]:
     told = [
-        f"DIFFERENCE: {RESOURCES_BY_CODE[d.resource].value} {d.field}: stored {d.stored}, by the log {d.log}"
+        f"DIFFERENCE: {RESOURCES_BY_CODE[d.resource].value} {d.field}: stored {d.stored or 'nothing'}, by the log "
+        f"{d.log or 'nothing'}"
         for d in e.differences
     ]
     if told:
         told.append(
-            "The stored balance is NOT what the events add up to. Run `projections verify` to see what else differs, "
-            "then `projections rebuild balances`."
+            "The stored balance is NOT what the events add up to (amounts in micro-units). Run `projections verify` "
+            "to see what else differs, then `projections rebuild balances`."
         )
     return told

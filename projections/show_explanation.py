@@ -3,8 +3,10 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
+from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +17,7 @@ from projections.explanation_rows import (
     Cells,
     as_document,
     describe_differences,
+    exact,
     notes,
     sections,
     summarise,
@@ -24,6 +27,7 @@ from projections.timeline import Line, What
 from schemas.amounts import format_amount
 
 SHOWN_PARTS: Final = 5  # of a run of usage on a terminal; all of them in a pipe and in JSON
+ELSEWHERE: Final = ("reached_event",)  # the timeline has it, at the position shown beside
 PHRASES: Final = {
     What.OPENED: "opened, plan {name}",
     What.PLAN_CHANGED: "plan changed to {name}",
@@ -47,7 +51,7 @@ def show_explanation(e: Explanation, *, as_json: bool) -> None:
     else:
         for section in sections(e):
             for cells in (section.columns, *section.rows):
-                print("\t".join((section.name, *map(printable, cells))))
+                print("\t".join((section.name, *(printable(exact(cell)) for cell in cells))))
     for note in (*notes(e), *describe_differences(e)):
         print(note, file=sys.stderr, flush=True)
 
@@ -68,10 +72,14 @@ def render(e: Explanation) -> list[Table | Text]:
     return shown
 
 
+def new_table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
 def render_lines(title: str, lines: Sequence[Line]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = new_table(title)
     for name in ("position", "recorded (UTC)", "what happened", "epoch", "left", "of", "event"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name == "event")
     for line in lines:
         position = str(line.first) if line.first == line.last else f"{line.first}–{line.last}"
         state = line.state
@@ -79,7 +87,7 @@ def render_lines(title: str, lines: Sequence[Line]) -> Table:
             (str(state.epoch), format_amount(state.remaining), format_amount(state.allocation))
             if state else ("", "", "")
         )  # fmt: skip
-        at = f"{line.at:%Y-%m-%d %H:%M:%S}"
+        at = short(line.at)
         table.add_row(position, at, Text(describe_line(line)), *after, line.event_id or "")
     return table
 
@@ -104,16 +112,21 @@ def describe_line(line: Line) -> str:
     return phrase + "".join(shown) + (f"\n  and {hidden} more" if hidden > 0 else "")
 
 
+def short(cell: object) -> str:
+    """Times by the second, in UTC, as everything is."""
+    return f"{cell:%Y-%m-%d %H:%M:%S}" if isinstance(cell, datetime) else printable(cell)
+
+
 def count(events: int) -> str:
     return f"{events} event{'' if events == 1 else 's'}"
 
 
 def render_rows(title: str, columns: Sequence[str], rows: Sequence[Cells]) -> Table:
-    """Without the columns that are empty; long values are broken, never cut: people copy them."""
-    filled = [i for i in range(len(columns)) if any(cells[i] is not None for cells in rows)]
-    table = Table(title=title, title_justify="left")
+    """Without the columns that are empty or said elsewhere; long values are broken, never cut: people copy them."""
+    filled = [i for i, name in enumerate(columns) if name not in ELSEWHERE and any(row[i] is not None for row in rows)]
+    table = new_table(title)
     for i in filled:
-        table.add_column(columns[i], overflow="fold")
+        table.add_column(columns[i].replace("_", " "), overflow="fold")
     for cells in rows:
-        table.add_row(*(Text(printable(cells[i])) for i in filled))
+        table.add_row(*(Text(short(cells[i])) for i in filled))
     return table

@@ -235,7 +235,7 @@ class FieldDifference(NamedTuple):
 def compare(stored: BalanceState | None, log: BalanceState | None, resource: int) -> list[FieldDifference]:
     """Every field of the stored row against what the events add up to."""
     if stored is None or log is None:
-        sides = ["there" if side is not None else None for side in (stored, log)]
+        sides = ["a balance" if side is not None else None for side in (stored, log)]
         return [] if stored is log else [FieldDifference(resource, "balance", *sides)]
     pairs = zip(BalanceState._fields, stored, log, strict=True)
     return [FieldDifference(resource, name, str(a), str(b)) for name, a, b in pairs if a != b]

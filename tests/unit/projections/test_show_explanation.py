@@ -43,8 +43,8 @@ def explained(
     )  # fmt: skip
 
 
-def shown(explanation: Explanation) -> str:
-    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+def shown(explanation: Explanation, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
     console.print(Group(*render(explanation)))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -133,6 +133,25 @@ def test_a_difference_comes_with_advice(capsys: pytest.CaptureFixture[str]) -> N
     document = json.loads(out)
     assert document["equal"] is False
     assert document["differences"] == [{"resource": "model_credits", "field": "consumed", "stored": "5", "log": "4"}]
+
+
+@pytest.mark.parametrize(
+    ("stored", "log", "words"),
+    [
+        (None, "a balance", "stored nothing, by the log a balance"),
+        ("a balance", None, "stored a balance, by the log nothing"),
+    ],
+)
+def test_a_balance_on_one_side_only_is_said(stored: str | None, log: str | None, words: str) -> None:
+    said = describe_differences(explained(*STORY, differences=(FieldDifference(1, "balance", stored, log),)))
+    assert said[0] == f"DIFFERENCE: model_credits balance: {words}"
+
+
+@pytest.mark.parametrize("width", [90, 120, 200])
+def test_event_ids_are_whole_at_any_width(width: int) -> None:
+    id = "0193a1f2-7c00-7000-8000-000000000001"
+    text = shown(explained(entry(1, GRANTED, 1000, "a long reason " * 5)._replace(event_id=id)), width)
+    assert text.partition("Timeline")[2].count(id) == 2  # the grant, and that it allows
 
 
 def test_a_pipe_gets_one_width_per_section(capsys: pytest.CaptureFixture[str]) -> None:

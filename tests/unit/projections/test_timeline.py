@@ -188,5 +188,5 @@ def test_a_difference_is_named_by_its_field() -> None:
     assert compare(state, state, CREDITS) == []
     assert compare(None, None, CREDITS) == []
     assert compare(state._replace(consumed=5), state, CREDITS) == [FieldDifference(CREDITS, "consumed", "5", "4")]
-    assert compare(None, state, CREDITS) == [FieldDifference(CREDITS, "balance", None, "there")]
-    assert compare(state, None, CREDITS) == [FieldDifference(CREDITS, "balance", "there", None)]
+    assert compare(None, state, CREDITS) == [FieldDifference(CREDITS, "balance", None, "a balance")]
+    assert compare(state, None, CREDITS) == [FieldDifference(CREDITS, "balance", "a balance", None)]
