@@ -78,7 +78,6 @@ async def refusal_of(settings: MeterSettings) -> str:
     return str(refusals.exceptions[0])
 
 
-@pytest.mark.needs_kafka("topic ids")
 async def test_a_recreated_topic_is_refused_and_nothing_is_written(values: dict[str, Any], pool: Pool) -> None:
     await set_up_meter(values)
     settings = MeterSettings(**values)
