@@ -4,6 +4,7 @@ The store in memory is the model: after every step both hold the same log, and t
 """
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -16,7 +17,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -101,13 +101,13 @@ class LogMachine(RuleBasedStateMachine):
         for letter in recipe:
             self.number += 1
             if letter == "o":
-                results.append(opened(account, account_id=f"acc-{self.number}"))
+                results.append(opened(account, account_id=f"acc-{shard}-{self.number % 5}"))
                 account += 1
                 continue
             if letter == "e" or (letter == "r" and not known):
-                results.append(usage(offset, account_id=f"acc-{self.number % 3}"))
+                results.append(usage(offset, account_id=f"acc-{shard}-{self.number % 3}"))
             elif letter == "r":
-                results.append(usage(offset, event_id=known[self.number % len(known)]))
+                results.append(usage(offset, account_id=f"acc-{shard}", event_id=known[self.number % len(known)]))
             elif letter == "b":
                 results.append(rejected(USAGE, offset))
             offset += 1
@@ -144,13 +144,12 @@ class LogMachine(RuleBasedStateMachine):
                     raise ConnectionResetError("the answer to COMMIT was lost")
 
         self.patch.setattr(events, "point", die)
-        with pytest.raises(Exception) as caught:  # noqa: PT011  whatever it is, it must count as passing
+        with pytest.raises(Exception) as caught:  # whatever it is, it must count as passing
             await self.stores[0].append(made)
         self.patch.setattr(events, "point", no_point)
         assert is_transient(caught.value), repr(caught.value)
         await self.pools[0].expire_connections()
 
-    @precondition(lambda self: self.last)
     @rule(shard=shards)
     def replay(self, shard: int) -> None:
         """The same plan again, blindly: stored if it never was, refused if it is."""
@@ -216,10 +215,18 @@ async def try_append(store: Any, made: AppendPlan) -> Any:
         return "refused"
 
 
+# The same few examples in every run, so that it takes as long every time; a number in the environment draws others.
+DRAWN = os.environ.get("METERING_TEST_EXAMPLES")
 EXAMPLES = settings(
-    max_examples=8, stateful_step_count=10, deadline=None, database=None,
-    suppress_health_check=list(HealthCheck), print_blob=True,
-)  # fmt: skip
+    max_examples=int(DRAWN or 6),
+    derandomize=DRAWN is None,
+    phases=[Phase.generate],  # a failure is told at once: making it smaller takes minutes on a real database
+    stateful_step_count=10,
+    deadline=None,
+    database=None,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def make_machine(dsn: str, monkeypatch: pytest.MonkeyPatch) -> type[LogMachine]:
@@ -238,7 +245,5 @@ def test_a_writer_without_the_fence_is_caught(dsn: str, monkeypatch: pytest.Monk
     real = events.sql
     monkeypatch.setattr(events, "sql", lambda name: unfenced if name == "advance_shard" else real(name))
     machine = make_machine(dsn, monkeypatch)
-    with pytest.raises((AssertionError, pytest.fail.Exception, ExceptionGroup)):
-        run_state_machine_as_test(
-            machine, settings=settings(EXAMPLES, report_multiple_bugs=False, phases=[Phase.generate])
-        )
+    with pytest.raises((AssertionError, pytest.fail.Exception, asyncpg.UniqueViolationError)):
+        run_state_machine_as_test(machine, settings=EXAMPLES)
