@@ -47,6 +47,9 @@ def is_transient(error: BaseException) -> bool:
     """Whether repeating the work from what is stored may succeed."""
     if isinstance(error, PASSING_ERRORS):
         return True
+    if type(error) is RuntimeError:
+        # What uvloop raises where a socket was closed a moment before it is written to; aiokafka hands it on.
+        return "the handler is closed" in str(error)
     if isinstance(error, kafka_errors.KafkaError):
         # "Unexpected error …" is aiokafka's plain KafkaError for a background task that died: a new client cures it.
         return bool(error.retriable) or type(error) is kafka_errors.KafkaError

@@ -151,6 +151,9 @@ class ShardConsumer:
             # aiokafka would answer "no records" from now on, without an end and without an error.
             raise DependencyUnreachableError("kafka: the fetch task has ended", dependency="kafka")
         try:
+            # aiokafka stands still until an error of the group is taken, and gives it out in `getmany` only; during a
+            # rebalance there are no shards, and so no `getmany`.
+            consumer._coordinator.check_errors()
             self._assignment.check_even()
             await self._check_identity(consumer)
             await self._assignment.position(consumer)

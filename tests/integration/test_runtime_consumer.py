@@ -494,6 +494,26 @@ async def test_a_dead_fetch_task_is_noticed(topics: Settings) -> None:
             await consumer.receive()
 
 
+async def test_an_error_of_the_group_while_nothing_is_assigned_is_noticed(topics: Settings) -> None:
+    """aiokafka stands still until somebody takes the error; without shards nobody asks it for records."""
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        coordinator = consumer._consumer._coordinator
+        rejoin = coordinator._do_rejoin_group
+
+        async def fail_once(_subscription: Any) -> bool:
+            coordinator._do_rejoin_group = rejoin
+            raise kafka_errors.KafkaError("the broker went away in the middle of it")
+
+        coordinator._do_rejoin_group = fail_once
+        coordinator.request_rejoin()
+        await until(lambda: not consumer.assigned)
+        with pytest.raises(DependencyUnreachableError, match="in the middle of it"):
+            while True:
+                await step(consumer, ledger)
+        await until(lambda: consumer.assigned)
+
+
 @pytest.mark.needs_kafka("LeaveGroup: aiokafka never leaves a group in its generation 0, which Tansu's stays at")
 async def test_who_stops_in_a_rebalance_leaves_the_group_all_the_same(
     topics: Settings, monkeypatch: pytest.MonkeyPatch

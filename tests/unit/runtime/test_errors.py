@@ -64,6 +64,7 @@ def test_postgres_errors_that_stay(error: Exception) -> None:
         kafka_errors.ProducerFenced(),
         kafka_errors.OffsetOutOfRangeError({}),
         kafka_errors.KafkaError("Unexpected error during coordination"),
+        RuntimeError("unable to perform operation on <TCPTransport closed=True reading=False>; the handler is closed"),
     ],
 )
 def test_kafka_errors_that_pass(error: Exception) -> None:
