@@ -1,16 +1,10 @@
 -- Each batch of a range with what is really there: its hash, recomputed (meter/store/layout.py has the layout), its rows
 -- and the Kafka offsets they account for. No batch has as many rows as one is searched for here: the limit keeps a
 -- forged range from reading the whole log.
--- $1 shard int, $2 from batch bigint, $3 to batch bigint (both included)
+-- $1 shard int, $2 from batch bigint, $3 to batch bigint (both included),
+-- $4 hash boolean (false: the bytes to be hashed, for a server without a fast SHA-256)
 SELECT b.batch,
-       sha256(
-           '\x01'::bytea || b.previous
-           || record_send(ROW(
-               b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
-               b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at))
-           || (coalesce(e.records, ''::bytea)
-               || (coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea)))
-       ) AS hash,
+       CASE WHEN $4 THEN sha256(c.chained) ELSE c.chained END AS hash,
        b.hash AS sealed_hash, b.previous, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
        b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps,
        e.rows AS event_rows, d.rows AS duplicate_rows, r.rows AS rejection_rows, coalesce(g.offsets, 0) AS gap_offsets,
@@ -68,5 +62,14 @@ CROSS JOIN LATERAL (
     JOIN meter.gaps v
       ON v.shard = b.shard AND v.topic = t.topic AND v.from_offset >= t.begin AND v.from_offset < t.beyond
 ) g
+CROSS JOIN LATERAL (
+    SELECT '\x01'::bytea || b.previous
+           || record_send(ROW(
+               b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
+               b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at))
+           || (coalesce(e.records, ''::bytea)
+               || (coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea)))
+           AS chained
+) c
 WHERE b.shard = $1 AND b.batch BETWEEN $2 AND $3
 ORDER BY b.batch

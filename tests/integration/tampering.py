@@ -252,7 +252,7 @@ async def rewrite_history(connection: asyncpg.Connection, shard: int, position: 
         await connection.execute(
             "UPDATE meter.batches SET previous = $3 WHERE shard = $1 AND batch = $2", shard, batch, head
         )
-        row = await connection.fetchrow(load_sql("meter", "hash_batches"), shard, batch, batch)
+        row = await connection.fetchrow(load_sql("meter", "hash_batches"), shard, batch, batch, True)
         assert row is not None
         head = row["hash"]
         await connection.execute(

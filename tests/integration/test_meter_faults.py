@@ -54,7 +54,7 @@ async def check_log(pool: Pool, count: int = EVENTS) -> None:
     assert holes == 0
     for shard in range(3):
         stored = await pool.fetch("SELECT previous, hash FROM meter.batches WHERE shard = $1 ORDER BY batch", shard)
-        computed = await pool.fetch(load_sql("meter", "hash_batches"), shard, 1, len(stored))
+        computed = await pool.fetch(load_sql("meter", "hash_batches"), shard, 1, len(stored), True)
         assert [row["hash"] for row in computed] == [row["hash"] for row in stored]
         assert [row["previous"] for row in stored[1:]] == [row["hash"] for row in stored[:-1]]
 

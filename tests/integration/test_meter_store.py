@@ -43,7 +43,7 @@ async def test_sql_computes_the_same_chain(store: PostgresEventStore, pool: Pool
     await store.append(plan(usage(0), odd, opened(0, account_id="a:b@c.d_-"), shard=1))
     await store.append(plan(rejected("metering.usage", 2), shard=1, start=(2, 1), end=(5, 1)))
     await store.append(plan(*[usage(5 + i, amount=i) for i in range(100)], shard=1, start=(5, 1)))
-    computed = await pool.fetch(load_sql("meter", "hash_batches"), 1, 1, 3)
+    computed = await pool.fetch(load_sql("meter", "hash_batches"), 1, 1, 3, True)
     assert [row["batch"] for row in computed] == [1, 2, 3]
     assert [row["hash"] for row in computed] == await stored_hashes(pool, 1)
 
@@ -96,7 +96,7 @@ async def test_the_unique_index_catches_what_the_probe_misses(
     positions = [r[0] for r in await pool.fetch("SELECT position FROM meter.events ORDER BY position")]
     assert positions == list(range(1, 8))
     assert await pool.fetchval("SELECT array_agg(kafka_offset ORDER BY kafka_offset) FROM meter.duplicates") == [6, 7]
-    computed = await pool.fetch(load_sql("meter", "hash_batches"), 0, 1, 2)
+    computed = await pool.fetch(load_sql("meter", "hash_batches"), 0, 1, 2, True)
     assert [row["hash"] for row in computed] == await stored_hashes(pool, 0)
 
 

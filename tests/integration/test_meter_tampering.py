@@ -12,13 +12,23 @@ import pytest
 from meter.runtime.postgres import Pool, load_sql
 from meter.store import check
 from meter.store.anchored import AnchorAudit
+from meter.store.audit import Audit, audit_shard
 from meter.store.damage import Damage
 from meter.store.events import PostgresEventStore
 from meter.verify import choose_shards, verify_log
 from tests.contract.rows import MOMENT, opened, plan, rejected, usage
-from tests.integration.tampering import Intruder, Values, cut_tail, fetch_anchors, fill, find_damage, rewrite_history
+from tests.integration.tampering import (
+    BATCHES,
+    Intruder,
+    Values,
+    cut_tail,
+    fetch_anchors,
+    fill,
+    find_damage,
+    rewrite_history,
+)
 
-TAMPERINGS = int(os.environ.get("METERING_TEST_TAMPERINGS", "300"))
+TAMPERINGS = int(os.environ.get("METERING_TEST_TAMPERINGS", "1000"))
 SEED = int(os.environ.get("METERING_TEST_SEED", "1"))
 
 
@@ -118,6 +128,36 @@ async def test_the_batch_of_the_damage_is_named(intruded: Intruded) -> None:
         (1, 4, Damage.BATCH_MISSING),
     ]
     assert "events: 5 are there, the batch says 6" in found[0].detail
+
+
+async def test_a_batch_that_the_server_cannot_read_is_named(
+    intruded: Intruded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a bad page: the chunk is halved until the batch is known, and the rest is checked all the same."""
+    real = Audit._hash_there
+
+    async def stumble(self: Audit, first: int, last: int) -> list[check.BatchRow]:
+        if first <= 3 <= last:
+            raise asyncpg.DataCorruptedError("invalid page in block 7")
+        return await real(self, first, last)
+
+    monkeypatch.setattr(Audit, "_hash_there", stumble)
+    monkeypatch.setattr(Audit, "_hash_here", stumble)
+    connection, _ = intruded
+    async with attack(connection):
+        report = await audit_shard(connection, 1)
+    assert [(f.batch, f.damage, f.detail) for f in report.findings] == [
+        (3, Damage.BATCH_UNREADABLE, "invalid page in block 7")
+    ]
+    assert report.batches == BATCHES
+
+
+async def test_hashing_here_and_in_the_server_is_the_same(intruded: Intruded) -> None:
+    connection, _ = intruded
+    audit = Audit(connection, 0, lambda _events: None)
+    async with attack(connection):
+        here, there = await audit._hash_here(1, BATCHES), await audit._hash_there(1, BATCHES)
+    assert here == there and len(here) == BATCHES
 
 
 async def test_an_unreadable_anchor_is_told(intruded: Intruded) -> None:
