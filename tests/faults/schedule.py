@@ -36,7 +36,7 @@ USUAL_MIX: Mapping[str, float] = {
     "point_stop": 3,
     "point_raise": 4,
     "pause": 7,
-    "join": 4,
+    "join": 5,
     "terminate_backends": 10,
     "cut": 5,
     "reset": 5,
@@ -111,7 +111,7 @@ def draw(kind: str, pause_s: float, rng: Random, focus: Focus) -> Fault:
     if kind == "pause":
         return Fault(kind, pause_s, service, LONG_PAUSE_S + 2 * size if long else 0.2 + 2 * size, choice=choice)
     if kind == "join":
-        return Fault(kind, pause_s, service, 5 + 15 * size)
+        return Fault(kind, pause_s, service, 8 + 30 * size)
     if kind in ("hold", "refuse"):
         return Fault(kind, pause_s, link, 0.3 + (6 if long else 2) * size)
     if kind in ("cut", "reset"):

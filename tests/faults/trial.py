@@ -7,7 +7,7 @@ from pathlib import Path
 from random import SystemRandom
 
 from tests.faults.bugs import BUGS
-from tests.faults.bugs.bug import Bug
+from tests.faults.bugs.bug import DRAIN_S, Bug
 from tests.faults.campaign import Campaign, Goal
 from tests.faults.oracle.findings import Finding, Findings
 from tests.faults.schedule import make_schedule
@@ -15,7 +15,6 @@ from tests.faults.servers import Site, open_site
 from tests.faults.world import World
 
 ROUNDS = 6
-DRAIN_S = 20
 PER_S = 500.0
 EVENTS, ACCOUNTS = 12_000, 60
 WITHOUT_END = 1_000_000

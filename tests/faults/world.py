@@ -39,6 +39,7 @@ NAMES = ("swift-1", "sage-3-large", "ember-7b", "quill-2")
 # Accounts that use tool runs in equal steps and stop exactly on a line: "≥" and ">" differ only there.
 STEP_PERCENT, LINES = 5, (20, 50, 70, 80, 90, 100)
 REMEMBERED = 4000
+TOP_UPS = (0.1, 0.5, 1, 2)  # of the free allowance
 
 
 class Message(NamedTuple):
@@ -95,7 +96,8 @@ def number_of(event_id: bytes) -> int:
 
 
 class World:
-    """Makes messages one by one. `events` and `accounts` size the amounts: each account lives about 1.6 epochs."""
+    """Makes messages one by one. `events` and `accounts` size the amounts: most accounts use up
+    what they are granted."""
 
     def __init__(self, *, events: int, accounts: int, seed: int, shares: Shares | None = None) -> None:
         self.truth = Truth()
@@ -107,7 +109,8 @@ class World:
         weights = [0.1 + 1.9 * self._rng.random() for _ in self.accounts]
         self._weights = list(accumulate(weights))
         per_resource = max(events / accounts / 2, 1)
-        self._mean = {resource: FREE[resource] * 1.6 / per_resource for resource in FREE}
+        granted = 1 + self.shares.grants * per_resource * sum(TOP_UPS) / len(TOP_UPS)
+        self._mean = {resource: FREE[resource] * (granted + 0.6) / per_resource for resource in FREE}
         # The last few are opened late: what they use before counts once the grant arrives.
         self._late = deque(range(accounts - accounts // 30, accounts))
         self._late_every = max(events // (4 * (len(self._late) + 1)), 50)
@@ -191,7 +194,7 @@ class World:
 
     def _grant(self) -> Message:
         index, resource = self._pick_moving()
-        amount = int(FREE[resource] * self._rng.choice((0.1, 0.5, 1, 2)))
+        amount = int(FREE[resource] * self._rng.choice(TOP_UPS))
         data = {
             "resource": RESOURCES[resource],
             "amount": decimal(amount),

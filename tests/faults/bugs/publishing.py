@@ -134,8 +134,9 @@ BUGS = (
         says="the outbox does not wait for the broker's word",
         switch_on=outbox_without_acks,
         signs=UNTOLD,
-        focus=Focus({"hold": 3, "kill": 3, "refuse": 2}, services=("projections",), links=("kafka",), long=0.0),
-        mean_pause_s=0.7,
+        focus=Focus({"hold": 3, "kill": 2}, services=("projections",), links=("kafka",), long=1.0),
+        mean_pause_s=1.5,
+        round_s=20.0,
     ),
     Bug(
         name="told_per_batch",
