@@ -16,7 +16,7 @@ from deploy.local.services import command, environment
 
 ROOT = Path(__file__).parents[2]
 WATCH_S = 0.05
-KILLED, STALLED, GRACE_OVER = -signal.SIGKILL, 4, 5
+KILLED, TERMINATED, GRACE_OVER = -signal.SIGKILL, -signal.SIGTERM, 5
 TAIL_LINES = 12
 POINT_DIED, POINT_STOPPED, POINT_RAISED = "point_kill", "point_stop", "point_raise"
 
@@ -196,7 +196,9 @@ class Supervisor:
                 return
             if armed.action == "raise" and f"fault point {armed.point}" in read_log(instance.child.log):
                 self._on_point(POINT_RAISED, armed, instance.service)
-        if not instance.killed and code not in (0, KILLED) and not (instance.leaving and code == GRACE_OVER):
+        # Sent away before its handlers stood, or while it could not drain: both are an orderly end.
+        fine = (0, KILLED, *((TERMINATED, GRACE_OVER) if instance.leaving else ()))
+        if not instance.killed and code not in fine:
             self.crashes.append(Crash(instance.service, code, log_tail(instance.child.log)))
 
     async def _end(self, instance: Instance) -> None:
