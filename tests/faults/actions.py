@@ -12,6 +12,7 @@ from deploy.local.mail import Phase
 from tests.faults.schedule import Fault
 from tests.faults.servers import Site
 from tests.faults.supervisor import Armed, Supervisor
+from tests.faults.watermark import DOWN
 
 AT_ONCE = 8  # faults that may last at the same time
 WAIT_S = 10.0  # for something to come along and be hit
@@ -127,7 +128,7 @@ class Tormentor:
                 hit = await connection.fetchval(statement, f"credit_{fault.target}", self._database)
             finally:
                 await connection.close(timeout=5)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except DOWN:
             return False  # it is down just now
         return bool(hit)
 

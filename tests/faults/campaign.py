@@ -169,6 +169,8 @@ class Campaign:
             await asyncio.sleep(QUIET_POLL_S)
 
     async def _waiting(self, *, emails: bool) -> list[str]:
+        if self._watching is not None and self._watching.done():
+            self._watching.result()  # its rows are old: whatever they say proves nothing
         ends = await asyncio.to_thread(self._read_ends)
         if not ends or not self.watermarks.rows:
             return ["the broker or the database does not answer"]

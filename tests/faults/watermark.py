@@ -20,6 +20,9 @@ POLL_S = 0.2
 PATIENCE_S = 5
 SQL = (Path(__file__).parent / "sql" / "read_progress.sql").read_text(encoding="utf-8")
 
+# What a database that is killed every now and then answers with.
+DOWN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 Ends = Mapping[int, int]  # by shard
 
 
@@ -79,12 +82,12 @@ class Watermarks:
         while True:
             try:
                 connection = await asyncpg.connect(self._dsn, timeout=PATIENCE_S, command_timeout=PATIENCE_S)
-            except (OSError, TimeoutError, asyncpg.PostgresError):
+            except DOWN:
                 await asyncio.sleep(POLL_S)
                 continue
             try:
                 await self._poll(connection)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except DOWN:
                 pass
             finally:
                 connection.terminate()
