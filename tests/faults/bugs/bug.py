@@ -7,7 +7,8 @@ from typing import Any
 from tests.faults.schedule import Focus
 from tests.faults.world import Shares
 
-DRAIN_S = 20  # of a trial: what still waits then is a sign
+DRAIN_S = 20  # of a trial
+STUCK = f"not through within {DRAIN_S} s"
 # Repeats and garbage leave rows behind whose keys are a fence of their own: with few of them a bug shows by itself.
 FEW = Shares(duplicates=0.002, garbage=0.0005)
 

@@ -10,7 +10,7 @@ from notifier.decide import Balance
 from notifier.model import NotifyPlan
 from notifier.store import notices
 from notifier.store.notices import PostgresNoticeStore
-from tests.faults.bugs.bug import DRAIN_S, Bug, current, replace
+from tests.faults.bugs.bug import STUCK, Bug, current, replace
 from tests.faults.schedule import Focus
 from tests.faults.world import Shares
 
@@ -93,7 +93,6 @@ def rearmed_by_reversal() -> None:
     replace(planning, "decide", decide_rearming)
 
 
-STUCK = f"not through within {DRAIN_S} s"
 BUGS = (
     Bug(
         name="dedupe_key_without_epoch",
