@@ -24,9 +24,6 @@ class Platform:
     partitions: int
     admin: dict[str, str]  # settings with every right, for setup and support's commands
 
-    def settings(self, role: str) -> dict[str, str]:
-        return self.admin | {"postgres_dsn": self.addresses.dsn(DATABASE, role)}
-
 
 @contextmanager
 def run_platform(logs: Path, *, kafka: str | None = None, partitions: int = PARTITIONS) -> Iterator[Platform]:
