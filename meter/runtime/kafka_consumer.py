@@ -21,6 +21,7 @@ from meter.runtime.kafka_assignment import Assignment, OffsetStore, RebalanceLis
 from meter.runtime.kafka_client import check_codecs, client_options, is_transient, stop_quietly, unreachable
 from meter.runtime.kafka_commits import Commits
 from meter.runtime.kafka_poll import Poller, seek_if_assigned
+from meter.runtime.kafka_records import as_read
 from meter.runtime.settings import Settings
 from meter.runtime.shelf import Batch, Shelf
 
@@ -110,6 +111,7 @@ class ShardConsumer:
             max_partition_fetch_bytes=share_fetched_bytes(len(self._names) * self._settings.partitions),
             fetch_max_bytes=RESPONSE_BYTES,
             check_crcs=True,
+            key_deserializer=as_read,
         )
 
     async def _check_topics_exist(self) -> None:

@@ -97,29 +97,29 @@ class Poller:
     def _serve(
         self, consumer: Any, polled: Mapping[TopicPartition, list[Any]], positions: Mapping[TopicPartition, int]
     ) -> tuple[int, int]:
-        """Give every feed what is its own; how many records came, and their size."""
+        """Give every feed what is its own; how many records came, and the size of those that were taken."""
         records = size = 0
         for tp, raw in polled.items():
             records += len(raw)
-            size += sum([max(0, r.serialized_value_size) for r in raw]) + RECORD_BYTES * len(raw)
-            self._offer(consumer, tp, raw, positions.get(tp, 0))
+            size += self._offer(consumer, tp, raw, positions.get(tp, 0))
         for tp, position in positions.items():
             feed = self._shelf.feeds.get(tp)
             if feed is not None and not feed.buffer:
                 feed.position = position
         return records, size
 
-    def _offer(self, consumer: Any, tp: TopicPartition, raw: Sequence[Any], position: int) -> None:
+    def _offer(self, consumer: Any, tp: TopicPartition, raw: Sequence[Any], position: int) -> int:
         feed = self._shelf.feeds.get(tp)
         if feed is None:
-            return  # rewound or revoked since: positioned again before it is read again
-        before = feed.next
+            return 0  # rewound or revoked since: positioned again before it is read again
+        before, size = feed.next, feed.size
         verdict = feed.offer(raw, position)
         if verdict is Verdict.SEEK:
             log.warning("records_skipped", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
             seek_if_assigned(consumer, tp, feed.next)
         elif verdict is Verdict.TAKEN and raw[0].offset > before:
             log.warning("gap_found", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
+        return feed.size - size
 
 
 def explain_oversized(shelf: Shelf, tp: TopicPartition | None, detail: str) -> str:
