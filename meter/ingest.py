@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 
 import structlog
 
@@ -16,8 +15,8 @@ from meter.runtime.kafka import Batch, ShardConsumer
 from meter.runtime.points import point
 from meter.runtime.service import explain, is_transient, name_dependency
 from meter.store.port import Appended, EventStore
-from schemas.parse import parse
-from schemas.records import Accepted, Limits, Record, Rejected
+from schemas.parse import parse_all
+from schemas.records import Limits
 
 log = structlog.get_logger(component="ingest")
 
@@ -139,10 +138,6 @@ class Ingest:
             log.info("events_stored", events=self._stored, lag=self._consumer.lag())
             self._stored = 0
             self._next_report = now + REPORT_PAUSE_S
-
-
-def parse_all(records: Sequence[Record], now: datetime, limits: Limits) -> list[Accepted | Rejected]:
-    return [parse(record, now, limits) for record in records]
 
 
 def reap(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:

@@ -1,23 +1,28 @@
 """The short cut says exactly what the reference says, or nothing."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
+from unittest.mock import patch
 
 import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import meter.client
 from schemas import fast
 from schemas.build import encode_event
 from schemas.events import INPUT_TYPES
 from schemas.fast import parse_fast
 from schemas.parse import Accepted, Record
 from schemas.slow import parse_slow
-from schemas.topics import USAGE, partition_for
+from schemas.topics import USAGE
 from tests.bench import events as bench
 from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, LIMITS, NOW, STRUCTURED, make_event, make_record
 
@@ -140,13 +145,24 @@ WRITERS: list[Callable[[Any], bytes]] = [
 
 
 def compare(record: Record) -> Accepted | None:
-    """The short cut's answer, after holding it against the reference's."""
+    """The short cut's answer, after holding it against the reference's; and that of its longer half alone."""
+    with no_pattern():
+        hold_to_the_reference(record)
+    return hold_to_the_reference(record)
+
+
+def no_pattern() -> AbstractContextManager[object]:
+    return patch.multiple(fast, _match_compact=lambda _: None, _match_spaced=lambda _: None)
+
+
+def hold_to_the_reference(record: Record) -> Accepted | None:
     quick = parse_fast(record, NOW, LIMITS)
     if quick is not None:
-        assert quick == parse_slow(record, NOW, LIMITS)
-        assert type(quick) is Accepted
+        exact = parse_slow(record, NOW, LIMITS)
+        assert type(quick) is type(exact) is Accepted
+        assert quick == exact
         assert type(quick.amount) is int
-        assert quick.occurred_at.tzinfo is parse_slow(record, NOW, LIMITS).occurred_at.tzinfo  # type: ignore[union-attr]
+        assert quick.occurred_at.tzinfo is exact.occurred_at.tzinfo
     return quick
 
 
@@ -192,14 +208,37 @@ def test_good_events_take_the_short_cut(type: str, headers: Any) -> None:
     )
     spaced = json.dumps(make_event(type)).encode()
     for value in (write(make_event(type)), encoded, spaced, json.dumps(make_event(type), indent=2).encode()):
-        assert compare(make_record(value, headers=headers)) is not None
+        record = make_record(value, headers=headers)
+        assert compare(record) is not None
+        with no_pattern():
+            assert compare(record) is not None
 
 
-def test_the_usual_load_takes_the_short_cut() -> None:
+@pytest.fixture
+def only_the_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> NoReturn:
+        raise AssertionError("the pattern does not match")
+
+    monkeypatch.setattr(fast, "read_reordered", fail)
+
+
+@pytest.mark.usefixtures("only_the_pattern")
+def test_the_usual_load_needs_only_the_pattern() -> None:
     rng = Random(7)
     for number in range(500):
         _, message = bench.make_event(bench.account_name(number), NOW, rng)
-        assert compare(make_record(message.value, key=message.key)) is not None
+        assert hold_to_the_reference(make_record(message.value, key=message.key)) is not None
+
+
+@pytest.mark.usefixtures("only_the_pattern")
+@pytest.mark.parametrize("type", USAGE_TYPES)
+def test_what_our_client_writes_needs_only_the_pattern(type: str) -> None:
+    fields = INPUT_TYPES[type].model.model_fields
+    least = {name: EXAMPLES[type][name] for name, field in fields.items() if field.is_required()}
+    for data in (EXAMPLES[type], least):
+        written = encode_event(type, ACCOUNT, data, event_id=EVENT_ID, time=NOW, source="/agents/1")
+        for value in (written, json.dumps(json.loads(written)).encode()):
+            assert hold_to_the_reference(make_record(value, headers=meter.client.STRUCTURED)) is not None
 
 
 @pytest.mark.parametrize("credits", [0.25, 3, 0.0001, 1234.5])
@@ -207,21 +246,101 @@ def test_plain_numbers_take_the_short_cut(credits: float) -> None:
     assert compare(make_record(write(make_event(data={"credits": credits, "guardrail": "g"})))) is not None
 
 
-def test_more_keys_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "REMEMBERED_KEYS", 4)
-    places = fast._Places(12)
-    for number in range(20):
-        key = b"account-%d" % number
-        assert places[key] == (key.decode(), partition_for(key, 12))
-        assert len(places) <= 4
+ODD_CHARACTERS = '"\\{}[],: \n\t\x00\x1f\x7f\x80é٣\u2028\ufeff019-.+eEaAZzTx'
 
 
-def test_more_amounts_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "REMEMBERED_AMOUNTS", 4)
-    amounts = fast._Amounts()
-    for number in range(20):
-        assert amounts[f"0.{number:06d}"] == number
-        assert len(amounts) <= 4
-    with pytest.raises(ValueError):
-        amounts["1e3"]
-    assert "1e3" not in amounts
+def misprints(text: str) -> Iterator[str]:
+    """Every text with one character left out, doubled, replaced by an odd one or preceded by one."""
+    for at, character in enumerate(text):
+        before, after = text[:at], text[at + 1 :]
+        yield before + after
+        yield before + 2 * character + after
+        for odd in ODD_CHARACTERS:
+            yield before + odd + after
+            yield before + odd + character + after
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("type", USAGE_TYPES)
+def test_no_misprint_is_taken_for_something_else(type: str, separators: tuple[str, str]) -> None:
+    for text in misprints(json.dumps(make_event(type), separators=separators)):
+        hold_to_the_reference(make_record(text.encode()))
+
+
+def form_of(type: str) -> str:
+    """The pattern as Hypothesis understands it, for one type and account, with real days and amounts."""
+    form = re.sub(r"(?<=[}+*])\+", "", fast._COMPACT.replace(fast._TIME, "2026-0[1-3]-[01][1-9]T1[0-3]:5[0-9]:[0-5]0Z"))
+    for whole, part in (
+        ('"type":"([^"]*)"', f'"type":"{re.escape(type)}"'),
+        ('"subject":"([^"]*)"', f'"subject":"{ACCOUNT}"'),
+        ("([0-9.]+)", r"[0-9]{1,7}(?:\.[0-9]{1,6}|)"),
+        ("(model|guardrail|script|tool)", fast._KINDS[type][2]),
+    ):
+        assert whole in form
+        form = form.replace(whole, part)
+    return form
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(USAGE_TYPES).map(form_of).flatmap(lambda form: st.from_regex(form, fullmatch=True)))
+def test_whatever_the_pattern_takes_is_right(text: str) -> None:
+    hold_to_the_reference(make_record(text.encode()))
+
+
+def swap(type: str, old: str, new: str) -> Record:
+    text = write(make_event(type)).decode()
+    assert old in text
+    return make_record(text.replace(old, new).encode())
+
+
+INFERENCE, GUARDRAIL, TOOL_RUN = "usage.model_inference.v1", "usage.guardrail.v1", "usage.tool_run.v1"
+
+
+@pytest.mark.parametrize(
+    ("type", "old", "new"),
+    [
+        *((INFERENCE, ":12,", f":{tokens},") for tokens in (0, 10**15 - 1, 10**15, 10**15 + 1, "-0", "012", "1e1")),
+        *((INFERENCE, ":34}", f":{tokens}}}") for tokens in (0, 10**15 - 1, 10**15, 10**15 + 1, "-0", "012", "null")),
+        *((TOOL_RUN, ":2,", f":{runs},") for runs in (0, 1, 999_999, 10**6, 10**6 + 1, "-1", "02", "2.0", "2e0")),
+        *((INFERENCE, "sage-3", name) for name in ("", "x" * 256, "x" * 257, "{}", " ", "~", "\x7f", "é", "\\n")),
+        *((INFERENCE, "eu-1", name) for name in ("", "x" * 256, "x" * 257, "}}", "\x7f")),
+        *((TOOL_RUN, "ok", name) for name in ("", "x" * 256, "x" * 257, "}}", "\x7f")),
+        *((GUARDRAIL, "https://agents.example.com/assistant-1", text) for text in ("", "s" * 1024, "s" * 1025, "{,:}")),
+        *((GUARDRAIL, "0.000001", text) for text in ("10000000", "10000000.000001", "00.5", "1.2.3", ".5", "5.", "")),
+        *((GUARDRAIL, EVENT_ID, text) for text in (EVENT_ID.upper(), "0" * 8 + "-0000-0000-0000-" + "0" * 12)),
+        *((GUARDRAIL, "T11:59:59.123456Z", text) for text in ("T24:00:00Z", "T11:59:60Z", "T11:59:59-00:00")),
+        *((GUARDRAIL, "T11:59:59.123456Z", text) for text in ("T13:00:00Z", "T13:00:00.000001Z", "T11:59:59.Z")),
+        *((GUARDRAIL, "2026-03-01", text) for text in ("2026-02-29", "2024-02-29", "0000-01-01", "0001-01-01")),
+        *((GUARDRAIL, '"credits":"0.000001",', text) for text in ("", '"credits":"1","credits":"1",')),
+        *((type, type, other) for type in USAGE_TYPES for other in (*USAGE_TYPES, "account.opened.v1")),
+        (GUARDRAIL, '"}}', '","deployment":"","runs":0}}'),
+        (GUARDRAIL, '"}}', '","deployment":"d","input_tokens":1,"output_tokens":2,"runs":3,"status":"s"}}'),
+        (TOOL_RUN, '{"tool"', '{"credits":"1.2.3","tool"'),
+        (TOOL_RUN, '"runs":2,', ""),
+        (TOOL_RUN, '"tool"', '"model"'),
+    ],
+)
+def test_borders(type: str, old: str, new: str) -> None:
+    compare(swap(type, old, new))
+
+
+def test_an_id_in_capitals_becomes_lower_case() -> None:
+    event = compare(swap(GUARDRAIL, EVENT_ID, EVENT_ID.upper()))
+    assert event is not None
+    assert event.event_id == EVENT_ID
+
+
+def test_fields_of_another_type_are_kept_and_not_counted() -> None:
+    event = hold_to_the_reference(swap(TOOL_RUN, '{"tool"', '{"credits":"7","tool"'))
+    assert event is not None
+    assert event.amount == 2_000_000
+    assert event.data == '{"credits":"7","tool":"search_web","runs":2,"status":"ok"}'
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_the_size_limit_counts_bytes_of_headers_too(spare: int) -> None:
+    record = make_record(write(make_event()))
+    assert record.value is not None
+    size = len(record.value) + sum(len(name) + len(value) for name, value in record.headers)
+    limits = replace(LIMITS, max_bytes=size + spare)
+    assert parse_fast(record, NOW, limits) in (None, parse_slow(record, NOW, limits))
