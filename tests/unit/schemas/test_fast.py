@@ -22,7 +22,7 @@ from schemas.events import INPUT_TYPES
 from schemas.fast import parse_fast
 from schemas.parse import Accepted, Record
 from schemas.slow import parse_slow
-from schemas.topics import USAGE
+from schemas.topics import ACCOUNTS, USAGE
 from tests.bench import events as bench
 from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, LIMITS, NOW, STRUCTURED, make_event, make_record
 
@@ -335,6 +335,23 @@ def test_fields_of_another_type_are_kept_and_not_counted() -> None:
     assert event is not None
     assert event.amount == 2_000_000
     assert event.data == '{"credits":"7","tool":"search_web","runs":2,"status":"ok"}'
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        {"topic": ACCOUNTS},
+        {"partition": 99},
+        {"key": b"acct-2"},
+        {"key": b""},
+        {"key": None},
+        {"headers": (("ce_specversion", b"1.0"),)},
+        {"headers": (("content-type", b"application/cloudevents-batch+json"),)},
+        {"headers": (*STRUCTURED, ("more", b"x" * LIMITS.max_bytes))},
+    ],
+)
+def test_the_record_around_the_event_is_judged_too(around: dict[str, Any]) -> None:
+    assert compare(make_record(write(make_event()), **around)) is None
 
 
 @pytest.mark.parametrize("spare", [0, -1])

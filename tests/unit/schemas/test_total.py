@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import parse as parse_module
-from schemas.parse import Accepted, Limits, Record, Rejected, parse
+from schemas.parse import Accepted, Limits, Record, Rejected, parse, parse_all
 from schemas.reasons import InvalidEventError, Reason
 from schemas.topics import ACCOUNTS, USAGE
 from tests.unit.schemas.builders import EXAMPLES, LIMITS, NOW, make_event, make_record, reject, with_data
@@ -108,6 +108,14 @@ def test_a_bug_costs_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
     rejected = reject(make_record(b"{}"))
     assert rejected.reason is Reason.INVALID_DATA
     assert "a bug" in rejected.detail
+
+
+def test_a_batch_is_judged_record_by_record() -> None:
+    good = make_record(json.dumps(make_event()).encode())
+    records = [good, make_record(b"{}"), good._replace(offset=9), make_record(None)]
+    results = parse_all(records, NOW, LIMITS)
+    assert [type(result) for result in results] == [Accepted, Rejected, Accepted, Rejected]
+    assert results == [parse(record, NOW, LIMITS) for record in records]
 
 
 @pytest.mark.parametrize("reason", Reason)
