@@ -1,8 +1,6 @@
 """Reads one shard of the log in one snapshot, in chunks, and has it judged. Changes nothing; the service may run."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import asyncpg
@@ -18,6 +16,7 @@ from meter.store.check import (
     check_strays,
 )
 from meter.store.damage import Damage, Finding
+from meter.store.rehash import hash_batches
 from schemas.events import INPUT_TYPES
 from schemas.resources import RESOURCE_CODES
 
@@ -25,7 +24,6 @@ CHUNK_ROWS = 100_000  # a fraction of a second, far from any statement timeout
 CHUNK_BATCHES = 1_000
 LOWEST_BATCH = -(2**63)
 MAX_FINDINGS = 1_000
-PREFETCH_BATCHES = 8  # of those whose bytes come here to be hashed; bounds the memory
 
 # Of one chunk: its data, not the server as a whole. The chunk is halved until the batch is known.
 UNREADABLE = (
@@ -87,10 +85,8 @@ class Audit:
         self._progress = progress
         self._findings: list[Finding] = []
         self._batches = self._events = 0
-        self._fast = True
 
     async def run(self, first_batch: int) -> ShardReport:
-        self._fast = await self._connection.fetchval("SHOW ssl_library") == "OpenSSL"
         stored = await self._fetch_link("fetch_shard")
         link = await self._fetch_link("fetch_link", first_batch) if first_batch > 1 else None
         link = link or START
@@ -127,7 +123,7 @@ class Audit:
     async def _read(self, first: int, last: int) -> Iterable[BatchRow | Unreadable]:
         try:
             async with self._connection.transaction():  # a savepoint: the snapshot survives an error
-                return await (self._hash_there if self._fast else self._hash_here)(first, last)
+                return await hash_batches(self._connection, self._shard, first, last)
         except UNREADABLE as error:
             if first < last:
                 middle = (first + last) // 2
@@ -136,24 +132,6 @@ class Audit:
                 raise  # a server this slow is no damage
             return [Unreadable(first, str(error))]
 
-    async def _hash_there(self, first: int, last: int) -> list[BatchRow]:
-        rows = await self._connection.fetch(load_sql("meter", "hash_batches"), self._shard, first, last, True)
-        return [BatchRow(*row) for row in rows]
-
-    async def _hash_here(self, first: int, last: int) -> list[BatchRow]:
-        """A Postgres built without OpenSSL hashes at a seventh of the speed: take the bytes over and hash in a thread,
-        while the server puts the next ones together."""
-        cursor = await self._connection.cursor(load_sql("meter", "hash_batches"), self._shard, first, last, False)
-        hashed: list[BatchRow] = []
-        rows = await cursor.fetch(PREFETCH_BATCHES)
-        while rows:
-            hashing = asyncio.create_task(asyncio.to_thread(hash_rows, rows))
-            try:
-                rows = await cursor.fetch(PREFETCH_BATCHES)
-            finally:
-                hashed += await hashing
-        return hashed
-
     async def _find_strays(self, link: Link) -> list[Finding]:
         if not link.hash:
             return []  # where the log ends is not known
@@ -161,8 +139,3 @@ class Audit:
             load_sql("meter", "find_strays"), self._shard, link.position, link.usage, link.accounts
         )
         return check_strays(self._shard, [(row["place"], row["at"]) for row in rows])
-
-
-def hash_rows(rows: Sequence[asyncpg.Record]) -> list[BatchRow]:
-    """Rows that came with the bytes in place of their hash."""
-    return [BatchRow(row[0], sha256(row[1]).digest(), *row[2:]) for row in rows]

@@ -21,10 +21,10 @@ START = Link(0, 0, 0, 0, GENESIS)
 
 
 class BatchRow(NamedTuple):
-    """A row of `hash_batches`: what a batch says of itself, and what is really there."""
+    """The hash that a batch's rows give now; then, as `fetch_batches` has it, what it says and what is there."""
 
-    batch: int
     hash: bytes
+    batch: int
     sealed_hash: bytes
     previous: bytes
     first_position: int

@@ -15,7 +15,7 @@ from meter.runtime.points import point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.evidence import duplicate_columns, gap_columns, rejection_columns
-from meter.store.layout import EVENT_COLUMNS, BatchHeader, EncodedRows, UnstorableError, chain_hash, encode_rows
+from meter.store.layout import EVENT_COLUMNS, BatchHeader, UnstorableError, chain_hash, encode_rows, rows_of
 from meter.store.port import Appended
 from schemas.topics import ACCOUNTS, USAGE
 
@@ -40,8 +40,8 @@ class Head(NamedTuple):
     hash: bytes
 
 
-# Takes the rows in; returns the plan as it was carried out, and the bytes for the hash.
-Writer = Callable[[Executor, AppendPlan, Head], Awaitable[tuple[AppendPlan, EncodedRows]]]
+# Takes the rows in; returns the plan as it was carried out, and the COPY stream.
+Writer = Callable[[Executor, AppendPlan, Head], Awaitable[tuple[AppendPlan, bytes]]]
 
 
 class PostgresEventStore:
@@ -74,9 +74,9 @@ class PostgresEventStore:
             head = await advance_shard(connection, plan)
             await point("after_compare_and_set")
             plan = without_known(plan, await find_known_ids(connection, plan))
-            plan, rows = await write(connection, plan, head)
+            plan, stream = await write(connection, plan, head)
             evidence = await append_evidence(connection, plan)
-            appended = await seal_batch(connection, plan, head, rows, evidence)
+            appended = await seal_batch(connection, plan, head, stream, evidence)
             await point("before_commit")
         await point("after_commit")
         return appended
@@ -101,22 +101,22 @@ async def find_known_ids(connection: Executor, plan: AppendPlan) -> set[str]:
     return {str(row["event_id"]) for row in rows}
 
 
-async def copy_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, EncodedRows]:
+async def copy_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, bytes]:
     """The usual way: every row is good."""
-    rows = encode_rows(plan.rows, plan.shard, head.next_position, plan.recorded_at)
+    stream = encode_rows(plan.rows, plan.shard, head.next_position, plan.recorded_at)
     await point("in_copy")
     if plan.rows:
-        await copy_to_events(connection, rows)
-    return plan, rows
+        await copy_to_events(connection, stream)
+    return plan, stream
 
 
-async def copy_accepted_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, EncodedRows]:
+async def copy_accepted_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, bytes]:
     """After a refusal: find the culprits, each try in a savepoint, and take the rest in."""
 
     async def attempt(rows: Sequence[Any]) -> Refusal | None:
         try:
-            encoded = encode_rows(rows, plan.shard, head.next_position, plan.recorded_at)
-            await try_copy(connection, encoded)
+            stream = encode_rows(rows, plan.shard, head.next_position, plan.recorded_at)
+            await try_copy(connection, stream)
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != EVENT_ID_CONSTRAINT:
                 raise
@@ -133,22 +133,22 @@ async def copy_accepted_rows(connection: Executor, plan: AppendPlan, head: Head)
     return await copy_rows(connection, without_unstorable(plan, faults), head)
 
 
-async def try_copy(connection: Executor, rows: EncodedRows) -> None:
+async def try_copy(connection: Executor, stream: bytes) -> None:
     """COPY inside a savepoint that is always rolled back."""
     savepoint = connection.transaction()
     await savepoint.start()
     try:
-        await copy_to_events(connection, rows)
+        await copy_to_events(connection, stream)
     finally:
         await savepoint.rollback()
 
 
-async def copy_to_events(connection: Executor, rows: EncodedRows) -> None:
+async def copy_to_events(connection: Executor, stream: bytes) -> None:
     await connection.copy_to_table(
         "events",
         schema_name="meter",
         columns=EVENT_COLUMNS,
-        source=memoryview(rows.copy),  # type: ignore[arg-type]  # bytes would be taken for a path
+        source=memoryview(stream),  # type: ignore[arg-type]  # bytes would be taken for a path
         format="binary",
     )
 
@@ -168,9 +168,7 @@ async def append_evidence(connection: Executor, plan: AppendPlan) -> bytes:
     return b"".join(digests)
 
 
-async def seal_batch(
-    connection: Executor, plan: AppendPlan, head: Head, rows: EncodedRows, evidence: bytes
-) -> Appended:
+async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream: bytes, evidence: bytes) -> Appended:
     header = BatchHeader(
         shard=plan.shard,
         batch=head.next_batch,
@@ -186,7 +184,7 @@ async def seal_batch(
         gaps=plan.gap_offsets(),
         recorded_at=plan.recorded_at,
     )
-    sealed = chain_hash(head.hash, header, rows.records, evidence)
+    sealed = chain_hash(head.hash, header, rows_of(stream), evidence)
     await connection.execute(sql("seal_batch"), *header, head.hash, sealed)
     return Appended(
         header.shard,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from meter.plan import AppendPlan, Offsets, without_known, without_unstorable
 from meter.runtime.errors import OwnershipLostError
-from meter.store.layout import GENESIS, BatchHeader, chain_hash, encode_rows
+from meter.store.layout import GENESIS, BatchHeader, chain_hash, encode_rows, rows_of
 from meter.store.port import Appended
 from schemas.records import Accepted
 from schemas.topics import ACCOUNTS, USAGE
@@ -45,8 +45,8 @@ class MemoryEventStore:
             plan.expected.usage, plan.following.usage, plan.expected.accounts, plan.following.accounts,
             len(plan.rows), len(plan.repeats), len(plan.rejections), plan.gap_offsets(), plan.recorded_at,
         )  # fmt: skip
-        rows = encode_rows(plan.rows, plan.shard, first, plan.recorded_at)
-        shard.head = chain_hash(shard.head, header, rows.records)
+        stream = encode_rows(plan.rows, plan.shard, first, plan.recorded_at)
+        shard.head = chain_hash(shard.head, header, rows_of(stream))
         shard.offsets = plan.following
         shard.log.events += [(first + i, row.event_id, row.offset) for i, row in enumerate(plan.rows)]
         shard.log.duplicates += [(r.topic, r.offset, r.event_id) for r in plan.repeats]

@@ -13,6 +13,7 @@ from meter.store.anchored import AnchorAudit
 from meter.store.audit import audit_shard, check_codes, list_shards
 from meter.store.damage import Finding
 from meter.store.events import PostgresEventStore
+from meter.store.rehash import hash_batches
 from schemas.records import Accepted, Rejected
 from schemas.topics import ACCOUNTS, USAGE
 from tests.contract.rows import MOMENT, opened, plan, rejected, usage
@@ -252,9 +253,8 @@ async def rewrite_history(connection: asyncpg.Connection, shard: int, position: 
         await connection.execute(
             "UPDATE meter.batches SET previous = $3 WHERE shard = $1 AND batch = $2", shard, batch, head
         )
-        row = await connection.fetchrow(load_sql("meter", "hash_batches"), shard, batch, batch, True)
-        assert row is not None
-        head = row["hash"]
+        [row] = await hash_batches(connection, shard, batch, batch)
+        head = row.hash
         await connection.execute(
             "UPDATE meter.batches SET hash = $3 WHERE shard = $1 AND batch = $2", shard, batch, head
         )

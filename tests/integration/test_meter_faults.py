@@ -7,11 +7,11 @@ import pytest
 
 from meter.client import UsageProducer
 from meter.runtime.kafka import Producer
-from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.postgres import Pool
 from meter.settings import MeterSettings
 from schemas.topics import USAGE
 from tests.support import builders, until
-from tests.support.meter import running_meter, set_up_meter, wait_until_stored
+from tests.support.meter import rehash, running_meter, set_up_meter, wait_until_stored
 from tests.support.processes import Processes
 
 NOWHERE = "127.0.0.1:1"
@@ -54,8 +54,8 @@ async def check_log(pool: Pool, count: int = EVENTS) -> None:
     assert holes == 0
     for shard in range(3):
         stored = await pool.fetch("SELECT previous, hash FROM meter.batches WHERE shard = $1 ORDER BY batch", shard)
-        computed = await pool.fetch(load_sql("meter", "hash_batches"), shard, 1, len(stored), True)
-        assert [row["hash"] for row in computed] == [row["hash"] for row in stored]
+        computed = await rehash(pool, shard, 1, len(stored))
+        assert [row.hash for row in computed] == [row["hash"] for row in stored]
         assert [row["previous"] for row in stored[1:]] == [row["hash"] for row in stored[:-1]]
 
 

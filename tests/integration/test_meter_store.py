@@ -12,9 +12,10 @@ from meter.runtime.errors import OwnershipLostError
 from meter.runtime.postgres import Pool, load_sql
 from meter.store import events
 from meter.store.events import PostgresEventStore
-from meter.store.layout import GENESIS
+from meter.store.layout import GENESIS, encode_rows, mark_row
 from tests.contract.rows import opened, plan, rejected, usage
 from tests.support import until
+from tests.support.meter import rehash
 
 
 @pytest.fixture
@@ -35,17 +36,27 @@ async def fetch_one(pool: Pool, statement: str) -> asyncpg.Record:
     return row
 
 
-async def test_sql_computes_the_same_chain(store: PostgresEventStore, pool: Pool) -> None:
-    """Python's bytes are Postgres's record_send: with NULLs, text beyond ASCII, extensions and an empty batch."""
+async def test_the_rows_as_stored_give_the_same_chain(store: PostgresEventStore, pool: Pool) -> None:
+    """Python's bytes are those of COPY and of record_send: NULLs, text beyond ASCII, extensions, an empty batch."""
     odd = usage(
         1, name="modèle 模型 🙂", data='{"credits": 0.25,  "model":"\\u0000"}', extensions='{"trace":"ä"}', amount=0
     )
     await store.append(plan(usage(0), odd, opened(0, account_id="a:b@c.d_-"), shard=1))
     await store.append(plan(rejected("metering.usage", 2), shard=1, start=(2, 1), end=(5, 1)))
     await store.append(plan(*[usage(5 + i, amount=i) for i in range(100)], shard=1, start=(5, 1)))
-    computed = await pool.fetch(load_sql("meter", "hash_batches"), 1, 1, 3, True)
-    assert [row["batch"] for row in computed] == [1, 2, 3]
-    assert [row["hash"] for row in computed] == await stored_hashes(pool, 1)
+    computed = await rehash(pool, 1, 1, 3)
+    assert [row.batch for row in computed] == [1, 2, 3]
+    assert [row.hash for row in computed] == await stored_hashes(pool, 1)
+
+
+async def test_a_row_that_holds_how_the_next_batch_begins(store: PostgresEventStore, pool: Pool) -> None:
+    """An amount of 14 beside an offset that is the next batch's first position: no false alarm."""
+    last = usage(3, amount=14)
+    assert mark_row(3) in encode_rows([last], 0, 2, last.occurred_at)
+    await store.append(plan(usage(0), rejected("metering.usage", 1), rejected("metering.usage", 2), last))
+    await store.append(plan(usage(4), start=(4, 0)))
+    await store.append(plan(usage(5), start=(5, 0)))
+    assert [row.hash for row in await rehash(pool, 0, 1, 3)] == await stored_hashes(pool, 0)
 
 
 async def test_the_chain_starts_at_zero_and_ends_at_the_shards_head(store: PostgresEventStore, pool: Pool) -> None:
@@ -96,8 +107,8 @@ async def test_the_unique_index_catches_what_the_probe_misses(
     positions = [r[0] for r in await pool.fetch("SELECT position FROM meter.events ORDER BY position")]
     assert positions == list(range(1, 8))
     assert await pool.fetchval("SELECT array_agg(kafka_offset ORDER BY kafka_offset) FROM meter.duplicates") == [6, 7]
-    computed = await pool.fetch(load_sql("meter", "hash_batches"), 0, 1, 2, True)
-    assert [row["hash"] for row in computed] == await stored_hashes(pool, 0)
+    computed = await rehash(pool, 0, 1, 2)
+    assert [row.hash for row in computed] == await stored_hashes(pool, 0)
 
 
 async def test_a_taken_position_is_damage_and_never_hidden(store: PostgresEventStore, pool: Pool) -> None:

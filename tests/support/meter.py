@@ -12,6 +12,8 @@ from meter.runtime.postgres import Pool
 from meter.service import build_meter
 from meter.settings import MeterSettings, SetupSettings
 from meter.setup import set_up
+from meter.store.check import BatchRow
+from meter.store.rehash import hash_batches
 from schemas.topics import ACCOUNTS, USAGE
 from tests.support.waiting import until
 
@@ -51,3 +53,9 @@ async def wait_until_stored(pool: Pool, settings: MeterSettings, timeout_s: floa
 def is_covered(stored: Iterable[tuple[int, ...]], wanted: Iterable[tuple[int, ...]]) -> bool:
     pairs = zip(stored, wanted, strict=True)
     return all(have[1] >= want[1] and have[2] >= want[2] for have, want in pairs)
+
+
+async def rehash(pool: Pool, shard: int, first: int, last: int) -> list[BatchRow]:
+    """Batches of a range, with the hashes that what is stored gives."""
+    async with pool.acquire() as connection:
+        return await hash_batches(connection, shard, first, last)

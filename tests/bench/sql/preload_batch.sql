@@ -49,6 +49,18 @@ WITH head AS (
 INSERT INTO meter.batches (shard, batch, first_position, last_position, usage_from, usage_to, accounts_from, accounts_to,
                            stored, duplicates, rejected, gaps, recorded_at, previous, hash)
 SELECT header.*, head.head,
-       sha256('\x01'::bytea || head.head || record_send(header.*)
-              || (SELECT string_agg(record_send(stored.*), ''::bytea ORDER BY stored.position) FROM stored))
+       sha256('\x02'::bytea || head.head || record_send(header.*)
+              || (SELECT string_agg(
+                      '\x000e00000008'::bytea || int8send(s.position) || '\x00000008' || int8send(s.amount)
+                      || '\x00000008' || int8send(s.kafka_offset) || '\x00000008' || timestamptz_send(s.occurred_at)
+                      || '\x00000008' || timestamptz_send(s.recorded_at) || '\x00000010' || uuid_send(s.event_id)
+                      || '\x00000004' || int4send(s.shard) || '\x00000002' || int2send(s.type)
+                      || coalesce('\x00000002' || int2send(s.resource), '\xffffffff')
+                      || int4send(octet_length(s.account_id)) || textsend(s.account_id)
+                      || int4send(octet_length(s.name)) || textsend(s.name)
+                      || int4send(octet_length(s.source)) || textsend(s.source)
+                      || int4send(octet_length(s.data)) || textsend(s.data)
+                      || coalesce(int4send(octet_length(s.extensions)) || textsend(s.extensions), '\xffffffff'),
+                      ''::bytea ORDER BY s.position)
+                  FROM stored s))
 FROM header, head

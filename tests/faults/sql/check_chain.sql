@@ -1,4 +1,5 @@
--- Batches of a shard that do not follow from the one before them, or whose hash is not that of what is stored.
+-- Batches of a shard that do not follow from the one before them, or whose hash is not that of what is stored
+-- (rows in the form of a binary COPY, put together here by hand).
 -- $1 shard int
 WITH numbered AS (
     SELECT b.*,
@@ -12,13 +13,22 @@ WITH numbered AS (
     WINDOW w AS (ORDER BY b.batch)
 ), hashed AS (
     SELECT n.*, sha256(
-        '\x01'::bytea || n.previous
+        '\x02'::bytea || n.previous
         || record_send(ROW(n.shard, n.batch, n.first_position, n.last_position, n.usage_from, n.usage_to,
                            n.accounts_from, n.accounts_to, n.stored, n.duplicates, n.rejected, n.gaps, n.recorded_at))
         || coalesce((
-            SELECT string_agg(record_send(ROW(e.position, e.amount, e.kafka_offset, e.occurred_at, e.recorded_at,
-                       e.event_id, e.shard, e.type, e.resource, e.account_id, e.name, e.source, e.data::text,
-                       e.extensions::text)), ''::bytea ORDER BY e.position)
+            SELECT string_agg(
+                '\x000e00000008'::bytea || int8send(e.position) || '\x00000008' || int8send(e.amount)
+                || '\x00000008' || int8send(e.kafka_offset) || '\x00000008' || timestamptz_send(e.occurred_at)
+                || '\x00000008' || timestamptz_send(e.recorded_at) || '\x00000010' || uuid_send(e.event_id)
+                || '\x00000004' || int4send(e.shard) || '\x00000002' || int2send(e.type)
+                || coalesce('\x00000002' || int2send(e.resource), '\xffffffff')
+                || int4send(octet_length(e.account_id)) || textsend(e.account_id)
+                || int4send(octet_length(e.name)) || textsend(e.name)
+                || int4send(octet_length(e.source)) || textsend(e.source)
+                || int4send(octet_length(e.data::text)) || textsend(e.data::text)
+                || coalesce(int4send(octet_length(e.extensions::text)) || textsend(e.extensions::text), '\xffffffff'),
+                ''::bytea ORDER BY e.position)
             FROM meter.events e
             WHERE e.shard = n.shard AND e.position BETWEEN n.first_position AND n.last_position), ''::bytea)
         || coalesce((

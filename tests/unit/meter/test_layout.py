@@ -14,6 +14,8 @@ from meter.store.layout import (
     UnstorableError,
     chain_hash,
     encode_rows,
+    mark_row,
+    rows_of,
     to_micros,
 )
 from tests.contract.rows import MOMENT, usage
@@ -39,7 +41,7 @@ def read_copy(stream: bytes) -> list[list[bytes | None]]:
 
 def test_rows_read_back_as_they_went_in() -> None:
     row = usage(42, extensions='{"a":1}', name="模型", resource=None)
-    fields = dict(zip(EVENT_COLUMNS, read_copy(encode_rows([row], 5, 9, MOMENT).copy)[0], strict=True))
+    fields = dict(zip(EVENT_COLUMNS, read_copy(encode_rows([row], 5, 9, MOMENT))[0], strict=True))
     micros = struct.pack("!q", to_micros(MOMENT))
     assert fields == {
         "position": struct.pack("!q", 9), "amount": struct.pack("!q", 250_000), "kafka_offset": struct.pack("!q", 42),
@@ -50,12 +52,19 @@ def test_rows_read_back_as_they_went_in() -> None:
 
 
 def test_positions_count_up() -> None:
-    rows = read_copy(encode_rows([usage(i) for i in range(3)], 0, 7, MOMENT).copy)
+    rows = read_copy(encode_rows([usage(i) for i in range(3)], 0, 7, MOMENT))
     assert [row[0] for row in rows] == [struct.pack("!q", position) for position in (7, 8, 9)]
 
 
+def test_the_chain_covers_what_is_copied_and_a_row_begins_with_its_mark() -> None:
+    stream = encode_rows([usage(0), usage(1)], 0, 7, MOMENT)
+    rows = bytes(rows_of(stream))
+    assert stream == COPY_HEADER + rows + COPY_TRAILER
+    assert rows.startswith(mark_row(7)) and rows.count(mark_row(8)) == 1
+
+
 def test_no_rows_are_an_empty_stream() -> None:
-    assert encode_rows([], 0, 1, MOMENT) == (COPY_HEADER + COPY_TRAILER, b"")
+    assert encode_rows([], 0, 1, MOMENT) == COPY_HEADER + COPY_TRAILER
 
 
 @pytest.mark.parametrize(
@@ -71,25 +80,25 @@ def test_what_has_no_bytes_is_unstorable(changes: dict[str, object]) -> None:
     [datetime(1970, 1, 1, tzinfo=UTC), datetime(1999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), MOMENT],
 )
 def test_times_are_whole_microseconds_since_2000(moment: datetime) -> None:
-    row = read_copy(encode_rows([usage(0, occurred_at=moment)], 0, 1, MOMENT).copy)[0]
+    row = read_copy(encode_rows([usage(0, occurred_at=moment)], 0, 1, MOMENT))[0]
     expected = round((moment - datetime(2000, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
     assert struct.unpack("!q", row[3] or b"")[0] == to_micros(moment) == expected
 
 
 def test_the_hash_depends_on_every_column() -> None:
     row = usage(0, extensions="{}")
-    base = chain_hash(GENESIS, HEADER, encode_rows([row], 0, 1, MOMENT).records)
+    base = chain_hash(GENESIS, HEADER, rows_of(encode_rows([row], 0, 1, MOMENT)))
     changes: list[dict[str, object]] = [
         {"offset": 1}, {"event_id": "00000000-0000-4000-8000-000000000000"}, {"account_id": "b"}, {"type": 2},
         {"resource": 2}, {"amount": 1}, {"name": "b"}, {"occurred_at": MOMENT.replace(microsecond=0)}, {"source": "b"},
         {"data": "{}"}, {"extensions": None},
     ]  # fmt: skip
-    hashes = {chain_hash(GENESIS, HEADER, encode_rows([row._replace(**c)], 0, 1, MOMENT).records) for c in changes}  # type: ignore[arg-type]
+    hashes = {chain_hash(GENESIS, HEADER, rows_of(encode_rows([row._replace(**c)], 0, 1, MOMENT))) for c in changes}  # type: ignore[arg-type]
     assert len(hashes | {base}) == len(changes) + 1
 
 
 def test_the_hash_depends_on_the_batch_and_on_what_came_before() -> None:
-    records = encode_rows([usage(0)], 0, 1, MOMENT).records
+    records = rows_of(encode_rows([usage(0)], 0, 1, MOMENT))
     headers = [HEADER._replace(**{name: 5}) for name in BatchHeader._fields[:-1]]  # type: ignore[arg-type]
     headers.append(HEADER._replace(recorded_at=MOMENT.replace(microsecond=0)))
     hashes = {chain_hash(GENESIS, header, records) for header in [HEADER, *headers]}
@@ -98,6 +107,6 @@ def test_the_hash_depends_on_the_batch_and_on_what_came_before() -> None:
 
 def test_a_text_cannot_pass_for_two() -> None:
     """Lengths are hashed: moving a character from one column to the next changes the hash."""
-    one = encode_rows([usage(0, name="ab", source="c", event_id="0" * 32)], 0, 1, MOMENT).records
-    two = encode_rows([usage(0, name="a", source="bc", event_id="0" * 32)], 0, 1, MOMENT).records
+    one = rows_of(encode_rows([usage(0, name="ab", source="c", event_id="0" * 32)], 0, 1, MOMENT))
+    two = rows_of(encode_rows([usage(0, name="a", source="bc", event_id="0" * 32)], 0, 1, MOMENT))
     assert one != two

@@ -1,12 +1,14 @@
--- Each batch of a range with what is really there: its hash, recomputed (meter/store/layout.py has the layout), its rows
--- and the Kafka offsets they account for. No batch has as many rows as one is searched for here: the limit keeps a
--- forged range from reading the whole log.
--- $1 shard int, $2 from batch bigint, $3 to batch bigint (both included),
--- $4 hash boolean (false: the bytes to be hashed, for a server without a fast SHA-256)
-SELECT b.batch,
-       CASE WHEN $4 THEN sha256(c.chained) ELSE c.chained END AS hash,
-       b.hash AS sealed_hash, b.previous, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
-       b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps,
+-- Each batch of a range: what it says of itself, how many rows and Kafka offsets are there for it, and what its hash covers
+-- beside its events: `head` comes before them, `evidence` after (meter/store/layout.py). No batch has as many rows as one
+-- is searched for here: the limit keeps a forged range from reading the whole log.
+-- $1 shard int, $2 from batch bigint, $3 to batch bigint (both included)
+SELECT '\x02'::bytea || b.previous
+       || record_send(ROW(
+           b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
+           b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at)) AS head,
+       coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea) AS evidence,
+       b.batch, b.hash AS sealed_hash, b.previous, b.first_position, b.last_position, b.usage_from, b.usage_to,
+       b.accounts_from, b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps,
        e.rows AS event_rows, d.rows AS duplicate_rows, r.rows AS rejection_rows, coalesce(g.offsets, 0) AS gap_offsets,
        e.sources AS event_offsets,
        coalesce(e.sum, 0) + coalesce(d.sum, 0) + coalesce(r.sum, 0) + coalesce(g.sum, 0) AS offset_sum
@@ -15,19 +17,10 @@ CROSS JOIN LATERAL (
     -- The free grants stored with an account.opened (version 8 ids) stand at the offset of its record.
     SELECT count(*) AS rows,
            count(*) FILTER (WHERE v.type <> 13 OR substr(v.event_id::text, 15, 1) <> '8') AS sources,
-           sum(v.kafka_offset) FILTER (WHERE v.type <> 13 OR substr(v.event_id::text, 15, 1) <> '8') AS sum,
-           string_agg(
-               record_send(ROW(
-                   v.position, v.amount, v.kafka_offset, v.occurred_at, v.recorded_at, v.event_id, v.shard, v.type,
-                   v.resource, v.account_id, v.name, v.source, v.data::text, v.extensions::text)),
-               ''::bytea) AS records
-    FROM (
-        -- Ordered here and not in the aggregate, which would sort what the index gives in order (a third slower).
-        SELECT * FROM meter.events o
-        WHERE o.shard = b.shard
-          AND o.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
-        ORDER BY o.position
-    ) v
+           sum(v.kafka_offset) FILTER (WHERE v.type <> 13 OR substr(v.event_id::text, 15, 1) <> '8') AS sum
+    FROM meter.events v
+    WHERE v.shard = b.shard
+      AND v.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
 ) e
 CROSS JOIN LATERAL (
     SELECT count(*) AS rows, sum(v.kafka_offset) AS sum,
@@ -62,14 +55,5 @@ CROSS JOIN LATERAL (
     JOIN meter.gaps v
       ON v.shard = b.shard AND v.topic = t.topic AND v.from_offset >= t.begin AND v.from_offset < t.beyond
 ) g
-CROSS JOIN LATERAL (
-    SELECT '\x01'::bytea || b.previous
-           || record_send(ROW(
-               b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
-               b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at))
-           || (coalesce(e.records, ''::bytea)
-               || (coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea)))
-           AS chained
-) c
 WHERE b.shard = $1 AND b.batch BETWEEN $2 AND $3
 ORDER BY b.batch

@@ -1,0 +1,88 @@
+"""Reads batches together with the hash that their rows give now.
+
+The events of many batches come as one binary COPY stream, the cheapest form in which Postgres hands rows out, and
+are hashed without a look at the rows. The stream is cut where the first row of the next batch begins. Changed rows,
+or a row that holds the same bytes by chance, can have it cut in the wrong place: a batch whose hash is not the sealed
+one is read again alone, where there is nothing to cut.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Protocol
+
+import asyncpg
+
+from meter.runtime.postgres import Executor, load_sql
+from meter.store.check import BatchRow
+from meter.store.layout import COPY_HEADER, COPY_TRAILER, mark_row
+
+HELD_BYTES = len(mark_row(0)) - 1  # a mark may lie across two pieces; more than the trailer has
+
+
+class Digest(Protocol):
+    def update(self, data: memoryview, /) -> None: ...
+
+
+async def hash_batches(connection: Executor, shard: int, first: int, last: int) -> list[BatchRow]:
+    """The batches of a range that are there, in order."""
+    batches = await connection.fetch(load_sql("meter", "fetch_batches"), shard, first, last)
+    together = are_dense(batches)
+    hashes = await hash_events(connection, shard, batches) if together else [b""] * len(batches)
+    for index, batch in enumerate(batches):
+        if hashes[index] != batch["sealed_hash"]:
+            [hashes[index]] = await hash_events(connection, shard, [batch])
+    return [BatchRow(now, *batch[2:]) for now, batch in zip(hashes, batches, strict=True)]
+
+
+def are_dense(batches: Sequence[asyncpg.Record]) -> bool:
+    """Whether their rows are all the rows between the first and the last: what is asked for then has an end."""
+    rows = sum(batch["event_rows"] for batch in batches)
+    return bool(batches) and rows == batches[-1]["last_position"] - batches[0]["first_position"] + 1
+
+
+async def hash_events(connection: Executor, shard: int, batches: Sequence[asyncpg.Record]) -> list[bytes]:
+    """The hashes of batches that follow one another."""
+    digests = [sha256(batch["head"]) for batch in batches]
+    filled = [(batch, digest) for batch, digest in zip(batches, digests, strict=True) if batch["event_rows"]]
+    if filled:
+        first, last = filled[0][0]["first_position"], filled[-1][0]
+        stream = Cutter((mark_row(batch["first_position"]), digest) for batch, digest in filled)
+        end = last["first_position"] + last["event_rows"] - 1
+        statement = load_sql("meter", "copy_events")
+        await connection.copy_from_query(statement, shard, first, end, output=stream.feed, format="binary")
+        stream.finish()
+    for batch, digest in zip(batches, digests, strict=True):
+        digest.update(batch["evidence"])
+    return [digest.digest() for digest in digests]
+
+
+class Cutter:
+    """Takes a binary COPY stream in pieces and gives each batch's rows to its digest; holds a piece at most."""
+
+    def __init__(self, batches: Iterable[tuple[bytes, Digest]]) -> None:
+        """Batches in order: how their first row begins, and what takes their bytes."""
+        self._following = deque(batches)
+        _, self._digest = self._following.popleft()
+        self._held = b""
+        self._at = len(COPY_HEADER)
+
+    async def feed(self, piece: bytes) -> None:
+        data = self._held + piece
+        end = len(data) - HELD_BYTES
+        if end > self._at:
+            at = self._pass_marks(data)
+            self._digest.update(memoryview(data)[at:end])
+            data, self._at = data[end:], 0
+        self._held = data
+
+    def finish(self) -> None:
+        self._digest.update(memoryview(self._held)[self._at : -len(COPY_TRAILER)])
+
+    def _pass_marks(self, data: bytes) -> int:
+        at = self._at
+        while self._following and (cut := data.find(self._following[0][0], at)) >= 0:
+            self._digest.update(memoryview(data)[at:cut])
+            _, self._digest = self._following.popleft()
+            at = cut
+        return at
