@@ -37,14 +37,14 @@ COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 CHAIN_VERSION = b"\x02"
 GENESIS = bytes(32)
+MAX_TEXTS = 10_000  # kept at most, then all are forgotten: some MB
 
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT = Struct("!i").pack
 _NULL = _INT(-1)
-# Columns, position, amount, kafka_offset, occurred_at, then recorded_at with its length and event_id.
-_HEAD = Struct("!hiqiqiqiq12si16s").pack
-_MARK = Struct("!hiqi").pack
+_HEAD = Struct("!6sq4sq4sq4sq16s16s").pack  # position to event_id; what is the same in all rows comes as bytes
+_START, _INT8 = Struct("!hi").pack(len(EVENT_COLUMNS), 8), _INT(8)
 _BATCH = Struct("!i" + "iii" + "iiq" * 7 + "iii" * 3 + "iiq" * 2)
 
 
@@ -84,11 +84,10 @@ def encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, recor
 
 
 def _encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, recorded_at: datetime) -> bytes:
-    columns = len(EVENT_COLUMNS)
-    recorded = Struct("!iq").pack(8, to_micros(recorded_at))
+    middle = Struct("!iqi").pack(8, to_micros(recorded_at), 16)
     ids = Struct("16s").iter_unpack(bytes.fromhex("".join([row.event_id for row in rows]).replace("-", "")))
-    texts, kinds = _Texts(), _Kinds(shard)
-    head, length, null, epoch = _HEAD, _INT, _NULL, _POSTGRES_EPOCH
+    head, texts, kinds = _HEAD, _texts, _Kinds(shard)
+    start, int8, length, null, epoch = _START, _INT8, _INT, _NULL, _POSTGRES_EPOCH
     parts: list[bytes] = [COPY_HEADER]
     for position, ((event_id,), row) in enumerate(zip(ids, rows, strict=True), first_position):
         _topic, offset, _id, account_id, kind, resource, amount, name, occurred_at, source, text, extensions = row
@@ -96,21 +95,30 @@ def _encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, reco
         micros = since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
         data = text.encode()
         parts += (
-            head(columns, 8, position, 8, amount, 8, offset, 8, micros, recorded, 16, event_id),
+            head(start, position, int8, amount, int8, offset, int8, micros, middle, event_id),
             kinds[kind, resource], texts[account_id], texts[name], texts[source], length(len(data)), data,
-            null if extensions is None else texts[extensions],
+            null if extensions is None else encode_text(extensions),
         )  # fmt: skip
     parts.append(COPY_TRAILER)
     return b"".join(parts)
 
 
+def encode_text(text: str) -> bytes:
+    value = text.encode()
+    return _INT(len(value)) + value
+
+
 class _Texts(dict[str, bytes]):
-    """Text fields, kept for the batch: accounts, names and sources repeat."""
+    """Fields of accounts, names and sources, kept from batch to batch because they repeat."""
 
     def __missing__(self, text: str) -> bytes:
-        value = text.encode()
-        field = self[text] = _INT(len(value)) + value
+        if len(self) >= MAX_TEXTS:
+            self.clear()
+        field = self[text] = encode_text(text)
         return field
+
+
+_texts = _Texts()
 
 
 class _Kinds(dict[tuple[int, int | None], bytes]):
@@ -133,7 +141,7 @@ def rows_of(stream: bytes) -> memoryview:
 
 def mark_row(position: int) -> bytes:
     """How the row with this position begins, in a stream."""
-    return _MARK(len(EVENT_COLUMNS), 8, position, 8)
+    return _START + Struct("!qi").pack(position, 8)
 
 
 def chain_hash(previous: bytes, header: BatchHeader, rows: bytes | memoryview, evidence: bytes = b"") -> bytes:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from meter.store import layout
 from meter.store.layout import (
     COPY_HEADER,
     COPY_TRAILER,
@@ -110,3 +111,11 @@ def test_a_text_cannot_pass_for_two() -> None:
     one = rows_of(encode_rows([usage(0, name="ab", source="c", event_id="0" * 32)], 0, 1, MOMENT))
     two = rows_of(encode_rows([usage(0, name="a", source="bc", event_id="0" * 32)], 0, 1, MOMENT))
     assert one != two
+
+
+def test_texts_that_are_kept_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "MAX_TEXTS", 10)
+    rows = [usage(i, account_id=f"acc-{i}", source=f"/{i}") for i in range(50)]
+    fields = read_copy(encode_rows(rows, 0, 1, MOMENT))
+    assert [row[9] for row in fields] == [f"acc-{i}".encode() for i in range(50)]
+    assert len(layout._texts) <= 10
