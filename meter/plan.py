@@ -180,7 +180,11 @@ def without_known(plan: AppendPlan, known: Iterable[str]) -> AppendPlan:
         if row.event_id in ids and row.event_id not in plan.derived
     ]
     places = {(repeat.topic, repeat.offset) for repeat in repeats}
-    rows = [row for row in plan.rows if row.event_id not in ids and (row.topic, row.offset) not in places]
+    rows = [
+        row
+        for row in plan.rows
+        if row.event_id not in ids and not (row.event_id in plan.derived and (row.topic, row.offset) in places)
+    ]
     return replace(plan, rows=tuple(rows), repeats=(*plan.repeats, *repeats))
 
 

@@ -58,7 +58,9 @@ class Verdict(Enum):
 class Feed:
     """Records of one partition between the broker and the database."""
 
-    __slots__ = ("_gap_asked", "buffer", "handed", "next", "partition", "position", "size", "stored", "topic")
+    __slots__ = (
+        "_gap_asked", "buffer", "handed", "next", "partition", "position", "size", "stored", "topic", "weights",
+    )  # fmt: skip
 
     def __init__(self, topic: str, partition: int, stored: int) -> None:
         self.topic = topic
@@ -68,7 +70,8 @@ class Feed:
         self.next = stored
         self.position = stored
         self.buffer: list[Record] = []
-        self.size = 0  # of the buffer, as `weigh` has it
+        self.weights: list[int] = []  # of the buffer's records, as `weigh` has them
+        self.size = 0  # their sum
         self._gap_asked = -1
 
     def skip_to(self, offset: int) -> None:
@@ -101,8 +104,10 @@ class Feed:
         # tuple.__new__ skips the keyword handling of the generated __new__: 0.2 µs less per record.
         new, kind, topic, partition = tuple.__new__, Record, self.topic, self.partition
         records = [new(kind, (topic, partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))) for r in raw]
+        weights = weigh(records)
         self.buffer += records
-        self.size += sum(weigh(records))
+        self.weights += weights
+        self.size += sum(weights)
 
     def take(self, most: int, most_bytes: int) -> list[Record]:
         """Hand out at most so many records and bytes; `handed` moves to the offset that must be stored with them.
@@ -110,12 +115,13 @@ class Feed:
         A single record that is larger than all that is allowed goes alone: it must not block the shard.
         """
         if len(self.buffer) <= most and self.size <= most_bytes:
-            records, self.buffer, self.size = self.buffer, [], 0
+            records, self.buffer, self.weights, self.size = self.buffer, [], [], 0
             self.handed = self.next
             return records
-        ends = list(accumulate(weigh(self.buffer[:most])))
+        ends = list(accumulate(self.weights[:most]))
         count = bisect_right(ends, most_bytes) or min(1, most, most_bytes)
         records, self.buffer = self.buffer[:count], self.buffer[count:]
+        self.weights = self.weights[count:]
         self.size -= ends[count - 1] if count else 0
         self.handed = self.buffer[0].offset if self.buffer else self.next
         return records
