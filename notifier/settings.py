@@ -2,34 +2,24 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
-from pydantic_settings import NoDecode
 
-from meter.runtime.settings import Settings
+from meter.thresholds import ThresholdSettings
 from notifier.decide import Thresholds
 from notifier.render import Sender
 from schemas.fields import Address
 
-Percents = Annotated[tuple[int, ...], NoDecode]
 SmtpSecurity = Literal["auto", "none", "starttls", "tls"]
-# An empty variable counts as one that is not set.
-NO_THRESHOLDS = "none"
 STANDARD_PORTS: dict[str, int] = {"auto": 25, "none": 25, "starttls": 587, "tls": 465}
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
-class NotifierSettings(Settings):
+class NotifierSettings(ThresholdSettings):
     # Each change may queue an email per contact: smaller batches than the meter's keep transactions short.
     batch_events: int = Field(500, ge=1, le=5_000, description="most changes of one shard in one transaction")
 
-    banner_thresholds: Percents = Field(
-        (20, 50, 70, 80, 90, 100), description="percents of exhaustion with a banner, separated by commas"
-    )
-    email_thresholds: Percents = Field(
-        (50, 70, 80, 90), description="percents of exhaustion with an email, separated by commas; none for no emails"
-    )
     templates_dir: Path | None = Field(
         None, description="directory with *.j2 files that take the place of the ones in notifier/templates"
     )
@@ -67,22 +57,6 @@ class NotifierSettings(Settings):
     )
     mail_trouble_max_s: float = Field(300, gt=0, le=3600, description="longest such pause")
     mail_poll_s: float = Field(1, gt=0, le=60, description="how often to look for emails that are due")
-
-    @field_validator("banner_thresholds", "email_thresholds", mode="before")
-    @classmethod
-    def split_percents(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return () if value == NO_THRESHOLDS else tuple(part.strip() for part in value.split(",") if part.strip())
-
-    @field_validator("banner_thresholds", "email_thresholds")
-    @classmethod
-    def check_percents(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if any(not 1 <= percent <= 100 for percent in value):
-            raise ValueError("thresholds are whole percents from 1 to 100")
-        if len(set(value)) < len(value):
-            raise ValueError("a threshold is given twice")
-        return tuple(sorted(value))
 
     @field_validator("mail_from", "mail_reply_to", "support_email")
     @classmethod

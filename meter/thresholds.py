@@ -1,0 +1,37 @@
+"""The lines that notices are drawn at, as settings: the notifier draws by them, `projections verify` checks by them."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from meter.runtime.settings import Settings
+
+Percents = Annotated[tuple[int, ...], NoDecode]
+# An empty variable counts as one that is not set.
+NO_THRESHOLDS = "none"
+
+
+class ThresholdSettings(Settings):
+    banner_thresholds: Percents = Field(
+        (20, 50, 70, 80, 90, 100), description="percents of exhaustion with a banner, separated by commas"
+    )
+    email_thresholds: Percents = Field(
+        (50, 70, 80, 90), description="percents of exhaustion with an email, separated by commas; none for no emails"
+    )
+
+    @field_validator("banner_thresholds", "email_thresholds", mode="before")
+    @classmethod
+    def split_percents(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return () if value == NO_THRESHOLDS else tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("banner_thresholds", "email_thresholds")
+    @classmethod
+    def check_percents(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 1 <= percent <= 100 for percent in value):
+            raise ValueError("thresholds are whole percents from 1 to 100")
+        if len(set(value)) < len(value):
+            raise ValueError("a threshold is given twice")
+        return tuple(sorted(value))
