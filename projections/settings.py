@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from meter.runtime.settings import Settings
+from meter.thresholds import ThresholdSettings
 
 
 class ProjectionsSettings(Settings):
@@ -12,3 +13,7 @@ class ProjectionsSettings(Settings):
         20, ge=0, le=10_000, description="pause after a small transaction, so that the next one finds more to fold"
     )
     fold_poll_s: float = Field(0.5, gt=0, le=60, description="longest time between two looks without a notification")
+
+
+class VerifySettings(ThresholdSettings, ProjectionsSettings):
+    """With the notifier's thresholds, which only `projections verify` asks for: a slip in them stops no service."""

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -26,6 +26,17 @@ ICONS: Final[Mapping[Status, tuple[str, str]]] = {
 BALANCE_COLUMNS: Final = ("resource", "status", "allowed", "used", "of", "left", "exhaustion", "epoch", "as_of")
 USAGE_COLUMNS: Final = ("day", "kind", "name", "events", "amount")
 SHOWN_DAYS: Final = 20
+# What to do about a difference, by its model.
+REBUILD: Final = "`projections rebuild` puts what the log says in the place of what differs"
+ADVICE: Final[Mapping[str, str]] = {
+    "log": "`meter verify` says what was done to the log; restore it before anything else",
+    "balances": REBUILD,
+    "usage": REBUILD,
+    "accounts": REBUILD,
+    "notices": "`projections explain ACCOUNT` shows the event that reached each line and all that was said. Nothing is "
+    "said anew by itself: warn people where it matters. If thresholds were changed, or the notifier has others than "
+    "this command (METERING_BANNER_THRESHOLDS, METERING_EMAIL_THRESHOLDS), set the same, and see --since",
+}
 
 
 def show_account(
@@ -49,7 +60,16 @@ def show_differences(report: ShardReport, *, as_json: bool) -> None:
             print("\t".join(map(printable, difference)), flush=True)
     found = len(report.differences)
     words = "no difference" if found == 0 else f"{found} difference{'s' if found > 1 else ''}"
+    if report.waiting:
+        words += f", {report.waiting} notice{'s' if report.waiting > 1 else ''} still on the way"
     print(f"shard {report.shard}: {report.events} events, {words}", file=sys.stderr, flush=True)
+
+
+def show_advice(models: Collection[str]) -> None:
+    """What to do about differences, on stderr."""
+    for model in ADVICE:
+        if model in models:
+            print(f"What to do about {model}: {ADVICE[model]}.", file=sys.stderr, flush=True)
 
 
 def as_document(

@@ -1,17 +1,29 @@
 """`projections verify`: compute the read models from the log anew, in plain SQL, and list every difference.
 
 Shares no code with the fold, so that a fault in one does not hide in the other. Each shard is looked at in one
-snapshot of its log, its cursor and its read models; the service goes on meanwhile.
+snapshot of its log, its cursor, its read models and its notices; the services go on meanwhile.
+
+**Notices** are the notifier's, but what they must be follows from the log: which lines each epoch reached, whether its
+grant had reached them already (seeded), its allocation, and, for the position a notice names, what was consumed by then
+and what had to become of it. Where between two grants or reversals a notice was made, and so which of several lines
+was delivered and which superseded, depends on how fast it went: a notice is held to the position it names itself.
+
+The notifier comes later than the fold. A balance must be noticed up to the last change of it that the notifier has
+read; and up to the end when the notifier has read a later change of anybody in the shard, because these come in the
+order of positions. What was reached after that is on its way, and counted. With `settled` nothing may be.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from meter.runtime.postgres import Executor, Pool
 from projections.store import PROJECTION, sql
 
 COMPARISONS: Final = ("balances", "usage", "accounts")
+NOTICES: Final = "notices"
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
+EVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Difference(NamedTuple):
@@ -26,22 +38,44 @@ class Difference(NamedTuple):
 
 
 class ShardReport(NamedTuple):
+    """`waiting`: notices that are still on their way; None where notices were not compared."""
+
     shard: int
     events: int
     differences: list[Difference]
+    waiting: int | None = None
 
 
-async def verify(pool: Pool) -> AsyncIterator[ShardReport]:
-    """Shard by shard."""
+class NoticeRules(NamedTuple):
+    """Thresholds as the notifier has them; only epochs begun at or after `since`. `settled`: nothing is on its way."""
+
+    banner: Sequence[int]
+    email: Sequence[int]
+    since: datetime = EVER
+    settled: bool = False
+
+
+async def find_obstacle(pool: Pool) -> str | None:
+    """Why notices cannot be compared, or None."""
+    [(_log, readable)] = await pool.fetch(sql("check_rights"))
+    if readable is None:
+        return "the notifier's tables are not in this database: run `meter setup`"
+    if readable is False:
+        return "this database role may not read the notifier's tables: use the role credit_support"
+    return None
+
+
+async def verify(pool: Pool, rules: NoticeRules | None = None) -> AsyncIterator[ShardReport]:
+    """Shard by shard; notices only where there are rules for them."""
     for shard, _position in await pool.fetch(sql("fetch_cursors"), PROJECTION):
         async with (
             pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            yield await verify_shard(connection, shard)
+            yield await verify_shard(connection, shard, rules)
 
 
-async def verify_shard(connection: Executor, shard: int) -> ShardReport:
+async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | None) -> ShardReport:
     await connection.execute(sql("prepare_long_read"))
     # Read again: this is the first look of the snapshot that everything below is compared in.
     cursors = await connection.fetch(sql("fetch_cursors"), PROJECTION)
@@ -50,7 +84,10 @@ async def verify_shard(connection: Executor, shard: int) -> ShardReport:
     for model in COMPARISONS:
         rows = await connection.fetch(sql(f"compare_{model}"), shard, position, timeout=STATEMENT_TIMEOUT_S)
         differences += [Difference(shard, model, *row) for row in rows]
-    return ShardReport(shard, position, differences)
+    if rules is None:
+        return ShardReport(shard, position, differences)
+    found, waiting = await compare_notices(connection, shard, position, rules)
+    return ShardReport(shard, position, differences + found, waiting)
 
 
 async def find_holes(connection: Executor, shard: int, position: int) -> list[Difference]:
@@ -58,3 +95,12 @@ async def find_holes(connection: Executor, shard: int, position: int) -> list[Di
     if count == position:
         return []
     return [Difference(shard, "log", "", f"events up to position {position}", str(position), str(count))]
+
+
+async def compare_notices(
+    connection: Executor, shard: int, position: int, rules: NoticeRules
+) -> tuple[list[Difference], int]:
+    """Differences, and how many notices are still on their way."""
+    rows = await connection.fetch(sql("compare_notices"), shard, position, *rules, timeout=STATEMENT_TIMEOUT_S)
+    *found, (_nobody, _what, _stored, waiting) = rows
+    return [Difference(shard, NOTICES, *row) for row in found], int(waiting)

@@ -8,5 +8,6 @@ FROM (
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE (n.nspname, c.relname) IN (
         ('meter', 'events'), ('meter', 'shards'), ('projections', 'cursors'), ('projections', 'balance_states'),
-        ('notifier', 'notices'), ('notifier', 'banners'), ('notifier', 'emails'), ('notifier', 'email_attempts'))
+        ('notifier', 'notices'), ('notifier', 'balances'), ('notifier', 'accounts'), ('notifier', 'banners'),
+        ('notifier', 'emails'), ('notifier', 'email_attempts'))
 ) AS relations
