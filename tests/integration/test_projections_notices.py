@@ -265,6 +265,17 @@ async def test_a_notice_of_the_wrong_run_is_told(pool: Pool, log: EventLog, noti
     assert [kind_of(difference) for difference in await find_differences(pool)] == [WRONG]
 
 
+async def test_a_line_that_a_reversal_took_back_still_was_reached(
+    pool: Pool, log: EventLog, notifier: Notifier
+) -> None:
+    await log.append(*opened("acct-1"), used("acct-1", 15), reversed_("acct-1", 15), used("acct-1", 1))
+    await fold_all(pool)
+    await notifier.read_all()
+    assert await pool.execute(f"DELETE FROM {NOTICES}") == "DELETE 1"
+    for rules in (RULES, SETTLED):
+        assert [kind_of(difference) for difference in await find_differences(pool, rules)] == [MISSING]
+
+
 async def cross(pool: Pool, log: EventLog, *names: str) -> None:
     """20 % of each account's credits are gone at once; folded, and not yet read by the notifier."""
     await log.append(*(used(name, 15) for name in names))
