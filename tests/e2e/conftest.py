@@ -33,6 +33,9 @@ async def running(
         await until(partial(is_ready, process), 60, process.output)
     async with Running(settings, pool, mail, dict(zip(ROLES, made, strict=True)), processes) as running:
         yield running
+    verified = processes.run("projections", "verify", postgres_dsn=stack.dsn(database, "credit_support"))
+    assert (verified.returncode, verified.stdout) == (0, ""), verified.stderr
+    assert "NOT compared" not in verified.stderr
 
 
 def is_ready(process: ServiceProcess) -> bool:

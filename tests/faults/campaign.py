@@ -20,6 +20,7 @@ from tests.faults.oracle.emails import EmailCheck, check_told
 from tests.faults.oracle.findings import Findings
 from tests.faults.oracle.notices import NoticeCheck
 from tests.faults.oracle.offsets import OffsetCheck, read_topics
+from tests.faults.oracle.verified import check_verified
 from tests.faults.schedule import SERVICES, SESSION_S, Fault
 from tests.faults.servers import Site
 from tests.faults.supervisor import Supervisor
@@ -222,6 +223,7 @@ class Campaign:
             await check_balances(connection, self.world, offsets.books, found)
             await check_usage_days(connection, found)
             await NoticeCheck(self.world, offsets.books, found).run(connection)
+            await check_verified(connection, PARTITIONS, found, settled=not waiting)
             mails = self.site.mail.mails[self._mails_before :]
             check = EmailCheck(self.world, offsets.books, mails, self.site.mail.refused, found)
             states = await check.run(connection, finished=emails)
