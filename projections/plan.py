@@ -31,7 +31,8 @@ class Range(NamedTuple):
 
 
 class Total(NamedTuple):
-    """What an account used of a resource within a range, beside its balance so far."""
+    """What an account used of a resource within a range, beside its balance so far: one total, or with grants or
+    reversals in the range one for each run of usage between them."""
 
     key: Key
     shard: int
@@ -54,21 +55,13 @@ class Other(NamedTuple):
     data: str | None
 
 
-class Run(NamedTuple):
-    """Usage of an account and resource between two of its grants or reversals."""
-
-    key: Key
-    step: Step
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Everything of some ranges. `runs` and `balances` are there for the keys that have grants or reversals."""
+    """Everything of some ranges. `balances` are there for the keys that have grants or reversals."""
 
     ranges: Sequence[Range]
     totals: Sequence[Total]
     others: Sequence[Other]
-    runs: Sequence[Run] = ()
     balances: Mapping[Key, BalanceState]
     accounts: Mapping[str, AccountState]
 
@@ -168,9 +161,9 @@ def fold_marked(reading: Reading, told: list[BalanceState]) -> list[BalanceState
         if o.type in STEPS and o.resource is not None:
             shards[o.account_id, o.resource] = o.shard
             steps[o.account_id, o.resource].append(Step(STEPS[o.type], o.amount, o.position, o.recorded_at))
-    for run in reading.runs:
-        if run.key in steps:
-            steps[run.key].append(run.step)
+    for total in reading.totals:
+        if total.key in steps:
+            steps[total.key].append(total.step)
     folded = []
     for key, own in steps.items():
         own.sort(key=lambda step: step.position)

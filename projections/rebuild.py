@@ -1,8 +1,8 @@
 """`projections rebuild`: compute the read models of every shard anew and put them in the place of what differs.
 
 With the fold itself, but nobody is told: a rebuild repairs, and what it repairs was told when it happened. A shard is
-read in ranges beside the running service; only for the last few events, the comparison and the exchange is its cursor
-held, in one transaction. The service passes over a held shard and goes on with the others.
+read in ranges beside the running service; only for the last few events and the exchange is its cursor held, in one
+transaction. The service passes over a held shard and goes on with the others.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
-from projections.plan import Key, Other, Range, Reading, Total, fold_reading, marked_keys
-from projections.store import PROJECTION, account_row, columns, fetch_runs, sql
+from projections.plan import Key, Other, Range, Reading, Total, fold_reading
+from projections.store import PROJECTION, account_row, columns, cuts, sql
 
-RANGE_EVENTS: Final = 250_000
+RANGE_EVENTS: Final = 500_000  # a line of usage by day is the dearer the more ranges it comes from
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
 BALANCE_COLUMNS: Final = BalanceState._fields
 ACCOUNT_COLUMNS: Final = AccountState._fields
@@ -74,20 +74,25 @@ class Rebuild:
     async def _rebuild_shard(self, shard: int) -> list[Exchange]:
         async with self._slots, self._pool.acquire() as connection:
             rebuilt = ShardRebuild(shard, self._progress)
-            cursors = await connection.fetch(sql("fetch_cursors"), PROJECTION)
-            await rebuilt.read_up_to(connection, next(row["position"] for row in cursors if row["shard"] == shard))
+            async with connection.transaction(isolation="repeatable_read"):
+                await connection.execute(sql("prepare_long_read"))
+                cursors = await connection.fetch(sql("fetch_cursors"), PROJECTION)
+                position = next(row["position"] for row in cursors if row["shard"] == shard)
+                await rebuilt.read_up_to(connection, position, less_stored=True)
             async with exchange_transaction(connection, take_back=self._dry_run):
                 return await self._exchange(connection, rebuilt)
 
     async def _exchange(self, connection: Executor, rebuilt: "ShardRebuild") -> list[Exchange]:
         await connection.execute(sql("prepare_long_read"))
         position = await connection.fetchval(sql("lock_cursor"), PROJECTION, rebuilt.shard)
-        await rebuilt.read_up_to(connection, position)
+        # Before reading on: the fold has added to the stored lines already what is read from here on.
+        exchanged = [await rebuilt.replace_usage(connection)] if Model.USAGE in self._models else []
+        await rebuilt.read_up_to(connection, position, less_stored=False)
         await rebuilt.save(connection)
-        exchanged = []
         for model in self._models:
-            rows = await connection.fetch(sql(f"replace_{model}"), rebuilt.shard, timeout=STATEMENT_TIMEOUT_S)
-            exchanged.append(Exchange(model, *rows[0]))
+            if model is not Model.USAGE:
+                rows = await connection.fetch(sql(f"replace_{model}"), rebuilt.shard, timeout=STATEMENT_TIMEOUT_S)
+                exchanged.append(Exchange(model, *rows[0]))
         return exchanged
 
 
@@ -97,7 +102,11 @@ async def count_events(pool: Pool) -> int:
 
 
 class ShardRebuild:
-    """The states of one shard as they grow. Balances and accounts in memory, usage by day in its shadow table."""
+    """The states of one shard as they grow: balances and accounts in memory.
+
+    Of usage by day, millions of lines, only the differences are kept, in their shadow table: what the log says less
+    what is stored, in one snapshot. The fold adds the same to both sides, so a difference stays true meanwhile.
+    """
 
     def __init__(self, shard: int, progress: Callable[[int], None]) -> None:
         self.shard = shard
@@ -105,37 +114,36 @@ class ShardRebuild:
         self._position = 0
         self._balances: dict[Key, BalanceState] = {}
         self._accounts: dict[str, AccountState] = {}
+        self._stored_lines = 0
 
-    async def read_up_to(self, connection: Executor, position: int) -> None:
-        while self._position < position:
-            upto = min(position, self._position + RANGE_EVENTS)
-            async with connection.transaction():
-                await connection.execute(sql("prepare_long_read"))
-                reading = await self._read(connection, [Range(self.shard, self._position, upto)])
-            self._apply(reading)
+    async def read_up_to(self, connection: Executor, position: int, *, less_stored: bool) -> None:
+        """With `less_stored` the connection's snapshot must be the one that `position` is of."""
+        for upto in (*range(self._position + RANGE_EVENTS, position, RANGE_EVENTS), position):
+            of = Range(self.shard, self._position, upto)
+            self._apply(await self._read(connection, of, less_stored=less_stored and upto == position))
             self._progress(upto - self._position)
             self._position = upto
 
-    async def _read(self, connection: Executor, ranges: Sequence[Range]) -> Reading:
-        others = [Other(*row) for row in await self._fetch(connection, "fetch_account_events", ranges)]
-        marked = marked_keys(others)
-        accounts = sorted({account_id for account_id, _resource in marked})
+    async def _read(self, connection: Executor, of: Range, *, less_stored: bool) -> Reading:
+        others = [Other(*row) for row in await self._fetch(connection, "fetch_account_events", *columns([of]))]
+        rows = await self._fetch(connection, "collect_usage", *of, less_stored, *cuts(others))
+        *totals, (_, _, stored_lines, *_) = rows
+        self._stored_lines += stored_lines or 0
         return Reading(
-            ranges=ranges,
-            totals=[self._total(row) for row in await self._fetch(connection, "collect_usage", ranges)],
+            ranges=[of],
+            totals=list(map(self._total, totals)),
             others=others,
-            runs=await fetch_runs(connection, ranges, accounts) if accounts else (),
             balances=self._balances,
             accounts=self._accounts,
         )
 
-    async def _fetch(self, connection: Executor, name: str, ranges: Sequence[Range]) -> Sequence[Iterable[Any]]:
-        return await connection.fetch(sql(name), *columns(ranges), timeout=STATEMENT_TIMEOUT_S)
+    async def _fetch(self, connection: Executor, name: str, *arguments: object) -> Sequence[Iterable[Any]]:
+        return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
 
     def _total(self, row: Iterable[Any]) -> Total:
-        account_id, resource, shard, events, amount, position, as_of = row
+        account_id, resource, events, amount, position, as_of = row
         key = (account_id, resource)
-        return Total(key, shard, events, Step(Kind.USAGE, amount, position, as_of), self._balances.get(key))
+        return Total(key, self.shard, events, Step(Kind.USAGE, amount, position, as_of), self._balances.get(key))
 
     def _apply(self, reading: Reading) -> None:
         folded = fold_reading(reading)
@@ -143,6 +151,10 @@ class ShardRebuild:
             self._balances[balance.account_id, balance.resource] = balance
         for account in folded.accounts:
             self._accounts[account.account_id] = account
+
+    async def replace_usage(self, connection: Executor) -> Exchange:
+        rows = await self._fetch(connection, "replace_usage", self.shard, self._stored_lines)
+        return Exchange(Model.USAGE, *rows[0])
 
     async def save(self, connection: Executor) -> None:
         """Balances and accounts into their shadow tables."""

@@ -10,7 +10,7 @@ from meter.runtime.postgres import Executor, Pool, load_sql
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
 from projections.messages import OutboxMessage
-from projections.plan import FoldPlan, Key, Other, Range, Reading, Run, Total, marked_keys
+from projections.plan import STEPS, FoldPlan, Key, Other, Range, Reading, Total, marked_keys
 
 PROJECTION = "balance"
 Plan = Callable[[Reading], FoldPlan]
@@ -63,16 +63,26 @@ def columns(ranges: Sequence[Range]) -> tuple[list[int], list[int], list[int]]:
     return [r.shard for r in ranges], [r.after for r in ranges], [r.upto for r in ranges]
 
 
+def cuts(others: Iterable[Other]) -> tuple[list[str], list[int], list[int]]:
+    """Accounts, resources and positions of the grants and reversals, which cut usage into runs.
+
+    They are given to the statements rather than found by them: the planner would take them for one and compare each
+    with every event.
+    """
+    found = [(o.account_id, o.resource, o.position) for o in others if o.type in STEPS and o.resource is not None]
+    return [cut[0] for cut in found], [cut[1] for cut in found], [cut[2] for cut in found]
+
+
 async def read(connection: Executor, ranges: Sequence[Range]) -> Reading:
     """Read the ranges. Usage by day is added here, because the same pass over the events serves both."""
     others = [Other(*row) for row in await connection.fetch(sql("fetch_account_events"), *columns(ranges))]
-    totals = [read_total(row) for row in await connection.fetch(sql("add_usage"), *columns(ranges))]
+    rows = await connection.fetch(sql("add_usage"), *columns(ranges), *cuts(others))
     marked = sorted({account_id for account_id, _resource in marked_keys(others)})
-    runs = await fetch_runs(connection, ranges, marked) if marked else []
     balances = await fetch_balances(connection, marked) if marked else {}
     known = sorted({o.account_id for o in others if o.data is not None})
     accounts = await fetch_accounts(connection, known) if known else {}
-    return Reading(ranges=ranges, totals=totals, others=others, runs=runs, balances=balances, accounts=accounts)
+    totals = [read_total(row) for row in rows]
+    return Reading(ranges=ranges, totals=totals, others=others, balances=balances, accounts=accounts)
 
 
 def read_total(row: Iterable[Any]) -> Total:
@@ -83,11 +93,6 @@ def read_total(row: Iterable[Any]) -> Total:
     if granted is not None:
         state = BalanceState(account_id, resource, shard, granted, consumed, base, epoch, tuple(boundaries), at, on)
     return Total((account_id, resource), shard, events, Step(Kind.USAGE, amount, position, as_of), state)
-
-
-async def fetch_runs(connection: Executor, ranges: Sequence[Range], accounts: Sequence[str]) -> list[Run]:
-    rows = await connection.fetch(sql("fetch_runs"), *columns(ranges), accounts)
-    return [Run((row[0], row[1]), Step(Kind.USAGE, *row[2:])) for row in rows]
 
 
 async def fetch_balances(connection: Executor, accounts: Sequence[str]) -> dict[Key, BalanceState]:

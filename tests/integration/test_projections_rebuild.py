@@ -88,6 +88,13 @@ async def test_damage_is_put_right_and_told_to_nobody(pool: Pool, log: EventLog)
     assert [report.differences async for report in verify(pool)] == [[], [], []]
 
 
+async def test_lines_of_usage_under_a_wrong_shard_come_home(pool: Pool, log: EventLog) -> None:
+    before = await read_models(pool)
+    await pool.execute(f"UPDATE {USAGE} SET shard = (shard + 1) % 3, amount = amount + 1 WHERE account_id < 'acct-5'")
+    await rebuild(pool)
+    assert await read_models(pool) == before
+
+
 async def test_a_dry_run_tells_the_same_and_changes_nothing(pool: Pool, log: EventLog) -> None:
     await damage(pool)
     damaged = await read_models(pool)
