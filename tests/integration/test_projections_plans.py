@@ -1,0 +1,87 @@
+"""No statement of the fold reads all events or all balances, or goes through them once per grant."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
+
+import asyncpg
+import pytest
+
+from projections.store import sql
+
+SHARDS, EVENTS = 12, 200_000
+FILL = """
+INSERT INTO meter.events (position, amount, kafka_offset, occurred_at, recorded_at, event_id, shard, type, resource,
+                          account_id, name, source, data)
+SELECT i / $1 + 1, 1000, i, now(), now(), gen_random_uuid(), i % $1, CASE WHEN i % 499 = 0 THEN 13 ELSE 1 END, 1,
+       'acct-' || i % 1009, 'swift', 'https://example.com', '{}'
+FROM generate_series(0, $2::int - 1) AS i
+"""
+BALANCES = """
+INSERT INTO projections.balance_states (account_id, resource, shard, granted, consumed, base, epoch, boundaries,
+                                        position, as_of)
+SELECT 'acct-' || i, 1, 0, 0, 0, 0, 0, '{}', 1, now() FROM generate_series(1, 20_000) AS i
+"""
+STATEMENTS = ("fetch_account_events", "add_usage")
+PLANS = ("force_generic_plan", "force_custom_plan")
+# How many shards, and the range of each: all that have news, the backlog of one, a trickle.
+RANGES = ((SHARDS, 14_000, 15_700), (1, 2_000, 16_000), (3, 16_600, 16_610))
+
+CUTS = ([f"acct-{number}" for number in range(100)], [1] * 100, list(range(14_000, 14_100)))
+
+Plan = Mapping[str, Any]
+
+
+@pytest.fixture
+async def log(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(FILL, SHARDS, EVENTS)
+    await connection.execute(BALANCES)
+    await connection.execute("ANALYZE meter.events, projections.balance_states")
+    yield connection
+    await connection.close()
+
+
+async def find_plans(connection: asyncpg.Connection, statement: str, fault: Callable[[Plan], bool]) -> list[str]:
+    """The ways to plan the statement in which a node has the fault."""
+    found = []
+    types = (await connection.prepare(statement)).get_parameters()
+    await connection.execute(f"PREPARE fold AS {statement}")
+    for mode in PLANS:
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        for shards, after, upto in RANGES:
+            values = [list(range(shards)), [after] * shards, [upto] * shards, *CUTS][: len(types)]
+            arguments = ", ".join(f"ARRAY{column}" for column in values)
+            text = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE fold ({arguments})")
+            if any(fault(node) for node in walk(json.loads(text)[0]["Plan"])):
+                found.append(f"{mode}: {upto - after} events of {shards} shards")
+    await connection.execute("DEALLOCATE fold")
+    return found
+
+
+def walk(node: Plan) -> Iterator[Plan]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from walk(child)
+
+
+def reads_all(node: Plan) -> bool:
+    return node["Node Type"] == "Seq Scan" and node.get("Relation Name") in ("events", "balance_states")
+
+
+def repeats_cuts(node: Plan) -> bool:
+    return node["Node Type"] == "Nested Loop" and any(child.get("CTE Name") == "cuts" for child in node["Plans"])
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+async def test_the_fold_finds_events_and_balances_by_an_index(log: asyncpg.Connection, name: str) -> None:
+    assert await find_plans(log, sql(name), reads_all) == []
+
+
+async def test_the_log_is_large_enough_to_lead_astray(log: asyncpg.Connection) -> None:
+    """Else the other test would pass without the fence that it watches."""
+    assert await find_plans(log, sql("add_usage").replace("OFFSET 0", ""), reads_all)
+
+
+async def test_usage_is_cut_into_runs_by_a_hash_of_the_cuts(log: asyncpg.Connection) -> None:
+    assert await find_plans(log, sql("add_usage"), repeats_cuts) == []
