@@ -42,7 +42,8 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
             health=health,
             published=relay.wake,
             most_events=settings.fold_events,
-            pause_s=settings.fold_pause_ms / 1000,
+            # The others are for a backlog of several transactions: where there is none, they only look in.
+            pause_s=settings.fold_poll_s if number else settings.fold_pause_ms / 1000,
             poll_s=settings.fold_poll_s,
             number=number,
         )

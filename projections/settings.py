@@ -10,7 +10,7 @@ class ProjectionsSettings(Settings):
     fold_events: int = Field(50_000, ge=1, le=1_000_000, description="most events folded in one transaction")
     fold_workers: int = Field(2, ge=1, le=64, description="transactions folded at the same time; below the pool size")
     fold_pause_ms: int = Field(
-        20, ge=0, le=10_000, description="pause after a small transaction, so that the next one finds more to fold"
+        20, ge=0, le=10_000, description="shortest pause after a transaction, so that the next one finds more to fold"
     )
     fold_poll_s: float = Field(0.5, gt=0, le=60, description="longest time between two looks without a notification")
 

@@ -48,7 +48,7 @@ class FoldStore:
     async def claim_shards(self, connection: Executor) -> list[Range]:
         """Lock cursors, and share what may be folded at once between them."""
         rows = await connection.fetch(sql("claim_shards"), PROJECTION, self._most_events)
-        return [Range(shard, after, min(head, after + self._most_events)) for shard, after, head in rows]
+        return share([Range(*row) for row in rows], self._most_events)
 
     async def measure_lag(self) -> Lag:
         rows = await self._pool.fetch(sql("measure_lag"), PROJECTION)
@@ -57,6 +57,17 @@ class FoldStore:
 
 def sql(name: str) -> str:
     return load_sql("projections", name)
+
+
+def share(ranges: Iterable[Range], most_events: int) -> list[Range]:
+    """The ranges, cut short where together they have more events than that."""
+    shared = []
+    for shard, after, head in ranges:
+        upto = min(head, after + most_events)
+        most_events -= upto - after
+        if upto > after:
+            shared.append(Range(shard, after, upto))
+    return shared
 
 
 def columns(ranges: Sequence[Range]) -> tuple[list[int], list[int], list[int]]:

@@ -1,4 +1,5 @@
--- Lock the cursors to fold next: every shard with new events while they fit into one transaction, else any one of them.
+-- Lock the cursors to fold next: every shard with new events while they fit into one transaction, else as many of them
+-- as do on average, and at least one.
 -- $1 projection text, $2 most events numeric
 SELECT c.shard, c.position AS after, s.next_position - 1 AS head
 FROM projections.cursors c
@@ -6,7 +7,7 @@ JOIN meter.shards s ON s.shard = c.shard
 WHERE c.projection = $1 AND s.next_position - 1 > c.position
 ORDER BY random()
 LIMIT (
-    SELECT CASE WHEN sum(t.next_position - 1 - d.position) <= $2 THEN count(*) ELSE 1 END
+    SELECT greatest(1, floor(count(*) * least(1, $2 / sum(t.next_position - 1 - d.position))))::bigint
     FROM projections.cursors d
     JOIN meter.shards t ON t.shard = d.shard
     WHERE d.projection = $1 AND t.next_position - 1 > d.position
