@@ -2,24 +2,34 @@
 -- changed and removed.
 -- $1 shard int, $2 stored bigint
 WITH differing AS MATERIALIZED (
-    SELECT account_id, day, resource, type, name, projections.total(events) AS events,
-           projections.total(amount) AS amount
-    FROM projections.rebuilt_usage
-    WHERE shard = $1
-    GROUP BY account_id, day, resource, type, name
-    HAVING projections.total(events) <> 0 OR projections.total(amount) <> 0
+    SELECT n.account_id, n.day, n.resource, n.type, n.name, n.events, n.amount,
+           d.account_id IS NOT NULL AND d.events + n.events = 0 AS gone
+    FROM (
+        SELECT account_id, day, resource, type, name, projections.total(events) AS events,
+               projections.total(amount) AS amount
+        FROM projections.rebuilt_usage
+        WHERE shard = $1
+        GROUP BY account_id, day, resource, type, name
+        HAVING projections.total(events) <> 0 OR projections.total(amount) <> 0
+    ) AS n
+    -- Fenced, so that each is found by the primary key, however few of them the planner expects.
+    LEFT JOIN LATERAL (
+        SELECT * FROM projections.usage_days u
+        WHERE u.account_id = n.account_id AND u.day = n.day AND u.resource = n.resource AND u.type = n.type
+          AND u.name = n.name AND u.shard = $1
+        OFFSET 0
+    ) AS d ON true
 ), removed AS (
     DELETE FROM projections.usage_days d
     USING differing n
-    WHERE d.shard = $1 AND d.account_id = n.account_id AND d.day = n.day AND d.resource = n.resource
-      AND d.type = n.type AND d.name = n.name AND d.events + n.events = 0
-    RETURNING d.account_id, d.day, d.resource, d.type, d.name
+    WHERE n.gone AND d.shard = $1 AND d.account_id = n.account_id AND d.day = n.day AND d.resource = n.resource
+      AND d.type = n.type AND d.name = n.name
+    RETURNING 1
 ), saved AS (
     INSERT INTO projections.usage_days AS d (account_id, day, resource, type, name, shard, events, amount)
-    SELECT account_id, day, resource, type, name, $1, n.events, n.amount
-    FROM differing n
-    LEFT JOIN removed r USING (account_id, day, resource, type, name)
-    WHERE r.account_id IS NULL
+    SELECT account_id, day, resource, type, name, $1, events, amount
+    FROM differing
+    WHERE NOT gone
     ORDER BY account_id, day, resource, type, name
     ON CONFLICT (account_id, day, resource, type, name) DO UPDATE
     SET shard = excluded.shard,
