@@ -88,6 +88,7 @@ class Renderer:
             autoescape=select_autoescape(enabled_extensions=("html.j2",)),
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,  # else every rendering looks at the files' times
         )
         self._environment.filters["amount"] = show_amount
 
