@@ -12,6 +12,7 @@ from tests.bench.load import Sink
 from tests.bench.workload import Expected, Generator, Workload
 
 TICK_S = 0.005
+LINGER_MS = 25  # of the load alone: what one process sends stands for many producers, without a request for each event
 BUILD_TIMEOUT_S = 300
 END_TIMEOUT_S = 120
 
@@ -58,7 +59,7 @@ def prepare_load(bootstrap: str, topic: str, workload: Workload, per_s: float) -
 def send_paced(pipe: Connection, bootstrap: str, topic: str, workload: Workload, per_s: float) -> None:
     generator = Generator(workload)
     messages = [message for chunk in generator.chunks() for message in chunk]
-    sink = Sink(bootstrap, topic, **{"linger.ms": 5})
+    sink = Sink(bootstrap, topic, **{"linger.ms": LINGER_MS})
     pipe.send(True)
     pipe.recv()
     started, late, sent = time.perf_counter(), 0.0, 0
