@@ -63,13 +63,14 @@ class Rebuild:
         async with self._pool.acquire() as connection:
             if not await connection.fetchval(sql("lock_rebuild")):
                 raise RefusalError("another rebuild is under way: wait until it has ended")
-            await connection.execute(sql("clear_rebuilt"))
-            shards = [row["shard"] for row in await connection.fetch(sql("fetch_cursors"), PROJECTION)]
             try:
+                await connection.execute(sql("clear_rebuilt"))
+                shards = [row["shard"] for row in await connection.fetch(sql("fetch_cursors"), PROJECTION)]
                 tasks = [asyncio.ensure_future(self._rebuild_shard(shard)) for shard in shards]
                 return sum_up(self._models, await gather(tasks))
             finally:
                 await connection.execute(sql("clear_rebuilt"))
+                await connection.execute(sql("unlock_rebuild"))
 
     async def _rebuild_shard(self, shard: int) -> list[Exchange]:
         async with self._slots, self._pool.acquire() as connection:

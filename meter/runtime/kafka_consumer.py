@@ -31,6 +31,8 @@ IDENTITY_PAUSE_S = 30.0
 # aiokafka keeps a fetched piece of every partition until it is asked for, compressed; so much for all of them.
 FETCHED_BYTES = 24 * 1024 * 1024
 PARTITION_BYTES = (64 * 1024, 1024 * 1024)
+# With so much a fetch is full before its time is over.
+GATHERED_BYTES = 1024 * 1024
 # Of one response, which is there three times while it is read.
 RESPONSE_BYTES = 4 * 1024 * 1024
 
@@ -107,6 +109,7 @@ class ShardConsumer:
             heartbeat_interval_ms=min(3_000, self._settings.kafka_session_ms // 4),
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=self._settings.kafka_fetch_wait_ms,
+            fetch_min_bytes=GATHERED_BYTES,
             # A record batch that is larger comes nevertheless (KIP-74), when its partition stands first in a request.
             max_partition_fetch_bytes=share_fetched_bytes(len(self._names) * self._settings.partitions),
             fetch_max_bytes=RESPONSE_BYTES,

@@ -47,8 +47,12 @@ class Settings(BaseSettings):
         le=55_000,
         description="time consumers have to join again; below the 60 s of a request",
     )
-    # A partition that was drained while a long poll for others is under way waits for the end of that poll.
-    kafka_fetch_wait_ms: int = Field(100, ge=1, le=10_000, description="longest poll at the broker, it bounds latency")
+    # The broker answers once so long, or with a fetch that is full: a few larger batches instead of many of a few
+    # events each, which cost services, database and broker many times as much. It is also how long a partition waits
+    # that was drained while a fetch for others was under way.
+    kafka_fetch_wait_ms: int = Field(
+        40, ge=1, le=10_000, description="time for events to gather at the broker, it bounds latency"
+    )
 
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before topic and group names")
     partitions: int = Field(12, ge=1, le=10_000, description="partitions of the input topics; fixed once set up")
