@@ -66,7 +66,7 @@ def untargeted_conflict() -> None:
 
     async def copy_and_insert(connection: Any, rows: Any) -> None:
         await connection.execute("CREATE TEMP TABLE incoming (LIKE meter.events) ON COMMIT DROP")
-        await connection.copy_to_table("incoming", source=memoryview(rows.copy), format="binary")
+        await connection.copy_to_table("incoming", source=memoryview(rows), format="binary")
         await connection.execute("INSERT INTO meter.events SELECT * FROM incoming ON CONFLICT DO NOTHING")
 
     replace(events, "advance_shard", advance_remembering)
