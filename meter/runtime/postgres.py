@@ -56,8 +56,9 @@ def is_transient(error: BaseException) -> bool:
     """Whether repeating the work from what is stored may succeed."""
     if isinstance(error, asyncpg.InternalClientError):
         # A connection cut between two statements can be caught half-way through its own closing ("cannot switch to
-        # state …; another operation is in progress"). The pool gives such a connection up.
-        return "another operation" in str(error)
+        # state …; another operation is in progress"). The pool gives such a connection up. One that was given up under
+        # a task that is being cancelled cannot be given back any more.
+        return any(words in str(error) for words in ("another operation", "free connection holder"))
     if isinstance(error, asyncpg.InterfaceError):
         # One class for lost connections and for wrong arguments: only the words tell them apart. "Another operation" is
         # what the rollback and the pool's reset of such a half-closed connection raise in place of its loss.

@@ -18,6 +18,7 @@ from meter.runtime.service import explain, is_transient, name_dependency
         asyncpg.InterfaceError("connection is closed"),
         asyncpg.InterfaceError("pool is closing"),
         asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress"),
+        asyncpg.InternalClientError("PoolConnectionHolder.release() called on a free connection holder"),
         asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
         asyncpg.ReadOnlySQLTransactionError("standby"),
         asyncpg.AdminShutdownError("restart"),
