@@ -97,7 +97,7 @@ class Poller:
     def _serve(
         self, consumer: Any, polled: Mapping[TopicPartition, list[Any]], positions: Mapping[TopicPartition, int]
     ) -> tuple[int, int]:
-        """Give every feed what is its own; how many records came, and the size of those that were taken."""
+        """Give every feed what is its own; how many records came, and their size."""
         records = size = 0
         for tp, raw in polled.items():
             records += len(raw)
@@ -111,15 +111,20 @@ class Poller:
     def _offer(self, consumer: Any, tp: TopicPartition, raw: Sequence[Any], position: int) -> int:
         feed = self._shelf.feeds.get(tp)
         if feed is None:
-            return 0  # rewound or revoked since: positioned again before it is read again
-        before, size = feed.next, feed.size
+            return weigh_raw(raw)  # rewound or revoked since: positioned again before it is read again
+        before, count, size = feed.next, len(feed.buffer), feed.size
         verdict = feed.offer(raw, position)
         if verdict is Verdict.SEEK:
             log.warning("records_skipped", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
             seek_if_assigned(consumer, tp, feed.next)
         elif verdict is Verdict.TAKEN and raw[0].offset > before:
             log.warning("gap_found", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
-        return feed.size - size
+        # What the feed took it has weighed; the rest counts, too: it says how large the next records may be.
+        return feed.size - size if len(feed.buffer) - count == len(raw) else weigh_raw(raw)
+
+
+def weigh_raw(raw: Sequence[Any]) -> int:
+    return sum(RECORD_BYTES + len(record.value or b"") for record in raw)
 
 
 def explain_oversized(shelf: Shelf, tp: TopicPartition | None, detail: str) -> str:
