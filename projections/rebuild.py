@@ -128,8 +128,8 @@ class ShardRebuild:
     async def _read(self, connection: Executor, of: Range, *, less_stored: bool) -> Reading:
         others = [Other(*row) for row in await self._fetch(connection, "fetch_account_events", *columns([of]))]
         rows = await self._fetch(connection, "collect_usage", *of, less_stored, *cuts(others))
-        *totals, (_, _, stored_lines, *_) = rows
-        self._stored_lines += stored_lines or 0
+        totals = [row for row in rows if row["account_id"] is not None]
+        self._stored_lines += sum(row["events"] or 0 for row in rows if row["account_id"] is None)
         return Reading(
             ranges=[of],
             totals=list(map(self._total, totals)),
@@ -138,7 +138,7 @@ class ShardRebuild:
             accounts=self._accounts,
         )
 
-    async def _fetch(self, connection: Executor, name: str, *arguments: object) -> Sequence[Iterable[Any]]:
+    async def _fetch(self, connection: Executor, name: str, *arguments: object) -> Sequence[Any]:
         return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
 
     def _total(self, row: Iterable[Any]) -> Total:

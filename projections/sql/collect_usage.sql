@@ -1,5 +1,5 @@
 -- Collect a range's usage by day for a rebuild, on demand less what is stored: then the differences are left.
--- Returns per account, resource and run what was used, and in a last row without an account the number of stored lines.
+-- Returns per account, resource and run what was used, and in one row without an account the number of stored lines.
 -- $1 shard int, $2 after bigint, $3 upto bigint, $4 less_stored boolean,
 -- $5 accounts text[], $6 resources smallint[], $7 positions bigint[] (of grants and reversals)
 WITH cuts AS MATERIALIZED (
