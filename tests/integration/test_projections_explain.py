@@ -39,13 +39,6 @@ ACCOUNT = "acct-1"
 
 
 @pytest.fixture
-async def log(pool: Pool) -> EventLog:
-    made = EventLog(pool)
-    await made.set_up()
-    return made
-
-
-@pytest.fixture
 def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
     made = Processes(env, tmp_path)
     yield made

@@ -32,13 +32,6 @@ from tests.integration.projections_log import (
 MOST = 20_000
 
 
-@pytest.fixture
-async def log(pool: Pool) -> EventLog:
-    made = EventLog(pool)
-    await made.set_up()
-    return made
-
-
 async def fold_all(pool: Pool, most_events: int = MOST) -> int:
     """Fold until nothing is left; how many transactions it took."""
     store, count = FoldStore(pool, most_events=most_events), 0

@@ -82,13 +82,6 @@ class Notifier:
 
 
 @pytest.fixture
-async def log(pool: Pool) -> EventLog:
-    made = EventLog(pool)
-    await made.set_up()
-    return made
-
-
-@pytest.fixture
 async def notifier(pool: Pool) -> Notifier:
     made = Notifier(pool)
     await made.set_up()
