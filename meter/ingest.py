@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
@@ -21,11 +21,13 @@ from schemas.records import Limits
 log = structlog.get_logger(component="ingest")
 
 WORK = "append"
+# So many events go into one transaction whatever their shards are: below, its price is more than that of the rows.
+TOGETHER_EVENTS = 2_000
 REPORT_PAUSE_S = 10.0
 
 
 class Ingest:
-    """One batch of a shard is on its way at a time; the failure of one shard touches no other."""
+    """One batch of a shard is on its way at a time; a shard that fails for good holds no other up."""
 
     name = "ingest"
 
@@ -55,8 +57,8 @@ class Ingest:
         under_way: set[asyncio.Task[None]] = set()
         try:
             while not stop.is_set():
-                for batch in await self._consumer.receive():
-                    under_way.add(asyncio.create_task(self._process(batch)))
+                for batches in gather_small(await self._consumer.receive()):
+                    under_way.add(asyncio.create_task(self._process(batches)))
                 under_way = reap(under_way)
                 self._report()
         finally:
@@ -64,21 +66,44 @@ class Ingest:
                 await asyncio.wait(under_way)
         reap(under_way)
 
-    async def _process(self, batch: Batch) -> None:
+    async def _process(self, batches: Sequence[Batch]) -> None:
         async with self._slots:
             await point("after_fetch")
             started = time.monotonic()
-            plan = self.plan(batch)
-            try:
-                appended = await self._store.append(plan)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                await self._give_back(batch, error)
+            plans = [self.plan(batch) for batch in batches]
+            if len(plans) > 1 and await self._append_together(batches, plans, started):
                 return
-            self._consumer.advance(batch)
-            await self._consumer.acknowledge([batch])
-            self._note(plan, appended, time.monotonic() - started)
+            for batch, plan in zip(batches, plans, strict=True):
+                await self._append(batch, plan, started)
+
+    async def _append_together(self, batches: Sequence[Batch], plans: Sequence[AppendPlan], started: float) -> bool:
+        """Whether they were dealt with. Where one stands in the way of the others, each goes on its own."""
+        try:
+            appended = await self._store.append_together(plans)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            for batch in batches:
+                await self._give_back(batch, error)
+            return True
+        for batch, plan, done in zip(batches, plans, appended or (), strict=False):
+            await self._finish(batch, plan, done, started)
+        return appended is not None
+
+    async def _append(self, batch: Batch, plan: AppendPlan, started: float) -> None:
+        try:
+            appended = await self._store.append(plan)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            await self._give_back(batch, error)
+            return
+        await self._finish(batch, plan, appended, started)
+
+    async def _finish(self, batch: Batch, plan: AppendPlan, appended: Appended, started: float) -> None:
+        self._consumer.advance(batch)
+        await self._consumer.acknowledge([batch])
+        self._note(plan, appended, time.monotonic() - started)
 
     def plan(self, batch: Batch) -> AppendPlan:
         """What this batch will append. The time is read once: all its rows share it."""
@@ -138,6 +163,19 @@ class Ingest:
             log.info("events_stored", events=self._stored, lag=self._consumer.lag())
             self._stored = 0
             self._next_report = now + REPORT_PAUSE_S
+
+
+def gather_small(batches: Iterable[Batch]) -> list[list[Batch]]:
+    """Groups for a transaction each: batches of different shards, as long as together they are small."""
+    groups: list[list[Batch]] = []
+    room = 0
+    for batch in sorted(batches, key=lambda batch: batch.size):
+        if not groups or batch.size > room:
+            groups.append([])
+            room = TOGETHER_EVENTS
+        groups[-1].append(batch)
+        room -= batch.size
+    return groups
 
 
 def reap(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:

@@ -15,7 +15,15 @@ from meter.runtime.points import point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.evidence import duplicate_columns, gap_columns, rejection_columns
-from meter.store.layout import EVENT_COLUMNS, BatchHeader, UnstorableError, chain_hash, encode_rows, rows_of
+from meter.store.layout import (
+    EVENT_COLUMNS,
+    BatchHeader,
+    UnstorableError,
+    chain_hash,
+    encode_rows,
+    join_streams,
+    rows_of,
+)
 from meter.store.port import Appended
 from schemas.topics import ACCOUNTS, USAGE
 
@@ -81,6 +89,30 @@ class PostgresEventStore:
         await point("after_commit")
         return appended
 
+    async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
+        try:
+            return await self._transact_together(plans)
+        except (OwnershipLostError, *REFUSED):
+            return None
+        except Exception as error:
+            await note_failure(self._pool, error)
+            raise
+
+    async def _transact_together(self, plans: Sequence[AppendPlan]) -> list[Appended]:
+        async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection, connection.transaction():
+            heads = await advance_shards(connection, plans)
+            await point("after_compare_and_set")
+            known = await find_known_ids_of(connection, plans)
+            plans = [without_known(plan, known.get(plan.shard, ())) for plan in plans]
+            streams = [encode_rows(p.rows, p.shard, heads[p.shard].next_position, p.recorded_at) for p in plans]
+            await point("in_copy")
+            await copy_to_events(connection, join_streams(streams))
+            evidence = [await append_evidence(connection, plan) for plan in plans]
+            appended = await seal_batches(connection, plans, heads, streams, evidence)
+            await point("before_commit")
+        await point("after_commit")
+        return appended
+
 
 async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
     row = await connection.fetchrow(sql("advance_shard"), plan.shard, *plan.expected, *plan.following)
@@ -93,12 +125,29 @@ async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
     return Head(*row)
 
 
+async def advance_shards(connection: Executor, plans: Sequence[AppendPlan]) -> dict[int, Head]:
+    """Heads by shard. Raises OwnershipLostError where one is lost, or locked by another: nobody waits for it here."""
+    columns = [list(column) for column in zip(*((p.shard, *p.expected, *p.following) for p in plans), strict=True)]
+    rows = await connection.fetch(sql("advance_shards"), *columns)
+    if len(rows) < len(plans):
+        raise OwnershipLostError("not every shard expects these offsets, or one is locked", dependency="postgres")
+    return {shard: Head(*head) for shard, *head in rows}
+
+
 async def find_known_ids(connection: Executor, plan: AppendPlan) -> set[str]:
-    if not plan.rows:
-        return set()
-    ids = "{" + ",".join(plan.ids()) + "}"
-    rows = await connection.fetch(sql("find_known_ids"), plan.shard, ids)
-    return {str(row["event_id"]) for row in rows}
+    known = await find_known_ids_of(connection, [plan])
+    return known.get(plan.shard, set())
+
+
+async def find_known_ids_of(connection: Executor, plans: Sequence[AppendPlan]) -> dict[int, set[str]]:
+    """Known ids by shard."""
+    ids = ",".join(event_id for plan in plans for event_id in plan.ids())
+    if not ids:
+        return {}
+    known: dict[int, set[str]] = {}
+    for shard, event_id in await connection.fetch(sql("find_known_ids"), [p.shard for p in plans], "{" + ids + "}"):
+        known.setdefault(shard, set()).add(str(event_id))
+    return known
 
 
 async def copy_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, bytes]:
@@ -169,7 +218,31 @@ async def append_evidence(connection: Executor, plan: AppendPlan) -> bytes:
 
 
 async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream: bytes, evidence: bytes) -> Appended:
-    header = BatchHeader(
+    header = make_header(plan, head)
+    sealed = chain_hash(head.hash, header, rows_of(stream), evidence)
+    await connection.execute(sql("seal_batch"), *header, head.hash, sealed)
+    return to_appended(header)
+
+
+async def seal_batches(
+    connection: Executor,
+    plans: Sequence[AppendPlan],
+    heads: Mapping[int, Head],
+    streams: Sequence[bytes],
+    evidence: Sequence[bytes],
+) -> list[Appended]:
+    """As `seal_batch`, in one statement for all."""
+    headers = [make_header(plan, heads[plan.shard]) for plan in plans]
+    rows = []
+    for header, stream, digests in zip(headers, streams, evidence, strict=True):
+        previous = heads[header.shard].hash
+        rows.append((*header, previous, chain_hash(previous, header, rows_of(stream), digests)))
+    await connection.execute(sql("seal_batches"), *(list(column) for column in zip(*rows, strict=True)))
+    return [to_appended(header) for header in headers]
+
+
+def make_header(plan: AppendPlan, head: Head) -> BatchHeader:
+    return BatchHeader(
         shard=plan.shard,
         batch=head.next_batch,
         first_position=head.next_position,
@@ -184,8 +257,9 @@ async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream:
         gaps=plan.gap_offsets(),
         recorded_at=plan.recorded_at,
     )
-    sealed = chain_hash(head.hash, header, rows_of(stream), evidence)
-    await connection.execute(sql("seal_batch"), *header, head.hash, sealed)
+
+
+def to_appended(header: BatchHeader) -> Appended:
     return Appended(
         header.shard,
         header.batch,

@@ -31,3 +31,11 @@ class EventStore(Protocol):
         transient error with the outcome unknown: read the offsets again, never repeat the same plan blindly.
         """
         ...
+
+    async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
+        """Append a batch each of several shards in one transaction: small batches cost the transaction, not the rows.
+
+        None: nothing is written, because one of them does not go without ado (its shard is lost or locked, a row is
+        refused): append them one by one. Transient errors as above, for all of them.
+        """
+        ...

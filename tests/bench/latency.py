@@ -29,7 +29,7 @@ from tests.bench.servers import PARTITIONS
 from tests.bench.services import run_services
 from tests.bench.workload import Workload
 
-PROBES_PER_S = 20
+PROBES_PER_S = 10
 SETTLE_S = 60
 SERVICES = ("notifier", "projections", "meter")
 

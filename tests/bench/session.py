@@ -81,11 +81,12 @@ class Session:
     async def _latency(self) -> None:
         rate = self._figures["end_to_end_per_s"]
         levels = [latency.Load(percent, rate * percent / 100, self._plan.latency_s) for percent in LOADS]
+        levels.insert(0, levels[0]._replace(seconds=self._plan.warm_up_s))
         probes = [probe_name(index) for index in range(sum(level.probes for level in levels))]
         scenario = Scenario(self._bench, "latency", self._plan.accounts, probes)
         with self._console.status(f"opening accounts; then {len(levels)} loads of {self._plan.latency_s:.0f} s"):
             await scenario.open_accounts()
-            found = await latency.measure_latency(scenario, levels)
+            _warm_up, *found = await latency.measure_latency(scenario, levels)
         note_latency(self._figures, found)
         await scenario.close()
 

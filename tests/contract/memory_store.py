@@ -38,6 +38,18 @@ class MemoryEventStore:
         plan = without_unstorable(plan, {(r.topic, r.offset): "NUL" for r in plan.rows if not is_storable(r)})
         return self._carry_out(shard, plan)
 
+    async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
+        before = deepcopy(self._shards)
+        try:
+            appended = [await self.append(plan) for plan in plans]
+        except OwnershipLostError:
+            self._shards = before
+            return None
+        if any(done.rejected > len(plan.rejections) for done, plan in zip(appended, plans, strict=True)):
+            self._shards = before
+            return None
+        return appended
+
     def _carry_out(self, shard: Shard, plan: AppendPlan) -> Appended:
         first = len(shard.log.events) + 1
         header = BatchHeader(

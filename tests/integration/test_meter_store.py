@@ -236,3 +236,15 @@ async def test_without_the_fence_competing_writers_would_repeat_offsets(
         await store.append(plan(usage(0)))
     offsets: Sequence[int] = [r[0] for r in await pool.fetch("SELECT kafka_offset FROM meter.events")]
     assert offsets == [0, 0]
+
+
+async def test_a_shard_that_another_locks_is_not_waited_for(store: PostgresEventStore, pool: Pool) -> None:
+    """Of several shards: the others are to go on without it."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM meter.shards WHERE shard = 1 FOR UPDATE")
+        async with asyncio.timeout(5):
+            assert await store.append_together([plan(usage(0), shard=0), plan(usage(0), shard=1)]) is None
+            assert (await store.append(plan(usage(0), shard=0))).stored == 1
+    together = await store.append_together([plan(usage(1), shard=0, start=(1, 0)), plan(usage(0), shard=1)])
+    assert together is not None
+    assert [done.stored for done in together] == [1, 1]

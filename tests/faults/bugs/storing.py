@@ -21,15 +21,27 @@ RETURNING next_position, next_batch, head
 """
 
 
+def singly() -> None:
+    """Each batch in a transaction of its own, which is where the bugs below are put in."""
+
+    async def append_together(_self: Any, _plans: Any) -> None:
+        return None
+
+    replace(PostgresEventStore, "append_together", append_together)
+
+
 async def advance_unfenced(connection: Any, plan: AppendPlan) -> Head:
     return Head(*await connection.fetchrow(UNFENCED, plan.shard, *plan.following))
 
 
 def no_compare_and_set() -> None:
+    singly()
     replace(events, "advance_shard", advance_unfenced)
 
 
 def offset_before_rows() -> None:
+    singly()
+
     async def transact(self: Any, plan: AppendPlan, write: Any) -> Appended:
         async with self._pool.acquire() as connection:
             await events.advance_shard(connection, plan)
@@ -52,6 +64,7 @@ def offset_before_rows() -> None:
 
 def untargeted_conflict() -> None:
     """Positions counted in memory, and ON CONFLICT DO NOTHING to be on the safe side."""
+    singly()
     next_positions: dict[int, int] = {}
     advance, seal = events.advance_shard, events.seal_batch
 
@@ -76,6 +89,7 @@ def untargeted_conflict() -> None:
 
 def blind_commit_retry() -> None:
     """The connection died during COMMIT: do it again, whatever became of the first time."""
+    singly()
 
     async def append(self: Any, plan: AppendPlan) -> Any:
         try:
@@ -119,6 +133,7 @@ def one_bad_record_drops_the_batch() -> None:
 
 def usage_offset_alone() -> None:
     """The offset of the second topic is not part of the transaction: it is written afterwards."""
+    singly()
     advance = events.advance_shard
 
     async def advance_usage(connection: Any, plan: AppendPlan) -> Head:

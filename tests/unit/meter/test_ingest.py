@@ -1,14 +1,14 @@
 """The loop with a consumer and a store that do as they are told: what happens to a batch when something fails."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from meter.allowance import Allowance
-from meter.ingest import Ingest
+from meter.ingest import TOGETHER_EVENTS, Ingest, gather_small
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.health import Health
@@ -73,6 +73,9 @@ class FailingStore(MemoryEventStore):
         self._fault, self._after = fault, after
         self.appends = 0
 
+    async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
+        return None  # each on its own, where the fault meets it
+
     async def append(self, plan: AppendPlan) -> Appended:
         self.appends += 1
         number = self.appends
@@ -128,6 +131,54 @@ async def test_after_a_passing_fault_the_shard_goes_on_from_the_stored_offset(er
     assert len(consumer.rewound) == 1
     for shard in (0, 1):
         assert [offset for _, offset, _ in store.log(shard).rejections] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before commit", "after commit"])
+async def test_after_a_passing_fault_of_several_shards_each_goes_on_from_its_stored_offset(after: bool) -> None:
+    class FailingOnce(MemoryEventStore):
+        failed = False
+
+        async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
+            failing, self.failed = not self.failed, True
+            if failing and not after:
+                raise ConnectionResetError("gone")
+            appended = await super().append_together(plans)
+            if failing:
+                raise ConnectionResetError("gone")
+            return appended
+
+    store = FailingOnce(3)
+    ingest, consumer = make(store, shards=3)
+    await run_until(ingest, lambda: all(len(store.log(shard).rejections) == 3 for shard in range(3)))
+    assert sorted(consumer.rewound) == [0, 1, 2]
+    for shard in range(3):
+        assert [offset for _, offset, _ in store.log(shard).rejections] == [0, 1, 2]
+
+
+async def test_a_lost_shard_does_not_hold_up_those_it_came_with() -> None:
+    class LosingOne(MemoryEventStore):
+        alone = 0
+
+        async def append(self, plan: AppendPlan) -> Appended:
+            self.alone += 1
+            if plan.shard == 1:
+                raise OwnershipLostError("taken")
+            return await super().append(plan)
+
+    store = LosingOne(3)
+    ingest, consumer = make(store, shards=3)
+    await run_until(ingest, lambda: all(len(store.log(shard).rejections) == 3 for shard in (0, 2)))
+    assert set(consumer.rewound) == {1}
+    assert store.log(1).rejections == []
+
+
+def test_small_batches_share_a_transaction_and_large_ones_do_not() -> None:
+    def batch(shard: int, size: int) -> Batch:
+        return Batch(shard, {USAGE: [record(USAGE, n) for n in range(size)], ACCOUNTS: []}, {}, {})
+
+    groups = gather_small([batch(0, 3), batch(1, TOGETHER_EVENTS), batch(2, TOGETHER_EVENTS + 1), batch(3, 5)])
+    assert [[one.shard for one in group] for group in groups] == [[0, 3], [1], [2]]
+    assert gather_small([]) == []
 
 
 async def test_one_shard_that_fails_holds_no_other_up() -> None:
