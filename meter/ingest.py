@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -10,6 +10,7 @@ from meter.allowance import Allowance
 from meter.plan import AppendPlan, plan_append
 from meter.runtime.clock import Clock
 from meter.runtime.errors import OwnershipLostError
+from meter.runtime.grouping import group_small
 from meter.runtime.health import Health
 from meter.runtime.kafka import Batch, ShardConsumer
 from meter.runtime.points import point
@@ -57,7 +58,7 @@ class Ingest:
         under_way: set[asyncio.Task[None]] = set()
         try:
             while not stop.is_set():
-                for batches in gather_small(await self._consumer.receive()):
+                for batches in group_small(await self._consumer.receive(), TOGETHER_EVENTS):
                     under_way.add(asyncio.create_task(self._process(batches)))
                 under_way = reap(under_way)
                 self._report()
@@ -163,19 +164,6 @@ class Ingest:
             log.info("events_stored", events=self._stored, lag=self._consumer.lag())
             self._stored = 0
             self._next_report = now + REPORT_PAUSE_S
-
-
-def gather_small(batches: Iterable[Batch]) -> list[list[Batch]]:
-    """Groups for a transaction each: batches of different shards, as long as together they are small."""
-    groups: list[list[Batch]] = []
-    room = 0
-    for batch in sorted(batches, key=lambda batch: batch.size):
-        if not groups or batch.size > room:
-            groups.append([])
-            room = TOGETHER_EVENTS
-        groups[-1].append(batch)
-        room -= batch.size
-    return groups
 
 
 def reap(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:

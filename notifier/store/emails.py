@@ -36,7 +36,7 @@ class PostgresMailQueue:
                 event = tell(email, judgement, at) if held else None
                 if event is not None:
                     sql = load_sql(PACKAGE, "append_outbox")
-                    await connection.execute(sql, email.crossed.shard, [event.key], [event.value])
+                    await connection.execute(sql, [email.crossed.shard], [event.key], [event.value])
         except Exception as error:
             await note_failure(self._pool, error)
             raise

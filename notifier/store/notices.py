@@ -1,4 +1,4 @@
-"""The notice store in Postgres: one transaction per batch of a shard, its offset beside what it produced."""
+"""The notice store in Postgres: the offset of a batch in one transaction with what it produced."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -8,7 +8,7 @@ from meter.runtime.errors import OwnershipLostError
 from meter.runtime.points import point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
 from notifier.decide import Balance, Channel
-from notifier.model import Account, Banner, BannerKind, Key, Known, NotifyPlan
+from notifier.model import Account, Banner, BannerKind, EmailRow, Key, Known, NoticeRow, NotifyPlan
 
 PACKAGE = "notifier"
 
@@ -36,12 +36,33 @@ class PostgresNoticeStore:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._advance(connection, plan)
-                await write_plan(connection, plan)
+                await write_plans(connection, [plan])
                 await point("before_commit")
         except Exception as error:
             await note_failure(self._pool, error)
             raise
         await point("after_commit")
+
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> bool:
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await self._advance_all(connection, plans)
+                await write_plans(connection, plans)
+                await point("before_commit")
+        except OwnershipLostError:
+            return False
+        except Exception as error:
+            await note_failure(self._pool, error)
+            raise
+        await point("after_commit")
+        return True
+
+    async def _advance_all(self, connection: Executor, plans: Sequence[NotifyPlan]) -> None:
+        places = columns([(plan.shard, plan.start, plan.end) for plan in plans], 3)
+        moved = await connection.fetch(load_sql(PACKAGE, "advance_cursors"), plans[0].topic, *places)
+        if len(moved) < len(plans):
+            raise OwnershipLostError("not every shard stands where it should, or one is locked")
+        await point("after_compare_and_set")
 
     async def _advance(self, connection: Executor, plan: NotifyPlan) -> None:
         sql = load_sql(PACKAGE, "advance_cursor")
@@ -54,31 +75,35 @@ async def fetch(connection: Executor, what: str, account_ids: list[str]) -> list
     return list(await connection.fetch(load_sql(PACKAGE, f"fetch_{what}"), account_ids))
 
 
-async def write_plan(connection: Executor, plan: NotifyPlan) -> None:
-    """One statement per kind of row, and none for kinds without rows."""
-    for name, columns in statements(plan):
+async def write_plans(connection: Executor, plans: Sequence[NotifyPlan]) -> None:
+    """One statement per kind of row, and none for kinds without rows. Plans of different shards, at one time."""
+    for name, columns in statements(plans):
         await connection.execute(load_sql(PACKAGE, name), *columns)
 
 
-def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
+def statements(plans: Sequence[NotifyPlan]) -> list[tuple[str, tuple[Any, ...]]]:
     """Names of statements with their parameters, in the order that foreign keys ask for."""
+    at = plans[0].at
     found: list[tuple[str, tuple[Any, ...]]] = []
-    if plan.accounts:
-        found.append(("save_accounts", account_columns(plan.accounts)))
-    if plan.balances:
-        found.append(("save_balances", (*balance_columns(plan.balances), plan.at)))
-    if plan.notices:
-        found.append(("append_notices", (*notice_columns(plan), plan.at)))
-    if plan.banners:
-        found.append(("save_banners", (*banner_columns(plan.banners), plan.at)))
-    if plan.cleared:
-        found.append(("clear_banners", columns(plan.cleared, 2)))
-    if plan.emails:
-        found.append(("queue_emails", (*email_columns(plan), plan.at)))
-    if plan.events:
-        found.append(("append_outbox", (plan.shard, *columns([(e.key, e.value) for e in plan.events], 2))))
-    if plan.unreadable:
-        found.append(("append_rejections", (plan.topic, plan.shard, *rejection_columns(plan), plan.at)))
+    if accounts := [account for plan in plans for account in plan.accounts]:
+        found.append(("save_accounts", account_columns(accounts)))
+    if balances := [balance for plan in plans for balance in plan.balances]:
+        found.append(("save_balances", (*balance_columns(balances), at)))
+    if notices := [row for plan in plans for row in plan.notices]:
+        found.append(("append_notices", (*notice_columns(notices), at)))
+    if banners := [banner for plan in plans for banner in plan.banners]:
+        found.append(("save_banners", (*banner_columns(banners), at)))
+    if cleared := [key for plan in plans for key in plan.cleared]:
+        found.append(("clear_banners", columns(cleared, 2)))
+    if emails := [email for plan in plans for email in plan.emails]:
+        found.append(("queue_emails", (*email_columns(emails), at)))
+    if events := [(plan.shard, event.key, event.value) for plan in plans for event in plan.events]:
+        found.append(("append_outbox", columns(events, 3)))
+    found += [
+        ("append_rejections", (plan.topic, plan.shard, *rejection_columns(plan), at))
+        for plan in plans
+        if plan.unreadable
+    ]
     return found
 
 
@@ -97,9 +122,9 @@ def balance_columns(balances: Sequence[Balance]) -> tuple[list[Any], ...]:
     return columns(rows, 7)
 
 
-def notice_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
+def notice_columns(notices: Sequence[NoticeRow]) -> tuple[list[Any], ...]:
     rows = []
-    for row in plan.notices:
+    for row in notices:
         notice, balance = row.notice, row.notice.balance
         rows.append(
             (
@@ -127,8 +152,8 @@ def banner_columns(banners: Sequence[Banner]) -> tuple[list[Any], ...]:
     return columns(rows, 9)
 
 
-def email_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
-    return columns([(e.email_id, e.notice_id, e.recipient, e.message_id, e.message) for e in plan.emails], 5)
+def email_columns(emails: Sequence[EmailRow]) -> tuple[list[Any], ...]:
+    return columns([(e.email_id, e.notice_id, e.recipient, e.message_id, e.message) for e in emails], 5)
 
 
 def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:

@@ -28,6 +28,14 @@ class NoticeStore(Protocol):
         """
         ...
 
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> bool:
+        """As `save`, for plans of different shards of a topic, planned at one time, in one transaction.
+
+        False where one of them is not as expected, or another writer is at it: then nothing is written, and each is to
+        be saved on its own. Raises transient errors as `save` does.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEmail:

@@ -78,7 +78,7 @@ async def check_story(pool: Pool, mail: MailSink) -> None:
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("point", [
-    "after_fetch:1", "after_compare_and_set:1", "before_commit:2", "after_commit:1", "outbox_before_publish:2",
+    "after_fetch:1", "after_compare_and_set:1", "before_commit:1", "after_commit:1", "outbox_before_publish:2",
     "outbox_between_publish_and_delete:1", "email_before_dot:2", "email_between_dot_and_record:3",
 ])  # fmt: skip
 async def test_a_kill_at_the_worst_moment_loses_nothing(

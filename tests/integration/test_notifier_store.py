@@ -11,7 +11,7 @@ from notifier.store.port import ClaimedEmail
 from schemas.build import Decoded, decode_event
 from schemas.topics import BALANCES
 from tests.unit.notifier.builders import ACCOUNT, AT, account, percent
-from tests.unit.notifier.contract import CLAIM_S, SENT, QueueContract, StoreContract, plan_for, queue_one, save
+from tests.unit.notifier.contract import CLAIM_S, SENT, QueueContract, StoreContract, others, plan_for, queue_one, save
 
 
 class PostgresStores:
@@ -55,6 +55,16 @@ async def test_of_two_writers_of_a_shard_one_wins_and_the_other_writes_nothing(s
     endings = await asyncio.gather(stores.store.save(plan), stores.store.save(plan), return_exceptions=True)
     assert sorted(type(ending).__name__ for ending in endings) == ["NoneType", "OwnershipLostError"]
     assert await stores.pool.fetchval("SELECT count(*) FROM notifier.emails") == 1
+
+
+async def test_a_shard_that_is_locked_is_not_waited_for(stores: PostgresStores) -> None:
+    first = await plan_for(stores, [account(1)])
+    second = await plan_for(stores, others(), shard=1)
+    async with stores.pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM notifier.cursors WHERE shard = 1 FOR UPDATE")
+        async with asyncio.timeout(5):
+            assert not await stores.store.save_together([first, second])
+    assert await stores.store.save_together([first, second])
 
 
 async def test_many_mailers_claim_every_email_once(stores: PostgresStores) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from meter.allowance import Allowance
-from meter.ingest import TOGETHER_EVENTS, Ingest, gather_small
+from meter.ingest import Ingest
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
+from meter.runtime.grouping import group_small
 from meter.runtime.health import Health
 from meter.runtime.kafka import Batch
 from meter.store.port import Appended
@@ -176,9 +177,9 @@ def test_small_batches_share_a_transaction_and_large_ones_do_not() -> None:
     def batch(shard: int, size: int) -> Batch:
         return Batch(shard, {USAGE: [record(USAGE, n) for n in range(size)], ACCOUNTS: []}, {}, {})
 
-    groups = gather_small([batch(0, 3), batch(1, TOGETHER_EVENTS), batch(2, TOGETHER_EVENTS + 1), batch(3, 5)])
+    groups = group_small([batch(0, 3), batch(1, 100), batch(2, 101), batch(3, 5)], 100)
     assert [[one.shard for one in group] for group in groups] == [[0, 3], [1], [2]]
-    assert gather_small([]) == []
+    assert group_small([], 100) == []
 
 
 async def test_one_shard_that_fails_holds_no_other_up() -> None:

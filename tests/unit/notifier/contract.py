@@ -2,6 +2,7 @@
 tests: a `Fixture` brings the stores, and a way to let time pass and to look inside."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
@@ -69,6 +70,12 @@ async def queue_one(stores: HasStore, contacts: tuple[str, ...] = ("owner@exampl
     return await save(stores, [account(1, contacts=contacts), percent(0, 2), percent(50, 3)])
 
 
+def others() -> list[Change]:
+    """What `queue_one` saves, of an account of another shard."""
+    mine: list[Change] = [account(1, contacts=("other@example.com",)), percent(0, 2), percent(50, 3)]
+    return [replace(change, account_id="other", shard=1) for change in mine]
+
+
 async def claim(stores: Fixture) -> ClaimedEmail:
     email = await stores.queue.claim(CLAIM_S)
     assert email is not None
@@ -106,6 +113,27 @@ class StoreContract:
         with pytest.raises(OwnershipLostError):
             await stores.store.save(plan)
         assert (await stores.queue.count())["waiting"] == 1
+
+    async def test_plans_of_several_shards_are_saved_together(self, stores: Fixture) -> None:
+        first = await plan_for(stores, [account(1), percent(0, 2), percent(50, 3)])
+        second = await plan_for(stores, [Unreadable(record(b"{", 0), "not_json", "cut"), *others()], shard=1)
+        third = await plan_for(stores, [Unreadable(record(b"[", 0), "not_json", "cut")], shard=2)
+        assert await stores.store.save_together([first, second, third])
+        offsets = await stores.store.fetch_offsets([BALANCES], [0, 1, 2])
+        assert offsets == {(BALANCES, 0): 3, (BALANCES, 1): 4, (BALANCES, 2): 1}
+        known = await stores.store.fetch_known([ACCOUNT, "other"])
+        assert set(known.accounts) == {ACCOUNT, "other"} and len(known.banners) == 2
+        assert {(await claim(stores)).recipient for _ in range(2)} == {"owner@example.com", "other@example.com"}
+        raised = [event.envelope.account_id for event in await stores.published()]
+        assert sorted(raised) == [ACCOUNT, ACCOUNT, "other", "other"]
+
+    async def test_where_one_shard_is_elsewhere_none_is_saved(self, stores: Fixture) -> None:
+        first = await plan_for(stores, [account(1), percent(0, 2), percent(50, 3)])
+        second = await plan_for(stores, others(), shard=1, start=5)
+        assert not await stores.store.save_together([first, second])
+        assert await stores.store.fetch_offsets([BALANCES], [0, 1]) == {(BALANCES, 0): 0, (BALANCES, 1): 0}
+        assert not (await stores.store.fetch_known([ACCOUNT, "other"])).accounts
+        assert await stores.published() == [] and await stores.queue.claim(CLAIM_S) is None
 
     async def test_unreadable_records_move_the_offset_on(self, stores: Fixture) -> None:
         await save(stores, [Unreadable(record(b"\x00{", 0), "not_json", "nul \x00 inside"), account(1)])

@@ -92,6 +92,13 @@ class FakeStore:
         self.outbox += plan.events
         self.unreadable += plan.unreadable
 
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> bool:
+        if any(self.offsets.get((plan.topic, plan.shard)) != plan.start for plan in plans):
+            return False
+        for plan in plans:
+            await self.save(plan)
+        return True
+
     async def claim(self, claim_s: float) -> ClaimedEmail | None:
         await asyncio.sleep(0)
         due = [e for e in self.emails.values() if e.state == "queued" and e.due <= self.clock.now()]
