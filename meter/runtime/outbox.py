@@ -1,12 +1,13 @@
 """Publishing what was written in the same transaction as the data: at least once, per shard in order, then deleted.
 
-The transaction here holds the shard's row in `<schema>.outbox_shards`, so one relay works on a shard at a time:
+The transaction here holds the shards' rows in `<schema>.outbox_shards`, so one relay works on a shard at a time:
 lock → read → publish (all acks) → delete → commit. A crash between the last two publishes again; receivers drop what is
-not newer. The statements are the owner's: lock_outbox_shard, fetch_outbox,
+not newer. The statements are the owner's: lock_outbox_shards, fetch_outbox,
 delete_outbox and count_outbox in `<schema>/sql`.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
@@ -17,6 +18,10 @@ from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.service import wait_for
 
 log = structlog.get_logger(component="outbox")
+
+ALL_SHARDS = 2**31
+# After a failure, so many times one shard at a time: what cannot be published of one shard holds up no other.
+SINGLY_AFTER_FAILURE = 50
 
 
 class OutboxRelay:
@@ -43,6 +48,7 @@ class OutboxRelay:
         self._batch = batch
         self._poll_s = poll_s
         self._waiting = 0
+        self._singly = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until stopped; woken by `wake`, and every `poll_s` in any case. Errors go to the caller."""
@@ -59,24 +65,36 @@ class OutboxRelay:
             stopped.cancel()
 
     async def relay(self) -> int:
-        """Publish one shard's next messages; how many. 0: nothing is there, or others are at it."""
+        """Publish the next messages of all shards; how many. 0: nothing is there, or others are at it."""
+        try:
+            count = await self._relay(1 if self._singly else ALL_SHARDS)
+        except Exception:
+            self._singly = SINGLY_AFTER_FAILURE
+            raise
+        self._singly = max(0, self._singly - 1)
+        return count
+
+    async def _relay(self, most_shards: int) -> int:
         async with self._pool.acquire() as connection, connection.transaction():
-            shard = await connection.fetchval(load_sql(self._schema, "lock_outbox_shard"))
-            if shard is None:
+            locked = await connection.fetch(load_sql(self._schema, "lock_outbox_shards"), most_shards)
+            shards = [row["shard"] for row in locked]
+            if not shards:
                 self._waiting = 0
                 return 0
-            rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shard, self._batch)
+            most_of_each = max(1, self._batch // len(shards))
+            rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shards, most_of_each)
             self._waiting = len(rows)
             await point("outbox_before_publish")
             await self._producer.publish([Message(self._topic, row["key"], row["value"]) for row in rows])
             await point("outbox_between_publish_and_delete")
-            await connection.execute(load_sql(self._schema, "delete_outbox"), shard, [row["id"] for row in rows])
-        self._note(shard, len(rows))
+            places = [row["shard"] for row in rows], [row["id"] for row in rows]
+            await connection.execute(load_sql(self._schema, "delete_outbox"), *places)
+        self._note(shards, len(rows))
         return len(rows)
 
-    def _note(self, shard: int, count: int) -> None:
+    def _note(self, shards: Sequence[int], count: int) -> None:
         self._waiting = 0
-        log.debug("outbox_published", shard=shard, events=count)
+        log.debug("outbox_published", shards=shards, events=count)
         if self._health is not None:
             self._health.mark_progress(self.name)
             self._health.metrics.published.labels(self._topic).inc(count)

@@ -1,3 +1,5 @@
--- The next messages of a shard, in the order they were written.
--- $1 shard int, $2 limit bigint
-SELECT id, key, value FROM notifier.outbox WHERE shard = $1 ORDER BY id LIMIT $2;
+-- The next messages of these shards, each shard's in the order they were written.
+-- $1 shards int[], $2 most of each bigint
+SELECT o.shard, o.id, o.key, o.value
+FROM unnest($1::int[]) AS s (shard)
+CROSS JOIN LATERAL (SELECT * FROM notifier.outbox l WHERE l.shard = s.shard ORDER BY l.id LIMIT $2) AS o;

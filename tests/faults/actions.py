@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import asyncpg
 
 from deploy.local.mail import Phase
-from tests.faults.schedule import Fault
+from tests.faults.schedule import KAFKA_LINK, Fault
 from tests.faults.servers import Site
 from tests.faults.supervisor import Armed, Supervisor
 from tests.faults.watermark import DOWN
@@ -17,7 +17,7 @@ from tests.faults.watermark import DOWN
 AT_ONCE = 8  # faults that may last at the same time
 WAIT_S = 10.0  # for something to come along and be hit
 POLL_S = 0.05
-KILLS = {"kill", "point_kill", "crash_postgres", "crash_kafka"}
+KILLS = {"kill", "point_kill", "strand", "crash_postgres", "crash_kafka"}
 ACTIONS_OF_POINTS = {"point_kill": "kill", "point_stop": "stop", "point_raise": "raise"}
 
 
@@ -148,6 +148,16 @@ class Tormentor:
             proxy.reset()
         proxy.release()
         return hit
+
+    async def _strand(self, fault: Fault) -> bool:
+        """A kill alone loses nothing that the kernel has taken, and silence alone nothing that is still remembered."""
+        proxy = self._site.proxies[KAFKA_LINK]
+        silenced = proxy.hold() > 0
+        await asyncio.sleep(fault.lasts_s)
+        killed = await self._kill(fault)
+        proxy.reset()  # before it flows again: what waits in it must not arrive after all
+        proxy.release()
+        return silenced and killed
 
     async def _refuse(self, fault: Fault) -> bool:
         proxy = self._site.proxies[fault.target]

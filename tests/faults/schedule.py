@@ -41,6 +41,7 @@ USUAL_MIX: Mapping[str, float] = {
     "cut": 5,
     "reset": 5,
     "hold": 6,
+    "strand": 2,
     "refuse": 2,
     "swallow_commit": 6,
     "lose_commit": 3,
@@ -114,6 +115,8 @@ def draw(kind: str, pause_s: float, rng: Random, focus: Focus) -> Fault:
         return Fault(kind, pause_s, service, 8 + 30 * size)
     if kind in ("hold", "refuse"):
         return Fault(kind, pause_s, link, 0.3 + (6 if long else 2) * size)
+    if kind == "strand":
+        return Fault(kind, pause_s, service, 0.5 + size, choice=choice)  # for what is under way to reach the producer
     if kind in ("cut", "reset"):
         return Fault(kind, pause_s, link)
     if kind in ("swallow_commit", "lose_commit"):

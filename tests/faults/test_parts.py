@@ -188,3 +188,25 @@ async def test_a_commit_whose_reply_is_swallowed_has_happened_and_one_that_is_lo
     finally:
         await proxy.close()
         server.close()
+
+
+async def test_what_waits_in_a_silent_proxy_is_lost_with_its_connection() -> None:
+    backend = Backend()
+    server = await asyncio.start_server(backend.serve, HOST, 0)
+    proxy = Proxy("test", server.sockets[0].getsockname()[1])
+    await proxy.start()
+    try:
+        reader, writer = await asyncio.open_connection(HOST, proxy.port)
+        writer.write(b"before")
+        await reader.read(1000)
+        proxy.hold()
+        writer.write(b"within")
+        await writer.drain()
+        writer.close()  # as the kernel does for a process that is killed
+        proxy.reset()
+        proxy.release()
+        assert await ask(proxy) == COMMITTED
+        assert backend.got == b"before" + COMMIT
+    finally:
+        await proxy.close()
+        server.close()

@@ -16,7 +16,7 @@ from tests.faults.world import World
 
 ROUNDS = 6
 PER_S = 500.0
-EVENTS, ACCOUNTS = 12_000, 60
+EVENTS = 12_000
 WITHOUT_END = 1_000_000
 
 
@@ -42,7 +42,7 @@ class Verdict:
 
 async def try_bug(site: Site, bug: Bug, seed: int, logs: Path) -> Verdict:
     started = time.monotonic()
-    world = World(events=EVENTS, accounts=ACCOUNTS, seed=seed, shares=bug.shares)
+    world = World(events=EVENTS, accounts=bug.accounts, seed=seed, shares=bug.shares)
     twins = (bug.service,) if bug.twins else ()
     campaign = Campaign(site, world, PER_S, logs, bugs={bug.service: bug.name}, drain_s=DRAIN_S, twins=twins)
     schedule = make_schedule(seed, bug.mean_pause_s, bug.focus)

@@ -92,7 +92,7 @@ async def test_a_pool_with_a_borrowed_connection_closes_in_time(dsn: str) -> Non
 async def test_statements_of_the_runtime_and_the_outboxes_fit_the_schema(pool: Pool, package: str) -> None:
     names = {
         "meter.runtime": ["fetch_migrations", "insert_migration", "lock_migrations", "unlock_migrations"],
-    }.get(package, ["lock_outbox_shard", "fetch_outbox", "delete_outbox", "count_outbox"])
+    }.get(package, ["lock_outbox_shards", "fetch_outbox", "delete_outbox", "count_outbox"])
     async with pool.acquire() as connection:
         for name in names:
             await connection.prepare(load_sql(package, name))

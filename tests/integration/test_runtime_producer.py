@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -238,6 +238,26 @@ async def test_a_crash_after_publishing_publishes_again_and_loses_nothing(
         assert await outbox.relay() == 3
         assert await outbox.relay() == 0
     assert await published(topics) == {b"account-0": ["a", "b", "c", "a", "b", "c"]}
+
+
+async def test_a_shard_that_cannot_be_published_holds_up_no_other(
+    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = Producer.publish
+
+    async def refuse_shard_1(self: Producer, messages: Sequence[Message]) -> None:
+        if any(message.key == "account-1" for message in messages):
+            raise DependencyUnreachableError("no leader", dependency="kafka")
+        await publish(self, messages)
+
+    monkeypatch.setattr(Producer, "publish", refuse_shard_1)
+    for shard in range(3):
+        await write_outbox(pool, shard, ["x"])
+    async with relay(topics, pool) as outbox:
+        while await outbox.count() > 1:
+            with suppress(DependencyUnreachableError):
+                await outbox.relay()
+    assert set(await published(topics)) == {b"account-0", b"account-2"}
 
 
 async def test_the_running_relay_wakes_when_told(topics: Settings, pool: Pool) -> None:

@@ -8,6 +8,7 @@ from tests.faults.schedule import Focus
 from tests.faults.world import Shares
 
 DRAIN_S = 20  # of a trial
+ACCOUNTS = 60
 STUCK = f"not through within {DRAIN_S} s"
 # Repeats and garbage leave rows behind whose keys are a fence of their own: with few of them a bug shows by itself.
 FEW = Shares(duplicates=0.002, garbage=0.0005)
@@ -26,6 +27,7 @@ class Bug:
     mean_pause_s: float = 1.0
     round_s: float = 12.0
     twins: bool = False
+    accounts: int = ACCOUNTS
     shares: Shares = field(default_factory=Shares)
     settings: Mapping[str, str] = field(default_factory=dict)
 
