@@ -67,6 +67,7 @@ class Mailer:
                     self._gate.leave(sender)
                     await self._wait_for_work(sender, stop)
                 else:
+                    self.wake.set()  # there may be more
                     await self._send_one(sender, email)
         finally:
             self._gate.leave(sender)
@@ -77,9 +78,15 @@ class Mailer:
         return not stop.is_set()
 
     async def _wait_for_work(self, sender: "Sender", stop: asyncio.Event) -> None:
+        """Of those who wait one goes to look; finding an email, it wakes the next."""
         sender.note_idle()
-        self.wake.clear()
-        await first_of(wait_for(self.wake, self._settings.mail_poll_s), stop)
+        now = asyncio.get_running_loop().time
+        until = now() + self._settings.mail_poll_s
+        while not stop.is_set() and (left_s := until - now()) > 0:
+            await first_of(wait_for(self.wake, left_s), stop)
+            if self.wake.is_set():
+                self.wake.clear()
+                break
         await sender.close_if_idle(self._settings.smtp_idle_s)
 
     async def _send_one(self, sender: "Sender", email: ClaimedEmail) -> None:
