@@ -12,6 +12,7 @@ from types import MappingProxyType
 import asyncpg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from deploy.local.mail import Mail
 from deploy.local.services import run_command
 from tests.faults.actions import Tormentor
 from tests.faults.load import Load
@@ -207,6 +208,9 @@ class Campaign:
         # In a thread: reading millions of rows must not hold up the proxies of services that go on.
         return await asyncio.to_thread(asyncio.run, self._judge(waiting, emails=emails))
 
+    def _mails(self) -> list[Mail]:
+        return self.site.mail.mails[self._mails_before :]
+
     async def _judge(self, waiting: list[str], *, emails: bool) -> Findings:
         found = Findings()
         for words in waiting:
@@ -224,8 +228,7 @@ class Campaign:
             await check_usage_days(connection, found)
             await NoticeCheck(self.world, offsets.books, found).run(connection)
             await check_verified(connection, PARTITIONS, found, settled=not waiting)
-            mails = self.site.mail.mails[self._mails_before :]
-            check = EmailCheck(self.world, offsets.books, mails, self.site.mail.refused, found)
+            check = EmailCheck(self.world, offsets.books, self._mails, self.site.mail.refused, found)
             states = await check.run(connection, finished=emails)
             await check_told(connection, self.site.kafka.bootstrap, self.prefix, PARTITIONS, states, found)
         finally:
