@@ -6,6 +6,7 @@ outside fails. Nothing but what Postgres stores survives from one attempt to the
 """
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -99,6 +100,9 @@ async def run_service(
     try:
         with loop_watch:
             async with HealthServer(health, settings.http_host, settings.http_port):
+                # What is loaded by now stays: the collector need not go through it again and again.
+                gc.collect()
+                gc.freeze()
                 log.info("service_started")
                 return await run_attempts(settings, build, health, stop)
     finally:
