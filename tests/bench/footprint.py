@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import psutil
 
-SAMPLE_S = 0.2
+SAMPLE_S = 5.0  # a look at the memory of all of Postgres costs tens of milliseconds
 MEBIBYTE = 2**20
 
 
@@ -36,6 +37,7 @@ class Footprint:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        self._look()
         spent = self._cpu()
         self.usage = {name: Usage(spent[name] - self._before[name], self._peak[name]) for name in self._processes}
 
@@ -43,11 +45,12 @@ class Footprint:
         return {name: cpu_seconds(process) for name, process in self._processes.items()}
 
     def _sample(self) -> None:
-        while True:
-            for name, process in self._processes.items():
-                self._peak[name] = max(self._peak[name], memory(process) / MEBIBYTE)
-            if self._over.wait(SAMPLE_S):
-                return
+        while not self._over.wait(SAMPLE_S):
+            self._look()
+
+    def _look(self) -> None:
+        for name, process in self._processes.items():
+            self._peak[name] = max(self._peak[name], memory(process) / MEBIBYTE)
 
 
 def cpu_seconds(process: psutil.Process) -> float:
@@ -66,10 +69,16 @@ def memory(process: psutil.Process) -> float:
     members = family(process)
     try:
         if len(members) == 1:
-            return float(process.memory_info().rss)
+            return peak_bytes(process.pid)
         return float(sum(member.memory_full_info().pss for member in members))
-    except (psutil.NoSuchProcess, psutil.AccessDenied, AttributeError):
+    except (psutil.NoSuchProcess, psutil.AccessDenied, AttributeError, OSError):
         return 0.0
+
+
+def peak_bytes(pid: int) -> float:
+    """The most that a process ever had, as the kernel knows it (proc_pid_status(5))."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) * 1024
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
