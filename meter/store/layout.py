@@ -44,7 +44,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _INT = Struct("!i").pack
 _NULL = _INT(-1)
 _HEAD = Struct("!6sq4sq4sq4sq16s16s").pack  # position to event_id; what is the same in all rows comes as bytes
-_START, _INT8 = Struct("!hi").pack(len(EVENT_COLUMNS), 8), _INT(8)
+ROW_START, _INT8 = Struct("!hi").pack(len(EVENT_COLUMNS), 8), _INT(8)
 _BATCH = Struct("!i" + "iii" + "iiq" * 7 + "iii" * 3 + "iiq" * 2)
 
 
@@ -87,7 +87,7 @@ def _encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, reco
     middle = Struct("!iqi").pack(8, to_micros(recorded_at), 16)
     ids = Struct("16s").iter_unpack(bytes.fromhex("".join([row.event_id for row in rows]).replace("-", "")))
     head, texts, kinds = _HEAD, _texts, _Kinds(shard)
-    start, int8, length, null, epoch = _START, _INT8, _INT, _NULL, _POSTGRES_EPOCH
+    start, int8, length, null, epoch = ROW_START, _INT8, _INT, _NULL, _POSTGRES_EPOCH
     parts: list[bytes] = [COPY_HEADER]
     for position, ((event_id,), row) in enumerate(zip(ids, rows, strict=True), first_position):
         _topic, offset, _id, account_id, kind, resource, amount, name, occurred_at, source, text, extensions = row
@@ -146,7 +146,7 @@ def join_streams(streams: Iterable[bytes]) -> bytes:
 
 def mark_row(position: int) -> bytes:
     """How the row with this position begins, in a stream."""
-    return _START + Struct("!qi").pack(position, 8)
+    return ROW_START + Struct("!qi").pack(position, 8)
 
 
 def chain_hash(previous: bytes, header: BatchHeader, rows: bytes | memoryview, evidence: bytes = b"") -> bytes:

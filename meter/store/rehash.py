@@ -6,6 +6,7 @@ or a row that holds the same bytes by chance, can have it cut in the wrong place
 one is read again alone, where there is nothing to cut.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -15,9 +16,15 @@ import asyncpg
 
 from meter.runtime.postgres import Executor, load_sql
 from meter.store.check import BatchRow
-from meter.store.layout import COPY_HEADER, COPY_TRAILER, mark_row
+from meter.store.layout import COPY_HEADER, COPY_TRAILER, ROW_START, mark_row
 
-HELD_BYTES = len(mark_row(0)) - 1  # a mark may lie across two pieces; more than the trailer has
+MARK_BYTES = len(mark_row(0))
+HELD_BYTES = MARK_BYTES - 1  # a mark may lie across two pieces; more than the trailer has
+
+# Postgres sends 8 kB at a time. Taking each over at once costs more than hashing it, here and in wake-ups there; what
+# it sends during a short pause gathers in the kernel and comes as one piece.
+FULL_PIECE = 128 * 1024
+PAUSE_S = 0.001
 
 
 class Digest(Protocol):
@@ -50,7 +57,7 @@ async def hash_events(connection: Executor, shard: int, batches: Sequence[asyncp
         stream = Cutter((mark_row(batch["first_position"]), digest) for batch, digest in filled)
         end = last["first_position"] + last["event_rows"] - 1
         statement = load_sql("meter", "copy_events")
-        await connection.copy_from_query(statement, shard, first, end, output=stream.feed, format="binary")
+        await connection.copy_from_query(statement, shard, first, end, output=stream.take, format="binary")
         stream.finish()
     for batch, digest in zip(batches, digests, strict=True):
         digest.update(batch["evidence"])
@@ -67,7 +74,12 @@ class Cutter:
         self._held = b""
         self._at = len(COPY_HEADER)
 
-    async def feed(self, piece: bytes) -> None:
+    async def take(self, piece: bytes) -> None:
+        self.feed(piece)
+        if len(piece) < FULL_PIECE:
+            await asyncio.sleep(PAUSE_S)
+
+    def feed(self, piece: bytes) -> None:
         data = self._held + piece
         end = len(data) - HELD_BYTES
         if end > self._at:
@@ -80,8 +92,11 @@ class Cutter:
         self._digest.update(memoryview(self._held)[self._at : -len(COPY_TRAILER)])
 
     def _pass_marks(self, data: bytes) -> int:
+        """Marks rise from row to row, so the last one tells whether there is anything to search for."""
         at = self._at
-        while self._following and (cut := data.find(self._following[0][0], at)) >= 0:
+        last = data.rfind(ROW_START, 0, len(data) - MARK_BYTES + len(ROW_START))
+        mark = data[last : last + MARK_BYTES]
+        while self._following and self._following[0][0] <= mark and (cut := data.find(self._following[0][0], at)) >= 0:
             self._digest.update(memoryview(data)[at:cut])
             _, self._digest = self._following.popleft()
             at = cut
