@@ -1,8 +1,9 @@
 """`meter verify`: the whole log against its chain, its own numbers and the anchors. Reads only; the service may run."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka_reader import read_topic
@@ -13,7 +14,7 @@ from meter.store.audit import Progress, ShardReport, ShardSize, audit_shard, che
 from meter.store.damage import Finding
 from schemas.topics import ANCHORS
 
-CONNECTIONS = 2
+CONNECTIONS = 3  # measured on two cores: done sooner than with two, for the same CPU
 
 
 @dataclass
@@ -33,6 +34,11 @@ class Report:
     def batches(self) -> int:
         return sum(report.batches for report in self.shards)
 
+    def add_anchors(self, audit: AnchorAudit) -> None:
+        self.anchors = audit.checked
+        self.anchored = {number: found.newest for number, found in audit.by_shard.items()}
+        self.findings += audit.findings()
+
 
 async def choose_shards(pool: Pool, shard: int | None) -> list[ShardSize]:
     async with pool.acquire() as connection:
@@ -41,6 +47,27 @@ async def choose_shards(pool: Pool, shard: int | None) -> list[ShardSize]:
     if not chosen:
         raise RefusalError(f"there is no shard {shard}" if sizes else "there are no shards: run `meter setup`")
     return chosen
+
+
+async def verify_store(
+    pool: Pool,
+    sizes: Sequence[ShardSize],
+    anchors: Coroutine[Any, Any, AnchorAudit] | None,
+    *,
+    first_batch: int = 1,
+    progress: Progress = lambda _events: None,
+) -> Report:
+    """The log, and the anchors beside it: to read a topic is to wait, for the most part."""
+    audit = asyncio.create_task(anchors) if anchors else None
+    try:
+        report = await verify_log(pool, sizes, first_batch=first_batch, progress=progress)
+        if audit:
+            report.add_anchors(await audit)
+        return report
+    finally:
+        if audit:
+            audit.cancel()
+            await asyncio.gather(audit, return_exceptions=True)
 
 
 async def verify_log(
@@ -67,9 +94,9 @@ async def verify_log(
     return report
 
 
-async def verify_anchors(
-    settings: Settings, pool: Pool, report: Report, *, shard: int | None = None, first_batch: int = 1
-) -> None:
+async def audit_anchors(
+    settings: Settings, pool: Pool, *, shard: int | None = None, first_batch: int = 1
+) -> AnchorAudit:
     """Every anchor there is, compared with the batch it names.
 
     No snapshot is needed: a head is published after its batch is committed, and batches never change.
@@ -77,6 +104,4 @@ async def verify_anchors(
     audit = AnchorAudit(pool, shard=shard, first_batch=first_batch)
     async for records in read_topic(settings, ANCHORS):
         await audit.check([(record.offset, record.value) for record in records])
-    report.anchors = audit.checked
-    report.anchored = {number: found.newest for number, found in audit.by_shard.items()}
-    report.findings += audit.findings()
+    return audit

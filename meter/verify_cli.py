@@ -13,7 +13,7 @@ from meter.runtime.postgres import close_pool, open_pool
 from meter.runtime.service import Exit
 from meter.runtime.settings import Settings
 from meter.store.damage import Finding
-from meter.verify import Report, choose_shards, verify_anchors, verify_log
+from meter.verify import Report, audit_anchors, choose_shards, verify_store
 
 COLUMNS = ("shard", "batches", "events", "head", "anchored_batch", "damage")
 
@@ -44,10 +44,9 @@ def verify(
         try:
             started = time.monotonic()
             sizes = await choose_shards(pool, shard)
+            audit = audit_anchors(settings, pool, shard=shard, first_batch=first_batch) if anchors else None
             with show_progress("verify", sum(size.events for size in sizes)) as advance:
-                report = await verify_log(pool, sizes, first_batch=first_batch, progress=advance)
-            if anchors:
-                await verify_anchors(settings, pool, report, shard=shard, first_batch=first_batch)
+                report = await verify_store(pool, sizes, audit, first_batch=first_batch, progress=advance)
             show_report(report, time.monotonic() - started, as_json=as_json)
             return report
         finally:
