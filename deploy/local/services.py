@@ -122,8 +122,12 @@ def command(package: str, *arguments: str) -> list[str]:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings as the services read them; those of the shell around us are kept out."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("METERING_", "PG"))}
+    """The settings as the services read them; those of the shell around us are kept out.
+
+    Modules are compiled once, as they are in the image, and not at every start.
+    """
+    kept_out = ("METERING_", "PG", "PYTHONDONTWRITEBYTECODE")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(kept_out)}
     return clean | {f"METERING_{name.upper()}": value for name, value in settings.items()}
 
 
