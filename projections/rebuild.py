@@ -115,7 +115,6 @@ class ShardRebuild:
         self._position = 0
         self._balances: dict[Key, BalanceState] = {}
         self._accounts: dict[str, AccountState] = {}
-        self._stored_lines = 0
 
     async def read_up_to(self, connection: Executor, position: int, *, less_stored: bool) -> None:
         """With `less_stored` the connection's snapshot must be the one that `position` is of."""
@@ -128,11 +127,9 @@ class ShardRebuild:
     async def _read(self, connection: Executor, of: Range, *, less_stored: bool) -> Reading:
         others = [Other(*row) for row in await self._fetch(connection, "fetch_account_events", *columns([of]))]
         rows = await self._fetch(connection, "collect_usage", *of, less_stored, *cuts(others))
-        totals = [row for row in rows if row["account_id"] is not None]
-        self._stored_lines += sum(row["events"] or 0 for row in rows if row["account_id"] is None)
         return Reading(
             ranges=[of],
-            totals=list(map(self._total, totals)),
+            totals=list(map(self._total, rows)),
             others=others,
             balances=self._balances,
             accounts=self._accounts,
@@ -154,7 +151,7 @@ class ShardRebuild:
             self._accounts[account.account_id] = account
 
     async def replace_usage(self, connection: Executor) -> Exchange:
-        rows = await self._fetch(connection, "replace_usage", self.shard, self._stored_lines)
+        rows = await self._fetch(connection, "replace_usage", self.shard)
         return Exchange(Model.USAGE, *rows[0])
 
     async def save(self, connection: Executor) -> None:

@@ -1,5 +1,5 @@
 -- Collect a range's usage by day for a rebuild, on demand less what is stored: then the differences are left.
--- Returns per account, resource and run what was used, and in one row without an account the number of stored lines.
+-- Returns per account, resource and run what was used.
 -- $1 shard int, $2 after bigint, $3 upto bigint, $4 less_stored boolean,
 -- $5 accounts text[], $6 resources smallint[], $7 positions bigint[] (of grants and reversals)
 WITH cuts AS MATERIALIZED (
@@ -7,30 +7,31 @@ WITH cuts AS MATERIALIZED (
     FROM unnest($5::text[], $6::smallint[], $7::bigint[]) AS c (account_id, resource, position)
     GROUP BY account_id, resource
 ), lines AS (
-    SELECT e.account_id COLLATE "C" AS account_id, (e.occurred_at AT TIME ZONE interval '0')::date AS day, e.resource,
-           e.type, e.name COLLATE "C" AS name,
+    -- Midnights, and dates only of what is kept: a division per event in place of a calendar.
+    SELECT e.account_id COLLATE "C" AS account_id,
+           date_bin('1 day', e.occurred_at AT TIME ZONE interval '0', timestamp '2000-01-01') AS day, e.resource, e.type,
+           e.name COLLATE "C" AS name,
            CASE WHEN e.type < 10 THEN coalesce(width_bucket(e.position, c.positions), 0) ELSE -1 END AS run,
            1::bigint AS events, e.amount, e.position, e.recorded_at
     FROM meter.events e
     LEFT JOIN cuts c ON c.account_id = e.account_id AND c.resource = e.resource
     WHERE e.shard = $1 AND e.position > $2 AND e.position <= $3 AND (e.type BETWEEN 1 AND 4 OR e.type = 14)
     UNION ALL
-    SELECT account_id, day, resource, type, name, NULL, -events, -amount, NULL, NULL
+    SELECT account_id, day::timestamp, resource, type, name, NULL, -events, -amount, NULL, NULL
     FROM projections.usage_days
     WHERE shard = $1 AND $4
 ), usage AS MATERIALIZED (
-    -- Both groupings in one pass: by day, and by run.
-    SELECT account_id, day, resource, type, name, run, grouping(day) = 1 AS by_run, count(*) AS lines,
+    -- Both groupings in one pass: by day, and by run. Lines that are stored as they must be are not written down.
+    SELECT account_id, day, resource, type, name, run, grouping(day) = 1 AS by_run,
            projections.total(events) AS events, projections.total(amount) AS amount, max(position) AS position,
            max(recorded_at) AS as_of
     FROM lines
     GROUP BY GROUPING SETS ((account_id, day, resource, type, name), (account_id, resource, run))
+    HAVING grouping(day) = 1 OR projections.total(events) <> 0 OR projections.total(amount) <> 0
 ), collected AS (
     INSERT INTO projections.rebuilt_usage (account_id, day, resource, type, name, shard, events, amount)
-    SELECT account_id, day, resource, type, name, $1, events, amount
+    SELECT account_id, day::date, resource, type, name, $1, events, amount
     FROM usage
-    WHERE NOT by_run AND (events <> 0 OR amount <> 0)
+    WHERE NOT by_run
 )
 SELECT account_id, resource, events, amount, position, as_of FROM usage WHERE by_run AND run >= 0
-UNION ALL
-SELECT NULL, NULL, sum(lines)::bigint, NULL, NULL, NULL FROM usage WHERE by_run AND run IS NULL

@@ -2,8 +2,10 @@
 -- $1 shard int
 WITH removed AS (
     DELETE FROM projections.account_states s
-    WHERE s.shard = $1 AND NOT EXISTS (
-        SELECT FROM projections.rebuilt_accounts r WHERE r.shard = $1 AND r.account_id = s.account_id)
+    -- NOT IN looks each up in a hash table. NOT EXISTS compares each with each as soon as statistics of the shadow table
+    -- are from before the shard was in it.
+    WHERE s.shard = $1 AND s.account_id NOT IN (
+        SELECT account_id FROM projections.rebuilt_accounts WHERE shard = $1)
     RETURNING 1
 ), saved AS (
     INSERT INTO projections.account_states AS t

@@ -2,9 +2,10 @@
 -- $1 shard int
 WITH removed AS (
     DELETE FROM projections.balance_states s
-    WHERE s.shard = $1 AND NOT EXISTS (
-        SELECT FROM projections.rebuilt_balances r
-        WHERE r.shard = $1 AND r.account_id = s.account_id AND r.resource = s.resource)
+    -- NOT IN looks each up in a hash table. NOT EXISTS compares each with each as soon as statistics of the shadow table
+    -- are from before the shard was in it.
+    WHERE s.shard = $1 AND (s.account_id, s.resource) NOT IN (
+        SELECT account_id, resource FROM projections.rebuilt_balances WHERE shard = $1)
     RETURNING 1
 ), saved AS (
     INSERT INTO projections.balance_states AS t

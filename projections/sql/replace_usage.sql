@@ -1,6 +1,6 @@
 -- Add the differences of a shard's usage by day to the stored lines; how many there are then, and how many were added,
 -- changed and removed.
--- $1 shard int, $2 stored bigint
+-- $1 shard int
 WITH differing AS MATERIALIZED (
     SELECT n.account_id, n.day, n.resource, n.type, n.name, n.events, n.amount,
            d.account_id IS NOT NULL AND d.events + n.events = 0 AS gone
@@ -39,6 +39,7 @@ WITH differing AS MATERIALIZED (
     WHERE d.shard = $1 OR excluded.events > 0
     RETURNING xmax = 0 AS added
 )
-SELECT $2::bigint + (SELECT count(*) FROM saved WHERE added) - (SELECT count(*) FROM removed) AS rows,
+SELECT (SELECT count(*) FROM projections.usage_days WHERE shard = $1)
+       + (SELECT count(*) FROM saved WHERE added) - (SELECT count(*) FROM removed) AS rows,
        (SELECT count(*) FROM saved WHERE added) AS added, (SELECT count(*) FROM saved WHERE NOT added) AS changed,
        (SELECT count(*) FROM removed) AS removed

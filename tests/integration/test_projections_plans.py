@@ -1,4 +1,5 @@
-"""No statement of the fold reads all events or all balances, or goes through them once per grant."""
+"""No statement of the fold reads all events or all balances, or goes through them once per grant; no exchange of a
+rebuild compares each row with each."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -20,8 +21,9 @@ FROM generate_series(0, $2::int - 1) AS i
 BALANCES = """
 INSERT INTO projections.balance_states (account_id, resource, shard, granted, consumed, base, epoch, boundaries,
                                         position, as_of)
-SELECT 'acct-' || i, 1, 0, 0, 0, 0, 0, '{}', 1, now() FROM generate_series(1, 20_000) AS i
+SELECT 'acct-' || i, 1, i % $1, 0, 0, 0, 0, '{}', 1, now() FROM generate_series(1, 20_000) AS i
 """
+REBUILT = "INSERT INTO projections.rebuilt_balances SELECT * FROM projections.balance_states WHERE shard = $1"
 STATEMENTS = ("fetch_account_events", "add_usage")
 PLANS = ("force_generic_plan", "force_custom_plan")
 # How many shards, and the range of each: all that have news, the backlog of one, a trickle.
@@ -36,7 +38,7 @@ Plan = Mapping[str, Any]
 async def log(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(dsn)
     await connection.execute(FILL, SHARDS, EVENTS)
-    await connection.execute(BALANCES)
+    await connection.execute(BALANCES, SHARDS)
     await connection.execute("ANALYZE meter.events, projections.balance_states")
     yield connection
     await connection.close()
@@ -85,3 +87,15 @@ async def test_the_log_is_large_enough_to_lead_astray(log: asyncpg.Connection) -
 
 async def test_usage_is_cut_into_runs_by_a_hash_of_the_cuts(log: asyncpg.Connection) -> None:
     assert await find_plans(log, sql("add_usage"), repeats_cuts) == []
+
+
+async def test_an_exchange_looks_each_row_up_by_a_hash(log: asyncpg.Connection) -> None:
+    """Also when the shadow table was last analyzed while other shards were in it."""
+    await log.execute(REBUILT, 1)
+    await log.execute("ANALYZE projections.rebuilt_balances")
+    await log.execute(REBUILT, 0)
+    await log.execute("SET plan_cache_mode = force_custom_plan")
+    await log.execute(f"PREPARE exchange AS {sql('replace_balances')}")
+    text = await log.fetchval("EXPLAIN (FORMAT JSON) EXECUTE exchange (0)")
+    joins = [node for node in walk(json.loads(text)[0]["Plan"]) if node.get("Join Type") == "Anti"]
+    assert [join for join in joins if join["Node Type"] == "Nested Loop"] == []
