@@ -268,6 +268,64 @@ async def test_another_loops_failure_lets_the_conversation_end_and_be_recorded()
     assert made is not None and made.email().state == "sent"
 
 
+class LookedStore(FakeStore):
+    """While the first look finds nothing, an email is queued."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock, BALANCES)
+        self.looks = 0
+        self.mailer: Mailer | None = None
+
+    @property
+    def store(self) -> FakeStore:
+        return self
+
+    async def claim(self, claim_s: float) -> ClaimedEmail | None:
+        self.looks += 1
+        found = await super().claim(claim_s)
+        if self.looks == 1 and self.mailer is not None:
+            await queue_one(self)
+            self.mailer.wake.set()
+        return found
+
+
+async def test_an_email_queued_while_a_sender_looks_in_vain_is_not_left_to_the_next_poll() -> None:
+    script = Script()
+    async with serving(script), asyncio.timeout(10):
+        clock = FakeClock()
+        store = LookedStore(clock)
+        settings = NotifierSettings(
+            smtp_host="127.0.0.1", smtp_port=script.port, **(FAST | {"mail_poll_s": 60, "smtp_connections": 1})
+        )
+        mailer = store.mailer = Mailer(store, SmtpServer.of(settings), settings, clock, Health())
+        stop = asyncio.Event()
+        running = asyncio.create_task(mailer.run(stop))
+        await until(lambda: any(email.state == "sent" for email in store.emails.values()))
+        stop.set()
+        await running
+
+
+async def test_one_sender_looks_when_something_is_queued() -> None:
+    script = Script()
+    async with serving(script), asyncio.timeout(10):
+        clock = FakeClock()
+        store = LookedStore(clock)
+        settings = NotifierSettings(
+            smtp_host="127.0.0.1", smtp_port=script.port, **(FAST | {"mail_poll_s": 60, "smtp_connections": 4})
+        )
+        mailer = Mailer(store, SmtpServer.of(settings), settings, clock, Health())
+        stop = asyncio.Event()
+        running = asyncio.create_task(mailer.run(stop))
+        await until(lambda: store.looks == 4)
+        await queue_one(store)
+        mailer.wake.set()
+        await until(lambda: any(email.state == "sent" for email in store.emails.values()))
+        stop.set()
+        await running
+    # The one that found it, the one that it woke, and its own look for more.
+    assert store.looks <= 4 + 3
+
+
 class HeldStore(FakeStore):
     """Waits at the hand-over until it is told to go on."""
 
