@@ -61,11 +61,13 @@ class NotifyLoop:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`. A bug in one batch ends the loop, unacknowledged, after the others are stored."""
         while not stop.is_set():
-            groups = group_small(await self._consumer.receive(), TOGETHER_CHANGES)
-            endings = await asyncio.gather(*map(self._process, groups), return_exceptions=True)
-            for ending in endings:
-                if ending is not None:
-                    raise ending
+            await self._process_all(group_small(await self._consumer.receive(), TOGETHER_CHANGES))
+
+    async def _process_all(self, groups: Sequence[Sequence[Batch]]) -> None:
+        endings = await asyncio.gather(*map(self._process, groups), return_exceptions=True)
+        for ending in endings:
+            if ending is not None:
+                raise ending
 
     async def _process(self, batches: Sequence[Batch]) -> None:
         await point("after_fetch")
@@ -74,6 +76,10 @@ class NotifyLoop:
             plans = await self._plan(batches)
             saved = len(plans) > 1 and await self._store.save_together(plans)
         except Exception as error:
+            if len(batches) > 1 and not is_transient(error):
+                # One of them is to blame, and holds the others up no longer than this.
+                await self._process_all([[batch] for batch in batches])
+                return
             await self._give_back(batches, error)
             return
         for batch, plan in zip(batches, plans, strict=True):

@@ -1,0 +1,52 @@
+"""The loop that reads balances, with a store in memory: a shard that fails for good holds up no other."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from meter.runtime.health import Health
+from meter.runtime.kafka import Batch
+from notifier.decide import Thresholds
+from notifier.model import NotifyPlan
+from notifier.notify import NotifyLoop
+from schemas.topics import BALANCES
+from tests.unit.notifier.builders import RENDERER, record
+from tests.unit.notifier.fakes import FakeClock, FakeStore
+
+
+class Consumer:
+    """Hands out a record of each shard, once."""
+
+    async def receive(self) -> list[Batch]:
+        return [Batch(shard, {BALANCES: [record(b"{", 0)]}, {BALANCES: 0}, {BALANCES: 1}) for shard in range(3)]
+
+    def advance(self, batch: Batch) -> None: ...
+
+    async def acknowledge(self, batches: Sequence[Batch]) -> None: ...
+
+
+class PoisonedStore(FakeStore):
+    async def save(self, plan: NotifyPlan) -> None:
+        if plan.shard == 0:
+            raise KeyError("bug")
+        await super().save(plan)
+
+
+async def test_a_bug_in_one_shard_ends_the_loop_after_the_others_are_saved() -> None:
+    clock = FakeClock()
+    store, consumer = PoisonedStore(clock, BALANCES), Consumer()
+    any_consumer: Any = consumer
+    loop = NotifyLoop(
+        any_consumer,
+        store,
+        thresholds=Thresholds(),
+        renderer=RENDERER,
+        clock=clock,
+        health=Health(),
+        on_saved=lambda _plan: None,
+    )
+    with pytest.raises(KeyError):
+        await loop.run(asyncio.Event())
+    assert store.offsets == {(BALANCES, 0): 0, (BALANCES, 1): 1, (BALANCES, 2): 1}
