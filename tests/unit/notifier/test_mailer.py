@@ -55,9 +55,9 @@ class Bench:
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
         server = SmtpServer.of(self.settings)
-        mailer = Mailer(self.fake, server, self.settings, self.clock, self.health)
+        self.mailer = Mailer(self.fake, server, self.settings, self.clock, self.health)
         async with asyncio.TaskGroup() as group:
-            group.create_task(mailer.run(self.stop))
+            group.create_task(self.mailer.run(self.stop))
             try:
                 yield
             finally:
@@ -269,61 +269,38 @@ async def test_another_loops_failure_lets_the_conversation_end_and_be_recorded()
 
 
 class LookedStore(FakeStore):
-    """While the first look finds nothing, an email is queued."""
+    """Counts the looks; may queue an email while the first one finds nothing."""
 
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__(clock, BALANCES)
-        self.looks = 0
-        self.mailer: Mailer | None = None
-
-    @property
-    def store(self) -> FakeStore:
-        return self
+    def __init__(self, made: Bench) -> None:
+        self.__dict__.update(made.fake.__dict__)
+        self.made, self.looks, self.queues = made, 0, False
 
     async def claim(self, claim_s: float) -> ClaimedEmail | None:
         self.looks += 1
         found = await super().claim(claim_s)
-        if self.looks == 1 and self.mailer is not None:
-            await queue_one(self)
-            self.mailer.wake.set()
+        if self.looks == 1 and self.queues:
+            await self.queue()
         return found
 
+    async def queue(self) -> None:
+        await queue_one(self.made)
+        self.made.mailer.wake.set()
 
-async def test_an_email_queued_while_a_sender_looks_in_vain_is_not_left_to_the_next_poll() -> None:
+
+@pytest.mark.parametrize("connections", [1, 4])
+async def test_an_email_wakes_one_sender_and_no_wake_up_is_lost(connections: int) -> None:
     script = Script()
     async with serving(script), asyncio.timeout(10):
-        clock = FakeClock()
-        store = LookedStore(clock)
-        settings = NotifierSettings(
-            smtp_host="127.0.0.1", smtp_port=script.port, **(FAST | {"mail_poll_s": 60, "smtp_connections": 1})
-        )
-        mailer = store.mailer = Mailer(store, SmtpServer.of(settings), settings, clock, Health())
-        stop = asyncio.Event()
-        running = asyncio.create_task(mailer.run(stop))
-        await until(lambda: any(email.state == "sent" for email in store.emails.values()))
-        stop.set()
-        await running
-
-
-async def test_one_sender_looks_when_something_is_queued() -> None:
-    script = Script()
-    async with serving(script), asyncio.timeout(10):
-        clock = FakeClock()
-        store = LookedStore(clock)
-        settings = NotifierSettings(
-            smtp_host="127.0.0.1", smtp_port=script.port, **(FAST | {"mail_poll_s": 60, "smtp_connections": 4})
-        )
-        mailer = Mailer(store, SmtpServer.of(settings), settings, clock, Health())
-        stop = asyncio.Event()
-        running = asyncio.create_task(mailer.run(stop))
-        await until(lambda: store.looks == 4)
-        await queue_one(store)
-        mailer.wake.set()
-        await until(lambda: any(email.state == "sent" for email in store.emails.values()))
-        stop.set()
-        await running
-    # The one that found it, the one that it woke, and its own look for more.
-    assert store.looks <= 4 + 3
+        made = Bench(script, mail_poll_s=60, smtp_connections=connections)
+        looked = made.fake = LookedStore(made)
+        looked.queues = connections == 1  # while the only sender looks in vain
+        async with made.sending():
+            if not looked.queues:
+                await until(lambda: looked.looks == connections)
+                await looked.queue()
+            await until(lambda: made.told().count("email.sent.v1") == 1)
+    # Beside the first looks: the one that found it, the one that it woke, and its own look for more.
+    assert looked.looks <= connections + 3
 
 
 class HeldStore(FakeStore):
