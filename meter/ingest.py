@@ -54,7 +54,8 @@ class Ingest:
         self._next_report = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; batches on their way are finished first. A bug in one batch ends the loop, unacknowledged."""
+        """Until `stop`; batches on their way are finished first. A bug in one batch ends the loop, unacknowledged,
+        after the others of its group are stored."""
         under_way: set[asyncio.Task[None]] = set()
         try:
             while not stop.is_set():
@@ -71,19 +72,18 @@ class Ingest:
         async with self._slots:
             await point("after_fetch")
             started = time.monotonic()
-            plans = [self.plan(batch) for batch in batches]
-            if len(plans) > 1 and await self._append_together(batches, plans, started):
-                return
-            for batch, plan in zip(batches, plans, strict=True):
-                await self._append(batch, plan, started)
+            if len(batches) == 1 or not await self._append_together(batches, started):
+                await self._append_singly(batches, started)
 
-    async def _append_together(self, batches: Sequence[Batch], plans: Sequence[AppendPlan], started: float) -> bool:
+    async def _append_together(self, batches: Sequence[Batch], started: float) -> bool:
         """Whether they were dealt with. Where one stands in the way of the others, each goes on its own."""
         try:
+            plans = [self.plan(batch) for batch in batches]
             appended = await self._store.append_together(plans)
         except Exception as error:
             if not is_transient(error):
-                raise
+                log.warning("append_together_failed", shards=[batch.shard for batch in batches], detail=explain(error))
+                return False
             for batch in batches:
                 await self._give_back(batch, error)
             return True
@@ -91,7 +91,19 @@ class Ingest:
             await self._finish(batch, plan, done, started)
         return appended is not None
 
-    async def _append(self, batch: Batch, plan: AppendPlan, started: float) -> None:
+    async def _append_singly(self, batches: Sequence[Batch], started: float) -> None:
+        """A bug in one batch is raised after the others are stored."""
+        bugs: list[Exception] = []
+        for batch in batches:
+            try:
+                await self._append(batch, started)
+            except Exception as bug:
+                bugs.append(bug)
+        if bugs:
+            raise bugs[0]
+
+    async def _append(self, batch: Batch, started: float) -> None:
+        plan = self.plan(batch)
         try:
             appended = await self._store.append(plan)
         except Exception as error:
