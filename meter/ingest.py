@@ -66,7 +66,7 @@ class Ingest:
         finally:
             if under_way:
                 await asyncio.wait(under_way)
-        reap(under_way)
+            reap(under_way)
 
     async def _process(self, batches: Sequence[Batch]) -> None:
         async with self._slots:
@@ -82,8 +82,9 @@ class Ingest:
             appended = await self._store.append_together(plans)
         except Exception as error:
             if not is_transient(error):
-                log.warning("append_together_failed", shards=[batch.shard for batch in batches], detail=explain(error))
-                return False
+                # One of them is to blame, and holds the others up no longer than this.
+                await self._append_singly(batches, started)
+                raise
             for batch in batches:
                 await self._give_back(batch, error)
             return True
@@ -179,8 +180,10 @@ class Ingest:
 
 
 def reap(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-    """Tasks still running; an error of an ended one is raised."""
-    for task in tasks:
-        if task.done():
-            task.result()
-    return {task for task in tasks if not task.done()}
+    """Tasks still running; the error of an ended one is raised."""
+    ended = {task for task in tasks if task.done()}
+    # All are asked, for asyncio complains of an error that nobody asked for.
+    errors = [error for task in ended if (error := task.exception())]
+    if errors:
+        raise errors[0]
+    return tasks - ended

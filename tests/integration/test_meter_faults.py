@@ -167,7 +167,7 @@ async def test_sigterm_drains(processes: Processes, settings: MeterSettings, poo
     await check_log(pool)
 
 
-async def test_a_bug_ends_the_process_and_stores_nothing_of_the_batch(
+async def test_a_bug_ends_the_process_and_nothing_is_lost_or_doubled(
     processes: Processes, settings: MeterSettings, pool: Pool
 ) -> None:
     await produce(settings, 20)
