@@ -1,6 +1,7 @@
 """CPU time and memory of named processes while something is measured."""
 
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -19,22 +20,30 @@ class Usage(NamedTuple):
 
 
 class Footprint:
-    """Sample while the `with` block runs; read `usage` after it."""
+    """Sample while the `with` block runs; read `usage` and `seconds` after it.
 
-    def __init__(self, pids: Mapping[str, int]) -> None:
+    `sample_s` None: no look at memory before the end. On two cores a look is long enough to be seen in a latency.
+    """
+
+    def __init__(self, pids: Mapping[str, int], sample_s: float | None = SAMPLE_S) -> None:
         self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
         self._before: dict[str, float] = {}
         self._peak = dict.fromkeys(self._processes, 0.0)
+        self._sample_s = sample_s
+        self._started = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self.usage: dict[str, Usage] = {}
+        self.seconds = 0.0
 
     def __enter__(self) -> Self:
         self._before = self._cpu()
+        self._started = time.perf_counter()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._started
         self._over.set()
         self._thread.join()
         self._look()
@@ -45,7 +54,7 @@ class Footprint:
         return {name: cpu_seconds(process) for name, process in self._processes.items()}
 
     def _sample(self) -> None:
-        while not self._over.wait(SAMPLE_S):
+        while not self._over.wait(self._sample_s):
             self._look()
 
     def _look(self) -> None:

@@ -1,6 +1,7 @@
 """Growth: the same rates over what was stored before, and over how many accounts there are."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.bench.preload import preload, rewind_offsets
@@ -19,28 +20,40 @@ class Point(NamedTuple):
     fold_per_s: float | None
 
 
-async def measure_stored(bench: Bench, stored: int, workload: Workload, runs: int) -> Point:
+@dataclass(slots=True)
+class Place:
+    """Where the runs of one point are made: a template and a backlog of its own."""
+
+    scenario: Scenario
+    stored: int = 0
+    fold_per_s: float | None = None
+    ingest: list[Run] = field(default_factory=list)
+    end_to_end: list[Run] = field(default_factory=list)
+
+    def point(self) -> Point:
+        return Point(self.stored, self.scenario.accounts, self.ingest, self.end_to_end, self.fold_per_s)
+
+
+async def prepare_stored(bench: Bench, stored: int, workload: Workload) -> Place:
     scenario = Scenario(bench, f"stored{stored}", workload.accounts)
     await scenario.open_accounts()
     fold_per_s = await preload(scenario, stored) if stored else None
     await rewind_offsets(scenario)
-    return await measure_point(scenario, stored, workload, runs, fold_per_s)
+    scenario.load(workload)
+    return Place(scenario, stored, fold_per_s)
 
 
-async def measure_accounts(bench: Bench, workload: Workload, runs: int) -> Point:
+async def prepare_accounts(bench: Bench, workload: Workload) -> Place:
     scenario = Scenario(bench, f"accounts{workload.accounts}", workload.accounts)
     await scenario.open_accounts()
-    return await measure_point(scenario, 0, workload, runs, None)
-
-
-async def measure_point(
-    scenario: Scenario, stored: int, workload: Workload, runs: int, fold_per_s: float | None
-) -> Point:
     scenario.load(workload)
-    ingest = [await measure_ingest(scenario) for _ in range(runs)]
-    end_to_end = [await measure_end_to_end(scenario) for _ in range(runs)]
-    await scenario.close()
-    return Point(stored, workload.accounts, ingest, end_to_end, fold_per_s)
+    return Place(scenario)
+
+
+async def measure_place(place: Place) -> None:
+    """One run of each kind."""
+    place.ingest.append(await measure_ingest(place.scenario))
+    place.end_to_end.append(await measure_end_to_end(place.scenario))
 
 
 def best(runs: Sequence[Run]) -> Run:

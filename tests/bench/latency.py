@@ -43,7 +43,7 @@ class Delays(NamedTuple):
 
 
 class Level(NamedTuple):
-    """One load. `late_ms` is how far the sender of the load was ever behind its load."""
+    """One load. `late_ms` is how far the sender of the load was ever behind its load; `cores` what was busy with it."""
 
     percent: int
     per_s: float
@@ -51,6 +51,7 @@ class Level(NamedTuple):
     late_ms: float
     delays: dict[str, Delays]
     usage: dict[str, Usage]
+    cores: dict[str, float]
 
 
 class Load(NamedTuple):
@@ -101,14 +102,17 @@ async def measure_level(
         load.records, scenario.accounts, seed=1000 + load.percent, start=now(), span=timedelta(seconds=load.seconds)
     )
     before = await read_progress(connection)
-    with prepare_load(bootstrap, scenario.usage_topic, workload, load.per_s) as paced, Footprint(pids) as footprint:
-        async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=0) as producer:
-            paced.start()
-            await send_probes(producer, scenario.usage_topic, accounts, PROBES_PER_S, seen)
-            sent = await asyncio.to_thread(paced.finish)
+    with prepare_load(bootstrap, scenario.usage_topic, workload, load.per_s) as paced:
+        with Footprint(pids, sample_s=None) as footprint:
+            async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=0) as producer:
+                paced.start()
+                await send_probes(producer, scenario.usage_topic, accounts, PROBES_PER_S, seen)
+                sent = await asyncio.to_thread(paced.finish)
         await settle(connection, before.taken + load.records + load.probes, seen)
     delays = {place: to_delays(seen.delays_ms(place, accounts)) for place in seen.places()}
-    return Level(load.percent, load.records / sent.seconds, load.probes, sent.late_s * 1000, delays, footprint.usage)
+    cores = {name: usage.cpu_s / footprint.seconds for name, usage in footprint.usage.items()}
+    per_s, late_ms = load.records / sent.seconds, sent.late_s * 1000
+    return Level(load.percent, per_s, load.probes, late_ms, delays, footprint.usage, cores)
 
 
 async def settle(connection: asyncpg.Connection, taken: int, seen: Sightings) -> None:
@@ -129,6 +133,7 @@ async def watchers(scenario: Scenario, dsn: str, seen: Sightings) -> AsyncIterat
     ready = asyncio.Event()
     topic = scenario.prefix + NOTIFICATIONS
     async with connect(dsn) as connection:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")  # else each look is planned anew
         tasks = [
             asyncio.create_task(watch_balances(connection, seen)),
             asyncio.create_task(watch_banners(scenario.bench.servers.kafka.bootstrap, topic, PARTITIONS, seen, ready)),

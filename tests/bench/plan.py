@@ -17,7 +17,7 @@ class Plan:
     accounts: int = 10_000
     copy_rows: int = 300_000
     peer_s: float = 10
-    warm_up_s: float = 30  # at the first load, not measured: the broker compiles its code first
+    warm_up_s: float = 90  # at the first load, not measured: so long the broker goes on compiling its code
     latency_s: float = 40
     stored: tuple[int, ...] = (0, 5_000_000, 20_000_000)
     account_counts: tuple[int, ...] = (1_000, 100_000, 1_000_000)

@@ -43,6 +43,10 @@ def latency(figures: Figures) -> Table:
         for place, delays in level["delays_ms"].items():
             values = (f"{delays[name]:,.0f}" for name in ("p50", "p99", "max"))
             table.add_row(f"{level['percent']} %", f"{level['per_s']:,}", place, *values)
+    table.caption = "\n".join(
+        f"{level['percent']} %: " + ", ".join(f"{name} {busy:.2f}" for name, busy in level["cores"].items()) + " cores"
+        for level in figures.get("latency", ())
+    )
     return table
 
 

@@ -46,6 +46,7 @@ def note_latency(figures: Figures, levels: Sequence[Level]) -> None:
             "probes": level.probes,
             "load_late_ms": round(level.late_ms, 1),
             "delays_ms": {place: rounded(delays._asdict()) for place, delays in level.delays.items()},
+            "cores": rounded(level.cores),
         }
         for level in levels
     ]

@@ -1,12 +1,12 @@
 """The order of things: what is compared is taken in turns, so that a busy moment of the machine meets all alike."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from rich.console import Console
 
 from tests.bench import latency, limits, peer
 from tests.bench.events import Message
-from tests.bench.growth import Point, growth_ratio, measure_accounts, measure_stored
+from tests.bench.growth import Place, Point, growth_ratio, measure_place, prepare_accounts, prepare_stored
 from tests.bench.plan import LOADS, Plan
 from tests.bench.preload import preload
 from tests.bench.probes import probe_name
@@ -91,19 +91,30 @@ class Session:
         await scenario.close()
 
     async def _growth(self) -> None:
-        points: list[Point] = []
-        for stored in self._plan.stored:
-            with self._console.status(f"rates with {stored:,} events stored"):
-                points.append(await measure_stored(self._bench, stored, self._plan.workload(), self._plan.runs))
-            self._tell(f"end_to_end with {stored:,} stored", max(run.per_s for run in points[-1].end_to_end))
+        plan, places = self._plan, list[Place]()
+        for stored in plan.stored:
+            with self._console.status(f"storing {stored:,} events"):
+                places.append(await prepare_stored(self._bench, stored, plan.workload()))
+        points = await self._measure_in_turns({f"with {place.stored:,} stored": place for place in places})
         note_points(self._figures, "growth_stored", points)
         self._figures["growth"] = growth_ratio(points)
-        points = []
-        for accounts in self._plan.account_counts:
-            with self._console.status(f"rates with {accounts:,} accounts"):
-                points.append(await measure_accounts(self._bench, self._plan.workload(accounts), self._plan.runs))
-            self._tell(f"end_to_end with {accounts:,} accounts", max(run.per_s for run in points[-1].end_to_end))
+        places = []
+        for accounts in plan.account_counts:
+            with self._console.status(f"opening {accounts:,} accounts"):
+                places.append(await prepare_accounts(self._bench, plan.workload(accounts)))
+        points = await self._measure_in_turns({f"with {place.scenario.accounts:,} accounts": place for place in places})
         note_points(self._figures, "growth_accounts", points)
+
+    async def _measure_in_turns(self, places: Mapping[str, Place]) -> list[Point]:
+        for number in range(1, self._plan.runs + 1):
+            for name, place in places.items():
+                with self._console.status(f"rates {name}, run {number} of {self._plan.runs}"):
+                    await measure_place(place)
+                self._tell(f"ingest {name}", place.ingest[-1].per_s)
+                self._tell(f"end to end {name}", place.end_to_end[-1].per_s)
+        for place in places.values():
+            await place.scenario.close()
+        return [place.point() for place in places.values()]
 
     async def _rebuild(self) -> None:
         scenario = Scenario(self._bench, "rebuild", self._plan.accounts)
