@@ -4,6 +4,7 @@ Each account is used once: its balance is then above zero, its banner at 50 % ra
 """
 
 import asyncio
+import itertools
 import json
 import math
 import time
@@ -78,12 +79,17 @@ async def send_probes(
 
 async def watch_balances(connection: asyncpg.Connection, seen: Sightings) -> None:
     statement = load_sql(SQL, "find_seen_probes")
+    looked, pending = 0, set[str]()
     while True:
-        pending = list(seen.sent.keys() - seen.balance.keys())
+        # Only what was sent since the last look: going through all that ever was takes from what is measured.
+        pending.update(itertools.islice(seen.sent, looked, None))
+        looked = len(seen.sent)
         if pending:
-            rows = await connection.fetch(statement, pending)
+            rows = await connection.fetch(statement, list(pending))
             now = time.perf_counter()
-            seen.balance.update({row["account_id"]: now for row in rows})
+            arrived = {row["account_id"] for row in rows}
+            seen.balance.update(dict.fromkeys(arrived, now))
+            pending -= arrived
         await asyncio.sleep(LOOK_S)
 
 
