@@ -1,14 +1,13 @@
 """No statement of the fold reads all events or all balances, or goes through them once per grant; no exchange of a
 rebuild compares each row with each."""
 
-import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 import pytest
 
 from projections.store import sql
+from tests.integration.plans import Plan, explain
 
 SHARDS, EVENTS = 12, 200_000
 FILL = """
@@ -31,8 +30,6 @@ RANGES = ((SHARDS, 14_000, 15_700), (1, 2_000, 16_000), (3, 16_600, 16_610))
 
 CUTS = ([f"acct-{number}" for number in range(100)], [1] * 100, list(range(14_000, 14_100)))
 
-Plan = Mapping[str, Any]
-
 
 @pytest.fixture
 async def log(dsn: str) -> AsyncIterator[asyncpg.Connection]:
@@ -54,17 +51,10 @@ async def find_plans(connection: asyncpg.Connection, statement: str, fault: Call
         for shards, after, upto in RANGES:
             values = [list(range(shards)), [after] * shards, [upto] * shards, *CUTS][: len(types)]
             arguments = ", ".join(f"ARRAY{column}" for column in values)
-            text = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE fold ({arguments})")
-            if any(fault(node) for node in walk(json.loads(text)[0]["Plan"])):
+            if any(map(fault, await explain(connection, f"EXECUTE fold ({arguments})"))):
                 found.append(f"{mode}: {upto - after} events of {shards} shards")
     await connection.execute("DEALLOCATE fold")
     return found
-
-
-def walk(node: Plan) -> Iterator[Plan]:
-    yield node
-    for child in node.get("Plans", ()):
-        yield from walk(child)
 
 
 def reads_all(node: Plan) -> bool:
@@ -96,6 +86,5 @@ async def test_an_exchange_looks_each_row_up_by_a_hash(log: asyncpg.Connection) 
     await log.execute(REBUILT, 0)
     await log.execute("SET plan_cache_mode = force_custom_plan")
     await log.execute(f"PREPARE exchange AS {sql('replace_balances')}")
-    text = await log.fetchval("EXPLAIN (FORMAT JSON) EXECUTE exchange (0)")
-    joins = [node for node in walk(json.loads(text)[0]["Plan"]) if node.get("Join Type") == "Anti"]
+    joins = [node for node in await explain(log, "EXECUTE exchange (0)") if node.get("Join Type") == "Anti"]
     assert [join for join in joins if join["Node Type"] == "Nested Loop"] == []

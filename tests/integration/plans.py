@@ -1,0 +1,20 @@
+"""Reading what EXPLAIN says."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import asyncpg
+
+Plan = Mapping[str, Any]
+
+
+async def explain(connection: asyncpg.Connection, statement: str) -> list[Plan]:
+    """All nodes of the statement's plan."""
+    return list(walk(json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}"))[0]["Plan"]))
+
+
+def walk(node: Plan) -> Iterator[Plan]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from walk(child)
