@@ -49,6 +49,7 @@ class OutboxRelay:
         self._poll_s = poll_s
         self._waiting = 0
         self._singly = 0
+        self._more = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until stopped; woken by `wake`, and every `poll_s` in any case. Errors go to the caller."""
@@ -59,7 +60,9 @@ class OutboxRelay:
         try:
             while not stop.is_set():
                 self.wake.clear()
-                if await self.relay() == 0:
+                await self.relay()
+                # What was committed since it looked has set `wake`: another look to find nothing would cost as much.
+                if not self._more:
                     await wait_for(self.wake, self._poll_s)
         finally:
             stopped.cancel()
@@ -79,11 +82,11 @@ class OutboxRelay:
             locked = await connection.fetch(load_sql(self._schema, "lock_outbox_shards"), most_shards)
             shards = [row["shard"] for row in locked]
             if not shards:
-                self._waiting = 0
+                self._waiting, self._more = 0, False
                 return 0
             most_of_each = max(1, self._batch // len(shards))
             rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shards, most_of_each)
-            self._waiting = len(rows)
+            self._waiting, self._more = len(rows), most_shards < ALL_SHARDS or len(rows) >= most_of_each
             await point("outbox_before_publish")
             await self._producer.publish([Message(self._topic, row["key"], row["value"]) for row in rows])
             await point("outbox_between_publish_and_delete")

@@ -273,3 +273,30 @@ async def test_the_running_relay_wakes_when_told(topics: Settings, pool: Pool) -
         async with asyncio.timeout(2):
             await running
     assert await published(topics) == {b"account-1": ["x"]}
+
+
+@pytest.mark.parametrize(("batch", "looks"), [(1000, [3, "waits"]), (3, [3, 0, "waits"]), (2, [2, 1, "waits"])])
+async def test_a_relay_that_took_all_looks_again_when_woken_only(
+    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch, batch: int, looks: list[int | str]
+) -> None:
+    seen: list[int | str] = []
+    look = OutboxRelay.relay
+
+    async def note_look(self: OutboxRelay) -> int:
+        seen.append(await look(self))
+        return int(seen[-1])
+
+    async def note_wait(wake: asyncio.Event, _seconds: float) -> None:
+        seen.append("waits")
+        await wake.wait()
+
+    monkeypatch.setattr(OutboxRelay, "relay", note_look)
+    monkeypatch.setattr("meter.runtime.outbox.wait_for", note_wait)
+    stop = asyncio.Event()
+    await write_outbox(pool, 0, ["a", "b", "c"])
+    async with relay(topics, pool, batch=batch) as outbox:
+        running = asyncio.create_task(outbox.run(stop))
+        await until(lambda: "waits" in seen, message="it waits")
+        assert seen == looks
+        stop.set()
+        await running
