@@ -3,7 +3,9 @@
 import pytest
 
 from meter.runtime.postgres import Pool
+from meter.runtime.settings import Settings
 from tests.integration.projections_log import EventLog
+from tests.integration.runtime_ledger import make_topics
 
 
 @pytest.fixture
@@ -12,3 +14,10 @@ async def log(pool: Pool) -> EventLog:
     made = EventLog(pool)
     await made.set_up()
     return made
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> Settings:
+    """The settings, with both topics of the meter made. Tests of other services make theirs under the same name."""
+    await make_topics(settings)
+    return settings

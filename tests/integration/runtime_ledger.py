@@ -1,15 +1,20 @@
 """A store in memory with the same compare-and-set as the real one, and the oracle of the consumer tests."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
+from meter.runtime.clock import SystemClock
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer, TopicAdmin
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, TOPICS, USAGE
 
 INPUTS = (USAGE, ACCOUNTS)
+DEADLINE_S = 40
 
 
 class Ledger:
@@ -46,6 +51,13 @@ class Ledger:
     @property
     def count(self) -> int:
         return sum(map(len, self.stored.values()))
+
+
+@asynccontextmanager
+async def joined(settings: Settings, ledger: Ledger, **options: Any) -> AsyncIterator[ShardConsumer]:
+    consumer = ShardConsumer(settings, topics=INPUTS, group="meter", store=ledger, clock=SystemClock(), **options)
+    async with asyncio.timeout(DEADLINE_S), consumer:
+        yield consumer
 
 
 async def make_topics(settings: Settings) -> None:

@@ -2,40 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from deploy.local.stack import KafkaServer
-from meter.runtime.clock import SystemClock
-from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError, TransientError
+from meter.runtime.errors import DependencyUnreachableError, TransientError
 from meter.runtime.feed import Feed, Verdict
-from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer, TopicAdmin, TopicInfo
+from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer
 from meter.runtime.kafka_codecs import OversizedBatchError
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
-from tests.integration.runtime_ledger import INPUTS, Ledger, drain, fill, make_topics, read_ends, step
+from tests.integration.runtime_ledger import Ledger, drain, fill, joined, make_topics, read_ends, step
 from tests.support import until
-
-DEADLINE_S = 40
-
-
-@asynccontextmanager
-async def joined(settings: Settings, ledger: Ledger, **options: Any) -> AsyncIterator[ShardConsumer]:
-    consumer = ShardConsumer(settings, topics=INPUTS, group="meter", store=ledger, clock=SystemClock(), **options)
-    async with asyncio.timeout(DEADLINE_S), consumer:
-        yield consumer
-
-
-@pytest.fixture
-async def topics(settings: Settings) -> Settings:
-    await make_topics(settings)
-    return settings
 
 
 async def test_reads_both_topics_of_every_shard_exactly_once(topics: Settings) -> None:
@@ -308,147 +290,6 @@ async def test_a_batch_that_unpacks_to_too_much_is_refused_after_all_before_it_i
     assert ledger.stored[USAGE, 1] == list(range(before[1]))
     for shard in (0, 2):
         assert ledger.stored[USAGE, shard] == list(range(len(ledger.stored[USAGE, shard])))
-
-
-async def test_missing_topics_are_waited_for_and_never_made(settings: Settings) -> None:
-    consumer = ShardConsumer(settings, topics=INPUTS, group="meter", store=Ledger(), clock=SystemClock())
-    async with asyncio.timeout(DEADLINE_S):
-        with pytest.raises(DependencyUnreachableError, match="meter setup"):
-            await consumer.start()
-    async with TopicAdmin(settings) as admin:
-        assert await admin.find(USAGE) is None
-
-
-async def test_a_broker_that_is_not_there_is_said_so_soon(settings: Settings) -> None:
-    gone = settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
-    consumer = ShardConsumer(gone, topics=INPUTS, group="meter", store=Ledger(), clock=SystemClock())
-    async with asyncio.timeout(DEADLINE_S):
-        with pytest.raises(DependencyUnreachableError, match=r"127\.0\.0\.1:1"):
-            await consumer.start()
-        await consumer.stop()
-
-
-async def test_a_topic_shorter_than_what_was_read_is_refused(topics: Settings) -> None:
-    await fill(topics, 30)
-    ledger = Ledger()
-    ledger.next[USAGE, 1] = 1000
-    async with joined(topics, ledger) as consumer:
-        with pytest.raises(TopicIdentityError, match=r"\[1\] ends at \d+, stored offset is 1000"):
-            await drain(consumer, ledger, 30)
-    assert ledger.count == 0, "nothing was written"
-
-
-async def delete_topic(settings: Settings, topic: str) -> None:
-    async with asyncio.timeout(DEADLINE_S), TopicAdmin(settings) as admin:
-        await admin.delete(topic)
-
-        async def gone() -> bool:
-            return await admin.find(topic) is None
-
-        is_gone: Callable[[], bool | Awaitable[bool]] = gone
-        await until(is_gone, message=f"{topic} is deleted")
-
-
-class Guard:
-    def __init__(self) -> None:
-        self.known: dict[str, TopicInfo] = {}
-
-    async def check_topics(self, topics: Mapping[str, TopicInfo]) -> None:
-        for name, info in topics.items():
-            if self.known.setdefault(name, info) != info:
-                raise TopicIdentityError(f"topic {name} was re-created")
-
-
-async def test_a_recreated_topic_is_refused_even_when_it_is_long_enough(topics: Settings) -> None:
-    await fill(topics, 30)
-    ledger, guard = Ledger(), Guard()
-    async with joined(topics, ledger, guard=guard) as consumer:
-        await drain(consumer, ledger, 30)
-    assert all(info.topic_id for info in guard.known.values())
-    await delete_topic(topics, USAGE)
-    await make_topics(topics)
-    await fill(topics, 300)
-    async with joined(topics, ledger, guard=guard) as consumer:
-        with pytest.raises(TopicIdentityError, match="re-created"):
-            await consumer.receive()
-    assert ledger.count == 30
-
-
-async def test_a_topic_recreated_while_it_is_read_is_noticed(topics: Settings) -> None:
-    await fill(topics, 30)
-    ledger, guard = Ledger(), Guard()
-    async with joined(topics, ledger, guard=guard) as consumer:
-        await drain(consumer, ledger, 30)
-        guard.known[USAGE] = guard.known[USAGE]._replace(topic_id="another")
-        consumer._next_identity_check = 0.0
-        with pytest.raises(TopicIdentityError, match="re-created"):
-            await consumer.receive()
-
-
-async def test_topics_with_different_partition_counts_are_refused(settings: Settings) -> None:
-    await make_topics(settings)
-    await delete_topic(settings, ACCOUNTS)
-    await make_topics(settings.model_copy(update={"partitions": 2}))
-    ledger = Ledger()
-    async with joined(settings, ledger) as consumer:
-        with pytest.raises(TopicIdentityError, match="same number of partitions"):
-            await consumer.receive()
-
-
-async def delete_records(settings: Settings, tp: TopicPartition, offset: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_records({tp: RecordsToDelete(before_offset=offset)})
-    finally:
-        await admin.close()
-
-
-@pytest.mark.needs_kafka("DeleteRecords")
-async def test_records_lost_to_retention_are_refused_or_taken_as_a_gap(topics: Settings) -> None:
-    await fill(topics, 300)
-    await delete_records(topics, TopicPartition(topics.topic(USAGE), 0), 20)
-    ledger = Ledger()
-    async with joined(topics, ledger) as consumer:
-        with pytest.raises(TopicIdentityError, match="starts at 20, next wanted is 0"):
-            await consumer.receive()
-    accepting = topics.model_copy(update={"accept_lost_records": True})
-    async with joined(accepting, ledger) as consumer:
-        await drain(consumer, ledger, 280)
-    ends = await read_ends(topics)
-    assert ledger.stored[USAGE, 0] == list(range(20, ends[USAGE][0]))
-    assert ledger.next[USAGE, 0] == ends[USAGE][0]
-
-
-async def produce_transactions(settings: Settings, *, commit_last: bool) -> None:
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap, transactional_id=settings.topic("tx"), acks="all"
-    )
-    await producer.start()
-    try:
-        for commit in (True, False, commit_last):
-            await producer.begin_transaction()
-            for number in range(3):
-                value = b"kept" if commit else b"aborted"
-                await producer.send_and_wait(settings.topic(USAGE), value, key=str(number).encode(), partition=0)
-            await (producer.commit_transaction() if commit else producer.abort_transaction())
-    finally:
-        await producer.stop()
-
-
-@pytest.mark.needs_kafka("transactions")
-@pytest.mark.parametrize("commit_last", [True, False])
-async def test_aborted_records_and_markers_are_skipped_and_no_lag(topics: Settings, commit_last: bool) -> None:
-    """Offsets: 0-2 kept, 3 marker, 4-6 aborted, 7 marker, 8-10 kept or aborted, 11 marker."""
-    await produce_transactions(topics, commit_last=commit_last)
-    kept = [0, 1, 2, 8, 9, 10] if commit_last else [0, 1, 2]
-    ledger = Ledger()
-    async with joined(topics, ledger) as consumer:
-        await drain(consumer, ledger, len(kept))
-        while consumer.lag():
-            await step(consumer, ledger)
-    assert ledger.stored[USAGE, 0] == kept
-    assert b"aborted" not in ledger.values
 
 
 async def test_headers_keys_and_empty_values_arrive_as_sent(topics: Settings) -> None:
