@@ -6,7 +6,7 @@ from rich.console import Console
 
 from tests.bench import latency, limits, peer
 from tests.bench.events import Message
-from tests.bench.growth import Place, Point, growth_ratio, measure_place, prepare_accounts, prepare_stored
+from tests.bench.growth import Place, Point, best, growth_ratio, measure_place, prepare_accounts, prepare_stored
 from tests.bench.plan import LOADS, Plan
 from tests.bench.preload import preload
 from tests.bench.probes import probe_name
@@ -98,6 +98,7 @@ class Session:
         points = await self._measure_in_turns({f"with {place.stored:,} stored": place for place in places})
         note_points(self._figures, "growth_stored", points)
         self._figures["growth"] = growth_ratio(points)
+        self._figures["growth_of_bests"] = growth_ratio(points, best)
         places = []
         for accounts in plan.account_counts:
             with self._console.status(f"opening {accounts:,} accounts"):

@@ -1,0 +1,27 @@
+"""What is said of growth is said of medians, and of the rate that suffers more."""
+
+import pytest
+
+from tests.bench.growth import Point, best, growth_ratio
+from tests.bench.throughput import Run
+
+
+def runs(*rates: float) -> list[Run]:
+    return [Run(rate, 600_000, 600_000 / rate, {}) for rate in rates]
+
+
+NONE = Point(0, 10_000, runs(43_000, 44_000, 42_000), runs(34_000, 46_000, 32_000), None)
+FEW = Point(5, 10_000, runs(1), runs(1), None)
+MANY = Point(20, 10_000, runs(44_000, 47_000, 50_000), runs(36_000, 35_000, 17_000), None)
+
+
+def test_growth_compares_none_and_most_by_the_median_of_what_suffers_more() -> None:
+    assert growth_ratio([NONE, FEW, MANY]) == pytest.approx(35 / 34)
+
+
+def test_a_machine_that_is_quick_for_one_run_decides_a_ratio_of_bests() -> None:
+    assert growth_ratio([NONE, MANY], best) == pytest.approx(36 / 46)
+
+
+def test_one_point_grows_nowhere() -> None:
+    assert growth_ratio([NONE]) is None
