@@ -25,7 +25,11 @@ SINGLY_AFTER_FAILURE = 50
 
 
 class OutboxRelay:
-    """Publishes `<schema>.outbox` on a topic. Any number may run, in any number of processes."""
+    """Publishes `<schema>.outbox` on a topic. Any number may run, in any number of processes.
+
+    `told_of_all`: `wake` is set after every commit to the outbox, another process's included. Else what another process
+    commits to a shard while it is locked here is found by looking once more.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class OutboxRelay:
         health: Health | None = None,
         batch: int = 1000,
         poll_s: float = 1.0,
+        told_of_all: bool = False,
     ) -> None:
         self.name = f"{schema}-outbox"
         self.wake = asyncio.Event()
@@ -47,6 +52,7 @@ class OutboxRelay:
         self._health = health
         self._batch = batch
         self._poll_s = poll_s
+        self._told_of_all = told_of_all
         self._waiting = 0
         self._singly = 0
         self._more = False
@@ -60,9 +66,9 @@ class OutboxRelay:
         try:
             while not stop.is_set():
                 self.wake.clear()
-                await self.relay()
-                # What was committed since it looked has set `wake`: another look to find nothing would cost as much.
-                if not self._more:
+                count = await self.relay()
+                # A look that finds nothing costs about as much as one that does.
+                if count == 0 or (self._told_of_all and not self._more):
                     await wait_for(self.wake, self._poll_s)
         finally:
             stopped.cancel()

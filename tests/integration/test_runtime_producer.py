@@ -275,9 +275,17 @@ async def test_the_running_relay_wakes_when_told(topics: Settings, pool: Pool) -
     assert await published(topics) == {b"account-1": ["x"]}
 
 
-@pytest.mark.parametrize(("batch", "looks"), [(1000, [3, "waits"]), (3, [3, 0, "waits"]), (2, [2, 1, "waits"])])
-async def test_a_relay_that_took_all_looks_again_when_woken_only(
-    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch, batch: int, looks: list[int | str]
+@pytest.mark.parametrize(
+    ("told_of_all", "batch", "looks"),
+    [
+        (True, 1000, [3, "waits"]),
+        (True, 3, [3, 0, "waits"]),
+        (True, 2, [2, 1, "waits"]),
+        (False, 1000, [3, 0, "waits"]),
+    ],
+)
+async def test_a_relay_that_took_all_looks_again_unless_it_is_told_of_all(
+    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch, told_of_all: bool, batch: int, looks: list[int | str]
 ) -> None:
     seen: list[int | str] = []
     look = OutboxRelay.relay
@@ -294,7 +302,7 @@ async def test_a_relay_that_took_all_looks_again_when_woken_only(
     monkeypatch.setattr("meter.runtime.outbox.wait_for", note_wait)
     stop = asyncio.Event()
     await write_outbox(pool, 0, ["a", "b", "c"])
-    async with relay(topics, pool, batch=batch) as outbox:
+    async with relay(topics, pool, batch=batch, told_of_all=told_of_all) as outbox:
         running = asyncio.create_task(outbox.run(stop))
         await until(lambda: "waits" in seen, message="it waits")
         assert seen == looks
