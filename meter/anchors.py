@@ -12,10 +12,11 @@ from uuid import UUID, uuid5
 
 import structlog
 
-from meter.runtime.health import Health
+from meter.runtime.failures import explain, is_transient, name_dependency
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool, load_sql
-from meter.runtime.service import explain, is_transient, name_dependency, wait_for
+from meter.runtime.process.health import Health
+from meter.runtime.waiting import wait_for
 from schemas.build import encode_event
 from schemas.outputs import LogAnchored
 from schemas.topics import ANCHORS

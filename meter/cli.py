@@ -8,9 +8,9 @@ import typer
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError
 from meter.presentation import print_settings
 from meter.rejections_cli import app as rejections_app
-from meter.runtime.cli import fail, run_command, run_service_command
 from meter.runtime.clock import SystemClock
-from meter.runtime.service import Exit
+from meter.runtime.process.cli import fail, run_command, run_service_command
+from meter.runtime.process.service import Exit
 from meter.runtime.settings import Settings
 from meter.service import build_meter
 from meter.settings import MeterSettings, SetupSettings

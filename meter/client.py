@@ -19,7 +19,7 @@ from meter.runtime.kafka import Message
 from meter.runtime.settings import Settings
 from schemas.build import encode_event, new_event_id
 from schemas.events import INPUT_TYPES
-from schemas.parse import parse
+from schemas.parsing.parse import parse
 from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Limits, Record, Rejected
 from schemas.resources import Resource

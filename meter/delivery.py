@@ -5,10 +5,10 @@ import contextlib
 from collections.abc import Sequence
 from typing import Self
 
-from meter.runtime.backoff import pauses
+from meter.runtime.failures import explain, is_transient
 from meter.runtime.kafka import Message, Producer
-from meter.runtime.service import explain, is_transient
 from meter.runtime.settings import Settings
+from meter.runtime.waiting import pauses
 
 LINGER_S = 0.005
 MAX_SEND = 2_000

@@ -10,13 +10,13 @@ from meter.allowance import Allowance
 from meter.plan import AppendPlan, plan_append
 from meter.runtime.clock import Clock
 from meter.runtime.errors import OwnershipLostError
+from meter.runtime.failures import explain, is_transient, name_dependency
+from meter.runtime.fault_points import fault_point
 from meter.runtime.grouping import group_small
-from meter.runtime.health import Health
 from meter.runtime.kafka import Batch, ShardConsumer
-from meter.runtime.points import point
-from meter.runtime.service import explain, is_transient, name_dependency
+from meter.runtime.process.health import Health
 from meter.store.port import Appended, EventStore
-from schemas.parse import parse_all
+from schemas.parsing.parse import parse_all
 from schemas.records import Limits
 
 log = structlog.get_logger(component="ingest")
@@ -70,7 +70,7 @@ class Ingest:
 
     async def _process(self, batches: Sequence[Batch]) -> None:
         async with self._slots:
-            await point("after_fetch")
+            await fault_point("after_fetch")
             started = time.monotonic()
             if len(batches) == 1 or not await self._append_together(batches, started):
                 await self._append_singly(batches, started)

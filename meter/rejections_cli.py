@@ -11,11 +11,11 @@ import typer
 
 from meter.presentation import describe_bytes, print_fields, print_table
 from meter.replay import replay_rejections
-from meter.runtime.cli import run_command
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Producer
 from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.process.cli import run_command
 from meter.runtime.settings import Settings
 from meter.store.rejections import Rejection, Rejections
 from schemas.reasons import Reason

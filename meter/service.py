@@ -9,10 +9,10 @@ from meter.anchors import Anchors
 from meter.ingest import WORK, Ingest
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.errors import DependencyUnreachableError
-from meter.runtime.health import Health
 from meter.runtime.kafka import Producer, ShardConsumer
 from meter.runtime.postgres import Pool, close_pool, load_sql, open_pool
-from meter.runtime.service import Build, Service
+from meter.runtime.process.health import Health
+from meter.runtime.process.service import Build, Service
 from meter.settings import MeterSettings
 from meter.store.events import PostgresEventStore
 from meter.store.topics import PostgresTopicStore

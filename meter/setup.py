@@ -9,8 +9,8 @@ from meter.roles import ROLES, create_roles, set_password
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
-from meter.runtime.migrate import migrate
 from meter.runtime.postgres import Executor, Pool, close_pool, load_sql, open_pool
+from meter.runtime.postgres.migrations import migrate
 from meter.settings import SetupSettings
 from meter.store.topics import PostgresTopicStore
 from meter.topics import RecordedTopics

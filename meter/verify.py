@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meter.runtime.errors import RefusalError
-from meter.runtime.kafka_reader import read_topic
+from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from meter.store.anchored import AnchorAudit

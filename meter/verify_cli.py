@@ -8,9 +8,9 @@ import typer
 
 from meter.presentation import print_table, printable
 from meter.progress import show_progress
-from meter.runtime.cli import run_command
 from meter.runtime.postgres import close_pool, open_pool
-from meter.runtime.service import Exit
+from meter.runtime.process.cli import run_command
+from meter.runtime.process.service import Exit
 from meter.runtime.settings import Settings
 from meter.store.damage import Finding
 from meter.verify import Report, audit_anchors, choose_shards, verify_store

@@ -12,10 +12,10 @@ from uuid import UUID
 import typer
 
 from meter.presentation import print_settings, print_table
-from meter.runtime.cli import run_command, run_service_command
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.process.cli import run_command, run_service_command
 from notifier.model import BannerKind
 from notifier.render import SAMPLE_ACCOUNT, Renderer, sample_notices
 from notifier.service import build_notifier

@@ -10,11 +10,11 @@ import structlog
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import OwnershipLostError
+from meter.runtime.failures import explain, is_transient, name_dependency
+from meter.runtime.fault_points import fault_point
 from meter.runtime.grouping import group_small
-from meter.runtime.health import Health
 from meter.runtime.kafka import Batch, ShardConsumer
-from meter.runtime.points import point
-from meter.runtime.service import explain, is_transient, name_dependency
+from meter.runtime.process.health import Health
 from notifier.decide import Channel, Outcome, Thresholds
 from notifier.model import NotifyPlan, Unreadable
 from notifier.plan import Change, plan_notices
@@ -70,7 +70,7 @@ class NotifyLoop:
                 raise ending
 
     async def _process(self, batches: Sequence[Batch]) -> None:
-        await point("after_fetch")
+        await fault_point("after_fetch")
         started = time.monotonic()
         try:
             plans = await self._plan(batches)

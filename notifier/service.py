@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.errors import DependencyUnreachableError
-from meter.runtime.health import Health
 from meter.runtime.kafka import Producer, ShardConsumer
 from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import Pool, close_pool, load_sql, open_pool
-from meter.runtime.service import Build, Service
+from meter.runtime.process.health import Health
+from meter.runtime.process.service import Build, Service
 from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
 from notifier.model import NotifyPlan

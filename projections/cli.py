@@ -10,10 +10,10 @@ import typer
 
 from meter.presentation import print_settings, print_table
 from meter.progress import Advance, show_progress
-from meter.runtime.cli import run_command, run_service_command
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
-from meter.runtime.service import Exit
+from meter.runtime.process.cli import run_command, run_service_command
+from meter.runtime.process.service import Exit
 from projections.explain import RANGE_EVENTS, Explainer, Explanation
 from projections.reader import BalanceReader
 from projections.rebuild import Exchange, Model, Rebuild, count_events

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from meter.runtime.health import Health
-from meter.runtime.service import wait_for
+from meter.runtime.process.health import Health
+from meter.runtime.waiting import wait_for
 from projections.runner import WORK
 from projections.store import FoldStore, Lag
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import structlog
 
-from meter.runtime.health import Health
-from meter.runtime.service import wait_for
+from meter.runtime.process.health import Health
+from meter.runtime.waiting import wait_for
 from projections.plan import FoldPlan, plan
 from projections.store import FoldStore
 

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from meter.runtime.errors import DependencyUnreachableError
-from meter.runtime.health import Health
 from meter.runtime.kafka import Producer
-from meter.runtime.listen import Wakeups
 from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import Pool, close_pool, open_pool
-from meter.runtime.service import Build, Service
+from meter.runtime.postgres.listen import Wakeups
+from meter.runtime.process.health import Health
+from meter.runtime.process.service import Build, Service
 from projections.lag import LagWatch
 from projections.runner import FoldRunner
 from projections.settings import ProjectionsSettings

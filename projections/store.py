@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from meter.runtime.points import point
+from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
@@ -38,11 +38,11 @@ class FoldStore:
                 if not ranges:
                     return None
                 reading = await read(connection, ranges)
-                await point("after_fetch")
+                await fault_point("after_fetch")
                 planned = plan(reading)
                 await write(connection, planned)
-                await point("before_commit")
-            await point("after_commit")
+                await fault_point("before_commit")
+            await fault_point("after_commit")
         return planned
 
     async def claim_shards(self, connection: Executor) -> list[Range]:

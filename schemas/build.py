@@ -14,10 +14,18 @@ import orjson
 from pydantic import BaseModel
 
 from schemas.amounts import Micro, format_amount
-from schemas.envelope import read_attributes, read_data, read_id, read_source, read_subject, read_time, read_type
 from schemas.events import INPUT_TYPES, OUTPUT_TYPES, EventData
+from schemas.parsing.envelope import (
+    read_attributes,
+    read_data,
+    read_id,
+    read_source,
+    read_subject,
+    read_time,
+    read_type,
+)
+from schemas.parsing.reference_reader import validate_data
 from schemas.reasons import InvalidEventError, Reason
-from schemas.slow import validate_data
 from schemas.times import format_time
 
 _MODELS: Final = {

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Inst
 from pydantic_core import PydanticCustomError
 
 from schemas.amounts import MAX_AMOUNT, MICRO, Micro, format_amount, parse_amount, parse_number, parse_signed
-from schemas.json_text import Number
+from schemas.parsing.json_text import Number
 from schemas.resources import Resource
 from schemas.times import format_time, parse_time
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
-from schemas.envelope import MAX_SOURCE_CHARS, NIL_ID
 from schemas.events import INPUT_TYPES, OUTPUT_TYPES, EventType, OutputType
 from schemas.fields import ACCOUNT_PATTERN, UUID_PATTERN
+from schemas.parsing.envelope import MAX_SOURCE_CHARS, NIL_ID
 from schemas.topics import TOPICS, TopicSpec
 
 HERE: Final = Path(__file__).parent

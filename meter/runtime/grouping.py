@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from meter.runtime.shelf import Batch
+from meter.runtime.kafka.shard_buffers import Batch
 
 
 def group_small(batches: Iterable[Batch], most_records: int) -> list[list[Batch]]:

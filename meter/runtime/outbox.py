@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import structlog
 
-from meter.runtime.health import Health
-from meter.runtime.kafka_producer import Message, Producer
-from meter.runtime.points import point
+from meter.runtime.fault_points import fault_point
+from meter.runtime.kafka.producer import Message, Producer
 from meter.runtime.postgres import Pool, load_sql
-from meter.runtime.service import wait_for
+from meter.runtime.process.health import Health
+from meter.runtime.waiting import wait_for
 
 log = structlog.get_logger(component="outbox")
 
@@ -93,9 +93,9 @@ class OutboxRelay:
             most_of_each = max(1, self._batch // len(shards))
             rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shards, most_of_each)
             self._waiting, self._more = len(rows), most_shards < ALL_SHARDS or len(rows) >= most_of_each
-            await point("outbox_before_publish")
+            await fault_point("outbox_before_publish")
             await self._producer.publish([Message(self._topic, row["key"], row["value"]) for row in rows])
-            await point("outbox_between_publish_and_delete")
+            await fault_point("outbox_between_publish_and_delete")
             places = [row["shard"] for row in rows], [row["id"] for row in rows]
             await connection.execute(load_sql(self._schema, "delete_outbox"), *places)
         self._note(shards, len(rows))

@@ -11,7 +11,7 @@ import asyncpg
 
 from meter.plan import AppendPlan, Place, without_known, without_unstorable
 from meter.runtime.errors import OwnershipLostError
-from meter.runtime.points import point
+from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.evidence import duplicate_columns, gap_columns, rejection_columns
@@ -80,13 +80,13 @@ class PostgresEventStore:
     async def _transact(self, plan: AppendPlan, write: Writer) -> Appended:
         async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection, connection.transaction():
             head = await advance_shard(connection, plan)
-            await point("after_compare_and_set")
+            await fault_point("after_compare_and_set")
             plan = without_known(plan, await find_known_ids(connection, plan))
             plan, stream = await write(connection, plan, head)
             evidence = await append_evidence(connection, plan)
             appended = await seal_batch(connection, plan, head, stream, evidence)
-            await point("before_commit")
-        await point("after_commit")
+            await fault_point("before_commit")
+        await fault_point("after_commit")
         return appended
 
     async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
@@ -101,16 +101,16 @@ class PostgresEventStore:
     async def _transact_together(self, plans: Sequence[AppendPlan]) -> list[Appended]:
         async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection, connection.transaction():
             heads = await advance_shards(connection, plans)
-            await point("after_compare_and_set")
+            await fault_point("after_compare_and_set")
             known = await find_known_ids_of(connection, plans)
             plans = [without_known(plan, known.get(plan.shard, ())) for plan in plans]
             streams = [encode_rows(p.rows, p.shard, heads[p.shard].next_position, p.recorded_at) for p in plans]
-            await point("in_copy")
+            await fault_point("in_copy")
             await copy_to_events(connection, join_streams(streams))
             evidence = [await append_evidence(connection, plan) for plan in plans]
             appended = await seal_batches(connection, plans, heads, streams, evidence)
-            await point("before_commit")
-        await point("after_commit")
+            await fault_point("before_commit")
+        await fault_point("after_commit")
         return appended
 
 
@@ -153,7 +153,7 @@ async def find_known_ids_of(connection: Executor, plans: Sequence[AppendPlan]) -
 async def copy_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, bytes]:
     """The usual way: every row is good."""
     stream = encode_rows(plan.rows, plan.shard, head.next_position, plan.recorded_at)
-    await point("in_copy")
+    await fault_point("in_copy")
     if plan.rows:
         await copy_to_events(connection, stream)
     return plan, stream

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 
-from meter.runtime.backoff import pauses
+from meter.runtime.waiting import pauses
 
 
 class Gate:

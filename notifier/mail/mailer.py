@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from meter.runtime.backoff import pauses
 from meter.runtime.clock import Clock
-from meter.runtime.health import Health
-from meter.runtime.points import point
-from meter.runtime.service import is_transient, wait_for
+from meter.runtime.failures import is_transient
+from meter.runtime.fault_points import fault_point
+from meter.runtime.process.health import Health
+from meter.runtime.waiting import pauses, wait_for
 from notifier.mail.gate import Gate
 from notifier.mail.recheck import find_reason_to_drop
 from notifier.mail.session import SmtpServer, SmtpSession
@@ -110,7 +110,7 @@ class Mailer:
             log.warning("claim_lost", email=str(email.email_id), claim=email.claim)
             self._gate.leave(sender)
             return
-        await point("email_between_dot_and_record")
+        await fault_point("email_between_dot_and_record")
         judgement = judge(result, email.attempts, self._settings.mail_attempts)
         if sender.interrupted and judgement.verdict is not Verdict.SENT and result.phase is not Phase.DOT:
             judgement = Judgement(Verdict.STOPPED, result, "the notifier was stopped")

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import aiosmtplib
 from aiosmtplib.protocol import SMTPProtocol
 
-from meter.runtime.points import point
+from meter.runtime.fault_points import fault_point
 from notifier.mail.verdict import Phase, Result
 from notifier.settings import NotifierSettings
 
@@ -155,7 +155,7 @@ class SmtpSession:
         protocol_of(client).write(data)
 
     async def _end(self, client: aiosmtplib.SMTP) -> Result:
-        await point("email_before_dot")
+        await fault_point("email_before_dot")
         # A connection that is known to be gone takes no dot: still the body's phase, and nothing is in doubt.
         lost = await self._step(Phase.BODY, self._write(client, b".\r\n"))
         if lost is not None:

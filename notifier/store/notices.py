@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from meter.runtime.errors import OwnershipLostError
-from meter.runtime.points import point
+from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
 from notifier.decide import Balance, Channel
 from notifier.model import Account, Banner, BannerKind, EmailRow, Key, Known, NoticeRow, NotifyPlan
@@ -37,24 +37,24 @@ class PostgresNoticeStore:
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._advance(connection, plan)
                 await write_plans(connection, [plan])
-                await point("before_commit")
+                await fault_point("before_commit")
         except Exception as error:
             await note_failure(self._pool, error)
             raise
-        await point("after_commit")
+        await fault_point("after_commit")
 
     async def save_together(self, plans: Sequence[NotifyPlan]) -> bool:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._advance_all(connection, plans)
                 await write_plans(connection, plans)
-                await point("before_commit")
+                await fault_point("before_commit")
         except OwnershipLostError:
             return False
         except Exception as error:
             await note_failure(self._pool, error)
             raise
-        await point("after_commit")
+        await fault_point("after_commit")
         return True
 
     async def _advance_all(self, connection: Executor, plans: Sequence[NotifyPlan]) -> None:
@@ -62,13 +62,13 @@ class PostgresNoticeStore:
         moved = await connection.fetch(load_sql(PACKAGE, "advance_cursors"), plans[0].topic, *places)
         if len(moved) < len(plans):
             raise OwnershipLostError("not every shard stands where it should, or one is locked")
-        await point("after_compare_and_set")
+        await fault_point("after_compare_and_set")
 
     async def _advance(self, connection: Executor, plan: NotifyPlan) -> None:
         sql = load_sql(PACKAGE, "advance_cursor")
         if await connection.fetchval(sql, plan.topic, plan.shard, plan.start, plan.end) is None:
             raise OwnershipLostError(f"{plan.topic}[{plan.shard}] no longer stands at offset {plan.start}")
-        await point("after_compare_and_set")
+        await fault_point("after_compare_and_set")
 
 
 async def fetch(connection: Executor, what: str, account_ids: list[str]) -> list[Any]:

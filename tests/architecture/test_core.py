@@ -47,8 +47,8 @@ IMPURE_CALLS = (
 )
 CLOCK = {"time.time", "datetime.now", "datetime.datetime.now", "datetime.utcnow", "date.today", "datetime.date.today"}
 PLACES = {
-    "aiokafka": ("meter/runtime/",),
-    "asyncpg": ("meter/runtime/", "meter/store/", "projections/store", "notifier/store/"),
+    "aiokafka": ("meter/runtime/kafka/",),
+    "asyncpg": ("meter/runtime/postgres/", "meter/store/", "projections/store", "notifier/store/"),
     "aiosmtplib": ("notifier/mail/",),
 }
 SHIPPED = modules(*PACKAGES)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from meter.runtime.migrate import migrate, read_migrations
+from meter.runtime.postgres.migrations import migrate, read_migrations
 from schemas.events import INPUT_TYPES
 from schemas.resources import RESOURCE_CODES
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schemas.parse import Accepted, Limits, Record, Rejected, parse
+from schemas.parsing.parse import Accepted, Limits, Record, Rejected, parse
 from schemas.topics import USAGE, partition_for
 from tests.bench.events import Message, account_name
 from tests.bench.load import STRUCTURED

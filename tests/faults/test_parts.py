@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from schemas.parse import parse
+from schemas.parsing.parse import parse
 from schemas.records import Accepted, Limits, Record, Rejected
 from schemas.topics import partition_for
 from tests.bench.events import MICRO

@@ -7,10 +7,10 @@ import pytest
 
 from meter.anchors import LOG_ANCHORED, ShardHead, plan_anchors, render_anchor
 from meter.client import UsageProducer
-from meter.runtime.health import Health
 from meter.runtime.kafka import Message, Producer
-from meter.runtime.kafka_reader import read_topic
+from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.postgres import Pool
+from meter.runtime.process.health import Health
 from meter.settings import MeterSettings
 from schemas.build import decode_event
 from schemas.outputs import LogAnchored

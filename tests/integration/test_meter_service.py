@@ -12,9 +12,9 @@ import pytest
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError
-from meter.runtime.health import Health
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool
+from meter.runtime.process.health import Health
 from meter.service import build_meter
 from meter.settings import MeterSettings
 from schemas.build import encode_event, new_event_id

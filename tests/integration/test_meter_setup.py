@@ -10,9 +10,9 @@ from deploy.local.stack import Addresses
 from meter.roles import ROLES, create_roles, set_password
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, RefusalError, TopicIdentityError
-from meter.runtime.health import Health
 from meter.runtime.kafka import TopicAdmin
 from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.process.health import Health
 from meter.service import build_meter
 from meter.settings import MeterSettings
 from meter.store.events import PostgresEventStore

@@ -7,9 +7,8 @@ import asyncpg
 import pytest
 
 from meter.plan import AppendPlan
-from meter.runtime import postgres
 from meter.runtime.errors import OwnershipLostError
-from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.postgres import Pool, failures, load_sql
 from meter.store import events
 from meter.store.events import PostgresEventStore
 from meter.store.layout import GENESIS, encode_rows, mark_row
@@ -192,7 +191,7 @@ async def test_an_unknown_outcome_of_commit_is_settled_by_the_offsets(
 
         pid: int = await until(find_committing, message="COMMIT does not wait")
         await holder.execute("SELECT pg_terminate_backend($1)", pid)
-        with pytest.raises(postgres.TRANSIENT):
+        with pytest.raises(failures.TRANSIENT):
             await append
     finally:
         await holder.close()

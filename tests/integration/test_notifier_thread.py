@@ -9,9 +9,9 @@ import pytest
 
 from deploy.local.mail import MailSink
 from meter.runtime.clock import SystemClock
-from meter.runtime.health import Health
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer
 from meter.runtime.postgres import Pool
+from meter.runtime.process.health import Health
 from notifier.decide import Balance
 from notifier.model import Account
 from notifier.service import build_notifier

@@ -11,9 +11,9 @@ from aiokafka import errors as kafka_errors
 
 from deploy.local.stack import KafkaServer
 from meter.runtime.errors import DependencyUnreachableError, TransientError
-from meter.runtime.feed import Feed, Verdict
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer
-from meter.runtime.kafka_codecs import OversizedBatchError
+from meter.runtime.kafka.codecs import OversizedBatchError
+from meter.runtime.kafka.partition_buffer import Feed, Verdict
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
 from tests.integration.runtime_ledger import Ledger, drain, fill, joined, make_topics, read_ends, step

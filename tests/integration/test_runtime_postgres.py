@@ -10,10 +10,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from meter.runtime import migrate as migrate_module
-from meter.runtime.listen import Wakeups
-from meter.runtime.migrate import Migration, MigrationError, migrate
 from meter.runtime.postgres import Pool, close_pool, create_pool, is_transient, load_sql
+from meter.runtime.postgres import migrations as migrate_module
+from meter.runtime.postgres.listen import Wakeups
+from meter.runtime.postgres.migrations import Migration, MigrationError, migrate
 from tests.support import until
 
 PACKAGES = ("meter", "projections", "notifier")

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from deploy.local.stack import KafkaServer, PostgresServer
-from meter.runtime.health import Health
-from meter.runtime.probes import KafkaProbe, PostgresProbe, Probe, watch_reachable
+from meter.runtime.kafka.probe import KafkaProbe
+from meter.runtime.postgres.probe import PostgresProbe
+from meter.runtime.process.health import Health
+from meter.runtime.process.probes import Probe, watch_reachable
 from meter.runtime.settings import Settings
 from tests.support import until
 from tests.support.processes import Processes, ServiceProcess

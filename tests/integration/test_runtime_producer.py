@@ -12,13 +12,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
 
-from meter.runtime import points
+from meter.runtime import fault_points
 from meter.runtime.errors import DependencyUnreachableError
-from meter.runtime.health import Health
+from meter.runtime.fault_points import InjectedError, read_points
 from meter.runtime.kafka import Message, Producer, TopicAdmin
 from meter.runtime.outbox import OutboxRelay
-from meter.runtime.points import InjectedError, read_points
 from meter.runtime.postgres import Pool
+from meter.runtime.process.health import Health
 from meter.runtime.settings import Settings
 from schemas.topics import BALANCES, TOPICS, USAGE, partition_for
 from tests.support import until
@@ -169,7 +169,7 @@ async def test_acks_that_never_come_end_at_the_deadline(topics: Settings) -> Non
 
 
 async def test_a_stop_that_hangs_is_bounded(topics: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meter.runtime.kafka_producer.STOP_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("meter.runtime.kafka.producer.STOP_TIMEOUT_S", 0.3)
     producer = Producer(topics)
     await producer.start()
     client: Any = producer._client
@@ -228,8 +228,8 @@ async def test_relays_at_the_same_time_do_not_mix_up_a_shard(topics: Settings, p
 async def test_a_crash_after_publishing_publishes_again_and_loses_nothing(
     topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(points, "_points", read_points("outbox_between_publish_and_delete:1:raise"))
-    monkeypatch.setattr(points, "_passings", {})
+    monkeypatch.setattr(fault_points, "_points", read_points("outbox_between_publish_and_delete:1:raise"))
+    monkeypatch.setattr(fault_points, "_passings", {})
     await write_outbox(pool, 0, ["a", "b", "c"])
     async with relay(topics, pool) as outbox:
         with pytest.raises(InjectedError):

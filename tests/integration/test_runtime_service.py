@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from meter.runtime.service import Exit
+from meter.runtime.process.service import Exit
 from tests.support import until
 
 # The process under test. Its loop behaves as the first argument says.
@@ -18,7 +18,7 @@ PROGRAM = """
 import asyncio, time
 from contextlib import asynccontextmanager
 import typer
-from meter.runtime.cli import run_service_command
+from meter.runtime.process.cli import run_service_command
 from meter.runtime.errors import TopicIdentityError
 from meter.runtime.settings import Settings
 

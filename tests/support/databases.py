@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from deploy.local.stack import change_dsn
-from meter.runtime.migrate import migrate, read_migrations
+from meter.runtime.postgres.migrations import migrate, read_migrations
 
 PACKAGES = ("meter", "projections", "notifier")
 LOCK_KEY = 0x7465_7374  # "test"; held while the template is made, also against parallel runs on the same server

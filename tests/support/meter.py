@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from meter.runtime.clock import SystemClock
-from meter.runtime.health import Health
 from meter.runtime.kafka import TopicAdmin
 from meter.runtime.postgres import Pool
+from meter.runtime.process.health import Health
 from meter.service import build_meter
 from meter.settings import MeterSettings, SetupSettings
 from meter.setup import set_up

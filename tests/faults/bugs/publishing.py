@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-from meter.runtime.kafka_producer import Message, Producer, note_seen
+from meter.runtime.fault_points import fault_point
+from meter.runtime.kafka.producer import Message, Producer, note_seen
 from meter.runtime.outbox import ALL_SHARDS, OutboxRelay
-from meter.runtime.points import point
 from meter.runtime.postgres import load_sql
 from projections import plan as planning
 from projections import store
@@ -60,7 +60,7 @@ def outbox_deleted_before_publish() -> None:
             rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shards, self._batch)
             places = [row["shard"] for row in rows], [row["id"] for row in rows]
             await connection.execute(load_sql(self._schema, "delete_outbox"), *places)
-        await point("outbox_before_publish")
+        await fault_point("outbox_before_publish")
         await self._producer.publish([Message(self._topic, row["key"], row["value"]) for row in rows])
         self._note(shards, len(rows))
         return len(rows)

@@ -4,8 +4,8 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from meter.runtime.feed import Feed, Verdict
-from meter.runtime.kafka_assignment import Assignment
+from meter.runtime.kafka.assignment import Assignment
+from meter.runtime.kafka.partition_buffer import Feed, Verdict
 from tests.faults.bugs.bug import FEW, Bug, replace
 from tests.faults.bugs.storing import LOSSES, TWO_OUTCOMES
 from tests.faults.schedule import Focus

@@ -5,8 +5,8 @@ from typing import Any
 
 from meter import ingest
 from meter.plan import AppendPlan, Offsets, without_known
-from meter.runtime.points import point
-from meter.runtime.service import is_transient
+from meter.runtime.failures import is_transient
+from meter.runtime.fault_points import fault_point
 from meter.store import events
 from meter.store.events import Head, PostgresEventStore
 from meter.store.port import Appended
@@ -45,7 +45,7 @@ def offset_before_rows() -> None:
     async def transact(self: Any, plan: AppendPlan, write: Any) -> Appended:
         async with self._pool.acquire() as connection:
             await events.advance_shard(connection, plan)
-        await point("after_compare_and_set")
+        await fault_point("after_compare_and_set")
         async with self._pool.acquire() as connection, connection.transaction():
             head = Head(
                 *await connection.fetchrow(
@@ -56,7 +56,7 @@ def offset_before_rows() -> None:
             plan, rows = await write(connection, plan, head)
             evidence = await events.append_evidence(connection, plan)
             appended = await events.seal_batch(connection, plan, head, rows, evidence)
-            await point("before_commit")
+            await fault_point("before_commit")
         return appended
 
     replace(PostgresEventStore, "_transact", transact)

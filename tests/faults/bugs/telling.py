@@ -3,7 +3,7 @@
 from dataclasses import replace as changed
 from typing import Any
 
-from meter.runtime.points import point
+from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import load_sql
 from notifier import plan as planning
 from notifier.decide import Balance
@@ -73,8 +73,8 @@ def alert_after_commit() -> None:
                     later.append(columns)
                 else:
                     await connection.execute(load_sql(notices.PACKAGE, name), *columns)
-            await point("before_commit")
-        await point("after_commit")
+            await fault_point("before_commit")
+        await fault_point("after_commit")
         for columns in later:
             await self._pool.execute(load_sql(notices.PACKAGE, "queue_emails"), *columns)
 

@@ -12,8 +12,8 @@ from meter.ingest import Ingest
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.grouping import group_small
-from meter.runtime.health import Health
 from meter.runtime.kafka import Batch
+from meter.runtime.process.health import Health
 from meter.store.port import Appended
 from schemas.records import Limits
 from schemas.topics import ACCOUNTS, USAGE

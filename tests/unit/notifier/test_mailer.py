@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from meter.runtime.errors import TransientError
-from meter.runtime.health import Health
+from meter.runtime.process.health import Health
 from notifier.mail.mailer import Mailer
 from notifier.mail.session import SmtpServer
 from notifier.mail.verdict import Judgement

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from meter.runtime.health import Health
 from meter.runtime.kafka import Batch
+from meter.runtime.process.health import Health
 from notifier.decide import Thresholds
 from notifier.model import NotifyPlan
 from notifier.notify import NotifyLoop

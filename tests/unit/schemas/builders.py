@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.parse import Accepted, Limits, Record, Rejected, parse
+from schemas.parsing.parse import Accepted, Limits, Record, Rejected, parse
 from schemas.topics import ACCOUNTS, USAGE, partition_for
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.events import INPUT_TYPES
-from schemas.parse import Limits
+from schemas.parsing.parse import Limits
 from schemas.topics import partition_for
 from tests.unit.schemas.builders import (
     ACCOUNT,

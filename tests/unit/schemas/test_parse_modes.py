@@ -8,7 +8,7 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
-from schemas.parse import Accepted, Record
+from schemas.parsing.parse import Accepted, Record
 from schemas.reasons import Reason
 from schemas.topics import USAGE
 from tests.unit.schemas.builders import (

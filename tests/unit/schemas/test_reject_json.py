@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from schemas.parse import Limits
+from schemas.parsing.parse import Limits
 from schemas.reasons import Reason
 from tests.unit.schemas.builders import STRUCTURED, make_event, make_record, reject, to_bytes, with_data
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import parse as parse_module
-from schemas.parse import Accepted, Limits, Record, Rejected, parse, parse_all
+from schemas.parsing import parse as parse_module
+from schemas.parsing.parse import Accepted, Limits, Record, Rejected, parse, parse_all
 from schemas.reasons import InvalidEventError, Reason
 from schemas.topics import ACCOUNTS, USAGE
 from tests.unit.schemas.builders import EXAMPLES, LIMITS, NOW, make_event, make_record, reject, with_data
@@ -104,7 +104,7 @@ def test_a_bug_costs_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(parse_module, "parse_slow", fail)
+    monkeypatch.setattr(parse_module, "read_by_reference", fail)
     rejected = reject(make_record(b"{}"))
     assert rejected.reason is Reason.INVALID_DATA
     assert "a bug" in rejected.detail

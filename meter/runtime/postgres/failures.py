@@ -1,0 +1,58 @@
+"""What an error of Postgres or of its driver means."""
+
+import asyncpg
+
+# Lost connections and servers that start, stop, switch over or resolve a conflict by picking us. All of them leave the
+# transaction undone (or, at COMMIT, its outcome unknown: read the cursor again, never repeat blindly).
+TRANSIENT: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+
+# Nothing that a retry cures and no bug either: a person has to look at the settings or run the setup.
+MISCONFIGURED: tuple[type[BaseException], ...] = (
+    asyncpg.ClientConfigurationError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedTableError,
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether repeating the work from what is stored may succeed."""
+    if isinstance(error, asyncpg.InternalClientError):
+        # A connection cut between two statements can be caught half-way through its own closing ("cannot switch to
+        # state …; another operation is in progress"). The pool gives such a connection up. One that was given up under
+        # a task that is being cancelled cannot be given back any more.
+        return any(words in str(error) for words in ("another operation", "free connection holder"))
+    if isinstance(error, asyncpg.InterfaceError):
+        # One class for lost connections and for wrong arguments: only the words tell them apart. "Another operation" is
+        # what the rollback and the pool's reset of such a half-closed connection raise in place of its loss.
+        lost = ("closed", "closing", "released", "connection was lost", "another operation is in progress")
+        return any(words in str(error) for words in lost)
+    return isinstance(error, TRANSIENT)
+
+
+def explain_misconfigured(error: BaseException) -> str | None:
+    """A sentence for people where the error is of that kind, else None."""
+    if not isinstance(error, MISCONFIGURED):
+        return None
+    return (
+        f"postgres refuses: {error}. Check METERING_POSTGRES_DSN (address, database, role, password), and that "
+        "`meter setup` has run."
+    )

@@ -1,0 +1,117 @@
+"""The Postgres pool and what its errors mean. asyncpg is set up only here."""
+
+import asyncio
+import socket
+from typing import Any
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+
+from meter.runtime.settings import Settings
+
+Pool = asyncpg.Pool
+Connection = asyncpg.Connection
+Executor = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+KEEPALIVE_IDLE_S = 15
+KEEPALIVE_INTERVAL_S = 5
+KEEPALIVE_PROBES = 3
+# Unacknowledged bytes for this long: the peer is gone. Keepalive alone does not see that while data is in flight.
+USER_TIMEOUT_MS = 30_000
+
+
+async def create_pool(
+    dsn: str,
+    *,
+    min_size: int = 1,
+    max_size: int = 8,
+    application_name: str,
+    command_timeout_s: float = 30,
+    lock_timeout_s: float = 10,
+    connect_timeout_s: float = 10,
+) -> Pool:
+    """Open a pool whose statements, locks, transactions and sockets all have a deadline.
+
+    A black-holed connection otherwise hangs for ever: asyncpg sets no keepalive and no timeout of its own.
+    """
+    statement_ms = int(command_timeout_s * 1000)
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=min_size,
+        max_size=max_size,
+        timeout=connect_timeout_s,
+        # The server's own limit comes first, so that its clear error arrives; the client's is for a silent server.
+        command_timeout=command_timeout_s + 5,
+        target_session_attrs=SessionAttribute.read_write,
+        server_settings={
+            "application_name": application_name,
+            "timezone": "UTC",
+            "statement_timeout": str(statement_ms),
+            "lock_timeout": str(int(lock_timeout_s * 1000)),
+            "idle_in_transaction_session_timeout": str(2 * statement_ms),
+        },
+        init=guard_socket,
+        reset=leave_session,
+    )
+
+
+async def leave_session(_connection: Any) -> None:
+    """What a connection is given back with, beside the rollback of an open transaction: nothing to undo.
+
+    Settings are made for one transaction, locks on a session are given up by who took them, LISTEN has a connection of
+    its own. asyncpg's own four statements cost every transaction a round trip.
+    """
+
+
+async def open_pool(settings: Settings, application_name: str) -> Pool:
+    """The pool of a service, by its settings."""
+    return await create_pool(
+        settings.postgres_dsn,
+        min_size=1,
+        max_size=settings.postgres_pool_size,
+        application_name=application_name,
+        command_timeout_s=settings.postgres_timeout_s,
+        lock_timeout_s=settings.postgres_lock_timeout_s,
+    )
+
+
+async def connect(dsn: str, application_name: str) -> Connection:
+    """One connection, for what must not wait for the pool."""
+    connection = await asyncpg.connect(
+        dsn, timeout=10, command_timeout=10, server_settings={"application_name": application_name}
+    )
+    await guard_socket(connection)
+    return connection
+
+
+async def close_pool(pool: Pool, timeout_s: float = 5) -> None:
+    """Close within a deadline: `Pool.close` waits without end for a connection that nobody gives back."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await pool.close()
+    except (TimeoutError, OSError, asyncpg.InterfaceError):
+        pool.terminate()
+
+
+async def guard_socket(connection: Any) -> None:
+    """Have the kernel notice a dead peer."""
+    transport = getattr(connection, "_transport", None)
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    options = (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
+        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+        ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS),
+    )
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in options:
+        if hasattr(socket, name):  # TCP_USER_TIMEOUT is Linux's
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def note_failure(pool: Pool, error: BaseException) -> None:
+    """After a fail-over every idle connection still leads to the old, now read-only or vanished server: drop them."""
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError | asyncpg.PostgresConnectionError | OSError):
+        await pool.expire_connections()

@@ -1,0 +1,70 @@
+"""For the command lines: run a coroutine with uvloop, and turn errors into sentences and exit codes.
+
+Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency could not be reached.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import typer
+
+from meter.runtime.errors import RefusalError, SettingsError
+from meter.runtime.failures import explain, is_transient, name_dependency
+from meter.runtime.kafka.probe import KafkaProbe
+from meter.runtime.postgres import explain_misconfigured
+from meter.runtime.postgres.probe import PostgresProbe
+from meter.runtime.process.logging import configure_logging
+from meter.runtime.process.service import Build, Exit, run_service
+from meter.runtime.settings import Settings, load_settings
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Settings)
+
+
+def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run` on uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.run(coroutine)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)
+
+
+def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -> T:
+    """Run a command with its settings; on an error print a sentence to stderr and exit with its code."""
+    try:
+        settings = load_settings(kind)
+        return run_async(command(settings))
+    except SettingsError as error:
+        raise fail(str(error), Exit.USAGE) from None
+    except RefusalError as error:
+        raise fail(str(error), Exit.FAILED) from None
+    except KeyboardInterrupt:
+        raise fail("interrupted", Exit.FAILED) from None
+    except Exception as error:
+        if is_transient(error):
+            raise fail(f"{name_dependency(error)} is not reachable: {explain(error)}", Exit.UNREACHABLE) from None
+        if refusal := explain_misconfigured(error):
+            raise fail(refusal, Exit.FAILED) from None
+        raise
+
+
+def run_service_command(name: str, kind: type[S], build: Callable[[S], Build]) -> None:
+    """The `run` verb: settings, logs, the service, and its exit code."""
+
+    async def start(settings: S) -> Exit:
+        configure_logging(name, settings)
+        probes = (PostgresProbe(settings, f"credit-{name}-probe"), KafkaProbe(settings))
+        return await run_service(name, settings, build(settings), probes=probes)
+
+    code = run_command(kind, start)
+    if code is not Exit.OK:
+        raise typer.Exit(code)
+
+
+def fail(message: str, code: Exit) -> typer.Exit:
+    print(message, file=sys.stderr)
+    return typer.Exit(code)

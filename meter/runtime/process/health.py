@@ -1,0 +1,157 @@
+"""What a process knows of its own state, and the small HTTP server that tells it: /healthz /readyz /metrics."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Self
+
+import structlog
+
+from meter.runtime.process.metrics import Metrics
+
+log = structlog.get_logger(component="health")
+
+REQUEST_TIMEOUT_S = 5
+CONTENT_JSON = "application/json"
+CONTENT_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Work:
+    """One kind of work that must not stand still while something waits."""
+
+    def __init__(self, waiting: Callable[[], int]) -> None:
+        self.waiting = waiting
+        self.progress = 0
+        self.idle_s = 0.0
+        self._seen = 0
+
+    def tick(self, elapsed_s: float) -> float:
+        """Note that time has passed; return for how long work has been waiting without any progress."""
+        if self.progress != self._seen or self.waiting() <= 0:
+            self._seen, self.idle_s = self.progress, 0.0
+        else:
+            self.idle_s += elapsed_s
+        return self.idle_s
+
+
+class Health:
+    """Readiness by dependency, and progress by kind of work.
+
+    A dependency is ready when the service has opened it (`set_ready`) and nothing says that it does not answer now
+    (`set_reachable`, said by `probes`).
+    """
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        self._ready: dict[str, bool] = {}
+        self._reachable: dict[str, bool] = {}
+        self._work: dict[str, Work] = {}
+        self.progress_marks = 0
+
+    def set_ready(self, dependency: str, ready: bool) -> None:
+        self._ready[dependency] = ready
+        self._note(dependency)
+
+    def set_reachable(self, dependency: str, reachable: bool) -> None:
+        """Says nothing of whether the service has opened it."""
+        self._reachable[dependency] = reachable
+        if dependency in self._ready:
+            self._note(dependency)
+
+    def _note(self, dependency: str) -> None:
+        self.metrics.ready.labels(dependency).set(self.dependencies[dependency])
+
+    @property
+    def dependencies(self) -> dict[str, bool]:
+        return {name: ready and self._reachable.get(name, True) for name, ready in self._ready.items()}
+
+    def set_opened(self) -> None:
+        """The service has opened all it needs: whatever was lost before is there again."""
+        for dependency in list(self._ready) or ["service"]:
+            self.set_ready(dependency, True)
+
+    def watch(self, work: str, waiting: Callable[[], int]) -> None:
+        """Have the watchdog look: `waiting()` > 0 without `mark_progress(work)` for `stall_s` ends the process."""
+        self._work[work] = Work(waiting)
+        self.metrics.waiting.labels(work).set_function(waiting)
+
+    def mark_progress(self, work: str = "main") -> None:
+        """Something was stored (or published, or sent)."""
+        self.progress_marks += 1
+        if work in self._work:
+            self._work[work].progress += 1
+
+    def forget_work(self) -> None:
+        """Between two attempts nothing is watched: a lost dependency is no stall."""
+        for name in self._work:
+            self.metrics.waiting.remove(name)
+        self._work.clear()
+
+    def find_stalled(self, elapsed_s: float, stall_s: float) -> list[str]:
+        return [name for name, work in self._work.items() if work.tick(elapsed_s) >= stall_s]
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._ready) and all(self.dependencies.values())
+
+    def report(self) -> dict[str, object]:
+        return {
+            "ready": self.ready,
+            "dependencies": self.dependencies,
+            "waiting": {name: work.waiting() for name, work in self._work.items()},
+        }
+
+
+class HealthServer:
+    """Answers GET requests, one per connection. `port` is the real one, also when 0 was asked for."""
+
+    def __init__(self, health: Health, host: str, port: int) -> None:
+        self._health = health
+        self._host = host
+        self._port = port
+        self._server: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=8192)
+        self._port = self._server.sockets[0].getsockname()[1]
+        log.info("health_served", host=self._host, port=self._port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                status, kind, body = self._answer(head.split(b"\r\n", 1)[0].decode("latin-1"))
+                writer.write(
+                    f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+                    "Connection: close\r\n\r\n".encode()
+                    + body
+                )
+                await writer.drain()
+        except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError):
+            pass  # the caller went away, or never meant it
+        finally:
+            writer.close()
+
+    def _answer(self, line: str) -> tuple[str, str, bytes]:
+        method, _, rest = line.partition(" ")
+        path = rest.split(" ", 1)[0].split("?", 1)[0]
+        if method != "GET":
+            return "405 Method Not Allowed", CONTENT_JSON, b"{}"
+        if path == "/healthz":
+            return "200 OK", CONTENT_JSON, b'{"alive":true}'
+        if path == "/readyz":
+            status = "200 OK" if self._health.ready else "503 Service Unavailable"
+            return status, CONTENT_JSON, json.dumps(self._health.report()).encode()
+        if path == "/metrics":
+            return "200 OK", CONTENT_METRICS, self._health.metrics.render()
+        return "404 Not Found", CONTENT_JSON, b"{}"

@@ -1,0 +1,179 @@
+"""How a service lives: start, reconnect, drain on SIGTERM, and end when it cannot be trusted any more.
+
+`run_service` is the outer shell of the three services. The inner part, `build(health)`, is an async context manager
+that opens what the service needs and yields its loops; it is entered again, after a growing pause, whenever something
+outside fails. Nothing but what Postgres stores survives from one attempt to the next, so every attempt starts right.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from enum import IntEnum
+from typing import Protocol
+
+import structlog
+
+from meter.runtime import postgres
+from meter.runtime.errors import RefusalError
+from meter.runtime.failures import explain, flatten, is_transient, name_dependency
+from meter.runtime.process.health import Health, HealthServer
+from meter.runtime.process.probes import Probe, watch_reachable
+from meter.runtime.process.watchdog import LoopWatch, watch_progress
+from meter.runtime.settings import Settings
+from meter.runtime.waiting import pauses, wait_for
+
+log = structlog.get_logger(component="service")
+
+
+class Exit(IntEnum):
+    """Exit codes of services and commands."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    STALLED = 4
+    GRACE_OVER = 5
+
+
+class Service(Protocol):
+    """One loop of a process. `run` returns soon after `stop` is set, with its batch finished or given up cleanly."""
+
+    name: str
+
+    async def run(self, stop: asyncio.Event) -> None: ...
+
+
+Build = Callable[[Health], AbstractAsyncContextManager[Sequence[Service]]]
+
+
+async def run_service(
+    name: str, settings: Settings, build: Build, *, health: Health | None = None, probes: Sequence[Probe] = ()
+) -> Exit:
+    """Run until SIGTERM or SIGINT (→ Exit.OK), a refusal or a bug (→ Exit.FAILED).
+
+    A stall ends the process with Exit.STALLED and an overrun grace time with Exit.GRACE_OVER, both at once and without
+    clean-up: what is not committed is not there, and the next process continues from what is.
+    """
+    health = health or Health()
+    stop = asyncio.Event()
+    remove_handlers = handle_signals(stop, settings.grace_s)
+    watches = {
+        asyncio.create_task(watch_progress(health, settings.stall_s, lambda: os._exit(Exit.STALLED))),
+        *(asyncio.create_task(watch_reachable(probe, health)) for probe in probes),
+    }
+    loop_watch = LoopWatch(settings.stall_s, lambda: os._exit(Exit.STALLED))
+    try:
+        with loop_watch:
+            async with HealthServer(health, settings.http_host, settings.http_port):
+                # What is loaded by now stays: the collector need not go through it again and again.
+                gc.collect()
+                gc.freeze()
+                log.info("service_started")
+                return await run_attempts(settings, build, health, stop)
+    finally:
+        for watch in watches:
+            watch.cancel()
+        await asyncio.wait(watches)
+        remove_handlers()
+        log.info("service_stopped")
+
+
+def handle_signals(stop: asyncio.Event, grace_s: float) -> Callable[[], None]:
+    """SIGTERM and SIGINT drain; a second one, or the end of the grace time, is final."""
+    loop = asyncio.get_running_loop()
+    timers: list[threading.Timer] = []
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(Exit.GRACE_OVER)
+        log.info("drain_started", grace_s=grace_s)
+        stop.set()
+        # A thread, because what does not drain may well be what blocks the loop.
+        timer = threading.Timer(grace_s, os._exit, (Exit.GRACE_OVER,))
+        timer.daemon = True
+        timer.start()
+        timers.append(timer)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+
+    def remove() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        for timer in timers:
+            timer.cancel()
+
+    return remove
+
+
+async def run_attempts(settings: Settings, build: Build, health: Health, stop: asyncio.Event) -> Exit:
+    steps = fresh_pauses(settings)
+    while not stop.is_set():
+        marks = health.progress_marks
+        try:
+            await run_attempt(build, health, stop)
+        except Exception as error:
+            if health.progress_marks != marks:
+                steps = fresh_pauses(settings)
+            if not is_transient(error):
+                report_end(error)
+                return Exit.FAILED
+            await wait_out(error, next(steps), health, stop)
+    return Exit.OK
+
+
+def fresh_pauses(settings: Settings) -> Iterator[float]:
+    return pauses(settings.retry_first_s, settings.retry_max_s)
+
+
+def report_end(error: Exception) -> None:
+    refusals = [part for part in flatten(error) if isinstance(part, (RefusalError, *postgres.MISCONFIGURED))]
+    if refusals:
+        log.error("service_refused", detail=postgres.explain_misconfigured(refusals[0]) or explain(refusals[0]))
+    else:
+        log.error("service_crashed", exc_info=error)
+
+
+async def wait_out(error: Exception, pause_s: float, health: Health, stop: asyncio.Event) -> None:
+    dependency = name_dependency(error)
+    health.set_ready(dependency, False)
+    health.metrics.reconnects.labels(dependency).inc()
+    log.warning("dependency_unreachable", dependency=dependency, detail=explain(error), pause_s=round(pause_s, 2))
+    await wait_for(stop, pause_s)
+
+
+async def run_attempt(build: Build, health: Health, stop: asyncio.Event) -> None:
+    """Open, run, close once. While opening, a stop cancels; while running, the loops see it themselves."""
+    opened = asyncio.Event()
+    attempt = asyncio.create_task(open_and_run(build, health, stop, opened))
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({attempt, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not attempt.done() and not opened.is_set():
+            attempt.cancel()
+        await asyncio.wait({attempt})
+        if not attempt.cancelled():
+            attempt.result()
+    finally:
+        stopped.cancel()
+        if not attempt.done():
+            attempt.cancel()
+            await asyncio.wait({attempt})
+        health.forget_work()
+
+
+async def open_and_run(build: Build, health: Health, stop: asyncio.Event, opened: asyncio.Event) -> None:
+    async with build(health) as services:
+        opened.set()
+        health.set_opened()
+        started = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for service in services:
+                group.create_task(service.run(stop), name=service.name)
+        log.info("loops_ended", duration_ms=round((time.monotonic() - started) * 1000))

@@ -1,0 +1,181 @@
+"""CloudEvents 1.0 out of a Kafka record, structured or binary, checked strictly. The reference, not the fast way.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+"""
+
+import binascii
+import json
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from schemas.parsing.json_text import Member, Number, check_text, read_object
+from schemas.reasons import InvalidEventError, Reason
+from schemas.times import parse_time
+
+MAX_SOURCE_CHARS: Final = 1024
+JSON_TYPE: Final = "application/json"
+STRUCTURED_TYPE: Final = "application/cloudevents+json"
+NIL_ID: Final = "00000000-0000-0000-0000-000000000000"
+
+ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,64}")
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+ACCOUNT: Final = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+_JSON_MEDIA: Final = re.compile(r"(?:application|text)/(?:[a-z0-9.-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE)
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_CORE: Final = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype"})
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What stands around the data. `extensions` is JSON text of all attributes that have no field here."""
+
+    members: Mapping[str, Member]
+    data: Mapping[str, Member] | None
+    data_text: str
+
+    def text(self, name: str, reason: Reason) -> str:
+        """A required attribute. Raises InvalidEventError with `reason`."""
+        member = self.members.get(name)
+        if member is None or not isinstance(member.value, str) or not member.value:
+            raise InvalidEventError(reason, f"{name} is missing or not text")
+        return member.value
+
+    def extensions(self) -> str | None:
+        others = [f"{json.dumps(name)}:{member.raw}" for name, member in self.members.items() if name not in _CORE]
+        return "{" + ",".join(others) + "}" if others else None
+
+
+def read_attributes(value: bytes, headers: Sequence[tuple[str, bytes | None]]) -> Attributes:
+    """Tell the mode, read the JSON, check that it is CloudEvents 1.0 with JSON data. Raises InvalidEventError."""
+    names = [name.lower() for name, _ in headers]
+    content_type = next((v for name, (_, v) in zip(names, headers, strict=True) if name == "content-type"), None)
+    media = _decode(content_type, "the content-type header") if content_type else ""
+    if media.lower().startswith("application/cloudevents"):
+        if not re.match(r"application/cloudevents\+json[ \t]*(;|$)", media, re.IGNORECASE):
+            raise InvalidEventError(Reason.NOT_CLOUDEVENTS, f"content type {media[:100]!a}: only JSON, one by one")
+        return _read_structured(value)
+    if any(name.startswith("ce_") for name in names):
+        return _read_binary(value, media, headers)
+    return _read_structured(value)
+
+
+def _read_structured(value: bytes) -> Attributes:
+    members = read_object(_decode_json(value))
+    if members is None:
+        raise InvalidEventError(Reason.NOT_CLOUDEVENTS, "the value is JSON, but not an object")
+    members = {name: member for name, member in members.items() if member.value is not None or name == "data"}
+    data = members.pop("data", None)
+    encoded = members.pop("data_base64", None)
+    _check_attributes(members)
+    if encoded is not None:
+        if data is not None:
+            raise InvalidEventError(Reason.NOT_CLOUDEVENTS, "data and data_base64 are both there")
+        return _with_data(members, _decode_json(_decode_base64(encoded.value)))
+    if data is None:
+        raise InvalidEventError(Reason.INVALID_DATA, "data is missing")
+    return _with_data(members, data.raw)
+
+
+def _read_binary(value: bytes, media: str, headers: Sequence[tuple[str, bytes | None]]) -> Attributes:
+    members: dict[str, Member] = {}
+    for name, raw in headers:
+        attribute = name.lower().removeprefix("ce_")
+        if attribute == name.lower() or raw is None:
+            continue
+        if attribute in members:
+            raise InvalidEventError(Reason.DUPLICATE_KEY, f"header {name[:64]!a} is there twice")
+        text = _decode(raw, f"header {name[:64]!a}")
+        check_text((text,))
+        members[attribute] = Member(text, json.dumps(text, ensure_ascii=False))
+    if media:
+        members["datacontenttype"] = Member(media, "")
+    _check_attributes(members)
+    return _with_data(members, _decode_json(value))
+
+
+def _check_attributes(members: Mapping[str, Member]) -> None:
+    version = members.get("specversion")
+    if version is None or version.value != "1.0":
+        raise InvalidEventError(Reason.NOT_CLOUDEVENTS, 'specversion is not "1.0"')
+    for name, member in members.items():
+        if not ATTRIBUTE.fullmatch(name):
+            raise InvalidEventError(Reason.NOT_CLOUDEVENTS, f"{name[:64]!a} is no attribute name")
+        if not isinstance(member.value, str | bool | Number):
+            raise InvalidEventError(Reason.NOT_CLOUDEVENTS, f"attribute {name} is neither text, number nor boolean")
+    content_type = members.get("datacontenttype")
+    if content_type is not None and not (
+        isinstance(content_type.value, str) and _JSON_MEDIA.fullmatch(content_type.value)
+    ):
+        raise InvalidEventError(Reason.INVALID_DATA, "datacontenttype is not JSON")
+
+
+def _with_data(members: Mapping[str, Member], text: str) -> Attributes:
+    return Attributes(members, read_object(text), text.strip(" \t\n\r"))
+
+
+def read_type(attributes: Attributes) -> str:
+    return attributes.text("type", Reason.NOT_CLOUDEVENTS)
+
+
+def read_id(attributes: Attributes) -> str:
+    """Lower-case UUID. The nil UUID is what a broken producer sends for every event: all but one would be dropped."""
+    text = attributes.text("id", Reason.INVALID_ID).lower()
+    if not _UUID.fullmatch(text) or text == NIL_ID:
+        raise InvalidEventError(Reason.INVALID_ID, f"id {text[:64]!a} is not a UUID")
+    return text
+
+
+def read_subject(attributes: Attributes) -> str:
+    text = attributes.text("subject", Reason.INVALID_SUBJECT)
+    if not ACCOUNT.fullmatch(text):
+        raise InvalidEventError(Reason.INVALID_SUBJECT, f"subject {text[:64]!a} is not an account id")
+    return text
+
+
+def read_source(attributes: Attributes) -> str:
+    text = attributes.text("source", Reason.NOT_CLOUDEVENTS)
+    if len(text) > MAX_SOURCE_CHARS or _CONTROL.search(text):
+        raise InvalidEventError(
+            Reason.NOT_CLOUDEVENTS, f"source is longer than {MAX_SOURCE_CHARS} characters or has control characters"
+        )
+    return text
+
+
+def read_time(attributes: Attributes) -> datetime:
+    text = attributes.text("time", Reason.INVALID_TIME)
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise InvalidEventError(Reason.INVALID_TIME, f"time {text[:64]!a}: {error}") from None
+
+
+def read_data(attributes: Attributes) -> dict[str, Any]:
+    if attributes.data is None:
+        raise InvalidEventError(Reason.INVALID_DATA, "data is not a JSON object")
+    return {name: member.value for name, member in attributes.data.items()}
+
+
+def _decode(raw: bytes, what: str, reason: Reason = Reason.INVALID_TEXT) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidEventError(reason, f"{what} is not UTF-8 at byte {error.start}") from None
+
+
+def _decode_json(raw: bytes) -> str:
+    return _decode(raw, "the JSON", Reason.NOT_JSON)
+
+
+def _decode_base64(value: Any) -> bytes:
+    try:
+        return b64decode(value, validate=True) if isinstance(value, str) else b""
+    except (binascii.Error, ValueError):
+        raise InvalidEventError(Reason.INVALID_DATA, "data_base64 is not base64") from None
+
+
+def header_bytes(headers: Iterable[tuple[str, bytes | None]]) -> int:
+    return sum(len(name) + len(value or b"") for name, value in headers)

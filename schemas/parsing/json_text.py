@@ -1,0 +1,133 @@
+"""Strict reading of JSON: no repeated keys, no NaN, numbers as they were sent, and the text of every top-level member.
+
+Slow and exact. Python's own scanner does the work; `pattern_reader` spares well-formed events this way round.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, NoReturn
+
+from schemas.reasons import InvalidEventError, Reason
+
+MAX_DEPTH: Final = 32
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+# What Postgres cannot store (NUL) and what is not text in any encoding (surrogates).
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A JSON number as its text was sent; not converted, so no size and no precision can do harm."""
+
+    text: str
+
+
+class Member(NamedTuple):
+    value: Any
+    raw: str
+
+
+def read_object(text: str) -> dict[str, Member] | None:
+    """Members of a JSON object, each with its own text; None for any other JSON value.
+
+    Raises InvalidEventError: not_json, duplicate_key, too_deep, invalid_text.
+    """
+    try:
+        members = _read_members(text)
+    except RecursionError:
+        raise InvalidEventError(Reason.TOO_DEEP, "JSON nested too deep to read") from None
+    except json.JSONDecodeError as error:
+        raise InvalidEventError(Reason.NOT_JSON, f"{error.msg} (character {error.pos})") from None
+    for member in (members or {}).values():
+        check_tree(member.value, depth=1)
+    check_text(members or ())
+    return members
+
+
+def _read_members(text: str) -> dict[str, Member] | None:
+    at = _skip(text, 0)
+    if text[at : at + 1] != "{":
+        end = _skip(text, _DECODER.raw_decode(text, at)[1])
+        if end < len(text):
+            raise json.JSONDecodeError("extra data", text, end)
+        return None
+    pairs: list[tuple[str, Member]] = []
+    at = _skip(text, at + 1)
+    if text[at : at + 1] == "}":
+        at += 1
+    else:
+        while True:
+            at = _read_member(text, at, pairs)
+            if text[at : at + 1] == "}":
+                at += 1
+                break
+            at = _skip(text, _expect(text, at, ","))
+    at = _skip(text, at)
+    if at < len(text):
+        raise json.JSONDecodeError("extra data", text, at)
+    return _refuse_repeats(pairs)
+
+
+def _read_member(text: str, at: int, pairs: list[tuple[str, Member]]) -> int:
+    _expect(text, at, '"')
+    key, at = _DECODER.raw_decode(text, at)
+    start = _skip(text, _expect(text, _skip(text, at), ":"))
+    value, end = _DECODER.raw_decode(text, start)
+    pairs.append((key, Member(value, text[start:end])))
+    return _skip(text, end)
+
+
+def _expect(text: str, at: int, what: str) -> int:
+    if text[at : at + 1] != what:
+        raise json.JSONDecodeError(f"expected {what}", text, at)
+    return at + 1
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _refuse_repeats(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise InvalidEventError(Reason.DUPLICATE_KEY, f"key {key[:64]!a} is there twice")
+        seen[key] = value
+    return seen
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidEventError(Reason.NOT_JSON, f"{name} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_refuse_repeats, parse_float=Number, parse_int=Number, parse_constant=_refuse_constant
+)
+
+
+def check_tree(root: Any, depth: int = 0) -> None:
+    """Walk without recursion: nesting is bounded, and every string and key can be stored."""
+    level = [root]
+    while level:
+        following: list[Any] = []
+        for value in level:
+            if isinstance(value, str):
+                check_text((value,))
+            elif isinstance(value, dict):
+                check_text(value)
+                following.extend(value.values())
+            elif isinstance(value, list):
+                following.extend(value)
+        depth += 1
+        if depth > MAX_DEPTH and following:
+            raise InvalidEventError(Reason.TOO_DEEP, f"JSON nested deeper than {MAX_DEPTH}")
+        level = following
+
+
+def check_text(texts: Iterable[str]) -> None:
+    for text in texts:
+        if _UNSTORABLE.search(text):
+            raise InvalidEventError(Reason.INVALID_TEXT, "NUL or an unpaired surrogate in a JSON string")

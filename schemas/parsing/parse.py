@@ -1,0 +1,29 @@
+"""A Kafka record becomes an event to store or a rejection to record. Pure and total: the hot path of the product."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from schemas.parsing.pattern_reader import read_by_pattern
+from schemas.parsing.reference_reader import read_by_reference
+from schemas.reasons import Reason
+from schemas.records import Accepted, Limits, Record, Rejected
+
+__all__ = ["Accepted", "Limits", "Record", "Rejected", "parse", "parse_all"]
+
+
+def parse(record: Record, now: datetime, limits: Limits) -> Accepted | Rejected:
+    """Judge one record of an input topic. `now` is the meter's clock, aware UTC. Never raises."""
+    return read_by_pattern(record, now, limits) or _judge(record, now, limits)
+
+
+def parse_all(records: Iterable[Record], now: datetime, limits: Limits) -> list[Accepted | Rejected]:
+    """`parse` for a batch, without a call in between for most of it."""
+    return [read_by_pattern(record, now, limits) or _judge(record, now, limits) for record in records]
+
+
+def _judge(record: Record, now: datetime, limits: Limits) -> Accepted | Rejected:
+    try:
+        return read_by_reference(record, now, limits)
+    except Exception as error:
+        # A bug here must cost one record, kept with its bytes for a replay, and not stop the shard for good.
+        return Rejected(record, Reason.INVALID_DATA, f"the parser failed: {type(error).__name__}: {error}"[:500])

@@ -1,0 +1,149 @@
+"""The reference parser: every rule of the contract, one after the other, cheap ones first. Exact, about 50 µs."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from schemas.amounts import MICRO
+from schemas.events import (
+    INPUT_TYPES,
+    AccountOpened,
+    ContactsChanged,
+    CreditsGranted,
+    CustomScript,
+    EventData,
+    EventType,
+    Guardrail,
+    ModelInference,
+    PlanChanged,
+    ToolRun,
+    UsageReversed,
+)
+from schemas.fields import AMOUNT, TEXT
+from schemas.parsing.envelope import (
+    header_bytes,
+    read_attributes,
+    read_data,
+    read_id,
+    read_source,
+    read_subject,
+    read_time,
+    read_type,
+)
+from schemas.reasons import InvalidEventError, Reason
+from schemas.records import Accepted, Limits, Record, Rejected
+from schemas.resources import RESOURCE_CODES, Resource
+from schemas.topics import partition_for
+
+MAX_DETAIL_CHARS: Final = 500
+_CREDITS: Final = RESOURCE_CODES[Resource.MODEL_CREDITS]
+_RUNS: Final = RESOURCE_CODES[Resource.TOOL_RUNS]
+
+Facts = tuple[int | None, int, str]  # resource code, amount in micro-units, name
+
+
+def read_by_reference(record: Record, now: datetime, limits: Limits) -> Accepted | Rejected:
+    """What `schemas.parsing.parse.parse` promises, without the short cut."""
+    try:
+        return _accept(record, now, limits)
+    except InvalidEventError as error:
+        return Rejected(record, error.reason, error.detail[:MAX_DETAIL_CHARS])
+
+
+def _accept(record: Record, now: datetime, limits: Limits) -> Accepted:
+    attributes = read_attributes(_check_size(record, limits), record.headers)
+    event = _find_type(read_type(attributes), record.topic)
+    event_id, account_id, source = read_id(attributes), read_subject(attributes), read_source(attributes)
+    _check_place(record, account_id, limits.partitions)
+    occurred_at = _check_ahead(read_time(attributes), now, limits)
+    resource, amount, name = read_facts(validate_data(event.model, read_data(attributes)))
+    return Accepted(
+        topic=record.topic,
+        offset=record.offset,
+        event_id=event_id,
+        account_id=account_id,
+        type=event.code,
+        resource=resource,
+        amount=amount,
+        name=name,
+        occurred_at=occurred_at,
+        source=source,
+        data=attributes.data_text,
+        extensions=attributes.extensions(),
+    )
+
+
+def _check_size(record: Record, limits: Limits) -> bytes:
+    if not record.value:
+        raise InvalidEventError(Reason.EMPTY, "the record has no value")
+    size = len(record.value) + header_bytes(record.headers)
+    if size > limits.max_bytes:
+        raise InvalidEventError(Reason.TOO_LARGE, f"{size} bytes, at most {limits.max_bytes}")
+    return record.value
+
+
+def _find_type(type: str, topic: str) -> EventType:
+    event = INPUT_TYPES.get(type)
+    if event is None:
+        raise InvalidEventError(Reason.UNKNOWN_TYPE, f"type {type[:100]!a}")
+    if event.topic != topic:
+        raise InvalidEventError(Reason.WRONG_TOPIC, f"{type} belongs to {event.topic}, not {topic}")
+    return event
+
+
+def _check_place(record: Record, account_id: str, partitions: int) -> None:
+    """One account, one partition, one order."""
+    key = account_id.encode()
+    if record.key != key:
+        raise InvalidEventError(Reason.KEY_MISMATCH, f"key {(record.key or b'')[:128]!a}, subject {account_id!a}")
+    expected = partition_for(key, partitions)
+    if record.partition != expected:
+        raise InvalidEventError(
+            Reason.WRONG_PARTITION,
+            f"partition {record.partition}, but murmur2 of the key gives {expected} of {partitions}",
+        )
+
+
+def _check_ahead(occurred_at: datetime, now: datetime, limits: Limits) -> datetime:
+    if occurred_at - now > limits.max_ahead:
+        raise InvalidEventError(Reason.TIME_AHEAD, f"time is {occurred_at - now} ahead, at most {limits.max_ahead}")
+    return occurred_at
+
+
+def validate_data(model: type[EventData], data: Mapping[str, Any]) -> EventData:
+    """The typed data of an event. Raises InvalidEventError with the first fault."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(map(str, first["loc"]))
+    raise InvalidEventError(_reason_of(first["type"], field), f"{field}: {first['msg']}")
+
+
+def _reason_of(kind: str, field: str) -> Reason:
+    if field.startswith("contacts"):
+        return Reason.INVALID_CONTACTS
+    return {AMOUNT: Reason.INVALID_AMOUNT, TEXT: Reason.INVALID_TEXT}.get(kind, Reason.INVALID_DATA)
+
+
+def read_facts(data: EventData) -> Facts:
+    """What the event store keeps in columns of their own."""
+    return _FACTS[type(data)](data)
+
+
+_FACTS: Final[Mapping[type[EventData], Callable[[Any], Facts]]] = MappingProxyType(
+    {
+        ModelInference: lambda data: (_CREDITS, int(data.credits), data.model),
+        Guardrail: lambda data: (_CREDITS, int(data.credits), data.guardrail),
+        CustomScript: lambda data: (_CREDITS, int(data.credits), data.script),
+        ToolRun: lambda data: (_RUNS, data.runs * MICRO, data.tool),
+        AccountOpened: lambda data: (None, 0, data.plan),
+        PlanChanged: lambda data: (None, 0, data.plan),
+        ContactsChanged: lambda _: (None, 0, ""),
+        CreditsGranted: lambda data: (RESOURCE_CODES[data.resource], int(data.amount), data.reason),
+        UsageReversed: lambda data: (RESOURCE_CODES[data.resource], int(data.amount), data.reason),
+    }
+)

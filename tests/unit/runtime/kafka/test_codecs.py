@@ -1,0 +1,61 @@
+"""Unpacking within a limit: the same as without for what is honest, and an end for what is not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka import codec
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meter.runtime.kafka.codecs import BOUNDED, MOST_BYTES, OversizedBatchError, bound_codecs
+
+Pack = Callable[[bytes], bytes]
+PACKS: list[tuple[str, Pack]] = [
+    ("gzip_decode", codec.gzip_encode),
+    ("snappy_decode", codec.snappy_encode),
+    ("snappy_decode", lambda data: bytes(codec.snappy_encode(data, xerial_compatible=False))),
+    ("lz4_decode", codec.lz4_encode),
+    ("zstd_decode", codec.zstd_encode),
+]
+WITH_EVERY_CODEC = pytest.mark.parametrize(("name", "pack"), PACKS, ids=["gzip", "xerial", "snappy", "lz4", "zstd"])
+
+
+@given(st.binary(min_size=1, max_size=500), st.integers(1, 500))
+def test_what_is_packed_comes_out_as_it_was(data: bytes, times: int) -> None:
+    for name, pack in PACKS:
+        assert BOUNDED[name](memoryview(pack(data * times))) == data * times
+
+
+@WITH_EVERY_CODEC
+def test_much_of_the_same_is_unpacked_up_to_the_limit_and_no_further(name: str, pack: Pack) -> None:
+    assert BOUNDED[name](pack(bytes(MOST_BYTES))) == bytes(MOST_BYTES)
+    with pytest.raises(OversizedBatchError, match="32 MiB"):
+        BOUNDED[name](pack(bytes(MOST_BYTES + 1)))
+
+
+@WITH_EVERY_CODEC
+@pytest.mark.parametrize("spoil", [lambda data: b"garbage!" * 5, lambda data: data[:-9]], ids=["other", "cut"])
+def test_what_is_broken_is_an_error_of_another_kind(name: str, pack: Pack, spoil: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(Exception) as broken:  # of the library, whatever it is
+        BOUNDED[name](spoil(pack(b"hello" * 1000)))
+    assert not isinstance(broken.value, OversizedBatchError)
+
+
+def test_gzip_may_come_in_members() -> None:
+    assert BOUNDED["gzip_decode"](codec.gzip_encode(b"one") + codec.gzip_encode(b"two")) == b"onetwo"
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4])
+def test_the_clients_records_are_unpacked_with_it(kind: int) -> None:
+    def batch(value: bytes) -> Any:
+        builder = DefaultRecordBatchBuilder(2, kind, 0, -1, -1, -1, 1 << 28)
+        builder.append(0, timestamp=0, key=None, value=value, headers=[])
+        return MemoryRecords(bytes(builder.build())).next_batch()
+
+    bound_codecs()
+    assert [record.value for record in batch(b"hello" * 1000)] == [b"hello" * 1000]
+    with pytest.raises(OversizedBatchError):
+        list(batch(bytes(MOST_BYTES)))

@@ -1,0 +1,123 @@
+"""Readiness, the watchdogs' arithmetic, and the three pages."""
+
+import asyncio
+import json
+import threading
+import time
+
+from meter.runtime.process.health import Health, HealthServer
+from meter.runtime.process.watchdog import LoopWatch, watch_progress
+
+
+async def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    await writer.wait_closed()
+    head, _, body = answer.partition("\r\n\r\n")
+    return int(head.split(" ")[1]), body
+
+
+def test_not_ready_until_everything_is() -> None:
+    health = Health()
+    assert not health.ready
+    health.set_opened()
+    assert health.ready
+    health.set_ready("kafka", False)
+    assert not health.ready
+    health.set_opened()
+    assert health.ready
+
+
+def test_what_does_not_answer_is_not_ready_and_what_answers_is_not_yet_opened() -> None:
+    health = Health()
+    health.set_reachable("kafka", True)
+    assert not health.ready
+    health.set_ready("kafka", True)
+    health.set_reachable("kafka", False)
+    assert not health.ready
+    health.set_opened()
+    assert not health.ready, "the loops may not have noticed"
+    assert health.metrics.registry.get_sample_value("metering_ready", {"dependency": "kafka"}) == 0
+    health.set_reachable("kafka", True)
+    assert health.ready
+    assert health.metrics.registry.get_sample_value("metering_ready", {"dependency": "kafka"}) == 1
+
+
+def test_waiting_work_without_progress_is_stalled() -> None:
+    health = Health()
+    health.watch("store", lambda: 5)
+    assert health.find_stalled(30, 60) == []
+    assert health.find_stalled(30, 60) == ["store"]
+
+
+def test_progress_and_idleness_start_the_count_again() -> None:
+    waiting = 5
+    health = Health()
+    health.watch("store", lambda: waiting)
+    health.find_stalled(50, 60)
+    health.mark_progress("store")
+    assert health.find_stalled(50, 60) == []
+    waiting = 0
+    assert health.find_stalled(50, 60) == []
+    waiting = 1
+    assert health.find_stalled(50, 60) == []
+    assert health.find_stalled(50, 60) == ["store"]
+
+
+def test_progress_of_one_does_not_hide_the_stall_of_another() -> None:
+    health = Health()
+    health.watch("fold", lambda: 1)
+    health.watch("outbox", lambda: 1)
+    health.mark_progress("fold")
+    assert health.find_stalled(60, 60) == ["outbox"]
+
+
+def test_nothing_is_watched_between_attempts() -> None:
+    health = Health()
+    health.watch("store", lambda: 1)
+    health.forget_work()
+    assert health.find_stalled(100, 60) == []
+
+
+async def test_watchdog_ends_the_process_on_a_stall() -> None:
+    health = Health()
+    health.watch("store", lambda: 1)
+    ended = []
+    async with asyncio.timeout(5):
+        await watch_progress(health, 0.05, lambda: ended.append(True))
+    assert ended == [True]
+
+
+async def test_a_blocked_loop_ends_the_process() -> None:
+    ended = threading.Event()
+    with LoopWatch(0.2, ended.set):
+        deadline = time.monotonic() + 10
+        while not ended.is_set() and time.monotonic() < deadline:
+            ended.wait(0.1)  # blocks the loop, which is the point
+    assert ended.is_set()
+
+
+async def test_a_turning_loop_is_left_alone() -> None:
+    ended = threading.Event()
+    with LoopWatch(0.3, ended.set):
+        assert not await asyncio.to_thread(ended.wait, 1)
+
+
+async def test_pages() -> None:
+    health = Health()
+    async with HealthServer(health, "127.0.0.1", 0) as server:
+        assert await get(server.port, "/healthz") == (200, '{"alive":true}')
+        assert (await get(server.port, "/readyz"))[0] == 503
+        health.set_opened()
+        health.watch("store", lambda: 7)
+        status, body = await get(server.port, "/readyz?verbose=1")
+        assert status == 200
+        assert json.loads(body) == {"ready": True, "dependencies": {"service": True}, "waiting": {"store": 7}}
+        health.metrics.records.labels("stored").inc(3)
+        status, body = await get(server.port, "/metrics")
+        assert 'metering_records_total{outcome="stored"} 3.0' in body
+        assert 'metering_waiting{work="store"} 7.0' in body
+        assert (await get(server.port, "/else"))[0] == 404
+        assert (await get(server.port, "/healthz", "POST"))[0] == 405
