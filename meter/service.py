@@ -6,15 +6,18 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from meter.anchors import Anchors
-from meter.ingest import WORK, Ingest
+from meter.ingest import TOGETHER_EVENTS, WORK, Ingest
+from meter.plan import AppendPlan
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka import Producer, ShardConsumer
 from meter.runtime.postgres import Pool, close_pool, load_sql, open_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
+from meter.runtime.shard_loop import ShardLoop
 from meter.settings import MeterSettings
 from meter.store.events import PostgresEventStore
+from meter.store.port import Appended
 from meter.store.topics import PostgresTopicStore
 from meter.topics import RecordedTopics
 from schemas.records import Limits
@@ -43,7 +46,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
                 tune_collector()
                 anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
-                yield [make_ingest(settings, consumer, store, clock, health), anchors]
+                yield [make_loop(settings, consumer, store, clock, health), anchors]
                 await anchors.publish_last()
         finally:
             await close_pool(pool)
@@ -51,18 +54,18 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
     return build
 
 
-def make_ingest(
+def make_loop(
     settings: MeterSettings, consumer: ShardConsumer, store: PostgresEventStore, clock: Clock, health: Health
-) -> Ingest:
-    return Ingest(
-        consumer,
+) -> ShardLoop[AppendPlan, Appended]:
+    ingest = Ingest(
         store,
         clock=clock,
         limits=Limits(max_ahead=timedelta(seconds=settings.max_ahead_s), partitions=settings.partitions),
         allowance=settings.allowance(),
-        concurrency=min(settings.append_concurrency, settings.postgres_pool_size - 1),
-        health=health,
+        metrics=health.metrics,
     )
+    concurrency = min(settings.append_concurrency, settings.postgres_pool_size - 1)
+    return ShardLoop(consumer, ingest, together=TOGETHER_EVENTS, concurrency=concurrency, health=health)
 
 
 async def check_set_up(pool: Pool) -> None:

@@ -10,10 +10,11 @@ from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import Pool, close_pool, load_sql, open_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
+from meter.runtime.shard_loop import ShardLoop
 from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
 from notifier.model import NotifyPlan
-from notifier.notify import WORK, NotifyLoop
+from notifier.notify import TOGETHER_CHANGES, WORK, Notify
 from notifier.render import Renderer
 from notifier.settings import NotifierSettings
 from notifier.store.emails import PostgresMailQueue
@@ -62,22 +63,24 @@ def make_loop(
     health: Health,
     relay: OutboxRelay,
     mailer: Mailer,
-) -> NotifyLoop:
+) -> ShardLoop[NotifyPlan, None]:
     def wake(plan: NotifyPlan) -> None:
         if plan.events:
             relay.wake.set()
         if plan.emails:
             mailer.wake.set()
 
-    return NotifyLoop(
-        consumer,
+    notify = Notify(
         store,
         thresholds=settings.thresholds,
         renderer=renderer,
         clock=clock,
-        health=health,
+        metrics=health.metrics,
         on_saved=wake,
     )
+    # The mailers and the relay need connections too.
+    concurrency = max(1, settings.postgres_pool_size // 2)
+    return ShardLoop(consumer, notify, together=TOGETHER_CHANGES, concurrency=concurrency, health=health)
 
 
 async def check_set_up(pool: Pool) -> None:

@@ -1,7 +1,10 @@
 -- Move a shard's offsets on, if they are still the expected ones: the fence against writers that lost the shard.
+-- No row: another writer has the shard, or its lock. A lock is not waited for, so the other shards of a transaction are
+-- not held up, and transactions over several shards cannot block each other.
 -- $1 shard int, $2 expected usage_offset bigint, $3 expected accounts_offset bigint,
 -- $4 following usage_offset bigint, $5 following accounts_offset bigint
 UPDATE meter.shards
 SET usage_offset = $4, accounts_offset = $5
-WHERE shard = $1 AND usage_offset = $2 AND accounts_offset = $3
+WHERE shard = (SELECT shard FROM meter.shards WHERE shard = $1 FOR UPDATE SKIP LOCKED)
+  AND usage_offset = $2 AND accounts_offset = $3
 RETURNING next_position, next_batch, head

@@ -21,7 +21,6 @@ from meter.store.layout import (
     UnstorableError,
     chain_hash,
     encode_rows,
-    join_streams,
     rows_of,
 )
 from meter.store.port import Appended
@@ -71,47 +70,38 @@ class PostgresEventStore:
 
     async def _append(self, plan: AppendPlan) -> Appended:
         try:
-            return await self._transact(plan, copy_rows)
+            [appended] = await self._transact([plan], copy_rows)
         except REFUSED as error:
             if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name != EVENT_ID_CONSTRAINT:
                 raise  # a position that is taken: the log is damaged, nothing may hide it
-            return await self._transact(plan, copy_accepted_rows)
-
-    async def _transact(self, plan: AppendPlan, write: Writer) -> Appended:
-        async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection, connection.transaction():
-            head = await advance_shard(connection, plan)
-            await fault_point("after_compare_and_set")
-            plan = without_known(plan, await find_known_ids(connection, plan))
-            plan, stream = await write(connection, plan, head)
-            evidence = await append_evidence(connection, plan)
-            appended = await seal_batch(connection, plan, head, stream, evidence)
-            await fault_point("before_commit")
-        await fault_point("after_commit")
+            [appended] = await self._transact([plan], copy_accepted_rows)
         return appended
 
     async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
         try:
-            return await self._transact_together(plans)
+            return await self._transact(plans, copy_rows)
         except (OwnershipLostError, *REFUSED):
             return None
         except Exception as error:
             await note_failure(self._pool, error)
             raise
 
-    async def _transact_together(self, plans: Sequence[AppendPlan]) -> list[Appended]:
+    async def _transact(self, plans: Sequence[AppendPlan], write: Writer) -> list[Appended]:
         async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection, connection.transaction():
-            heads = await advance_shards(connection, plans)
-            await fault_point("after_compare_and_set")
-            known = await find_known_ids_of(connection, plans)
-            plans = [without_known(plan, known.get(plan.shard, ())) for plan in plans]
-            streams = [encode_rows(p.rows, p.shard, heads[p.shard].next_position, p.recorded_at) for p in plans]
-            await fault_point("in_copy")
-            await copy_to_events(connection, join_streams(streams))
-            evidence = [await append_evidence(connection, plan) for plan in plans]
-            appended = await seal_batches(connection, plans, heads, streams, evidence)
+            appended = [await append_batch(connection, plan, write) for plan in plans]
             await fault_point("before_commit")
         await fault_point("after_commit")
         return appended
+
+
+async def append_batch(connection: Executor, plan: AppendPlan, write: Writer) -> Appended:
+    """One batch of one shard, inside the caller's transaction."""
+    head = await advance_shard(connection, plan)
+    await fault_point("after_compare_and_set")
+    plan = without_known(plan, await find_known_ids(connection, plan))
+    plan, stream = await write(connection, plan, head)
+    evidence = await append_evidence(connection, plan)
+    return await seal_batch(connection, plan, head, stream, evidence)
 
 
 async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
@@ -125,29 +115,12 @@ async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
     return Head(*row)
 
 
-async def advance_shards(connection: Executor, plans: Sequence[AppendPlan]) -> dict[int, Head]:
-    """Heads by shard. Raises OwnershipLostError where one is lost, or locked by another: nobody waits for it here."""
-    columns = [list(column) for column in zip(*((p.shard, *p.expected, *p.following) for p in plans), strict=True)]
-    rows = await connection.fetch(sql("advance_shards"), *columns)
-    if len(rows) < len(plans):
-        raise OwnershipLostError("not every shard expects these offsets, or one is locked", dependency="postgres")
-    return {shard: Head(*head) for shard, *head in rows}
-
-
 async def find_known_ids(connection: Executor, plan: AppendPlan) -> set[str]:
-    known = await find_known_ids_of(connection, [plan])
-    return known.get(plan.shard, set())
-
-
-async def find_known_ids_of(connection: Executor, plans: Sequence[AppendPlan]) -> dict[int, set[str]]:
-    """Known ids by shard."""
-    ids = ",".join(event_id for plan in plans for event_id in plan.ids())
+    """Which of the plan's event ids are stored already."""
+    ids = ",".join(plan.ids())
     if not ids:
-        return {}
-    known: dict[int, set[str]] = {}
-    for shard, event_id in await connection.fetch(sql("find_known_ids"), [p.shard for p in plans], "{" + ids + "}"):
-        known.setdefault(shard, set()).add(str(event_id))
-    return known
+        return set()
+    return {str(row["event_id"]) for row in await connection.fetch(sql("find_known_ids"), plan.shard, "{" + ids + "}")}
 
 
 async def copy_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, bytes]:
@@ -222,23 +195,6 @@ async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream:
     sealed = chain_hash(head.hash, header, rows_of(stream), evidence)
     await connection.execute(sql("seal_batch"), *header, head.hash, sealed)
     return to_appended(header)
-
-
-async def seal_batches(
-    connection: Executor,
-    plans: Sequence[AppendPlan],
-    heads: Mapping[int, Head],
-    streams: Sequence[bytes],
-    evidence: Sequence[bytes],
-) -> list[Appended]:
-    """As `seal_batch`, in one statement for all."""
-    headers = [make_header(plan, heads[plan.shard]) for plan in plans]
-    rows = []
-    for header, stream, digests in zip(headers, streams, evidence, strict=True):
-        previous = heads[header.shard].hash
-        rows.append((*header, previous, chain_hash(previous, header, rows_of(stream), digests)))
-    await connection.execute(sql("seal_batches"), *(list(column) for column in zip(*rows, strict=True)))
-    return [to_appended(header) for header in headers]
 
 
 def make_header(plan: AppendPlan, head: Head) -> BatchHeader:

@@ -6,7 +6,7 @@ without a look inside. Rows are made by hand because the driver's encoder alone 
     COPY row: int2 columns, then per column  int4 length | value      (length -1: NULL)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from struct import Struct, error
@@ -137,11 +137,6 @@ class _Kinds(dict[tuple[int, int | None], bytes]):
 def rows_of(stream: bytes) -> memoryview:
     """What the chain covers of a COPY stream: its rows, without what frames them."""
     return memoryview(stream)[len(COPY_HEADER) : -len(COPY_TRAILER)]
-
-
-def join_streams(streams: Iterable[bytes]) -> bytes:
-    """One COPY stream with the rows of several."""
-    return b"".join((COPY_HEADER, *map(rows_of, streams), COPY_TRAILER))
 
 
 def mark_row(position: int) -> bytes:

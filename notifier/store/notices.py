@@ -34,35 +34,28 @@ class PostgresNoticeStore:
 
     async def save(self, plan: NotifyPlan) -> None:
         try:
-            async with self._pool.acquire() as connection, connection.transaction():
-                await self._advance(connection, plan)
-                await write_plans(connection, [plan])
-                await fault_point("before_commit")
+            await self._transact([plan])
         except Exception as error:
             await note_failure(self._pool, error)
             raise
-        await fault_point("after_commit")
 
     async def save_together(self, plans: Sequence[NotifyPlan]) -> bool:
         try:
-            async with self._pool.acquire() as connection, connection.transaction():
-                await self._advance_all(connection, plans)
-                await write_plans(connection, plans)
-                await fault_point("before_commit")
+            await self._transact(plans)
         except OwnershipLostError:
             return False
         except Exception as error:
             await note_failure(self._pool, error)
             raise
-        await fault_point("after_commit")
         return True
 
-    async def _advance_all(self, connection: Executor, plans: Sequence[NotifyPlan]) -> None:
-        places = columns([(plan.shard, plan.start, plan.end) for plan in plans], 3)
-        moved = await connection.fetch(load_sql(PACKAGE, "advance_cursors"), plans[0].topic, *places)
-        if len(moved) < len(plans):
-            raise OwnershipLostError("not every shard stands where it should, or one is locked")
-        await fault_point("after_compare_and_set")
+    async def _transact(self, plans: Sequence[NotifyPlan]) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            for plan in plans:
+                await self._advance(connection, plan)
+                await write_plan(connection, plan)
+            await fault_point("before_commit")
+        await fault_point("after_commit")
 
     async def _advance(self, connection: Executor, plan: NotifyPlan) -> None:
         sql = load_sql(PACKAGE, "advance_cursor")
@@ -75,35 +68,31 @@ async def fetch(connection: Executor, what: str, account_ids: list[str]) -> list
     return list(await connection.fetch(load_sql(PACKAGE, f"fetch_{what}"), account_ids))
 
 
-async def write_plans(connection: Executor, plans: Sequence[NotifyPlan]) -> None:
-    """One statement per kind of row, and none for kinds without rows. Plans of different shards, at one time."""
-    for name, columns in statements(plans):
-        await connection.execute(load_sql(PACKAGE, name), *columns)
+async def write_plan(connection: Executor, plan: NotifyPlan) -> None:
+    """One statement per kind of row, and none for kinds without rows."""
+    for name, parameters in statements(plan):
+        await connection.execute(load_sql(PACKAGE, name), *parameters)
 
 
-def statements(plans: Sequence[NotifyPlan]) -> list[tuple[str, tuple[Any, ...]]]:
+def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
     """Names of statements with their parameters, in the order that foreign keys ask for."""
-    at = plans[0].at
     found: list[tuple[str, tuple[Any, ...]]] = []
-    if accounts := [account for plan in plans for account in plan.accounts]:
-        found.append(("save_accounts", account_columns(accounts)))
-    if balances := [balance for plan in plans for balance in plan.balances]:
-        found.append(("save_balances", (*balance_columns(balances), at)))
-    if notices := [row for plan in plans for row in plan.notices]:
-        found.append(("append_notices", (*notice_columns(notices), at)))
-    if banners := [banner for plan in plans for banner in plan.banners]:
-        found.append(("save_banners", (*banner_columns(banners), at)))
-    if cleared := [key for plan in plans for key in plan.cleared]:
-        found.append(("clear_banners", columns(cleared, 2)))
-    if emails := [email for plan in plans for email in plan.emails]:
-        found.append(("queue_emails", (*email_columns(emails), at)))
-    if events := [(plan.shard, event.key, event.value) for plan in plans for event in plan.events]:
-        found.append(("append_outbox", columns(events, 3)))
-    found += [
-        ("append_rejections", (plan.topic, plan.shard, *rejection_columns(plan), at))
-        for plan in plans
-        if plan.unreadable
-    ]
+    if plan.accounts:
+        found.append(("save_accounts", account_columns(plan.accounts)))
+    if plan.balances:
+        found.append(("save_balances", (*balance_columns(plan.balances), plan.at)))
+    if plan.notices:
+        found.append(("append_notices", (*notice_columns(plan.notices), plan.at)))
+    if plan.banners:
+        found.append(("save_banners", (*banner_columns(plan.banners), plan.at)))
+    if plan.cleared:
+        found.append(("clear_banners", columns(plan.cleared, 2)))
+    if plan.emails:
+        found.append(("queue_emails", (*email_columns(plan.emails), plan.at)))
+    if plan.events:
+        found.append(("append_outbox", columns([(plan.shard, event.key, event.value) for event in plan.events], 3)))
+    if plan.unreadable:
+        found.append(("append_rejections", (plan.topic, plan.shard, *rejection_columns(plan), plan.at)))
     return found
 
 

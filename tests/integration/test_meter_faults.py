@@ -89,7 +89,7 @@ async def test_connections_that_are_cut_again_and_again(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE application_name = 'credit-meter' AND datname = current_database()"
         )
-        return bool(service.logged("append_failed") or service.logged("dependency_unreachable"))
+        return bool(service.logged("save_failed") or service.logged("dependency_unreachable"))
 
     for _ in range(6):
         await cut_at_work()

@@ -42,7 +42,8 @@ def no_compare_and_set() -> None:
 def offset_before_rows() -> None:
     singly()
 
-    async def transact(self: Any, plan: AppendPlan, write: Any) -> Appended:
+    async def transact(self: Any, plans: Any, write: Any) -> list[Appended]:
+        [plan] = plans
         async with self._pool.acquire() as connection:
             await events.advance_shard(connection, plan)
         await fault_point("after_compare_and_set")
@@ -57,7 +58,7 @@ def offset_before_rows() -> None:
             evidence = await events.append_evidence(connection, plan)
             appended = await events.seal_batch(connection, plan, head, rows, evidence)
             await fault_point("before_commit")
-        return appended
+        return [appended]
 
     replace(PostgresEventStore, "_transact", transact)
 
@@ -109,7 +110,7 @@ def blind_commit_retry() -> None:
 def claimed_before_write() -> None:
     """Ids of events are claimed when they are seen, not when they are stored."""
     claimed: set[str] = set()
-    plan_batch = ingest.Ingest.plan
+    plan_batch = ingest.Ingest.plan_batch
 
     def plan(self: Any, batch: Any) -> AppendPlan:
         planned = plan_batch(self, batch)
@@ -117,18 +118,18 @@ def claimed_before_write() -> None:
         claimed.update(planned.ids())
         return without_known(planned, known)
 
-    replace(ingest.Ingest, "plan", plan)
+    replace(ingest.Ingest, "plan_batch", plan)
 
 
 def one_bad_record_drops_the_batch() -> None:
     """A batch with a record that breaks the contract is thrown away, so that the service can go on."""
-    plan_batch = ingest.Ingest.plan
+    plan_batch = ingest.Ingest.plan_batch
 
     def plan(self: Any, batch: Any) -> AppendPlan:
         planned = plan_batch(self, batch)
         return changed(planned, rows=(), derived=frozenset()) if planned.rejections else planned
 
-    replace(ingest.Ingest, "plan", plan)
+    replace(ingest.Ingest, "plan_batch", plan)
 
 
 def usage_offset_alone() -> None:
@@ -142,8 +143,9 @@ def usage_offset_alone() -> None:
 
     transact = PostgresEventStore._transact
 
-    async def transact_and_follow(self: Any, plan: AppendPlan, write: Any) -> Any:
-        appended = await transact(self, plan, write)
+    async def transact_and_follow(self: Any, plans: Any, write: Any) -> Any:
+        [plan] = plans
+        appended = await transact(self, plans, write)
         async with self._pool.acquire() as connection:
             await connection.execute(
                 "UPDATE meter.shards SET accounts_offset = $2 WHERE shard = $1", plan.shard, plan.following.accounts

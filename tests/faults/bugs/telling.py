@@ -68,7 +68,7 @@ def alert_after_commit() -> None:
         later = []
         async with self._pool.acquire() as connection, connection.transaction():
             await self._advance(connection, plan)
-            for name, columns in notices.statements([plan]):
+            for name, columns in notices.statements(plan):
                 if name == "queue_emails":
                     later.append(columns)
                 else:

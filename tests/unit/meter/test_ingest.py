@@ -11,9 +11,9 @@ from meter.allowance import Allowance
 from meter.ingest import Ingest
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
-from meter.runtime.grouping import group_small
 from meter.runtime.kafka import Batch
 from meter.runtime.process.health import Health
+from meter.runtime.shard_loop import ShardLoop
 from meter.store.port import Appended
 from schemas.records import Limits
 from schemas.topics import ACCOUNTS, USAGE
@@ -88,21 +88,19 @@ class FailingStore(MemoryEventStore):
         return appended
 
 
-def make(store: MemoryEventStore, shards: int = 2, last: int = 3) -> tuple[Ingest, ScriptedConsumer]:
+Loop = ShardLoop[AppendPlan, Appended]
+
+
+def make(store: MemoryEventStore, shards: int = 2, last: int = 3) -> tuple[Loop, ScriptedConsumer]:
     consumer: Any = ScriptedConsumer(store, shards, last)
+    health = Health()
     ingest = Ingest(
-        consumer,
-        store,
-        clock=FixedClock(),
-        limits=Limits(partitions=shards),
-        allowance=Allowance(),
-        concurrency=2,
-        health=Health(),
+        store, clock=FixedClock(), limits=Limits(partitions=shards), allowance=Allowance(), metrics=health.metrics
     )
-    return ingest, consumer
+    return ShardLoop(consumer, ingest, together=2_000, concurrency=2, health=health), consumer
 
 
-async def run_until(ingest: Ingest, condition: Callable[[], bool]) -> None:
+async def run_until(ingest: Loop, condition: Callable[[], bool]) -> None:
     stop = asyncio.Event()
     loop = asyncio.create_task(ingest.run(stop))
     try:
@@ -171,15 +169,6 @@ async def test_a_lost_shard_does_not_hold_up_those_it_came_with() -> None:
     await run_until(ingest, lambda: all(len(store.log(shard).rejections) == 3 for shard in (0, 2)))
     assert set(consumer.rewound) == {1}
     assert store.log(1).rejections == []
-
-
-def test_small_batches_share_a_transaction_and_large_ones_do_not() -> None:
-    def batch(shard: int, size: int) -> Batch:
-        return Batch(shard, {USAGE: [record(USAGE, n) for n in range(size)], ACCOUNTS: []}, {}, {})
-
-    groups = group_small([batch(0, 3), batch(1, 100), batch(2, 101), batch(3, 5)], 100)
-    assert [[one.shard for one in group] for group in groups] == [[0, 3], [1], [2]]
-    assert group_small([], 100) == []
 
 
 async def test_one_shard_that_fails_holds_no_other_up() -> None:

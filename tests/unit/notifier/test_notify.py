@@ -8,9 +8,10 @@ import pytest
 
 from meter.runtime.kafka import Batch
 from meter.runtime.process.health import Health
+from meter.runtime.shard_loop import ShardLoop
 from notifier.decide import Thresholds
 from notifier.model import NotifyPlan
-from notifier.notify import NotifyLoop
+from notifier.notify import Notify
 from schemas.topics import BALANCES
 from tests.unit.notifier.builders import RENDERER, record
 from tests.unit.notifier.fakes import FakeClock, FakeStore
@@ -19,7 +20,14 @@ from tests.unit.notifier.fakes import FakeClock, FakeStore
 class Consumer:
     """Hands out a record of each shard, once."""
 
+    def __init__(self) -> None:
+        self._given = False
+
     async def receive(self) -> list[Batch]:
+        await asyncio.sleep(0)
+        if self._given:
+            return []
+        self._given = True
         return [Batch(shard, {BALANCES: [record(b"{", 0)]}, {BALANCES: 0}, {BALANCES: 1}) for shard in range(3)]
 
     def advance(self, batch: Batch) -> None: ...
@@ -38,15 +46,16 @@ async def test_a_bug_in_one_shard_ends_the_loop_after_the_others_are_saved() -> 
     clock = FakeClock()
     store, consumer = PoisonedStore(clock, BALANCES), Consumer()
     any_consumer: Any = consumer
-    loop = NotifyLoop(
-        any_consumer,
+    health = Health()
+    notify = Notify(
         store,
         thresholds=Thresholds(),
         renderer=RENDERER,
         clock=clock,
-        health=Health(),
+        metrics=health.metrics,
         on_saved=lambda _plan: None,
     )
+    loop = ShardLoop(any_consumer, notify, together=100, concurrency=2, health=health)
     with pytest.raises(KeyError):
         await loop.run(asyncio.Event())
     assert store.offsets == {(BALANCES, 0): 0, (BALANCES, 1): 1, (BALANCES, 2): 1}

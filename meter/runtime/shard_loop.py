@@ -1,0 +1,181 @@
+"""The loop of every service that reads Kafka: receive → plan → transact → acknowledge → log, shards side by side.
+
+One batch of a shard is in flight at a time. Small batches of several shards share a transaction. What happens when
+something fails is decided here, once for all services:
+
+- A transient error: nothing was stored, or nobody knows (a connection lost during COMMIT). The stored offsets are read
+  again, and the shard goes on from there. No other shard waits for it.
+- A bug (any other error): the batch stays unacknowledged, the others of its group are stored, and then the loop ends
+  with the bug, so that the process ends with it.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from meter.runtime.errors import OwnershipLostError
+from meter.runtime.failures import explain, is_transient, name_dependency
+from meter.runtime.fault_points import fault_point
+from meter.runtime.kafka import Batch, ShardConsumer
+from meter.runtime.process.health import Health
+
+log = structlog.get_logger(component="shard_loop")
+
+PROGRESS_PAUSE_S = 10.0
+
+Plan = TypeVar("Plan")
+Saved = TypeVar("Saved")
+
+
+class Work(Protocol[Plan, Saved]):
+    """What a service does with its batches. `name` stands in health reports, metrics and logs."""
+
+    name: str
+
+    async def plan(self, batches: Sequence[Batch]) -> Sequence[Plan]:
+        """A plan for each batch, in their order. Batches are of different shards."""
+        ...
+
+    async def save(self, plan: Plan) -> Saved:
+        """Carry out one plan in one transaction that begins with the compare-and-set on the batch's offsets.
+
+        Raises OwnershipLostError when the stored offsets are not the expected ones: nothing is written.
+        """
+        ...
+
+    async def save_together(self, plans: Sequence[Plan]) -> Sequence[Saved] | None:
+        """Carry out plans of several shards in one transaction; None: nothing is written, save them one by one."""
+        ...
+
+    def note(self, batch: Batch, plan: Plan, saved: Saved) -> None:
+        """A batch is stored and acknowledged: count it, log it, wake whatever follows."""
+        ...
+
+
+class ShardLoop(Generic[Plan, Saved]):
+    """Runs one kind of work. `together` is the number of records up to which batches share a transaction: below it a
+    transaction costs more than its rows. `concurrency` is the number of transactions in flight."""
+
+    def __init__(
+        self,
+        consumer: ShardConsumer,
+        work: Work[Plan, Saved],
+        *,
+        together: int,
+        concurrency: int,
+        health: Health,
+    ) -> None:
+        self.name = work.name
+        self._consumer = consumer
+        self._work = work
+        self._together = together
+        self._slots = asyncio.Semaphore(concurrency)
+        self._health = health
+        self._records = 0
+        self._next_progress = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; batches in flight are finished first. Raises the first bug after the other batches ended."""
+        in_flight: set[asyncio.Task[None]] = set()
+        try:
+            while not stop.is_set():
+                for batches in group_small(await self._consumer.receive(), self._together):
+                    in_flight.add(asyncio.create_task(self._process(batches)))
+                in_flight = reap(in_flight)
+                self._log_progress()
+        finally:
+            if in_flight:
+                await asyncio.wait(in_flight)
+            reap(in_flight)
+
+    async def _process(self, batches: Sequence[Batch]) -> None:
+        async with self._slots:
+            await fault_point("after_fetch")
+            started = time.monotonic()
+            if len(batches) == 1 or not await self._save_together(batches, started):
+                await self._save_each(batches, started)
+
+    async def _save_together(self, batches: Sequence[Batch], started: float) -> bool:
+        """Whether the batches are done with; if not, none of them is stored and each goes on its own."""
+        try:
+            plans = await self._work.plan(batches)
+            saved = await self._work.save_together(plans)
+        except Exception as error:
+            if is_transient(error):
+                await self._rewind(batches, error)
+                return True
+            await self._save_each(batches, started)  # the bug is of one batch, and must not hold up the others
+            raise
+        for batch, plan, done in zip(batches, plans, saved or (), strict=False):
+            await self._finish(batch, plan, done, started)
+        return saved is not None
+
+    async def _save_each(self, batches: Sequence[Batch], started: float) -> None:
+        """A bug in one batch is raised after the others are stored."""
+        bugs = [bug for batch in batches if (bug := await self._save(batch, started)) is not None]
+        if bugs:
+            raise bugs[0]
+
+    async def _save(self, batch: Batch, started: float) -> Exception | None:
+        """A bug is returned, a transient error is dealt with."""
+        try:
+            [plan] = await self._work.plan([batch])
+            saved = await self._work.save(plan)
+        except Exception as error:
+            if not is_transient(error):
+                return error
+            await self._rewind([batch], error)
+        else:
+            await self._finish(batch, plan, saved, started)
+        return None
+
+    async def _finish(self, batch: Batch, plan: Plan, saved: Saved, started: float) -> None:
+        self._consumer.advance(batch)
+        await self._consumer.acknowledge([batch])
+        self._health.mark_progress(self.name)
+        self._health.metrics.step_seconds.labels(self.name).observe(time.monotonic() - started)
+        self._records += batch.size
+        self._work.note(batch, plan, saved)
+
+    async def _rewind(self, batches: Sequence[Batch], error: Exception) -> None:
+        shards = [batch.shard for batch in batches]
+        if isinstance(error, OwnershipLostError):
+            log.warning("ownership_lost", work=self.name, shards=shards, detail=str(error))
+        else:
+            dependency = name_dependency(error)
+            log.warning("save_failed", work=self.name, shards=shards, dependency=dependency, detail=explain(error))
+        await self._consumer.rewind(shards)
+
+    def _log_progress(self) -> None:
+        """One line every PROGRESS_PAUSE_S instead of one per batch; none while nothing comes."""
+        now = asyncio.get_running_loop().time()
+        if self._records and now >= self._next_progress:
+            log.info("records_saved", work=self.name, records=self._records, lag=self._consumer.lag())
+            self._records = 0
+            self._next_progress = now + PROGRESS_PAUSE_S
+
+
+def group_small(batches: Iterable[Batch], most_records: int) -> list[list[Batch]]:
+    """Groups for a transaction each, of `most_records` together; a larger batch is on its own."""
+    groups: list[list[Batch]] = []
+    room = 0
+    for batch in sorted(batches, key=lambda batch: batch.size):
+        if not groups or batch.size > room:
+            groups.append([])
+            room = most_records
+        groups[-1].append(batch)
+        room -= batch.size
+    return groups
+
+
+def reap(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Tasks still running; the error of an ended one is raised."""
+    ended = {task for task in tasks if task.done()}
+    # Every ended task is asked for its error: asyncio logs one that nobody asked for.
+    errors = [error for task in ended if (error := task.exception())]
+    if errors:
+        raise errors[0]
+    return tasks - ended

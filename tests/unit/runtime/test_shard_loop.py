@@ -1,0 +1,176 @@
+"""The one loop of all services, with a consumer and a kind of work that do as they are told."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from meter.runtime.errors import OwnershipLostError
+from meter.runtime.kafka import Batch
+from meter.runtime.process.health import Health
+from meter.runtime.shard_loop import ShardLoop, group_small
+from schemas.records import Record
+
+TOPIC = "numbers"
+
+
+def batch(shard: int, size: int = 1) -> Batch:
+    records = [Record(TOPIC, shard, offset, 0, None, b"", ()) for offset in range(size)]
+    return Batch(shard, {TOPIC: records}, {TOPIC: 0}, {TOPIC: size})
+
+
+class Consumer:
+    """Hands out its batches once, then nothing; sets `stop` when it has nothing in flight any more."""
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self._batches = list(batches)
+        self._in_flight = {one.shard for one in batches}
+        self.stop = asyncio.Event()
+        self.advanced: list[int] = []
+        self.acknowledged: list[int] = []
+        self.rewound: list[int] = []
+
+    async def receive(self) -> list[Batch]:
+        await asyncio.sleep(0)
+        batches, self._batches = self._batches, []
+        return batches
+
+    def advance(self, batch: Batch) -> None:
+        self.advanced.append(batch.shard)
+
+    async def acknowledge(self, batches: Sequence[Batch]) -> None:
+        self.acknowledged += [one.shard for one in batches]
+        self._end({one.shard for one in batches})
+
+    async def rewind(self, shards: Sequence[int]) -> None:
+        self.rewound += shards
+        self._end(set(shards))
+
+    def _end(self, shards: set[int]) -> None:
+        self._in_flight -= shards
+        if not self._in_flight:
+            self.stop.set()
+
+    def lag(self) -> int:
+        return 0
+
+
+class Numbers:
+    """Plans are shards. `faults` maps (step, shard) to the error to raise there; shard -1 is the whole group."""
+
+    name = "numbers"
+
+    def __init__(self, faults: dict[tuple[str, int], Exception] | None = None, *, together: bool = True) -> None:
+        self._faults = faults or {}
+        self._together = together
+        self.saved: list[int] = []
+        self.groups: list[list[int]] = []
+        self.noted: list[int] = []
+
+    def _fail(self, step: str, shard: int) -> None:
+        if (step, shard) in self._faults:
+            raise self._faults[step, shard]
+
+    async def plan(self, batches: Sequence[Batch]) -> list[int]:
+        for one in batches:
+            self._fail("plan", one.shard)
+        return [one.shard for one in batches]
+
+    async def save(self, plan: int) -> int:
+        self._fail("save", plan)
+        self.saved.append(plan)
+        return plan
+
+    async def save_together(self, plans: Sequence[int]) -> list[int] | None:
+        self._fail("save_together", -1)
+        if not self._together:
+            return None
+        for plan in plans:
+            self._fail("save", plan)
+        self.groups.append(list(plans))
+        self.saved += plans
+        return list(plans)
+
+    def note(self, batch: Batch, plan: int, saved: int) -> None:
+        assert batch.shard == plan == saved
+        self.noted.append(plan)
+
+
+async def run(work: Numbers, batches: Sequence[Batch]) -> Consumer:
+    consumer = Consumer(batches)
+    any_consumer: Any = consumer
+    loop = ShardLoop(any_consumer, work, together=100, concurrency=2, health=Health())
+    try:
+        async with asyncio.timeout(5):
+            await loop.run(consumer.stop)
+    finally:
+        work.consumer = consumer  # type: ignore[attr-defined]
+    return consumer
+
+
+def consumer_of(work: Numbers) -> Consumer:
+    consumer: Consumer = work.consumer  # type: ignore[attr-defined]
+    return consumer
+
+
+async def test_small_batches_are_saved_together_and_acknowledged() -> None:
+    work = Numbers()
+    consumer = await run(work, [batch(0), batch(1), batch(2, size=101)])
+    assert work.groups == [[0, 1]]
+    assert sorted(work.saved) == sorted(work.noted) == sorted(consumer.acknowledged) == [0, 1, 2]
+    assert consumer.rewound == []
+
+
+async def test_where_they_cannot_be_saved_together_each_is_saved_alone() -> None:
+    work = Numbers(together=False)
+    consumer = await run(work, [batch(0), batch(1)])
+    assert work.groups == []
+    assert sorted(consumer.acknowledged) == [0, 1]
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("gone"), TimeoutError(), OwnershipLostError("taken")], ids=repr)
+async def test_after_a_transient_error_of_a_group_all_of_it_is_read_again(error: Exception) -> None:
+    consumer = await run(Numbers({("save_together", -1): error}), [batch(0), batch(1)])
+    assert sorted(consumer.rewound) == [0, 1]
+    assert consumer.advanced == consumer.acknowledged == []
+
+
+async def test_after_a_transient_error_of_one_shard_the_others_are_saved() -> None:
+    work = Numbers({("save", 1): ConnectionResetError("gone")}, together=False)
+    consumer = await run(work, [batch(0), batch(1), batch(2)])
+    assert consumer.rewound == [1]
+    assert sorted(consumer.acknowledged) == [0, 2]
+
+
+@pytest.mark.parametrize("step", ["plan", "save"])
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_bug_in_one_shard_ends_the_loop_after_the_others_of_its_group_are_saved(
+    step: str, together: bool
+) -> None:
+    work = Numbers({(step, 1): KeyError("bug")}, together=together)
+    with pytest.raises(KeyError):
+        await run(work, [batch(0), batch(1), batch(2)])
+    assert sorted(consumer_of(work).acknowledged) == [0, 2]
+    assert consumer_of(work).rewound == []
+
+
+async def test_a_bug_that_strikes_only_the_group_ends_the_loop_after_all_are_saved() -> None:
+    """Swallowed, it would strike again and again, and nobody would know."""
+    work = Numbers({("save_together", -1): KeyError("bug")})
+    with pytest.raises(KeyError):
+        await run(work, [batch(0), batch(1)])
+    assert sorted(consumer_of(work).acknowledged) == [0, 1]
+
+
+async def test_a_bug_beside_a_transient_error_is_raised_all_the_same() -> None:
+    work = Numbers({("save", 0): ConnectionResetError("gone"), ("save", 1): KeyError("bug")}, together=False)
+    with pytest.raises(KeyError):
+        await run(work, [batch(0), batch(1), batch(2)])
+    assert (consumer_of(work).rewound, consumer_of(work).acknowledged) == ([0], [2])
+
+
+def test_small_batches_share_a_transaction_and_large_ones_do_not() -> None:
+    groups = group_small([batch(0, 3), batch(1, 100), batch(2, 101), batch(3, 5)], 100)
+    assert [[one.shard for one in group] for group in groups] == [[0, 3], [1], [2]]
+    assert group_small([], 100) == []
