@@ -3,9 +3,11 @@
 Every offset of the batch's range ends as exactly one of: event row, repeat, rejection, gap.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 from meter.allowance import RESERVED_VERSION, VERSION_AT, Allowance
@@ -14,10 +16,11 @@ from schemas.reasons import Reason
 from schemas.records import Accepted, Record, Rejected
 from schemas.topics import ACCOUNTS, USAGE
 
+offset_of = attrgetter("offset")
 INPUT_TOPICS = (ACCOUNTS, USAGE)  # the order of one batch: a grant that waits beside usage counts before it
 OPENED = INPUT_TYPES["account.opened.v1"].code
 
-Place = tuple[str, int]  # topic, offset
+TopicOffset = tuple[str, int]
 Results = Mapping[str, Sequence[Accepted | Rejected]]
 
 
@@ -69,9 +72,9 @@ class AppendPlan:
     def gap_offsets(self) -> int:
         return sum(gap.to_offset - gap.from_offset for gap in self.gaps)
 
-    def record_at(self, place: Place) -> Record:
+    def record_at(self, at: TopicOffset) -> Record:
         """The record that a row came from."""
-        return find_record(self.records, place)
+        return find_record(self.records, at)
 
 
 def plan_append(
@@ -150,9 +153,10 @@ def drop_repeats(accepted: Sequence[Accepted], allowance: Allowance) -> tuple[li
     return rows, derived, repeats
 
 
-def find_record(records: Mapping[str, Sequence[Record]], place: Place) -> Record:
-    topic, offset = place
-    return next(record for record in records[topic] if record.offset == offset)
+def find_record(records: Mapping[str, Sequence[Record]], at: TopicOffset) -> Record:
+    """The record at an offset. Offsets of a topic ascend; a batch may ask thousands of times."""
+    topic, offset = at
+    return records[topic][bisect_left(records[topic], offset, key=offset_of)]
 
 
 def find_gaps(topic: str, records: Mapping[str, Sequence[Record]], start: int, end: int) -> Iterator[Gap]:
@@ -179,17 +183,17 @@ def without_known(plan: AppendPlan, known: Iterable[str]) -> AppendPlan:
         for row in plan.rows
         if row.event_id in ids and row.event_id not in plan.derived
     ]
-    places = {(repeat.topic, repeat.offset) for repeat in repeats}
+    repeated = {(repeat.topic, repeat.offset) for repeat in repeats}
     rows = [
         row
         for row in plan.rows
-        if row.event_id not in ids and not (row.event_id in plan.derived and (row.topic, row.offset) in places)
+        if row.event_id not in ids and not (row.event_id in plan.derived and (row.topic, row.offset) in repeated)
     ]
     return replace(plan, rows=tuple(rows), repeats=(*plan.repeats, *repeats))
 
 
-def without_unstorable(plan: AppendPlan, faults: Mapping[Place, str]) -> AppendPlan:
-    """Turn the records that the database refuses into rejections; `faults` says why, by place.
+def without_unstorable(plan: AppendPlan, faults: Mapping[TopicOffset, str]) -> AppendPlan:
+    """Turn the records that the database refuses into rejections; `faults` says why, by topic and offset.
 
     Repeats of a refused event go the same way: nothing with their id is stored.
     """

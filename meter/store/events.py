@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from meter.plan import AppendPlan, Place, without_known, without_unstorable
+from meter.plan import AppendPlan, TopicOffset, without_known, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
@@ -149,7 +149,7 @@ async def copy_accepted_rows(connection: Executor, plan: AppendPlan, head: Head)
 
     refused = await find_refused(plan.rows, attempt)
     plan = without_known(plan, (row.event_id for row, refusal in refused if refusal.fault is Fault.KNOWN))
-    faults: dict[Place, str] = {
+    faults: dict[TopicOffset, str] = {
         (row.topic, row.offset): refusal.detail for row, refusal in refused if refusal.fault is Fault.UNSTORABLE
     }
     return await copy_rows(connection, without_unstorable(plan, faults), head)

@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.allowance import Allowance, free_grant_id
-from meter.plan import AppendPlan, Gap, Offsets, Repeat, without_known, without_unstorable
+from meter.plan import AppendPlan, Gap, Offsets, Repeat, find_record, without_known, without_unstorable
 from schemas.amounts import MICRO
 from schemas.reasons import Reason
-from schemas.records import Accepted, Rejected
+from schemas.records import Accepted, Record, Rejected
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, USAGE
-from tests.contract.rows import opened, plan, rejected, usage
+from tests.contract.rows import opened, plan, record, rejected, usage
 
 
 def test_accounts_come_before_usage() -> None:
@@ -168,3 +168,24 @@ def test_an_account_gets_its_free_grants_once(made: AppendPlan) -> None:
     accounts = {row.account_id for row in made.rows if row.type == 10}
     granted = [(row.account_id, row.resource) for row in made.rows if row.event_id in made.derived]
     assert sorted(granted) == sorted((account, resource) for account in accounts for resource in (1, 2))
+
+
+class CountingRecords(list[Record]):
+    """Counts how many records are looked at."""
+
+    looks = 0
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def,override]
+        self.looks += 1
+        return super().__getitem__(index)
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        for index in range(len(self)):
+            yield self[index]
+
+
+def test_a_record_is_found_without_walking_through_the_batch() -> None:
+    """Each of thousands of refused records is looked up: walking would hold up the heartbeats."""
+    records = CountingRecords(record(USAGE, 3 * n) for n in range(4096))
+    assert find_record({USAGE: records}, (USAGE, 3 * 4000)).offset == 12_000
+    assert records.looks <= 14
