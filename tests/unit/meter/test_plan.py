@@ -175,7 +175,7 @@ class CountingRecords(list[Record]):
 
     looks = 0
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def,override]
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
         self.looks += 1
         return super().__getitem__(index)
 
