@@ -1,7 +1,7 @@
 """Anchors: the heads of the hash chains, published outside the database, for `meter verify` to compare the log with.
 
 They show that a log was cut or rewritten as a whole, which the chain cannot. Every process publishes the heads of the
-shards it has: now and then, and when it drains.
+shards it has: every METERING_ANCHOR_S seconds, and when it drains.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class ShardHead(NamedTuple):
 
 
 class Anchors:
-    """The loop beside the ingest. Its failures stop nothing: the heads are published with the next turn."""
+    """The loop that publishes heads every `pause_s`. A failure stops nothing: the next round publishes them."""
 
     name = "anchors"
 
