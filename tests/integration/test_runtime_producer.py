@@ -21,6 +21,7 @@ from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from meter.runtime.settings import Settings
 from schemas.topics import BALANCES, TOPICS, USAGE, partition_for
+from tests.integration.runtime_faults import hang_producer_flush
 from tests.support import until
 
 DEADLINE_S = 30
@@ -172,12 +173,7 @@ async def test_a_stop_that_hangs_is_bounded(topics: Settings, monkeypatch: pytes
     monkeypatch.setattr("meter.runtime.kafka.producer.STOP_TIMEOUT_S", 0.3)
     producer = Producer(topics)
     await producer.start()
-    client: Any = producer._client
-
-    async def hang() -> None:
-        await asyncio.Event().wait()
-
-    client._message_accumulator.close = hang
+    hang_producer_flush(producer)
     async with asyncio.timeout(5):
         await producer.stop()
 
