@@ -17,7 +17,7 @@ from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicInfo, Top
 from meter.runtime.kafka.admin import TopicAdmin
 from meter.runtime.kafka.assignment import Assignment, OffsetStore, within
 from meter.runtime.kafka.commits import Commits
-from meter.runtime.kafka.failures import OFFSET_NOT_THERE, IllegalStateError, KafkaError, is_transient, unreachable
+from meter.runtime.kafka.failures import OFFSET_NOT_THERE, KafkaError, is_transient, unreachable
 from meter.runtime.kafka.poller import Poller, seek_if_assigned
 from meter.runtime.kafka.shard_buffers import Batch, ShardBuffers
 from meter.runtime.settings import Settings
@@ -182,13 +182,11 @@ class ShardConsumer:
         if client is None:
             return 0
         total = self._assignment.count_unpositioned()
+        held = client.assignment()
         for tp, buffer in self._buffers.partitions.items():
-            try:
+            if tp in held:  # else revoked between two steps of the loop
                 end = client.last_stable_offset(tp)
-                end = client.highwater(tp) if end is None or end < 0 else end
-            except IllegalStateError:
-                continue  # revoked between two steps of the loop
-            total += buffer.lag(end)
+                total += buffer.lag(client.highwater(tp) if end is None or end < 0 else end)
         return total
 
     @property

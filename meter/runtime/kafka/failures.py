@@ -1,13 +1,12 @@
 """What an error of the Kafka client means. The other modules take the client's error classes from here."""
 
 from aiokafka import errors as kafka_errors
-from aiokafka.errors import IllegalStateError, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from meter.runtime.errors import DependencyUnreachableError
 
 __all__ = [
     "OFFSET_NOT_THERE",
-    "IllegalStateError",
     "KafkaError",
     "MessageSizeTooLargeError",
     "is_transient",
