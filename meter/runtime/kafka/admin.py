@@ -67,7 +67,7 @@ class TopicAdmin:
         return None if info is None else info._replace(topic=topic)
 
     async def describe(self, topic: str) -> TopicInfo | None:
-        """Identity, partitions and configuration; None where there is no such topic."""
+        """Identity, partitions and configuration; None when there is no such topic."""
         info = await self.find(topic)
         if info is None:
             return None

@@ -145,7 +145,7 @@ class Producer:
         return name
 
     def _judge(self, error: BaseException) -> BaseException:
-        """The error to raise. The client is replaced, unless the error proves that nothing was sent."""
+        """The error to raise. Replaces the client, unless a message was too large or the error was judged before."""
         if isinstance(error, DependencyUnreachableError | MessageSizeTooLargeError):
             return error
         if isinstance(error, Exception):

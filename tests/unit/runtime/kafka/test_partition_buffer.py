@@ -149,14 +149,14 @@ def test_whatever_the_client_delivers_every_record_is_handed_out_once_and_in_ord
 ) -> None:
     """The client may start anywhere (after a lost drain, a rewind, a rebalance); a seek brings it to `buffer.next`."""
     buffer = PartitionBuffer("usage", 0, stored)
-    handed: list[int] = []
+    taken: list[int] = []
     bounds = [stored]
     for start, count, limit in deliveries:
         found = [Raw(offset) for offset in log if offset >= start][:count]
         if found and buffer.offer(found, found[-1].offset + 1) is Verdict.SEEK:
             found = [Raw(offset) for offset in log if offset >= buffer.next][:count]
             assert buffer.offer(found, found[-1].offset + 1) is Verdict.TAKEN
-        handed += offsets(buffer, limit, limit * (RECORD_BYTES + 1))
+        taken += offsets(buffer, limit, limit * (RECORD_BYTES + 1))
         bounds.append(buffer.in_flight_end)
     assert bounds == sorted(bounds)
-    assert handed == [offset for offset in log if stored <= offset < buffer.in_flight_end]
+    assert taken == [offset for offset in log if stored <= offset < buffer.in_flight_end]
