@@ -16,6 +16,7 @@ from meter.runtime.kafka.producer import Message, Producer
 from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
+from schemas.build import STRUCTURED_HEADERS
 
 log = structlog.get_logger(component="outbox")
 
@@ -96,7 +97,9 @@ class OutboxRelay:
             rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shards, most_of_each)
             self._waiting, self._more = len(rows), most_shards < ALL_SHARDS or len(rows) >= most_of_each
             await fault_point("outbox_before_publish")
-            await self._producer.publish([Message(self._topic, row["key"], row["value"]) for row in rows])
+            await self._producer.publish(
+                [Message(self._topic, row["key"], row["value"], headers=STRUCTURED_HEADERS) for row in rows]
+            )
             await fault_point("outbox_between_publish_and_delete")
             places = [row["shard"] for row in rows], [row["id"] for row in rows]
             await connection.execute(load_sql(self._schema, "delete_outbox"), *places)

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     kafka_ssl_certfile: str | None = Field(None, description="PEM file of the client's certificate")
     kafka_ssl_keyfile: str | None = Field(None, description="PEM file of the client's key")
     kafka_idempotence: bool = Field(True, description="off only for brokers without the idempotent producer")
+    kafka_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        "gzip", description="of what is published; gzip is what every client can read without a plug-in"
+    )
     kafka_publish_timeout_s: float = Field(
         30, gt=0, le=600, description="the longest a publication may wait for its acks"
     )

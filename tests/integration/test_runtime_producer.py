@@ -9,13 +9,14 @@ from typing import Any
 
 import confluent_kafka
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
 
 from meter.runtime import fault_points
 from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.fault_points import InjectedError, parse_fault_points
 from meter.runtime.kafka import Message, Producer, TopicAdmin
+from meter.runtime.kafka.adapter import producer as producer_adapter
 from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
@@ -209,6 +210,32 @@ async def test_the_outbox_is_published_in_order_and_emptied(topics: Settings, po
         assert await outbox.count() == 0
     for values in (await published(topics)).values():
         assert values == [str(number) for number in range(25)]
+
+
+async def test_the_outbox_is_published_as_every_client_reads_it(
+    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the content type that CloudEvents SDKs ask for, and packed with gzip, which needs no plug-in anywhere."""
+    options: dict[str, Any] = {}
+
+    class Recorded(AIOKafkaProducer):  # type: ignore[misc]
+        def __init__(self, **given: Any) -> None:
+            options.update(given)
+            super().__init__(**given)
+
+    monkeypatch.setattr(producer_adapter, "AIOKafkaProducer", Recorded)
+    await write_outbox(pool, 0, ["a"])
+    async with relay(topics, pool) as outbox:
+        await outbox.relay()
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": topics.kafka_bootstrap, "group.id": "any"})
+    try:
+        name = topics.topic(BALANCES)
+        consumer.assign([confluent_kafka.TopicPartition(name, number, 0) for number in range(topics.partitions)])
+        [record] = await asyncio.to_thread(consumer.consume, 1, DEADLINE_S)
+    finally:
+        consumer.close()
+    assert record.headers() == [("content-type", b"application/cloudevents+json")]
+    assert options["compression_type"] == "gzip"
 
 
 async def test_relays_at_the_same_time_do_not_mix_up_a_shard(topics: Settings, pool: Pool) -> None:

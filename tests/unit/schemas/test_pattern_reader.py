@@ -15,8 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import meter.client
-from schemas.build import encode_event
+from schemas.build import STRUCTURED_HEADERS, encode_event
 from schemas.events import INPUT_TYPES
 from schemas.parsing import pattern_reader
 from schemas.parsing.parse import Accepted, Record
@@ -238,7 +237,7 @@ def test_what_our_client_writes_needs_only_the_pattern(type: str) -> None:
     for data in (EXAMPLES[type], least):
         written = encode_event(type, ACCOUNT, data, event_id=EVENT_ID, time=NOW, source="/agents/1")
         for value in (written, json.dumps(json.loads(written)).encode()):
-            assert hold_to_the_reference(make_record(value, headers=meter.client.STRUCTURED)) is not None
+            assert hold_to_the_reference(make_record(value, headers=STRUCTURED_HEADERS)) is not None
 
 
 @pytest.mark.parametrize("credits", [0.25, 3, 0.0001, 1234.5])

@@ -21,7 +21,7 @@ class AiokafkaProducer:
             client_id=client_id,
             acks="all",
             enable_idempotence=settings.kafka_idempotence,
-            compression_type="lz4",
+            compression_type=None if settings.kafka_compression == "none" else settings.kafka_compression,
             linger_ms=linger_ms,
             max_batch_size=64 * 1024,
             max_request_size=1024 * 1024,
