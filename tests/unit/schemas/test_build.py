@@ -117,7 +117,7 @@ def test_credits_may_be_given_in_many_ways(credits: Any) -> None:
 @pytest.mark.parametrize(
     "credits", [float("nan"), float("inf"), Decimal("NaN"), Decimal("1e1000000"), 10**400, -1, True, Micro(-1)]
 )
-def test_odd_credits_are_refused(credits: Any) -> None:
+def test_credits_that_are_no_amount_are_refused(credits: Any) -> None:
     with pytest.raises(ValueError):
         ModelInference(credits=credits, model="m")
 
