@@ -71,7 +71,7 @@ def test_every_output_type_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("type", OUTPUTS)
-def test_outputs_survive_the_way(type: str) -> None:
+def test_outputs_are_decoded_as_they_were_encoded(type: str) -> None:
     model = OUTPUT_TYPES[type].model.model_validate(OUTPUTS[type])
     envelope, data = decode_event(encode(type, model))
     assert data == model
