@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
+from schemas.exhaustion import percent_of, reaches
+
 
 class Channel(StrEnum):
     BANNER = "banner"
@@ -23,9 +25,6 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"
     DELIVERED = "delivered"
     NO_CONTACT = "no_contact"
-
-
-EXHAUSTED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +61,11 @@ class Balance:
     @property
     def percent(self) -> int:
         """Whole percent of exhaustion, rounded down: 100 is reached exactly when nothing remains."""
-        if self.allocation <= 0:
-            return EXHAUSTED if self.remaining <= 0 else 0
-        return max(0, self.consumed * 100 // self.allocation)
+        return percent_of(self.consumed, self.allocation)
 
     def reaches(self, threshold: int) -> bool:
         """Exactly at the line counts: tool runs counted in ones hit every line exactly."""
-        return self.consumed * 100 >= threshold * self.allocation
+        return reaches(self.consumed, self.allocation, threshold)
 
 
 @dataclass(frozen=True, slots=True)

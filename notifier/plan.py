@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from notifier import events
-from notifier.decide import EXHAUSTED, Balance, Channel, Notice, Outcome, Thresholds, decide, find_banner
+from notifier.decide import Balance, Channel, Notice, Outcome, Thresholds, decide, find_banner
 from notifier.ids import email_id, notice_id
 from notifier.model import (
     FREE_PLAN,
@@ -22,6 +22,7 @@ from notifier.model import (
     Unreadable,
 )
 from notifier.render import Renderer
+from schemas.exhaustion import EXHAUSTED_PERCENT
 
 Change = Balance | Account
 
@@ -123,7 +124,7 @@ class Planner:
             resource=balance.resource,
             threshold=threshold,
             kind=kind,
-            removable=threshold < EXHAUSTED,
+            removable=threshold < EXHAUSTED_PERCENT,
             text=self._renderer.render_banner(kind, balance, threshold, account),
             epoch=balance.epoch,
             shard=balance.shard,
@@ -151,7 +152,7 @@ class Planner:
 
 def choose_kind(threshold: int, plan: str | None) -> BannerKind:
     """Only an account that is known to be on the free plan is told that its free credits are gone."""
-    if threshold < EXHAUSTED:
+    if threshold < EXHAUSTED_PERCENT:
         return BannerKind.LOW
     return BannerKind.FREE_EXPIRED if plan == FREE_PLAN else BannerKind.PAID_EXPIRED
 
