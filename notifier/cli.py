@@ -15,20 +15,17 @@ from meter.presentation import print_settings, print_table
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
-from meter.runtime.process.cli import run_command, run_service_command
+from meter.runtime.process.cli import make_app, run_command, run_service_command
 from notifier.model import BannerKind
 from notifier.render import SAMPLE_ACCOUNT, Renderer, sample_notices
 from notifier.service import build_notifier
 from notifier.settings import NotifierSettings
 from notifier.store.report import Report, Row
 
-app = typer.Typer(
-    help="Notices of credit-meter: banners and emails when an account uses up its credits.\n\n"
+app = make_app(
+    "notifier",
+    "Notices of credit-meter: banners and emails when an account uses up its credits.\n\n"
     "Settings come from the environment (METERING_POSTGRES_DSN, METERING_SMTP_HOST, …): see `notifier settings`.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
 )
 
 NOTICE_COLUMNS = (
