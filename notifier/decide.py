@@ -43,7 +43,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
+class BalanceSnapshot:
     """A balance as of a position of its shard, in micro-units."""
 
     account_id: str
@@ -72,7 +72,7 @@ class Balance:
 class Notice:
     """A crossing, to be recorded once."""
 
-    balance: Balance
+    balance: BalanceSnapshot
     channel: Channel
     threshold: int
     outcome: Outcome
@@ -89,9 +89,9 @@ class Decision:
 
 
 def decide(
-    known: Balance | None,
+    known: BalanceSnapshot | None,
     noticed: frozenset[tuple[Channel, int]],
-    change: Balance,
+    change: BalanceSnapshot,
     thresholds: Thresholds,
     at: datetime,
 ) -> Decision:
@@ -110,7 +110,7 @@ def decide(
 def find_crossings(
     channel: Channel,
     noticed: frozenset[tuple[Channel, int]],
-    change: Balance,
+    change: BalanceSnapshot,
     thresholds: Thresholds,
     *,
     starting: bool,
@@ -140,7 +140,7 @@ def judge(threshold: int, crossed: list[int], highest_before: int, *, starting: 
     return Outcome.SUPERSEDED
 
 
-def find_banner(balance: Balance, thresholds: Thresholds) -> int | None:
+def find_banner(balance: BalanceSnapshot, thresholds: Thresholds) -> int | None:
     """The highest line at or below the balance, whatever has been noticed before."""
     if balance.epoch < 1:
         return None

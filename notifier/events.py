@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from notifier.decide import Balance
+from notifier.decide import BalanceSnapshot
 from notifier.ids import event_id
 from notifier.model import Banner, OutboxEvent
 from schemas.build import encode_event
@@ -37,7 +37,7 @@ def banner_shown(banner: Banner, at: datetime, *, raised: bool) -> OutboxEvent:
     return make_event(kind, number, banner.account_id, data, at)
 
 
-def banner_cleared(balance: Balance, position: int, at: datetime) -> OutboxEvent:
+def banner_cleared(balance: BalanceSnapshot, position: int, at: datetime) -> OutboxEvent:
     kind = "banner.cleared.v1"
     number = event_id(kind, balance.account_id, balance.resource, balance.shard, position)
     data = {
@@ -50,20 +50,22 @@ def banner_cleared(balance: Balance, position: int, at: datetime) -> OutboxEvent
     return make_event(kind, number, balance.account_id, data, at)
 
 
-def email_queued(email: UUID, notice: UUID, balance: Balance, threshold: int, at: datetime) -> OutboxEvent:
+def email_queued(email: UUID, notice: UUID, balance: BalanceSnapshot, threshold: int, at: datetime) -> OutboxEvent:
     return email_event("email.queued.v1", email, notice, balance, threshold, None, at)
 
 
-def email_sent(email: UUID, notice: UUID, balance: Balance, threshold: int, at: datetime) -> OutboxEvent:
+def email_sent(email: UUID, notice: UUID, balance: BalanceSnapshot, threshold: int, at: datetime) -> OutboxEvent:
     return email_event("email.sent.v1", email, notice, balance, threshold, None, at)
 
 
-def email_failed(email: UUID, notice: UUID, balance: Balance, threshold: int, reason: str, at: datetime) -> OutboxEvent:
+def email_failed(
+    email: UUID, notice: UUID, balance: BalanceSnapshot, threshold: int, reason: str, at: datetime
+) -> OutboxEvent:
     return email_event("email.failed.v1", email, notice, balance, threshold, one_line(reason), at)
 
 
 def email_event(
-    kind: str, email: UUID, notice: UUID, balance: Balance, threshold: int, reason: str | None, at: datetime
+    kind: str, email: UUID, notice: UUID, balance: BalanceSnapshot, threshold: int, reason: str | None, at: datetime
 ) -> OutboxEvent:
     """`balance` is the one that crossed the line: the event carries its epoch, shard and position."""
     data: dict[str, Any] = {

@@ -6,14 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from notifier.decide import Balance, Channel, Notice
+from notifier.decide import BalanceSnapshot, Channel, Notice
 from schemas.records import Record
 
 FREE_PLAN = "free"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountSnapshot:
     """An account as of a position of its shard. `contacts` are personal data: never logged, never in events."""
 
     account_id: str
@@ -57,17 +57,17 @@ class Banner:
         return self.threshold, self.kind, self.removable, self.text, self.epoch
 
 
-Key = tuple[str, str]  # account id, resource
+BalanceKey = tuple[str, str]  # account id, resource
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is stored about the accounts of a batch. `noticed` holds the notices of each balance's current epoch."""
 
-    accounts: Mapping[str, Account] = field(default_factory=dict)
-    balances: Mapping[Key, Balance] = field(default_factory=dict)
-    noticed: Mapping[Key, frozenset[tuple[Channel, int]]] = field(default_factory=dict)
-    banners: Mapping[Key, Banner] = field(default_factory=dict)
+    accounts: Mapping[str, AccountSnapshot] = field(default_factory=dict)
+    balances: Mapping[BalanceKey, BalanceSnapshot] = field(default_factory=dict)
+    noticed: Mapping[BalanceKey, frozenset[tuple[Channel, int]]] = field(default_factory=dict)
+    banners: Mapping[BalanceKey, Banner] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,11 @@ class NotifyPlan:
     start: int
     end: int
     at: datetime
-    accounts: tuple[Account, ...] = ()
-    balances: tuple[Balance, ...] = ()
+    accounts: tuple[AccountSnapshot, ...] = ()
+    balances: tuple[BalanceSnapshot, ...] = ()
     notices: tuple[NoticeRow, ...] = ()
     banners: tuple[Banner, ...] = ()
-    cleared: tuple[Key, ...] = ()
+    cleared: tuple[BalanceKey, ...] = ()
     emails: tuple[EmailRow, ...] = ()
     events: tuple[OutboxEvent, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()

@@ -6,15 +6,15 @@ from datetime import datetime
 from uuid import UUID
 
 from notifier import events
-from notifier.decide import Balance, Channel, Notice, Outcome, Thresholds, decide, find_banner
+from notifier.decide import BalanceSnapshot, Channel, Notice, Outcome, Thresholds, decide, find_banner
 from notifier.ids import email_id, notice_id
 from notifier.model import (
     FREE_PLAN,
-    Account,
+    AccountSnapshot,
+    BalanceKey,
     Banner,
     BannerKind,
     EmailRow,
-    Key,
     Known,
     NoticeRow,
     NotifyPlan,
@@ -24,7 +24,7 @@ from notifier.model import (
 from notifier.render import Renderer
 from schemas.exhaustion import EXHAUSTED_PERCENT
 
-Change = Balance | Account
+Change = BalanceSnapshot | AccountSnapshot
 
 
 class Planner:
@@ -39,19 +39,19 @@ class Planner:
         self._renderer = renderer
         self._at = at
         self._touched_accounts: set[str] = set()
-        self._touched_balances: set[Key] = set()
-        self._touched_banners: set[Key] = set()
+        self._touched_balances: set[BalanceKey] = set()
+        self._touched_banners: set[BalanceKey] = set()
         self._notices: list[NoticeRow] = []
         self._emails: list[EmailRow] = []
         self._events: list[OutboxEvent] = []
 
     def apply(self, change: Change) -> None:
-        if isinstance(change, Account):
+        if isinstance(change, AccountSnapshot):
             self._apply_account(change)
         else:
             self._apply_balance(change)
 
-    def _apply_account(self, account: Account) -> None:
+    def _apply_account(self, account: AccountSnapshot) -> None:
         known = self._accounts.get(account.account_id)
         if known is not None and account.position <= known.position:
             return
@@ -62,7 +62,7 @@ class Planner:
             balance = self._balances[key]
             self._show(key, balance, find_banner(balance, self._thresholds), account.position)
 
-    def _apply_balance(self, change: Balance) -> None:
+    def _apply_balance(self, change: BalanceSnapshot) -> None:
         key = (change.account_id, change.resource)
         known = self._balances.get(key)
         noticed = self._noticed.get(key, frozenset())
@@ -88,7 +88,7 @@ class Planner:
                 self._queue_emails(notice, account)
         self._notices.append(NoticeRow(notice_id(notice), notice))
 
-    def _queue_emails(self, notice: Notice, account: Account) -> None:
+    def _queue_emails(self, notice: Notice, account: AccountSnapshot) -> None:
         number = notice_id(notice)
         letter = self._renderer.render_letter(notice, account)
         for recipient in dict.fromkeys(account.contacts):
@@ -100,7 +100,7 @@ class Planner:
         message_id, message = addressed
         return EmailRow(email_id(notice, recipient), notice, recipient, message_id, message, self._at)
 
-    def _show(self, key: Key, balance: Balance, threshold: int | None, position: int) -> None:
+    def _show(self, key: BalanceKey, balance: BalanceSnapshot, threshold: int | None, position: int) -> None:
         """Bring the banner in line with the balance, and tell what changed about it."""
         before = self._banners.get(key)
         after = self._make_banner(balance, threshold, position) if threshold is not None else None
@@ -116,7 +116,7 @@ class Planner:
             self._events.append(events.banner_shown(after, self._at, raised=before is None))
         self._touched_banners.add(key)
 
-    def _make_banner(self, balance: Balance, threshold: int, position: int) -> Banner:
+    def _make_banner(self, balance: BalanceSnapshot, threshold: int, position: int) -> Banner:
         account = self._accounts.get(balance.account_id)
         kind = choose_kind(threshold, account.plan if account is not None else None)
         return Banner(

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from notifier.decide import Balance
-from notifier.model import Account, Unreadable
+from notifier.decide import BalanceSnapshot
+from notifier.model import AccountSnapshot, Unreadable
 from notifier.plan import Change
 from schemas.build import decode_event
 from schemas.events import AccountChanged, BalanceChanged
@@ -32,8 +32,8 @@ def read_record(record: Record) -> Change | Unreadable | None:
     return None
 
 
-def read_balance(data: BalanceChanged) -> Balance:
-    return Balance(
+def read_balance(data: BalanceChanged) -> BalanceSnapshot:
+    return BalanceSnapshot(
         account_id=data.account_id,
         resource=data.resource.value,
         epoch=data.epoch,
@@ -44,8 +44,8 @@ def read_balance(data: BalanceChanged) -> Balance:
     )
 
 
-def read_account(data: AccountChanged) -> Account:
-    return Account(
+def read_account(data: AccountChanged) -> AccountSnapshot:
+    return AccountSnapshot(
         account_id=data.account_id,
         shard=data.shard,
         position=data.position,

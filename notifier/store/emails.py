@@ -6,7 +6,7 @@ from typing import Any
 
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
 from notifier import events
-from notifier.decide import Balance
+from notifier.decide import BalanceSnapshot
 from notifier.mail.verdict import Judgement, Verdict
 from notifier.model import OutboxEvent
 from notifier.store.port import ClaimedEmail
@@ -94,7 +94,7 @@ def tell(email: ClaimedEmail, judgement: Judgement, at: datetime) -> OutboxEvent
 
 
 def read_claimed(row: Any) -> ClaimedEmail:
-    crossed = Balance(
+    crossed = BalanceSnapshot(
         account_id=row["account_id"],
         resource=row["resource"],
         epoch=row["epoch"],
@@ -118,10 +118,10 @@ def read_claimed(row: Any) -> ClaimedEmail:
     )
 
 
-def read_now(row: Any, crossed: Balance) -> Balance | None:
+def read_now(row: Any, crossed: BalanceSnapshot) -> BalanceSnapshot | None:
     if row["now_epoch"] is None:
         return None
-    return Balance(
+    return BalanceSnapshot(
         account_id=crossed.account_id,
         resource=crossed.resource,
         epoch=row["now_epoch"],

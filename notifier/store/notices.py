@@ -7,8 +7,8 @@ from typing import Any
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose
-from notifier.decide import Balance, Channel
-from notifier.model import Account, Banner, BannerKind, EmailRow, Key, Known, NoticeRow, NotifyPlan
+from notifier.decide import BalanceSnapshot, Channel
+from notifier.model import AccountSnapshot, BalanceKey, Banner, BannerKind, EmailRow, Known, NoticeRow, NotifyPlan
 
 PACKAGE = "notifier"
 
@@ -107,13 +107,13 @@ def statements(plans: Sequence[NotifyPlan]) -> list[tuple[str, tuple[Any, ...]]]
     return found
 
 
-def account_columns(accounts: Sequence[Account]) -> tuple[list[Any], ...]:
+def account_columns(accounts: Sequence[AccountSnapshot]) -> tuple[list[Any], ...]:
     return transpose(
         [(a.account_id, a.shard, a.position, a.plan, a.display_name, json.dumps(a.contacts)) for a in accounts], 6
     )
 
 
-def balance_columns(balances: Sequence[Balance]) -> tuple[list[Any], ...]:
+def balance_columns(balances: Sequence[BalanceSnapshot]) -> tuple[list[Any], ...]:
     rows = [(b.account_id, b.resource, b.shard, b.position, b.epoch, b.allocation, b.consumed) for b in balances]
     return transpose(rows, 7)
 
@@ -160,12 +160,12 @@ def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
     return transpose(rows, 5)
 
 
-def key_of(row: Any) -> Key:
+def key_of(row: Any) -> BalanceKey:
     return row["account_id"], row["resource"]
 
 
-def read_account(row: Any) -> Account:
-    return Account(
+def read_account(row: Any) -> AccountSnapshot:
+    return AccountSnapshot(
         account_id=row["account_id"],
         shard=row["shard"],
         position=row["position"],
@@ -175,8 +175,8 @@ def read_account(row: Any) -> Account:
     )
 
 
-def read_balance(row: Any) -> Balance:
-    return Balance(
+def read_balance(row: Any) -> BalanceSnapshot:
+    return BalanceSnapshot(
         account_id=row["account_id"],
         resource=row["resource"],
         epoch=row["epoch"],
@@ -202,8 +202,8 @@ def read_banner(row: Any) -> Banner:
     )
 
 
-def group_noticed(rows: Sequence[Any]) -> dict[Key, frozenset[tuple[Channel, int]]]:
-    found: dict[Key, set[tuple[Channel, int]]] = {}
+def group_noticed(rows: Sequence[Any]) -> dict[BalanceKey, frozenset[tuple[Channel, int]]]:
+    found: dict[BalanceKey, set[tuple[Channel, int]]] = {}
     for row in rows:
         found.setdefault(key_of(row), set()).add((Channel(row["channel"]), row["threshold"]))
     return {key: frozenset(lines) for key, lines in found.items()}

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from notifier.decide import Balance
+from notifier.decide import BalanceSnapshot
 from notifier.mail.verdict import Judgement
 from notifier.model import Known, NotifyPlan
 
@@ -47,9 +47,9 @@ class ClaimedEmail:
     message: bytes = field(repr=False)
     claim: int
     attempts: int  # this one included
-    crossed: Balance  # the balance that crossed the line
+    crossed: BalanceSnapshot  # the balance that crossed the line
     threshold: int
-    now: Balance | None  # the balance as it is known at the claim
+    now: BalanceSnapshot | None  # the balance as it is known at the claim
     is_contact: bool  # whether the recipient still is a contact of the account
     created_at: datetime
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.decide import Balance, Channel, Notice, Outcome, Thresholds, decide, find_banner
+from notifier.decide import BalanceSnapshot, Channel, Notice, Outcome, Thresholds, decide, find_banner
 from schemas.amounts import MICRO
 from tests.unit.notifier.builders import AT, balance, percent
 
@@ -20,19 +20,19 @@ class Story:
     """Feeds changes one by one, as the store would hold them between two."""
 
     thresholds: Thresholds = LINES
-    known: Balance | None = None
+    known: BalanceSnapshot | None = None
     noticed: frozenset[tuple[Channel, int]] = frozenset()
     notices: list[Notice] = field(default_factory=list)
     banner: int | None = None
 
-    def tell(self, *changes: Balance) -> list[tuple[str, int, str]]:
+    def tell(self, *changes: BalanceSnapshot) -> list[tuple[str, int, str]]:
         """The notices that came of these changes."""
         before = len(self.notices)
         for change in changes:
             self._tell(change)
         return [(n.channel.value, n.threshold, n.outcome.value) for n in self.notices[before:]]
 
-    def _tell(self, change: Balance) -> None:
+    def _tell(self, change: BalanceSnapshot) -> None:
         noticed = self.noticed
         if self.known is not None and change.epoch > self.known.epoch:
             noticed = frozenset()
@@ -170,7 +170,7 @@ epochs = st.lists(
 )
 
 
-def changes_of(story: list[tuple[int, int, list[int]]], kept: Sequence[bool]) -> list[Balance]:
+def changes_of(story: list[tuple[int, int, list[int]]], kept: Sequence[bool]) -> list[BalanceSnapshot]:
     """Changes as they come; those in the midst of an epoch's consumption may fall away where batches are larger."""
     found, position, choice = [], 0, iter(kept)
     for number, (allocation, start, steps) in enumerate(story, start=1):
