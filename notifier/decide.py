@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from schemas.exhaustion import percent_of, reaches
+from schemas.exhaustion import DEFAULT_BANNER_THRESHOLDS, DEFAULT_EMAIL_THRESHOLDS, percent_of, reaches
 
 
 class Channel(StrEnum):
@@ -31,8 +31,8 @@ class Outcome(StrEnum):
 class Thresholds:
     """Whole percents of exhaustion, ascending, per channel."""
 
-    banner: tuple[int, ...] = (20, 50, 70, 80, 90, 100)
-    email: tuple[int, ...] = (50, 70, 80, 90)
+    banner: tuple[int, ...] = DEFAULT_BANNER_THRESHOLDS
+    email: tuple[int, ...] = DEFAULT_EMAIL_THRESHOLDS
 
     @classmethod
     def of(cls, banner: Iterable[int], email: Iterable[int]) -> Self:
@@ -40,6 +40,9 @@ class Thresholds:
 
     def channel(self, channel: Channel) -> tuple[int, ...]:
         return self.banner if channel is Channel.BANNER else self.email
+
+
+BalanceKey = tuple[str, str]  # account id, resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,10 @@ class BalanceSnapshot:
     consumed: int
     shard: int
     position: int
+
+    @property
+    def key(self) -> BalanceKey:
+        return self.account_id, self.resource
 
     @property
     def remaining(self) -> int:
@@ -79,37 +86,53 @@ class Notice:
     at: datetime
 
 
+Noticed = frozenset[tuple[Channel, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeState:
+    """What is known of one balance: its newest snapshot, and the (channel, threshold) pairs noticed in its epoch."""
+
+    balance: BalanceSnapshot | None = None
+    noticed: Noticed = frozenset()
+
+    def starts_epoch(self, change: BalanceSnapshot) -> bool:
+        return self.balance is None or change.epoch > self.balance.epoch
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`new` is False for what is not newer than what is known: nothing then changes."""
+    """`state` is the one after the change. `new` is False for a change that is not newer: the state stays as it was."""
 
     new: bool
+    state: NoticeState
     notices: tuple[Notice, ...] = ()
     banner: int | None = None
 
 
-def decide(
-    known: BalanceSnapshot | None,
-    noticed: frozenset[tuple[Channel, int]],
-    change: BalanceSnapshot,
-    thresholds: Thresholds,
-    at: datetime,
-) -> Decision:
-    """Decide about one change, given the balance known before it and the notices of the change's epoch so far."""
-    if known is not None and change.position <= known.position:
-        return Decision(new=False)
-    starting = known is None or change.epoch > known.epoch
+def decide(state: NoticeState, change: BalanceSnapshot, thresholds: Thresholds, at: datetime) -> Decision:
+    """Decide about one change of the balance that `state` is about. A new epoch starts with nothing noticed."""
+    if state.balance is not None and change.position <= state.balance.position:
+        return Decision(new=False, state=state)
+    starting = state.starts_epoch(change)
+    noticed = frozenset() if starting else state.noticed
     notices = [
         notice
         for channel in Channel
         for notice in find_crossings(channel, noticed, change, thresholds, starting=starting, at=at)
     ]
-    return Decision(new=True, notices=tuple(notices), banner=find_banner(change, thresholds))
+    noticed |= {(notice.channel, notice.threshold) for notice in notices}
+    return Decision(
+        new=True,
+        state=NoticeState(change, noticed),
+        notices=tuple(notices),
+        banner=find_banner(change, thresholds),
+    )
 
 
 def find_crossings(
     channel: Channel,
-    noticed: frozenset[tuple[Channel, int]],
+    noticed: Noticed,
     change: BalanceSnapshot,
     thresholds: Thresholds,
     *,

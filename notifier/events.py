@@ -7,7 +7,7 @@ from uuid import UUID
 
 from notifier.decide import BalanceSnapshot
 from notifier.ids import event_id
-from notifier.model import Banner, OutboxEvent
+from notifier.model import Banner, BannerCleared, BannerShown, Occurrence, OutboxEvent
 from schemas.build import encode_event
 
 SOURCE: Final = "credit-meter/notifier"
@@ -18,6 +18,15 @@ MAX_REASON_CHARS: Final = 1000
 def make_event(kind: str, number: UUID, account_id: str, data: Mapping[str, Any], at: datetime) -> OutboxEvent:
     value = encode_event(kind, account_id, dict(data), event_id=str(number), time=at, source=SOURCE)
     return OutboxEvent(account_id, value)
+
+
+def render_event(occurrence: Occurrence, at: datetime) -> OutboxEvent:
+    if isinstance(occurrence, BannerShown):
+        return banner_shown(occurrence.banner, at, raised=occurrence.raised)
+    if isinstance(occurrence, BannerCleared):
+        return banner_cleared(occurrence.balance, occurrence.position, at)
+    notice = occurrence.notice
+    return email_queued(occurrence.email_id, occurrence.notice_id, notice.balance, notice.threshold, at)
 
 
 def banner_shown(banner: Banner, at: datetime, *, raised: bool) -> OutboxEvent:

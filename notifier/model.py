@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from notifier.decide import BalanceSnapshot, Channel, Notice
+from notifier.decide import BalanceKey, BalanceSnapshot, Notice, Noticed, NoticeState
 from schemas.records import Record
 
 FREE_PLAN = "free"
@@ -49,6 +49,10 @@ class Banner:
     position: int
     raised_at: datetime
 
+    @property
+    def key(self) -> BalanceKey:
+        return self.account_id, self.resource
+
     def shows_same(self, other: "Banner | None") -> bool:
         """Whether people see no difference. A new epoch is one: who dismissed the old banner must see the new one."""
         return other is not None and self._seen() == other._seen()
@@ -57,17 +61,17 @@ class Banner:
         return self.threshold, self.kind, self.removable, self.text, self.epoch
 
 
-BalanceKey = tuple[str, str]  # account id, resource
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is stored about the accounts of a batch. `noticed` holds the notices of each balance's current epoch."""
 
     accounts: Mapping[str, AccountSnapshot] = field(default_factory=dict)
     balances: Mapping[BalanceKey, BalanceSnapshot] = field(default_factory=dict)
-    noticed: Mapping[BalanceKey, frozenset[tuple[Channel, int]]] = field(default_factory=dict)
+    noticed: Mapping[BalanceKey, Noticed] = field(default_factory=dict)
     banners: Mapping[BalanceKey, Banner] = field(default_factory=dict)
+
+    def states(self) -> dict[BalanceKey, NoticeState]:
+        return {key: NoticeState(balance, self.noticed.get(key, frozenset())) for key, balance in self.balances.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,31 @@ class OutboxEvent:
 
     key: str
     value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BannerShown:
+    banner: Banner
+    raised: bool  # False: it took the place of another banner
+
+
+@dataclass(frozen=True, slots=True)
+class BannerCleared:
+    """`position` is that of the change that cleared it."""
+
+    balance: BalanceSnapshot
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmailQueued:
+    email_id: UUID
+    notice_id: UUID
+    notice: Notice
+
+
+# What a plan did and others are to learn of, in order; notifier/events.py renders the events.
+Occurrence = BannerShown | BannerCleared | EmailQueued
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,32 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from notifier import events
-from notifier.decide import BalanceSnapshot, Channel, Notice, Outcome, Thresholds, decide, find_banner
+from notifier.decide import (
+    BalanceKey,
+    BalanceSnapshot,
+    Channel,
+    Notice,
+    NoticeState,
+    Outcome,
+    Thresholds,
+    decide,
+    find_banner,
+)
+from notifier.events import render_event
 from notifier.ids import email_id, notice_id
 from notifier.model import (
     FREE_PLAN,
     AccountSnapshot,
-    BalanceKey,
     Banner,
+    BannerCleared,
     BannerKind,
+    BannerShown,
+    EmailQueued,
     EmailRow,
     Known,
     NoticeRow,
     NotifyPlan,
-    OutboxEvent,
+    Occurrence,
     Unreadable,
 )
 from notifier.render import Renderer
@@ -32,18 +44,17 @@ class Planner:
 
     def __init__(self, known: Known, thresholds: Thresholds, renderer: Renderer, at: datetime) -> None:
         self._accounts = dict(known.accounts)
-        self._balances = dict(known.balances)
-        self._noticed = dict(known.noticed)
+        self._states = known.states()
         self._banners = dict(known.banners)
         self._thresholds = thresholds
         self._renderer = renderer
         self._at = at
         self._touched_accounts: set[str] = set()
-        self._touched_balances: set[BalanceKey] = set()
+        self._touched_balances: dict[BalanceKey, BalanceSnapshot] = {}
         self._touched_banners: set[BalanceKey] = set()
         self._notices: list[NoticeRow] = []
         self._emails: list[EmailRow] = []
-        self._events: list[OutboxEvent] = []
+        self._occurrences: list[Occurrence] = []
 
     def apply(self, change: Change) -> None:
         if isinstance(change, AccountSnapshot):
@@ -59,22 +70,16 @@ class Planner:
         self._touched_accounts.add(account.account_id)
         # A plan decides which text an exhausted account sees.
         for key in [key for key in self._banners if key[0] == account.account_id]:
-            balance = self._balances[key]
-            self._show(key, balance, find_banner(balance, self._thresholds), account.position)
+            if (balance := self._states[key].balance) is not None:
+                self._show(balance, find_banner(balance, self._thresholds), account.position)
 
     def _apply_balance(self, change: BalanceSnapshot) -> None:
-        key = (change.account_id, change.resource)
-        known = self._balances.get(key)
-        noticed = self._noticed.get(key, frozenset())
-        if known is not None and change.epoch > known.epoch:
-            noticed = frozenset()
-        decision = decide(known, noticed, change, self._thresholds, self._at)
+        decision = decide(self._states.get(change.key, NoticeState()), change, self._thresholds, self._at)
         if not decision.new:
             return
-        self._balances[key] = change
-        self._touched_balances.add(key)
-        self._noticed[key] = noticed | {(notice.channel, notice.threshold) for notice in decision.notices}
-        self._show(key, change, decision.banner, change.position)
+        self._states[change.key] = decision.state
+        self._touched_balances[change.key] = change
+        self._show(change, decision.banner, change.position)
         for notice in decision.notices:
             self._record(notice)
 
@@ -94,26 +99,27 @@ class Planner:
         for recipient in dict.fromkeys(account.contacts):
             email = self._make_email(number, recipient, letter.address(email_id(number, recipient), recipient))
             self._emails.append(email)
-            self._events.append(events.email_queued(email.email_id, number, notice.balance, notice.threshold, self._at))
+            self._occurrences.append(EmailQueued(email.email_id, number, notice))
 
     def _make_email(self, notice: UUID, recipient: str, addressed: tuple[str, bytes]) -> EmailRow:
         message_id, message = addressed
         return EmailRow(email_id(notice, recipient), notice, recipient, message_id, message, self._at)
 
-    def _show(self, key: BalanceKey, balance: BalanceSnapshot, threshold: int | None, position: int) -> None:
-        """Bring the banner in line with the balance, and tell what changed about it."""
+    def _show(self, balance: BalanceSnapshot, threshold: int | None, position: int) -> None:
+        """Bring the banner in line with the balance, and record what changed about it."""
+        key = balance.key
         before = self._banners.get(key)
         after = self._make_banner(balance, threshold, position) if threshold is not None else None
         if after is None and before is None:
             return
         if after is None:
             del self._banners[key]
-            self._events.append(events.banner_cleared(balance, position, self._at))
+            self._occurrences.append(BannerCleared(balance, position))
         elif after.shows_same(before):
             return
         else:
             self._banners[key] = after
-            self._events.append(events.banner_shown(after, self._at, raised=before is None))
+            self._occurrences.append(BannerShown(after, raised=before is None))
         self._touched_banners.add(key)
 
     def _make_banner(self, balance: BalanceSnapshot, threshold: int, position: int) -> Banner:
@@ -140,12 +146,12 @@ class Planner:
             end=end,
             at=self._at,
             accounts=tuple(self._accounts[name] for name in sorted(self._touched_accounts)),
-            balances=tuple(self._balances[key] for key in sorted(self._touched_balances)),
+            balances=tuple(self._touched_balances[key] for key in sorted(self._touched_balances)),
             notices=tuple(self._notices),
             banners=tuple(self._banners[key] for key in sorted(self._touched_banners) if key in self._banners),
             cleared=tuple(key for key in sorted(self._touched_banners) if key not in self._banners),
             emails=tuple(self._emails),
-            events=tuple(self._events),
+            events=tuple(render_event(occurrence, self._at) for occurrence in self._occurrences),
             unreadable=tuple(unreadable),
         )
 

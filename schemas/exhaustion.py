@@ -6,6 +6,9 @@ The one implementation: the projections store and publish by it, the notifier wa
 from typing import Final
 
 EXHAUSTED_PERCENT: Final = 100
+# Whole percents that people are warned at, unless the settings say otherwise.
+DEFAULT_BANNER_THRESHOLDS: Final = (20, 50, 70, 80, 90, 100)
+DEFAULT_EMAIL_THRESHOLDS: Final = (50, 70, 80, 90)
 
 
 def percent_of(consumed: int, allocation: int) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose
-from notifier.decide import BalanceSnapshot, Channel
-from notifier.model import AccountSnapshot, BalanceKey, Banner, BannerKind, EmailRow, Known, NoticeRow, NotifyPlan
+from notifier.decide import BalanceKey, BalanceSnapshot, Channel
+from notifier.model import AccountSnapshot, Banner, BannerKind, EmailRow, Known, NoticeRow, NotifyPlan
 
 PACKAGE = "notifier"
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from meter.runtime.errors import OwnershipLostError
-from notifier.decide import BalanceSnapshot, Channel
+from notifier.decide import BalanceKey, BalanceSnapshot, Channel
 from notifier.mail.verdict import Judgement, Verdict
-from notifier.model import BalanceKey, EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, Unreadable
+from notifier.model import EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, Unreadable
 from notifier.store.emails import FREE_OF_CHARGE, STATES, tell
 from notifier.store.port import ClaimedEmail
 from tests.unit.notifier.builders import AT
