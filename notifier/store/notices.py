@@ -7,8 +7,9 @@ from typing import Any
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose
-from notifier.decide import BalanceKey, BalanceSnapshot, Channel
-from notifier.model import AccountSnapshot, Banner, BannerKind, EmailRow, Known, NoticeRow, NotifyPlan
+from notifier.decide import BalanceSnapshot
+from notifier.model import AccountSnapshot, Banner, EmailRow, Known, NoticeRow, NotifyPlan
+from notifier.store.rows import group_noticed, key_of, read_account, read_balance, read_banner
 
 PACKAGE = "notifier"
 
@@ -158,52 +159,3 @@ def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
         for bad in plan.unreadable
     ]
     return transpose(rows, 5)
-
-
-def key_of(row: Any) -> BalanceKey:
-    return row["account_id"], row["resource"]
-
-
-def read_account(row: Any) -> AccountSnapshot:
-    return AccountSnapshot(
-        account_id=row["account_id"],
-        shard=row["shard"],
-        position=row["position"],
-        plan=row["plan"],
-        display_name=row["display_name"],
-        contacts=tuple(row["contacts"]),
-    )
-
-
-def read_balance(row: Any) -> BalanceSnapshot:
-    return BalanceSnapshot(
-        account_id=row["account_id"],
-        resource=row["resource"],
-        epoch=row["epoch"],
-        allocation=row["allocation"],
-        consumed=row["consumed"],
-        shard=row["shard"],
-        position=row["position"],
-    )
-
-
-def read_banner(row: Any) -> Banner:
-    return Banner(
-        account_id=row["account_id"],
-        resource=row["resource"],
-        threshold=row["threshold"],
-        kind=BannerKind(row["kind"]),
-        removable=row["removable"],
-        text=row["text"],
-        epoch=row["epoch"],
-        shard=row["shard"],
-        position=row["position"],
-        raised_at=row["raised_at"],
-    )
-
-
-def group_noticed(rows: Sequence[Any]) -> dict[BalanceKey, frozenset[tuple[Channel, int]]]:
-    found: dict[BalanceKey, set[tuple[Channel, int]]] = {}
-    for row in rows:
-        found.setdefault(key_of(row), set()).add((Channel(row["channel"]), row["threshold"]))
-    return {key: frozenset(lines) for key, lines in found.items()}

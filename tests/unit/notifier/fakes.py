@@ -10,7 +10,7 @@ from meter.runtime.errors import OwnershipLostError
 from notifier.decide import BalanceKey, BalanceSnapshot, Channel
 from notifier.mail.verdict import Judgement, Verdict
 from notifier.model import EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, Unreadable
-from notifier.store.emails import FREE_OF_CHARGE, STATES, tell
+from notifier.store.emails import FREE_OF_CHARGE, STATES, render_end
 from notifier.store.port import ClaimedEmail
 from tests.unit.notifier.builders import AT
 
@@ -153,7 +153,7 @@ class FakeStore:
             stored.attempts -= judgement.verdict in FREE_OF_CHARGE
             stored.due = self.clock.now() + timedelta(seconds=pause_s)
             stored.handed_over = stored.handed_over and judgement.ambiguous
-        event = tell(email, judgement, at)
+        event = render_end(email, judgement, at)
         self.outbox += [event] if event is not None else []
         return True
 
