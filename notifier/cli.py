@@ -40,7 +40,7 @@ EMAIL_COLUMNS = (
 
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Show only this number, the newest.")]
 
 
 class EmailState(StrEnum):
@@ -75,10 +75,10 @@ def run() -> None:
 
 @app.command()
 def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False) -> None:
-    """What an account was told: every line it crossed, and what became of each email; newest first.
+    """List the notices of an account, newest first: every threshold it crossed, with the state of each email.
 
     \b
-    A table on a terminal, tab-separated lines in a pipe. Shows email addresses: for the roles that may read them.
+    A table on a terminal, tab-separated lines in a pipe. It shows email addresses: the role must be allowed to read them.
 
     \b
     Examples:
@@ -96,7 +96,7 @@ def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False
 
 @app.command()
 def banners(account_id: Account, as_json: JsonOutput = False) -> None:
-    """The banners that an account sees now, at most one per resource.
+    """List the banners that an account sees now, at most one per resource.
 
     \b
     Example:
@@ -113,11 +113,11 @@ def banners(account_id: Account, as_json: JsonOutput = False) -> None:
 
 @app.command()
 def emails(
-    state: Annotated[EmailState, typer.Option(help="Which ones.")] = EmailState.FAILED,
+    state: Annotated[EmailState, typer.Option(help="The state to list.")] = EmailState.FAILED,
     limit: Limit = 50,
     as_json: JsonOutput = False,
 ) -> None:
-    """Emails of all accounts in a state, newest first, with the last reason.
+    """List the emails of all accounts that are in one state, newest first, each with its last reason.
 
     \b
     Examples:
@@ -134,7 +134,7 @@ def emails(
 
 @app.command()
 def preview(
-    directory: Annotated[Path, typer.Argument(help="Where to write; made if it is missing.")],
+    directory: Annotated[Path, typer.Argument(help="Directory to write to; it is made if it is missing.")],
 ) -> None:
     """Write sample emails and banners with the templates, sender and links of the settings; sends nothing.
 
@@ -152,7 +152,7 @@ def preview(
 
 @app.command(name="settings")
 def show_settings(as_json: JsonOutput = False) -> None:
-    """Every setting as an environment variable, with its default and meaning.
+    """List every setting as an environment variable, with its default and meaning.
 
     \b
     Example:
@@ -171,7 +171,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) ->
 
 
 def plain(value: object) -> object:
-    """As JSON can hold it: amounts and times as text."""
+    """A value that JSON can hold: amounts and times become text."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     if isinstance(value, Decimal):

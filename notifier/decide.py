@@ -1,4 +1,4 @@
-"""What a changed balance means for the people of an account: pure, no IO, no clock.
+"""Decide which notices and which banner follow from a changed balance: pure, no IO, no clock.
 
 The rules (see README.md): a threshold is crossed at `consumed * 100 >= threshold * allocation`, on exact integers.
 Every crossing is a notice, once per epoch and channel. What is already true when an epoch starts is seeded, silently;
@@ -71,13 +71,13 @@ class BalanceSnapshot:
         return percent_of(self.consumed, self.allocation)
 
     def reaches(self, threshold: int) -> bool:
-        """Exactly at the line counts: tool runs counted in ones hit every line exactly."""
+        """Whether the balance is at the threshold or above it. Tool runs, counted in ones, meet every line exactly."""
         return reaches(self.consumed, self.allocation, threshold)
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A crossing, to be recorded once."""
+    """A crossing of a threshold. The store records it once."""
 
     balance: BalanceSnapshot
     channel: Channel
@@ -139,9 +139,9 @@ def find_crossings(
     starting: bool,
     at: datetime,
 ) -> list[Notice]:
-    """The lines newly crossed in a channel, ascending."""
+    """The thresholds newly crossed in a channel, ascending."""
     if change.epoch < 1:
-        return []  # usage before the account is known: nobody to warn, and no allocation to measure by
+        return []  # before the first grant there is no allocation to measure by
     crossed = [
         threshold
         for threshold in thresholds.channel(channel)
@@ -164,7 +164,7 @@ def judge(threshold: int, crossed: list[int], highest_before: int, *, starting: 
 
 
 def find_banner(balance: BalanceSnapshot, thresholds: Thresholds) -> int | None:
-    """The highest line at or below the balance, whatever has been noticed before."""
+    """The highest banner threshold that the balance reaches; None below the lowest, or before the first grant."""
     if balance.epoch < 1:
         return None
     return max((threshold for threshold in thresholds.banner if balance.reaches(threshold)), default=None)

@@ -1,4 +1,4 @@
-"""From the changes of one batch to everything it writes: pure. The store carries the plan out in one transaction."""
+"""Plan everything that one batch writes, from its changes: pure. The store executes it in one transaction."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -40,7 +40,7 @@ Change = BalanceSnapshot | AccountSnapshot
 
 
 class Planner:
-    """Folds changes, in order, over what is known."""
+    """Folds changes, in order, over what the store knows."""
 
     def __init__(self, known: Known, thresholds: Thresholds, renderer: Renderer, at: datetime) -> None:
         self._accounts = dict(known.accounts)
@@ -157,7 +157,7 @@ class Planner:
 
 
 def choose_kind(threshold: int, plan: str | None) -> BannerKind:
-    """Only an account that is known to be on the free plan is told that its free credits are gone."""
+    """Only an account that is known to be on the free plan sees the text about free credits."""
     if threshold < EXHAUSTED_PERCENT:
         return BannerKind.LOW
     return BannerKind.FREE_EXPIRED if plan == FREE_PLAN else BannerKind.PAID_EXPIRED
@@ -175,7 +175,7 @@ def plan_notices(
     end: int,
     at: datetime,
 ) -> NotifyPlan:
-    """What this batch will write. The time is read once: all its rows share it."""
+    """Plan what this batch will write. All its rows carry the same time, `at`."""
     planner = Planner(known, thresholds, renderer, at)
     unreadable = []
     for change in changes:

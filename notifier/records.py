@@ -1,4 +1,4 @@
-"""Reading records of metering.balances: each becomes a change, is passed over, or is unreadable. Pure."""
+"""Read records of metering.balances: each becomes a change, is skipped, or is unreadable. Pure."""
 
 from collections.abc import Iterable
 
@@ -18,7 +18,7 @@ def read_records(records: Iterable[Record]) -> list[Change | Unreadable]:
 
 
 def read_record(record: Record) -> Change | Unreadable | None:
-    """None for an event of a type that came after this version: it cannot change a balance that is known here."""
+    """None for an event of a type that this version does not know: it cannot change a balance or an account here."""
     try:
         _envelope, data = decode_event(record.value or b"")
     except InvalidEventError as error:
