@@ -78,7 +78,7 @@ def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False
     """List the notices of an account, newest first: every threshold it crossed, with the state of each email.
 
     \b
-    A table on a terminal, tab-separated lines in a pipe. It shows email addresses: the role must be allowed to read them.
+    A table on a terminal, tab-separated lines in a pipe. Shows email addresses: the role must be allowed to read them.
 
     \b
     Examples:

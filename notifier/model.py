@@ -121,7 +121,7 @@ class EmailQueued:
     notice: Notice
 
 
-# What a plan did and others are to learn of, in order; notifier/events.py renders the events.
+# What a plan did that is to be published, in order; notifier/events.py renders the events.
 Occurrence = BannerShown | BannerCleared | EmailQueued
 
 

@@ -49,7 +49,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What one notice says to every contact; `address` makes it an email to one of them."""
+    """The text of one notice, the same for every contact; `address` makes it an email to one of them."""
 
     subject: str
     text: str
@@ -66,7 +66,7 @@ class Letter:
         message["Subject"] = self.subject
         message["Date"] = format_datetime(self.at)
         message["Message-ID"] = message_id
-        # RFC 3834: no out-of-office answers, please.
+        # RFC 3834: this header keeps out-of-office answers away.
         message["Auto-Submitted"] = "auto-generated"
         if self.sender.reply_to:
             message["Reply-To"] = self.sender.reply_to
@@ -139,7 +139,7 @@ class Renderer:
 
 
 def show_amount(micro: int) -> str:
-    """Exact, with thousands marked: 1,234.5"""
+    """The exact amount, with thousands separated: 1,234.5"""
     whole, _, fraction = format_amount(micro).partition(".")
     return f"{int(whole):,}" + (f".{fraction}" if fraction else "")
 
@@ -161,7 +161,7 @@ SAMPLE_ACCOUNT: Final = AccountSnapshot("example-account", 0, 1, "free", "Exampl
 
 
 def sample_notices(at: datetime) -> list[Notice]:
-    """For the check at start and for `notifier preview`."""
+    """Sample notices, for the check at start and for `notifier preview`."""
     credits_used = BalanceSnapshot("example-account", "model_credits", 1, 75 * MICRO, 60_500_000, 0, 7)
     runs_used = BalanceSnapshot("example-account", "tool_runs", 1, 10_000 * MICRO, 5_000 * MICRO, 0, 8)
     return [

@@ -45,7 +45,7 @@ class PostgresMailQueue:
     async def _settle(
         self, connection: Executor, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime
     ) -> bool:
-        """Whether the email was still there to be settled."""
+        """Move the email by the verdict. False when it is no longer queued or a later claim holds it."""
         reason = events.one_line(judgement.reason) or None
         state = STATES.get(judgement.verdict)
         if state is not None:
