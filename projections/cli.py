@@ -12,7 +12,7 @@ from meter.presentation import print_settings, print_table
 from meter.progress import Advance, show_progress
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
-from meter.runtime.process.cli import run_command, run_service_command
+from meter.runtime.process.cli import make_app, run_command, run_service_command
 from meter.runtime.process.service import Exit
 from projections.explain import RANGE_EVENTS, Explainer, Explanation
 from projections.reader import BalanceReader
@@ -25,13 +25,10 @@ from projections.verify import EVER, NoticeRules, find_obstacle
 from projections.verify import verify as verify_models
 from schemas.resources import Resource
 
-app = typer.Typer(
-    help="The read models of credit-meter: balances, usage by day, accounts.\n\n"
+app = make_app(
+    "projections",
+    "The read models of credit-meter: balances, usage by day, accounts.\n\n"
     "Settings come from the environment (METERING_POSTGRES_DSN, METERING_KAFKA_BOOTSTRAP, …).",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
 )
 
 Account = Annotated[str, typer.Argument(help="Account id.")]
