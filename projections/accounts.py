@@ -5,6 +5,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from schemas.events import INPUT_TYPES
 from schemas.inputs import AccountOpened, ContactsChanged, EventData, PlanChanged
 
 
@@ -30,7 +31,7 @@ class AccountEvent(NamedTuple):
 
 
 MODELS: Final[Mapping[int, type[EventData]]] = MappingProxyType(
-    {10: AccountOpened, 11: PlanChanged, 12: ContactsChanged}
+    {event.code: event.model for event in INPUT_TYPES.values() if event.type.startswith("account.")}
 )
 
 
