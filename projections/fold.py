@@ -93,18 +93,18 @@ def empty_state(account_id: str, resource: int, shard: int, as_of: datetime) -> 
 
 
 def fold(state: BalanceState, steps: Iterable[Step]) -> tuple[BalanceState, list[BalanceState]]:
-    """Apply steps in the order of positions; the state after them, and every state on the way that must be told.
+    """Apply steps in the order of positions; the state after them, and every state on the way that must be published.
 
     A step that is not newer than the state is a repeat and changes nothing.
     """
-    told: list[BalanceState] = []
+    published: list[BalanceState] = []
     for step in steps:
         if step.position <= state.position:
             continue
         before, state = state, apply(state, step)
-        if must_tell(before, state):
-            told.append(state)
-    return state, told
+        if must_publish(before, state):
+            published.append(state)
+    return state, published
 
 
 def apply(state: BalanceState, step: Step) -> BalanceState:
@@ -124,8 +124,8 @@ def start_epoch(state: BalanceState, amount: int) -> BalanceState:
     return state._replace(granted=granted, boundaries=boundaries, base=base, epoch=state.epoch + 1)
 
 
-def must_tell(before: BalanceState, after: BalanceState) -> bool:
-    """Whether the change leaves the database: bounded by accounts and percents, not by events."""
+def must_publish(before: BalanceState, after: BalanceState) -> bool:
+    """Whether the change goes to Kafka. The number of messages depends on accounts and percents, not on events."""
     return after.epoch > 0 and (
         before.epoch != after.epoch or before.percent != after.percent or before.exhausted != after.exhausted
     )

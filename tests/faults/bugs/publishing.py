@@ -31,7 +31,7 @@ def cursor_after_commit() -> None:
 
     async def write(connection: Any, planned: FoldPlan) -> None:
         if planned.consumed:
-            rows = store.turn(store.consumed_row(s) for s in planned.consumed)
+            rows = store.transpose(store.consumed_row(s) for s in planned.consumed)
             await connection.execute(store.sql("update_consumed"), *rows)
         await store.save_balances(connection, planned.balances)
         await store.save_accounts(connection, planned.accounts)
