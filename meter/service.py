@@ -8,9 +8,8 @@ from datetime import timedelta
 from meter.anchors import Anchors
 from meter.ingest import WORK, Ingest
 from meter.runtime.clock import Clock, SystemClock
-from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka import Producer, ShardConsumer
-from meter.runtime.postgres import Pool, close_pool, load_sql, open_pool
+from meter.runtime.postgres import check_set_up, close_pool, load_sql, open_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.settings import MeterSettings
@@ -30,7 +29,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
         pool = await open_pool(settings, "credit-meter")
         try:
-            await check_set_up(pool)
+            await check_set_up(pool, load_sql("meter", "find_store"))
             health.set_ready("postgres", True)
             store = PostgresEventStore(pool)
             guard = RecordedTopics(PostgresTopicStore(pool), clock, settings.partitions)
@@ -63,12 +62,6 @@ def make_ingest(
         concurrency=min(settings.append_concurrency, settings.postgres_pool_size - 1),
         health=health,
     )
-
-
-async def check_set_up(pool: Pool) -> None:
-    """Wait for `meter setup` like for a server that is not up yet: services and setup may be started together."""
-    if not await pool.fetchval(load_sql("meter", "find_store")):
-        raise DependencyUnreachableError("the database is not set up: run `meter setup`", dependency="postgres")
 
 
 def tune_collector() -> None:

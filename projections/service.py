@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka import Producer
 from meter.runtime.outbox import OutboxRelay
-from meter.runtime.postgres import Pool, close_pool, open_pool
+from meter.runtime.postgres import Pool, check_set_up, close_pool, not_set_up, open_pool
 from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
@@ -22,7 +21,8 @@ def build_projections(settings: ProjectionsSettings) -> Build:
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
         pool = await open_pool(settings, "credit-projections")
         try:
-            await check_set_up(pool)
+            await check_set_up(pool, sql("find_read_models"))
+            await check_shards(pool)
             health.set_ready("postgres", True)
             async with Producer(settings, client_id="credit-projections") as producer:
                 health.set_ready("kafka", True)
@@ -56,8 +56,7 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
     return [*workers, stored, relay, published, LagWatch(store, health)]
 
 
-async def check_set_up(pool: Pool) -> None:
-    """Wait for `meter setup` like for a server that is not up yet: services and setup may be started together."""
-    ready = await pool.fetchval(sql("find_read_models"))
-    if not ready or (await FoldStore(pool, most_events=1).measure_lag()).shards == 0:
-        raise DependencyUnreachableError("the database is not set up: run `meter setup`", dependency="postgres")
+async def check_shards(pool: Pool) -> None:
+    """`meter setup` also makes the shards: while there is none, it has not finished."""
+    if (await FoldStore(pool, most_events=1).measure_lag()).shards == 0:
+        raise not_set_up()

@@ -6,7 +6,7 @@ from typing import Any
 
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose
 from notifier.decide import Balance, Channel
 from notifier.model import Account, Banner, BannerKind, EmailRow, Key, Known, NoticeRow, NotifyPlan
 
@@ -58,7 +58,7 @@ class PostgresNoticeStore:
         return True
 
     async def _advance_all(self, connection: Executor, plans: Sequence[NotifyPlan]) -> None:
-        places = columns([(plan.shard, plan.start, plan.end) for plan in plans], 3)
+        places = transpose([(plan.shard, plan.start, plan.end) for plan in plans], 3)
         moved = await connection.fetch(load_sql(PACKAGE, "advance_cursors"), plans[0].topic, *places)
         if len(moved) < len(plans):
             raise OwnershipLostError("not every shard stands where it should, or one is locked")
@@ -94,11 +94,11 @@ def statements(plans: Sequence[NotifyPlan]) -> list[tuple[str, tuple[Any, ...]]]
     if banners := [banner for plan in plans for banner in plan.banners]:
         found.append(("save_banners", (*banner_columns(banners), at)))
     if cleared := [key for plan in plans for key in plan.cleared]:
-        found.append(("clear_banners", columns(cleared, 2)))
+        found.append(("clear_banners", transpose(cleared, 2)))
     if emails := [email for plan in plans for email in plan.emails]:
         found.append(("queue_emails", (*email_columns(emails), at)))
     if events := [(plan.shard, event.key, event.value) for plan in plans for event in plan.events]:
-        found.append(("append_outbox", columns(events, 3)))
+        found.append(("append_outbox", transpose(events, 3)))
     found += [
         ("append_rejections", (plan.topic, plan.shard, *rejection_columns(plan), at))
         for plan in plans
@@ -107,19 +107,15 @@ def statements(plans: Sequence[NotifyPlan]) -> list[tuple[str, tuple[Any, ...]]]
     return found
 
 
-def columns(rows: Collection[tuple[Any, ...]], width: int) -> tuple[list[Any], ...]:
-    return tuple(list(column) for column in zip(*rows, strict=True)) if rows else tuple([] for _ in range(width))
-
-
 def account_columns(accounts: Sequence[Account]) -> tuple[list[Any], ...]:
-    return columns(
+    return transpose(
         [(a.account_id, a.shard, a.position, a.plan, a.display_name, json.dumps(a.contacts)) for a in accounts], 6
     )
 
 
 def balance_columns(balances: Sequence[Balance]) -> tuple[list[Any], ...]:
     rows = [(b.account_id, b.resource, b.shard, b.position, b.epoch, b.allocation, b.consumed) for b in balances]
-    return columns(rows, 7)
+    return transpose(rows, 7)
 
 
 def notice_columns(notices: Sequence[NoticeRow]) -> tuple[list[Any], ...]:
@@ -141,7 +137,7 @@ def notice_columns(notices: Sequence[NoticeRow]) -> tuple[list[Any], ...]:
                 balance.position,
             )
         )
-    return columns(rows, 11)
+    return transpose(rows, 11)
 
 
 def banner_columns(banners: Sequence[Banner]) -> tuple[list[Any], ...]:
@@ -149,11 +145,11 @@ def banner_columns(banners: Sequence[Banner]) -> tuple[list[Any], ...]:
         (b.account_id, b.resource, b.threshold, b.kind.value, b.removable, b.text, b.epoch, b.shard, b.position)
         for b in banners
     ]
-    return columns(rows, 9)
+    return transpose(rows, 9)
 
 
 def email_columns(emails: Sequence[EmailRow]) -> tuple[list[Any], ...]:
-    return columns([(e.email_id, e.notice_id, e.recipient, e.message_id, e.message) for e in emails], 5)
+    return transpose([(e.email_id, e.notice_id, e.recipient, e.message_id, e.message) for e in emails], 5)
 
 
 def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
@@ -161,7 +157,7 @@ def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
         (bad.record.offset, bad.reason, bad.detail.replace("\0", " "), bad.record.key, bad.record.value)
         for bad in plan.unreadable
     ]
-    return columns(rows, 5)
+    return transpose(rows, 5)
 
 
 def key_of(row: Any) -> Key:
