@@ -8,8 +8,9 @@ batch is cut; tests/unit/projections/test_fold_properties.py holds this to accou
 from collections.abc import Iterable
 from datetime import datetime
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from schemas.exhaustion import percent_of
 from schemas.outputs import Status
 
 
@@ -61,9 +62,7 @@ class BalanceState(NamedTuple):
     @property
     def percent(self) -> int:
         """Whole percent of exhaustion, rounded down, not capped; of an allocation of nothing 100 if nothing is left."""
-        if self.granted == self.base:
-            return FULL_PERCENT if self.remaining <= 0 else 0
-        return max(0, self.used * 100 // self.allocation)
+        return percent_of(self.used, self.allocation)
 
     @property
     def exhausted(self) -> bool:
@@ -82,9 +81,6 @@ class BalanceState(NamedTuple):
         if left < self.allocation * 25:
             return "low"
         return "moderate" if left <= self.allocation * 75 else "good"
-
-
-FULL_PERCENT: Final = 100
 
 
 def empty_state(account_id: str, resource: int, shard: int, as_of: datetime) -> BalanceState:

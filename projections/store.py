@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql
+from meter.runtime.postgres import Executor, Pool, load_sql, transpose
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
 from projections.messages import OutboxMessage
@@ -106,18 +106,21 @@ async def read_and_add_usage(connection: Executor, ranges: Sequence[PositionRang
 
 
 def as_usage_total(row: Iterable[Any]) -> UsageTotal:
-    account_id, resource, shard, events, amount, position, as_of, granted, consumed, base, epoch, boundaries, at, on = (
-        row
-    )
-    state = None
-    if granted is not None:
-        state = BalanceState(account_id, resource, shard, granted, consumed, base, epoch, tuple(boundaries), at, on)
+    account_id, resource, shard, events, amount, position, as_of, *stored = row
+    is_new = stored[0] is None
+    state = None if is_new else as_balance_state((account_id, resource, shard, *stored))
     return UsageTotal((account_id, resource), shard, events, Step(Kind.USAGE, amount, position, as_of), state)
+
+
+def as_balance_state(row: Iterable[Any]) -> BalanceState:
+    """A row with the columns of `projections.balance_states`, in the order of the fields."""
+    state = BalanceState(*row)
+    return state._replace(boundaries=tuple(state.boundaries))
 
 
 async def fetch_balances(connection: Executor, accounts: Sequence[str]) -> dict[BalanceKey, BalanceState]:
     rows = await connection.fetch(sql("fetch_balances"), accounts)
-    return {(row[0], row[1]): BalanceState(*row)._replace(boundaries=tuple(row["boundaries"])) for row in rows}
+    return {(row[0], row[1]): as_balance_state(row) for row in rows}
 
 
 async def fetch_accounts(connection: Executor, accounts: Sequence[str]) -> dict[str, AccountState]:
@@ -128,18 +131,13 @@ async def fetch_accounts(connection: Executor, accounts: Sequence[str]) -> dict[
 async def write(connection: Executor, planned: FoldPlan) -> None:
     """Everything of the plan, the cursors last."""
     if planned.consumed:
-        await connection.execute(sql("update_consumed"), *transpose(consumed_row(s) for s in planned.consumed))
+        await connection.execute(sql("update_consumed"), *transpose([consumed_row(s) for s in planned.consumed], 5))
     await save_balances(connection, planned.balances)
     await save_accounts(connection, planned.accounts)
     await append_outbox(connection, planned.messages)
     shards = [r.shard for r in planned.ranges]
     positions = [r.upto for r in planned.ranges]
     await connection.execute(sql("advance_cursors"), PROJECTION, shards, positions)
-
-
-def transpose(rows: Iterable[tuple[object, ...]]) -> list[list[object]]:
-    """Rows to columns, for unnest."""
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def consumed_row(s: BalanceState) -> tuple[object, ...]:
@@ -160,16 +158,20 @@ def account_row(s: AccountState) -> tuple[object, ...]:
 
 async def save_balances(connection: Executor, states: Sequence[BalanceState]) -> None:
     if states:
-        await connection.execute(sql("save_balances"), *transpose(map(balance_row, states)))
+        await connection.execute(
+            sql("save_balances"), *transpose([balance_row(s) for s in states], len(BalanceState._fields))
+        )
 
 
 async def save_accounts(connection: Executor, states: Sequence[AccountState]) -> None:
     if states:
-        await connection.execute(sql("save_accounts"), *transpose(map(account_row, states)))
+        await connection.execute(
+            sql("save_accounts"), *transpose([account_row(s) for s in states], len(AccountState._fields))
+        )
 
 
 async def append_outbox(connection: Executor, messages: Sequence[OutboxMessage]) -> None:
     if messages:
-        rows = ((m.shard, m.key, m.value) for m in messages)
-        await connection.execute(sql("append_outbox"), *transpose(rows))
+        rows = [(m.shard, m.key, m.value) for m in messages]
+        await connection.execute(sql("append_outbox"), *transpose(rows, 3))
         await connection.execute(sql("notify_outbox"))

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from projections.fold import BalanceState, Kind, Step, apply, empty_state
 from projections.plan import STEP_KINDS
 from schemas.events import INPUT_TYPES
+from schemas.exhaustion import reaches
 
 MAX_PARTS: Final = 100  # names listed separately within one run of usage
 OTHER_NAMES: Final = "(other names)"
@@ -159,7 +160,7 @@ class ResourceTimeline:
 
     def _milestones(self, before: BalanceState, entry: Entry) -> list[Line]:
         milestones = []
-        while self._ahead and self.state.percent >= self._ahead[-1]:
+        while self._ahead and reaches(self.state.used, self.state.allocation, self._ahead[-1]):
             threshold = self._ahead.pop()
             milestone = self._line(What.REACHED, entry, threshold)
             self.reached[self.state.epoch, threshold] = milestone
