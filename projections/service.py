@@ -42,15 +42,15 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
             health=health,
             published=relay.wake,
             most_events=settings.fold_events,
-            # The others are for a backlog of several transactions: where there is none, they only look in.
+            # Further workers serve a backlog of several transactions. Without one they only poll.
             pause_s=settings.fold_poll_s if number else settings.fold_pause_ms / 1000,
             poll_s=settings.fold_poll_s,
             number=number,
         )
         for number in range(min(settings.fold_workers, max(1, settings.postgres_pool_size - 2)))
     ]
-    # One worker takes everything while it fits into a transaction. The others look by themselves, and go on for as
-    # long as there is more: waking them for every batch would only have them find nothing.
+    # The first worker takes everything while it fits into a transaction. The others poll, and go on while there is
+    # more: after a wake-up for every batch they would find nothing to fold.
     stored = Wakeups(settings.postgres_dsn, "meter_events", event=workers[0].wake)
     published = Wakeups(settings.postgres_dsn, "projections_outbox", event=relay.wake)
     return [*workers, stored, relay, published, LagWatch(store, health)]

@@ -27,14 +27,14 @@ BALANCE_COLUMNS: Final = ("resource", "status", "allowed", "used", "of", "left",
 USAGE_COLUMNS: Final = ("day", "kind", "name", "events", "amount")
 SHOWN_DAYS: Final = 20
 # What to do about a difference, by its model.
-REBUILD: Final = "`projections rebuild` puts what the log says in the place of what differs"
+REBUILD: Final = "`projections rebuild` replaces the rows that differ with what the log says"
 ADVICE: Final[Mapping[str, str]] = {
     "log": "`meter verify` says what was done to the log; restore it before anything else",
     "balances": REBUILD,
     "usage": REBUILD,
     "accounts": REBUILD,
-    "notices": "`projections explain ACCOUNT` shows the event that reached each line and all that was said. Nothing is "
-    "said anew by itself: warn people where it matters. If thresholds were changed, or the notifier has others than "
+    "notices": "`projections explain ACCOUNT` shows the event that reached each line and every notice. No notice is "
+    "sent again: warn people where it matters. If thresholds were changed, or the notifier's differ from those of "
     "this command (METERING_BANNER_THRESHOLDS, METERING_EMAIL_THRESHOLDS), set the same, and see --since",
 }
 

@@ -17,8 +17,10 @@ FROM meter.batches b
 CROSS JOIN LATERAL (
     -- The free grants stored with an account.opened (version 8 ids) stand at the offset of its record.
     SELECT count(*) AS rows,
-           count(*) FILTER (WHERE v.type <> 13 OR substr(v.event_id::text, 15, 1) <> '8') AS sources,
-           sum(v.kafka_offset) FILTER (WHERE v.type <> 13 OR substr(v.event_id::text, 15, 1) <> '8') AS sum
+           count(*) FILTER (
+               WHERE v.type <> {{credits.granted.v1}} OR substr(v.event_id::text, 15, 1) <> '8') AS sources,
+           sum(v.kafka_offset) FILTER (
+               WHERE v.type <> {{credits.granted.v1}} OR substr(v.event_id::text, 15, 1) <> '8') AS sum
     FROM meter.events v
     WHERE v.shard = b.shard
       AND v.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
