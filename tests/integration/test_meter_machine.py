@@ -79,7 +79,7 @@ class LogMachine(RuleBasedStateMachine):
         self.number = 0
 
     def teardown(self) -> None:
-        self.patch.setattr(events, "point", no_point)
+        self.patch.setattr(events, "fault_point", no_point)
         self.run(self.close())
         self.runner.close()
 
@@ -143,10 +143,10 @@ class LogMachine(RuleBasedStateMachine):
                 if at == "after_commit":
                     raise ConnectionResetError("the answer to COMMIT was lost")
 
-        self.patch.setattr(events, "point", die)
+        self.patch.setattr(events, "fault_point", die)
         with pytest.raises(Exception) as caught:  # whatever it is, it must count as passing
             await self.stores[0].append(made)
-        self.patch.setattr(events, "point", no_point)
+        self.patch.setattr(events, "fault_point", no_point)
         assert is_transient(caught.value), repr(caught.value)
         await self.pools[0].expire_connections()
 

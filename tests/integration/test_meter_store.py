@@ -213,7 +213,7 @@ async def test_a_commit_that_arrived_although_its_answer_was_lost(
         if name == "after_commit":
             raise ConnectionResetError("the answer to COMMIT was lost")
 
-    monkeypatch.setattr(events, "point", lose_answer)
+    monkeypatch.setattr(events, "fault_point", lose_answer)
     with pytest.raises(ConnectionResetError):
         await store.append(first)
     monkeypatch.undo()
