@@ -13,6 +13,7 @@ from schemas.amounts import MICRO
 from schemas.build import Decoded, decode_event
 from schemas.events import BannerRaised, EmailQueued
 from schemas.topics import BALANCES
+from tests.support.examples import examples
 from tests.unit.notifier.builders import ACCOUNT, AT, RENDERER, account, balance, percent, record
 from tests.unit.notifier.fakes import learn
 
@@ -153,7 +154,7 @@ def changes_of(story: list[tuple[str, int | str]]) -> list[Change]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(steps, st.lists(st.integers(1, 6), max_size=10))
 def test_what_is_written_does_not_depend_on_where_batches_are_cut(
     story: list[tuple[str, int | str]], sizes: list[int]
