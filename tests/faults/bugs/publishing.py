@@ -110,7 +110,9 @@ BUGS = (
         switch_on=cursor_after_commit,
         signs=WRONG_SUMS,
         focus=Focus(
-            {"point_kill": 4, "kill": 2, "terminate_backends": 2}, services=("projections",), points=("after_commit",)
+            {"point_kill": 4, "kill": 2, "terminate_backends": 2},
+            services=("projections",),
+            fault_points=("after_commit",),
         ),
     ),
     Bug(
@@ -128,7 +130,7 @@ BUGS = (
         says="the outbox forgets what it has not yet published",
         switch_on=outbox_deleted_before_publish,
         signs=UNTOLD,
-        focus=Focus({"point_kill": 4, "kill": 1}, services=("projections",), points=("outbox_before_publish",)),
+        focus=Focus({"point_kill": 4, "kill": 1}, services=("projections",), fault_points=("outbox_before_publish",)),
     ),
     Bug(
         name="outbox_without_acks",

@@ -126,7 +126,7 @@ BUGS = (
         switch_on=takes_what_is_not_newer,
         signs=frozenset({"event told in two ways", "notice with the wrong outcome", "banner not told", STUCK}),
         focus=Focus(
-            {"point_kill": 4, "kill": 1}, services=("projections",), points=("outbox_between_publish_and_delete",)
+            {"point_kill": 4, "kill": 1}, services=("projections",), fault_points=("outbox_between_publish_and_delete",)
         ),
         shares=OFTEN_GRANTED,
     ),
@@ -145,7 +145,7 @@ BUGS = (
         says="emails are queued after the commit of their notice",
         switch_on=alert_after_commit,
         signs=frozenset({"notice without its email", "event never told"}),
-        focus=Focus({"point_kill": 4, "kill": 1}, services=("notifier",), points=("after_commit",)),
+        focus=Focus({"point_kill": 4, "kill": 1}, services=("notifier",), fault_points=("after_commit",)),
     ),
     Bug(
         name="rearmed_by_reversal",
