@@ -36,9 +36,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             health.set_ready("postgres", True)
             store = PostgresEventStore(pool)
             guard = RecordedTopics(PostgresTopicStore(pool), clock, settings.partitions)
-            consumer = ShardConsumer(
-                settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, clock=clock, guard=guard
-            )
+            consumer = ShardConsumer(settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, guard=guard)
             async with Producer(settings, client_id="credit-meter-anchors") as producer, consumer:
                 health.set_ready("kafka", True)
                 health.watch(WORK, consumer.lag)

@@ -37,7 +37,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
             health.set_ready("postgres", True)
             health.set_ready(SMTP, True)  # until an email says otherwise: none may be due for weeks
             store = PostgresNoticeStore(pool)
-            consumer = ShardConsumer(settings, topics=(BALANCES,), group=GROUP, store=store, clock=clock)
+            consumer = ShardConsumer(settings, topics=(BALANCES,), group=GROUP, store=store)
             producer = Producer(settings, client_id="credit-notifier")
             async with producer, consumer:
                 health.set_ready("kafka", True)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from deploy.local.mail import MailSink
-from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
@@ -65,7 +64,7 @@ class Offsets:
 async def notifications(settings: NotifierSettings) -> AsyncIterator[list[Decoded]]:
     """Everything on metering.notifications, as it comes in."""
     found: list[Decoded] = []
-    consumer = ShardConsumer(settings, topics=(NOTIFICATIONS,), group="reader", store=Offsets(), clock=SystemClock())
+    consumer = ShardConsumer(settings, topics=(NOTIFICATIONS,), group="reader", store=Offsets())
 
     def take(batch: Batch) -> None:
         found.extend(decode_event(record.value or b"") for record in batch.records[NOTIFICATIONS])
