@@ -57,7 +57,11 @@ def make_loop(
     ingest = Ingest(
         store,
         clock=clock,
-        limits=Limits(max_ahead=timedelta(seconds=settings.max_ahead_s), partitions=settings.partitions),
+        limits=Limits(
+            max_ahead=timedelta(seconds=settings.max_ahead_s),
+            max_behind=timedelta(seconds=settings.max_behind_s),
+            partitions=settings.partitions,
+        ),
         allowance=settings.allowance(),
         metrics=health.metrics,
     )

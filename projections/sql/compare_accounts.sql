@@ -7,9 +7,14 @@ WITH events AS (
     WHERE shard = $1 AND position <= $2 AND type IN ({{account}})
 ), expected AS (
     SELECT account_id,
-           (array_agg(data ->> 'plan' ORDER BY position DESC)
+           (array_agg(lower(data ->> 'plan') ORDER BY position DESC)
                FILTER (WHERE type IN ({{account.opened.v1}}, {{account.plan_changed.v1}})))[1] AS plan,
-           max(data ->> 'display_name') FILTER (WHERE type = {{account.opened.v1}}) AS display_name,
+           -- What is no name is left out, as the fold does: not text, blank, too long, with control characters.
+           max(data ->> 'display_name') FILTER (
+               WHERE type = {{account.opened.v1}} AND jsonb_typeof(data::jsonb -> 'display_name') = 'string'
+                 AND data ->> 'display_name' ~ '\S' AND length(data ->> 'display_name') <= 256
+                 AND data ->> 'display_name' !~ '[\u0001-\u001f\u007f-\u009f]'
+           ) AS display_name,
            md5((array_agg(data -> 'contacts' ORDER BY position DESC)
                FILTER (WHERE type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}})))[1]::jsonb::text) AS contacts,
            max(occurred_at) FILTER (WHERE type = {{account.opened.v1}}) AS opened_at, max(position) AS position
