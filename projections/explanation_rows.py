@@ -7,6 +7,7 @@ from uuid import UUID
 
 from projections.explain import SUPPORT, Explanation, Row
 from projections.show import BALANCE_COLUMNS, balance_cells
+from projections.show import plain as format_percent
 from projections.timeline import Line, ResourceTimeline, What
 from schemas.amounts import format_amount
 from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
@@ -101,7 +102,7 @@ def line_cells(resource: Resource | None, line: Line) -> Cells:
     moved = line.what in (What.GRANTED, What.REVERSED, What.USED)
     after = (
         (state.epoch, format_amount(state.base), format_amount(state.allocation), format_amount(state.used),
-         format_amount(state.remaining), state.percent)
+         format_amount(state.remaining), format_percent(state.exhaustion))
         if state else (None,) * 6
     )  # fmt: skip
     return (
@@ -152,7 +153,7 @@ def describe_state(timeline: ResourceTimeline) -> str:
         return f"refused, because nothing was ever granted; {format_amount(state.used)} used all the same"
     left = (
         f"{format_amount(state.remaining)} of {format_amount(state.allocation)} left in epoch {state.epoch} "
-        f"({state.percent} % used)"
+        f"({format_percent(state.exhaustion)} % used)"
     )
     since = (
         f" since position {allowance_change.first}, event {allowance_change.event_id}, "

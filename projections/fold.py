@@ -7,10 +7,11 @@ batch is cut; tests/unit/projections/test_fold_properties.py holds this to accou
 
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from enum import IntEnum
 from typing import NamedTuple
 
-from schemas.exhaustion import percent_of
+from schemas.exhaustion import exhaustion_of, percent_of
 from schemas.outputs import Status
 
 
@@ -63,6 +64,11 @@ class BalanceState(NamedTuple):
     def percent(self) -> int:
         """Whole percent of exhaustion, rounded down, not capped; of an allocation of nothing 100 if nothing is left."""
         return percent_of(self.used, self.allocation)
+
+    @property
+    def exhaustion(self) -> Decimal:
+        """The percent with two decimals, rounded down, as `projections.balances` shows it."""
+        return exhaustion_of(self.used, self.allocation)
 
     @property
     def exhausted(self) -> bool:

@@ -1,8 +1,9 @@
-"""Exhaustion: how much of an allocation is consumed. Pure, exact integers in micro-units, never a float.
+"""Exhaustion: how much of an allocation is consumed. Pure and exact: integers in micro-units, never a float.
 
 The one implementation: the projections store and publish by it, the notifier warns by it.
 """
 
+from decimal import Decimal
 from typing import Final
 
 EXHAUSTED_PERCENT: Final = 100
@@ -17,9 +18,21 @@ def percent_of(consumed: int, allocation: int) -> int:
     Both are micro-units. An allocation of 0 or less has no percentage: it counts as 100 when nothing remains of it
     (`consumed >= allocation`), otherwise as 0.
     """
+    return hundredths_of(consumed, allocation) // 100
+
+
+def exhaustion_of(consumed: int, allocation: int) -> Decimal:
+    """The percent as people read it: as `percent_of`, with two decimals, rounded down. 74.999 of 75 is 99.99.
+
+    Never 100 while something is left. `projections.balances` has the same rule in SQL.
+    """
+    return Decimal(hundredths_of(consumed, allocation)).scaleb(-2)
+
+
+def hundredths_of(consumed: int, allocation: int) -> int:
     if allocation <= 0:
-        return EXHAUSTED_PERCENT if consumed >= allocation else 0
-    return max(0, consumed * 100 // allocation)
+        return EXHAUSTED_PERCENT * 100 if consumed >= allocation else 0
+    return max(0, consumed * 10_000 // allocation)
 
 
 def reaches(consumed: int, allocation: int, threshold: int) -> bool:

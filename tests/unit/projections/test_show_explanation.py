@@ -46,7 +46,7 @@ def explained(
 
 def shown(explanation: Explanation, width: int = 200) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    console.print(Group(*render(explanation)))
+    console.print(Group(*render(explanation, width=width)), crop=False)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
