@@ -31,8 +31,10 @@ from schemas.outputs import (
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, USAGE
 
 __all__ = [
+    "CODES",
     "INPUT_TYPES",
     "OUTPUT_TYPES",
+    "TYPES_BY_CODE",
     "AccountChanged",
     "AccountOpened",
     "BalanceChanged",
@@ -95,6 +97,10 @@ INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
         )
     }
 )
+
+# Codes by the name of the type, and the types by their code: no other place writes a code as a number.
+CODES: Final[Mapping[str, int]] = MappingProxyType({event.type: event.code for event in INPUT_TYPES.values()})
+TYPES_BY_CODE: Final[Mapping[int, str]] = MappingProxyType({code: type for type, code in CODES.items()})
 
 OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(
     {

@@ -17,11 +17,17 @@ from typing import Any, Final
 import orjson
 
 from schemas.amounts import MICRO
+from schemas.events import CODES
 from schemas.fields import MAX_NAME_CHARS
 from schemas.inputs import MAX_RUNS, MAX_TOKENS
 from schemas.parsing.cache import find_amount
 from schemas.parsing.envelope import ATTRIBUTE, MAX_SOURCE_CHARS
+from schemas.resources import RESOURCE_CODES, Resource
 
+_INFERENCE: Final = CODES["usage.model_inference.v1"]
+_TOOL_RUN: Final = CODES["usage.tool_run.v1"]
+_CREDITS: Final = RESOURCE_CODES[Resource.MODEL_CREDITS]
+_TOOL_RUNS: Final = RESOURCE_CODES[Resource.TOOL_RUNS]
 _CORE: Final = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"})
 _is_uuid: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 # Characters 4, 7, 10, 13, 16 and 19 of a time in UTC by its length: without a fraction, or with 1 to 6 digits of it.
@@ -122,7 +128,7 @@ def _read_inference(data: Mapping[str, Any], text: str) -> Facts | None:
             return None
     if len(data) != fields or type(name) is not str or not 0 < len(name) <= MAX_NAME_CHARS:
         return None
-    return 1, 1, _read_amount(credits, text), name, texts + (type(credits) is str)
+    return _INFERENCE, _CREDITS, _read_amount(credits, text), name, texts + (type(credits) is str)
 
 
 def _reader_of(code: int, field: str) -> Reader:
@@ -130,7 +136,7 @@ def _reader_of(code: int, field: str) -> Reader:
         credits, name = data["credits"], data[field]
         if len(data) != 2 or not _is_name(name):
             return None
-        return code, 1, _read_amount(credits, text), name, 1 + (type(credits) is str)
+        return code, _CREDITS, _read_amount(credits, text), name, 1 + (type(credits) is str)
 
     return read
 
@@ -145,12 +151,12 @@ def _read_tool_run(data: Mapping[str, Any], _text: str) -> Facts | None:
         fields, texts = fields + 1, 2
         if not _is_name(data["status"]):
             return None
-    return (4, 2, runs * MICRO, name, texts) if len(data) == fields and _is_name(name) else None
+    return (_TOOL_RUN, _TOOL_RUNS, runs * MICRO, name, texts) if len(data) == fields and _is_name(name) else None
 
 
 _READERS: Final[Mapping[str, Reader]] = {
     "usage.model_inference.v1": _read_inference,
-    "usage.guardrail.v1": _reader_of(2, "guardrail"),
-    "usage.custom_script.v1": _reader_of(3, "script"),
+    "usage.guardrail.v1": _reader_of(CODES["usage.guardrail.v1"], "guardrail"),
+    "usage.custom_script.v1": _reader_of(CODES["usage.custom_script.v1"], "script"),
     "usage.tool_run.v1": _read_tool_run,
 }

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from schemas.events import CODES
 from schemas.fields import MAX_NAME_CHARS
 from schemas.parsing.cache import find_amount, find_place
 from schemas.parsing.envelope import MAX_SOURCE_CHARS, NIL_ID
 from schemas.parsing.json_reader import ODD, read_any_order
 from schemas.records import Accepted, Limits, Record
+from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import USAGE
 
 # Longest headers let through here, so that the size of the value alone decides.
@@ -52,12 +54,14 @@ _COMPACT: Final = (
 )
 _match_compact: Final = re.compile(_COMPACT).fullmatch
 _match_spaced: Final = re.compile(_COMPACT.replace('":', '": ').replace(',"', ', "')).fullmatch
+_CREDITS: Final = RESOURCE_CODES[Resource.MODEL_CREDITS]
+_TOOL_RUNS: Final = RESOURCE_CODES[Resource.TOOL_RUNS]
 # Codes of type and resource, and the field of the name.
 _KINDS: Final[Mapping[str, tuple[int, int, str]]] = {
-    "usage.model_inference.v1": (1, 1, "model"),
-    "usage.guardrail.v1": (2, 1, "guardrail"),
-    "usage.custom_script.v1": (3, 1, "script"),
-    "usage.tool_run.v1": (4, 2, "tool"),
+    "usage.model_inference.v1": (CODES["usage.model_inference.v1"], _CREDITS, "model"),
+    "usage.guardrail.v1": (CODES["usage.guardrail.v1"], _CREDITS, "guardrail"),
+    "usage.custom_script.v1": (CODES["usage.custom_script.v1"], _CREDITS, "script"),
+    "usage.tool_run.v1": (CODES["usage.tool_run.v1"], _TOOL_RUNS, "tool"),
 }
 _read_time: Final = datetime.fromisoformat
 _new_tuple: Final = tuple.__new__
@@ -79,7 +83,7 @@ def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted |
             if field != wanted:
                 return None
             # Without credits None is asked for: no amount either.
-            amount, extensions = find_amount(credits if resource == 1 else runs or "1"), None
+            amount, extensions = find_amount(credits if resource == _CREDITS else runs or "1"), None
         else:
             event_id, source, subject, time, text, code, resource, amount, name, extensions = read_any_order(json)
         account_id, expected = find_place(key, limits.partitions)

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from schemas.events import INPUT_TYPES
+from schemas.events import CODES, INPUT_TYPES
 from schemas.parsing.parse import Limits
+from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
 from tests.unit.schemas.builders import (
     ACCOUNT,
@@ -19,16 +20,17 @@ from tests.unit.schemas.builders import (
     to_bytes,
 )
 
+CREDITS, RUNS = RESOURCE_CODES[Resource.MODEL_CREDITS], RESOURCE_CODES[Resource.TOOL_RUNS]
 FACTS = {
-    "usage.model_inference.v1": (1, 1, 250_000, "sage-3"),
-    "usage.guardrail.v1": (2, 1, 1, "toxicity"),
-    "usage.custom_script.v1": (3, 1, 3_000_000, "score-lead"),
-    "usage.tool_run.v1": (4, 2, 2_000_000, "search_web"),
-    "account.opened.v1": (10, None, 0, "free"),
-    "account.plan_changed.v1": (11, None, 0, "team"),
-    "account.contacts_changed.v1": (12, None, 0, ""),
-    "credits.granted.v1": (13, 2, 100_500_000, "top_up"),
-    "usage.reversed.v1": (14, 1, 250_000, "failed run"),
+    "usage.model_inference.v1": (CREDITS, 250_000, "sage-3"),
+    "usage.guardrail.v1": (CREDITS, 1, "toxicity"),
+    "usage.custom_script.v1": (CREDITS, 3_000_000, "score-lead"),
+    "usage.tool_run.v1": (RUNS, 2_000_000, "search_web"),
+    "account.opened.v1": (None, 0, "free"),
+    "account.plan_changed.v1": (None, 0, "team"),
+    "account.contacts_changed.v1": (None, 0, ""),
+    "credits.granted.v1": (RUNS, 100_500_000, "top_up"),
+    "usage.reversed.v1": (CREDITS, 250_000, "failed run"),
 }
 
 
@@ -40,7 +42,8 @@ def test_every_input_type_has_an_example() -> None:
 def test_every_type_is_read(type: str) -> None:
     record = record_of(make_event(type))
     event = accept(record)
-    assert (event.type, event.resource, event.amount, event.name) == FACTS[type]
+    assert (event.resource, event.amount, event.name) == FACTS[type]
+    assert event.type == CODES[type]
     assert event.topic == record.topic
     assert event.offset == record.offset
     assert event.event_id == EVENT_ID
