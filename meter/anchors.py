@@ -1,7 +1,7 @@
 """Anchors: the heads of the hash chains, published outside the database, for `meter verify` to compare the log with.
 
 They show that a log was cut or rewritten as a whole, which the chain cannot. Every process publishes the heads of the
-shards it has: now and then, and when it drains.
+shards it has: every METERING_ANCHOR_S seconds, and when it drains.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
-from schemas.build import encode_event
+from schemas.build import STRUCTURED_HEADERS, encode_event
 from schemas.outputs import LogAnchored
 from schemas.topics import ANCHORS
 
@@ -28,7 +28,6 @@ SOURCE: Final = "/credit-meter/meter"
 # Namespace of the ids; never changes: the same head published twice is one event.
 NAMESPACE: Final = UUID("5b1d6a0e-0a53-5f3f-9a0c-3f6f0a6f7c11")
 LAST_ANCHORS_TIMEOUT_S: Final = 5
-STRUCTURED: Final = (("content-type", b"application/cloudevents+json"),)
 
 
 class ShardHead(NamedTuple):
@@ -40,7 +39,7 @@ class ShardHead(NamedTuple):
 
 
 class Anchors:
-    """The loop beside the ingest. Its failures stop nothing: the heads are published with the next turn."""
+    """The loop that publishes heads every `pause_s`. A failure stops nothing: the next round publishes them."""
 
     name = "anchors"
 
@@ -103,4 +102,4 @@ def render_anchor(head: ShardHead) -> Message:
     )
     event_id = str(uuid5(NAMESPACE, f"{head.shard}/{head.batch}/{data.hash}"))
     value = encode_event(LOG_ANCHORED, key, data, event_id=event_id, time=head.recorded_at, source=SOURCE)
-    return Message(ANCHORS, key, value, headers=STRUCTURED)
+    return Message(ANCHORS, key, value, headers=STRUCTURED_HEADERS)

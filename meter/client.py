@@ -17,7 +17,7 @@ from meter.delivery import Delivery, DeliveryError
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka import Message
 from meter.runtime.settings import Settings
-from schemas.build import encode_event, new_event_id
+from schemas.build import STRUCTURED_HEADERS, encode_event, new_event_id
 from schemas.events import INPUT_TYPES
 from schemas.parsing.parse import parse
 from schemas.reasons import InvalidEventError, Reason
@@ -88,11 +88,8 @@ class EventProducer:
         )
         topic = topic_of(type, self.topic)
         check_event(topic, account_id, value, now)
-        await self._delivery.enqueue(event_id, Message(topic, account_id, value, headers=STRUCTURED))
+        await self._delivery.enqueue(event_id, Message(topic, account_id, value, headers=STRUCTURED_HEADERS))
         return event_id
-
-
-STRUCTURED = (("content-type", b"application/cloudevents+json; charset=utf-8"),)
 
 
 def topic_of(type: str, topic: str) -> str:
@@ -107,7 +104,7 @@ def topic_of(type: str, topic: str) -> str:
 def check_event(topic: str, account_id: str, value: bytes, now: datetime) -> None:
     """Judge an event as the meter will."""
     timestamp_ms = int(now.timestamp() * 1000)
-    result = parse(Record(topic, 0, 0, timestamp_ms, account_id.encode(), value, STRUCTURED), now, LIMITS)
+    result = parse(Record(topic, 0, 0, timestamp_ms, account_id.encode(), value, STRUCTURED_HEADERS), now, LIMITS)
     if isinstance(result, Rejected):
         raise InvalidEventError(result.reason, result.detail)
 

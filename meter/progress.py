@@ -1,4 +1,4 @@
-"""A bar on a terminal, a line now and then elsewhere: events, rate and the time left. Always on stderr."""
+"""A bar on a terminal, a line every LINE_EVERY_S elsewhere: events, rate and the time left. Always on stderr."""
 
 import sys
 import time
@@ -49,19 +49,19 @@ class Lines:
         self._words = words
         self._total = total
         self._done = 0
-        self._started = self._told = time.monotonic()
+        self._started = self._printed = time.monotonic()
 
     def advance(self, events: int) -> None:
         self._done += events
-        if time.monotonic() - self._told >= LINE_EVERY_S:
-            self._told = time.monotonic()
-            self.tell()
+        if time.monotonic() - self._printed >= LINE_EVERY_S:
+            self._printed = time.monotonic()
+            self.print_line()
 
     def end(self) -> None:
         self._total = self._done
-        self.tell()
+        self.print_line()
 
-    def tell(self) -> None:
+    def print_line(self) -> None:
         rate = self._done / max(time.monotonic() - self._started, 1e-6)
         left_s = max(0, self._total - self._done) / rate if rate else 0
         percent = 100 if self._total == 0 else min(100, self._done * 100 // self._total)

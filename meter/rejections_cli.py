@@ -41,7 +41,7 @@ def list_command(
     reason: Annotated[Reason | None, typer.Option(help="Only those with this reason.")] = None,
     topic: Annotated[str | None, typer.Option(help="Only those of this topic, e.g. metering.usage.")] = None,
     pending: Annotated[bool, typer.Option("--pending", help="Only those never replayed.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of rejections to list.")] = 50,
     as_json: JsonOutput = False,
 ) -> None:
     """List rejections, newest first: a table on a terminal, tab-separated lines in a pipe.
@@ -120,11 +120,11 @@ def replay(
     rejection_ids: Annotated[list[int], typer.Argument(help="Numbers of the rejections, from the list.")],
     by: Annotated[str | None, typer.Option(help="Who replays, for the record; default: the user's name.")] = None,
 ) -> None:
-    """Send the original bytes again as a new record, which is judged afresh.
+    """Send the original bytes again as a new record, which the meter judges again.
 
     \b
-    Helps where the cause is gone: a wrong partition (the key decides now), a time that lay ahead, a type that this
-    version knows. An event that was stored meanwhile counts once.
+    This helps when the cause is gone: a wrong partition (the key decides now), a time that was ahead, a type that
+    this version knows. An event that was stored in the meantime counts once.
 
     \b
     Examples:

@@ -27,7 +27,7 @@ class Step(NamedTuple):
 
 
 async def set_up(settings: SetupSettings, clock: Clock, *, roles: bool = True) -> AsyncIterator[Step]:
-    """Make everything the services need, telling each step. Raises RefusalError where a person must decide."""
+    """Make everything the services need; yields each step. Raises RefusalError when a person must decide."""
     async with setup_pool(settings) as pool:
         async with pool.acquire() as connection:
             for name in await migrate(connection, PACKAGES):

@@ -52,7 +52,7 @@ def check_partitions(info: TopicInfo, partitions: int) -> None:
 
 
 def check_identity(recorded: TopicRow, info: TopicInfo) -> None:
-    """Raises TopicIdentityError. A broker that tells no topic id ("") is checked by partitions and offsets alone."""
+    """Raises TopicIdentityError. A broker without topic ids ("") is checked by partitions and offsets alone."""
     if recorded.partitions != info.partitions:
         raise TopicIdentityError(
             f"topic {info.topic} has {info.partitions} partitions, recorded are {recorded.partitions}: accounts would "

@@ -1,11 +1,11 @@
 """The account fold: plan, name and contacts by the events that set them. Pure."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from schemas.inputs import AccountOpened, ContactsChanged, EventData, PlanChanged
+from schemas.events import CODES
+from schemas.inputs import AccountOpened, ContactsChanged, PlanChanged
+from schemas.upcast import read_stored
 
 
 class AccountState(NamedTuple):
@@ -29,16 +29,14 @@ class AccountEvent(NamedTuple):
     recorded_at: datetime
 
 
-MODELS: Final[Mapping[int, type[EventData]]] = MappingProxyType(
-    {10: AccountOpened, 11: PlanChanged, 12: ContactsChanged}
-)
+ACCOUNT_CODES: Final = frozenset(code for type, code in CODES.items() if type.startswith("account."))
 
 
 def apply(state: AccountState | None, event: AccountEvent) -> AccountState | None:
     """The state after one event. The first opening wins; what comes before it has nothing to change."""
     if state is not None and event.position <= state.position:
         return state
-    data = MODELS[event.type].model_validate_json(event.data)
+    data = read_stored(event.type, event.data)
     if state is None:
         return open_account(event, data) if isinstance(data, AccountOpened) else None
     if isinstance(data, PlanChanged):

@@ -4,7 +4,7 @@ The log has no index by account, on purpose: every event would pay for it. So th
 ranges, up to where it is folded, and of each range only the account's events leave the database.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
 from projections.reader import Account, Balance, as_balances
 from projections.store import PROJECTION, fetch_balances, sql
-from projections.timeline import THRESHOLDS, Entry, FieldDifference, Timeline, compare
+from projections.timeline import THRESHOLDS, Entry, FieldDifference, Timeline, compare, read_note
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
 
@@ -141,7 +141,7 @@ class Explainer:
             rows = await connection.fetch(
                 sql("fetch_account_log"), place.shard, after, upto, self._account_id, code, timeout=STATEMENT_TIMEOUT_S
             )
-            yield upto - after, [Entry(*row) for row in rows]
+            yield upto - after, [read_entry(row) for row in rows]
 
     async def _compare(self, connection: Executor, timeline: Timeline) -> list[FieldDifference]:
         stored = await fetch_balances(connection, [self._account_id])
@@ -164,6 +164,13 @@ class Explainer:
 
     def _choose(self, by_resource: Mapping[Resource, Any]) -> dict[Resource, Any]:
         return {key: value for key, value in by_resource.items() if self._resource in (None, key)}
+
+
+def read_entry(row: Iterable[Any]) -> Entry:
+    """The event of a row of `fetch_account_log`."""
+    position, event_id, type, resource, amount, name, data, recorded_at = row
+    note = None if data is None else read_note(type, data)
+    return Entry(position, event_id, type, resource, amount, name, note, recorded_at)
 
 
 async def fetch_rows(connection: Executor, name: str, *arguments: object) -> list[Row]:

@@ -191,7 +191,7 @@ def fold_accounts(reading: Reading) -> tuple[list[AccountState], list[AccountSta
 
 
 def as_account_event(o: Other) -> AccountEvent:
-    if o.type not in account_fold.MODELS or o.data is None:
+    if o.type not in account_fold.ACCOUNT_CODES or o.data is None:
         raise LogDamagedError(
             f"shard {o.shard}, position {o.position}: this version does not know events of type code {o.type}. "
             "Run a version of projections at least as new as the meter's"

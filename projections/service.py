@@ -35,7 +35,7 @@ def build_projections(settings: ProjectionsSettings) -> Build:
 
 def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, health: Health) -> list[Service]:
     store = FoldStore(pool, most_events=settings.fold_events)
-    relay = OutboxRelay(pool, producer, "projections", BALANCES, health=health, told_of_all=True)
+    relay = OutboxRelay(pool, producer, "projections", BALANCES, health=health, woken_by_every_commit=True)
     workers = [
         FoldRunner(
             store,

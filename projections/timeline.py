@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 from projections.fold import BalanceState, Kind, Step, apply, empty_state
 from projections.plan import STEPS
-from schemas.events import INPUT_TYPES
+from schemas.events import INPUT_TYPES, CreditsGranted, UsageReversed
+from schemas.upcast import read_stored
 
 # The lines that notices are drawn at unless settings say otherwise.
 THRESHOLDS: Final = (20, 50, 70, 80, 90, 100)
@@ -34,6 +35,16 @@ class Entry(NamedTuple):
     name: str
     note: str | None
     recorded_at: datetime
+
+
+def read_note(code: int, data: str) -> str | None:
+    """The note of an `Entry` by the type code and the JSON text of its data, as stored; None where it has none."""
+    match read_stored(code, data):
+        case CreditsGranted(reference=reference):
+            return reference
+        case UsageReversed(reverses=reverses):
+            return reverses
+    return None
 
 
 class What(StrEnum):

@@ -1,10 +1,11 @@
 """Exact amounts: micro-units as integers (1 credit = 1 run = 1,000,000), decimal text in JSON. Never a float."""
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 MICRO: Final = 1_000_000
-# Bounded so that sums stay within BIGINT: nearly a million events of the largest amount fit in one account.
+# Bounded so that sums stay within BIGINT: it holds 922,337 events of the largest amount.
 MAX_AMOUNT: Final = 10_000_000 * MICRO
 
 _SCALE: Final = tuple(10 ** (6 - decimals) for decimals in range(7))
@@ -13,12 +14,19 @@ _SCIENTIFIC: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,17}))?[eE]([+-]?[0-
 
 
 class Micro(int):
-    """Micro-units, marked as such, so that no plain number can be taken for credits or the other way round."""
+    """Micro-units, marked as such, so that nobody takes a plain number of credits for micro-units."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         return f"Micro({int(self)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """The text of a JSON number as it was sent. It is not converted, so no size and no precision can do harm."""
+
+    text: str
 
 
 def parse_amount(text: str) -> int:

@@ -34,6 +34,8 @@ _MODELS: Final = {
 }
 # Our own number types must not be written as what they derive from: Micro(500000) is "0.5".
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME
+# The headers of a record that holds what `encode_event` makes; SDKs that read Kafka ask for the content type.
+STRUCTURED_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 _VERSION_AND_VARIANT: Final = 7 << 76 | 2 << 62
 
 

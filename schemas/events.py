@@ -98,7 +98,7 @@ INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
     }
 )
 
-# Codes by the name of the type, and the types by their code: no other place writes a code as a number.
+# Code by type name, and type name by code. No other code writes a type code as a number.
 CODES: Final[Mapping[str, int]] = MappingProxyType({event.type: event.code for event in INPUT_TYPES.values()})
 TYPES_BY_CODE: Final[Mapping[int, str]] = MappingProxyType({code: type for type, code in CODES.items()})
 

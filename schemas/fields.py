@@ -8,8 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, InstanceOf, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from schemas.amounts import MAX_AMOUNT, MICRO, Micro, format_amount, parse_amount, parse_number, parse_signed
-from schemas.parsing.json_text import Number
+from schemas.amounts import MAX_AMOUNT, MICRO, Micro, Number, format_amount, parse_amount, parse_number, parse_signed
 from schemas.resources import Resource
 from schemas.times import format_time, parse_time
 
@@ -96,7 +95,7 @@ def check_address(value: str) -> str:
 
 def refuse_repeats(value: tuple[str, ...]) -> tuple[str, ...]:
     if len({address.casefold() for address in value}) < len(value):
-        raise PydanticCustomError(CONTACTS, "an address is given twice")
+        raise PydanticCustomError(CONTACTS, "an address is repeated")
     return value
 
 

@@ -40,7 +40,7 @@ def data_schema(event: EventType | OutputType) -> Schema:
 
 
 def envelope_schema() -> Schema:
-    """JSON Schema of what stands around the data in structured mode."""
+    """JSON Schema of the attributes and the place of the data in structured mode."""
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         "$id": "cloudevent.json",

@@ -39,7 +39,7 @@ BannerKind = Literal["low", "free_expired", "paid_expired"]
 
 
 class BalanceChanged(EventData):
-    """A balance after a whole percent, an epoch or the turn of what remains to or from zero."""
+    """A balance: its whole percent or its epoch changed, or what remains changed to or from zero."""
 
     account_id: AccountId
     resource: ResourceName

@@ -47,8 +47,9 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.EMPTY: "Send one CloudEvent per record; deleting by an empty record has no meaning on these topics.",
         Reason.TOO_LARGE: "Keep a record's value and headers below the limit; large payloads do not belong in events.",
         Reason.NOT_JSON: "Send UTF-8 JSON without a byte order mark, NaN or Infinity.",
-        Reason.DUPLICATE_KEY: "Give every JSON key and every ce_ header once: readers disagree on which of two counts.",
-        Reason.TOO_DEEP: "Flatten the data; fields beyond the contract may nest only a little.",
+        Reason.DUPLICATE_KEY: "Give every JSON key and every ce_ header once: of two equal keys, some readers take the "
+        "first and some the last.",
+        Reason.TOO_DEEP: "Flatten the data: JSON may nest at most 32 levels deep.",
         Reason.INVALID_TEXT: "Remove NUL and control characters and unpaired surrogates, and encode text as UTF-8.",
         Reason.NOT_CLOUDEVENTS: "Send CloudEvents 1.0 in Kafka's structured JSON mode or binary mode, with every "
         "required attribute; a CloudEvents SDK does this.",

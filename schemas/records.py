@@ -1,4 +1,4 @@
-"""What goes into parsing and what comes out. Tuples: the cheapest immutable value to make, a million times a minute."""
+"""What parsing takes and gives. Tuples, because they are the cheapest immutable values to make."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

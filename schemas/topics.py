@@ -11,9 +11,9 @@ NOTIFICATIONS: Final = "metering.notifications"
 ANCHORS: Final = "metering.anchors"
 
 DEFAULT_PARTITIONS: Final = 12
-# Kafka's limit is one of record batches, not of records: producers fill batches to 1 MB by default (librdkafka), or to
-# what they are set to, and a smaller limit refuses whole batches of the smallest events. A single event has a limit of
-# its own, `schemas.records.MAX_EVENT_BYTES`, and is rejected for itself.
+# Kafka limits the size of record batches, not of records. Producers fill batches up to their setting, 1 MB by default
+# (librdkafka), so a smaller limit would refuse whole batches of small events. A single event has its own limit,
+# `schemas.records.MAX_EVENT_BYTES`, and the meter rejects that event alone.
 MAX_BATCH_BYTES: Final = 1_048_576
 FOR_EVER: Final = -1
 _DAY_MS: Final = 86_400_000

@@ -1,12 +1,17 @@
-"""Old stored events, read as if they had been written today.
+"""Stored events, read as the latest version of their type.
 
-A new version is a new type; the log keeps the old ones as they were. Whoever folds the log asks here first and only
-ever sees current types. An entry takes the data of one version to the next and is never removed.
+A new version is a new type. The log keeps the old events as they were, so every reader of stored data calls
+`read_stored` and sees latest versions only. An entry of UPCASTS takes the data of one version to the next and is never
+removed. Usage events are folded from their columns: their data is not read, and this module costs them nothing.
 """
 
+import json
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+
+from schemas.events import INPUT_TYPES, TYPES_BY_CODE, EventData
 
 Data = Mapping[str, Any]
 
@@ -28,3 +33,14 @@ def upcast(type: str, data: Data, upcasts: Mapping[str, Upcast] = UPCASTS) -> tu
         step = upcasts[type]
         type, data = step.type, step.convert(data)
     return type, data
+
+
+def read_stored(code: int, text: str, upcasts: Mapping[str, Upcast] = UPCASTS) -> EventData:
+    """Data of a stored event, as the model of the latest version of its type.
+
+    `code` is the stored type code and `text` the stored JSON text. Raises KeyError for a code that this version does
+    not know, and pydantic's ValidationError for data that breaks the contract: no event of the log does.
+    """
+    # Decimal, because a float could lose digits of an amount that was sent as a number.
+    type, data = upcast(TYPES_BY_CODE[code], json.loads(text, parse_float=Decimal), upcasts)
+    return INPUT_TYPES[type].model.model_validate(data)

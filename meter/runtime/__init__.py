@@ -1,1 +1,1 @@
-"""Plumbing of the three services: settings, logs, Postgres, Kafka, health, migrations, outbox."""
+"""What the three services share: Kafka, Postgres, the life of a process, settings, errors, the outbox."""

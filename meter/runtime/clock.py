@@ -1,4 +1,4 @@
-"""The one place that reads the time. Everything else is given a clock, or the time itself."""
+"""The one place that reads the time. Everything else takes a clock, or the time itself, as an argument."""
 
 from datetime import UTC, datetime
 from typing import Protocol

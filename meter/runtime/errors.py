@@ -1,8 +1,11 @@
-"""Errors come in three kinds: transient (retried within bounds), refusals (a person decides), bugs (crash)."""
+"""Three kinds of errors: transient (retried within bounds), refusals (a person decides), bugs (the process ends)."""
 
 
 class TransientError(Exception):
-    """Something outside failed in a way that may pass: the work is repeated from what is stored, after a pause."""
+    """Something outside failed in a way that may pass. The service repeats the work from what is stored, after a pause.
+
+    `dependency` is "kafka", "postgres", "smtp" or "" (not known).
+    """
 
     def __init__(self, message: str, *, dependency: str = "") -> None:
         super().__init__(message)
@@ -10,7 +13,7 @@ class TransientError(Exception):
 
 
 class DependencyUnreachableError(TransientError):
-    """Kafka, Postgres or SMTP could not be reached (or went away)."""
+    """Kafka, Postgres or the mail server could not be reached, or went away."""
 
 
 class OwnershipLostError(TransientError):
@@ -26,8 +29,8 @@ class TopicIdentityError(RefusalError):
 
 
 class SettingsError(RefusalError):
-    """Settings that do not fit together; found before anything is started."""
+    """Settings that are wrong or do not fit together. Found before anything is started."""
 
 
 class StalledError(Exception):
-    """Work was waiting and nothing was stored for too long: the process must be replaced."""
+    """Work was waiting and nothing was stored for `stall_s`: another process must take over."""

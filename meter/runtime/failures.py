@@ -1,4 +1,4 @@
-"""What an error of something outside means, whichever it was: whether to repeat the work, and what to say of it."""
+"""What an error of Kafka, Postgres or the mail server means: whether to repeat the work, and what to say to people."""
 
 from meter.runtime.errors import RefusalError, TransientError
 from meter.runtime.kafka import failures as kafka
@@ -6,7 +6,7 @@ from meter.runtime.postgres import failures as postgres
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether starting over from what is stored may succeed."""
+    """Whether repeating the work from what is stored may succeed. Of a group of errors: whether that holds for each."""
     return all(is_transient_one(part) for part in flatten(error))
 
 
@@ -17,14 +17,14 @@ def is_transient_one(error: BaseException) -> bool:
 
 
 def flatten(error: BaseException) -> list[BaseException]:
-    """The errors of several loops that failed together, one by one."""
+    """The single errors of a group: several loops may fail together."""
     if isinstance(error, BaseExceptionGroup):
         return [leaf for part in error.exceptions for leaf in flatten(part)]
     return [error]
 
 
 def name_dependency(error: BaseException) -> str:
-    """Which of the things outside it was, for people."""
+    """Which dependency failed, for people: the one of the first error."""
     first = flatten(error)[0]
     if isinstance(first, TransientError):
         return first.dependency or "unknown"
@@ -32,4 +32,5 @@ def name_dependency(error: BaseException) -> str:
 
 
 def explain(error: BaseException) -> str:
+    """The messages of all errors in one line, for people."""
     return "; ".join(str(part) or type(part).__name__ for part in flatten(error))

@@ -1,9 +1,9 @@
-"""Publishing what was written in the same transaction as the data: at least once, per shard in order, then deleted.
+"""Publishes messages that were written in the same transaction as the data: at least once, per shard in order.
 
-The transaction here holds the shards' rows in `<schema>.outbox_shards`, so one relay works on a shard at a time:
-lock → read → publish (all acks) → delete → commit. A crash between the last two publishes again; receivers drop what is
-not newer. The statements are the owner's: lock_outbox_shards, fetch_outbox,
-delete_outbox and count_outbox in `<schema>/sql`.
+One transaction: lock the shards' rows in `<schema>.outbox_shards` → read → publish (all acks) → delete → commit. The
+lock keeps other relays from the shard. A crash after publishing publishes again; receivers drop what is not newer. The
+statements belong to the package that owns the schema: lock_outbox_shards, fetch_outbox, delete_outbox and count_outbox
+in `<schema>/sql`.
 """
 
 import asyncio
@@ -16,19 +16,22 @@ from meter.runtime.kafka.producer import Message, Producer
 from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
+from schemas.build import STRUCTURED_HEADERS
 
 log = structlog.get_logger(component="outbox")
 
 ALL_SHARDS = 2**31
-# After a failure, so many times one shard at a time: what cannot be published of one shard holds up no other.
+# After a failure the relay takes one shard at a time, this many times: a shard whose messages cannot be published then
+# holds up no other.
 SINGLY_AFTER_FAILURE = 50
 
 
 class OutboxRelay:
     """Publishes `<schema>.outbox` on a topic. Any number may run, in any number of processes.
 
-    `told_of_all`: `wake` is set after every commit to the outbox, another process's included. Else what another process
-    commits to a shard while it is locked here is found by looking once more.
+    `woken_by_every_commit`: the owner sets `wake` after every commit to the outbox, also after those of other
+    processes. Otherwise the relay looks once more after it took everything: another process may have committed to a
+    shard that was locked here.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class OutboxRelay:
         health: Health | None = None,
         batch: int = 1000,
         poll_s: float = 1.0,
-        told_of_all: bool = False,
+        woken_by_every_commit: bool = False,
     ) -> None:
         self.name = f"{schema}-outbox"
         self.wake = asyncio.Event()
@@ -52,13 +55,13 @@ class OutboxRelay:
         self._health = health
         self._batch = batch
         self._poll_s = poll_s
-        self._told_of_all = told_of_all
+        self._woken_by_every_commit = woken_by_every_commit
         self._waiting = 0
         self._singly = 0
         self._more = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until stopped; woken by `wake`, and every `poll_s` in any case. Errors go to the caller."""
+        """Publish until stopped: when `wake` is set, and every `poll_s`. Errors go to the caller."""
         if self._health is not None:
             self._health.watch(self.name, lambda: self._waiting)
         stopped = asyncio.create_task(stop.wait())
@@ -67,14 +70,14 @@ class OutboxRelay:
             while not stop.is_set():
                 self.wake.clear()
                 count = await self.relay()
-                # A look that finds nothing costs about as much as one that does.
-                if count == 0 or (self._told_of_all and not self._more):
+                # A look that finds nothing costs about as much as one that finds messages.
+                if count == 0 or (self._woken_by_every_commit and not self._more):
                     await wait_for(self.wake, self._poll_s)
         finally:
             stopped.cancel()
 
     async def relay(self) -> int:
-        """Publish the next messages of all shards; how many. 0: nothing is there, or others are at it."""
+        """Publish the next messages of all shards. Returns their number: 0 also when other relays hold the shards."""
         try:
             count = await self._relay(1 if self._singly else ALL_SHARDS)
         except Exception:
@@ -94,7 +97,9 @@ class OutboxRelay:
             rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shards, most_of_each)
             self._waiting, self._more = len(rows), most_shards < ALL_SHARDS or len(rows) >= most_of_each
             await fault_point("outbox_before_publish")
-            await self._producer.publish([Message(self._topic, row["key"], row["value"]) for row in rows])
+            await self._producer.publish(
+                [Message(self._topic, row["key"], row["value"], headers=STRUCTURED_HEADERS) for row in rows]
+            )
             await fault_point("outbox_between_publish_and_delete")
             places = [row["shard"] for row in rows], [row["id"] for row in rows]
             await connection.execute(load_sql(self._schema, "delete_outbox"), *places)
@@ -109,5 +114,5 @@ class OutboxRelay:
             self._health.metrics.published.labels(self._topic).inc(count)
 
     async def count(self) -> int:
-        """Messages that wait to be published."""
+        """Number of messages that wait to be published."""
         return int(await self._pool.fetchval(load_sql(self._schema, "count_outbox")))

@@ -1,6 +1,6 @@
 """Settings of every service, read from the environment (prefix METERING_) and validated all at once.
 
-Packages extend `Settings` with their own fields. Nothing here is read at import time.
+Packages extend `Settings` with their own fields. Nothing is read at import time.
 """
 
 from typing import Literal, Self, TypeVar
@@ -36,48 +36,55 @@ class Settings(BaseSettings):
     kafka_ssl_certfile: str | None = Field(None, description="PEM file of the client's certificate")
     kafka_ssl_keyfile: str | None = Field(None, description="PEM file of the client's key")
     kafka_idempotence: bool = Field(True, description="off only for brokers without the idempotent producer")
+    kafka_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        "gzip", description="of what is published; gzip is what every client can read without a plug-in"
+    )
     kafka_publish_timeout_s: float = Field(
         30, gt=0, le=600, description="the longest a publication may wait for its acks"
     )
 
-    kafka_session_ms: int = Field(30_000, ge=1_000, le=300_000, description="silence after which a consumer is out")
+    kafka_session_ms: int = Field(
+        30_000, ge=1_000, le=300_000, description="silence after which the group drops a consumer"
+    )
     kafka_rebalance_ms: int = Field(
         45_000,
         ge=1_000,
         le=55_000,
-        description="time consumers have to join again; below the 60 s of a request",
+        description="time that consumers have to join again; below the 60 s of a request",
     )
-    # The broker answers once so long, or with a fetch that is full: a few larger batches instead of many of a few
-    # events each, which cost services, database and broker many times as much. It is also how long a partition waits
-    # that was drained while a fetch for others was under way.
+    # The broker answers a fetch after this time, or earlier when the fetch is full. So there are a few larger batches
+    # instead of many small ones, which cost services, database and broker many times as much. A partition that is
+    # drained during a fetch for other partitions waits for this time, too.
     kafka_fetch_wait_ms: int = Field(
-        40, ge=1, le=10_000, description="time for events to gather at the broker, it bounds latency"
+        40, ge=1, le=10_000, description="time for events to gather at the broker: events wait at most this long"
     )
 
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before topic and group names")
     partitions: int = Field(12, ge=1, le=10_000, description="partitions of the input topics; fixed once set up")
-    replication_factor: int = Field(1, ge=1, le=10, description="of topics made by setup")
+    replication_factor: int = Field(1, ge=1, le=10, description="of topics that setup creates")
 
     http_host: str = "0.0.0.0"  # noqa: S104  # a container's health port is asked from outside
     http_port: int = Field(8080, ge=0, le=65535, description="/healthz /readyz /metrics; 0 takes any free port")
 
     batch_events: int = Field(5000, ge=1, le=50_000, description="most records of one shard in one transaction")
-    # Counted as they lie in memory. With the parsed and encoded form of the batches under way a process stays below
-    # 250 MB, whatever waits on the broker.
+    # Bytes as records take them in memory. With the parsed and encoded form of the batches in flight a process stays
+    # below 250 MB, however large the backlog on the broker is.
     batch_bytes: int = Field(4 * MIB, ge=MIB // 16, le=64 * MIB, description="most bytes of records in one transaction")
     buffer_bytes: int = Field(
         32 * MIB,
         ge=MIB // 16,
         le=1024 * MIB,
-        description="bytes of records that may wait in memory, all shards together",
+        description="most bytes of records buffered in memory, all shards together",
     )
-    poll_ms: int = Field(100, ge=1, le=10_000, description="longest wait for records before looking around")
+    poll_ms: int = Field(100, ge=1, le=10_000, description="longest wait for records in one step of a loop")
     accept_lost_records: bool = Field(
         False, description="go on where retention removed records before they were read, and record the gap"
     )
 
     grace_s: float = Field(25, gt=0, le=600, description="time to drain after SIGTERM before a hard exit")
-    stall_s: float = Field(60, gt=0, le=3600, description="no stored progress for so long while work waits: exit")
+    stall_s: float = Field(
+        60, gt=0, le=3600, description="the process exits when work waits and nothing is stored for this time"
+    )
     retry_first_s: float = Field(0.2, gt=0, le=60, description="first pause before a reconnect")
     retry_max_s: float = Field(15, gt=0, le=600, description="longest pause before a reconnect")
 
@@ -103,7 +110,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(kind: type[S]) -> S:
-    """Read the settings of a service; every fault is named at once, by its variable, in words for people."""
+    """Read the settings of a service. Raises one SettingsError that names every fault by its variable."""
     try:
         return kind()
     except ValidationError as error:
@@ -111,7 +118,7 @@ def load_settings(kind: type[S]) -> S:
 
 
 def explain_faults(error: ValidationError) -> str:
-    """One line per fault. Values are left out: some are secrets."""
+    """One line per fault, without the values: some of them are secrets."""
     lines = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         name = ".".join(str(part) for part in fault["loc"])

@@ -1,4 +1,4 @@
--- The last batch of a chunk that starts with a batch: so many rows and batches at most, but one batch at least.
+-- The last batch of a chunk that starts with a batch: at most $3 rows and $4 batches, but at least one batch.
 -- $1 shard int, $2 from batch bigint, $3 rows bigint, $4 batches bigint
 SELECT max(batch)
 FROM (

@@ -1,4 +1,4 @@
-"""What follows from a key or an amount alone is worked out once: both repeat, and the hot path has no time to waste."""
+"""Caches of what follows from a record key or an amount alone. Both repeat, and the hot path saves computing them."""
 
 from functools import lru_cache
 from typing import Final
@@ -7,12 +7,12 @@ from schemas.amounts import parse_amount
 from schemas.parsing.envelope import ACCOUNT
 from schemas.topics import partition_for
 
-# Latest keys and amounts remembered: about 15 MB each at most. Errors are not.
-REMEMBERED: Final = 65_536
+# Entries of each cache, the most recently used: about 15 MB per cache. Errors are not cached.
+CACHE_ENTRIES: Final = 65_536
 
 
-@lru_cache(REMEMBERED)
-def find_place(key: bytes, partitions: int) -> tuple[str, int]:
+@lru_cache(CACHE_ENTRIES)
+def find_partition(key: bytes, partitions: int) -> tuple[str, int]:
     """Account id and partition of a record key. Raises ValueError for what is no account id."""
     account_id = key.decode("ascii")
     if not ACCOUNT.fullmatch(account_id):
@@ -20,4 +20,4 @@ def find_place(key: bytes, partitions: int) -> tuple[str, int]:
     return account_id, partition_for(key, partitions)
 
 
-find_amount: Final = lru_cache(REMEMBERED)(parse_amount)
+find_amount: Final = lru_cache(CACHE_ENTRIES)(parse_amount)

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 out of a Kafka record, structured or binary, checked strictly. The reference, not the fast way.
+"""CloudEvents 1.0 out of a Kafka record, structured or binary, checked strictly. Used by the reference reader.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 """
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from schemas.parsing.json_text import Member, Number, check_text, read_object
+from schemas.amounts import Number
+from schemas.parsing.json_text import Member, check_text, read_object
 from schemas.reasons import InvalidEventError, Reason
 from schemas.times import parse_time
 
@@ -31,7 +32,7 @@ _CORE: Final = frozenset({"specversion", "id", "source", "type", "subject", "tim
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What stands around the data. `extensions` is JSON text of all attributes that have no field here."""
+    """The attributes and the data of an event. `data` is None where the data is JSON but not an object."""
 
     members: Mapping[str, Member]
     data: Mapping[str, Member] | None
@@ -45,12 +46,13 @@ class Attributes:
         return member.value
 
     def extensions(self) -> str | None:
+        """JSON object text of the attributes beyond the core, as sent; None where there are none."""
         others = [f"{json.dumps(name)}:{member.raw}" for name, member in self.members.items() if name not in _CORE]
         return "{" + ",".join(others) + "}" if others else None
 
 
 def read_attributes(value: bytes, headers: Sequence[tuple[str, bytes | None]]) -> Attributes:
-    """Tell the mode, read the JSON, check that it is CloudEvents 1.0 with JSON data. Raises InvalidEventError."""
+    """Attributes and data of a record in either mode: CloudEvents 1.0 with JSON data. Raises InvalidEventError."""
     names = [name.lower() for name, _ in headers]
     content_type = next((v for name, (_, v) in zip(names, headers, strict=True) if name == "content-type"), None)
     media = _decode(content_type, "the content-type header") if content_type else ""
@@ -73,7 +75,7 @@ def _read_structured(value: bytes) -> Attributes:
     _check_attributes(members)
     if encoded is not None:
         if data is not None:
-            raise InvalidEventError(Reason.NOT_CLOUDEVENTS, "data and data_base64 are both there")
+            raise InvalidEventError(Reason.NOT_CLOUDEVENTS, "data and data_base64 are both given")
         return _with_data(members, _decode_json(_decode_base64(encoded.value)))
     if data is None:
         raise InvalidEventError(Reason.INVALID_DATA, "data is missing")
@@ -87,7 +89,7 @@ def _read_binary(value: bytes, media: str, headers: Sequence[tuple[str, bytes | 
         if attribute == name.lower() or raw is None:
             continue
         if attribute in members:
-            raise InvalidEventError(Reason.DUPLICATE_KEY, f"header {name[:64]!a} is there twice")
+            raise InvalidEventError(Reason.DUPLICATE_KEY, f"header {name[:64]!a} is repeated")
         text = _decode(raw, f"header {name[:64]!a}")
         check_text((text,))
         members[attribute] = Member(text, json.dumps(text, ensure_ascii=False))
@@ -122,7 +124,10 @@ def read_type(attributes: Attributes) -> str:
 
 
 def read_id(attributes: Attributes) -> str:
-    """Lower-case UUID. The nil UUID is what a broken producer sends for every event: all but one would be dropped."""
+    """The id as lower-case UUID text. Raises InvalidEventError.
+
+    The nil UUID is refused: a broken producer sends it for every event, and all but one would be dropped.
+    """
     text = attributes.text("id", Reason.INVALID_ID).lower()
     if not _UUID.fullmatch(text) or text == NIL_ID:
         raise InvalidEventError(Reason.INVALID_ID, f"id {text[:64]!a} is not a UUID")

@@ -1,13 +1,13 @@
-"""Usage events in any order of fields and with any white space: the longer half of `pattern_reader`, twice as slow.
+"""Reads usage events with their fields in any order and with any white space. Takes twice as long as the pattern.
 
-What makes it cheap and safe:
+Why it is cheap and safe:
 
-* A value without a backslash has no escapes: no NUL, no surrogate, no quote hidden in a string. If it is printable too,
-  so is every string in it.
-* Every JSON reader takes the last of two equal keys. Without escapes the quotes tell the number of strings: are there
-  no more than keys and texts were read, then no key stood twice.
-* Without braces in strings the second opening brace begins the data, so its text is kept as sent.
-* Searching text is several times faster than searching bytes, so it wants the decoded value.
+* A value without a backslash has no escapes: no string in it hides a NUL, a surrogate or a quote. If the value is
+  printable, every string in it is.
+* orjson keeps the last of two equal keys. Without escapes each string has two quotes. If the value has exactly the
+  quotes of the keys and texts that were read, no key was repeated.
+* If no string has a brace, the second opening brace starts the data, so its text can be cut out as it was sent.
+* It takes text, because searching text is several times faster than searching bytes.
 """
 
 import re
@@ -41,12 +41,12 @@ Reader = Callable[[Mapping[str, Any], str], Facts | None]
 # Id, source, subject, time, text of the data, codes of type and resource, amount, name, extensions.
 Parts = tuple[str, str, str, str, str, int, int, int, str, str | None]
 
-# What odd but readable JSON leads to: a missing field, a list for an object, a number for text.
-ODD: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+# What JSON of an unexpected form raises: a missing field, a list for an object, a number for text.
+UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 def read_any_order(json: str) -> Parts:
-    """Parts of a plainly good usage event; its time has the right form, but perhaps no such day. Else raises ODD."""
+    """Parts of a usage event that keeps the contract; the date of its time may not exist. Raises one of UNREADABLE."""
     if "\\" in json or not ((json.isascii() and "\x7f" not in json) or json.isprintable()):
         raise ValueError("escapes or control characters")
     event = orjson.loads(json)
@@ -59,18 +59,18 @@ def read_any_order(json: str) -> Parts:
         or type(source) is not str
         or not 0 < len(source) <= MAX_SOURCE_CHARS
     ):
-        raise ValueError("an odd attribute")
+        raise ValueError("an attribute that the reference has to judge")
     text = _cut_data(json)
     facts = _READERS[event["type"]](data, text)
     if facts is None:
-        raise ValueError("odd data")
+        raise ValueError("data that the reference has to judge")
     code, resource, amount, name, texts = facts
     extensions, others = None, 0
     if len(event) != 8 or event["datacontenttype"] != "application/json":
         extensions, others = _extend(event)
-    # Each member has a key; each value is text but the data itself and `others`.
+    # Each member has a key, and each value is text except the data itself and `others`.
     if json.count('"') != 2 * (2 * len(event) - 1 - others + len(data) + texts):
-        raise ValueError("a key stands twice, or a value is no text")
+        raise ValueError("a key is repeated, or a value is not text")
     return event_id, source, subject, time, text, code, resource, amount, name, extensions
 
 
@@ -83,7 +83,7 @@ def _cut_data(json: str) -> str:
 
 
 def _extend(event: Mapping[str, Any]) -> tuple[str | None, int]:
-    """JSON text of attributes beyond the core, and how many of them are not text. Raises ValueError for odd ones."""
+    """JSON text of attributes beyond the core, and how many of them are not text. Raises ValueError."""
     if event.get("datacontenttype", "application/json") != "application/json":
         raise ValueError("another content type")
     extensions = {name: value for name, value in event.items() if name not in _CORE}

@@ -1,27 +1,20 @@
 """Strict reading of JSON: no repeated keys, no NaN, numbers as they were sent, and the text of every top-level member.
 
-Slow and exact. Python's own scanner does the work; `pattern_reader` spares well-formed events this way round.
+Exact, at about 70 µs for an event. It uses the scanner of Python's `json`, which says where each value ends.
 """
 
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn
 
+from schemas.amounts import Number
 from schemas.reasons import InvalidEventError, Reason
 
 MAX_DEPTH: Final = 32
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 # What Postgres cannot store (NUL) and what is not text in any encoding (surrogates).
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A JSON number as its text was sent; not converted, so no size and no precision can do harm."""
-
-    text: str
 
 
 class Member(NamedTuple):
@@ -94,7 +87,7 @@ def _refuse_repeats(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     for key, value in pairs:
         if key in seen:
-            raise InvalidEventError(Reason.DUPLICATE_KEY, f"key {key[:64]!a} is there twice")
+            raise InvalidEventError(Reason.DUPLICATE_KEY, f"key {key[:64]!a} is repeated")
         seen[key] = value
     return seen
 
@@ -109,7 +102,10 @@ _DECODER: Final = json.JSONDecoder(
 
 
 def check_tree(root: Any, depth: int = 0) -> None:
-    """Walk without recursion: nesting is bounded, and every string and key can be stored."""
+    """Check without recursion that nesting is at most MAX_DEPTH and that every string and key can be stored.
+
+    Raises InvalidEventError: too_deep, invalid_text.
+    """
     level = [root]
     while level:
         following: list[Any] = []

@@ -1,9 +1,10 @@
-"""The short cut of `parse` for usage events that are plainly good: a twentieth of the reference's time.
+"""The short cut of `parse` for usage events of the usual forms. It takes a twentieth of the reference's time.
 
-It only ever says yes, or nothing; whatever looks odd is left to `reference_reader`, which alone rejects. Property tests
-hold the two together. One pattern reads what our own client writes: fields in the order of `schemas.build`, compact or
-with the blanks of Python's `json.dumps`, ASCII without escapes. It allows each key once and in its place, so that no
-key can stand twice; and text is several times faster to search than bytes. `json_reader` reads the rest.
+It accepts an event or leaves it to `reference_reader`; only the reference rejects. Property tests check that the two
+agree. One pattern reads what our own client writes: fields in the order of `schemas.build`, compact or with the blanks
+of Python's `json.dumps`, ASCII without escapes. The pattern has each key once and in a fixed order, so no key can be
+repeated. It searches text, which is several times faster than searching bytes. What does not match goes to
+`json_reader`.
 """
 
 import re
@@ -13,14 +14,14 @@ from typing import Final
 
 from schemas.events import CODES
 from schemas.fields import MAX_NAME_CHARS
-from schemas.parsing.cache import find_amount, find_place
+from schemas.parsing.cache import find_amount, find_partition
 from schemas.parsing.envelope import MAX_SOURCE_CHARS, NIL_ID
-from schemas.parsing.json_reader import ODD, read_any_order
+from schemas.parsing.json_reader import UNREADABLE, read_any_order
 from schemas.records import Accepted, Limits, Record
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import USAGE
 
-# Longest headers let through here, so that the size of the value alone decides.
+# No header that is accepted here is longer, so comparing the size of the value is enough.
 _HEADER_BYTES: Final = 128
 _STRUCTURED: Final = tuple(
     ("content-type", media)
@@ -31,21 +32,21 @@ _STRUCTURED: Final = tuple(
     )
 )
 
-# Everything is possessive (`++`), and what may be missing is an alternative (`|)`): both cost less than the usual form,
-# and there is nothing to gain from going back.
+# Every repeat is possessive (`++`), because backtracking could not find another match. What may be missing is an empty
+# alternative (`|)`). Both cost less than the usual form.
 _TWO: Final = "[0-9]{2}+"
 _TIME: Final = rf"[0-9]{{4}}+-{_TWO}-{_TWO}T{_TWO}:{_TWO}:{_TWO}(?:\.[0-9]{{1,6}}+|)Z"
-# With the capitals it is three ranges, which `re` turns into a bitmap: half the time of two.
+# Capitals make it three ranges. `re` turns three into a bitmap, which takes half the time of two ranges.
 _HEX: Final = "[0-9A-Fa-f]"
 _UUID: Final = rf"{_HEX}{{8}}+-{_HEX}{{4}}+-{_HEX}{{4}}+-{_HEX}{{4}}+-{_HEX}{{12}}+"
-# Printable ASCII without quote and backslash: the same in JSON text and in the string it stands for.
+# Printable ASCII without quote and backslash: JSON text and the string it encodes are the same.
 _PLAIN: Final = r"[ !#-\[\]-~]"
 _NAME: Final = rf"{_PLAIN}{{1,{MAX_NAME_CHARS}}}+"
-# Numbers a little below MAX_TOKENS and MAX_RUNS; the others are judged elsewhere.
+# Numbers below MAX_TOKENS and MAX_RUNS. The reference judges all others.
 _TOKENS: Final = "(?:0|[1-9][0-9]{0,14}+)"
 _RUNS: Final = "[1-9][0-9]{0,5}+"
-# One pattern for all types: a field of another type is one beyond the contract, which is kept. Type and amount are not
-# checked here.
+# One pattern reads all types: a field that belongs to another type is kept, as any field beyond the contract is. The
+# pattern does not check type and amount.
 _COMPACT: Final = (
     rf'\{{"specversion":"1\.0","id":"({_UUID})","source":"({_PLAIN}{{1,{MAX_SOURCE_CHARS}}}+)","type":"([^"]*+)",'
     rf'"subject":"([^"]*+)","time":"({_TIME})","datacontenttype":"application/json",'
@@ -68,7 +69,7 @@ _new_tuple: Final = tuple.__new__
 
 
 def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted | None:
-    """The event, exactly as `read_by_reference` would give it; None where that has to judge."""
+    """The event, exactly as `read_by_reference` would give it; None where the reference has to judge."""
     topic, partition, offset, _, key, value, headers = record
     if topic != USAGE or not value or not key or len(value) + _HEADER_BYTES > limits.max_bytes:
         return None
@@ -82,13 +83,13 @@ def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted |
             code, resource, wanted = _KINDS[type]
             if field != wanted:
                 return None
-            # Without credits None is asked for: no amount either.
+            # Without credits `find_amount` gets None and raises AttributeError.
             amount, extensions = find_amount(credits if resource == _CREDITS else runs or "1"), None
         else:
             event_id, source, subject, time, text, code, resource, amount, name, extensions = read_any_order(json)
-        account_id, expected = find_place(key, limits.partitions)
+        account_id, expected = find_partition(key, limits.partitions)
         occurred_at = _read_time(time)
-    except ODD:
+    except UNREADABLE:
         return None
     event_id = event_id.lower()
     if (

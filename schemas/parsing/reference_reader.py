@@ -1,4 +1,4 @@
-"""The reference parser: every rule of the contract, one after the other, cheap ones first. Exact, about 50 µs."""
+"""The reference reader: checks every rule of the contract one after the other, cheap ones first. About 100 µs."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -57,7 +57,7 @@ def _accept(record: Record, now: datetime, limits: Limits) -> Accepted:
     attributes = read_attributes(_check_size(record, limits), record.headers)
     event = _find_type(read_type(attributes), record.topic)
     event_id, account_id, source = read_id(attributes), read_subject(attributes), read_source(attributes)
-    _check_place(record, account_id, limits.partitions)
+    _check_partition(record, account_id, limits.partitions)
     occurred_at = _check_ahead(read_time(attributes), now, limits)
     resource, amount, name = read_facts(validate_data(event.model, read_data(attributes)))
     return Accepted(
@@ -94,8 +94,8 @@ def _find_type(type: str, topic: str) -> EventType:
     return event
 
 
-def _check_place(record: Record, account_id: str, partitions: int) -> None:
-    """One account, one partition, one order."""
+def _check_partition(record: Record, account_id: str, partitions: int) -> None:
+    """All events of an account are in one partition, so that they have one order. Raises InvalidEventError."""
     key = account_id.encode()
     if record.key != key:
         raise InvalidEventError(Reason.KEY_MISMATCH, f"key {(record.key or b'')[:128]!a}, subject {account_id!a}")

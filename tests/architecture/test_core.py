@@ -47,7 +47,7 @@ IMPURE_CALLS = (
 )
 CLOCK = {"time.time", "datetime.now", "datetime.datetime.now", "datetime.utcnow", "date.today", "datetime.date.today"}
 PLACES = {
-    "aiokafka": ("meter/runtime/kafka/",),
+    "aiokafka": ("meter/runtime/kafka/adapter/", "meter/runtime/kafka/failures.py"),
     "asyncpg": ("meter/runtime/postgres/", "meter/store/", "projections/store", "notifier/store/"),
     "aiosmtplib": ("notifier/mail/",),
 }

@@ -17,6 +17,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MICRO = 1_000_000
 INFERENCE, GUARDRAIL, SCRIPT, TOOL, OPENED, PLAN, CONTACTS, GRANTED, REVERSED = 1, 2, 3, 4, 10, 11, 12, 13, 14
 CREDITS, RUNS = 1, 2
+NAMES = {CREDITS: "model_credits", RUNS: "tool_runs"}
 COLUMNS = (
     "position", "amount", "kafka_offset", "occurred_at", "recorded_at", "event_id", "shard", "type", "resource",
     "account_id", "name", "source", "data", "extensions",
@@ -49,11 +50,15 @@ def tool(account_id: str, runs: int = 1, name: str = "web-search") -> Event:
 
 
 def granted(account_id: str, amount: int, resource: int = CREDITS, reason: str = "top_up") -> Event:
-    return Event(account_id=account_id, type=GRANTED, resource=resource, amount=amount * MICRO, name=reason)
+    data = {"resource": NAMES[resource], "amount": str(amount), "reason": reason, "reference": reason}
+    return Event(account_id=account_id, type=GRANTED, resource=resource, amount=amount * MICRO, name=reason, data=data)
 
 
 def reversed_(account_id: str, amount: int, resource: int = CREDITS) -> Event:
-    return Event(account_id=account_id, type=REVERSED, resource=resource, amount=amount * MICRO, name="failed_run")
+    data = {"resource": NAMES[resource], "amount": str(amount), "reason": "failed_run"}
+    return Event(
+        account_id=account_id, type=REVERSED, resource=resource, amount=amount * MICRO, name="failed_run", data=data
+    )
 
 
 def opened(account_id: str, plan: str = "free", contacts: Iterable[str] = ("owner@example.com",)) -> list[Event]:

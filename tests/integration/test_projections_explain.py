@@ -58,7 +58,7 @@ def story() -> list[Event]:
     """Opened, used up beyond its end, topped up and reversed, with another account's events in between."""
     invoice = Event(
         account_id=ACCOUNT, type=13, resource=CREDITS, amount=100_000_000, name="top_up",
-        data={"reference": "INV-1042"},
+        data={"resource": "model_credits", "amount": "100", "reason": "top_up", "reference": "INV-1042"},
     )  # fmt: skip
     return [
         *opened(ACCOUNT), used(ACCOUNT, 30), used("acct-2", 1), used(ACCOUNT, 30), used(ACCOUNT, 20, "large-chat"),
@@ -127,7 +127,7 @@ async def test_crossings_are_found_at_the_very_event(pool: Pool, log: EventLog) 
     turns = [(line.what, line.first) for line in timeline.lines.newest if line.what in (What.REFUSED, What.ALLOWED)]
     assert turns[1] == (What.REFUSED, uses[2])
     assert len(turns) == 3 and turns[2][0] is What.ALLOWED
-    assert [line.note for line in timeline.lines.newest if line.what is What.GRANTED] == [None, "INV-1042"]
+    assert [line.note for line in timeline.lines.newest if line.what is What.GRANTED] == ["free_allowance", "INV-1042"]
     assert explanation.differences == []
     assert explanation.account and explanation.account.plan == "team"
     assert explanation.told and [row["phase"] for row in explanation.told.attempts] == ["dot", "dot"]

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from deploy.local.stack import KafkaServer
 from meter.runtime.errors import DependencyUnreachableError, TransientError
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer
-from meter.runtime.kafka.codecs import OversizedBatchError
-from meter.runtime.kafka.partition_buffer import Feed, Verdict
+from meter.runtime.kafka.adapter.codecs import OversizedBatchError
+from meter.runtime.kafka.adapter.protocols import TopicPartition
+from meter.runtime.kafka.partition_buffer import PartitionBuffer, Verdict
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
+from tests.integration.runtime_faults import aiokafka_of, end_fetch_task, fail_next_rejoin, hang_coordinator_close
 from tests.integration.runtime_ledger import Ledger, drain, fill, joined, make_topics, read_ends, step
 from tests.support import until
 
@@ -48,7 +50,7 @@ async def test_batches_keep_to_their_limit_and_grants_go_first(topics: Settings)
 
 
 async def test_a_backlog_of_large_records_is_held_within_the_byte_limits(topics: Settings) -> None:
-    """Shards that are not advanced: one batch each is out, one share each waits, and the rest stays on the broker."""
+    """Of a shard that is not advanced one batch is in flight, one share is buffered, the rest stays on the broker."""
     size, count = 50_000, 240
     async with Producer(topics, linger_ms=2) as producer:
         await producer.publish([Message(USAGE, f"account-{number}", b"x" * size) for number in range(count)])
@@ -57,13 +59,13 @@ async def test_a_backlog_of_large_records_is_held_within_the_byte_limits(topics:
     ledger = Ledger()
     async with joined(small, ledger) as consumer:
         held: list[Batch] = []
-        while len(held) < 3 or any(feed.size < most for feed in usage_feeds(consumer)):
+        while len(held) < 3 or any(buffer.size < most for buffer in usage_buffers(consumer)):
             held += await consumer.receive()
         for _ in range(5):
             assert await consumer.receive() == []
-        waiting = sum(feed.size for feed in usage_feeds(consumer))
+        waiting = sum(buffer.size for buffer in usage_buffers(consumer))
         assert all(batch.size * size < most for batch in held)
-        assert waiting < 3 * (most + most // 2 + size), "a share and a helping each"
+        assert waiting < 3 * (most + most // 2 + size), "a share and a fetch each"
         for batch in held:
             ledger.append(batch)
             consumer.advance(batch)
@@ -71,8 +73,8 @@ async def test_a_backlog_of_large_records_is_held_within_the_byte_limits(topics:
     ledger.check(await read_ends(topics))
 
 
-def usage_feeds(consumer: ShardConsumer) -> list[Feed]:
-    return [feed for feed in consumer._shelf.feeds.values() if feed.topic == USAGE]
+def usage_buffers(consumer: ShardConsumer) -> list[PartitionBuffer]:
+    return [buffer for buffer in consumer._buffers.partitions.values() if buffer.topic == USAGE]
 
 
 async def test_a_new_process_continues_at_the_stored_offset(topics: Settings) -> None:
@@ -116,7 +118,7 @@ async def test_a_rewound_shard_is_read_again_and_the_others_go_on(topics: Settin
     ledger.check(await read_ends(topics))
 
 
-async def test_a_shard_with_a_batch_under_way_gets_no_other(topics: Settings) -> None:
+async def test_a_shard_with_a_batch_in_flight_gets_no_other(topics: Settings) -> None:
     await fill(topics, 300)
     ledger = Ledger()
     async with joined(topics, ledger) as consumer:
@@ -147,12 +149,12 @@ async def test_consumers_that_come_and_go_share_the_work_without_loss(topics: Se
         working = asyncio.create_task(work(first))
         await fill(topics, 2000)
         async with joined(topics, ledger) as second:
-            helping = asyncio.create_task(work(second))
+            second_work = asyncio.create_task(work(second))
             await fill(topics, 2000, start=2000)
             await until(lambda: first.assigned and second.assigned and not first.assigned & second.assigned)
             assert first.assigned | second.assigned == {0, 1, 2}
-            helping.cancel()
-            await asyncio.wait({helping})
+            second_work.cancel()
+            await asyncio.wait({second_work})
         await fill(topics, 2000, start=4000)
         await working
         assert first.assigned == {0, 1, 2}
@@ -189,7 +191,7 @@ class LossyPoll:
     """getmany that drains what there is and then fails, as it does when a later partition is corrupt."""
 
     def __init__(self, consumer: ShardConsumer, error: Exception) -> None:
-        self.inner = consumer._consumer
+        self.inner = aiokafka_of(consumer)
         self.getmany = self.inner.getmany
         self.error = error
         self.swallowed = 0
@@ -222,13 +224,13 @@ async def test_without_the_seek_back_the_oracle_sees_the_loss(
 ) -> None:
     """The same failure with both defences off: the test above would fail."""
 
-    def trust(feed: Feed, raw: Any, position: int) -> Verdict:
-        feed._append(raw)
-        feed.next = raw[-1].offset + 1
+    def trust(buffer: PartitionBuffer, raw: Any, _fetch_offset: int) -> Verdict:
+        buffer._append(raw)
+        buffer.next = raw[-1].offset + 1
         return Verdict.TAKEN
 
     monkeypatch.setattr(ShardConsumer, "_recover", lambda *_: None)
-    monkeypatch.setattr(Feed, "offer", trust)
+    monkeypatch.setattr(PartitionBuffer, "offer", trust)
     await fill(topics, 400)
     ledger = Ledger()
     async with joined(topics, ledger) as consumer:
@@ -248,9 +250,9 @@ async def test_a_skipped_run_is_fetched_again(topics: Settings) -> None:
     async with joined(topics, ledger) as consumer:
         await drain(consumer, ledger, 400)
         await fill(topics, 400, start=400)
-        for (name, shard), feed in consumer._shelf.feeds.items():
-            if name == topics.topic(USAGE):
-                consumer._consumer.seek(TopicPartition(name, shard), feed.next + 5)
+        for tp, buffer in consumer._buffers.partitions.items():
+            if tp.topic == topics.topic(USAGE):
+                consumer._started.seek(tp, buffer.next + 5)
         await drain(consumer, ledger, 800)
     ledger.check(await read_ends(topics))
 
@@ -320,7 +322,7 @@ async def test_acknowledged_offsets_are_visible_to_lag_tools(topics: Settings) -
         await drain(consumer, ledger, 90)
     async with joined(topics, ledger) as consumer:
         for shard in range(3):
-            committed = await consumer._consumer.committed(TopicPartition(topics.topic(USAGE), shard))
+            committed = await aiokafka_of(consumer).committed(TopicPartition(topics.topic(USAGE), shard))
             assert (committed or 0) == ledger.next.get((USAGE, shard), 0)
 
 
@@ -328,9 +330,7 @@ async def test_a_dead_fetch_task_is_noticed(topics: Settings) -> None:
     ledger = Ledger()
     async with joined(topics, ledger) as consumer:
         await step(consumer, ledger)
-        fetching = consumer._consumer._fetcher._fetch_task
-        fetching.cancel()
-        await asyncio.wait({fetching})
+        await end_fetch_task(consumer)
         with pytest.raises(DependencyUnreachableError, match="fetch task"):
             await consumer.receive()
 
@@ -339,15 +339,7 @@ async def test_an_error_of_the_group_while_nothing_is_assigned_is_noticed(topics
     """aiokafka stands still until somebody takes the error; without shards nobody asks it for records."""
     ledger = Ledger()
     async with joined(topics, ledger) as consumer:
-        coordinator = consumer._consumer._coordinator
-        rejoin = coordinator._do_rejoin_group
-
-        async def fail_once(_subscription: Any) -> bool:
-            coordinator._do_rejoin_group = rejoin
-            raise kafka_errors.KafkaError("the broker went away in the middle of it")
-
-        coordinator._do_rejoin_group = fail_once
-        coordinator.request_rejoin()
+        fail_next_rejoin(consumer, kafka_errors.KafkaError("the broker went away in the middle of it"))
         await until(lambda: not consumer.assigned)
         with pytest.raises(DependencyUnreachableError, match="in the middle of it"):
             while True:
@@ -356,12 +348,10 @@ async def test_an_error_of_the_group_while_nothing_is_assigned_is_noticed(topics
 
 
 @pytest.mark.needs_kafka("LeaveGroup: aiokafka never leaves a group in its generation 0, which Tansu's stays at")
-async def test_who_stops_in_a_rebalance_leaves_the_group_all_the_same(
-    topics: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_stops_in_a_rebalance_leaves_the_group_all_the_same(topics: Settings) -> None:
     """The session is 30 s: whoever comes next would wait that long for a member that did not leave."""
     async with joined(topics, Ledger()) as consumer:
-        monkeypatch.setattr(consumer._consumer._coordinator, "close", asyncio.Event().wait)
+        hang_coordinator_close(consumer)
         started = time.monotonic()
         await consumer.stop()
         assert time.monotonic() - started < 5

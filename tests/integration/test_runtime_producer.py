@@ -9,18 +9,20 @@ from typing import Any
 
 import confluent_kafka
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
 
 from meter.runtime import fault_points
 from meter.runtime.errors import DependencyUnreachableError
-from meter.runtime.fault_points import InjectedError, read_points
+from meter.runtime.fault_points import InjectedError, parse_fault_points
 from meter.runtime.kafka import Message, Producer, TopicAdmin
+from meter.runtime.kafka.adapter import producer as producer_adapter
 from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from meter.runtime.settings import Settings
 from schemas.topics import BALANCES, TOPICS, USAGE, partition_for
+from tests.integration.runtime_faults import hang_producer_flush
 from tests.support import until
 
 DEADLINE_S = 30
@@ -51,7 +53,7 @@ async def read_all(settings: Settings, topic: str) -> dict[int, list[tuple[bytes
     return found
 
 
-async def test_topics_are_made_once_and_differences_are_told(settings: Settings) -> None:
+async def test_topics_are_created_once_and_differences_are_reported(settings: Settings) -> None:
     specs = [replace(spec, partitions=settings.partitions) for spec in SPECS]
     async with TopicAdmin(settings) as admin:
         assert [change.action for change in await admin.ensure(specs, 1)] == ["created", "created"]
@@ -172,12 +174,7 @@ async def test_a_stop_that_hangs_is_bounded(topics: Settings, monkeypatch: pytes
     monkeypatch.setattr("meter.runtime.kafka.producer.STOP_TIMEOUT_S", 0.3)
     producer = Producer(topics)
     await producer.start()
-    client: Any = producer._client
-
-    async def hang() -> None:
-        await asyncio.Event().wait()
-
-    client._message_accumulator.close = hang
+    hang_producer_flush(producer)
     async with asyncio.timeout(5):
         await producer.stop()
 
@@ -215,6 +212,32 @@ async def test_the_outbox_is_published_in_order_and_emptied(topics: Settings, po
         assert values == [str(number) for number in range(25)]
 
 
+async def test_the_outbox_is_published_as_every_client_reads_it(
+    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the content type that CloudEvents SDKs ask for, and packed with gzip, which needs no plug-in anywhere."""
+    options: dict[str, Any] = {}
+
+    class Recorded(AIOKafkaProducer):  # type: ignore[misc]
+        def __init__(self, **given: Any) -> None:
+            options.update(given)
+            super().__init__(**given)
+
+    monkeypatch.setattr(producer_adapter, "AIOKafkaProducer", Recorded)
+    await write_outbox(pool, 0, ["a"])
+    async with relay(topics, pool) as outbox:
+        await outbox.relay()
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": topics.kafka_bootstrap, "group.id": "any"})
+    try:
+        name = topics.topic(BALANCES)
+        consumer.assign([confluent_kafka.TopicPartition(name, number, 0) for number in range(topics.partitions)])
+        [record] = await asyncio.to_thread(consumer.consume, 1, DEADLINE_S)
+    finally:
+        consumer.close()
+    assert record.headers() == [("content-type", b"application/cloudevents+json")]
+    assert options["compression_type"] == "gzip"
+
+
 async def test_relays_at_the_same_time_do_not_mix_up_a_shard(topics: Settings, pool: Pool) -> None:
     for shard in range(3):
         await write_outbox(pool, shard, [str(number) for number in range(40)])
@@ -228,8 +251,8 @@ async def test_relays_at_the_same_time_do_not_mix_up_a_shard(topics: Settings, p
 async def test_a_crash_after_publishing_publishes_again_and_loses_nothing(
     topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fault_points, "_points", read_points("outbox_between_publish_and_delete:1:raise"))
-    monkeypatch.setattr(fault_points, "_passings", {})
+    monkeypatch.setattr(fault_points, "_armed", parse_fault_points("outbox_between_publish_and_delete:1:raise"))
+    monkeypatch.setattr(fault_points, "_visits", {})
     await write_outbox(pool, 0, ["a", "b", "c"])
     async with relay(topics, pool) as outbox:
         with pytest.raises(InjectedError):
@@ -260,7 +283,7 @@ async def test_a_shard_that_cannot_be_published_holds_up_no_other(
     assert set(await published(topics)) == {b"account-0", b"account-2"}
 
 
-async def test_the_running_relay_wakes_when_told(topics: Settings, pool: Pool) -> None:
+async def test_the_running_relay_wakes_when_its_event_is_set(topics: Settings, pool: Pool) -> None:
     health, stop = Health(), asyncio.Event()
     async with relay(topics, pool, health=health, poll_s=30.0) as outbox:
         running = asyncio.create_task(outbox.run(stop))
@@ -276,7 +299,7 @@ async def test_the_running_relay_wakes_when_told(topics: Settings, pool: Pool) -
 
 
 @pytest.mark.parametrize(
-    ("told_of_all", "batch", "looks"),
+    ("woken_by_every_commit", "batch", "looks"),
     [
         (True, 1000, [3, "waits"]),
         (True, 3, [3, 0, "waits"]),
@@ -284,8 +307,13 @@ async def test_the_running_relay_wakes_when_told(topics: Settings, pool: Pool) -
         (False, 1000, [3, 0, "waits"]),
     ],
 )
-async def test_a_relay_that_took_all_looks_again_unless_it_is_told_of_all(
-    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch, told_of_all: bool, batch: int, looks: list[int | str]
+async def test_a_relay_that_took_all_looks_again_unless_every_commit_wakes_it(
+    topics: Settings,
+    pool: Pool,
+    monkeypatch: pytest.MonkeyPatch,
+    woken_by_every_commit: bool,
+    batch: int,
+    looks: list[int | str],
 ) -> None:
     seen: list[int | str] = []
     look = OutboxRelay.relay
@@ -302,7 +330,7 @@ async def test_a_relay_that_took_all_looks_again_unless_it_is_told_of_all(
     monkeypatch.setattr("meter.runtime.outbox.wait_for", note_wait)
     stop = asyncio.Event()
     await write_outbox(pool, 0, ["a", "b", "c"])
-    async with relay(topics, pool, batch=batch, told_of_all=told_of_all) as outbox:
+    async with relay(topics, pool, batch=batch, woken_by_every_commit=woken_by_every_commit) as outbox:
         running = asyncio.create_task(outbox.run(stop))
         await until(lambda: "waits" in seen, message="it waits")
         assert seen == looks

@@ -1,7 +1,8 @@
-"""Kafka for the services: import from here. The parts live in `kafka_*.py`; aiokafka is used nowhere else."""
+"""Kafka for the services: import from here. Only `adapter` touches aiokafka's clients."""
 
 from meter.runtime.errors import OwnershipLostError, TopicIdentityError
-from meter.runtime.kafka.admin import TopicAdmin, TopicChange, TopicInfo
+from meter.runtime.kafka.adapter.protocols import TopicInfo
+from meter.runtime.kafka.admin import TopicAdmin, TopicChange
 from meter.runtime.kafka.assignment import OffsetStore
 from meter.runtime.kafka.consumer import ShardConsumer, TopicGuard
 from meter.runtime.kafka.failures import is_transient

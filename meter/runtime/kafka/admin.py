@@ -1,68 +1,28 @@
-"""Topics: what they are (identity, partitions, configuration, offset ranges) and making them."""
+"""Topics: describing them (identity, partitions, configuration, offsets) and creating them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Self
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka import errors as kafka_errors
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.metadata import MetadataRequest
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple, Self
 
 from meter.runtime.errors import DependencyUnreachableError, RefusalError
-from meter.runtime.kafka.client import client_options, stop_quietly
+from meter.runtime.kafka.adapter.admin import AiokafkaAdmin
+from meter.runtime.kafka.adapter.consumer import AiokafkaReader
+from meter.runtime.kafka.adapter.protocols import AdminClient, ReaderClient, TopicInfo, TopicPartition
 from meter.runtime.kafka.failures import is_transient, unreachable
-from meter.runtime.kafka.metadata import ZERO, TopicIdRequest
 from meter.runtime.settings import Settings
 from schemas.topics import TopicSpec
 
 STOP_TIMEOUT_S = 5
 FETCH_ENDS_TIMEOUT_S = 15
-
-
-class TopicInfo(NamedTuple):
-    """A topic as the broker knows it. `topic_id` is "" where the broker does not tell."""
-
-    topic: str
-    topic_id: str
-    partitions: int
-    config: Mapping[str, str]
+FETCH_ENDS_RECORDS = 500  # the records do not matter, the high watermark does
 
 
 class TopicChange(NamedTuple):
-    """What `ensure` found or did: action is created, kept or differs."""
+    """What `ensure` did with a topic: `action` is created, kept or differs."""
 
     topic: str
     action: str
     detail: str
-
-
-async def fetch_topic(client: AIOKafkaClient, name: str) -> TopicInfo | None:
-    """Ask for a topic without making it: aiokafka's own metadata requests create missing topics on most brokers."""
-    node = client.get_random_node()
-    if node is None:
-        raise kafka_errors.KafkaConnectionError("no broker is known")
-    try:
-        response = await client.send(node, TopicIdRequest(name))
-    except (NotImplementedError, kafka_errors.IncompatibleBrokerVersion):
-        response = await client.send(node, MetadataRequest([name], allow_auto_topic_creation=False))
-    return read_topic(response.to_object()["topics"], name)
-
-
-def read_topic(topics: Iterable[Mapping[str, Any]], name: str) -> TopicInfo | None:
-    for topic in topics:
-        if topic["topic"] != name:
-            continue
-        error = kafka_errors.for_code(topic["error_code"])
-        if error is kafka_errors.UnknownTopicOrPartitionError:
-            return None
-        if error is not kafka_errors.NoError and error is not kafka_errors.LeaderNotAvailableError:
-            raise error(name)
-        topic_id = topic.get("topic_id", ZERO)
-        return TopicInfo(name, "" if topic_id == ZERO else str(topic_id), len(topic["partitions"]), {})
-    return None
 
 
 class TopicAdmin:
@@ -70,14 +30,14 @@ class TopicAdmin:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admin: AIOKafkaAdminClient | None = None
+        self._admin: AdminClient | None = None
 
     async def start(self) -> None:
-        admin = AIOKafkaAdminClient(**client_options(self._settings), client_id="credit-admin")
+        admin = AiokafkaAdmin(self._settings, client_id="credit-admin")
         try:
             await admin.start()
         except BaseException as error:
-            await stop_quietly(admin, STOP_TIMEOUT_S)
+            await admin.stop(STOP_TIMEOUT_S)
             if is_transient(error):
                 raise unreachable(error, f"connecting to {self._settings.kafka_bootstrap}") from error
             raise
@@ -86,7 +46,7 @@ class TopicAdmin:
     async def stop(self) -> None:
         if self._admin is not None:
             admin, self._admin = self._admin, None
-            await stop_quietly(admin, STOP_TIMEOUT_S)
+            await admin.stop(STOP_TIMEOUT_S)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -96,37 +56,25 @@ class TopicAdmin:
         await self.stop()
 
     @property
-    def _started(self) -> AIOKafkaAdminClient:
+    def _started(self) -> AdminClient:
         if self._admin is None:
             raise RuntimeError("TopicAdmin is not started")
         return self._admin
 
     async def find(self, topic: str) -> TopicInfo | None:
         """Identity and partitions, without the configuration."""
-        info = await fetch_topic(self._started._client, self._settings.topic(topic))
+        info = await self._started.describe_topic(self._settings.topic(topic))
         return None if info is None else info._replace(topic=topic)
 
     async def describe(self, topic: str) -> TopicInfo | None:
-        """Identity, partitions and configuration; None where there is no such topic."""
+        """Identity, partitions and configuration; None when there is no such topic."""
         info = await self.find(topic)
         if info is None:
             return None
-        return info._replace(config=await self._fetch_config(self._settings.topic(topic)))
-
-    async def _fetch_config(self, name: str) -> dict[str, str]:
-        resource = ConfigResource(ConfigResourceType.TOPIC, name)
-        try:
-            responses = await self._started.describe_configs([resource])
-        except (NotImplementedError, kafka_errors.IncompatibleBrokerVersion):
-            return {}
-        config: dict[str, str] = {}
-        for response in responses:
-            for _code, _message, _kind, _name, entries in response.resources:
-                config.update((entry[0], entry[1]) for entry in entries)
-        return config
+        return info._replace(config=await self._started.fetch_config(self._settings.topic(topic)))
 
     async def ensure(self, specs: Iterable[TopicSpec], replication_factor: int) -> list[TopicChange]:
-        """Make the topics that are missing; report how the others differ, change nothing about them."""
+        """Create the topics that are missing. Report how the others differ, and change nothing about them."""
         return [await self._ensure_one(spec, replication_factor) for spec in specs]
 
     async def _ensure_one(self, spec: TopicSpec, replication_factor: int) -> TopicChange:
@@ -139,34 +87,30 @@ class TopicAdmin:
         return TopicChange(spec.name, "differs" if differences else "kept", "; ".join(differences))
 
     async def _create(self, spec: TopicSpec, replication_factor: int) -> None:
-        topic = NewTopic(
+        refusal = await self._started.create_topic(
             self._settings.topic(spec.name),
-            num_partitions=spec.partitions,
+            partitions=spec.partitions,
             replication_factor=replication_factor,
-            topic_configs=wanted_config(spec),
+            config=wanted_config(spec),
         )
-        response = await self._started.create_topics([topic], timeout_ms=30_000)
-        for _name, code, *message in response.topic_errors:
-            error = kafka_errors.for_code(code)
-            if error is kafka_errors.NoError or error is kafka_errors.TopicAlreadyExistsError:
-                continue  # another setup was faster
-            if is_transient(error()):
-                raise unreachable(error(), f"creating topic {spec.name}")
-            raise RefusalError(
-                f"topic {spec.name} could not be created: {error.__name__} {' '.join(map(str, message))}"
-            )
+        if refusal is None:
+            return
+        if is_transient(refusal):
+            raise unreachable(refusal, f"creating topic {spec.name}")
+        reason = f"{type(refusal).__name__} {' '.join(map(str, refusal.args))}"
+        raise RefusalError(f"topic {spec.name} could not be created: {reason}")
 
     async def _wait_until_known(self, topic: str) -> None:
-        """The controller has made it; brokers hear of it a moment later."""
+        """Wait: the controller has created the topic, and the other brokers learn of it a moment later."""
         for pause_s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0):
             if await self.find(topic) is not None:
                 return
             await asyncio.sleep(pause_s)
-        raise DependencyUnreachableError(f"topic {topic} was made but is not known yet", dependency="kafka")
+        raise DependencyUnreachableError(f"topic {topic} was created but is not known yet", dependency="kafka")
 
     async def delete(self, topic: str) -> None:
         """Delete a topic with all its records (tests, demo)."""
-        await self._started.delete_topics([self._settings.topic(topic)], timeout_ms=30_000)
+        await self._started.delete_topic(self._settings.topic(topic))
 
     async def beginning_offsets(self, topic: str) -> dict[int, int]:
         """First offset still there, per partition."""
@@ -181,30 +125,31 @@ class TopicAdmin:
         if info is None:
             raise RefusalError(f"there is no topic {self._settings.topic(topic)}: run `meter setup`")
         partitions = [TopicPartition(self._settings.topic(topic), number) for number in range(info.partitions)]
-        options = client_options(self._settings)
-        consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=10)
+        client: ReaderClient = AiokafkaReader(self._settings, fetch_wait_ms=10)
         try:
-            await consumer.start()
+            await client.start()
             if beginning:
-                offsets = await consumer.beginning_offsets(partitions)
+                offsets = await client.beginning_offsets(partitions)
             else:
-                offsets = await self._fetch_ends(consumer, partitions)
+                offsets = await self._fetch_ends(client, partitions)
             return {tp.partition: offset for tp, offset in offsets.items()}
         finally:
-            await stop_quietly(consumer, STOP_TIMEOUT_S)
+            await client.stop(STOP_TIMEOUT_S)
 
-    async def _fetch_ends(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[Any, int]:
-        """The high watermark that comes with a fetch. ListOffsets alone is not enough: Tansu answers it with the first
+    async def _fetch_ends(
+        self, client: ReaderClient, partitions: Collection[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
+        """The high watermarks that come with a fetch. ListOffsets alone is not enough: Tansu answers it with the first
         offset of the last batch, plus one.
         """
-        listed = await consumer.end_offsets(partitions)
-        consumer.assign(partitions)
+        listed = await client.end_offsets(partitions)
+        client.assign(partitions)
         for tp in partitions:
-            consumer.seek(tp, listed[tp])
+            client.seek(tp, listed[tp])
         async with asyncio.timeout(FETCH_ENDS_TIMEOUT_S):
-            while any(consumer.highwater(tp) is None for tp in partitions):
-                await consumer.getmany(timeout_ms=20)
-        return {tp: max(listed[tp], consumer.highwater(tp)) for tp in partitions}
+            while any(client.highwater(tp) is None for tp in partitions):
+                await client.poll(partitions, timeout_ms=20, max_records=FETCH_ENDS_RECORDS)
+        return {tp: max(listed[tp], client.highwater(tp) or 0) for tp in partitions}
 
 
 def wanted_config(spec: TopicSpec) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """Kafka's own committed offsets: for lag tools, never read by the services."""
 
 import asyncio
-from typing import Any
 
 import structlog
-from aiokafka import TopicPartition
-from aiokafka import errors as kafka_errors
+
+from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
+from meter.runtime.kafka.failures import KafkaError
 
 log = structlog.get_logger(component="kafka_commits")
 
@@ -15,7 +15,7 @@ FLUSH_TIMEOUT_S = 1.0
 
 
 class Commits:
-    """Best effort, at most once a second, in the background; never raises."""
+    """Commits in the background, at most once a second. A commit that fails is logged and not repeated."""
 
     def __init__(self) -> None:
         self._offsets: dict[TopicPartition, int] = {}
@@ -23,40 +23,41 @@ class Commits:
         self._next = 0.0
 
     def note(self, name: str, partition: int, offset: int) -> None:
+        """Have `offset` committed with the next commit. `name` is the topic's name on the broker."""
         self._offsets[TopicPartition(name, partition)] = offset
 
     def forget(self) -> None:
-        """Partitions were revoked: their offsets are others' to commit."""
+        """Partitions were revoked: their next owners commit."""
         self._offsets.clear()
 
-    def turn(self, consumer: Any) -> None:
-        """Commit what was noted, if it is time."""
+    def commit_if_due(self, client: ConsumerClient) -> None:
+        """Start a commit of what was noted, unless one runs or the last one began less than a second ago."""
         now = asyncio.get_running_loop().time()
         if self._offsets and self._task is None and now >= self._next:
             self._next = now + COMMIT_PAUSE_S
-            self._task = asyncio.create_task(self._commit(consumer))
+            self._task = asyncio.create_task(self._commit(client))
             self._task.add_done_callback(self._ended)
 
-    async def flush(self, consumer: Any) -> None:
+    async def flush(self, client: ConsumerClient) -> None:
         """Commit what is left, within FLUSH_TIMEOUT_S."""
         try:
             async with asyncio.timeout(FLUSH_TIMEOUT_S):
                 if self._task is not None:
                     await asyncio.wait({self._task})
                 if self._offsets:
-                    await self._commit(consumer)
+                    await self._commit(client)
         except TimeoutError:
             log.info("kafka_commit_failed", reason="TimeoutError")
 
-    async def _commit(self, consumer: Any) -> None:
+    async def _commit(self, client: ConsumerClient) -> None:
         offsets, self._offsets = self._offsets, {}
-        held = consumer.assignment()
+        held = client.assignment()
         offsets = {tp: offset for tp, offset in offsets.items() if tp in held}
         try:
             if offsets:
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                    await consumer.commit(offsets)
-        except (kafka_errors.KafkaError, TimeoutError, OSError) as error:
+                    await client.commit(offsets)
+        except (KafkaError, TimeoutError, OSError) as error:
             log.info("kafka_commit_failed", reason=type(error).__name__)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

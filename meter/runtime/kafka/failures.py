@@ -1,10 +1,24 @@
-"""What an error of the Kafka client means."""
+"""What an error of the Kafka client means. The other modules take the client's error classes from here."""
 
 from aiokafka import errors as kafka_errors
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from meter.runtime.errors import DependencyUnreachableError
 
-# Not `retriable` in aiokafka, yet gone by a retry from what is stored: the fetch is repeated, a new member joins.
+__all__ = [
+    "OFFSET_NOT_THERE",
+    "KafkaError",
+    "MessageSizeTooLargeError",
+    "is_transient",
+    "unreachable",
+]
+
+# The broker does not have the offset that was asked for.
+OFFSET_NOT_THERE: tuple[type[BaseException], ...] = (
+    kafka_errors.OffsetOutOfRangeError,
+    kafka_errors.NoOffsetForPartitionError,
+)
+# Not `retriable` in aiokafka, but a retry from what is stored cures them: the fetch is repeated, a new member joins.
 PASSING_ERRORS: tuple[type[BaseException], ...] = (
     kafka_errors.CorruptRecordException,
     kafka_errors.KafkaTimeoutError,
@@ -35,14 +49,15 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, PASSING_ERRORS):
         return True
     if type(error) is RuntimeError:
-        # What uvloop raises where a socket was closed a moment before it is written to; aiokafka hands it on.
+        # uvloop raises this when a socket is written to a moment after it was closed; aiokafka lets it through.
         return "the handler is closed" in str(error)
     if isinstance(error, kafka_errors.KafkaError):
-        # "Unexpected error …" is aiokafka's plain KafkaError for a background task that died: a new client cures it.
+        # When a background task dies aiokafka raises a plain KafkaError, "Unexpected error …": a new client cures it.
         return bool(error.retriable) or type(error) is kafka_errors.KafkaError
     return False
 
 
 def unreachable(error: BaseException, doing: str) -> DependencyUnreachableError:
+    """The error to raise instead of a passing one. `doing` says what failed: "publishing", "connecting to …"."""
     detail = str(error) or type(error).__name__
     return DependencyUnreachableError(f"kafka: {doing}: {detail}", dependency="kafka")

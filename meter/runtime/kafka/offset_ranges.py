@@ -9,13 +9,13 @@ import structlog
 from meter.runtime.errors import TopicIdentityError
 from meter.runtime.settings import Settings
 
-log = structlog.get_logger(component="positions")
+log = structlog.get_logger(component="offset_ranges")
 
-# A new leader may know a lower end offset for a moment; a truncated or re-created topic stays short.
+# A new leader may report a lower end offset for a moment; a truncated or re-created topic stays short.
 SETTLE_PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0)
 
 
-class Range(NamedTuple):
+class OffsetRange(NamedTuple):
     """Of one partition: the stored next offset (None: never set up) and what the broker holds, [begin, end)."""
 
     topic: str
@@ -25,24 +25,28 @@ class Range(NamedTuple):
     end: int
 
 
-def find_missing(ranges: Sequence[Range]) -> list[Range]:
+def find_missing(ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
+    """Partitions without a stored offset."""
     return [item for item in ranges if item.stored is None]
 
 
-def find_beyond(ranges: Sequence[Range]) -> list[Range]:
+def find_beyond(ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
+    """Partitions whose stored offset is above the broker's end."""
     return [item for item in ranges if item.stored is not None and item.stored > item.end]
 
 
-def find_lost(ranges: Sequence[Range]) -> list[Range]:
+def find_lost(ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
+    """Partitions whose next records the broker no longer has."""
     return [item for item in ranges if item.stored is not None and item.stored < item.begin]
 
 
 async def check_ranges(
-    ranges: list[Range], fetch_again: Callable[[], Awaitable[list[Range]]], settings: Settings
+    ranges: list[OffsetRange], fetch_again: Callable[[], Awaitable[list[OffsetRange]]], settings: Settings
 ) -> bool:
-    """True when all can be read on. Raises TopicIdentityError, with what to do, when a person must decide.
+    """True when reading can go on in all partitions.
 
-    `fetch_again` is the slower, surer look; it is asked only when the first one gives cause for alarm.
+    Raises TopicIdentityError, which says what to do, when a person must decide. `fetch_again` reads the ranges in a
+    slower and exact way; it is called only when a stored offset is above the end.
     """
     if missing := find_missing(ranges):
         raise TopicIdentityError(f"no stored offset for {name_all(missing)}: run `meter setup`")
@@ -61,7 +65,7 @@ async def check_ranges(
     return True
 
 
-def explain_beyond(ranges: Sequence[Range]) -> str:
+def explain_beyond(ranges: Sequence[OffsetRange]) -> str:
     details = "; ".join(
         f"{item.topic}[{item.shard}] ends at {item.end}, stored offset is {item.stored}" for item in ranges
     )
@@ -72,7 +76,7 @@ def explain_beyond(ranges: Sequence[Range]) -> str:
     )
 
 
-def explain_lost(ranges: Sequence[Range]) -> str:
+def explain_lost(ranges: Sequence[OffsetRange]) -> str:
     details = "; ".join(
         f"{item.topic}[{item.shard}] starts at {item.begin}, next wanted is {item.stored}" for item in ranges
     )
@@ -82,5 +86,5 @@ def explain_lost(ranges: Sequence[Range]) -> str:
     )
 
 
-def name_all(ranges: Sequence[Range]) -> str:
+def name_all(ranges: Sequence[OffsetRange]) -> str:
     return ", ".join(f"{item.topic}[{item.shard}]" for item in ranges)

@@ -1,7 +1,7 @@
-"""Getting records from the client into the feeds, a helping at a time.
+"""Polls the client and fills the buffers, `fetch_bytes` at a time.
 
 One task polls, and it is never cancelled: a cancelled `getmany` switches aiokafka's max-poll protection off for good.
-`receive` waits beside it, so it returns in time during a rebalance, too.
+`receive` waits beside the task, so it returns in time during a rebalance, too.
 """
 
 import asyncio
@@ -9,42 +9,42 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import TopicPartition
 
-from meter.runtime.kafka.codecs import OversizedBatchError
+from meter.runtime.kafka.adapter.codecs import OversizedBatchError
+from meter.runtime.kafka.adapter.protocols import ConsumerClient, RawRecord, TopicPartition
 from meter.runtime.kafka.partition_buffer import RECORD_BYTES, Verdict
-from meter.runtime.kafka.shard_buffers import Shelf
+from meter.runtime.kafka.shard_buffers import ShardBuffers
 
-log = structlog.get_logger(component="kafka_poll")
+log = structlog.get_logger(component="kafka_poller")
 
-# One synchronous slice of record decoding: about 50 ms, so heartbeats are never late.
+# Decoding this much takes about 50 ms without a pause, so heartbeats are never late.
 POLL_RECORDS = 20_000
 POLL_BYTES = 4 * 1024 * 1024
-# A helping is counted in records, because aiokafka knows nothing else; their size is guessed from the last one.
+# aiokafka limits a poll by the number of records only, so their size is estimated from those of the poll before.
 FIRST_RECORD_BYTES = 16 * 1024
 
 
 class Poller:
-    """Keeps one poll going while there is room."""
+    """Keeps one poll running while there is a partition to fetch from."""
 
-    def __init__(self, shelf: Shelf, poll_ms: int) -> None:
-        self._shelf = shelf
+    def __init__(self, buffers: ShardBuffers, poll_ms: int) -> None:
+        self._buffers = buffers
         self._poll_ms = poll_ms
         self._task: asyncio.Task[None] | None = None
         self._record_bytes = FIRST_RECORD_BYTES
-        self._careful = False  # one record at a time, on the way to a batch that cannot be unpacked
+        self._one_at_a_time = False  # while reading up to a batch that cannot be unpacked
         self.refusal: OversizedBatchError | None = None
 
-    def turn(self, consumer: Any) -> None:
-        """Look how the last poll ended, raising its error, and start the next one where there is room."""
+    def keep_polling(self, client: ConsumerClient) -> None:
+        """Start the next poll when the last one has ended and there is room. Raises the error of the last poll."""
         if self._task is not None and self._task.done():
             task, self._task = self._task, None
             task.result()
-        if self._task is None and self.refusal is None and self._shelf.find_hungry():
-            self._task = asyncio.create_task(self._poll(consumer))
+        if self._task is None and self.refusal is None and self._buffers.find_fetchable():
+            self._task = asyncio.create_task(self._poll(client))
 
     async def wait(self, freed: asyncio.Event) -> None:
-        """Until the poll ends, a shard is freed or `poll_ms` have passed."""
+        """Until the poll ends, `freed` is set or `poll_ms` have passed."""
         waiters: set[asyncio.Task[Any]] = {asyncio.create_task(freed.wait())}
         waiting = next(iter(waiters))
         if self._task is not None:
@@ -53,7 +53,7 @@ class Poller:
         waiting.cancel()
 
     async def stop(self) -> None:
-        """Only after the client was stopped."""
+        """Call it only after the client was stopped."""
         if self._task is None:
             return
         task, self._task = self._task, None
@@ -62,87 +62,87 @@ class Poller:
         if task.done() and not task.cancelled():
             task.exception()
 
-    async def _poll(self, consumer: Any) -> None:
-        """One helping after the other while the client has records; it waits for the first one only."""
+    async def _poll(self, client: ConsumerClient) -> None:
+        """Poll until the client has no more records; only the first poll waits for some."""
         records = size = 0
         timeout_ms = self._poll_ms
-        while (hungry := self._shelf.find_hungry()) and records < POLL_RECORDS and size < POLL_BYTES:
-            partitions = [TopicPartition(*place) for place in hungry]
-            most = min(max(1, self._shelf.helping // self._record_bytes), POLL_RECORDS - records)
-            most = 1 if self._careful else most
+        while (fetchable := self._buffers.find_fetchable()) and records < POLL_RECORDS and size < POLL_BYTES:
+            most = min(max(1, self._buffers.fetch_bytes // self._record_bytes), POLL_RECORDS - records)
+            most = 1 if self._one_at_a_time else most
             try:
-                polled = await consumer.getmany(*partitions, timeout_ms=timeout_ms, max_records=most)
+                polled = await client.poll(fetchable, timeout_ms=timeout_ms, max_records=most)
             except OversizedBatchError as error:
-                self._approach(consumer, partitions, error)
+                self._read_up_to_oversized(client, fetchable, error)
                 break
-            # No await may come between getmany's return and the positions: they belong to these records.
-            assignment = consumer.assignment()
-            positions = {tp: position_of(consumer, tp) for tp in partitions if tp in assignment}
-            got, got_size = self._serve(consumer, polled, positions)
+            # No await may come between the poll and the fetch offsets: they belong to these records.
+            assigned = client.assignment()
+            fetch_offsets = {tp: client.fetch_offset(tp) for tp in fetchable if tp in assigned}
+            got, got_size = self._fill(client, polled, fetch_offsets)
             if not got:
                 break
             records, size, timeout_ms = records + got, size + got_size, 0
             self._record_bytes = max(RECORD_BYTES, got_size // got)
 
-    def _approach(self, consumer: Any, partitions: Sequence[TopicPartition], error: OversizedBatchError) -> None:
-        """Read all that lies before the batch first, so that whoever removes it removes nothing else; then refuse."""
-        if self._careful:
-            # What was given out completely is gone from the fetcher's records: the first one left has failed.
-            failed = next((tp for tp in consumer._fetcher._records if tp in partitions), None)
-            self.refusal = OversizedBatchError(explain_oversized(self._shelf, failed, str(error)))
-        self._careful = True
-        for place, feed in self._shelf.feeds.items():
-            seek_if_assigned(consumer, TopicPartition(*place), feed.next)
+    def _read_up_to_oversized(
+        self, client: ConsumerClient, partitions: Sequence[TopicPartition], error: OversizedBatchError
+    ) -> None:
+        """First read every record before the oversized batch, one at a time; the second time, refuse.
 
-    def _serve(
-        self, consumer: Any, polled: Mapping[TopicPartition, list[Any]], positions: Mapping[TopicPartition, int]
+        Then all before the batch is stored, and a person who deletes the batch deletes nothing else.
+        """
+        if self._one_at_a_time:
+            failed = client.find_failed(partitions)
+            self.refusal = OversizedBatchError(explain_oversized(self._buffers, failed, str(error)))
+        self._one_at_a_time = True
+        for tp, buffer in self._buffers.partitions.items():
+            seek_if_assigned(client, tp, buffer.next)
+
+    def _fill(
+        self,
+        client: ConsumerClient,
+        polled: Mapping[TopicPartition, Sequence[RawRecord]],
+        fetch_offsets: Mapping[TopicPartition, int],
     ) -> tuple[int, int]:
-        """Give every feed what is its own; how many records came, and their size."""
+        """Give each buffer the records of its partition. Returns the number and the size of all that were polled."""
         records = size = 0
         for tp, raw in polled.items():
             records += len(raw)
-            size += self._offer(consumer, tp, raw, positions.get(tp, 0))
-        for tp, position in positions.items():
-            feed = self._shelf.feeds.get(tp)
-            if feed is not None and not feed.buffer:
-                feed.position = position
+            size += self._offer(client, tp, raw, fetch_offsets.get(tp, 0))
+        for tp, fetch_offset in fetch_offsets.items():
+            buffer = self._buffers.partitions.get(tp)
+            if buffer is not None and not buffer.records:
+                buffer.fetch_offset = fetch_offset
         return records, size
 
-    def _offer(self, consumer: Any, tp: TopicPartition, raw: Sequence[Any], position: int) -> int:
-        feed = self._shelf.feeds.get(tp)
-        if feed is None:
+    def _offer(self, client: ConsumerClient, tp: TopicPartition, raw: Sequence[RawRecord], fetch_offset: int) -> int:
+        buffer = self._buffers.partitions.get(tp)
+        if buffer is None:
             return weigh_raw(raw)  # rewound or revoked since: positioned again before it is read again
-        before, count, size = feed.next, len(feed.buffer), feed.size
-        verdict = feed.offer(raw, position)
+        before, count, size = buffer.next, len(buffer.records), buffer.size
+        verdict = buffer.offer(raw, fetch_offset)
         if verdict is Verdict.SEEK:
             log.warning("records_skipped", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
-            seek_if_assigned(consumer, tp, feed.next)
+            seek_if_assigned(client, tp, buffer.next)
         elif verdict is Verdict.TAKEN and raw[0].offset > before:
             log.warning("gap_found", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
-        # What the feed took it has weighed; the rest counts, too: it says how large the next records may be.
-        return feed.size - size if len(feed.buffer) - count == len(raw) else weigh_raw(raw)
+        # The buffer has weighed what it took. Records that it dropped count, too: they say how large the next may be.
+        return buffer.size - size if len(buffer.records) - count == len(raw) else weigh_raw(raw)
 
 
-def weigh_raw(raw: Sequence[Any]) -> int:
+def weigh_raw(raw: Sequence[RawRecord]) -> int:
     return sum(RECORD_BYTES + len(record.value or b"") for record in raw)
 
 
-def explain_oversized(shelf: Shelf, tp: TopicPartition | None, detail: str) -> str:
-    feed = shelf.feeds.get(tp) if tp is not None else None
-    where = f"of {tp.topic}[{tp.partition}] at offset {feed.next}" if tp is not None and feed is not None else ""
+def explain_oversized(buffers: ShardBuffers, tp: TopicPartition | None, detail: str) -> str:
+    buffer = buffers.partitions.get(tp) if tp is not None else None
+    where = f"of {tp.topic}[{tp.partition}] at offset {buffer.next}" if tp is not None and buffer is not None else ""
     return (
-        f"the record batch {where} {detail}: no producer does that by accident. All before it is stored, nothing of it "
-        "is. Find out who wrote it. To go on, delete the records up to the batch's end (kafka-delete-records) and "
-        "start once with METERING_ACCEPT_LOST_RECORDS=true to have the gap recorded."
+        f"the record batch {where} {detail}: no producer does that by accident. All records before it are stored, none "
+        "of its own. Find out who wrote it. To go on, delete the records up to the batch's end (kafka-delete-records) "
+        "and start once with METERING_ACCEPT_LOST_RECORDS=true to have the gap recorded."
     )
 
 
-def seek_if_assigned(consumer: Any, tp: TopicPartition, offset: int) -> None:
-    if tp in consumer.assignment():
-        consumer.seek(tp, offset)
-
-
-def position_of(consumer: Any, tp: TopicPartition) -> int:
-    """The client's next offset; the public `position()` is a coroutine, and would give way to a seek."""
-    state = consumer._subscription.subscription.assignment.state_value(tp)
-    return int(state.position) if state is not None and state.has_valid_position else 0
+def seek_if_assigned(client: ConsumerClient, tp: TopicPartition, offset: int) -> None:
+    if tp in client.assignment():
+        client.seek(tp, offset)

@@ -1,9 +1,6 @@
-"""Asks Kafka whether it is there, for readiness."""
+"""Asks Kafka whether it answers, for readiness."""
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.admin import ApiVersionRequest
-
-from meter.runtime.kafka.client import client_options, stop_quietly
+from meter.runtime.kafka.adapter.admin import BrokerConnection
 from meter.runtime.settings import Settings
 
 REQUEST_TIMEOUT_MS = 2000
@@ -11,25 +8,23 @@ CLOSE_S = 0.5
 
 
 class KafkaProbe:
-    """Any broker counts: which ones lead what is the loops' concern."""
+    """Ready when any broker answers. Whether each partition has a leader is for the loops to find out."""
 
     name = "kafka"
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client: AIOKafkaClient | None = None
+        self._connection: BrokerConnection | None = None
 
     async def ask(self) -> None:
-        if self._client is None:
-            options = client_options(self._settings) | {"request_timeout_ms": REQUEST_TIMEOUT_MS}
-            self._client = AIOKafkaClient(**options, client_id="credit-probe")
-            await self._client.bootstrap()
-        node = self._client.get_random_node()
-        if node is None:
-            raise ConnectionError("no broker is known")
-        await self._client.send(node, ApiVersionRequest())
+        if self._connection is None:
+            self._connection = BrokerConnection(
+                self._settings, client_id="credit-probe", request_timeout_ms=REQUEST_TIMEOUT_MS
+            )
+            await self._connection.connect()
+        await self._connection.ask()
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await stop_quietly(client, CLOSE_S)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.stop(CLOSE_S)

@@ -5,24 +5,22 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka import errors as kafka_errors
 
 from meter.runtime.errors import DependencyUnreachableError
-from meter.runtime.kafka.admin import fetch_topic
-from meter.runtime.kafka.client import check_codecs, client_options, stop_quietly
-from meter.runtime.kafka.failures import is_transient, unreachable
+from meter.runtime.kafka.adapter.patches import patch_aiokafka
+from meter.runtime.kafka.adapter.producer import AiokafkaProducer
+from meter.runtime.kafka.adapter.protocols import Headers, ProducerClient
+from meter.runtime.kafka.failures import MessageSizeTooLargeError, is_transient, unreachable
 from meter.runtime.settings import Settings
 
 log = structlog.get_logger(component="kafka_producer")
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 5
-Headers = Sequence[tuple[str, bytes]]
 
 
 class Message(NamedTuple):
-    """Something to publish. `topic` is the logical name; without `partition` the key decides."""
+    """A record to publish. `topic` is the logical name; without `partition` the key decides, as with Java's client."""
 
     topic: str
     key: str | bytes | None
@@ -34,9 +32,9 @@ class Message(NamedTuple):
 class Producer:
     """Publishes at least once, in order per partition for one caller.
 
-    After a failure the client inside is thrown away: an idempotent producer whose sequence has a hole
-    (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFenced; a partition leaderless for longer than the request
-    timeout is enough) fails for ever after. The caller then reads its outbox again. Records of the old client may still
+    After a failure the client inside is replaced. An idempotent producer whose sequence has a hole fails for ever
+    (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFenced), and a partition without a leader for longer than the
+    request timeout makes such a hole. The caller then reads its outbox again. Records of the old client may still
     arrive after that, so receivers must drop what is not newer.
     """
 
@@ -44,20 +42,20 @@ class Producer:
         self._settings = settings
         self._client_id = client_id
         self._linger_ms = linger_ms
-        self._client: AIOKafkaProducer | None = None
+        self._client: ProducerClient | None = None
         self._opening = asyncio.Lock()
         self._topics: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        check_codecs()
+        patch_aiokafka()
         await self._open()
 
     async def stop(self) -> None:
         """Flush and close within STOP_TIMEOUT_S."""
         if self._client is not None:
             client, self._client = self._client, None
-            await stop_quietly(client, STOP_TIMEOUT_S)
+            await client.stop(STOP_TIMEOUT_S)
         if self._closing:
             await asyncio.wait(self._closing, timeout=STOP_TIMEOUT_S)
 
@@ -77,24 +75,23 @@ class Producer:
         partition: int | None = None,
         headers: Headers = (),
     ) -> "asyncio.Future[Any]":
-        """Buffer a record (waiting while the buffer is full); the future resolves with aiokafka's RecordMetadata."""
+        """Buffer a record (waiting while the buffer is full); the future resolves when all replicas have it."""
         try:
             client = await self._open()
             name = await self._known_topic(client, topic)
             raw_key = key.encode() if isinstance(key, str) else key
             future: asyncio.Future[Any] = await client.send(
-                name,
-                value=value,
-                key=raw_key,
-                partition=partition,
-                headers=list(headers),
+                name, key=raw_key, value=value, partition=partition, headers=headers
             )
         except Exception as error:
             raise self._judge(error) from error
         return future
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Send all and wait for all acks. A transient error leaves open which of them arrived: publish all again."""
+        """Send all messages and wait for all acks.
+
+        After a TransientError nobody knows which of them arrived: publish all again.
+        """
         acks: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(self._settings.kafka_publish_timeout_s):
@@ -110,7 +107,7 @@ class Producer:
                 raise self._judge(result) from result
 
     async def flush(self) -> None:
-        """Wait until everything buffered is acknowledged or has failed (the futures of `send` say which)."""
+        """Wait until each buffered record is acknowledged or has failed (the futures of `send` say which)."""
         if self._client is not None:
             try:
                 async with asyncio.timeout(self._settings.kafka_publish_timeout_s):
@@ -118,7 +115,7 @@ class Producer:
             except TimeoutError as error:
                 raise self._judge(error) from error
 
-    async def _open(self) -> AIOKafkaProducer:
+    async def _open(self) -> ProducerClient:
         if self._client is not None:
             return self._client
         async with self._opening:
@@ -126,39 +123,30 @@ class Producer:
                 self._client = await self._connect()
             return self._client
 
-    async def _connect(self) -> AIOKafkaProducer:
-        client = AIOKafkaProducer(
-            **client_options(self._settings),
-            client_id=self._client_id,
-            acks="all",
-            enable_idempotence=self._settings.kafka_idempotence,
-            compression_type="lz4",
-            linger_ms=self._linger_ms,
-            max_batch_size=64 * 1024,
-            max_request_size=1024 * 1024,
-        )
+    async def _connect(self) -> ProducerClient:
+        client = AiokafkaProducer(self._settings, client_id=self._client_id, linger_ms=self._linger_ms)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 await client.start()
         except BaseException as error:
-            await stop_quietly(client, STOP_TIMEOUT_S)
+            await client.stop(STOP_TIMEOUT_S)
             if is_transient(error):
                 raise unreachable(error, f"connecting to {self._settings.kafka_bootstrap}") from error
             raise
         return client
 
-    async def _known_topic(self, client: AIOKafkaProducer, topic: str) -> str:
-        """Look before the first send: aiokafka's metadata request would create the topic with the broker's defaults."""
+    async def _known_topic(self, client: ProducerClient, topic: str) -> str:
+        """Ask before the first send: aiokafka's metadata request would create the topic with the broker's defaults."""
         name = self._settings.topic(topic)
         if name not in self._topics:
-            if await fetch_topic(client.client, name) is None:
+            if await client.describe_topic(name) is None:
                 raise DependencyUnreachableError(f"there is no topic {name}: run `meter setup`", dependency="kafka")
             self._topics.add(name)
         return name
 
     def _judge(self, error: BaseException) -> BaseException:
-        """The error to raise; after one that leaves the client in doubt, the client is replaced."""
-        if isinstance(error, DependencyUnreachableError | kafka_errors.MessageSizeTooLargeError):
+        """The error to raise. Replaces the client, unless a message was too large or the error was judged before."""
+        if isinstance(error, DependencyUnreachableError | MessageSizeTooLargeError):
             return error
         if isinstance(error, Exception):
             self._discard()
@@ -171,12 +159,12 @@ class Producer:
         self._topics.clear()
         if client is not None:
             log.warning("producer_replaced")
-            closing = asyncio.create_task(stop_quietly(client, STOP_TIMEOUT_S))
+            closing = asyncio.create_task(client.stop(STOP_TIMEOUT_S))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
 
 def note_seen(ack: "asyncio.Future[Any]") -> None:
-    """After a failure half-way nobody waits for the other acks; their exceptions count as seen."""
+    """Look at the ack's exception: after a failure nobody waits for the other acks, and asyncio would log them."""
     if not ack.cancelled():
         ack.exception()

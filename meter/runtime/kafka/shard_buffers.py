@@ -1,23 +1,25 @@
-"""What one consumer holds of all its shards: records that wait, batches that are out. Pure bookkeeping, no IO.
+"""What one consumer holds of all its shards: buffered records and batches in flight. Pure bookkeeping, no IO.
 
-Memory is bounded here. A backlog is larger than any memory, and events differ in size by a factor of a thousand, so
-counting records bounds nothing. Of every shard at most a share of `buffer_bytes` is out; what waits is a share, too,
-and at most one helping of each topic more.
+Memory is bounded here. A backlog is larger than any memory, and events differ in size by a factor of a thousand, so a
+count of records bounds nothing. Each shard has an equal share of `buffer_bytes`: it may have one share in flight and
+one share buffered, plus what one fetch of each topic brings on top.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from meter.runtime.kafka.partition_buffer import Feed
+from meter.runtime.kafka.adapter.protocols import TopicPartition
+from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from schemas.records import Record
 
-Place = tuple[str, int]  # name of a topic on the broker, partition
-
-HELPING_BYTES = 1024 * 1024
+FETCH_BYTES = 1024 * 1024
 
 
 class Batch(NamedTuple):
-    """Records of one shard, in offset order per logical topic; the offsets the database must expect, and then have."""
+    """Records of one shard: in offset order per logical topic.
+
+    `start` holds the offsets that the database must expect, and `end` those that it must expect afterwards.
+    """
 
     shard: int
     records: dict[str, list[Record]]
@@ -29,88 +31,91 @@ class Batch(NamedTuple):
         return sum(map(len, self.records.values()))
 
 
-class Shelf:
-    """The feeds of the positioned shards, by place and by shard, and the batches of busy shards."""
+class ShardBuffers:
+    """The buffers of the positioned shards, by partition and by shard, and the batches in flight."""
 
     def __init__(self, *, batch_events: int, batch_bytes: int, buffer_bytes: int) -> None:
-        self.feeds: dict[Place, Feed] = {}
-        self.busy: dict[int, Batch] = {}
-        self._shards: dict[int, list[Feed]] = {}
+        self.partitions: dict[TopicPartition, PartitionBuffer] = {}
+        self.in_flight: dict[int, Batch] = {}
+        self._shards: dict[int, list[PartitionBuffer]] = {}
         self._batch_events = batch_events
         self._batch_bytes = batch_bytes
         self._buffer_bytes = buffer_bytes
 
     @property
     def shards(self) -> Iterable[int]:
-        """The positioned ones."""
+        """The positioned shards."""
         return self._shards.keys()
 
-    def put(self, shard: int, feeds: Mapping[Place, Feed]) -> None:
-        """A shard is positioned. Its feeds stand in the order of the topics."""
-        self._shards[shard] = list(feeds.values())
-        self.feeds.update(feeds)
+    def put(self, shard: int, buffers: Mapping[TopicPartition, PartitionBuffer]) -> None:
+        """A shard is positioned. `buffers` has its partitions in the order of the topics."""
+        self._shards[shard] = list(buffers.values())
+        self.partitions.update(buffers)
 
-    def drop(self, shard: int) -> list[Place]:
-        """A shard has to be positioned again; the places that were there."""
-        feeds = self._shards.pop(shard, [])
-        places = [place for place, feed in self.feeds.items() if feed in feeds]
-        for place in places:
-            del self.feeds[place]
-        return places
+    def drop(self, shard: int) -> list[TopicPartition]:
+        """Forget what is buffered of a shard that must be positioned again. Returns its partitions."""
+        buffers = self._shards.pop(shard, [])
+        dropped = [tp for tp, buffer in self.partitions.items() if buffer in buffers]
+        for tp in dropped:
+            del self.partitions[tp]
+        return dropped
 
     def clear(self) -> None:
-        """Shards were revoked. Batches that are out stay so: their compare-and-set decides about them."""
-        self.feeds.clear()
+        """Shards were revoked. Batches in flight stay: the store's compare-and-set decides about them."""
+        self.partitions.clear()
         self._shards.clear()
 
     @property
     def share(self) -> int:
-        """Bytes that may wait of one shard."""
+        """Bytes that may be buffered of one shard."""
         return self._buffer_bytes // max(1, len(self._shards))
 
     @property
-    def helping(self) -> int:
-        """Bytes to ask for at once: a shard that is nearly full may get as much on top."""
-        return min(HELPING_BYTES, self.share // 2)
+    def fetch_bytes(self) -> int:
+        """Bytes to ask for in one poll: a shard that is nearly full may exceed its share by this much."""
+        return min(FETCH_BYTES, self.share // 2)
 
-    def find_hungry(self) -> list[Place]:
-        """Places that may get more. An empty one always may: grants must not wait behind a backlog of usage."""
+    def find_fetchable(self) -> list[TopicPartition]:
+        """Partitions to fetch from; the others are held back (backpressure).
+
+        An empty buffer is always fetchable: grants must not wait behind a backlog of usage.
+        """
         room = min(self.share, 2 * self._batch_bytes)
-        full = {shard for shard, feeds in self._shards.items() if sum(feed.size for feed in feeds) >= room}
+        full = {shard for shard, buffers in self._shards.items() if sum(buffer.size for buffer in buffers) >= room}
         most = 2 * self._batch_events
         return [
-            place
-            for place, feed in self.feeds.items()
-            if not feed.buffer or (len(feed.buffer) < most and feed.partition not in full)
+            tp
+            for tp, buffer in self.partitions.items()
+            if not buffer.records or (len(buffer.records) < most and buffer.partition not in full)
         ]
 
     def take(self) -> list[Batch]:
-        """A batch of every shard that has records and no batch out."""
+        """A batch of every shard that has records and no batch in flight."""
         return [
-            self._take_shard(shard, feeds)
-            for shard, feeds in self._shards.items()
-            if shard not in self.busy and any(feed.buffer for feed in feeds)
+            self._take_shard(shard, buffers)
+            for shard, buffers in self._shards.items()
+            if shard not in self.in_flight and any(buffer.records for buffer in buffers)
         ]
 
-    def _take_shard(self, shard: int, feeds: Sequence[Feed]) -> Batch:
+    def _take_shard(self, shard: int, buffers: Sequence[PartitionBuffer]) -> Batch:
         room, room_bytes = self._batch_events, min(self._batch_bytes, self.share)
         records: dict[str, list[Record]] = {}
         # The last topic first: grants are few and must not wait behind usage.
-        for feed in reversed(feeds):
-            before = feed.size
-            records[feed.topic] = feed.take(room, room_bytes)
-            room -= len(records[feed.topic])
-            room_bytes = max(0, room_bytes - (before - feed.size))
-        start = {feed.topic: feed.stored for feed in feeds}
-        batch = Batch(shard, records, start, {feed.topic: feed.handed for feed in feeds})
-        self.busy[shard] = batch
+        for buffer in reversed(buffers):
+            before = buffer.size
+            records[buffer.topic] = buffer.take(room, room_bytes)
+            room -= len(records[buffer.topic])
+            room_bytes = max(0, room_bytes - (before - buffer.size))
+        start = {buffer.topic: buffer.stored for buffer in buffers}
+        batch = Batch(shard, records, start, {buffer.topic: buffer.in_flight_end for buffer in buffers})
+        self.in_flight[shard] = batch
         return batch
 
     def store(self, batch: Batch) -> bool:
-        """The batch is in the database. False: the shard was rewound, or lost and assigned anew, meanwhile."""
-        if self.busy.get(batch.shard) is not batch:
+        """The batch is in the database. False: meanwhile the shard was rewound, or revoked and assigned again."""
+        if self.in_flight.get(batch.shard) is not batch:
             return False
-        del self.busy[batch.shard]
-        for feed in self._shards.get(batch.shard, ()):
-            feed.store(batch.end[feed.topic])
+        del self.in_flight[batch.shard]
+        for buffer in self._shards.get(batch.shard, ()):
+            buffer.store(batch.end[buffer.topic])
         return True

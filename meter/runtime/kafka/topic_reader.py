@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
 from meter.runtime.errors import DependencyUnreachableError
+from meter.runtime.kafka.adapter.consumer import AiokafkaReader
+from meter.runtime.kafka.adapter.protocols import ReaderClient, TopicPartition
 from meter.runtime.kafka.admin import TopicAdmin
-from meter.runtime.kafka.client import client_options, stop_quietly
 from meter.runtime.kafka.failures import is_transient, unreachable
 from meter.runtime.settings import Settings
 
@@ -24,47 +23,46 @@ class TopicRecord(NamedTuple):
 
 
 async def read_topic(settings: Settings, topic: str, *, batch: int = 5_000) -> AsyncIterator[list[TopicRecord]]:
-    """Lists of records; the end is the one at the call. Raises RefusalError when there is no such topic."""
+    """Yield lists of at most `batch` records, up to the end that the topic has at the call.
+
+    Raises RefusalError when there is no such topic.
+    """
     async with TopicAdmin(settings) as admin:
         begins, ends = await admin.beginning_offsets(topic), await admin.end_offsets(topic)
-    consumer = AIOKafkaConsumer(
-        **client_options(settings),
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-    )
+    client: ReaderClient = AiokafkaReader(settings, isolation_level="read_committed")
     try:
-        await consumer.start()
+        await client.start()
         left = {
             TopicPartition(settings.topic(topic), number): ends[number]
             for number, begin in begins.items()
             if begin < ends[number]
         }
-        consumer.assign(list(left))
+        client.assign(list(left))
         for partition in left:
-            consumer.seek(partition, begins[partition.partition])
-        async for records in poll(consumer, left, batch):
+            client.seek(partition, begins[partition.partition])
+        async for records in poll(client, left, batch):
             yield records
     except Exception as error:
         if is_transient(error):
             raise unreachable(error, f"reading {topic}") from error
         raise
     finally:
-        await stop_quietly(consumer, STOP_TIMEOUT_S)
+        await client.stop(STOP_TIMEOUT_S)
 
 
 async def poll(
-    consumer: AIOKafkaConsumer, left: Mapping[TopicPartition, int], batch: int
+    client: ReaderClient, ends: Mapping[TopicPartition, int], batch: int
 ) -> AsyncIterator[list[TopicRecord]]:
+    """Records below the given ends. Raises DependencyUnreachableError when none comes for READ_TIMEOUT_S."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + READ_TIMEOUT_S
-    while open_ones := [tp for tp, end in left.items() if await consumer.position(tp) < end]:
-        polled = await consumer.getmany(*open_ones, timeout_ms=POLL_MS, max_records=batch)
+    while unfinished := [tp for tp, end in ends.items() if client.fetch_offset(tp) < end]:
+        polled = await client.poll(unfinished, timeout_ms=POLL_MS, max_records=batch)
         records = [
             TopicRecord(tp.partition, record.offset, record.value)
             for tp, found in polled.items()
             for record in found
-            if record.offset < left[tp]
+            if record.offset < ends[tp]
         ]
         if records:
             yield records

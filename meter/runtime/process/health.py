@@ -1,4 +1,4 @@
-"""What a process knows of its own state, and the small HTTP server that tells it: /healthz /readyz /metrics."""
+"""What a process knows of its own state, and the HTTP server that shows it: /healthz, /readyz, /metrics."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ CONTENT_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Work:
-    """One kind of work that must not stand still while something waits."""
+    """One kind of work, for the watchdog: while something waits, it must make progress."""
 
     def __init__(self, waiting: Callable[[], int]) -> None:
         self.waiting = waiting
@@ -26,7 +26,7 @@ class Work:
         self._seen = 0
 
     def tick(self, elapsed_s: float) -> float:
-        """Note that time has passed; return for how long work has been waiting without any progress."""
+        """Add the time that has passed. Returns for how many seconds work has waited without progress."""
         if self.progress != self._seen or self.waiting() <= 0:
             self._seen, self.idle_s = self.progress, 0.0
         else:
@@ -37,8 +37,8 @@ class Work:
 class Health:
     """Readiness by dependency, and progress by kind of work.
 
-    A dependency is ready when the service has opened it (`set_ready`) and nothing says that it does not answer now
-    (`set_reachable`, said by `probes`).
+    A dependency is ready when the service has opened it (`set_ready`) and its probe does not report that it is silent
+    (`set_reachable`).
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Health:
         self._note(dependency)
 
     def set_reachable(self, dependency: str, reachable: bool) -> None:
-        """Says nothing of whether the service has opened it."""
+        """What the probe found. It does not change whether the service has opened the dependency."""
         self._reachable[dependency] = reachable
         if dependency in self._ready:
             self._note(dependency)
@@ -66,23 +66,23 @@ class Health:
         return {name: ready and self._reachable.get(name, True) for name, ready in self._ready.items()}
 
     def set_opened(self) -> None:
-        """The service has opened all it needs: whatever was lost before is there again."""
+        """The service has opened everything it needs, so each dependency that was lost is there again."""
         for dependency in list(self._ready) or ["service"]:
             self.set_ready(dependency, True)
 
     def watch(self, work: str, waiting: Callable[[], int]) -> None:
-        """Have the watchdog look: `waiting()` > 0 without `mark_progress(work)` for `stall_s` ends the process."""
+        """Have the watchdog watch this work: `waiting()` > 0 without `mark_progress(work)` for `stall_s` is a stall."""
         self._work[work] = Work(waiting)
         self.metrics.waiting.labels(work).set_function(waiting)
 
     def mark_progress(self, work: str = "main") -> None:
-        """Something was stored (or published, or sent)."""
+        """Something was stored, published or sent."""
         self.progress_marks += 1
         if work in self._work:
             self._work[work].progress += 1
 
     def forget_work(self) -> None:
-        """Between two attempts nothing is watched: a lost dependency is no stall."""
+        """Watch nothing between two attempts: a lost dependency is not a stall."""
         for name in self._work:
             self.metrics.waiting.remove(name)
         self._work.clear()
@@ -103,7 +103,7 @@ class Health:
 
 
 class HealthServer:
-    """Answers GET requests, one per connection. `port` is the real one, also when 0 was asked for."""
+    """Answers GET requests, one per connection. With port 0 the system chooses; `port` is then the chosen one."""
 
     def __init__(self, health: Health, host: str, port: int) -> None:
         self._health = health
@@ -138,7 +138,7 @@ class HealthServer:
                 )
                 await writer.drain()
         except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError):
-            pass  # the caller went away, or never meant it
+            pass  # the client went away, or sent something else than HTTP
         finally:
             writer.close()
 

@@ -15,13 +15,13 @@ from structlog.typing import FilteringBoundLogger, Processor
 
 from meter.runtime.settings import Settings
 
-# The client libraries log at these levels at most: their own noise during a reconnect would drown ours.
+# Libraries log errors only: their warnings during a reconnect would hide our own lines.
 LIBRARY_LEVEL = logging.ERROR
-# aiokafka logs every attempt of every task: 2,000 errors in one outage. One line of a kind per pause is enough.
+# aiokafka logs every attempt of every task: 2,000 errors in one outage. So one line of each kind per pause.
 REPEAT_PAUSE_S = 30.0
 MOST_KINDS = 500
 VARYING = re.compile(r"0x[0-9a-f]+|\d+")
-# Without the local variables: they hold contacts, event data and settings.
+# Without local variables: they may hold contacts, event data and settings.
 TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
@@ -65,7 +65,7 @@ def configure_libraries(shared: list[Processor], final: list[Processor]) -> None
 
 
 class RepeatFilter(logging.Filter):
-    """Lets one record of a kind through per pause; the next one says in `repeated` how many were left out.
+    """Lets one record of a kind through per pause; the next one has in `repeated` how many were left out.
 
     A kind is a logger and a message without its numbers and arguments.
     """
@@ -74,7 +74,9 @@ class RepeatFilter(logging.Filter):
         super().__init__()
         self._pause_s = pause_s
         self._monotonic = monotonic
-        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}  # shown at, left out since
+        self._kinds: dict[
+            tuple[str, str], tuple[float, int]
+        ] = {}  # time of the last one let through, number left out since then
 
     def filter(self, record: logging.LogRecord) -> bool:
         now = self._monotonic()

@@ -8,9 +8,7 @@ STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.records = Counter(
-            "metering_records", "Records by what became of them", ["outcome"], registry=self.registry
-        )
+        self.records = Counter("metering_records", "Records by outcome", ["outcome"], registry=self.registry)
         self.step_seconds = Histogram(
             "metering_step_seconds", "Time per step of a loop", ["step"], buckets=STEP_BUCKETS, registry=self.registry
         )
@@ -23,7 +21,7 @@ class Metrics:
             "metering_reconnects", "Restarts after a lost dependency", ["dependency"], registry=self.registry
         )
         self.ready = Gauge("metering_ready", "1 when the dependency is usable", ["dependency"], registry=self.registry)
-        self.shards = Gauge("metering_shards", "Shards this process works on", registry=self.registry)
+        self.shards = Gauge("metering_shards", "Shards assigned to this process", registry=self.registry)
 
     def render(self) -> bytes:
         """The text format that collectors read."""

@@ -1,7 +1,7 @@
-"""Is it reachable right now? For readiness only: the loops find out by themselves, but that may take them a minute.
+"""Does a dependency answer right now? For readiness only: the loops notice an outage, too, but it may take a minute.
 
-aiokafka hides an outage (it retries inside, and "no records" looks like an idle topic), and an idle pool knows nothing
-of its server. So every service asks both, once a second, over connections of its own that nothing else can hold up.
+aiokafka hides an outage (it retries inside, and "no records" looks like an idle topic), and an idle pool does not
+notice that its server is gone. So every service asks both, once a second, over connections that only the probe uses.
 """
 
 import asyncio
@@ -13,28 +13,28 @@ from meter.runtime.process.health import Health
 
 log = structlog.get_logger(component="probes")
 
-# The pause, an answer that does not come and a new connection that does not come up: 4.5 s at most until it is said.
+# An outage is noticed within 4.5 s: the pause, an answer that does not come, a new connection that fails.
 PAUSE_S = 1.0
 ANSWER_S = 2.0
 RECONNECT_S = 1.5
 
 
 class Probe(Protocol):
-    """Something outside that can be asked whether it is there."""
+    """Asks one dependency whether it answers."""
 
     name: str
 
     async def ask(self) -> None:
-        """Connect where there is no connection, and get an answer. Raises; has no deadline of its own."""
+        """Connect if there is no connection, and get an answer. Raises any error; the caller sets the deadline."""
         ...
 
     async def close(self) -> None:
-        """Drop the connection, soon and without an error."""
+        """Drop the connection. Returns within a second or two and never raises."""
         ...
 
 
 async def watch_reachable(probe: Probe, health: Health) -> None:
-    """Tell `health`, until cancelled, whether the other side answers."""
+    """Set in `health`, until cancelled, whether the dependency answers."""
     reachable = True
     try:
         while True:
@@ -51,14 +51,17 @@ async def watch_reachable(probe: Probe, health: Health) -> None:
 
 
 async def find_fault(probe: Probe) -> str | None:
-    """None when it answers. One lost connection proves nothing, so a failure is confirmed over a new one."""
+    """None when the dependency answers, else the error.
+
+    One lost connection proves nothing, so a failure is confirmed over a new connection.
+    """
     fault = None
     for deadline_s in (ANSWER_S, RECONNECT_S):
         try:
             async with asyncio.timeout(deadline_s):
                 await probe.ask()
             return None
-        except Exception as error:  # whatever it is: it did not answer, and the loops judge what it means
+        except Exception as error:  # of any kind: the dependency did not answer; the loops decide what that means
             fault = str(error) or type(error).__name__
             await probe.close()
     return fault

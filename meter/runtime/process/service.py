@@ -1,8 +1,9 @@
-"""How a service lives: start, reconnect, drain on SIGTERM, and end when it cannot be trusted any more.
+"""The life of a service: start, reconnect, drain on SIGTERM, and exit when it can no longer be trusted.
 
-`run_service` is the outer shell of the three services. The inner part, `build(health)`, is an async context manager
-that opens what the service needs and yields its loops; it is entered again, after a growing pause, whenever something
-outside fails. Nothing but what Postgres stores survives from one attempt to the next, so every attempt starts right.
+`run_service` is the outer part of the three services. The inner part, `build(health)`, is an async context manager
+that opens what the service needs and yields its loops. When a dependency fails, `run_service` leaves it and enters it
+again after a growing pause. Only what Postgres stores survives from one attempt to the next, so each attempt starts
+from the truth.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ class Exit(IntEnum):
 
 
 class Service(Protocol):
-    """One loop of a process. `run` returns soon after `stop` is set, with its batch finished or given up cleanly."""
+    """One loop of a process. `run` returns soon after `stop` is set; its batch is then either stored or not begun."""
 
     name: str
 
@@ -57,8 +58,8 @@ async def run_service(
 ) -> Exit:
     """Run until SIGTERM or SIGINT (→ Exit.OK), a refusal or a bug (→ Exit.FAILED).
 
-    A stall ends the process with Exit.STALLED and an overrun grace time with Exit.GRACE_OVER, both at once and without
-    clean-up: what is not committed is not there, and the next process continues from what is.
+    The process ends at once and without clean-up on a stall (Exit.STALLED) and when draining takes longer than
+    `grace_s` (Exit.GRACE_OVER). That is safe: the next process continues from what is committed.
     """
     health = health or Health()
     stop = asyncio.Event()
@@ -71,7 +72,7 @@ async def run_service(
     try:
         with loop_watch:
             async with HealthServer(health, settings.http_host, settings.http_port):
-                # What is loaded by now stays: the collector need not go through it again and again.
+                # Objects loaded by now stay for ever: the garbage collector need not look at them again.
                 gc.collect()
                 gc.freeze()
                 log.info("service_started")
@@ -85,7 +86,7 @@ async def run_service(
 
 
 def handle_signals(stop: asyncio.Event, grace_s: float) -> Callable[[], None]:
-    """SIGTERM and SIGINT drain; a second one, or the end of the grace time, is final."""
+    """SIGTERM and SIGINT drain; a second one, or the end of the grace time, ends the process. Returns the undo."""
     loop = asyncio.get_running_loop()
     timers: list[threading.Timer] = []
 
@@ -94,7 +95,7 @@ def handle_signals(stop: asyncio.Event, grace_s: float) -> Callable[[], None]:
             os._exit(Exit.GRACE_OVER)
         log.info("drain_started", grace_s=grace_s)
         stop.set()
-        # A thread, because what does not drain may well be what blocks the loop.
+        # In a thread: when draining does not end, the event loop may be blocked.
         timer = threading.Timer(grace_s, os._exit, (Exit.GRACE_OVER,))
         timer.daemon = True
         timer.start()
@@ -149,7 +150,7 @@ async def wait_out(error: Exception, pause_s: float, health: Health, stop: async
 
 
 async def run_attempt(build: Build, health: Health, stop: asyncio.Event) -> None:
-    """Open, run, close once. While opening, a stop cancels; while running, the loops see it themselves."""
+    """Open, run and close once. A stop cancels the opening; running loops see the stop themselves."""
     opened = asyncio.Event()
     attempt = asyncio.create_task(open_and_run(build, health, stop, opened))
     stopped = asyncio.create_task(stop.wait())

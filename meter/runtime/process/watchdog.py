@@ -1,7 +1,7 @@
-"""Two watchdogs: for work that stands still while more waits, and for an event loop that is blocked.
+"""Two watchdogs: for work that makes no progress while more waits, and for an event loop that is blocked.
 
-Both count their own ticks, not the clock: a process that was stopped (SIGSTOP, a paused virtual machine) and goes on
-must get the chance to find out that its shards were taken over.
+Both count their own ticks instead of reading the clock. A process that was stopped (SIGSTOP, a paused virtual machine)
+and goes on must get the chance to find out that its shards were taken over.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from meter.runtime.process.health import Health
 
 log = structlog.get_logger(component="watchdog")
 
-# A dead fetch task inside aiokafka answers "no records" for ever: only a look from outside finds that.
+# A dead fetch task inside aiokafka returns "no records" for ever: only missing progress shows that.
 
 
 async def watch_progress(health: Health, stall_s: float, end: Callable[[], None]) -> None:
-    """Call `end` once some work waits and none of it was stored for `stall_s`."""
+    """Call `end` when some work waits and none of it was stored for `stall_s`."""
     tick_s = min(1.0, stall_s / 4)
     while True:
         await asyncio.sleep(tick_s)
@@ -30,12 +30,12 @@ async def watch_progress(health: Health, stall_s: float, end: Callable[[], None]
 
 
 class LoopWatch:
-    """A thread that ends the process when the event loop has not turned for `stall_s`."""
+    """A thread that calls `end` when the event loop has run nothing for `stall_s`."""
 
     def __init__(self, stall_s: float, end: Callable[[], None]) -> None:
         self._stall_s = stall_s
         self._end = end
-        self._turned = threading.Event()
+        self._ran = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -53,14 +53,14 @@ class LoopWatch:
         tick_s = min(1.0, self._stall_s / 4)
         blocked_s = 0.0
         while not self._closed.is_set() and self._loop is not None:
-            self._turned.clear()
+            self._ran.clear()
             try:
-                self._loop.call_soon_threadsafe(self._turned.set)
+                self._loop.call_soon_threadsafe(self._ran.set)
             except RuntimeError:  # the loop is closed
                 return
             if self._closed.wait(tick_s):
                 return
-            blocked_s = 0.0 if self._turned.is_set() else blocked_s + tick_s
+            blocked_s = 0.0 if self._ran.is_set() else blocked_s + tick_s
             if blocked_s >= self._stall_s:
                 log.error("loop_blocked", stall_s=self._stall_s)
                 self._end()

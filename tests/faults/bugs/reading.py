@@ -5,7 +5,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from meter.runtime.kafka.assignment import Assignment
-from meter.runtime.kafka.partition_buffer import Feed, Verdict
+from meter.runtime.kafka.partition_buffer import PartitionBuffer, Verdict
 from tests.faults.bugs.bug import FEW, Bug, replace
 from tests.faults.bugs.storing import LOSSES, TWO_OUTCOMES
 from tests.faults.schedule import Focus
@@ -16,37 +16,37 @@ def seeks_too_late() -> None:
     fetch_ranges, seek = Assignment._fetch_ranges, Assignment._seek
     committed: dict[TopicPartition, int] = {}
 
-    async def fetch_ranges_and_committed(self: Any, consumer: Any, shards: Any, stored: Any) -> Any:
+    async def fetch_ranges_and_committed(self: Any, client: Any, shards: Any, stored: Any) -> Any:
         for name in self._names.values():
             for shard in shards:
                 place = TopicPartition(name, shard)
-                committed[place] = await consumer.committed(place) or 0
-        return await fetch_ranges(self, consumer, shards, stored)
+                committed[place] = await client.inner.committed(place) or 0
+        return await fetch_ranges(self, client, shards, stored)
 
-    def seek_to_committed(self: Any, consumer: Any, shards: Any, ranges: Any, generation: int) -> None:
-        seek(self, consumer, shards, ranges, generation)
+    def seek_to_committed(self: Any, client: Any, shards: Any, ranges: Any, generation: int) -> None:
+        seek(self, client, shards, ranges, generation)
         for name in self._names.values():
             for shard in shards:
-                if (place := TopicPartition(name, shard)) in consumer.assignment():
-                    consumer.seek(place, committed[place])
+                if (place := TopicPartition(name, shard)) in client.assignment():
+                    client.seek(place, committed[place])
 
-    def offer(self: Any, raw: Any, position: int) -> Verdict:
+    def offer(self: Any, raw: Any, fetch_offset: int) -> Verdict:
         self._append(raw)
         self.next = max(self.next, raw[-1].offset + 1)
-        self.position = max(self.next, position)
+        self.fetch_offset = max(self.next, fetch_offset)
         return Verdict.TAKEN
 
     replace(Assignment, "_fetch_ranges", fetch_ranges_and_committed)
     replace(Assignment, "_seek", seek_to_committed)
-    replace(Feed, "offer", offer)
+    replace(PartitionBuffer, "offer", offer)
 
 
 def drained_records_dropped() -> None:
     """After a failure the loop goes on with what the client has next."""
 
-    def rewind(self: Any, _consumer: Any, shards: Any) -> None:
+    def rewind(self: Any, _client: Any, shards: Any) -> None:
         for shard in shards:
-            self._shelf.busy.pop(shard, None)
+            self._buffers.in_flight.pop(shard, None)
 
     replace(Assignment, "rewind", rewind)
 

@@ -1,4 +1,4 @@
-"""Records for the parser, right in every respect unless told otherwise."""
+"""Records for the parser. They keep the contract except where an argument breaks it."""
 
 import json
 from collections.abc import Sequence
@@ -57,8 +57,8 @@ def make_record(
     partition: int | None = None,
     headers: Sequence[tuple[str, bytes]] = STRUCTURED,
 ) -> Record:
-    place = partition_for(key or b"", LIMITS.partitions) if partition is None else partition
-    return Record(topic, place, 7, 1_772_000_000_000, key, value, headers)
+    chosen = partition_for(key or b"", LIMITS.partitions) if partition is None else partition
+    return Record(topic, chosen, 7, 1_772_000_000_000, key, value, headers)
 
 
 def record_of(event: dict[str, Any], **record: Any) -> Record:

@@ -106,6 +106,6 @@ def test_the_shortest_text_is_written(micro: int, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "--1", "1.", "+1", "1.0000000", "1e3", "1" * 19, "1\n"])
-def test_odd_totals_are_refused(text: str) -> None:
+def test_other_totals_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_signed(text)

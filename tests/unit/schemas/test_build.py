@@ -71,7 +71,7 @@ def test_every_output_type_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("type", OUTPUTS)
-def test_outputs_survive_the_way(type: str) -> None:
+def test_outputs_are_decoded_as_they_were_encoded(type: str) -> None:
     model = OUTPUT_TYPES[type].model.model_validate(OUTPUTS[type])
     envelope, data = decode_event(encode(type, model))
     assert data == model
@@ -117,7 +117,7 @@ def test_credits_may_be_given_in_many_ways(credits: Any) -> None:
 @pytest.mark.parametrize(
     "credits", [float("nan"), float("inf"), Decimal("NaN"), Decimal("1e1000000"), 10**400, -1, True, Micro(-1)]
 )
-def test_odd_credits_are_refused(credits: Any) -> None:
+def test_credits_that_are_no_amount_are_refused(credits: Any) -> None:
     with pytest.raises(ValueError):
         ModelInference(credits=credits, model="m")
 

@@ -1,12 +1,12 @@
 import pytest
 
-from schemas.parsing.cache import REMEMBERED, find_amount, find_place
+from schemas.parsing.cache import CACHE_ENTRIES, find_amount, find_partition
 from schemas.topics import partition_for
 
 
-def test_no_more_than_the_limit_is_remembered() -> None:
-    for memory in (find_amount, find_place):
-        assert memory.cache_info().maxsize == REMEMBERED
+def test_each_cache_is_bounded() -> None:
+    for cached in (find_amount, find_partition):
+        assert cached.cache_info().maxsize == CACHE_ENTRIES
 
 
 def test_amounts_are_micro_units() -> None:
@@ -14,7 +14,7 @@ def test_amounts_are_micro_units() -> None:
 
 
 @pytest.mark.parametrize("text", ["1e3", "", "-1"])
-def test_errors_are_not_remembered(text: str) -> None:
+def test_errors_are_not_cached(text: str) -> None:
     before = find_amount.cache_info().currsize
     for _ in range(2):
         with pytest.raises(ValueError):
@@ -22,12 +22,12 @@ def test_errors_are_not_remembered(text: str) -> None:
     assert find_amount.cache_info().currsize == before
 
 
-def test_places_follow_the_number_of_partitions() -> None:
+def test_partitions_follow_their_number() -> None:
     for partitions in (1, 12, 64):
-        assert find_place(b"acct-1", partitions) == ("acct-1", partition_for(b"acct-1", partitions))
+        assert find_partition(b"acct-1", partitions) == ("acct-1", partition_for(b"acct-1", partitions))
 
 
 @pytest.mark.parametrize("key", [b"", b"a b", b"\xff", "é".encode(), b"x" * 129])
-def test_what_is_no_account_id_has_no_place(key: bytes) -> None:
+def test_what_is_no_account_id_has_no_partition(key: bytes) -> None:
     with pytest.raises(ValueError):
-        find_place(key, 12)
+        find_partition(key, 12)

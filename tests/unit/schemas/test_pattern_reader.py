@@ -15,8 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import meter.client
-from schemas.build import encode_event
+from schemas.build import STRUCTURED_HEADERS, encode_event
 from schemas.events import INPUT_TYPES
 from schemas.parsing import pattern_reader
 from schemas.parsing.parse import Accepted, Record
@@ -29,7 +28,7 @@ from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, LIMITS, NOW
 USAGE_TYPES = [event.type for event in INPUT_TYPES.values() if event.topic == USAGE]
 
 digits = st.text("0123456789", max_size=14)
-odd_text = st.one_of(
+hostile_text = st.one_of(
     st.text(max_size=6),
     st.sampled_from(
         ["", "\x00", "a\x7fb", "\x85", "\ud800", "é", "日本", "\u2028", "\u00ad", '"', "\\", "x" * 256, "x" * 257]
@@ -78,31 +77,31 @@ times = st.one_of(
 )
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "credits": amounts,
-    "model": odd_text,
-    "guardrail": odd_text,
-    "script": odd_text,
-    "tool": odd_text,
-    "deployment": odd_text,
-    "status": odd_text,
+    "model": hostile_text,
+    "guardrail": hostile_text,
+    "script": hostile_text,
+    "tool": hostile_text,
+    "deployment": hostile_text,
+    "status": hostile_text,
     "input_tokens": counts,
     "output_tokens": counts,
     "runs": counts,
-    "more": st.recursive(counts | odd_text, lambda inner: st.lists(inner, max_size=2), max_leaves=3),
+    "more": st.recursive(counts | hostile_text, lambda inner: st.lists(inner, max_size=2), max_leaves=3),
 }
 ATTRIBUTES: dict[str, st.SearchStrategy[Any]] = {
     "id": st.sampled_from(
         [EVENT_ID, EVENT_ID.upper(), "0" * 8 + "-0000-0000-0000-" + "0" * 12, EVENT_ID[:-1], EVENT_ID + "0", 5]
     )
-    | odd_text,
-    "source": odd_text | st.sampled_from(["x" * 1024, "x" * 1025, ["a"], 5]),
+    | hostile_text,
+    "source": hostile_text | st.sampled_from(["x" * 1024, "x" * 1025, ["a"], 5]),
     "time": times,
-    "subject": odd_text,
+    "subject": hostile_text,
     "specversion": st.sampled_from(["1.0", "0.3", 1.0, 1]),
     "datacontenttype": st.sampled_from(["application/json", "text/json", "text/plain", None]),
-    "traceparent": odd_text | counts | st.lists(counts, max_size=1),
-    "Odd": odd_text,
+    "traceparent": hostile_text | counts | st.lists(counts, max_size=1),
+    "Capital": hostile_text,
     "data_base64": st.just("e30="),
-    "dataschema": odd_text,
+    "dataschema": hostile_text,
 }
 
 
@@ -117,7 +116,7 @@ def usage_events(draw: st.DrawFn) -> dict[str, Any]:
         if draw(st.integers(0, 5)) == 0:
             target.pop(name, None)
         else:
-            target[name] = draw(strategies.get(name, odd_text))
+            target[name] = draw(strategies.get(name, hostile_text))
     return event if draw(st.booleans()) else dict(draw(st.permutations(list(event.items()))))
 
 
@@ -238,7 +237,7 @@ def test_what_our_client_writes_needs_only_the_pattern(type: str) -> None:
     for data in (EXAMPLES[type], least):
         written = encode_event(type, ACCOUNT, data, event_id=EVENT_ID, time=NOW, source="/agents/1")
         for value in (written, json.dumps(json.loads(written)).encode()):
-            assert hold_to_the_reference(make_record(value, headers=meter.client.STRUCTURED)) is not None
+            assert hold_to_the_reference(make_record(value, headers=STRUCTURED_HEADERS)) is not None
 
 
 @pytest.mark.parametrize("credits", [0.25, 3, 0.0001, 1234.5])
@@ -246,18 +245,18 @@ def test_plain_numbers_take_the_short_cut(credits: float) -> None:
     assert compare(make_record(write(make_event(data={"credits": credits, "guardrail": "g"})))) is not None
 
 
-ODD_CHARACTERS = '"\\{}[],: \n\t\x00\x1f\x7f\x80é٣\u2028\ufeff019-.+eEaAZzTx'
+HOSTILE_CHARACTERS = '"\\{}[],: \n\t\x00\x1f\x7f\x80é٣\u2028\ufeff019-.+eEaAZzTx'
 
 
 def misprints(text: str) -> Iterator[str]:
-    """Every text with one character left out, doubled, replaced by an odd one or preceded by one."""
+    """Every text with one character left out, doubled, replaced by another or preceded by another."""
     for at, character in enumerate(text):
         before, after = text[:at], text[at + 1 :]
         yield before + after
         yield before + 2 * character + after
-        for odd in ODD_CHARACTERS:
-            yield before + odd + after
-            yield before + odd + character + after
+        for other in HOSTILE_CHARACTERS:
+            yield before + other + after
+            yield before + other + character + after
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])

@@ -4,19 +4,19 @@ import pytest
 
 from meter.runtime.errors import TopicIdentityError
 from meter.runtime.kafka import offset_ranges
-from meter.runtime.kafka.offset_ranges import Range, check_ranges
+from meter.runtime.kafka.offset_ranges import OffsetRange, check_ranges
 from meter.runtime.settings import Settings
 
-FITS = Range("metering.usage", 1, 5, 0, 9)
-BEYOND = Range("metering.usage", 1, 5, 0, 3)
-LOST = Range("metering.usage", 1, 5, 7, 9)
+FITS = OffsetRange("metering.usage", 1, 5, 0, 9)
+BEYOND = OffsetRange("metering.usage", 1, 5, 0, 3)
+LOST = OffsetRange("metering.usage", 1, 5, 7, 9)
 
 
 class Broker:
-    def __init__(self, *answers: list[Range]) -> None:
+    def __init__(self, *answers: list[OffsetRange]) -> None:
         self.answers = list(answers)
 
-    async def fetch(self) -> list[Range]:
+    async def fetch(self) -> list[OffsetRange]:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 

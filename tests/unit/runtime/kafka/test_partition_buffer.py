@@ -1,11 +1,11 @@
-"""The bookkeeping against lost records: what a feed takes, refuses and hands out."""
+"""The bookkeeping against lost records: what a buffer takes, refuses and hands out."""
 
 from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.runtime.kafka.partition_buffer import RECORD_BYTES, Feed, Verdict
+from meter.runtime.kafka.partition_buffer import RECORD_BYTES, PartitionBuffer, Verdict
 
 
 @dataclass(frozen=True)
@@ -24,119 +24,119 @@ def run(first: int, past: int) -> list[Raw]:
 PLENTY = 1_000_000
 
 
-def offsets(feed: Feed, most: int = 1000, most_bytes: int = PLENTY) -> list[int]:
-    return [record.offset for record in feed.take(most, most_bytes)]
+def offsets(buffer: PartitionBuffer, most: int = 1000, most_bytes: int = PLENTY) -> list[int]:
+    return [record.offset for record in buffer.take(most, most_bytes)]
 
 
 def test_takes_a_run_that_starts_where_wanted() -> None:
-    feed = Feed("usage", 3, 10)
-    assert feed.offer(run(10, 13), 13) is Verdict.TAKEN
-    record = feed.buffer[0]
+    buffer = PartitionBuffer("usage", 3, 10)
+    assert buffer.offer(run(10, 13), 13) is Verdict.TAKEN
+    record = buffer.records[0]
     assert (record.topic, record.partition, record.offset, record.key, record.value) == ("usage", 3, 10, b"k", b"v")
-    assert offsets(feed) == [10, 11, 12]
-    assert feed.handed == 13
+    assert offsets(buffer) == [10, 11, 12]
+    assert buffer.in_flight_end == 13
 
 
-def test_trims_what_was_here_before() -> None:
-    feed = Feed("usage", 0, 10)
-    assert feed.offer(run(7, 12), 12) is Verdict.TAKEN
-    assert offsets(feed) == [10, 11]
+def test_trims_what_it_has_had_before() -> None:
+    buffer = PartitionBuffer("usage", 0, 10)
+    assert buffer.offer(run(7, 12), 12) is Verdict.TAKEN
+    assert offsets(buffer) == [10, 11]
 
 
 def test_run_that_is_all_old_changes_nothing() -> None:
-    feed = Feed("usage", 0, 10)
-    assert feed.offer(run(7, 10), 10) is Verdict.NOTHING_NEW
-    assert feed.next == 10
-    assert feed.buffer == []
+    buffer = PartitionBuffer("usage", 0, 10)
+    assert buffer.offer(run(7, 10), 10) is Verdict.NOTHING_NEW
+    assert buffer.next == 10
+    assert buffer.records == []
 
 
 def test_run_above_what_is_wanted_asks_to_seek_back_once() -> None:
-    feed = Feed("usage", 0, 10)
-    assert feed.offer(run(15, 17), 17) is Verdict.SEEK
-    assert feed.next == 10
-    assert feed.offer(run(10, 17), 17) is Verdict.TAKEN
-    assert offsets(feed) == list(range(10, 17))
+    buffer = PartitionBuffer("usage", 0, 10)
+    assert buffer.offer(run(15, 17), 17) is Verdict.SEEK
+    assert buffer.next == 10
+    assert buffer.offer(run(10, 17), 17) is Verdict.TAKEN
+    assert offsets(buffer) == list(range(10, 17))
 
 
 def test_run_that_starts_above_again_is_a_gap_of_the_broker() -> None:
-    feed = Feed("usage", 0, 10)
-    assert feed.offer(run(15, 17), 17) is Verdict.SEEK
-    assert feed.offer(run(15, 17), 17) is Verdict.TAKEN
-    assert offsets(feed) == [15, 16]
-    assert (feed.stored, feed.handed) == (10, 17)
+    buffer = PartitionBuffer("usage", 0, 10)
+    assert buffer.offer(run(15, 17), 17) is Verdict.SEEK
+    assert buffer.offer(run(15, 17), 17) is Verdict.TAKEN
+    assert offsets(buffer) == [15, 16]
+    assert (buffer.stored, buffer.in_flight_end) == (10, 17)
 
 
 def test_a_second_jump_asks_again() -> None:
-    feed = Feed("usage", 0, 10)
-    feed.offer(run(15, 17), 17)
-    feed.offer(run(15, 17), 17)
-    assert feed.offer(run(30, 31), 31) is Verdict.SEEK
-    assert feed.next == 17
+    buffer = PartitionBuffer("usage", 0, 10)
+    buffer.offer(run(15, 17), 17)
+    buffer.offer(run(15, 17), 17)
+    assert buffer.offer(run(30, 31), 31) is Verdict.SEEK
+    assert buffer.next == 17
 
 
 def test_markers_behind_the_last_record_belong_to_its_batch() -> None:
-    feed = Feed("usage", 0, 0)
-    feed.offer(run(0, 3), 4)
-    assert offsets(feed) == [0, 1, 2]
-    assert feed.handed == 4
-    assert feed.offer(run(4, 5), 5) is Verdict.TAKEN
+    buffer = PartitionBuffer("usage", 0, 0)
+    buffer.offer(run(0, 3), 4)
+    assert offsets(buffer) == [0, 1, 2]
+    assert buffer.in_flight_end == 4
+    assert buffer.offer(run(4, 5), 5) is Verdict.TAKEN
 
 
 def test_split_batches_meet_at_the_next_record() -> None:
-    feed = Feed("usage", 0, 0)
-    feed.offer([Raw(0), Raw(1), Raw(5), Raw(6)], 7)
-    assert offsets(feed, 2) == [0, 1]
-    assert feed.handed == 5
-    assert offsets(feed, 2) == [5, 6]
-    assert feed.handed == 7
+    buffer = PartitionBuffer("usage", 0, 0)
+    buffer.offer([Raw(0), Raw(1), Raw(5), Raw(6)], 7)
+    assert offsets(buffer, 2) == [0, 1]
+    assert buffer.in_flight_end == 5
+    assert offsets(buffer, 2) == [5, 6]
+    assert buffer.in_flight_end == 7
 
 
 def test_batches_keep_to_a_size_too() -> None:
-    feed = Feed("usage", 0, 0)
+    buffer = PartitionBuffer("usage", 0, 0)
     one = RECORD_BYTES + 1000
-    feed.offer([Raw(offset, key=None, value=b"v" * 1000) for offset in range(10)], 10)
-    assert feed.size == 10 * one
-    assert offsets(feed, most_bytes=3 * one) == [0, 1, 2]
-    assert (feed.handed, feed.size) == (3, 7 * one)
-    assert offsets(feed, most_bytes=3 * one - 1) == [3, 4]
-    assert offsets(feed, most=1, most_bytes=3 * one) == [5]
-    assert offsets(feed, most_bytes=0) == []
-    assert feed.handed == 6
-    assert offsets(feed, most_bytes=4 * one) == [6, 7, 8, 9]
-    assert (feed.handed, feed.size) == (10, 0)
+    buffer.offer([Raw(offset, key=None, value=b"v" * 1000) for offset in range(10)], 10)
+    assert buffer.size == 10 * one
+    assert offsets(buffer, most_bytes=3 * one) == [0, 1, 2]
+    assert (buffer.in_flight_end, buffer.size) == (3, 7 * one)
+    assert offsets(buffer, most_bytes=3 * one - 1) == [3, 4]
+    assert offsets(buffer, most=1, most_bytes=3 * one) == [5]
+    assert offsets(buffer, most_bytes=0) == []
+    assert buffer.in_flight_end == 6
+    assert offsets(buffer, most_bytes=4 * one) == [6, 7, 8, 9]
+    assert (buffer.in_flight_end, buffer.size) == (10, 0)
 
 
 def test_a_record_larger_than_a_batch_goes_alone() -> None:
-    feed = Feed("usage", 0, 0)
-    feed.offer([Raw(0, value=None, headers=(("h", b"v" * 5000),)), Raw(1)], 2)
-    assert offsets(feed, most_bytes=100) == [0]
-    assert offsets(feed, most_bytes=100) == [1]
+    buffer = PartitionBuffer("usage", 0, 0)
+    buffer.offer([Raw(0, value=None, headers=(("h", b"v" * 5000),)), Raw(1)], 2)
+    assert offsets(buffer, most_bytes=100) == [0]
+    assert offsets(buffer, most_bytes=100) == [1]
 
 
 def test_records_lost_to_retention_become_part_of_the_next_batch() -> None:
-    feed = Feed("usage", 0, 10)
-    feed.skip_to(50)
-    assert feed.offer(run(50, 52), 52) is Verdict.TAKEN
-    assert offsets(feed) == [50, 51]
-    assert (feed.stored, feed.handed) == (10, 52)
+    buffer = PartitionBuffer("usage", 0, 10)
+    buffer.skip_to(50)
+    assert buffer.offer(run(50, 52), 52) is Verdict.TAKEN
+    assert offsets(buffer) == [50, 51]
+    assert (buffer.stored, buffer.in_flight_end) == (10, 52)
 
 
 def test_lag_counts_what_is_not_stored() -> None:
-    feed = Feed("usage", 0, 10)
-    assert feed.lag(None) == 0
-    assert feed.lag(14) == 4
-    feed.offer(run(10, 14), 14)
-    assert feed.lag(14) == 4
-    feed.take(100, PLENTY)
-    assert feed.lag(14) == 4
-    feed.store(14)
-    assert feed.lag(14) == 0
+    buffer = PartitionBuffer("usage", 0, 10)
+    assert buffer.lag(None) == 0
+    assert buffer.lag(14) == 4
+    buffer.offer(run(10, 14), 14)
+    assert buffer.lag(14) == 4
+    buffer.take(100, PLENTY)
+    assert buffer.lag(14) == 4
+    buffer.store(14)
+    assert buffer.lag(14) == 0
 
 
 def test_transaction_markers_at_the_end_are_no_lag() -> None:
-    feed = Feed("usage", 0, 10)
-    feed.position = 12
-    assert feed.lag(12) == 0
+    buffer = PartitionBuffer("usage", 0, 10)
+    buffer.fetch_offset = 12
+    assert buffer.lag(12) == 0
 
 
 @given(
@@ -147,16 +147,16 @@ def test_transaction_markers_at_the_end_are_no_lag() -> None:
 def test_whatever_the_client_delivers_every_record_is_handed_out_once_and_in_order(
     log: list[int], deliveries: list[tuple[int, int, int]], stored: int
 ) -> None:
-    """The client may start anywhere (after a lost drain, a rewind, a rebalance); a seek brings it to `feed.next`."""
-    feed = Feed("usage", 0, stored)
-    handed: list[int] = []
+    """The client may start anywhere (after a lost drain, a rewind, a rebalance); a seek brings it to `buffer.next`."""
+    buffer = PartitionBuffer("usage", 0, stored)
+    taken: list[int] = []
     bounds = [stored]
     for start, count, limit in deliveries:
         found = [Raw(offset) for offset in log if offset >= start][:count]
-        if found and feed.offer(found, found[-1].offset + 1) is Verdict.SEEK:
-            found = [Raw(offset) for offset in log if offset >= feed.next][:count]
-            assert feed.offer(found, found[-1].offset + 1) is Verdict.TAKEN
-        handed += offsets(feed, limit, limit * (RECORD_BYTES + 1))
-        bounds.append(feed.handed)
+        if found and buffer.offer(found, found[-1].offset + 1) is Verdict.SEEK:
+            found = [Raw(offset) for offset in log if offset >= buffer.next][:count]
+            assert buffer.offer(found, found[-1].offset + 1) is Verdict.TAKEN
+        taken += offsets(buffer, limit, limit * (RECORD_BYTES + 1))
+        bounds.append(buffer.in_flight_end)
     assert bounds == sorted(bounds)
-    assert handed == [offset for offset in log if stored <= offset < feed.handed]
+    assert taken == [offset for offset in log if stored <= offset < buffer.in_flight_end]

@@ -12,7 +12,7 @@ from tests.support import until
 
 
 class Answers:
-    """Gives the answers it is told, the last one for ever."""
+    """Gives the answers of its script in turn, the last one for ever."""
 
     name = "thing"
 

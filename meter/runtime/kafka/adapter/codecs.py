@@ -1,7 +1,7 @@
 """Unpacking of compressed record batches, within a limit.
 
 A record batch of 10 kB can unpack to 300 MiB, and aiokafka unpacks it whole before anybody can look at its size. The
-limit on the topic (1 MiB, packed) does not bound that, so aiokafka's decoders are put into others' hands here.
+limit of the topic (1 MiB, packed) does not bound that, so decoders with a limit take the place of aiokafka's own.
 """
 
 import zlib
@@ -14,9 +14,9 @@ from aiokafka.record._crecords import default_records as compiled
 
 from meter.runtime.errors import RefusalError
 
-# Producers limit batches before they are packed, librdkafka to 1 MB, and a topic takes 1 MiB packed.
+# Producers limit a batch before they pack it, librdkafka to 1 MB, and a topic takes 1 MiB packed.
 MOST_BYTES: Final = 32 * 1024 * 1024
-# Usual data packs less than that: a small buffer is tried first.
+# Usual data packs by less than this ratio: a small buffer is tried first.
 USUAL_RATIO: Final = 32
 FULL: Final = "failed to write whole buffer"
 
@@ -36,7 +36,7 @@ def bound_codecs() -> None:
 def unpack_with(decompress_into: Callable[[Any, bytearray], int]) -> Callable[[Any], bytes]:
     def unpack(packed: Any) -> bytes:
         for room in (min(MOST_BYTES, 65_536 + USUAL_RATIO * len(packed)), MOST_BYTES):
-            # Zeroed pages come from the kernel when they are written to, so a large buffer costs what is used of it.
+            # The kernel gives a page when it is first written, so a large buffer costs only the part that is filled.
             out = bytearray(room)
             try:
                 size = decompress_into(packed, out)
@@ -55,7 +55,7 @@ def is_full(error: Exception) -> bool:
 
 
 def unpack_gzip(packed: Any) -> bytes:
-    """One member after the other, as gzip files may have several."""
+    """Unpack one gzip member after the other: a file may have several."""
     parts, room, rest = [], MOST_BYTES, bytes(packed)
     while rest:
         member = zlib.decompressobj(wbits=31)
@@ -70,7 +70,7 @@ def unpack_gzip(packed: Any) -> bytes:
 
 
 def unpack_snappy(packed: Any) -> bytes:
-    """Snappy says the size beforehand, of each block."""
+    """Snappy names the size of each block before it, so nothing is unpacked that is too large."""
     if measure_snappy(memoryview(packed)) > MOST_BYTES:
         raise OversizedBatchError(f"unpacks to more than {MOST_BYTES >> 20} MiB")
     unpacked: bytes = codec.snappy_decode(packed)

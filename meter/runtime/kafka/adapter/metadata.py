@@ -1,12 +1,16 @@
-"""Metadata request version 10, which carries the topic id. aiokafka 0.14 stops at version 5, without it.
+"""Describe a topic with Metadata version 10, which carries the topic id. aiokafka 0.14 stops at version 5, without it.
 
 https://kafka.apache.org/protocol#The_Messages_Metadata
 """
 
 import uuid
+from collections.abc import Iterable, Mapping
 from io import BytesIO
+from typing import Any
 
+from aiokafka import errors as kafka_errors
 from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.types import (
     AbstractType,
     Boolean,
@@ -17,6 +21,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from meter.runtime.kafka.adapter.protocols import TopicInfo
 
 ZERO = uuid.UUID(int=0)
 
@@ -92,7 +98,7 @@ class MetadataRequestV10(RequestStruct):  # type: ignore[misc]
 
 
 class TopicIdRequest(Request[MetadataRequestV10]):  # type: ignore[misc]
-    """Ask for one topic with its id; brokers before 2.8 do not know it."""
+    """Asks for one topic with its id; brokers before 2.8 do not know this request."""
 
     API_KEY = 3
 
@@ -101,3 +107,32 @@ class TopicIdRequest(Request[MetadataRequestV10]):  # type: ignore[misc]
 
     def build(self, request_struct_class: type[MetadataRequestV10]) -> MetadataRequestV10:
         return request_struct_class([(ZERO, self.topic, {})], False, False, False, {})
+
+
+async def fetch_topic(client: Any, name: str) -> TopicInfo | None:
+    """Ask for a topic without creating it: most brokers create a topic when aiokafka's own metadata request names it.
+
+    `client` is an AIOKafkaClient.
+    """
+    node = client.get_random_node()
+    if node is None:
+        raise kafka_errors.KafkaConnectionError("no broker is known")
+    try:
+        response = await client.send(node, TopicIdRequest(name))
+    except (NotImplementedError, kafka_errors.IncompatibleBrokerVersion):
+        response = await client.send(node, MetadataRequest([name], allow_auto_topic_creation=False))
+    return read_topic(response.to_object()["topics"], name)
+
+
+def read_topic(topics: Iterable[Mapping[str, Any]], name: str) -> TopicInfo | None:
+    for topic in topics:
+        if topic["topic"] != name:
+            continue
+        error = kafka_errors.for_code(topic["error_code"])
+        if error is kafka_errors.UnknownTopicOrPartitionError:
+            return None
+        if error is not kafka_errors.NoError and error is not kafka_errors.LeaderNotAvailableError:
+            raise error(name)
+        topic_id = topic.get("topic_id", ZERO)
+        return TopicInfo(name, "" if topic_id == ZERO else str(topic_id), len(topic["partitions"]), {})
+    return None

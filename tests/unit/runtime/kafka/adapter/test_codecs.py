@@ -10,7 +10,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.runtime.kafka.codecs import BOUNDED, MOST_BYTES, OversizedBatchError, bound_codecs
+from meter.runtime.kafka.adapter.codecs import BOUNDED, MOST_BYTES, OversizedBatchError, bound_codecs
 
 Pack = Callable[[bytes], bytes]
 PACKS: list[tuple[str, Pack]] = [

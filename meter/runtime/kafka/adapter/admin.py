@@ -1,0 +1,85 @@
+"""The admin client of `protocols`, with aiokafka, and a bare connection for probes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka import errors as kafka_errors
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.admin import ApiVersionRequest
+
+from meter.runtime.kafka.adapter.metadata import fetch_topic
+from meter.runtime.kafka.adapter.options import client_options
+from meter.runtime.kafka.adapter.protocols import TopicInfo
+from meter.runtime.kafka.adapter.stopping import stop_quietly
+from meter.runtime.settings import Settings
+
+CHANGE_TIMEOUT_MS = 30_000
+
+
+class AiokafkaAdmin:
+    """Implements `AdminClient`."""
+
+    def __init__(self, settings: Settings, *, client_id: str) -> None:
+        self.inner: Any = AIOKafkaAdminClient(**client_options(settings), client_id=client_id)
+
+    async def start(self) -> None:
+        await self.inner.start()
+
+    async def stop(self, timeout_s: float) -> None:
+        await stop_quietly(self.inner, timeout_s)
+
+    async def describe_topic(self, name: str) -> TopicInfo | None:
+        return await fetch_topic(self.inner._client, name)
+
+    async def fetch_config(self, name: str) -> Mapping[str, str]:
+        resource = ConfigResource(ConfigResourceType.TOPIC, name)
+        try:
+            responses = await self.inner.describe_configs([resource])
+        except (NotImplementedError, kafka_errors.IncompatibleBrokerVersion):
+            return {}
+        config: dict[str, str] = {}
+        for response in responses:
+            for _code, _message, _kind, _name, entries in response.resources:
+                config.update((entry[0], entry[1]) for entry in entries)
+        return config
+
+    async def create_topic(
+        self, name: str, *, partitions: int, replication_factor: int, config: Mapping[str, str]
+    ) -> Exception | None:
+        topic = NewTopic(
+            name, num_partitions=partitions, replication_factor=replication_factor, topic_configs=dict(config)
+        )
+        response = await self.inner.create_topics([topic], timeout_ms=CHANGE_TIMEOUT_MS)
+        for _name, code, *message in response.topic_errors:
+            kind = kafka_errors.for_code(code)
+            # Another setup may have been faster: then the topic is there, too.
+            if kind is not kafka_errors.NoError and kind is not kafka_errors.TopicAlreadyExistsError:
+                refusal: Exception = kind(*message)
+                return refusal
+        return None
+
+    async def delete_topic(self, name: str) -> None:
+        await self.inner.delete_topics([name], timeout_ms=CHANGE_TIMEOUT_MS)
+
+
+class BrokerConnection:
+    """Connections to the brokers that do nothing but ask whether one answers."""
+
+    def __init__(self, settings: Settings, *, client_id: str, request_timeout_ms: int) -> None:
+        options = client_options(settings) | {"request_timeout_ms": request_timeout_ms}
+        self.inner: Any = AIOKafkaClient(**options, client_id=client_id)
+
+    async def connect(self) -> None:
+        await self.inner.bootstrap()
+
+    async def ask(self) -> None:
+        """Have any broker answer. Raises when none does."""
+        node = self.inner.get_random_node()
+        if node is None:
+            raise ConnectionError("no broker is known")
+        await self.inner.send(node, ApiVersionRequest())
+
+    async def stop(self, timeout_s: float) -> None:
+        await stop_quietly(self.inner, timeout_s)

@@ -1,0 +1,186 @@
+"""The reader and the group consumer of `protocols`, with aiokafka."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import TopicPartition as AiokafkaPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.protocol.group import LeaveGroupRequest
+
+from meter.runtime.kafka.adapter.metadata import fetch_topic
+from meter.runtime.kafka.adapter.options import client_options
+from meter.runtime.kafka.adapter.protocols import RawRecord, TopicInfo, TopicPartition
+from meter.runtime.kafka.adapter.record_objects import as_read
+from meter.runtime.kafka.adapter.stopping import stop_quietly
+from meter.runtime.settings import Settings
+
+FETCH_WAIT_MS = 500
+# aiokafka keeps one fetched piece of every partition, compressed, until it is polled: this much for all partitions.
+FETCHED_BYTES = 24 * 1024 * 1024
+PARTITION_BYTES = (64 * 1024, 1024 * 1024)
+# A broker answers a fetch at once when it has this much.
+GATHERED_BYTES = 1024 * 1024
+# Of one response. While aiokafka reads a response it holds the bytes three times.
+RESPONSE_BYTES = 4 * 1024 * 1024
+
+
+class AiokafkaReader:
+    """Implements `ReaderClient`."""
+
+    def __init__(self, settings: Settings, *, fetch_wait_ms: int = FETCH_WAIT_MS, **options: Any) -> None:
+        """`options` are those of AIOKafkaConsumer. Without `isolation_level` uncommitted records are read, too."""
+        self.inner: Any = AIOKafkaConsumer(
+            **client_options(settings),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=fetch_wait_ms,
+            **options,
+        )
+
+    async def start(self) -> None:
+        await self.inner.start()
+
+    async def stop(self, timeout_s: float) -> None:
+        await stop_quietly(self.inner, timeout_s)
+
+    def assign(self, partitions: Collection[TopicPartition]) -> None:
+        self.inner.assign(to_aiokafka(partitions))
+
+    def assignment(self) -> Set[TopicPartition]:
+        assigned: Set[TopicPartition] = self.inner.assignment()
+        return assigned
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.inner.seek(AiokafkaPartition(*partition), offset)
+
+    async def poll(
+        self, partitions: Collection[TopicPartition], *, timeout_ms: int, max_records: int
+    ) -> Mapping[TopicPartition, Sequence[RawRecord]]:
+        if not partitions:
+            return {}  # `getmany` takes no partition for every partition
+        found: Mapping[TopicPartition, Sequence[RawRecord]] = await self.inner.getmany(
+            *to_aiokafka(partitions), timeout_ms=timeout_ms, max_records=max_records
+        )
+        return found
+
+    def fetch_offset(self, partition: TopicPartition) -> int:
+        """The public `position()` is a coroutine: another task could seek before it answers."""
+        state = self.inner._subscription.subscription.assignment.state_value(partition)
+        return int(state.position) if state is not None and state.has_valid_position else 0
+
+    def highwater(self, partition: TopicPartition) -> int | None:
+        offset: int | None = self.inner.highwater(partition)
+        return offset
+
+    async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        offsets: Mapping[TopicPartition, int] = await self.inner.beginning_offsets(to_aiokafka(partitions))
+        return offsets
+
+    async def end_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        offsets: Mapping[TopicPartition, int] = await self.inner.end_offsets(to_aiokafka(partitions))
+        return offsets
+
+
+class AiokafkaConsumer(AiokafkaReader):
+    """Implements `ConsumerClient`."""
+
+    def __init__(self, settings: Settings, *, group: str, topics: int) -> None:
+        """`topics` is the number of topics to read: with the partitions of each it bounds the bytes per fetch."""
+        super().__init__(
+            settings,
+            client_id=f"{group}-consumer",
+            group_id=group,
+            isolation_level="read_committed",
+            # Range keeps partition p of all topics together; sticky keeps state on its class.
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            session_timeout_ms=settings.kafka_session_ms,
+            rebalance_timeout_ms=settings.kafka_rebalance_ms,
+            heartbeat_interval_ms=min(3_000, settings.kafka_session_ms // 4),
+            max_poll_interval_ms=300_000,
+            fetch_wait_ms=settings.kafka_fetch_wait_ms,
+            fetch_min_bytes=GATHERED_BYTES,
+            # The broker sends a larger record batch all the same (KIP-74) when its partition is first in a request.
+            max_partition_fetch_bytes=share_fetched_bytes(topics * settings.partitions),
+            fetch_max_bytes=RESPONSE_BYTES,
+            check_crcs=True,
+            key_deserializer=as_read,
+        )
+
+    async def stop(self, timeout_s: float) -> None:
+        """In the middle of a rebalance aiokafka waits for its end; `_leave_group` does not."""
+        await stop_quietly(self.inner, timeout_s, farewell=self._leave_group)
+
+    async def _leave_group(self) -> None:
+        """Finish a stop that was given up. Otherwise the tasks inside would go on fetching for ever, and the group
+        would keep this member's shards from the other members for a whole session.
+        """
+        coordinator = self.inner._coordinator
+        await self.inner._fetcher.close()
+        await coordinator._stop_heartbeat_task()
+        await coordinator._stop_commit_offsets_refresh_task()
+        if coordinator.member_id:
+            await coordinator._send_req(LeaveGroupRequest(coordinator.group_id, coordinator.member_id))
+
+    def subscribe(
+        self,
+        topics: Collection[str],
+        *,
+        on_revoked: Callable[[], None],
+        on_assigned: Callable[[Collection[TopicPartition]], None],
+    ) -> None:
+        self.inner.subscribe(list(topics), listener=RebalanceListener(on_revoked, on_assigned))
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        self.inner.pause(*to_aiokafka(partitions))
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        self.inner.resume(*to_aiokafka(partitions))
+
+    def has_stopped_fetching(self) -> bool:
+        return bool(self.inner._fetcher.error_future.done())
+
+    def check_group(self) -> None:
+        """aiokafka raises such an error in `getmany` only, and without shards nobody calls `getmany`."""
+        self.inner._coordinator.check_errors()
+
+    def find_failed(self, partitions: Collection[TopicPartition]) -> TopicPartition | None:
+        """The fetcher drops a partition's records once all are delivered, so the first one that is left has failed."""
+        return next((tp for tp in self.inner._fetcher._records if tp in partitions), None)
+
+    def last_stable_offset(self, partition: TopicPartition) -> int | None:
+        offset: int | None = self.inner.last_stable_offset(partition)
+        return offset
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        await self.inner.commit({AiokafkaPartition(*tp): offset for tp, offset in offsets.items()})
+
+    async def describe_topic(self, name: str) -> TopicInfo | None:
+        return await fetch_topic(self.inner._client, name)
+
+
+class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Passes the group's decisions on. aiokafka only logs an exception in here, so nothing here may fail or wait."""
+
+    def __init__(
+        self, on_revoked: Callable[[], None], on_assigned: Callable[[Collection[TopicPartition]], None]
+    ) -> None:
+        self._on_revoked = on_revoked
+        self._on_assigned = on_assigned
+
+    def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
+        self._on_revoked()
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._on_assigned(assigned)
+
+
+def to_aiokafka(partitions: Collection[TopicPartition]) -> list[Any]:
+    """aiokafka checks that partitions are of its own class."""
+    return [AiokafkaPartition(*tp) for tp in partitions]
+
+
+def share_fetched_bytes(partitions: int) -> int:
+    """Bytes that one fetch may bring of one partition."""
+    least, most = PARTITION_BYTES
+    return min(most, max(least, FETCHED_BYTES // partitions))

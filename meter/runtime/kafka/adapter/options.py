@@ -1,0 +1,34 @@
+"""Connection options that every Kafka client of the services has in common."""
+
+import ssl
+from typing import Any
+
+from meter.runtime.settings import Settings
+
+REQUEST_TIMEOUT_MS = 60_000
+RETRY_BACKOFF_MS = 100
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """Options that consumers, producers and admin clients share."""
+    password = settings.kafka_sasl_password
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap,
+        "security_protocol": settings.kafka_security_protocol,
+        "ssl_context": make_ssl_context(settings),
+        "sasl_mechanism": settings.kafka_sasl_mechanism if settings.kafka_sasl_username else "PLAIN",
+        "sasl_plain_username": settings.kafka_sasl_username,
+        "sasl_plain_password": password.get_secret_value() if password else None,
+        "request_timeout_ms": REQUEST_TIMEOUT_MS,
+        "retry_backoff_ms": RETRY_BACKOFF_MS,
+        "metadata_max_age_ms": 60_000,
+    }
+
+
+def make_ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.kafka_security_protocol.endswith("SSL"):
+        return None
+    context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
+    if settings.kafka_ssl_certfile:
+        context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile)
+    return context

@@ -1,0 +1,161 @@
+"""What the runtime asks of a Kafka client. Only types and values; nothing here imports aiokafka.
+
+Topic names are those on the broker, prefix included. Methods raise aiokafka's errors (`meter.runtime.kafka.failures`
+says which of them may pass).
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from typing import Any, NamedTuple, Protocol
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class TopicPartition(NamedTuple):
+    """One partition of a topic, by the topic's name on the broker. Equal to aiokafka's tuple of the same name."""
+
+    topic: str
+    partition: int
+
+
+class TopicInfo(NamedTuple):
+    """A topic as the broker knows it. `topic_id` is "" when the broker gives none (before Kafka 2.8)."""
+
+    topic: str
+    topic_id: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+class RawRecord(Protocol):
+    """A record as the client delivers it: the fields that the runtime reads."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+class ReaderClient(Protocol):
+    """Reads the partitions that its caller assigns, outside any group."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self, timeout_s: float) -> None:
+        """Stop within the deadline, in whatever state the client is. Never raises."""
+        ...
+
+    def assign(self, partitions: Collection[TopicPartition]) -> None: ...
+
+    def assignment(self) -> Set[TopicPartition]: ...
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Fetch from `offset` on. Raises IllegalStateError when the partition is not assigned."""
+        ...
+
+    async def poll(
+        self, partitions: Collection[TopicPartition], *, timeout_ms: int, max_records: int
+    ) -> Mapping[TopicPartition, Sequence[RawRecord]]:
+        """Up to `max_records` records of these partitions; {} when `timeout_ms` passes without one.
+
+        The caller sees `fetch_offset` as it was when the records were taken: no other task runs in between.
+        """
+        ...
+
+    def fetch_offset(self, partition: TopicPartition) -> int:
+        """The offset that the client delivers next; 0 while it has none."""
+        ...
+
+    def highwater(self, partition: TopicPartition) -> int | None:
+        """The end offset that came with the last fetch of an assigned partition; None before the first fetch."""
+        ...
+
+    async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]: ...
+
+    async def end_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]: ...
+
+
+class ConsumerClient(ReaderClient, Protocol):
+    """A member of a consumer group: the group assigns its partitions. `stop` leaves the group, also in a rebalance."""
+
+    def subscribe(
+        self,
+        topics: Collection[str],
+        *,
+        on_revoked: Callable[[], None],
+        on_assigned: Callable[[Collection[TopicPartition]], None],
+    ) -> None:
+        """Join with these topics at `start`. aiokafka only logs what the callbacks raise, so they must not fail."""
+        ...
+
+    def pause(self, *partitions: TopicPartition) -> None: ...
+
+    def resume(self, *partitions: TopicPartition) -> None: ...
+
+    def has_stopped_fetching(self) -> bool:
+        """Whether the task that fetches is dead. `poll` then returns {} for ever and raises nothing."""
+        ...
+
+    def check_group(self) -> None:
+        """Raise an error of the group that nobody has taken yet; the client does not join again before that."""
+        ...
+
+    def find_failed(self, partitions: Collection[TopicPartition]) -> TopicPartition | None:
+        """After `poll` raised: the partition of the batch that could not be read."""
+        ...
+
+    def last_stable_offset(self, partition: TopicPartition) -> int | None:
+        """End of the committed transactions as of the last fetch of an assigned partition; None or -1: not known."""
+        ...
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None: ...
+
+    async def describe_topic(self, name: str) -> TopicInfo | None:
+        """Identity and partitions; None when there is no such topic. Never creates it."""
+        ...
+
+
+class ProducerClient(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self, timeout_s: float) -> None:
+        """Flush and close within the deadline. Never raises."""
+        ...
+
+    async def send(
+        self, topic: str, *, key: bytes | None, value: bytes | None, partition: int | None, headers: Headers
+    ) -> "asyncio.Future[Any]":
+        """Buffer a record (wait while the buffer is full); the future resolves when all replicas have it."""
+        ...
+
+    async def flush(self) -> None: ...
+
+    async def describe_topic(self, name: str) -> TopicInfo | None: ...
+
+
+class AdminClient(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self, timeout_s: float) -> None:
+        """Close within the deadline. Never raises."""
+        ...
+
+    async def describe_topic(self, name: str) -> TopicInfo | None: ...
+
+    async def fetch_config(self, name: str) -> Mapping[str, str]:
+        """The topic's configuration; {} from a broker that does not know the request."""
+        ...
+
+    async def create_topic(
+        self, name: str, *, partitions: int, replication_factor: int, config: Mapping[str, str]
+    ) -> Exception | None:
+        """Create the topic. Returns the broker's refusal; None when the topic is there, whoever created it."""
+        ...
+
+    async def delete_topic(self, name: str) -> None: ...

@@ -1,0 +1,40 @@
+"""Faults that only aiokafka's insides can produce. With the adapter, the one place that uses its private names."""
+
+import asyncio
+from typing import Any
+
+from meter.runtime.kafka import Producer, ShardConsumer
+
+
+def aiokafka_of(service: ShardConsumer | Producer) -> Any:
+    """The AIOKafkaConsumer or AIOKafkaProducer inside, behind the adapter."""
+    client: Any = service._client
+    return client.inner
+
+
+async def end_fetch_task(consumer: ShardConsumer) -> None:
+    fetching = aiokafka_of(consumer)._fetcher._fetch_task
+    fetching.cancel()
+    await asyncio.wait({fetching})
+
+
+def fail_next_rejoin(consumer: ShardConsumer, error: Exception) -> None:
+    """Start a rebalance that fails once."""
+    coordinator = aiokafka_of(consumer)._coordinator
+    rejoin = coordinator._do_rejoin_group
+
+    async def fail_once(_subscription: Any) -> bool:
+        coordinator._do_rejoin_group = rejoin
+        raise error
+
+    coordinator._do_rejoin_group = fail_once
+    coordinator.request_rejoin()
+
+
+def hang_coordinator_close(consumer: ShardConsumer) -> None:
+    """As in the middle of a rebalance: aiokafka's stop waits for its end."""
+    aiokafka_of(consumer)._coordinator.close = asyncio.Event().wait
+
+
+def hang_producer_flush(producer: Producer) -> None:
+    aiokafka_of(producer)._message_accumulator.close = asyncio.Event().wait
