@@ -1,5 +1,6 @@
 """The `meter` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency is unreachable."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -55,8 +56,11 @@ def setup(
       METERING_PARTITIONS=12 meter setup
     """
 
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
     async def command(settings: SetupSettings) -> None:
-        async for step in set_up(settings, SystemClock(), roles=roles):
+        async for step in set_up(settings, SystemClock(), roles=roles, tell=tell):
             print(f"{step.name}: {step.outcome}", flush=True)
 
     run_command(SetupSettings, command)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Inst
 from pydantic_core import PydanticCustomError
 
 from schemas.amounts import MAX_AMOUNT, MICRO, Micro, Number, format_amount, parse_amount, parse_number, parse_signed
+from schemas.identity import ID_PATTERN, MAX_ID_CHARS
 from schemas.resources import Resource
 from schemas.times import format_time, parse_time
 
@@ -20,7 +21,6 @@ MAX_ADDRESS_CHARS: Final = 254
 
 PLAN_PATTERN: Final = r"^[a-z0-9_-]{1,64}$"
 ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9._:@-]{1,128}$"
-UUID_PATTERN: Final = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -136,7 +136,7 @@ Name = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_NAME_CHARS
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000), AfterValidator(refuse_control)]
 Plan = Annotated[str, Field(strict=True, pattern=PLAN_PATTERN)]
 AccountId = Annotated[str, Field(strict=True, pattern=ACCOUNT_PATTERN)]
-UuidText = Annotated[str, Field(strict=True, pattern=UUID_PATTERN)]
+EventId = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_ID_CHARS, pattern=ID_PATTERN)]
 Address = Annotated[
     str,
     Field(strict=True),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.fields import AsSent, Contacts, Credits, Name, Plan, PositiveCredits, ResourceName, UuidText
+from schemas.fields import AsSent, Contacts, Credits, EventId, Name, Plan, PositiveCredits, ResourceName
 
 MAX_RUNS = 1_000_000
 MAX_TOKENS = 10**15
@@ -87,4 +87,4 @@ class UsageReversed(EventData):
     resource: ResourceName
     amount: PositiveCredits
     reason: Name = Field(description="Why, for people and reports.", examples=["failed run"])
-    reverses: UuidText | None = Field(None, description="Event id of the usage, where it is one event.")
+    reverses: EventId | None = Field(None, description="Event id of the usage, where it is one event.")
