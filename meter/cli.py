@@ -37,7 +37,7 @@ app.command()(verify)
 
 Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
 EventId = Annotated[
-    str | None, typer.Option(help="UUID of the event. Repeat a command with the same one and it counts once.")
+    str | None, typer.Option(help="Id of the event. Repeat a command with the same one and it counts once.")
 ]
 
 
