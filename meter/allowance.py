@@ -11,16 +11,15 @@ import orjson
 
 from schemas.amounts import MICRO, format_amount
 from schemas.events import INPUT_TYPES
+from schemas.identity import OWN_SOURCE, identity_key
 from schemas.records import Accepted
 from schemas.resources import RESOURCE_CODES, Resource
+from schemas.topics import ACCOUNTS
 
 GRANTED = INPUT_TYPES["credits.granted.v1"].code
 REASON = "free_allowance"
-SOURCE = "/credit-meter/meter"
 # Fixed for ever: ids of the free grants follow from it, so that opening an account twice grants once.
 NAMESPACE = UUID("d02a5ba1-40eb-535c-97a2-cfd4dba9cf05")
-VERSION_AT = 14  # of the version's digit in the text of a UUID
-RESERVED_VERSION = "8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +47,25 @@ def grant_row(opened: Accepted, resource: Resource, amount: int) -> Accepted:
         "reason": REASON,
         "reference": opened.event_id,
     }
+    event_id = free_grant_id(opened.account_id, resource)
     return opened._replace(
-        event_id=free_grant_id(opened.account_id, resource),
+        event_id=event_id,
         type=GRANTED,
         resource=RESOURCE_CODES[resource],
         amount=amount,
         name=REASON,
-        source=SOURCE,
+        source=OWN_SOURCE,
         data=orjson.dumps(data).decode(),
         extensions=None,
+        key=identity_key(ACCOUNTS, opened.account_id, OWN_SOURCE, event_id),
     )
 
 
 def free_grant_id(account_id: str, resource: Resource) -> str:
     """The event id of an account's free grant of a resource: a hash of the account, in a UUID of version 8.
 
-    Anybody can work it out, so nobody may use it: an event sent ahead with this id would block the grant. No producer
-    makes version 8 by itself, and the plan rejects it.
+    Anybody can work it out, but the meter's source is part of the grant's identity and refused to everybody else: no
+    event sent ahead can block the grant.
     """
     text = str(uuid5(NAMESPACE, f"{account_id}/{resource.value}"))
-    return text[:VERSION_AT] + RESERVED_VERSION + text[VERSION_AT + 1 :]
+    return f"{text[:14]}8{text[15:]}"

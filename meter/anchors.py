@@ -18,13 +18,14 @@ from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
 from schemas.build import STRUCTURED_HEADERS, encode_event
+from schemas.identity import OWN_SOURCE
 from schemas.outputs import LogAnchored
 from schemas.topics import ANCHORS
 
 log = structlog.get_logger(component="anchors")
 
 LOG_ANCHORED: Final = "log.anchored.v1"
-SOURCE: Final = "/credit-meter/meter"
+SOURCE: Final = OWN_SOURCE
 # Namespace of the ids; never changes: the same head published twice is one event.
 NAMESPACE: Final = UUID("5b1d6a0e-0a53-5f3f-9a0c-3f6f0a6f7c11")
 LAST_ANCHORS_TIMEOUT_S: Final = 5

@@ -1,5 +1,6 @@
 """The `meter` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency is unreachable."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -33,7 +34,7 @@ app.command()(verify)
 
 Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
 EventId = Annotated[
-    str | None, typer.Option(help="UUID of the event. Repeat a command with the same one and it counts once.")
+    str | None, typer.Option(help="Id of the event. Repeat a command with the same one and it counts once.")
 ]
 
 
@@ -52,8 +53,11 @@ def setup(
       METERING_PARTITIONS=12 meter setup
     """
 
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
     async def command(settings: SetupSettings) -> None:
-        async for step in set_up(settings, SystemClock(), roles=roles):
+        async for step in set_up(settings, SystemClock(), roles=roles, tell=tell):
             print(f"{step.name}: {step.outcome}", flush=True)
 
     run_command(SetupSettings, command)

@@ -4,13 +4,14 @@ Every offset of the batch's range ends as exactly one of: event row, repeat, rej
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import NamedTuple
 
-from meter.allowance import RESERVED_VERSION, VERSION_AT, Allowance
+from meter.allowance import Allowance
+from meter.content import Content, content_of, describe_reuse, is_same
 from schemas.events import INPUT_TYPES
 from schemas.reasons import Reason
 from schemas.records import Accepted, Record, Rejected
@@ -36,11 +37,12 @@ class Offsets(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """A record whose event id is already stored, or stood earlier in the batch."""
+    """A record whose event is already stored, or stood earlier in the batch."""
 
     topic: str
     offset: int
     event_id: str
+    key: bytes
 
 
 class Gap(NamedTuple):
@@ -60,14 +62,12 @@ class AppendPlan:
     expected: Offsets
     following: Offsets
     rows: tuple[Accepted, ...]
-    derived: frozenset[str]  # event ids of rows that follow from the record before them (free allowance)
+    derived: frozenset[bytes]  # keys of rows that follow from the record before them (free allowance)
+    again: tuple[Accepted, ...]  # of an identity that stood before in the batch; `settle` judges them
     repeats: tuple[Repeat, ...]
     rejections: tuple[Rejected, ...]
     gaps: tuple[Gap, ...]
     records: Mapping[str, Sequence[Record]]
-
-    def ids(self) -> list[str]:
-        return [row.event_id for row in self.rows]
 
     def gap_offsets(self) -> int:
         return sum(gap.to_offset - gap.from_offset for gap in self.gaps)
@@ -96,10 +96,7 @@ def plan_append(
     accepted: list[Accepted] = (
         [result for result in ordered if type(result) is Accepted] if rejections else ordered  # type: ignore[assignment]
     )
-    if any(event.event_id[VERSION_AT] == RESERVED_VERSION for event in accepted):
-        accepted, reserved = split_reserved(accepted, records)
-        rejections += reserved
-    rows, derived, repeats = drop_repeats(accepted, allowance)
+    rows, derived, again = split_repeats(accepted, allowance)
     return AppendPlan(
         shard=shard,
         recorded_at=recorded_at,
@@ -107,50 +104,39 @@ def plan_append(
         following=Offsets.of(end),
         rows=tuple(rows),
         derived=frozenset(derived),
-        repeats=tuple(repeats),
+        again=tuple(again),
+        repeats=(),
         rejections=tuple(rejections),
         gaps=tuple(gap for topic in INPUT_TOPICS for gap in find_gaps(topic, records, start[topic], end[topic])),
         records=records,
     )
 
 
-def split_reserved(
-    accepted: Sequence[Accepted], records: Mapping[str, Sequence[Record]]
-) -> tuple[list[Accepted], list[Rejected]]:
-    """Reject ids of the kind that the meter gives to the events it derives: sent ahead they would block those."""
-    good = [event for event in accepted if event.event_id[VERSION_AT] != RESERVED_VERSION]
-    reserved = [
-        Rejected(
-            find_record(records, (event.topic, event.offset)),
-            Reason.INVALID_ID,
-            f"id {event.event_id} is a UUID of version 8, reserved for events that the meter derives itself",
-        )
-        for event in accepted
-        if event.event_id[VERSION_AT] == RESERVED_VERSION
-    ]
-    return good, reserved
+def split_repeats(
+    accepted: Sequence[Accepted], allowance: Allowance
+) -> tuple[list[Accepted], list[bytes], list[Accepted]]:
+    """Rows, keys of derived rows, and events whose identity stood before in the batch; each in order.
 
-
-def drop_repeats(accepted: Sequence[Accepted], allowance: Allowance) -> tuple[list[Accepted], list[str], list[Repeat]]:
-    """Rows, derived ids and repeats, in order. The usual batch has neither repeats nor openings: one pass over ids."""
-    if len({event.event_id for event in accepted}) == len(accepted) and not any(e.type == OPENED for e in accepted):
+    The usual batch has neither repeats nor openings: one pass over its keys.
+    """
+    if len({event.key for event in accepted}) == len(accepted) and not any(e.type == OPENED for e in accepted):
         return list(accepted), [], []
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     rows: list[Accepted] = []
-    derived: list[str] = []
-    repeats: list[Repeat] = []
+    derived: list[bytes] = []
+    again: list[Accepted] = []
     for event in accepted:
-        if event.event_id in seen:
-            repeats.append(Repeat(event.topic, event.offset, event.event_id))
+        if event.key in seen:
+            again.append(event)
             continue
-        seen.add(event.event_id)
+        seen.add(event.key)
         rows.append(event)
         for grant in allowance.grants_for(event) if event.type == OPENED else ():
-            if grant.event_id not in seen:
-                seen.add(grant.event_id)
+            if grant.key not in seen:
+                seen.add(grant.key)
                 rows.append(grant)
-                derived.append(grant.event_id)
-    return rows, derived, repeats
+                derived.append(grant.key)
+    return rows, derived, again
 
 
 def find_record(records: Mapping[str, Sequence[Record]], at: TopicOffset) -> Record:
@@ -173,40 +159,57 @@ def find_gaps(topic: str, records: Mapping[str, Sequence[Record]], start: int, e
         yield Gap(topic, expected, end)
 
 
-def without_known(plan: AppendPlan, known: Iterable[str]) -> AppendPlan:
-    """Turn rows whose ids are stored already into repeats. A record's derived rows go with it."""
-    ids = frozenset(known)
-    if not ids:
+def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
+    """Judge every event whose identity is stored (`known`) or stood before in the batch: repeat or reused id.
+
+    What is stored comes first, so the outcome does not depend on where batches are cut. A record's derived rows go with
+    it.
+    """
+    if not known and not plan.again:
         return plan
-    repeats = [
-        Repeat(row.topic, row.offset, row.event_id)
-        for row in plan.rows
-        if row.event_id in ids and row.event_id not in plan.derived
-    ]
-    repeated = {(repeat.topic, repeat.offset) for repeat in repeats}
-    rows = [
-        row
-        for row in plan.rows
-        if row.event_id not in ids and not (row.event_id in plan.derived and (row.topic, row.offset) in repeated)
-    ]
-    return replace(plan, rows=tuple(rows), repeats=(*plan.repeats, *repeats))
+    own = [row for row in plan.rows if row.key in known and row.key not in plan.derived]
+    first = {row.key: content_of(row) for row in plan.rows}
+    pairs = [(event, known.get(event.key) or first[event.key]) for event in (*own, *plan.again)]
+    gone = {(row.topic, row.offset) for row in own}
+    return replace(
+        plan,
+        rows=tuple(
+            row
+            for row in plan.rows
+            if row.key not in known and not (row.key in plan.derived and (row.topic, row.offset) in gone)
+        ),
+        again=(),
+        repeats=(*plan.repeats, *(repeat_of(event) for event, stored in pairs if is_same(event, stored))),
+        rejections=(
+            *plan.rejections,
+            *(reject_reuse(plan, event, stored) for event, stored in pairs if not is_same(event, stored)),
+        ),
+    )
+
+
+def repeat_of(event: Accepted) -> Repeat:
+    return Repeat(event.topic, event.offset, event.event_id, event.key)
+
+
+def reject_reuse(plan: AppendPlan, event: Accepted, stored: Content) -> Rejected:
+    return Rejected(plan.record_at((event.topic, event.offset)), Reason.ID_REUSED, describe_reuse(event, stored))
 
 
 def without_unstorable(plan: AppendPlan, faults: Mapping[TopicOffset, str]) -> AppendPlan:
     """Turn the records that the database refuses into rejections; `faults` says why, by topic and offset.
 
-    Repeats of a refused event go the same way: nothing with their id is stored.
+    Repeats of a refused event go the same way: nothing with their identity is stored.
     """
     if not faults:
         return plan
-    refused = {row.event_id: faults[row.topic, row.offset] for row in plan.rows if (row.topic, row.offset) in faults}
-    again = {(r.topic, r.offset): refused[r.event_id] for r in plan.repeats if r.event_id in refused}
+    refused = {row.key: faults[row.topic, row.offset] for row in plan.rows if (row.topic, row.offset) in faults}
+    again = {(r.topic, r.offset): refused[r.key] for r in plan.repeats if r.key in refused}
     rejections = [
         Rejected(plan.record_at(place), Reason.UNSTORABLE, detail) for place, detail in {**faults, **again}.items()
     ]
     return replace(
         plan,
         rows=tuple(row for row in plan.rows if (row.topic, row.offset) not in faults),
-        repeats=tuple(r for r in plan.repeats if r.event_id not in refused),
+        repeats=tuple(r for r in plan.repeats if r.key not in refused),
         rejections=(*plan.rejections, *rejections),
     )

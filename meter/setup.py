@@ -1,5 +1,6 @@
 """`meter setup`: migrations, shards, roles, topics. Idempotent: every step looks at what is there first."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,12 +11,13 @@ from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
 from meter.runtime.postgres import Executor, Pool, close_pool, load_sql, open_pool
-from meter.runtime.postgres.migrations import migrate
+from meter.runtime.postgres.migrations import Tell, migrate, tell_nobody
 from meter.settings import SetupSettings
 from meter.store.topics import PostgresTopicStore
 from meter.topics import RecordedTopics
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, TOPICS, USAGE, TopicSpec
 
+PROGRESS_S = 5.0
 PACKAGES = ("meter", "projections", "notifier")
 
 
@@ -26,11 +28,16 @@ class Step(NamedTuple):
     outcome: str
 
 
-async def set_up(settings: SetupSettings, clock: Clock, *, roles: bool = True) -> AsyncIterator[Step]:
-    """Make everything the services need; yields each step. Raises RefusalError when a person must decide."""
+async def set_up(
+    settings: SetupSettings, clock: Clock, *, roles: bool = True, tell: Tell = tell_nobody
+) -> AsyncIterator[Step]:
+    """Make everything the services need; yields each step. Raises RefusalError when a person must decide.
+
+    `tell` gets lines about a step that takes long.
+    """
     async with setup_pool(settings) as pool:
         async with pool.acquire() as connection:
-            for name in await migrate(connection, PACKAGES):
+            for name in await migrate_telling(pool, connection, tell):
                 yield Step(f"migration {name}", "applied")
             yield Step("shards", await insert_shards(connection, settings.partitions))
             if roles:
@@ -54,6 +61,24 @@ async def setup_pool(settings: SetupSettings) -> AsyncIterator[Pool]:
         yield pool
     finally:
         await close_pool(pool)
+
+
+async def migrate_telling(pool: Pool, connection: Executor, tell: Tell) -> list[str]:
+    watch = asyncio.create_task(watch_index(pool, tell))
+    try:
+        return await migrate(connection, PACKAGES, tell)
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+async def watch_index(pool: Pool, tell: Tell) -> None:
+    """Tell every few seconds how far the building of an index is."""
+    while True:
+        await asyncio.sleep(PROGRESS_S)
+        row = await pool.fetchrow(load_sql("meter.runtime.postgres", "fetch_index_progress"))
+        if row is not None:
+            tell(f"{row['phase']}: {row['percent'] or 0} %")
 
 
 async def insert_shards(connection: Executor, partitions: int) -> str:

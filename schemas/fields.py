@@ -31,6 +31,7 @@ from schemas.amounts import (
     parse_number,
     parse_signed,
 )
+from schemas.identity import ID_PATTERN, MAX_ID_CHARS
 from schemas.resources import Resource
 from schemas.times import format_time, parse_time
 
@@ -42,7 +43,6 @@ MAX_ADDRESS_CHARS: Final = 254
 
 PLAN_PATTERN: Final = r"^[a-z0-9_-]{1,64}$"
 ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9._:@-]{1,128}$"
-UUID_PATTERN: Final = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 # Without control characters; and not of blanks alone.
 NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 FILLED_PATTERN: Final = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$"
@@ -206,7 +206,7 @@ Plan = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}),
 ]
 AccountId = Annotated[str, Field(strict=True, pattern=ACCOUNT_PATTERN)]
-UuidText = Annotated[str, Field(strict=True, pattern=UUID_PATTERN)]
+EventId = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_ID_CHARS, pattern=ID_PATTERN)]
 Address = Annotated[
     str,
     Field(strict=True),

@@ -12,8 +12,9 @@ import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.events import INPUT_TYPES, OUTPUT_TYPES, EventType, OutputType
-from schemas.fields import ACCOUNT_PATTERN, UUID_PATTERN
-from schemas.parsing.envelope import MAX_SOURCE_CHARS, NIL_ID
+from schemas.fields import ACCOUNT_PATTERN
+from schemas.identity import ID_PATTERN, MAX_ID_CHARS, NIL_ID
+from schemas.parsing.envelope import MAX_SOURCE_CHARS
 from schemas.topics import TOPICS, TopicSpec
 
 HERE: Final = Path(__file__).parent
@@ -52,10 +53,12 @@ def envelope_schema() -> Schema:
             "specversion": {"const": "1.0"},
             "id": {
                 "type": "string",
-                "format": "uuid",
-                "pattern": UUID_PATTERN,
+                "minLength": 1,
+                "maxLength": MAX_ID_CHARS,
+                "pattern": ID_PATTERN,
                 "not": {"const": NIL_ID},
-                "description": "UUID, version 7 is best. An id that was stored before is dropped as a duplicate.",
+                "description": "Unique within source and account; a UUID of version 7 is best. A second event with the "
+                "same topic, subject, source and id is a duplicate; if it says something else, it is rejected.",
             },
             "source": {"type": "string", "minLength": 1, "maxLength": MAX_SOURCE_CHARS},
             "type": {"type": "string"},

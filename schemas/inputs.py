@@ -9,12 +9,12 @@ from schemas.fields import (
     AsSent,
     Contacts,
     Credits,
+    EventId,
     FilledName,
     NameOrNone,
     Plan,
     PositiveCredits,
     ResourceName,
-    UuidText,
     leave_out,
 )
 
@@ -112,4 +112,4 @@ class UsageReversed(EventData):
     resource: ResourceName
     amount: PositiveCredits
     reason: FilledName = Field(description="Why, for people and reports.", examples=["failed run"])
-    reverses: UuidText | None = Field(None, description="Event id of the usage, where it is one event.")
+    reverses: EventId | None = Field(None, description="Event id of the usage, where it is one event.")

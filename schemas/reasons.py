@@ -17,6 +17,7 @@ class Reason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     WRONG_TOPIC = "wrong_topic"
     INVALID_ID = "invalid_id"
+    SOURCE_RESERVED = "source_reserved"
     INVALID_SUBJECT = "invalid_subject"
     KEY_MISMATCH = "key_mismatch"
     WRONG_PARTITION = "wrong_partition"
@@ -26,6 +27,7 @@ class Reason(StrEnum):
     INVALID_DATA = "invalid_data"
     INVALID_AMOUNT = "invalid_amount"
     INVALID_CONTACTS = "invalid_contacts"
+    ID_REUSED = "id_reused"
     UNSTORABLE = "unstorable"
 
     @property
@@ -56,7 +58,9 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         "required attribute; a CloudEvents SDK does this.",
         Reason.UNKNOWN_TYPE: "Use a type of the published schemas; upgrade this service first if the type is new.",
         Reason.WRONG_TOPIC: "Send usage to metering.usage, and accounts, grants and reversals to metering.accounts.",
-        Reason.INVALID_ID: "Give every event a UUID of its own (version 7 is best) and repeat it only when retrying.",
+        Reason.INVALID_ID: "Give every event an id of its own, 1 to 128 printable ASCII characters (best a UUID of "
+        "version 7), and repeat it only when retrying.",
+        Reason.SOURCE_RESERVED: "Set source to what names the producer; the meter's own is for the events it derives.",
         Reason.INVALID_SUBJECT: "Set subject to the account id: 1 to 128 characters of A-Z a-z 0-9 . _ : @ -",
         Reason.KEY_MISMATCH: "Use the account id, exactly as in subject, as the Kafka key.",
         Reason.WRONG_PARTITION: "Set partitioner=murmur2_random in librdkafka clients (others: murmur2, the Java "
@@ -70,6 +74,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.INVALID_AMOUNT: 'Send amounts as decimal text like "0.25": not negative, at most 6 decimals, at most '
         "10000000.",
         Reason.INVALID_CONTACTS: "Give at most 20 plain addresses like name@example.com, each once, no display names.",
+        Reason.ID_REUSED: "Find out which of the two is right. If this one is to count as well, send it again with "
+        "an id of its own; replaying cannot help.",
         Reason.UNSTORABLE: "The database refused a value, see the detail; report it, because the checks should "
         "have caught it.",
     }

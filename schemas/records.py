@@ -27,7 +27,7 @@ class Accepted(NamedTuple):
 
     topic: str
     offset: int
-    event_id: str  # UUID text, lower case
+    event_id: str  # as sent; a UUID in lower case
     account_id: str
     type: int  # code of meter.event_types
     resource: int | None  # code of meter.resources; None where the type moves no credits
@@ -37,6 +37,7 @@ class Accepted(NamedTuple):
     source: str
     data: str  # JSON text of the CloudEvents data, as sent
     extensions: str | None  # JSON object text of further CloudEvents attributes, as sent
+    key: bytes  # of topic, account, source and id: `schemas.identity.identity_key`
 
 
 class Rejected(NamedTuple):

@@ -3,8 +3,10 @@
 -- not held up, and transactions over several shards cannot block each other.
 -- $1 shard int, $2 expected usage_offset bigint, $3 expected accounts_offset bigint,
 -- $4 following usage_offset bigint, $5 following accounts_offset bigint
-UPDATE meter.shards
+UPDATE meter.shards s
 SET usage_offset = $4, accounts_offset = $5
 WHERE shard = (SELECT shard FROM meter.shards WHERE shard = $1 FOR UPDATE SKIP LOCKED)
   AND usage_offset = $2 AND accounts_offset = $3
-RETURNING next_position, next_batch, head
+RETURNING next_position, next_batch, head,
+          -- Whether the shard has events from before they had a key: its first batch tells.
+          EXISTS (SELECT FROM meter.batches b WHERE b.shard = s.shard AND b.batch = 1 AND b.chain_version = 2) AS has_old

@@ -1,12 +1,12 @@
 -- Record which Kafka records repeated a stored event; the digest of the rows is for the chain.
--- $1 shard int, $2 recorded_at timestamptz, $3 topics text[], $4 kafka offsets bigint[], $5 event ids uuid[]
+-- $1 shard int, $2 recorded_at timestamptz, $3 topics text[], $4 kafka offsets bigint[], $5 ids text[]
 WITH appended AS (
-    INSERT INTO meter.duplicates (shard, topic, kafka_offset, event_id, recorded_at)
-    SELECT $1, d.topic, d.kafka_offset, d.event_id, $2
-    FROM unnest($3::text[], $4::bigint[], $5::uuid[]) AS d (topic, kafka_offset, event_id)
+    INSERT INTO meter.duplicates (shard, topic, kafka_offset, recorded_at, id)
+    SELECT $1, d.topic, d.kafka_offset, $2, d.id
+    FROM unnest($3::text[], $4::bigint[], $5::text[]) AS d (topic, kafka_offset, id)
     RETURNING *
 )
 SELECT sha256(string_agg(
-    record_send(ROW(a.shard, a.topic, a.kafka_offset, a.event_id, a.recorded_at)),
+    record_send(ROW(a.shard, a.topic, a.kafka_offset, a.event_id, a.recorded_at, a.id)),
     ''::bytea ORDER BY a.topic COLLATE "C", a.kafka_offset))
 FROM appended a

@@ -1,34 +1,51 @@
 -- Each batch of a range: what it says of itself, how many rows and Kafka offsets are there for it, and what its hash covers
--- beside its events: `head` comes before them, `evidence` after (meter/store/layout.py). No batch has as many rows as one
+-- beside its events: `head` comes before them, `evidence` after (meter/store/README.md). No batch has as many rows as one
 -- is searched for here: the limit keeps a forged range from reading the whole log. OFFSET 0 has each table searched by the
 -- range: without statistics the planner takes it for small, and would read all of a shard's rows once per batch.
 -- $1 shard int, $2 from batch bigint, $3 to batch bigint (both included)
-SELECT '\x02'::bytea || b.previous
-       || record_send(ROW(
-           b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
-           b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at)) AS head,
-       coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea) AS evidence,
+SELECT CASE b.chain_version
+           WHEN 2 THEN '\x02'::bytea || b.previous || record_send(ROW(
+               b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
+               b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at))
+           WHEN 3 THEN '\x03'::bytea || b.previous || record_send(ROW(
+               b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
+               b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at,
+               b.evidence, b.generation, b.rerouted))
+           ELSE ''::bytea
+       END AS head,
+       CASE b.chain_version WHEN 2 THEN found.evidence ELSE ''::bytea END AS evidence, b.chain_version,
        b.batch, b.hash AS sealed_hash, b.previous, b.first_position, b.last_position, b.usage_from, b.usage_to,
        b.accounts_from, b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps,
        e.rows AS event_rows, d.rows AS duplicate_rows, r.rows AS rejection_rows, coalesce(g.offsets, 0) AS gap_offsets,
        e.sources AS event_offsets,
+       CASE b.chain_version
+           WHEN 2 THEN b.evidence IS NULL AND b.generation = 1 AND b.rerouted = 0 AND e.keyed = 0
+           ELSE b.evidence IS NOT DISTINCT FROM found.evidence
+       END AS evidence_whole,
        coalesce(e.sum, 0) + coalesce(d.sum, 0) + coalesce(r.sum, 0) + coalesce(g.sum, 0) AS offset_sum
 FROM meter.batches b
 CROSS JOIN LATERAL (
-    -- The free grants stored with an account.opened (version 8 ids) stand at the offset of its record.
-    SELECT count(*) AS rows,
-           count(*) FILTER (
-               WHERE v.type <> {{credits.granted.v1}} OR substr(v.event_id::text, 15, 1) <> '8') AS sources,
-           sum(v.kafka_offset) FILTER (
-               WHERE v.type <> {{credits.granted.v1}} OR substr(v.event_id::text, 15, 1) <> '8') AS sum
+    -- The free grants stored with an account.opened stand at the offset of its record: the meter's own source, in events
+    -- without a key ids of version 8.
+    SELECT count(*) AS rows, count(*) FILTER (WHERE v.event_key IS NOT NULL OR v.id IS NOT NULL) AS keyed,
+           count(*) FILTER (WHERE NOT x.derived) AS sources, sum(v.kafka_offset) FILTER (WHERE NOT x.derived) AS sum
     FROM meter.events v
+    CROSS JOIN LATERAL (
+        SELECT CASE b.chain_version
+                   WHEN 2 THEN v.type = {{credits.granted.v1}} AND substr(v.event_id::text, 15, 1) = '8'
+                   ELSE v.source = '/credit-meter/meter'
+               END AS derived
+    ) x
     WHERE v.shard = b.shard
       AND v.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
 ) e
 CROSS JOIN LATERAL (
     SELECT count(*) AS rows, sum(v.kafka_offset) AS sum,
            sha256(string_agg(
-               record_send(ROW(v.shard, v.topic, v.kafka_offset, v.event_id, v.recorded_at)),
+               CASE WHEN b.chain_version = 2 AND v.id IS NULL
+                   THEN record_send(ROW(v.shard, v.topic, v.kafka_offset, v.event_id, v.recorded_at))
+                   ELSE record_send(ROW(v.shard, v.topic, v.kafka_offset, v.event_id, v.recorded_at, v.id))
+               END,
                ''::bytea ORDER BY v.topic COLLATE "C", v.kafka_offset)) AS digest
     FROM (VALUES ('metering.usage', b.usage_from, b.usage_to), ('metering.accounts', b.accounts_from, b.accounts_to))
         AS t (topic, begin, beyond)
@@ -67,5 +84,8 @@ CROSS JOIN LATERAL (
         OFFSET 0
     ) v
 ) g
+CROSS JOIN LATERAL (
+    SELECT coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea) AS evidence
+) found
 WHERE b.shard = $1 AND b.batch BETWEEN $2 AND $3
 ORDER BY b.batch

@@ -42,6 +42,7 @@ class BatchRow(NamedTuple):
     rejection_rows: int
     gap_offsets: int
     event_offsets: int
+    evidence_whole: bool  # duplicates, rejections and gaps are those that the batch was sealed with
     offset_sum: int
 
     def link(self) -> Link:
@@ -63,12 +64,20 @@ def check_batch(shard: int, link: Link, row: BatchRow | Unreadable) -> list[Find
     if isinstance(row, Unreadable):
         return [*found, Finding(shard, row.batch, Damage.BATCH_UNREADABLE, row.why)]
     inside = list(check_counts(row))
-    if row.hash != row.sealed_hash:
-        detail = "its rows do not give the hash it was sealed with"
-        found.append(Finding(shard, row.batch, Damage.BATCH_CHANGED, "; ".join([detail, *inside])))
+    changes = list(find_changes(row))
+    if changes:
+        found.append(Finding(shard, row.batch, Damage.BATCH_CHANGED, "; ".join([*changes, *inside])))
     elif inside:
         found.append(Finding(shard, row.batch, Damage.COUNTS_WRONG, "; ".join(inside)))
     return found
+
+
+def find_changes(row: BatchRow) -> Iterator[str]:
+    """Whether what is there is what was sealed."""
+    if row.hash != row.sealed_hash:
+        yield "its rows do not give the hash it was sealed with"
+    elif not row.evidence_whole:
+        yield "its duplicates, rejections and gaps do not give the digest it was sealed with"
 
 
 def check_link(link: Link, row: BatchRow | Unreadable) -> Iterator[tuple[int, Damage, str]]:

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from meter.plan import AppendPlan, TopicOffset, without_known, without_unstorable
+from meter.content import USAGE_CODES, Content
+from meter.plan import AppendPlan, TopicOffset, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.evidence import duplicate_columns, gap_columns, rejection_columns
 from meter.store.layout import (
+    CHAIN_VERSION,
     EVENT_COLUMNS,
     BatchHeader,
     UnstorableError,
@@ -24,9 +26,11 @@ from meter.store.layout import (
     rows_of,
 )
 from meter.store.port import Appended
+from schemas.identity import identity_key, is_uuid
+from schemas.records import Accepted
 from schemas.topics import ACCOUNTS, USAGE
 
-EVENT_ID_CONSTRAINT = "events_event_id"
+IDENTITY_INDEX = "events_identity"
 
 # The data's fault, not the server's: the batch is tried again with the culprits left out.
 UNSTORABLE = (
@@ -45,10 +49,12 @@ class Head(NamedTuple):
     next_position: int
     next_batch: int
     hash: bytes
+    has_old: bool  # whether the shard has events from before they had a key
 
 
+Known = Mapping[bytes, Content]
 # Takes the rows in; returns the plan as it was carried out, and the COPY stream.
-Writer = Callable[[Executor, AppendPlan, Head], Awaitable[tuple[AppendPlan, bytes]]]
+Writer = Callable[[Executor, AppendPlan, Known, Head], Awaitable[tuple[AppendPlan, bytes]]]
 
 
 class PostgresEventStore:
@@ -72,7 +78,7 @@ class PostgresEventStore:
         try:
             [appended] = await self._transact([plan], copy_rows)
         except REFUSED as error:
-            if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name != EVENT_ID_CONSTRAINT:
+            if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name != IDENTITY_INDEX:
                 raise  # a position that is taken: the log is damaged, nothing may hide it
             [appended] = await self._transact([plan], copy_accepted_rows)
         return appended
@@ -98,8 +104,8 @@ async def append_batch(connection: Executor, plan: AppendPlan, write: Writer) ->
     """One batch of one shard, inside the caller's transaction."""
     head = await advance_shard(connection, plan)
     await fault_point("after_compare_and_set")
-    plan = without_known(plan, await find_known_ids(connection, plan))
-    plan, stream = await write(connection, plan, head)
+    known = await find_known(connection, plan, head)
+    plan, stream = await write(connection, plan, known, head)
     evidence = await append_evidence(connection, plan)
     return await seal_batch(connection, plan, head, stream, evidence)
 
@@ -115,16 +121,35 @@ async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
     return Head(*row)
 
 
-async def find_known_ids(connection: Executor, plan: AppendPlan) -> set[str]:
-    """Which of the plan's event ids are stored already."""
-    ids = ",".join(plan.ids())
-    if not ids:
-        return set()
-    return {str(row["event_id"]) for row in await connection.fetch(sql("find_known_ids"), plan.shard, "{" + ids + "}")}
+async def find_known(connection: Executor, plan: AppendPlan, head: Head) -> Known:
+    """What is stored already under the identities of the plan's rows."""
+    return await fetch_known(connection, plan.shard, plan.rows, has_old=head.has_old)
 
 
-async def copy_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, bytes]:
+async def fetch_known(connection: Executor, shard: int, rows: Sequence[Accepted], *, has_old: bool) -> Known:
+    if not rows:
+        return {}
+    keys = b"".join([row.key for row in rows])
+    known = {row["event_key"]: stored_content(row) for row in await connection.fetch(sql("find_known"), shard, keys)}
+    ids = ",".join([row.event_id for row in rows if is_uuid(row.event_id)]) if has_old else ""
+    if ids:
+        for row in await connection.fetch(sql("find_known_old"), shard, "{" + ids + "}"):
+            topic = USAGE if row["type"] in USAGE_CODES else ACCOUNTS
+            known[identity_key(topic, row["account_id"], row["source"], row["event_id"])] = stored_content(row)
+    return known
+
+
+def stored_content(row: asyncpg.Record) -> Content:
+    place = f"position {row['position']}, recorded {row['recorded_at'].isoformat(timespec='seconds')}"
+    return Content(row["type"], row["resource"], row["amount"], row["name"], row["data"], place)
+
+
+async def copy_rows(connection: Executor, plan: AppendPlan, known: Known, head: Head) -> tuple[AppendPlan, bytes]:
     """The usual way: every row is good."""
+    return await copy_settled(connection, settle(plan, known), head)
+
+
+async def copy_settled(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, bytes]:
     stream = encode_rows(plan.rows, plan.shard, head.next_position, plan.recorded_at)
     await fault_point("in_copy")
     if plan.rows:
@@ -132,7 +157,9 @@ async def copy_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple
     return plan, stream
 
 
-async def copy_accepted_rows(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, bytes]:
+async def copy_accepted_rows(
+    connection: Executor, plan: AppendPlan, known: Known, head: Head
+) -> tuple[AppendPlan, bytes]:
     """After a refusal: find the culprits, each try in a savepoint, and take the rest in."""
 
     async def attempt(rows: Sequence[Any]) -> Refusal | None:
@@ -140,19 +167,21 @@ async def copy_accepted_rows(connection: Executor, plan: AppendPlan, head: Head)
             stream = encode_rows(rows, plan.shard, head.next_position, plan.recorded_at)
             await try_copy(connection, stream)
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name != EVENT_ID_CONSTRAINT:
+            if error.constraint_name != IDENTITY_INDEX:
                 raise
             return Refusal(Fault.KNOWN, "")
         except UNSTORABLE as error:
             return Refusal(Fault.UNSTORABLE, f"the database refused the event: {error}")
         return None
 
-    refused = await find_refused(plan.rows, attempt)
-    plan = without_known(plan, (row.event_id for row, refusal in refused if refusal.fault is Fault.KNOWN))
+    refused = await find_refused(settle(plan, known).rows, attempt)
+    missed = [row for row, refusal in refused if refusal.fault is Fault.KNOWN]
+    found = await fetch_known(connection, plan.shard, missed, has_old=False)
     faults: dict[TopicOffset, str] = {
         (row.topic, row.offset): refusal.detail for row, refusal in refused if refusal.fault is Fault.UNSTORABLE
     }
-    return await copy_rows(connection, without_unstorable(plan, faults), head)
+    settled = settle(plan, {**known, **found})
+    return await copy_settled(connection, without_unstorable(settled, faults), head)
 
 
 async def try_copy(connection: Executor, stream: bytes) -> None:
@@ -191,13 +220,13 @@ async def append_evidence(connection: Executor, plan: AppendPlan) -> bytes:
 
 
 async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream: bytes, evidence: bytes) -> Appended:
-    header = make_header(plan, head)
-    sealed = chain_hash(head.hash, header, rows_of(stream), evidence)
-    await connection.execute(sql("seal_batch"), *header, head.hash, sealed)
+    header = make_header(plan, head, evidence)
+    sealed = chain_hash(head.hash, header, rows_of(stream))
+    await connection.execute(sql("seal_batch"), *header, CHAIN_VERSION, head.hash, sealed)
     return to_appended(header)
 
 
-def make_header(plan: AppendPlan, head: Head) -> BatchHeader:
+def make_header(plan: AppendPlan, head: Head, evidence: bytes) -> BatchHeader:
     return BatchHeader(
         shard=plan.shard,
         batch=head.next_batch,
@@ -212,6 +241,7 @@ def make_header(plan: AppendPlan, head: Head) -> BatchHeader:
         rejected=len(plan.rejections),
         gaps=plan.gap_offsets(),
         recorded_at=plan.recorded_at,
+        evidence=evidence,
     )
 
 

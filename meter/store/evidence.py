@@ -16,7 +16,7 @@ Columns = list[list[object]]
 
 
 def duplicate_columns(repeats: Iterable[Repeat]) -> Columns:
-    return [list(column) for column in zip(*repeats, strict=True)]
+    return [list(column) for column in zip(*(repeat[:3] for repeat in repeats), strict=True)]
 
 
 def gap_columns(gaps: Iterable[Gap]) -> Columns:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from struct import Struct, error
 from typing import NamedTuple
 
+from schemas.identity import KEY_BYTES
 from schemas.records import Accepted
 
 # The columns of meter.events in table order: the layout below, the COPY and the SQL that checks the chain follow it.
@@ -30,12 +31,15 @@ EVENT_COLUMNS = (
     "source",
     "data",
     "extensions",
+    "id",
+    "event_key",
 )
-INT8, INT4, TIMESTAMPTZ = 20, 23, 1184  # type oids, in record_send
+OLD_COLUMNS = EVENT_COLUMNS[:14]  # what chains of version 2 cover of an event
+BYTEA, INT8, INT4, TIMESTAMPTZ = 17, 20, 23, 1184  # type oids, in record_send
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
-CHAIN_VERSION = b"\x02"
+CHAIN_VERSION = 3
 GENESIS = bytes(32)
 MAX_TEXTS = 10_000  # kept at most, then all are forgotten: some MB
 
@@ -43,9 +47,11 @@ _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT = Struct("!i").pack
 _NULL = _INT(-1)
-_HEAD = Struct("!6sq4sq4sq4sq16s16s").pack  # position to event_id; what is the same in all rows comes as bytes
-ROW_START, _INT8 = Struct("!hi").pack(len(EVENT_COLUMNS), 8), _INT(8)
+_HEAD = Struct("!6sq4sq4sq4sq16s").pack  # position to event_id; what is the same in all rows comes as bytes
+_INT8 = _INT(8)
+_KEY = _INT(KEY_BYTES)
 _BATCH = Struct("!i" + "iii" + "iiq" * 7 + "iii" * 3 + "iiq" * 2)
+_END = Struct("!" + "iii" * 2)
 
 
 class UnstorableError(Exception):
@@ -68,6 +74,9 @@ class BatchHeader(NamedTuple):
     rejected: int
     gaps: int
     recorded_at: datetime
+    evidence: bytes  # SHA-256 of its duplicates, of its rejections and of its gaps, those there are
+    generation: int = 1
+    rerouted: int = 0
 
 
 def to_micros(moment: datetime) -> int:
@@ -84,20 +93,20 @@ def encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, recor
 
 
 def _encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, recorded_at: datetime) -> bytes:
-    middle = Struct("!iqi").pack(8, to_micros(recorded_at), 16)
-    ids = Struct("16s").iter_unpack(bytes.fromhex("".join([row.event_id for row in rows]).replace("-", "")))
-    head, texts, kinds = _HEAD, _texts, _Kinds(shard)
-    start, int8, length, null, epoch = ROW_START, _INT8, _INT, _NULL, _POSTGRES_EPOCH
+    middle = Struct("!iqi").pack(8, to_micros(recorded_at), -1)  # event_id is null since events have a key
+    head, texts, kinds, key_length = _HEAD, _texts, _Kinds(shard), _KEY
+    start, int8, length, null, epoch = start_row(CHAIN_VERSION), _INT8, _INT, _NULL, _POSTGRES_EPOCH
     parts: list[bytes] = [COPY_HEADER]
-    for position, ((event_id,), row) in enumerate(zip(ids, rows, strict=True), first_position):
-        _topic, offset, _id, account_id, kind, resource, amount, name, occurred_at, source, text, extensions = row
+    for position, row in enumerate(rows, first_position):
+        _topic, offset, id, account_id, kind, resource, amount, name, occurred_at, source, text, extensions, key = row
         since = occurred_at - epoch
         micros = since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
         data = text.encode()
         parts += (
-            head(start, position, int8, amount, int8, offset, int8, micros, middle, event_id),
+            head(start, position, int8, amount, int8, offset, int8, micros, middle),
             kinds[kind, resource], texts[account_id], texts[name], texts[source], length(len(data)), data,
             null if extensions is None else encode_text(extensions),
+            length(len(id)), id.encode(), key_length, key,
         )  # fmt: skip
     parts.append(COPY_TRAILER)
     return b"".join(parts)
@@ -139,27 +148,33 @@ def rows_of(stream: bytes) -> memoryview:
     return memoryview(stream)[len(COPY_HEADER) : -len(COPY_TRAILER)]
 
 
-def mark_row(position: int) -> bytes:
+def start_row(version: int) -> bytes:
+    """How every row begins that a chain of this version covers: the number of columns, the length of the first."""
+    return Struct("!hi").pack(len(OLD_COLUMNS if version == 2 else EVENT_COLUMNS), 8)
+
+
+def mark_row(position: int, version: int = CHAIN_VERSION) -> bytes:
     """How the row with this position begins, in a stream."""
-    return ROW_START + Struct("!qi").pack(position, 8)
+    return start_row(version) + Struct("!qi").pack(position, 8)
 
 
-def chain_hash(previous: bytes, header: BatchHeader, rows: bytes | memoryview, evidence: bytes = b"") -> bytes:
-    """The hash of a batch: sha256(version ‖ hash of the batch before ‖ the batch's own columns ‖ its rows ‖ evidence).
+def chain_hash(previous: bytes, header: BatchHeader, rows: bytes | memoryview) -> bytes:
+    """The hash of a batch: sha256(version ‖ hash of the batch before ‖ the batch's own columns ‖ its rows).
 
-    `evidence` is the SHA-256 of its duplicates, of its rejections and of its gaps (those there are, in this order; the
-    columns say which), computed by the statements that append them: Postgres knows the rejections' numbers.
+    `header.evidence` is computed by the statements that append duplicates, rejections and gaps: Postgres knows the
+    rejections' numbers.
     """
-    digest = sha256(CHAIN_VERSION + previous)
+    digest = sha256(bytes([CHAIN_VERSION]) + previous)
     digest.update(encode_header(header))
     digest.update(rows)
-    digest.update(evidence)
     return digest.digest()
 
 
 def encode_header(header: BatchHeader) -> bytes:
     """record_send of the batch's columns."""
     sizes = ((INT4, 4), *((INT8, 8),) * 7, *((INT4, 4),) * 3, (INT8, 8), (TIMESTAMPTZ, 8))
-    values = (*header[:-1], to_micros(header.recorded_at))
+    values = (*header[:12], to_micros(header.recorded_at))
     fields = [part for (oid, size), value in zip(sizes, values, strict=True) for part in (oid, size, value)]
-    return _BATCH.pack(len(values), *fields)
+    evidence = Struct("!ii").pack(BYTEA, len(header.evidence)) + header.evidence
+    end = _END.pack(INT4, 4, header.generation, INT4, 4, header.rerouted)
+    return _BATCH.pack(len(header), *fields) + evidence + end

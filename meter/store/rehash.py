@@ -10,13 +10,15 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from typing import Protocol
 
 import asyncpg
 
 from meter.runtime.postgres import Executor, load_sql
 from meter.store.check import BatchRow
-from meter.store.layout import COPY_HEADER, COPY_TRAILER, ROW_START, mark_row
+from meter.store.layout import CHAIN_VERSION, COPY_HEADER, COPY_TRAILER, mark_row, start_row
 
 MARK_BYTES = len(mark_row(0))
 HELD_BYTES = MARK_BYTES - 1  # a mark may lie across two pieces; more than the trailer has
@@ -34,12 +36,20 @@ class Digest(Protocol):
 async def hash_batches(connection: Executor, shard: int, first: int, last: int) -> list[BatchRow]:
     """The batches of a range that are there, in order."""
     batches = await connection.fetch(load_sql("meter", "fetch_batches"), shard, first, last)
+    rows: list[BatchRow] = []
+    for _version, run in groupby(batches, key=itemgetter("chain_version")):
+        rows += await hash_run(connection, shard, list(run))
+    return rows
+
+
+async def hash_run(connection: Executor, shard: int, batches: Sequence[asyncpg.Record]) -> list[BatchRow]:
+    """Batches that follow one another and are chained by the same version."""
     together = are_dense(batches)
     hashes = await hash_events(connection, shard, batches) if together else [b""] * len(batches)
     for index, batch in enumerate(batches):
         if hashes[index] != batch["sealed_hash"]:
             [hashes[index]] = await hash_events(connection, shard, [batch])
-    return [BatchRow(now, *batch[2:]) for now, batch in zip(hashes, batches, strict=True)]
+    return [BatchRow(now, *batch[3:]) for now, batch in zip(hashes, batches, strict=True)]
 
 
 def are_dense(batches: Sequence[asyncpg.Record]) -> bool:
@@ -49,14 +59,15 @@ def are_dense(batches: Sequence[asyncpg.Record]) -> bool:
 
 
 async def hash_events(connection: Executor, shard: int, batches: Sequence[asyncpg.Record]) -> list[bytes]:
-    """The hashes of batches that follow one another."""
+    """The hashes of the batches of a run."""
+    version = batches[0]["chain_version"]
     digests = [sha256(batch["head"]) for batch in batches]
     filled = [(batch, digest) for batch, digest in zip(batches, digests, strict=True) if batch["event_rows"]]
     if filled:
         first, last = filled[0][0]["first_position"], filled[-1][0]
-        stream = Cutter((mark_row(batch["first_position"]), digest) for batch, digest in filled)
+        stream = Cutter(((mark_row(batch["first_position"], version), digest) for batch, digest in filled), version)
         end = last["first_position"] + last["event_rows"] - 1
-        statement = load_sql("meter", "copy_events")
+        statement = load_sql("meter", "copy_old_events" if version == 2 else "copy_events")
         await connection.copy_from_query(statement, shard, first, end, output=stream.take, format="binary")
         stream.finish()
     for batch, digest in zip(batches, digests, strict=True):
@@ -67,8 +78,9 @@ async def hash_events(connection: Executor, shard: int, batches: Sequence[asyncp
 class Cutter:
     """Takes a binary COPY stream in pieces and gives each batch's rows to its digest; holds a piece at most."""
 
-    def __init__(self, batches: Iterable[tuple[bytes, Digest]]) -> None:
+    def __init__(self, batches: Iterable[tuple[bytes, Digest]], version: int = CHAIN_VERSION) -> None:
         """Batches in order: how their first row begins, and what takes their bytes."""
+        self._row_start = start_row(version)
         self._following = deque(batches)
         _, self._digest = self._following.popleft()
         self._held = b""
@@ -94,7 +106,7 @@ class Cutter:
     def _pass_marks(self, data: bytes) -> int:
         """Marks rise from row to row, so the last one tells whether there is anything to search for."""
         at = self._at
-        last = data.rfind(ROW_START, 0, len(data) - MARK_BYTES + len(ROW_START))
+        last = data.rfind(self._row_start, 0, len(data) - MARK_BYTES + len(self._row_start))
         mark = data[last : last + MARK_BYTES]
         while self._following and self._following[0][0] <= mark and (cut := data.find(self._following[0][0], at)) >= 0:
             self._digest.update(memoryview(data)[at:cut])

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from schemas.amounts import Number
+from schemas.identity import MAX_ID_CHARS, NIL_ID, OWN_SOURCE, is_id, normalize_id
 from schemas.parsing.json_text import Member, check_text, read_object
 from schemas.reasons import InvalidEventError, Reason
 from schemas.times import parse_time
@@ -20,10 +21,8 @@ from schemas.times import parse_time
 MAX_SOURCE_CHARS: Final = 1024
 JSON_TYPE: Final = "application/json"
 STRUCTURED_TYPE: Final = "application/cloudevents+json"
-NIL_ID: Final = "00000000-0000-0000-0000-000000000000"
 
 ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,64}")
-_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 ACCOUNT: Final = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 _JSON_MEDIA: Final = re.compile(r"(?:application|text)/(?:[a-z0-9.-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE)
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -136,14 +135,17 @@ def read_type(attributes: Attributes) -> str:
 
 
 def read_id(attributes: Attributes) -> str:
-    """The id as lower-case UUID text. Raises InvalidEventError.
+    """The id as sent, a UUID in lower case. Raises InvalidEventError.
 
     The nil UUID is refused: a broken producer sends it for every event, and all but one would be dropped.
     """
-    text = attributes.text("id", Reason.INVALID_ID).lower()
-    if not _UUID.fullmatch(text) or text == NIL_ID:
-        raise InvalidEventError(Reason.INVALID_ID, f"id {text[:64]!a} is not a UUID")
-    return text
+    text = attributes.text("id", Reason.INVALID_ID)
+    if text == NIL_ID:
+        raise InvalidEventError(Reason.INVALID_ID, "id is the nil UUID, which broken producers send for every event")
+    if not is_id(text):
+        detail = f"id {text[:64]!a} is not 1 to {MAX_ID_CHARS} printable ASCII characters"
+        raise InvalidEventError(Reason.INVALID_ID, detail)
+    return normalize_id(text)
 
 
 def read_subject(attributes: Attributes) -> str:
@@ -160,6 +162,14 @@ def read_source(attributes: Attributes) -> str:
             Reason.NOT_CLOUDEVENTS, f"source is longer than {MAX_SOURCE_CHARS} characters or has control characters"
         )
     return text
+
+
+def read_foreign_source(attributes: Attributes) -> str:
+    """The source of an event from outside: the meter's own is refused."""
+    source = read_source(attributes)
+    if source == OWN_SOURCE:
+        raise InvalidEventError(Reason.SOURCE_RESERVED, f"source {OWN_SOURCE} is the meter's own")
+    return source
 
 
 def read_time(attributes: Attributes) -> datetime:

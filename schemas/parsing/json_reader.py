@@ -19,6 +19,7 @@ import orjson
 from schemas.amounts import MICRO
 from schemas.events import CODES
 from schemas.fields import MAX_NAME_CHARS
+from schemas.identity import is_id
 from schemas.inputs import MAX_RUNS, MAX_TOKENS
 from schemas.parsing.cache import find_amount
 from schemas.parsing.envelope import ATTRIBUTE, MAX_SOURCE_CHARS
@@ -29,7 +30,6 @@ _TOOL_RUN: Final = CODES["usage.tool_run.v1"]
 _CREDITS: Final = RESOURCE_CODES[Resource.MODEL_CREDITS]
 _TOOL_RUNS: Final = RESOURCE_CODES[Resource.TOOL_RUNS]
 _CORE: Final = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"})
-_is_uuid: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 # Characters 4, 7, 10, 13, 16 and 19 of a time in UTC by its length: without a fraction, or with 1 to 6 digits of it.
 # `fromisoformat` checks the rest.
 _TIME_MARKS: Final = {20: "--T::Z", **dict.fromkeys(range(22, 28), "--T::.")}
@@ -53,7 +53,7 @@ def read_any_order(json: str) -> Parts:
     event_id, time, source, subject, data = event["id"], event["time"], event["source"], event["subject"], event["data"]
     if (
         event["specversion"] != "1.0"
-        or not _is_uuid(event_id)
+        or not is_id(event_id)
         or time[4:20:3] != _TIME_MARKS.get(len(time))
         or time[-1] != "Z"
         or type(source) is not str

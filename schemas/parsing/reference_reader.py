@@ -24,13 +24,14 @@ from schemas.events import (
     UsageReversed,
 )
 from schemas.fields import AMOUNT, TEXT
+from schemas.identity import identity_key
 from schemas.parsing.envelope import (
     Attributes,
     header_bytes,
     read_attributes,
     read_data,
+    read_foreign_source,
     read_id,
-    read_source,
     read_subject,
     read_time,
     read_type,
@@ -64,7 +65,7 @@ def read_by_reference(record: Record, now: datetime, limits: Limits) -> Accepted
 def _accept(record: Record, now: datetime, limits: Limits) -> Accepted:
     attributes = read_attributes(_check_size(record, limits), record.headers)
     event = _find_type(read_type(attributes), record.topic)
-    event_id, account_id, source = read_id(attributes), read_subject(attributes), read_source(attributes)
+    event_id, source, account_id = read_id(attributes), read_foreign_source(attributes), read_subject(attributes)
     _check_partition(record, account_id, limits.partitions)
     attributes = _add_time(attributes, record)
     occurred_at = _check_time(read_time(attributes), now, limits)
@@ -82,6 +83,7 @@ def _accept(record: Record, now: datetime, limits: Limits) -> Accepted:
         source=source,
         data=attributes.data_text,
         extensions=attributes.extensions(),
+        key=identity_key(record.topic, account_id, source, event_id),
     )
 
 

@@ -95,7 +95,8 @@ async def test_no_amount_is_a_float(connection: asyncpg.Connection) -> None:
 )
 async def test_the_log_refuses_change_even_to_its_owner(connection: asyncpg.Connection, verb: str) -> None:
     await connection.execute(
-        "INSERT INTO meter.events VALUES (1, 5, 0, now(), now(), gen_random_uuid(), 0, 1, 1, 'acct-1', 'm', 's', '{}')"
+        "INSERT INTO meter.events VALUES "
+        "(1, 5, 0, now(), now(), NULL, 0, 1, 1, 'acct-1', 'm', 's', '{}', NULL, 'id', sha256('id'))"
     )
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
         await connection.execute(verb)

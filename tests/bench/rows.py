@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from meter.store.layout import EVENT_COLUMNS
-from schemas.topics import partition_for
+from schemas.identity import identity_key
+from schemas.topics import USAGE, partition_for
 from tests.bench.events import MICRO, Message
 
 CODES = {
@@ -61,7 +62,7 @@ def make_row(event: dict[str, Any], shard: int, position: int, offset: int) -> R
         "kafka_offset": offset,
         "occurred_at": moment,
         "recorded_at": moment,
-        "event_id": event["id"],
+        "event_id": None,
         "shard": shard,
         "type": code,
         "resource": 2 if code == 4 else 1,
@@ -70,5 +71,7 @@ def make_row(event: dict[str, Any], shard: int, position: int, offset: int) -> R
         "source": event["source"],
         "data": json.dumps(data, separators=(",", ":")),
         "extensions": None,
+        "id": event["id"],
+        "event_key": identity_key(USAGE, event["subject"], event["source"], event["id"]),
     }
     return tuple(values[column] for column in EVENT_COLUMNS)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from meter.plan import AppendPlan, Offsets, without_known, without_unstorable
+from meter.content import Content, content_of
+from meter.plan import AppendPlan, Offsets, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.store.layout import GENESIS, BatchHeader, chain_hash, encode_rows, rows_of
 from meter.store.port import Appended
@@ -18,6 +19,7 @@ class Shard:
     offsets: Offsets = field(default_factory=lambda: Offsets(0, 0))
     head: bytes = GENESIS
     log: Log = field(default_factory=Log)
+    contents: dict[bytes, Content] = field(default_factory=dict)
 
 
 class MemoryEventStore:
@@ -33,8 +35,7 @@ class MemoryEventStore:
         shard = self._shards.get(plan.shard)
         if shard is None or shard.offsets != plan.expected:
             raise OwnershipLostError(f"shard {plan.shard} expects other offsets")
-        known = {event_id for _, event_id, _ in shard.log.events}
-        plan = without_known(plan, known & set(plan.ids()))
+        plan = settle(plan, {row.key: shard.contents[row.key] for row in plan.rows if row.key in shard.contents})
         plan = without_unstorable(plan, {(r.topic, r.offset): "NUL" for r in plan.rows if not is_storable(r)})
         return self._carry_out(shard, plan)
 
@@ -45,7 +46,7 @@ class MemoryEventStore:
         except OwnershipLostError:
             self._shards = before
             return None
-        if any(done.rejected > len(plan.rejections) for done, plan in zip(appended, plans, strict=True)):
+        if not all(is_storable(row) for plan in plans for row in plan.rows):
             self._shards = before
             return None
         return appended
@@ -55,11 +56,12 @@ class MemoryEventStore:
         header = BatchHeader(
             plan.shard, len(shard.log.hashes) + 1, first, first + len(plan.rows) - 1,
             plan.expected.usage, plan.following.usage, plan.expected.accounts, plan.following.accounts,
-            len(plan.rows), len(plan.repeats), len(plan.rejections), plan.gap_offsets(), plan.recorded_at,
+            len(plan.rows), len(plan.repeats), len(plan.rejections), plan.gap_offsets(), plan.recorded_at, b"",
         )  # fmt: skip
         stream = encode_rows(plan.rows, plan.shard, first, plan.recorded_at)
         shard.head = chain_hash(shard.head, header, rows_of(stream))
         shard.offsets = plan.following
+        shard.contents |= {row.key: content_of(row) for row in plan.rows}
         shard.log.events += [(first + i, row.event_id, row.offset) for i, row in enumerate(plan.rows)]
         shard.log.duplicates += [(r.topic, r.offset, r.event_id) for r in plan.repeats]
         shard.log.rejections += [(r.record.topic, r.record.offset, r.reason.value) for r in plan.rejections]

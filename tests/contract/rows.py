@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from meter.allowance import Allowance
 from meter.plan import AppendPlan, plan_append
+from schemas.identity import identity_key
 from schemas.reasons import Reason
 from schemas.records import Accepted, Record, Rejected
 from schemas.topics import ACCOUNTS, USAGE
@@ -30,7 +31,10 @@ def usage(offset: int, **changes: Any) -> Accepted:
         "data": '{"credits":"0.25","model":"large"}',
         "extensions": None,
     }
-    return Accepted(**(fields | changes))
+    fields |= changes
+    if "key" not in fields:
+        fields["key"] = identity_key(*(fields[name] for name in ("topic", "account_id", "source", "event_id")))
+    return Accepted(**fields)
 
 
 def opened(offset: int, **changes: Any) -> Accepted:

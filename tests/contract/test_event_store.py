@@ -248,10 +248,10 @@ async def read_postgres_log(pool: Pool, shard: int) -> Log:
 
     return Log(
         events=await rows(  # type: ignore[arg-type]
-            "SELECT position, event_id::text, kafka_offset FROM meter.events WHERE shard = $1 ORDER BY position"
+            "SELECT position, id, kafka_offset FROM meter.events WHERE shard = $1 ORDER BY position"
         ),
         duplicates=await rows(  # type: ignore[arg-type]
-            "SELECT topic, kafka_offset, event_id::text FROM meter.duplicates WHERE shard = $1 ORDER BY 1, 2"
+            "SELECT topic, kafka_offset, id FROM meter.duplicates WHERE shard = $1 ORDER BY 1, 2"
         ),
         rejections=await rows(  # type: ignore[arg-type]
             "SELECT topic, kafka_offset, reason FROM meter.rejections WHERE shard = $1 ORDER BY topic, kafka_offset"

@@ -19,7 +19,7 @@ INFERENCE, GUARDRAIL, SCRIPT, TOOL, OPENED, PLAN, CONTACTS, GRANTED, REVERSED = 
 CREDITS, RUNS = 1, 2
 NAMES = {CREDITS: "model_credits", RUNS: "tool_runs"}
 COLUMNS = (
-    "position", "amount", "kafka_offset", "occurred_at", "recorded_at", "event_id", "shard", "type", "resource",
+    "position", "amount", "kafka_offset", "occurred_at", "recorded_at", "id", "event_key", "shard", "type", "resource",
     "account_id", "name", "source", "data", "extensions",
 )  # fmt: skip
 
@@ -136,10 +136,12 @@ class EventLog:
     def _row(self, event: Event) -> tuple[object, ...]:
         self._next[event.shard] += 1
         position = self._next[event.shard]
+        id = uuid.uuid4()
         recorded_at = NOON + timedelta(milliseconds=position)
         return (
-            position, event.amount, position, event.occurred_at, recorded_at, uuid.uuid4(), event.shard, event.type,
-            event.resource, event.account_id, event.name, "//tests.example.com", json.dumps(event.data), None,
+            position, event.amount, position, event.occurred_at, recorded_at, str(id), id.bytes + bytes(16),
+            event.shard, event.type, event.resource, event.account_id, event.name, "//tests.example.com",
+            json.dumps(event.data), None,
         )  # fmt: skip
 
 

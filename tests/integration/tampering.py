@@ -51,7 +51,7 @@ def make_plan(shard: int, number: int) -> AppendPlan:
         results = [
             event,
             usage(offset + 1, type=4, resource=2, extensions='{"trace":"ä"}', account_id=f"acc-{number}"),
-            usage(offset + 2, event_id=event.event_id),
+            event._replace(offset=offset + 2),
             rejected(USAGE, offset + 3, headers=[("ce_id", b"1"), ("x", None)], value=b"\x00\xff"),
             usage(offset + 6, source="/example/other"),
             opened(account, account_id=f"acc-{shard}-{number}"),
@@ -197,7 +197,7 @@ class Intruder:
         key = KEYS[table][-1]
         changed = {key: f"{key} + {self._random.choice([1, 2, 3, 50])}"}
         if table == "events":
-            changed["event_id"] = "gen_random_uuid()"
+            changed |= {"id": "gen_random_uuid()::text", "event_key": "sha256(event_key || id::bytea)"}
         if table == "rejections":
             changed["kafka_offset"] = f"kafka_offset + {self._random.choice([1, 2, 60])}"
         names = [name for name, _ in self._columns[table]]

@@ -83,7 +83,7 @@ async def test_a_command_repeated_with_its_event_id_counts_once(
         (["grant", "acc-1", "gold", "1", "--reason", "r", "--reference", "r"], "model_credits"),
         (["grant", "acc-1", "model_credits", "1", "--reason", "r"], "--reference"),
         (["open", "acc-1", "--contact", "a@example.com,b@example.com"], "invalid_contacts"),
-        (["open", "acc-1", "--event-id", "17"], "invalid_id"),
+        (["open", "acc-1", "--event-id", "order ä"], "invalid_id"),
         (["rejections", "list", "--reason", "bad_luck"], "not_json"),
     ],
 )
@@ -141,7 +141,8 @@ def test_opening_before_setup_says_what_to_do(processes: Processes) -> None:
 
 def test_setup_tells_its_steps(env: dict[str, str], empty_dsn: str) -> None:
     done = run_command("meter", "setup", env=env | {"METERING_POSTGRES_DSN": empty_dsn})
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert all(line.startswith("index ") for line in done.stderr.splitlines())  # what takes long on a large log
     steps = done.stdout.splitlines()
     assert "shards: 3 made" in steps and "migration meter/0001_event_store.sql: applied" in steps
     again = run_command("meter", "setup", env=env | {"METERING_POSTGRES_DSN": empty_dsn})

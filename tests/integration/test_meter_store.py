@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
+from meter.content import Content
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.postgres import Pool, failures, load_sql
 from meter.store import events
-from meter.store.events import PostgresEventStore
+from meter.store.events import Head, PostgresEventStore
 from meter.store.layout import GENESIS, encode_rows, mark_row
 from tests.contract.rows import opened, plan, rejected, usage
 from tests.support import until
@@ -49,8 +50,8 @@ async def test_the_rows_as_stored_give_the_same_chain(store: PostgresEventStore,
 
 
 async def test_a_row_that_holds_how_the_next_batch_begins(store: PostgresEventStore, pool: Pool) -> None:
-    """An amount of 14 beside an offset that is the next batch's first position: no false alarm."""
-    last = usage(3, amount=14)
+    """An amount of 16 beside an offset that is the next batch's first position: no false alarm."""
+    last = usage(3, amount=16)
     assert mark_row(3) in encode_rows([last], 0, 2, last.occurred_at)
     await store.append(plan(usage(0), rejected("metering.usage", 1), rejected("metering.usage", 2), last))
     await store.append(plan(usage(4), start=(4, 0)))
@@ -95,14 +96,16 @@ async def test_the_unique_index_catches_what_the_probe_misses(
     rows = [usage(i) for i in range(5)]
     await store.append(plan(*rows))
 
-    async def see_nothing(connection: object, plan: AppendPlan) -> set[str]:
-        return set()
+    async def see_nothing(connection: object, plan: AppendPlan, head: Head) -> dict[bytes, Content]:
+        return {}
 
-    monkeypatch.setattr(events, "find_known_ids", see_nothing)
+    monkeypatch.setattr(events, "find_known", see_nothing)
     fresh = [usage(5), usage(8)]
     again = [usage(6, event_id=rows[1].event_id), usage(7, event_id=rows[4].event_id)]
-    appended = await store.append(plan(fresh[0], *again, fresh[1], start=(5, 0)))
-    assert (appended.stored, appended.duplicates, appended.rejected) == (2, 2, 0)
+    other = usage(9, event_id=rows[2].event_id, amount=1)
+    appended = await store.append(plan(fresh[0], *again, fresh[1], other, start=(5, 0)))
+    assert (appended.stored, appended.duplicates, appended.rejected) == (2, 2, 1)
+    assert await pool.fetchval("SELECT reason FROM meter.rejections") == "id_reused"
     positions = [r[0] for r in await pool.fetch("SELECT position FROM meter.events ORDER BY position")]
     assert positions == list(range(1, 8))
     assert await pool.fetchval("SELECT array_agg(kafka_offset ORDER BY kafka_offset) FROM meter.duplicates") == [6, 7]

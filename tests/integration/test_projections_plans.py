@@ -11,10 +11,10 @@ from tests.integration.plans import Plan, explain
 
 SHARDS, EVENTS = 12, 200_000
 FILL = """
-INSERT INTO meter.events (position, amount, kafka_offset, occurred_at, recorded_at, event_id, shard, type, resource,
-                          account_id, name, source, data)
-SELECT i / $1 + 1, 1000, i, now(), now(), gen_random_uuid(), i % $1, CASE WHEN i % 499 = 0 THEN 13 ELSE 1 END, 1,
-       'acct-' || i % 1009, 'swift', 'https://example.com', '{}'
+INSERT INTO meter.events (position, amount, kafka_offset, occurred_at, recorded_at, id, event_key, shard, type,
+                          resource, account_id, name, source, data)
+SELECT i / $1 + 1, 1000, i, now(), now(), i::text, sha256(i::text::bytea), i % $1,
+       CASE WHEN i % 499 = 0 THEN 13 ELSE 1 END, 1, 'acct-' || i % 1009, 'swift', 'https://example.com', '{}'
 FROM generate_series(0, $2::int - 1) AS i
 """
 BALANCES = """

@@ -1,8 +1,15 @@
-"""Migrations: numbered SQL files in `<package>/migrations`, forward-only, each in a transaction, under one lock."""
+"""Migrations: numbered SQL files in `<package>/migrations`, forward-only, each in a transaction, under one lock.
 
+A file whose first line begins with `-- outside a transaction:` builds indexes CONCURRENTLY. Its statements run one by
+one and may take hours. An interrupted run leaves an invalid index at worst, which the next run drops and builds again;
+so each statement must be one that can be repeated (IF NOT EXISTS, IF EXISTS).
+"""
+
+import asyncio
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from typing import NamedTuple
 
@@ -11,6 +18,10 @@ from meter.runtime.postgres import Executor, load_sql
 
 # Any fixed number will do; it must only be the same in every process that migrates this database.
 LOCK_KEY = 0x6D65_7465_72  # "meter"
+NO_LIMIT_S = 30 * 86_400.0  # the driver takes no limit for its default, so a month
+LOCK_PAUSE_S = 0.2
+OUTSIDE = "-- outside a transaction:"
+BUILDS_INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+)")
 FILE_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 
 
@@ -23,6 +34,23 @@ class Migration(NamedTuple):
     @property
     def checksum(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    @property
+    def outside(self) -> bool:
+        """Whether it runs outside a transaction."""
+        return self.sql.startswith(OUTSIDE)
+
+    def statements(self) -> list[str]:
+        """Its statements without comments; each ends with a semicolon at the end of a line."""
+        code = "".join(line for line in self.sql.splitlines(keepends=True) if not line.startswith("--"))
+        return [statement.strip() for statement in re.split(r";\s*(?:\n|$)", code) if statement.strip()]
+
+
+Tell = Callable[[str], None]
+
+
+def tell_nobody(_line: str) -> None:
+    pass
 
 
 class MigrationError(RefusalError):
@@ -44,30 +72,39 @@ def find_files(package: str) -> Iterator[Migration]:
             yield Migration(package, int(match[1]), entry.name, entry.read_text(encoding="utf-8"))
 
 
-async def migrate(connection: Executor, packages: Sequence[str]) -> list[str]:
+async def migrate(connection: Executor, packages: Sequence[str], tell: Tell = tell_nobody) -> list[str]:
     """Apply what is missing, in order of packages and numbers; return the names of what was applied.
 
-    Raises MigrationError when an applied file was changed since, or the database is newer than the files.
+    `tell` gets a line before and after what may take long. Raises MigrationError when an applied file was changed
+    since, or the database is newer than the files.
     """
-    await connection.execute(load_sql("meter.runtime.postgres", "lock_migrations"), LOCK_KEY)
+    await lock_migrations(connection)
     try:
         await connection.execute(load_sql("meter.runtime.postgres", "create_migrations"))
         applied: list[str] = []
         for package in packages:
-            applied += await migrate_package(connection, package)
+            applied += await migrate_package(connection, package, tell)
         return applied
     finally:
         await connection.execute(load_sql("meter.runtime.postgres", "unlock_migrations"), LOCK_KEY)
 
 
-async def migrate_package(connection: Executor, package: str) -> list[str]:
+async def lock_migrations(connection: Executor) -> None:
+    while not await connection.fetchval(load_sql("meter.runtime.postgres", "lock_migrations"), LOCK_KEY):  # noqa: ASYNC110
+        await asyncio.sleep(LOCK_PAUSE_S)
+
+
+async def migrate_package(connection: Executor, package: str, tell: Tell) -> list[str]:
     rows = await connection.fetch(load_sql("meter.runtime.postgres", "fetch_migrations"), package)
     known = {row["number"]: row["checksum"] for row in rows}
     migrations = read_migrations(package)
     check_history(package, migrations, known)
     applied = []
     for migration in migrations[len(known) :]:
-        await apply_migration(connection, migration)
+        if migration.outside:
+            await apply_outside(connection, migration, tell)
+        else:
+            await apply_migration(connection, migration)
         applied.append(f"{package}/{migration.name}")
     return applied
 
@@ -89,10 +126,39 @@ def check_history(package: str, migrations: Sequence[Migration], known: dict[int
 async def apply_migration(connection: Executor, migration: Migration) -> None:
     async with connection.transaction():
         await connection.execute(migration.sql)
-        await connection.execute(
-            load_sql("meter.runtime.postgres", "insert_migration"),
-            migration.package,
-            migration.number,
-            migration.name,
-            migration.checksum,
-        )
+        await insert_migration(connection, migration)
+
+
+async def insert_migration(connection: Executor, migration: Migration) -> None:
+    statement = load_sql("meter.runtime.postgres", "insert_migration")
+    await connection.execute(statement, migration.package, migration.number, migration.name, migration.checksum)
+
+
+async def apply_outside(connection: Executor, migration: Migration, tell: Tell) -> None:
+    """Run the statements one by one without a limit of time; recorded once all are done."""
+    for statement in migration.statements():
+        await run_statement(connection, statement, tell)
+    await insert_migration(connection, migration)
+
+
+async def run_statement(connection: Executor, statement: str, tell: Tell) -> None:
+    builds = BUILDS_INDEX.match(statement)
+    if builds is None:
+        await connection.execute(statement)
+        return
+    await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")  # it waits for older transactions
+    try:
+        await build_index(connection, builds[1], statement, tell)
+    finally:
+        await connection.execute("RESET statement_timeout; RESET lock_timeout")
+
+
+async def build_index(connection: Executor, name: str, statement: str, tell: Tell) -> None:
+    broken = await connection.fetchval(load_sql("meter.runtime.postgres", "find_invalid_index"), name)
+    if broken:
+        tell(f"index {name}: left unfinished by an earlier run, dropped")
+        await connection.execute(f"DROP INDEX CONCURRENTLY {broken}", timeout=NO_LIMIT_S)
+    tell(f"index {name}: being built")
+    started = time.monotonic()
+    await connection.execute(statement, timeout=NO_LIMIT_S)
+    tell(f"index {name}: built in {time.monotonic() - started:.1f} s")

@@ -18,7 +18,7 @@ WITH head AS (
            $4::timestamptz + $2 * $5::interval AS recorded_at,
            encode(overlay(set_byte(uuid_send(gen_random_uuid()), 6, 112 + (random() * 15)::int) PLACING
                   substring(int8send((extract(epoch FROM moment) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 'hex')::uuid
-               AS event_id,
+               AS id,
            $1::int AS shard, type::smallint AS type, (CASE type WHEN 4 THEN 2 ELSE 1 END)::smallint AS resource,
            account_id, name, 'https://agents.example.com/production/eu-west-1/support-assistant-' || i % 64 AS source,
            CASE type
@@ -31,36 +31,39 @@ WITH head AS (
            NULL::text AS extensions
     FROM shaped, head
 ), stored AS (
-    INSERT INTO meter.events (position, amount, kafka_offset, occurred_at, recorded_at, event_id, shard, type, resource,
-                              account_id, name, source, data, extensions)
-    SELECT position, amount, kafka_offset, occurred_at, recorded_at, event_id, shard, type, resource,
-           account_id, name, source, data::json, extensions::json
+    INSERT INTO meter.events (position, amount, kafka_offset, occurred_at, recorded_at, shard, type, resource,
+                              account_id, name, source, data, extensions, id, event_key)
+    SELECT position, amount, kafka_offset, occurred_at, recorded_at, shard, type, resource,
+           account_id, name, source, data::json, extensions::json, id::text,
+           uuid_send(id) || substring(sha256(convert_to(account_id || source, 'UTF8')) FOR 16)
     FROM rows
-    RETURNING position, amount, kafka_offset, occurred_at, recorded_at, event_id, shard, type, resource,
-              account_id, name, source, data::text AS data, extensions::text AS extensions
+    RETURNING position, amount, kafka_offset, occurred_at, recorded_at, shard, type, resource,
+              account_id, name, source, data::text AS data, extensions::text AS extensions, id, event_key
 ), header AS (
     SELECT shard, next_batch AS batch, next_position AS first_position, next_position + $2 - 1 AS last_position,
            usage_offset AS usage_from, usage_offset + $2 AS usage_to,
            accounts_offset AS accounts_from, accounts_offset AS accounts_to,
            $2::int AS stored, 0 AS duplicates, 0 AS rejected, 0::bigint AS gaps,
-           $4::timestamptz + $2 * $5::interval AS recorded_at
+           $4::timestamptz + $2 * $5::interval AS recorded_at, ''::bytea AS evidence, 1 AS generation, 0 AS rerouted
     FROM head
 )
 INSERT INTO meter.batches (shard, batch, first_position, last_position, usage_from, usage_to, accounts_from, accounts_to,
-                           stored, duplicates, rejected, gaps, recorded_at, previous, hash)
-SELECT header.*, head.head,
-       sha256('\x02'::bytea || head.head || record_send(header.*)
+                           stored, duplicates, rejected, gaps, recorded_at, evidence, generation, rerouted, chain_version,
+                           previous, hash)
+SELECT header.*, 3, head.head,
+       sha256('\x03'::bytea || head.head || record_send(header.*)
               || (SELECT string_agg(
-                      '\x000e00000008'::bytea || int8send(s.position) || '\x00000008' || int8send(s.amount)
+                      '\x001000000008'::bytea || int8send(s.position) || '\x00000008' || int8send(s.amount)
                       || '\x00000008' || int8send(s.kafka_offset) || '\x00000008' || timestamptz_send(s.occurred_at)
-                      || '\x00000008' || timestamptz_send(s.recorded_at) || '\x00000010' || uuid_send(s.event_id)
+                      || '\x00000008' || timestamptz_send(s.recorded_at) || '\xffffffff'
                       || '\x00000004' || int4send(s.shard) || '\x00000002' || int2send(s.type)
                       || coalesce('\x00000002' || int2send(s.resource), '\xffffffff')
                       || int4send(octet_length(s.account_id)) || textsend(s.account_id)
                       || int4send(octet_length(s.name)) || textsend(s.name)
                       || int4send(octet_length(s.source)) || textsend(s.source)
                       || int4send(octet_length(s.data)) || textsend(s.data)
-                      || coalesce(int4send(octet_length(s.extensions)) || textsend(s.extensions), '\xffffffff'),
+                      || coalesce(int4send(octet_length(s.extensions)) || textsend(s.extensions), '\xffffffff')
+                      || int4send(octet_length(s.id)) || textsend(s.id) || '\x00000020' || s.event_key,
                       ''::bytea ORDER BY s.position)
                   FROM stored s))
 FROM header, head

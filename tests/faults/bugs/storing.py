@@ -4,7 +4,8 @@ from dataclasses import replace as changed
 from typing import Any
 
 from meter import ingest
-from meter.plan import AppendPlan, Offsets, without_known
+from meter.content import Content, content_of
+from meter.plan import AppendPlan, Offsets, settle
 from meter.runtime.failures import is_transient
 from meter.runtime.fault_points import fault_point
 from meter.store import events
@@ -17,7 +18,7 @@ TWO_OUTCOMES = frozenset({"offset with two outcomes", "broken chain"})
 LOSSES = frozenset({"event not stored", "offset without an outcome", "offset with the wrong outcome"})
 UNFENCED = """
 UPDATE meter.shards SET usage_offset = $2, accounts_offset = $3 WHERE shard = $1
-RETURNING next_position, next_batch, head
+RETURNING next_position, next_batch, head, false
 """
 
 
@@ -50,11 +51,12 @@ def offset_before_rows() -> None:
         async with self._pool.acquire() as connection, connection.transaction():
             head = Head(
                 *await connection.fetchrow(
-                    "SELECT next_position, next_batch, head FROM meter.shards WHERE shard = $1 FOR UPDATE", plan.shard
+                    "SELECT next_position, next_batch, head, false FROM meter.shards WHERE shard = $1 FOR UPDATE",
+                    plan.shard,
                 )
             )
-            plan = without_known(plan, await events.find_known_ids(connection, plan))
-            plan, rows = await write(connection, plan, head)
+            known = await events.find_known(connection, plan, head)
+            plan, rows = await write(connection, plan, known, head)
             evidence = await events.append_evidence(connection, plan)
             appended = await events.seal_batch(connection, plan, head, rows, evidence)
             await fault_point("before_commit")
@@ -109,14 +111,14 @@ def blind_commit_retry() -> None:
 
 def claimed_before_write() -> None:
     """Ids of events are claimed when they are seen, not when they are stored."""
-    claimed: set[str] = set()
+    claimed: dict[bytes, Content] = {}
     plan_batch = ingest.Ingest.plan_batch
 
     def plan(self: Any, batch: Any) -> AppendPlan:
         planned = plan_batch(self, batch)
-        known = claimed & set(planned.ids())
-        claimed.update(planned.ids())
-        return without_known(planned, known)
+        known = {row.key: claimed[row.key] for row in planned.rows if row.key in claimed}
+        claimed.update({row.key: content_of(row) for row in planned.rows})
+        return settle(planned, known)
 
     replace(ingest.Ingest, "plan_batch", plan)
 

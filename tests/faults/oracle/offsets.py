@@ -24,7 +24,8 @@ Place = tuple[str, int]  # topic, shard
 Books = dict[tuple[int, int], Book]  # by account and resource
 
 EVENTS = """
-SELECT position, kafka_offset, type, coalesce(resource, 0) AS resource, amount, account_id, uuid_send(event_id) AS id
+SELECT position, kafka_offset, type, coalesce(resource, 0) AS resource, amount, account_id,
+       decode(replace(id, '-', ''), 'hex') AS id
 FROM meter.events WHERE shard = $1 ORDER BY position
 """
 

@@ -11,29 +11,10 @@ WITH numbered AS (
     FROM meter.batches b
     WHERE b.shard = $1
     WINDOW w AS (ORDER BY b.batch)
-), hashed AS (
-    SELECT n.*, sha256(
-        '\x02'::bytea || n.previous
-        || record_send(ROW(n.shard, n.batch, n.first_position, n.last_position, n.usage_from, n.usage_to,
-                           n.accounts_from, n.accounts_to, n.stored, n.duplicates, n.rejected, n.gaps, n.recorded_at))
-        || coalesce((
-            SELECT string_agg(
-                '\x000e00000008'::bytea || int8send(e.position) || '\x00000008' || int8send(e.amount)
-                || '\x00000008' || int8send(e.kafka_offset) || '\x00000008' || timestamptz_send(e.occurred_at)
-                || '\x00000008' || timestamptz_send(e.recorded_at) || '\x00000010' || uuid_send(e.event_id)
-                || '\x00000004' || int4send(e.shard) || '\x00000002' || int2send(e.type)
-                || coalesce('\x00000002' || int2send(e.resource), '\xffffffff')
-                || int4send(octet_length(e.account_id)) || textsend(e.account_id)
-                || int4send(octet_length(e.name)) || textsend(e.name)
-                || int4send(octet_length(e.source)) || textsend(e.source)
-                || int4send(octet_length(e.data::text)) || textsend(e.data::text)
-                || coalesce(int4send(octet_length(e.extensions::text)) || textsend(e.extensions::text), '\xffffffff'),
-                ''::bytea ORDER BY e.position)
-            FROM meter.events e
-            WHERE e.shard = n.shard AND e.position BETWEEN n.first_position AND n.last_position), ''::bytea)
-        || coalesce((
+), witnessed AS (
+    SELECT n.*, coalesce((
             SELECT sha256(string_agg(record_send(d.*), ''::bytea ORDER BY d.topic COLLATE "C", d.kafka_offset))
-            FROM (SELECT x.shard, x.topic, x.kafka_offset, x.event_id, x.recorded_at
+            FROM (SELECT x.shard, x.topic, x.kafka_offset, x.event_id, x.recorded_at, x.id
                   FROM meter.duplicates x
                   WHERE x.shard = n.shard
                     AND (x.topic = 'metering.usage' AND x.kafka_offset >= n.usage_from AND x.kafka_offset < n.usage_to
@@ -55,9 +36,32 @@ WITH numbered AS (
                   WHERE x.shard = n.shard
                     AND (x.topic = 'metering.usage' AND x.from_offset >= n.usage_from AND x.from_offset < n.usage_to
                          OR x.topic = 'metering.accounts' AND x.from_offset >= n.accounts_from
-                            AND x.from_offset < n.accounts_to)) g), ''::bytea)
-    ) AS computed
+                            AND x.from_offset < n.accounts_to)) g), ''::bytea) AS found
     FROM numbered n
+), hashed AS (
+    SELECT n.*, sha256(
+        '\x03'::bytea || n.previous
+        || record_send(ROW(n.shard, n.batch, n.first_position, n.last_position, n.usage_from, n.usage_to,
+                           n.accounts_from, n.accounts_to, n.stored, n.duplicates, n.rejected, n.gaps, n.recorded_at,
+                           n.found, n.generation, n.rerouted))
+        || coalesce((
+            SELECT string_agg(
+                '\x001000000008'::bytea || int8send(e.position) || '\x00000008' || int8send(e.amount)
+                || '\x00000008' || int8send(e.kafka_offset) || '\x00000008' || timestamptz_send(e.occurred_at)
+                || '\x00000008' || timestamptz_send(e.recorded_at) || '\xffffffff'
+                || '\x00000004' || int4send(e.shard) || '\x00000002' || int2send(e.type)
+                || coalesce('\x00000002' || int2send(e.resource), '\xffffffff')
+                || int4send(octet_length(e.account_id)) || textsend(e.account_id)
+                || int4send(octet_length(e.name)) || textsend(e.name)
+                || int4send(octet_length(e.source)) || textsend(e.source)
+                || int4send(octet_length(e.data::text)) || textsend(e.data::text)
+                || coalesce(int4send(octet_length(e.extensions::text)) || textsend(e.extensions::text), '\xffffffff')
+                || int4send(octet_length(e.id)) || textsend(e.id) || int4send(octet_length(e.event_key)) || e.event_key,
+                ''::bytea ORDER BY e.position)
+            FROM meter.events e
+            WHERE e.shard = n.shard AND e.position BETWEEN n.first_position AND n.last_position), ''::bytea)
+    ) AS computed
+    FROM witnessed n
 )
 SELECT batch,
        concat_ws(', ',

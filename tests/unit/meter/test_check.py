@@ -16,7 +16,7 @@ def row(**changes: Any) -> BatchRow:
         "batch": 1, "hash": HASH, "sealed_hash": HASH, "previous": START.hash, "first_position": 1, "last_position": 6,
         "usage_from": 0, "usage_to": 10, "accounts_from": 0, "accounts_to": 0, "stored": 6, "duplicates": 2,
         "rejected": 1, "gaps": 1, "event_rows": 6, "duplicate_rows": 2, "rejection_rows": 1, "gap_offsets": 1,
-        "event_offsets": 6, "offset_sum": 45,
+        "event_offsets": 6, "evidence_whole": True, "offset_sum": 45,
     }  # fmt: skip
     return BatchRow(**(fields | changes))
 

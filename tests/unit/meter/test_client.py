@@ -143,7 +143,7 @@ REFUSED: dict[str, tuple[Reason, dict[str, Any]]] = {
     "a space in the account": (Reason.INVALID_SUBJECT, {"account_id": "a b"}),
     "NUL": (Reason.INVALID_TEXT, {"model": "a\x00"}),
     "a surrogate": (Reason.INVALID_TEXT, {"model": "\ud800"}),
-    "no id": (Reason.INVALID_ID, {"event_id": "17"}),
+    "no id": (Reason.INVALID_ID, {"event_id": "é"}),
 }
 
 

@@ -21,7 +21,7 @@ from meter.store.layout import (
 )
 from tests.contract.rows import MOMENT, usage
 
-HEADER = BatchHeader(0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0, MOMENT)
+HEADER = BatchHeader(0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0, MOMENT, b"")
 
 
 def read_copy(stream: bytes) -> list[list[bytes | None]]:
@@ -46,9 +46,10 @@ def test_rows_read_back_as_they_went_in() -> None:
     micros = struct.pack("!q", to_micros(MOMENT))
     assert fields == {
         "position": struct.pack("!q", 9), "amount": struct.pack("!q", 250_000), "kafka_offset": struct.pack("!q", 42),
-        "occurred_at": micros, "recorded_at": micros, "event_id": bytes.fromhex(row.event_id.replace("-", "")),
+        "occurred_at": micros, "recorded_at": micros, "event_id": None,
         "shard": struct.pack("!i", 5), "type": struct.pack("!h", 1), "resource": None, "account_id": b"acc-1",
         "name": "模型".encode(), "source": b"/example/gateway", "data": row.data.encode(), "extensions": b'{"a":1}',
+        "id": row.event_id.encode(), "event_key": row.key,
     }  # fmt: skip
 
 
@@ -69,7 +70,9 @@ def test_no_rows_are_an_empty_stream() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"name": "\ud800"}, {"amount": 2**63}, {"event_id": "zz"}], ids=["surrogate", "amount", "id"]
+    "changes",
+    [{"name": "\ud800"}, {"amount": 2**63}, {"event_id": "\ud800", "key": bytes(32)}],
+    ids=["surrogate", "amount", "id"],
 )
 def test_what_has_no_bytes_is_unstorable(changes: dict[str, object]) -> None:
     with pytest.raises(UnstorableError):
@@ -90,7 +93,7 @@ def test_the_hash_depends_on_every_column() -> None:
     row = usage(0, extensions="{}")
     base = chain_hash(GENESIS, HEADER, rows_of(encode_rows([row], 0, 1, MOMENT)))
     changes: list[dict[str, object]] = [
-        {"offset": 1}, {"event_id": "00000000-0000-4000-8000-000000000000"}, {"account_id": "b"}, {"type": 2},
+        {"offset": 1}, {"event_id": "another"}, {"key": bytes(32)}, {"account_id": "b"}, {"type": 2},
         {"resource": 2}, {"amount": 1}, {"name": "b"}, {"occurred_at": MOMENT.replace(microsecond=0)}, {"source": "b"},
         {"data": "{}"}, {"extensions": None},
     ]  # fmt: skip
@@ -100,16 +103,17 @@ def test_the_hash_depends_on_every_column() -> None:
 
 def test_the_hash_depends_on_the_batch_and_on_what_came_before() -> None:
     records = rows_of(encode_rows([usage(0)], 0, 1, MOMENT))
-    headers = [HEADER._replace(**{name: 5}) for name in BatchHeader._fields[:-1]]  # type: ignore[arg-type]
-    headers.append(HEADER._replace(recorded_at=MOMENT.replace(microsecond=0)))
+    numbers = set(BatchHeader._fields) - {"recorded_at", "evidence"}
+    headers = [HEADER._replace(**{name: 5}) for name in numbers]  # type: ignore[arg-type]
+    headers += [HEADER._replace(recorded_at=MOMENT.replace(microsecond=0)), HEADER._replace(evidence=b"\x01")]
     hashes = {chain_hash(GENESIS, header, records) for header in [HEADER, *headers]}
     assert len(hashes | {chain_hash(b"\x01" * 32, HEADER, records)}) == len(headers) + 2
 
 
 def test_a_text_cannot_pass_for_two() -> None:
     """Lengths are hashed: moving a character from one column to the next changes the hash."""
-    one = rows_of(encode_rows([usage(0, name="ab", source="c", event_id="0" * 32)], 0, 1, MOMENT))
-    two = rows_of(encode_rows([usage(0, name="a", source="bc", event_id="0" * 32)], 0, 1, MOMENT))
+    one = rows_of(encode_rows([usage(0, name="ab", source="c", event_id="0", key=bytes(32))], 0, 1, MOMENT))
+    two = rows_of(encode_rows([usage(0, name="a", source="bc", event_id="0", key=bytes(32))], 0, 1, MOMENT))
     assert one != two
 
 

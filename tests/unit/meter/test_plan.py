@@ -1,16 +1,20 @@
 """The plan: every offset of a batch ends as exactly one of row, repeat, rejection, gap."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.allowance import Allowance, free_grant_id
-from meter.plan import AppendPlan, Gap, Offsets, Repeat, find_record, without_known, without_unstorable
+from meter.content import Content, content_of
+from meter.plan import AppendPlan, Gap, Offsets, Repeat, find_record, settle, without_unstorable
 from schemas.amounts import MICRO
 from schemas.reasons import Reason
 from schemas.records import Accepted, Record, Rejected
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, USAGE
-from tests.contract.rows import opened, plan, record, rejected, usage
+from tests.contract.rows import MOMENT, opened, plan, record, rejected, usage
+
+NOON = MOMENT.replace(hour=12)
 
 
 def test_accounts_come_before_usage() -> None:
@@ -24,17 +28,98 @@ def test_offsets_are_the_range_of_the_batch() -> None:
     assert (made.expected, made.following) == (Offsets(5, 3), Offsets(9, 3))
 
 
+def repeat(row: Accepted) -> Repeat:
+    return Repeat(row.topic, row.offset, row.event_id, row.key)
+
+
+def known(*rows: Accepted) -> dict[bytes, Content]:
+    return {row.key: content_of(row)._replace(place="position 17, recorded 2026-03-01T12:00:00+00:00") for row in rows}
+
+
 def test_the_first_of_repeated_ids_is_kept() -> None:
     first = usage(0)
-    made = plan(first, usage(1, event_id=first.event_id, amount=7), usage(2, event_id=first.event_id))
-    assert made.rows == (first,)
-    assert made.repeats == (Repeat(USAGE, 1, first.event_id), Repeat(USAGE, 2, first.event_id))
+    again = [usage(offset, event_id=first.event_id, occurred_at=NOON, extensions="{}") for offset in (1, 2)]
+    made = settle(plan(first, *again), {})
+    assert made.rows == (first,) and made.rejections == ()
+    assert made.repeats == tuple(map(repeat, again))
 
 
-def test_an_id_repeated_on_the_other_topic_is_a_repeat() -> None:
-    account = opened(0)
-    made = plan(account, usage(0, event_id=account.event_id), allowance=Allowance(0, 0))
-    assert made.rows == (account,) and made.repeats == (Repeat(USAGE, 0, account.event_id),)
+def test_an_id_used_for_something_else_is_rejected_with_both() -> None:
+    """Usage of 10, then of 60, with one id: the second is no silent duplicate."""
+    first = usage(0, event_id="order-7", amount=10 * MICRO)
+    made = settle(plan(first, usage(1, event_id="order-7", amount=60 * MICRO)), {})
+    assert made.rows == (first,) and made.repeats == ()
+    [bad] = made.rejections
+    assert (bad.record.offset, bad.reason) == (1, Reason.ID_REUSED)
+    assert bad.detail == (
+        "id 'order-7' of source '/example/gateway' belongs to usage.model_inference.v1, 10 model_credits, 'large', "
+        "at offset 0 of metering.usage; this record, usage.model_inference.v1, 60 model_credits, 'large', is "
+        "not counted"
+    )
+
+
+def test_an_id_of_a_stored_event_used_for_something_else_is_rejected_with_both() -> None:
+    stored = usage(0, event_id="order-7", amount=10 * MICRO)
+    made = settle(plan(usage(1, event_id="order-7", amount=60 * MICRO)), known(stored))
+    assert made.rows == () and made.repeats == ()
+    [bad] = made.rejections
+    assert bad.reason is Reason.ID_REUSED
+    assert "10 model_credits, 'large', position 17, recorded 2026-03-01T12:00:00+00:00" in bad.detail
+    assert "60 model_credits" in bad.detail
+
+
+def test_what_is_stored_decides_wherever_the_batch_was_cut() -> None:
+    """10 is stored; 60 and 10 come together: the 60 is rejected, the 10 a repeat, as if they had come one by one."""
+    stored, other, same = (usage(n, event_id="x", amount=amount) for n, amount in enumerate((10, 60, 10)))
+    made = settle(plan(other, same), known(stored))
+    assert made.rows == () and made.repeats == (repeat(same),)
+    assert [bad.record.offset for bad in made.rejections] == [other.offset]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"source": "/example/guardrails"}, {"account_id": "acc-2"}, {"event_id": "ORDER-7"}],
+    ids=["source", "account", "case"],
+)
+def test_another_identity_is_another_event(changes: dict[str, str]) -> None:
+    rows = usage(0, event_id="order-7"), usage(1, **({"event_id": "order-7"} | changes))
+    assert settle(plan(*rows), known(usage(2, event_id="order-7", account_id="acc-9"))).rows == rows
+
+
+def test_usage_with_the_id_of_an_opening_blocks_nothing() -> None:
+    """The topic is part of the identity: a usage producer cannot take a place on the other topic."""
+    thief = usage(0, event_id="open-1")
+    account = opened(0, event_id="open-1")
+    made = settle(plan(thief, account, allowance=Allowance(0, 0)), known(usage(5, event_id="open-1", amount=250_000)))
+    assert made.rows == (account,) and made.repeats == (repeat(thief),)
+
+
+GRANT = '{"resource":"model_credits","amount":"100","reason":"top_up","reference":"o-7"}'
+
+
+@pytest.mark.parametrize(
+    ("data", "same"),
+    [
+        (GRANT, True),
+        (GRANT.replace(":", ": "), True),
+        ('{"reference":"o-7","reason":"top_up","amount":"100","resource":"model_credits"}', True),
+        (GRANT.replace("o-7", "o-8"), False),
+        (GRANT[:-1] + ',"note":1}', False),
+    ],
+)
+def test_of_other_types_all_data_counts(data: str, same: bool) -> None:
+    grant = opened(0, type=13, resource=1, amount=100 * MICRO, name="top_up", data=GRANT)
+    again = grant._replace(offset=1, data=data)
+    made = settle(plan(again, start=(0, 1)), known(grant))
+    assert (len(made.repeats), len(made.rejections)) == ((1, 0) if same else (0, 1))
+    assert same or "with other data" in made.rejections[0].detail
+
+
+def test_an_order_number_on_a_plan_change_and_a_grant_loses_nothing_silently() -> None:
+    change = opened(0, event_id="o-7", type=11, name="team", data='{"plan":"team"}')
+    grant = opened(1, event_id="o-7", type=13, resource=1, amount=MICRO, name="top_up", data=GRANT)
+    made = settle(plan(change, grant), {})
+    assert made.rows == (change,) and [bad.reason for bad in made.rejections] == [Reason.ID_REUSED]
 
 
 def test_gaps_are_what_no_record_covers() -> None:
@@ -50,7 +135,7 @@ def test_opening_brings_the_free_grants_right_behind_it() -> None:
     assert [(r.type, r.resource, r.amount, r.offset) for r in rows[:3]] == [
         (10, None, 0, 4), (13, 1, 75 * MICRO, 4), (13, 2, 10_000 * MICRO, 4),
     ]  # fmt: skip
-    assert made.derived == {rows[1].event_id, rows[2].event_id}
+    assert made.derived == {rows[1].key, rows[2].key}
     assert all(row.occurred_at == account.occurred_at and row.account_id == "acc-1" for row in rows[1:3])
 
 
@@ -67,12 +152,10 @@ def test_free_grants_have_ids_of_the_account_and_resource() -> None:
 
 
 def test_an_event_sent_ahead_cannot_block_a_free_grant() -> None:
-    """A usage producer that works out the id of an account's grant gets a rejection, not the place."""
-    thief = usage(0, event_id=free_grant_id("acc-1", Resource.MODEL_CREDITS), amount=0)
-    made = plan(thief, usage(1), opened(0))
-    assert [(row.type, row.resource) for row in made.rows] == [(10, None), (13, 1), (13, 2), (1, 1)]
-    assert [(bad.record.offset, bad.reason) for bad in made.rejections] == [(0, Reason.INVALID_ID)]
-    assert outcomes(made) == all_offsets(made)
+    """Anybody can work out the id of an account's grant; the meter's source makes it another event."""
+    thief = opened(0, type=13, resource=1, amount=1, event_id=free_grant_id("acc-1", Resource.MODEL_CREDITS))
+    made = settle(plan(thief, opened(1)), known(thief))
+    assert [(row.type, row.resource) for row in made.rows] == [(10, None), (13, 1), (13, 2)]
 
 
 def test_a_zero_allowance_grants_nothing() -> None:
@@ -80,23 +163,30 @@ def test_a_zero_allowance_grants_nothing() -> None:
     assert [(row.type, row.resource) for row in made.rows] == [(10, None), (13, 2)]
 
 
-def test_known_ids_become_repeats() -> None:
+def test_known_events_become_repeats() -> None:
     rows = [usage(0), usage(1)]
-    made = without_known(plan(*rows), {rows[0].event_id})
-    assert made.rows == (rows[1],) and made.repeats == (Repeat(USAGE, 0, rows[0].event_id),)
+    made = settle(plan(*rows), known(rows[0]))
+    assert made.rows == (rows[1],) and made.repeats == (repeat(rows[0]),)
 
 
 def test_a_known_opening_takes_its_grants_with_it() -> None:
     account = opened(0)
-    made = without_known(plan(account), {account.event_id})
-    assert made.rows == () and made.repeats == (Repeat(ACCOUNTS, 0, account.event_id),)
+    made = settle(plan(account), known(account))
+    assert made.rows == () and made.repeats == (repeat(account),)
+
+
+def test_an_opening_with_a_reused_id_takes_its_grants_with_it() -> None:
+    account = opened(0)
+    made = settle(plan(account), known(account._replace(data='{"plan":"team"}')))
+    assert made.rows == () and [bad.reason for bad in made.rejections] == [Reason.ID_REUSED]
 
 
 def test_known_free_grants_are_dropped_in_silence() -> None:
+    """Even of another amount: the allowance of the day of the first opening counts."""
     account = opened(0)
-    first = plan(account)
-    made = without_known(first, first.derived)
-    assert made.rows == (account,) and made.repeats == ()
+    grants = [row._replace(amount=1) for row in plan(account).rows[1:]]
+    made = settle(plan(account), known(*grants))
+    assert made.rows == (account,) and made.repeats == () and made.rejections == ()
 
 
 def test_an_unstorable_opening_is_rejected_with_its_grants() -> None:
@@ -132,7 +222,7 @@ def plans(draw: st.DrawFn) -> AppendPlan:
 
 
 def outcomes(made: AppendPlan) -> list[tuple[str, int]]:
-    places = [(row.topic, row.offset) for row in made.rows if row.event_id not in made.derived]
+    places = [(row.topic, row.offset) for row in made.rows if row.key not in made.derived]
     places += [(repeat.topic, repeat.offset) for repeat in made.repeats]
     places += [(bad.record.topic, bad.record.offset) for bad in made.rejections]
     places += [(gap.topic, n) for gap in made.gaps for n in range(gap.from_offset, gap.to_offset)]
@@ -145,10 +235,20 @@ def all_offsets(made: AppendPlan) -> list[tuple[str, int]]:
     return sorted([(USAGE, n) for n in usage_range] + [(ACCOUNTS, n) for n in accounts_range])
 
 
-@given(plans(), st.sets(st.sampled_from(IDS)), st.data())
-def test_every_offset_ends_once(made: AppendPlan, known: set[str], data: st.DataObject) -> None:
-    assert outcomes(made) == all_offsets(made)
-    settled = without_known(made, known)
+@st.composite
+def stored(draw: st.DrawFn) -> dict[bytes, Content]:
+    """What may be in the store: some of these ids, with the same content or another."""
+    rows: list[Accepted] = []
+    for make in (usage, opened):
+        for event_id in draw(st.sets(st.sampled_from(IDS))):
+            row = make(99, event_id=event_id, account_id=draw(st.sampled_from("ab")))
+            rows.append(row._replace(name=draw(st.sampled_from([row.name, "another"]))))
+    return known(*rows)
+
+
+@given(plans(), stored(), st.data())
+def test_every_offset_ends_once(made: AppendPlan, known: dict[bytes, Content], data: st.DataObject) -> None:
+    settled = settle(made, known)
     assert outcomes(settled) == all_offsets(made)
     faulty = data.draw(
         st.sets(st.sampled_from([(r.topic, r.offset) for r in settled.rows])) if settled.rows else st.just(set())
@@ -157,16 +257,16 @@ def test_every_offset_ends_once(made: AppendPlan, known: set[str], data: st.Data
     assert outcomes(left) == all_offsets(made)
 
 
-@given(plans(), st.sets(st.sampled_from(IDS)))
-def test_ids_of_rows_are_new_and_unique(made: AppendPlan, known: set[str]) -> None:
-    ids = without_known(made, known).ids()
-    assert len(set(ids)) == len(ids) and not known & set(ids)
+@given(plans(), stored())
+def test_identities_of_rows_are_new_and_unique(made: AppendPlan, known: dict[bytes, Content]) -> None:
+    keys = [row.key for row in settle(made, known).rows]
+    assert len(set(keys)) == len(keys) and not known.keys() & set(keys)
 
 
 @given(plans())
 def test_an_account_gets_its_free_grants_once(made: AppendPlan) -> None:
     accounts = {row.account_id for row in made.rows if row.type == 10}
-    granted = [(row.account_id, row.resource) for row in made.rows if row.event_id in made.derived]
+    granted = [(row.account_id, row.resource) for row in made.rows if row.key in made.derived]
     assert sorted(granted) == sorted((account, resource) for account in accounts for resource in (1, 2))
 
 

@@ -77,7 +77,7 @@ def test_schemas_refuse_what_the_models_refuse(type: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attribute", "value"), [("id", "1"), ("subject", "a b"), ("specversion", "0.3"), ("source", "")]
+    ("attribute", "value"), [("id", "   "), ("subject", "a b"), ("specversion", "0.3"), ("source", "")]
 )
 def test_the_envelope_refuses_too(attribute: str, value: str) -> None:
     with pytest.raises(ValidationError):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from schemas.build import STRUCTURED_HEADERS, encode_event
 from schemas.events import INPUT_TYPES
+from schemas.identity import OWN_SOURCE
 from schemas.parsing import pattern_reader
 from schemas.parsing.parse import Accepted, Record
 from schemas.parsing.pattern_reader import read_by_pattern
@@ -91,7 +92,20 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 ATTRIBUTES: dict[str, st.SearchStrategy[Any]] = {
     "id": st.sampled_from(
-        [EVENT_ID, EVENT_ID.upper(), "0" * 8 + "-0000-0000-0000-" + "0" * 12, EVENT_ID[:-1], EVENT_ID + "0", 5]
+        [
+            EVENT_ID,
+            EVENT_ID.upper(),
+            "01KAZ6V2T8M1J5Q8C3W4N7R9XE",
+            "order 7",
+            " ",
+            "x" * 128,
+            "x" * 129,
+            "a\x7f",
+            "0" * 8 + "-0000-0000-0000-" + "0" * 12,
+            EVENT_ID[:-1],
+            EVENT_ID + "0",
+            5,
+        ]
     )
     | hostile_text,
     "source": hostile_text | st.sampled_from(["x" * 1024, "x" * 1025, ["a"], 5]),
@@ -297,6 +311,8 @@ def swap(type: str, old: str, new: str) -> Record:
     return make_record(text.replace(old, new).encode())
 
 
+IDS = (EVENT_ID[:-1], EVENT_ID + "0", "urn:uuid:" + EVENT_ID, "01KAZ6V2T8M1J5Q8C3W4N7R9XE", "order 7", "x" * 128, "~")
+NO_IDS = ("", " ", "x" * 129, "\x7f", "é", "a\\n")
 INFERENCE, GUARDRAIL, TOOL_RUN = "usage.model_inference.v1", "usage.guardrail.v1", "usage.tool_run.v1"
 
 
@@ -311,7 +327,11 @@ INFERENCE, GUARDRAIL, TOOL_RUN = "usage.model_inference.v1", "usage.guardrail.v1
         *((TOOL_RUN, "ok", name) for name in ("", "x" * 256, "x" * 257, "}}", "\x7f")),
         *((GUARDRAIL, "https://agents.example.com/assistant-1", text) for text in ("", "s" * 1024, "s" * 1025, "{,:}")),
         *((GUARDRAIL, "0.000001", text) for text in ("10000000", "10000000.000001", "00.5", "1.2.3", ".5", "5.", "")),
-        *((GUARDRAIL, EVENT_ID, text) for text in (EVENT_ID.upper(), "0" * 8 + "-0000-0000-0000-" + "0" * 12)),
+        *(
+            (GUARDRAIL, EVENT_ID, text)
+            for text in (EVENT_ID.upper(), "0" * 8 + "-0000-0000-0000-" + "0" * 12, *IDS, *NO_IDS)
+        ),
+        *((GUARDRAIL, "https://agents.example.com/assistant-1", text) for text in (OWN_SOURCE, OWN_SOURCE + "s")),
         *((GUARDRAIL, "T11:59:59.123456Z", text) for text in ("T24:00:00Z", "T11:59:60Z", "T11:59:59-00:00")),
         *((GUARDRAIL, "T11:59:59.123456Z", text) for text in ("T13:00:00Z", "T13:00:00.000001Z", "T11:59:59.Z")),
         *((GUARDRAIL, "2026-03-01", text) for text in ("2026-02-29", "2024-02-29", "0000-01-01", "0001-01-01")),
@@ -326,6 +346,13 @@ INFERENCE, GUARDRAIL, TOOL_RUN = "usage.model_inference.v1", "usage.guardrail.v1
 )
 def test_borders(type: str, old: str, new: str) -> None:
     compare(swap(type, old, new))
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_every_id_takes_the_short_cut(id: str) -> None:
+    event = compare(swap(GUARDRAIL, EVENT_ID, id))
+    assert event is not None
+    assert event.event_id == id
 
 
 def test_an_id_in_capitals_becomes_lower_case() -> None:

@@ -88,7 +88,7 @@ def test_grants_and_reversals_are_above_zero(type: str, amount: Any) -> None:
         ("credits.granted.v1", {**GRANT, "resource": "model-credits"}),
         ("credits.granted.v1", {**GRANT, "resource": 1}),
         ("credits.granted.v1", {**GRANT, "reference": ""}),
-        ("usage.reversed.v1", {**GRANT, "reverses": "ticket 5"}),
+        ("usage.reversed.v1", {**GRANT, "reverses": "Beleg\u00e4 5"}),
     ],
 )
 def test_data(type: str, data: Any) -> None:

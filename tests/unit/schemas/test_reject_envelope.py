@@ -65,11 +65,13 @@ def test_usage_cannot_grant_itself_credits(type: str, topic: str) -> None:
         None,
         "",
         5,
-        "1",
-        "x" * 36,
-        "019b76da-a800-79ab-aa7b-5bf55eb561a",
-        "019b76daa80079abaa7b5bf55eb561a4",
-        "{019b76da-a800-79ab-aa7b-5bf55eb561a4}",
+        "x" * 129,
+        " ",
+        "  " * 64,
+        "order\t7",
+        "order\x7f",
+        "Bestellung-ä",
+        "注文7",
         "019b76da-a800-79ab-aa7b-5bf55eb561a4\n",
         "٠19b76da-a800-79ab-aa7b-5bf55eb561a4",
         "00000000-0000-0000-0000-000000000000",
@@ -77,6 +79,19 @@ def test_usage_cannot_grant_itself_credits(type: str, topic: str) -> None:
 )
 def test_ids(id: Any) -> None:
     assert reject(record_of(make_event(id=id))).reason is Reason.INVALID_ID
+
+
+def test_the_nil_uuid_is_refused_with_the_reason_said() -> None:
+    bad = reject(record_of(make_event(id="00000000-0000-0000-0000-000000000000")))
+    assert bad.detail == "id is the nil UUID, which broken producers send for every event"
+
+
+@pytest.mark.parametrize("type", ["usage.tool_run.v1", "credits.granted.v1"])
+def test_the_meters_own_source_is_refused_to_others(type: str) -> None:
+    """On both topics, whatever the id: else somebody could take the place of a free grant."""
+    for id in ("order-7", "faf04296-1c18-8619-aa97-ca44c60966f7"):
+        bad = reject(record_of(make_event(type, id=id, source="/credit-meter/meter")))
+        assert bad.reason is Reason.SOURCE_RESERVED
 
 
 @pytest.mark.parametrize("subject", [None, "", 5, "x" * 129, "a b", "a/b", "ä", "a\n", "acct-1\n"])

@@ -1,0 +1,57 @@
+"""What an event says, compared with what is stored under its identity. Pure."""
+
+import json
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from schemas.amounts import format_amount
+from schemas.events import INPUT_TYPES, TYPES_BY_CODE
+from schemas.records import Accepted
+from schemas.resources import RESOURCE_CODES
+from schemas.topics import USAGE
+
+USAGE_CODES = frozenset(event.code for event in INPUT_TYPES.values() if event.topic == USAGE)
+RESOURCES = {code: resource.value for resource, code in RESOURCE_CODES.items()}
+
+
+class Content(NamedTuple):
+    """What counts of an event when another comes with the same identity; `place` says where it stands."""
+
+    type: int
+    resource: int | None
+    amount: int
+    name: str
+    data: str
+    place: str
+
+
+def content_of(row: Accepted) -> Content:
+    """Of a row that stands earlier in the same batch."""
+    return Content(row.type, row.resource, row.amount, row.name, row.data, f"at offset {row.offset} of {row.topic}")
+
+
+def is_same(event: Accepted, stored: Content) -> bool:
+    """Whether the event says what the stored one says: of usage the columns, of the others all their data as well."""
+    if (event.type, event.resource, event.amount, event.name) != stored[:4]:
+        return False
+    return event.type in USAGE_CODES or event.data == stored.data or read(event.data) == read(stored.data)
+
+
+def read(data: str) -> Any:
+    """JSON with exact numbers: what differs in form alone is the same."""
+    return json.loads(data, parse_float=Decimal, parse_int=Decimal)
+
+
+def describe_reuse(event: Accepted, stored: Content) -> str:
+    """Both events in one sentence. Data is left out: it may hold addresses, and the original bytes are kept."""
+    new, old = describe(event.type, *event[5:8]), describe(*stored[:4])
+    difference = " with other data" if new == old else ""
+    return (
+        f"id {event.event_id!a} of source {event.source!a} belongs to {old}, {stored.place}; "
+        f"this record, {new}{difference}, is not counted"
+    )
+
+
+def describe(type: int, resource: int | None, amount: int, name: str) -> str:
+    moved = "" if resource is None else f", {format_amount(amount)} {RESOURCES[resource]}"
+    return f"{TYPES_BY_CODE[type]}{moved}, {name!a}"
