@@ -1,6 +1,6 @@
 """The free allowance of a new account: one `credits.granted` per resource, stored together with `account.opened`.
 
-History so keeps the amounts that were in force on the day, whatever the settings say later.
+So the log keeps the amounts in force that day, whatever the settings say later.
 """
 
 from collections.abc import Iterator

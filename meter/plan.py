@@ -148,7 +148,7 @@ def find_record(records: Mapping[str, Sequence[Record]], at: TopicOffset) -> Rec
 def find_gaps(topic: str, records: Mapping[str, Sequence[Record]], start: int, end: int) -> Iterator[Gap]:
     """Offsets of [start, end) that no record has: transaction markers, or records gone by retention."""
     batch = records.get(topic, ())
-    if len(batch) == end - start:  # offsets ascend without repeats, so as many as the range is all of it
+    if len(batch) == end - start:  # offsets ascend without repeats: as many records as offsets, no gap
         return
     expected = start
     for record in batch:

@@ -16,6 +16,7 @@ from jinja2 import (
     FileSystemLoader,
     PackageLoader,
     StrictUndefined,
+    TemplateError,
     select_autoescape,
 )
 
@@ -119,7 +120,11 @@ class Renderer:
         )
 
     def _render(self, name: str, values: Mapping[str, Any]) -> str:
-        return self._environment.get_template(name).render(values)
+        try:
+            return self._environment.get_template(name).render(values)
+        except TemplateError as error:
+            # A missing template is an OSError, too, which would pass for a fault of the network and be tried for ever.
+            raise SettingsError(f"template {name} cannot be rendered: {type(error).__name__}: {error}") from error
 
     def _values(self, balance: BalanceSnapshot, threshold: int, account: AccountSnapshot | None) -> dict[str, Any]:
         """The names that templates may use; all are always there."""

@@ -3,10 +3,14 @@
 One batch of a shard is in flight at a time. Small batches of several shards share a transaction. What happens when
 something fails is decided here, once for all services:
 
-- A transient error: nothing was stored, or nobody knows (a connection lost during COMMIT). The stored offsets are read
-  again, and the shard goes on from there. No other shard waits for it.
-- A bug (any other error): the batch stays unacknowledged, the others of its group are stored, and then the loop ends
-  with the bug, so that the process ends with it.
+- A transient error while saving: nothing was stored, or nobody knows (a connection lost during COMMIT). The stored
+  offsets are read again, and the shard continues from there. Until it has saved a batch it shares no transaction, so it
+  holds up no other shard a second time.
+- A bug (any other error) while planning or saving: the batch stays unacknowledged, the others of its group are stored,
+  and then the loop ends with the bug, so that the process ends with it. The same holds for a bug in `note`, whose batch
+  is stored already.
+- An error of `receive` ends the loop after the batches in flight; if it is transient, `run_service` opens all anew.
+- A cancelled loop still waits for the batches in flight: their transactions would outlive the pool otherwise.
 """
 
 import asyncio
@@ -74,22 +78,26 @@ class ShardLoop(Generic[Plan, Saved]):
         self._together = together
         self._slots = asyncio.Semaphore(concurrency)
         self._health = health
+        self._alone: set[int] = set()  # shards whose last group failed
         self._records = 0
         self._next_progress = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; batches in flight are finished first. Raises the first bug after the other batches ended."""
+        """Until `stop`; batches in flight are finished first. Raises a bug after the other batches ended."""
         in_flight: set[asyncio.Task[None]] = set()
         try:
             while not stop.is_set():
-                for batches in group_small(await self._consumer.receive(), self._together):
+                for batches in self._group(await self._consumer.receive()):
                     in_flight.add(asyncio.create_task(self._process(batches)))
                 in_flight = reap(in_flight)
                 self._log_progress()
         finally:
-            if in_flight:
-                await asyncio.wait(in_flight)
-            reap(in_flight)
+            await wait_for_all(in_flight)
+
+    def _group(self, batches: Sequence[Batch]) -> list[list[Batch]]:
+        """Groups for a transaction each; a shard whose last group failed is on its own."""
+        grouped = [batch for batch in batches if batch.shard not in self._alone]
+        return group_small(grouped, self._together) + [[batch] for batch in batches if batch.shard in self._alone]
 
     async def _process(self, batches: Sequence[Batch]) -> None:
         async with self._slots:
@@ -105,19 +113,21 @@ class ShardLoop(Generic[Plan, Saved]):
             saved = await self._work.save_together(plans)
         except Exception as error:
             if is_transient(error):
+                self._alone.update(batch.shard for batch in batches)
                 await self._rewind(batches, error)
                 return True
             await self._save_each(batches, started)  # the bug is of one batch, and must not hold up the others
             raise
-        for batch, plan, done in zip(batches, plans, saved or (), strict=False):
-            await self._finish(batch, plan, done, started)
-        return saved is not None
+        if saved is None:
+            return False
+        raise_first(
+            [await self._finish(*stored, started) for stored in zip(batches, plans, saved, strict=True)],
+        )
+        return True
 
     async def _save_each(self, batches: Sequence[Batch], started: float) -> None:
         """A bug in one batch is raised after the others are stored."""
-        bugs = [bug for batch in batches if (bug := await self._save(batch, started)) is not None]
-        if bugs:
-            raise bugs[0]
+        raise_first([await self._save(batch, started) for batch in batches])
 
     async def _save(self, batch: Batch, started: float) -> Exception | None:
         """A bug is returned, a transient error is dealt with."""
@@ -128,17 +138,22 @@ class ShardLoop(Generic[Plan, Saved]):
             if not is_transient(error):
                 return error
             await self._rewind([batch], error)
-        else:
-            await self._finish(batch, plan, saved, started)
-        return None
+            return None
+        self._alone.discard(batch.shard)
+        return await self._finish(batch, plan, saved, started)
 
-    async def _finish(self, batch: Batch, plan: Plan, saved: Saved, started: float) -> None:
+    async def _finish(self, batch: Batch, plan: Plan, saved: Saved, started: float) -> Exception | None:
+        """A bug is returned: the batch is stored, whatever `note` makes of it."""
         self._consumer.advance(batch)
-        await self._consumer.acknowledge([batch])
-        self._health.mark_progress(self.name)
-        self._health.metrics.step_seconds.labels(self.name).observe(time.monotonic() - started)
-        self._records += batch.size
-        self._work.note(batch, plan, saved)
+        try:
+            await self._consumer.acknowledge([batch])
+            self._health.mark_progress(self.name)
+            self._health.metrics.step_seconds.labels(self.name).observe(time.monotonic() - started)
+            self._records += batch.size
+            self._work.note(batch, plan, saved)
+        except Exception as bug:
+            return bug
+        return None
 
     async def _rewind(self, batches: Sequence[Batch], error: Exception) -> None:
         shards = [batch.shard for batch in batches]
@@ -175,7 +190,25 @@ def reap(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
     """Tasks still running; the error of an ended one is raised."""
     ended = {task for task in tasks if task.done()}
     # Every ended task is asked for its error: asyncio logs one that nobody asked for.
-    errors = [error for task in ended if (error := task.exception())]
-    if errors:
-        raise errors[0]
+    raise_first([task.exception() for task in ended])
     return tasks - ended
+
+
+def raise_first(errors: Iterable[BaseException | None]) -> None:
+    """Raise a bug if there is one, else a transient error if there is one."""
+    found = sorted((error for error in errors if error is not None), key=is_transient)
+    if found:
+        raise found[0]
+
+
+async def wait_for_all(tasks: set[asyncio.Task[None]]) -> None:
+    """Wait also when cancelled, then raise what the tasks raised, or the cancellation."""
+    cancelled: asyncio.CancelledError | None = None
+    while running := {task for task in tasks if not task.done()}:
+        try:
+            await asyncio.wait(running)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    reap(tasks)
+    if cancelled is not None:
+        raise cancelled

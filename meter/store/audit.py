@@ -25,7 +25,7 @@ CHUNK_BATCHES = 1_000
 LOWEST_BATCH = -(2**63)
 MAX_FINDINGS = 1_000
 
-# Of one chunk: its data, not the server as a whole. The chunk is halved until the batch is known.
+# Errors that show damage in one chunk, not a failing server. The chunk is halved until the batch is known.
 UNREADABLE = (
     asyncpg.InternalServerError,
     asyncpg.DataError,

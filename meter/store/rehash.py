@@ -53,7 +53,7 @@ async def hash_run(connection: Executor, shard: int, batches: Sequence[asyncpg.R
 
 
 def are_dense(batches: Sequence[asyncpg.Record]) -> bool:
-    """Whether their rows are all the rows between the first and the last: what is asked for then has an end."""
+    """Whether the positions of the batches are contiguous, so that one range holds exactly their rows."""
     rows = sum(batch["event_rows"] for batch in batches)
     return bool(batches) and rows == batches[-1]["last_position"] - batches[0]["first_position"] + 1
 

@@ -2,7 +2,7 @@
 -- $1 account_ids text[]
 SELECT n.account_id, n.resource, n.channel, n.threshold
 FROM notifier.balances b
--- LATERAL with OFFSET 0 keeps to the index: else the plan goes through all notices, until they are very many.
+-- LATERAL with OFFSET 0 keeps to the index: else the plan goes through all notices, while the table is small.
 CROSS JOIN LATERAL (
     SELECT * FROM notifier.notices l
     WHERE l.account_id = b.account_id AND l.resource = b.resource AND l.epoch = b.epoch OFFSET 0

@@ -24,7 +24,7 @@ from tests.faults.world import World
 
 EVENTS_PER_ACCOUNT = 2000
 ACCOUNTS = (100, 3000)
-OVERTIME = 1.6  # so many times the planned minutes at most
+OVERTIME = 1.6  # the longest a campaign may take, as a multiple of the planned minutes
 UNREACHABLE = 3
 
 
@@ -35,9 +35,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="example: python -m tests.faults --minutes 1 --faults 40 --kills 10 --events 30000 --seed 7",
     )
     parser.add_argument("--minutes", type=float, default=35, help="time the faults are spread over (default: 35)")
-    parser.add_argument("--faults", type=int, default=1000, help="at least so many (default: 1000)")
-    parser.add_argument("--kills", type=int, default=300, help="at least so many of them kills (default: 300)")
-    parser.add_argument("--events", type=int, default=2_000_000, help="at least so many records (default: 2000000)")
+    parser.add_argument("--faults", type=int, default=1000, help="number of faults, at least (default: 1000)")
+    parser.add_argument("--kills", type=int, default=300, help="number of kills among them, at least (default: 300)")
+    parser.add_argument("--events", type=int, default=2_000_000, help="number of records, at least (default: 2000000)")
     parser.add_argument("--accounts", type=int, help="default: one for every 2,000 events, from 100 to 3,000")
     parser.add_argument("--seed", type=int, help="of faults and events; default: a random one, printed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")

@@ -5,7 +5,6 @@ import asyncio
 import structlog
 
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
-from meter.runtime.kafka.failures import KafkaError
 
 log = structlog.get_logger(component="kafka_commits")
 
@@ -57,7 +56,7 @@ class Commits:
             if offsets:
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):
                     await client.commit(offsets)
-        except (KafkaError, TimeoutError, OSError) as error:
+        except Exception as error:  # whatever it is: nothing depends on it, and a stop must come to its end
             log.info("kafka_commit_failed", reason=type(error).__name__)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

@@ -96,10 +96,12 @@ class ShardConsumer:
         client, self._client = self._client, None
         if client is None:
             return
-        await self._commits.flush(client)
-        await client.stop(STOP_TIMEOUT_S)
-        await self._poller.stop()
-        self._forget()
+        try:
+            await self._commits.flush(client)
+        finally:
+            await client.stop(STOP_TIMEOUT_S)
+            await self._poller.stop()
+            self._forget()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -49,8 +49,10 @@ class Poller:
         waiting = next(iter(waiters))
         if self._task is not None:
             waiters.add(self._task)
-        await asyncio.wait(waiters, timeout=self._poll_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        try:
+            await asyncio.wait(waiters, timeout=self._poll_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
 
     async def stop(self) -> None:
         """Call it only after the client was stopped."""

@@ -1,4 +1,4 @@
-"""Postgres for the services: import from here. asyncpg is set up in this wing and nowhere else."""
+"""Postgres for the services: import from here. asyncpg is set up in this folder and nowhere else."""
 
 from meter.runtime.postgres.columns import transpose
 from meter.runtime.postgres.failures import MISCONFIGURED, explain_misconfigured, is_transient

@@ -56,7 +56,7 @@ async def create_pool(
 
 
 async def leave_session(_connection: Any) -> None:
-    """What a connection is given back with, beside the rollback of an open transaction: nothing to undo.
+    """Reset a connection that is given back: nothing to do, the rollback of an open transaction is enough.
 
     Settings are made for one transaction, locks on a session are given up by who took them, LISTEN has a connection of
     its own. asyncpg's own four statements cost every transaction a round trip.

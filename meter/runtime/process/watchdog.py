@@ -15,8 +15,6 @@ from meter.runtime.process.health import Health
 
 log = structlog.get_logger(component="watchdog")
 
-# A dead fetch task inside aiokafka returns "no records" for ever: only missing progress shows that.
-
 
 async def watch_progress(health: Health, stall_s: float, end: Callable[[], None]) -> None:
     """Call `end` when some work waits and none of it was stored for `stall_s`."""

@@ -34,7 +34,7 @@ def balance(
 
 
 def percent(whole: int, position: int, *, epoch: int = 1, **values: Any) -> BalanceSnapshot:
-    """A balance of 100 credits, so many percent used."""
+    """A balance of 100 credits of which `whole` are used."""
     return balance(whole * MICRO, position, allocation=100 * MICRO, epoch=epoch, **values)
 
 

@@ -9,11 +9,12 @@ from uuid import UUID
 import pytest
 
 from meter.runtime.errors import SettingsError
+from meter.runtime.failures import is_transient
 from notifier.decide import Channel, Notice, Outcome
 from notifier.model import BannerKind
 from notifier.render import Renderer, Sender, show_amount
 from schemas.amounts import MICRO
-from tests.unit.notifier.builders import AT, RENDERER, account, balance
+from tests.unit.notifier.builders import AT, RENDERER, account, balance, percent
 
 EMAIL_ID = UUID("6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10")
 USED = balance(52_500_001, 3)
@@ -115,6 +116,16 @@ def test_a_template_that_cannot_be_used_is_found_at_start(template: str, tmp_pat
     (tmp_path / "banner_low.txt.j2").write_text(template)
     with pytest.raises(SettingsError, match="template"):
         Renderer(Sender(address="a@example.com"), tmp_path).check(AT)
+
+
+def test_a_template_that_is_missed_only_for_some_accounts_is_refused_and_not_retried(tmp_path: Path) -> None:
+    """Jinja's TemplateNotFound is an OSError, which would count as a fault of the network."""
+    (tmp_path / "banner_low.txt.j2").write_text("{% if plan == 'gold' %}{% include 'gold.j2' %}{% endif %}low")
+    renderer = Renderer(Sender(address="a@example.com"), tmp_path)
+    renderer.check(AT)
+    with pytest.raises(SettingsError) as raised:
+        renderer.render_banner(BannerKind.LOW, percent(50, 2), 50, account(1, plan="gold"))
+    assert not is_transient(raised.value)
 
 
 def test_amounts_are_exact_with_thousands_marked() -> None:

@@ -174,3 +174,86 @@ def test_small_batches_share_a_transaction_and_large_ones_do_not() -> None:
     groups = group_small([batch(0, 3), batch(1, 100), batch(2, 101), batch(3, 5)], 100)
     assert [[one.shard for one in group] for group in groups] == [[0, 3], [1], [2]]
     assert group_small([], 100) == []
+
+
+async def test_a_bug_in_a_note_ends_the_loop_after_the_others_are_saved() -> None:
+    class Misnoted(Numbers):
+        def note(self, batch: Batch, plan: int, saved: int) -> None:
+            if plan == 0:
+                raise KeyError("bug")
+            super().note(batch, plan, saved)
+
+    for together in (True, False):
+        work = Misnoted(together=together)
+        with pytest.raises(KeyError):
+            await run(work, [batch(0), batch(1), batch(2)])
+        assert sorted(consumer_of(work).advanced) == [0, 1, 2]
+        assert sorted(work.noted) == [1, 2]
+
+
+async def test_a_shard_of_a_failed_group_shares_no_transaction_until_it_is_saved() -> None:
+    """A group that forms again would fail again, for the others of it too."""
+
+    class Refilled(Consumer):
+        rounds = 0
+
+        async def receive(self) -> list[Batch]:
+            await asyncio.sleep(0)
+            if self._in_flight:
+                return []
+            self.rounds += 1
+            if self.rounds == 4:
+                self.stop.set()
+                return []
+            self._in_flight = {0, 1}
+            return [batch(0), batch(1)]
+
+        def _end(self, shards: set[int]) -> None:
+            self._in_flight -= shards
+
+    class FailingTogether(Numbers):
+        async def save_together(self, plans: Sequence[int]) -> list[int] | None:
+            if not self.saved:
+                raise ConnectionResetError("gone")
+            return await super().save_together(plans)
+
+    work, consumer = FailingTogether(), Refilled([])
+    any_consumer: Any = consumer
+    async with asyncio.timeout(5):
+        await ShardLoop(any_consumer, work, together=100, concurrency=2, health=Health()).run(consumer.stop)
+    assert sorted(consumer.rewound) == [0, 1]
+    assert sorted(work.saved) == [0, 0, 1, 1]
+    assert work.groups == [[0, 1]]
+
+
+async def test_too_few_results_for_a_group_are_a_bug() -> None:
+    class Forgetful(Numbers):
+        async def save_together(self, plans: Sequence[int]) -> list[int] | None:
+            return list(plans)[:-1]
+
+    with pytest.raises(ValueError, match="shorter"):
+        await run(Forgetful(), [batch(0), batch(1)])
+
+
+async def test_a_cancelled_loop_waits_for_its_batches_and_raises_their_bugs() -> None:
+    """The transaction would outlive the pool, and nobody would hear of the bug."""
+    entered, gate = asyncio.Event(), asyncio.Event()
+
+    class Waiting(Numbers):
+        async def save(self, plan: int) -> int:
+            entered.set()
+            await gate.wait()
+            raise KeyError("bug")
+
+    consumer: Any = Consumer([batch(0)])
+    loop = asyncio.create_task(
+        ShardLoop(consumer, Waiting(), together=100, concurrency=2, health=Health()).run(consumer.stop)
+    )
+    await entered.wait()
+    loop.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not loop.done()
+    gate.set()
+    with pytest.raises(KeyError):
+        await loop

@@ -1,4 +1,4 @@
-"""What a consumer says of its lag."""
+"""What a consumer says of its lag, and how it stops."""
 
 from typing import cast
 
@@ -49,3 +49,20 @@ def test_lag_reaches_to_the_high_watermark_while_the_stable_offset_is_not_known(
 
 def test_a_partition_revoked_between_two_steps_of_the_loop_does_not_count() -> None:
     assert make_consumer(Client({USAGE_1}, stable=5)).lag() == 3
+
+
+async def test_a_commit_that_fails_in_any_way_keeps_no_member_in_its_group() -> None:
+    class Broken(Client):
+        stopped = False
+
+        async def commit(self, _offsets: object) -> None:
+            raise RuntimeError("the handler is closed")
+
+        async def stop(self, _timeout_s: float) -> None:
+            self.stopped = True
+
+    client = Broken({USAGE_0}, stable=5)
+    consumer = make_consumer(client)
+    consumer._commits.note("usage", 0, 3)
+    await consumer.stop()
+    assert client.stopped
