@@ -3,9 +3,16 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+# Each worker starts servers of its own, so more than four cost more memory than they save time. Servers that run already
+# are shared, and the tests of roles would meet on them: then there is one process.
+WORKERS ?= $(if $(METERING_TEST_STACK),0,$(shell echo $$(( $(CORES) < 4 ? $(CORES) : 4 ))))
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n $(WORKERS) --dist loadgroup
+SERVERS := .local/servers.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check lint types imports unit bench faults lock schemas clean
+.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults lock schemas clean
 
 help:  ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -24,9 +31,10 @@ dev: $(BIN)/.installed  ## start the same stack, leave it running and print the 
 	$(BIN)/python -m deploy.local.dev
 
 test: $(BIN)/.installed  ## run every test on the best real servers found
-	$(BIN)/python -m pytest
+	$(PYTEST) $(PARALLEL)
 
-check: lint types imports unit  ## lint, types, import rules and unit tests
+check: $(BIN)/.installed  ## lint, types, import rules and unit tests, side by side
+	@.ci/side-by-side lint types imports unit
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .
@@ -39,7 +47,18 @@ imports: $(BIN)/.installed
 	$(BIN)/lint-imports
 
 unit: $(BIN)/.installed
-	$(BIN)/python -m pytest -q tests/unit tests/architecture
+	$(PYTEST) -q $(PARALLEL) tests/unit tests/architecture
+
+servers: $(BIN)/.installed  ## keep test servers running, so that one test starts at once
+	@mkdir -p $(dir $(SERVERS))
+	@echo "in another shell: export METERING_TEST_STACK=$(SERVERS)"
+	$(BIN)/python -m deploy.local.stack --write $(SERVERS)
+
+coverage: $(BIN)/.installed  ## show what the unit tests run, and fail where it became less
+	$(PYTEST) -q $(PARALLEL) --cov --cov-report=term:skip-covered tests/unit tests/architecture
+
+matrix: $(BIN)/.installed  ## unit tests on every Python, and the store's tests on every Postgres found here
+	.ci/matrix
 
 bench: $(BIN)/.installed  ## measure rates, latencies and limits on real servers
 	$(BIN)/python -m tests.bench
@@ -58,4 +77,4 @@ lock: $(BIN)/.installed  ## pin the dependencies again, with hashes
 	    --constraint requirements.lock --custom-compile-command 'make lock' -o deploy/requirements.lock pyproject.toml
 
 clean:  ## remove the environment and local data
-	rm -rf $(VENV) .local build *.egg-info
+	rm -rf $(VENV) .local build *.egg-info .coverage

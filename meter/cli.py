@@ -10,7 +10,7 @@ from meter.client import AccountsProducer, DeliveryError, InvalidEventError
 from meter.presentation import print_settings
 from meter.rejections_cli import app as rejections_app
 from meter.runtime.clock import SystemClock
-from meter.runtime.process.cli import fail, run_command, run_service_command
+from meter.runtime.process.cli import fail, make_app, run_command, run_service_command
 from meter.runtime.process.service import Exit
 from meter.runtime.settings import Settings
 from meter.service import build_meter
@@ -24,13 +24,10 @@ SOURCE = "/credit-meter/cli"
 DELIVERY_TIMEOUT_S = 30
 Send = Callable[[AccountsProducer, str], Awaitable[None]]
 
-app = typer.Typer(
-    help="The event store of credit-meter: ingest usage from Kafka, open accounts, add credits.\n\n"
+app = make_app(
+    "meter",
+    "The event store of credit-meter: ingest usage from Kafka, open accounts, add credits.\n\n"
     "Settings come from the environment (METERING_POSTGRES_DSN, METERING_KAFKA_BOOTSTRAP, …).",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
 )
 app.add_typer(rejections_app, name="rejections")
 app.command()(verify)

@@ -16,7 +16,7 @@ from schemas.records import Limits
 log = structlog.get_logger(component="ingest")
 
 WORK = "append"
-# Up to so many events batches of several shards share a transaction: below, it costs more than its rows.
+# Batches of several shards share a transaction up to this number of events: a small one costs more than its rows.
 TOGETHER_EVENTS = 2_000
 
 

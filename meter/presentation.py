@@ -2,13 +2,13 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from meter.runtime.settings import ENV_PREFIX, Settings
+from meter.terminal_table import lay_out_table
 
 MAX_SHOWN_BYTES = 65_536
 
@@ -32,18 +32,25 @@ def describe_bytes(value: bytes | None) -> str | None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
-    """A table on a terminal, tab-separated lines with a heading in a pipe, or JSON lines."""
+    """A table on a terminal, tab-separated lines with a heading in a pipe, or JSON lines.
+
+    Where the terminal is too narrow for the columns, each row is a block of lines, one for each column.
+    """
     if as_json:
         for row in rows:
             print(json.dumps(dict(zip(columns, row, strict=True))))
     elif sys.stdout.isatty():
-        table = Table(*columns)
-        for row in rows:
-            table.add_row(*(Text(printable(value)) for value in row))
-        Console().print(table)
+        cells = [[Text(printable(value)) for value in row] for row in rows]
+        print_on_terminal(lambda width: [lay_out_table(columns, cells, width=width)])
     else:
         for line in (columns, *rows):
             print("\t".join(map(printable, line)))
+
+
+def print_on_terminal(render: Callable[[int], Sequence[RenderableType]]) -> None:
+    """Print what `render` makes for the width of the terminal. Too long a line is not cut: the terminal breaks it."""
+    console = Console()
+    console.print(Group(*render(console.width)), crop=False)
 
 
 def print_fields(fields: Mapping[str, object], *, as_json: bool) -> None:

@@ -9,9 +9,8 @@ from meter.anchors import Anchors
 from meter.ingest import TOGETHER_EVENTS, WORK, Ingest
 from meter.plan import AppendPlan
 from meter.runtime.clock import Clock, SystemClock
-from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka import Producer, ShardConsumer
-from meter.runtime.postgres import Pool, close_pool, load_sql, open_pool
+from meter.runtime.postgres import check_set_up, close_pool, load_sql, open_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
@@ -33,13 +32,11 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
         pool = await open_pool(settings, "credit-meter")
         try:
-            await check_set_up(pool)
+            await check_set_up(pool, load_sql("meter", "find_store"))
             health.set_ready("postgres", True)
             store = PostgresEventStore(pool)
             guard = RecordedTopics(PostgresTopicStore(pool), clock, settings.partitions)
-            consumer = ShardConsumer(
-                settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, clock=clock, guard=guard
-            )
+            consumer = ShardConsumer(settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, guard=guard)
             async with Producer(settings, client_id="credit-meter-anchors") as producer, consumer:
                 health.set_ready("kafka", True)
                 health.watch(WORK, consumer.lag)
@@ -60,18 +57,16 @@ def make_loop(
     ingest = Ingest(
         store,
         clock=clock,
-        limits=Limits(max_ahead=timedelta(seconds=settings.max_ahead_s), partitions=settings.partitions),
+        limits=Limits(
+            max_ahead=timedelta(seconds=settings.max_ahead_s),
+            max_behind=timedelta(seconds=settings.max_behind_s),
+            partitions=settings.partitions,
+        ),
         allowance=settings.allowance(),
         metrics=health.metrics,
     )
     concurrency = min(settings.append_concurrency, settings.postgres_pool_size - 1)
     return ShardLoop(consumer, ingest, together=TOGETHER_EVENTS, concurrency=concurrency, health=health)
-
-
-async def check_set_up(pool: Pool) -> None:
-    """Wait for `meter setup` like for a server that is not up yet: services and setup may be started together."""
-    if not await pool.fetchval(load_sql("meter", "find_store")):
-        raise DependencyUnreachableError("the database is not set up: run `meter setup`", dependency="postgres")
 
 
 def tune_collector() -> None:

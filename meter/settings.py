@@ -11,6 +11,9 @@ class MeterSettings(Settings):
     free_model_credits: str = Field("75", description="model credits a new account gets; decimal, 0 for none")
     free_tool_runs: str = Field("10000", description="tool runs a new account gets; decimal, 0 for none")
     max_ahead_s: float = Field(3600, ge=0, le=86_400, description="how far an event's time may lie in the future")
+    max_behind_s: float = Field(
+        400 * 86_400, ge=86_400, le=36_525 * 86_400, description="how far an event's time may lie in the past"
+    )
     # Parsing and encoding a batch are two slices without a pause: 10,000 events keep each below 100 ms, so heartbeats
     # and health checks are never late.
     batch_events: int = Field(5000, ge=1, le=10_000, description="most records of one shard in one transaction")

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from meter.runtime.settings import Settings
+from schemas.exhaustion import DEFAULT_BANNER_THRESHOLDS, DEFAULT_EMAIL_THRESHOLDS
 
 Percents = Annotated[tuple[int, ...], NoDecode]
 # An empty variable counts as one that is not set.
@@ -14,10 +15,11 @@ NO_THRESHOLDS = "none"
 
 class ThresholdSettings(Settings):
     banner_thresholds: Percents = Field(
-        (20, 50, 70, 80, 90, 100), description="percents of exhaustion with a banner, separated by commas"
+        DEFAULT_BANNER_THRESHOLDS, description="percents of exhaustion with a banner, separated by commas"
     )
     email_thresholds: Percents = Field(
-        (50, 70, 80, 90), description="percents of exhaustion with an email, separated by commas; none for no emails"
+        DEFAULT_EMAIL_THRESHOLDS,
+        description="percents of exhaustion with an email, separated by commas; none for no emails",
     )
 
     @field_validator("banner_thresholds", "email_thresholds", mode="before")

@@ -15,20 +15,17 @@ from meter.presentation import print_settings, print_table
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
-from meter.runtime.process.cli import run_command, run_service_command
+from meter.runtime.process.cli import make_app, run_command, run_service_command
 from notifier.model import BannerKind
 from notifier.render import SAMPLE_ACCOUNT, Renderer, sample_notices
 from notifier.service import build_notifier
 from notifier.settings import NotifierSettings
 from notifier.store.report import Report, Row
 
-app = typer.Typer(
-    help="Notices of credit-meter: banners and emails when an account uses up its credits.\n\n"
+app = make_app(
+    "notifier",
+    "Notices of credit-meter: banners and emails when an account uses up its credits.\n\n"
     "Settings come from the environment (METERING_POSTGRES_DSN, METERING_SMTP_HOST, …): see `notifier settings`.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
 )
 
 NOTICE_COLUMNS = (
@@ -43,7 +40,7 @@ EMAIL_COLUMNS = (
 
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Show only this number, the newest.")]
 
 
 class EmailState(StrEnum):
@@ -78,10 +75,10 @@ def run() -> None:
 
 @app.command()
 def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False) -> None:
-    """What an account was told: every line it crossed, and what became of each email; newest first.
+    """List the notices of an account, newest first: every threshold it crossed, with the state of each email.
 
     \b
-    A table on a terminal, tab-separated lines in a pipe. Shows email addresses: for the roles that may read them.
+    A table on a terminal, tab-separated lines in a pipe. Shows email addresses: the role must be allowed to read them.
 
     \b
     Examples:
@@ -99,7 +96,7 @@ def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False
 
 @app.command()
 def banners(account_id: Account, as_json: JsonOutput = False) -> None:
-    """The banners that an account sees now, at most one per resource.
+    """List the banners that an account sees now, at most one per resource.
 
     \b
     Example:
@@ -116,11 +113,11 @@ def banners(account_id: Account, as_json: JsonOutput = False) -> None:
 
 @app.command()
 def emails(
-    state: Annotated[EmailState, typer.Option(help="Which ones.")] = EmailState.FAILED,
+    state: Annotated[EmailState, typer.Option(help="The state to list.")] = EmailState.FAILED,
     limit: Limit = 50,
     as_json: JsonOutput = False,
 ) -> None:
-    """Emails of all accounts in a state, newest first, with the last reason.
+    """List the emails of all accounts that are in one state, newest first, each with its last reason.
 
     \b
     Examples:
@@ -137,7 +134,7 @@ def emails(
 
 @app.command()
 def preview(
-    directory: Annotated[Path, typer.Argument(help="Where to write; made if it is missing.")],
+    directory: Annotated[Path, typer.Argument(help="Directory to write to; it is made if it is missing.")],
 ) -> None:
     """Write sample emails and banners with the templates, sender and links of the settings; sends nothing.
 
@@ -155,7 +152,7 @@ def preview(
 
 @app.command(name="settings")
 def show_settings(as_json: JsonOutput = False) -> None:
-    """Every setting as an environment variable, with its default and meaning.
+    """List every setting as an environment variable, with its default and meaning.
 
     \b
     Example:
@@ -174,7 +171,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) ->
 
 
 def plain(value: object) -> object:
-    """As JSON can hold it: amounts and times as text."""
+    """A value that JSON can hold: amounts and times become text."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     if isinstance(value, Decimal):

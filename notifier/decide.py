@@ -1,4 +1,4 @@
-"""What a changed balance means for the people of an account: pure, no IO, no clock.
+"""Decide which notices and which banner follow from a changed balance: pure, no IO, no clock.
 
 The rules (see README.md): a threshold is crossed at `consumed * 100 >= threshold * allocation`, on exact integers.
 Every crossing is a notice, once per epoch and channel. What is already true when an epoch starts is seeded, silently;
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
+
+from schemas.exhaustion import DEFAULT_BANNER_THRESHOLDS, DEFAULT_EMAIL_THRESHOLDS, percent_of, reaches
 
 
 class Channel(StrEnum):
@@ -25,15 +27,12 @@ class Outcome(StrEnum):
     NO_CONTACT = "no_contact"
 
 
-EXHAUSTED = 100
-
-
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """Whole percents of exhaustion, ascending, per channel."""
 
-    banner: tuple[int, ...] = (20, 50, 70, 80, 90, 100)
-    email: tuple[int, ...] = (50, 70, 80, 90)
+    banner: tuple[int, ...] = DEFAULT_BANNER_THRESHOLDS
+    email: tuple[int, ...] = DEFAULT_EMAIL_THRESHOLDS
 
     @classmethod
     def of(cls, banner: Iterable[int], email: Iterable[int]) -> Self:
@@ -43,8 +42,11 @@ class Thresholds:
         return self.banner if channel is Channel.BANNER else self.email
 
 
+BalanceKey = tuple[str, str]  # account id, resource
+
+
 @dataclass(frozen=True, slots=True)
-class Balance:
+class BalanceSnapshot:
     """A balance as of a position of its shard, in micro-units."""
 
     account_id: str
@@ -56,72 +58,90 @@ class Balance:
     position: int
 
     @property
+    def key(self) -> BalanceKey:
+        return self.account_id, self.resource
+
+    @property
     def remaining(self) -> int:
         return self.allocation - self.consumed
 
     @property
     def percent(self) -> int:
         """Whole percent of exhaustion, rounded down: 100 is reached exactly when nothing remains."""
-        if self.allocation <= 0:
-            return EXHAUSTED if self.remaining <= 0 else 0
-        return max(0, self.consumed * 100 // self.allocation)
+        return percent_of(self.consumed, self.allocation)
 
     def reaches(self, threshold: int) -> bool:
-        """Exactly at the line counts: tool runs counted in ones hit every line exactly."""
-        return self.consumed * 100 >= threshold * self.allocation
+        """Whether the balance is at the threshold or above it. Tool runs, counted in ones, meet every line exactly."""
+        return reaches(self.consumed, self.allocation, threshold)
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A crossing, to be recorded once."""
+    """A crossing of a threshold. The store records it once."""
 
-    balance: Balance
+    balance: BalanceSnapshot
     channel: Channel
     threshold: int
     outcome: Outcome
     at: datetime
 
 
+Noticed = frozenset[tuple[Channel, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeState:
+    """What is known of one balance: its newest snapshot, and the (channel, threshold) pairs noticed in its epoch."""
+
+    balance: BalanceSnapshot | None = None
+    noticed: Noticed = frozenset()
+
+    def starts_epoch(self, change: BalanceSnapshot) -> bool:
+        return self.balance is None or change.epoch > self.balance.epoch
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`new` is False for what is not newer than what is known: nothing then changes."""
+    """`state` is the one after the change. `new` is False for a change that is not newer: the state stays as it was."""
 
     new: bool
+    state: NoticeState
     notices: tuple[Notice, ...] = ()
     banner: int | None = None
 
 
-def decide(
-    known: Balance | None,
-    noticed: frozenset[tuple[Channel, int]],
-    change: Balance,
-    thresholds: Thresholds,
-    at: datetime,
-) -> Decision:
-    """Decide about one change, given the balance known before it and the notices of the change's epoch so far."""
-    if known is not None and change.position <= known.position:
-        return Decision(new=False)
-    starting = known is None or change.epoch > known.epoch
+def decide(state: NoticeState, change: BalanceSnapshot, thresholds: Thresholds, at: datetime) -> Decision:
+    """Decide about one change of the balance that `state` is about. A new epoch starts with nothing noticed."""
+    if state.balance is not None and change.position <= state.balance.position:
+        return Decision(new=False, state=state)
+    starting = state.starts_epoch(change)
+    noticed = frozenset() if starting else state.noticed
     notices = [
         notice
         for channel in Channel
         for notice in find_crossings(channel, noticed, change, thresholds, starting=starting, at=at)
     ]
-    return Decision(new=True, notices=tuple(notices), banner=find_banner(change, thresholds))
+    noticed |= {(notice.channel, notice.threshold) for notice in notices}
+    return Decision(
+        new=True,
+        state=NoticeState(change, noticed),
+        notices=tuple(notices),
+        banner=find_banner(change, thresholds),
+    )
 
 
 def find_crossings(
     channel: Channel,
-    noticed: frozenset[tuple[Channel, int]],
-    change: Balance,
+    noticed: Noticed,
+    change: BalanceSnapshot,
     thresholds: Thresholds,
     *,
     starting: bool,
     at: datetime,
 ) -> list[Notice]:
-    """The lines newly crossed in a channel, ascending."""
+    """The thresholds newly crossed in a channel, ascending."""
     if change.epoch < 1:
-        return []  # usage before the account is known: nobody to warn, and no allocation to measure by
+        return []  # before the first grant there is no allocation to measure by
     crossed = [
         threshold
         for threshold in thresholds.channel(channel)
@@ -143,8 +163,8 @@ def judge(threshold: int, crossed: list[int], highest_before: int, *, starting: 
     return Outcome.SUPERSEDED
 
 
-def find_banner(balance: Balance, thresholds: Thresholds) -> int | None:
-    """The highest line at or below the balance, whatever has been noticed before."""
+def find_banner(balance: BalanceSnapshot, thresholds: Thresholds) -> int | None:
+    """The highest banner threshold that the balance reaches; None below the lowest, or before the first grant."""
     if balance.epoch < 1:
         return None
     return max((threshold for threshold in thresholds.banner if balance.reaches(threshold)), default=None)

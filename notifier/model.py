@@ -6,14 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from notifier.decide import Balance, Channel, Notice
+from notifier.decide import BalanceKey, BalanceSnapshot, Notice, Noticed, NoticeState
 from schemas.records import Record
 
 FREE_PLAN = "free"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountSnapshot:
     """An account as of a position of its shard. `contacts` are personal data: never logged, never in events."""
 
     account_id: str
@@ -49,6 +49,10 @@ class Banner:
     position: int
     raised_at: datetime
 
+    @property
+    def key(self) -> BalanceKey:
+        return self.account_id, self.resource
+
     def shows_same(self, other: "Banner | None") -> bool:
         """Whether people see no difference. A new epoch is one: who dismissed the old banner must see the new one."""
         return other is not None and self._seen() == other._seen()
@@ -57,17 +61,17 @@ class Banner:
         return self.threshold, self.kind, self.removable, self.text, self.epoch
 
 
-Key = tuple[str, str]  # account id, resource
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is stored about the accounts of a batch. `noticed` holds the notices of each balance's current epoch."""
 
-    accounts: Mapping[str, Account] = field(default_factory=dict)
-    balances: Mapping[Key, Balance] = field(default_factory=dict)
-    noticed: Mapping[Key, frozenset[tuple[Channel, int]]] = field(default_factory=dict)
-    banners: Mapping[Key, Banner] = field(default_factory=dict)
+    accounts: Mapping[str, AccountSnapshot] = field(default_factory=dict)
+    balances: Mapping[BalanceKey, BalanceSnapshot] = field(default_factory=dict)
+    noticed: Mapping[BalanceKey, Noticed] = field(default_factory=dict)
+    banners: Mapping[BalanceKey, Banner] = field(default_factory=dict)
+
+    def states(self) -> dict[BalanceKey, NoticeState]:
+        return {key: NoticeState(balance, self.noticed.get(key, frozenset())) for key, balance in self.balances.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,31 @@ class OutboxEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class BannerShown:
+    banner: Banner
+    raised: bool  # False: it took the place of another banner
+
+
+@dataclass(frozen=True, slots=True)
+class BannerCleared:
+    """`position` is that of the change that cleared it."""
+
+    balance: BalanceSnapshot
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmailQueued:
+    email_id: UUID
+    notice_id: UUID
+    notice: Notice
+
+
+# What a plan did that is to be published, in order; notifier/events.py renders the events.
+Occurrence = BannerShown | BannerCleared | EmailQueued
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A record of metering.balances that breaks its contract."""
 
@@ -114,11 +143,11 @@ class NotifyPlan:
     start: int
     end: int
     at: datetime
-    accounts: tuple[Account, ...] = ()
-    balances: tuple[Balance, ...] = ()
+    accounts: tuple[AccountSnapshot, ...] = ()
+    balances: tuple[BalanceSnapshot, ...] = ()
     notices: tuple[NoticeRow, ...] = ()
     banners: tuple[Banner, ...] = ()
-    cleared: tuple[Key, ...] = ()
+    cleared: tuple[BalanceKey, ...] = ()
     emails: tuple[EmailRow, ...] = ()
     events: tuple[OutboxEvent, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()

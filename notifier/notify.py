@@ -21,9 +21,9 @@ from schemas.topics import BALANCES
 log = structlog.get_logger(component="notify")
 
 WORK = "notify"
-# Up to so many changes batches of several shards share a transaction: below, it costs more than its rows.
+# Batches of several shards share a transaction up to this number of changes: a small one costs more than its rows.
 TOGETHER_CHANGES = 100
-# Up to so many changes are planned on the event loop, some 10 ms: for fewer, a thread costs more than the work.
+# This number of changes is planned on the event loop, in some 10 ms: for fewer, a thread costs more than the work.
 INLINE_CHANGES = 10
 
 T = TypeVar("T")

@@ -1,56 +1,68 @@
-"""From the changes of one batch to everything it writes: pure. The store carries the plan out in one transaction."""
+"""Plan everything that one batch writes, from its changes: pure. The store executes it in one transaction."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from notifier import events
-from notifier.decide import EXHAUSTED, Balance, Channel, Notice, Outcome, Thresholds, decide, find_banner
+from notifier.decide import (
+    BalanceKey,
+    BalanceSnapshot,
+    Channel,
+    Notice,
+    NoticeState,
+    Outcome,
+    Thresholds,
+    decide,
+    find_banner,
+)
+from notifier.events import render_event
 from notifier.ids import email_id, notice_id
 from notifier.model import (
     FREE_PLAN,
-    Account,
+    AccountSnapshot,
     Banner,
+    BannerCleared,
     BannerKind,
+    BannerShown,
+    EmailQueued,
     EmailRow,
-    Key,
     Known,
     NoticeRow,
     NotifyPlan,
-    OutboxEvent,
+    Occurrence,
     Unreadable,
 )
 from notifier.render import Renderer
+from schemas.exhaustion import EXHAUSTED_PERCENT
 
-Change = Balance | Account
+Change = BalanceSnapshot | AccountSnapshot
 
 
 class Planner:
-    """Folds changes, in order, over what is known."""
+    """Folds changes, in order, over what the store knows."""
 
     def __init__(self, known: Known, thresholds: Thresholds, renderer: Renderer, at: datetime) -> None:
         self._accounts = dict(known.accounts)
-        self._balances = dict(known.balances)
-        self._noticed = dict(known.noticed)
+        self._states = known.states()
         self._banners = dict(known.banners)
         self._thresholds = thresholds
         self._renderer = renderer
         self._at = at
         self._touched_accounts: set[str] = set()
-        self._touched_balances: set[Key] = set()
-        self._touched_banners: set[Key] = set()
+        self._touched_balances: dict[BalanceKey, BalanceSnapshot] = {}
+        self._touched_banners: set[BalanceKey] = set()
         self._notices: list[NoticeRow] = []
         self._emails: list[EmailRow] = []
-        self._events: list[OutboxEvent] = []
+        self._occurrences: list[Occurrence] = []
 
     def apply(self, change: Change) -> None:
-        if isinstance(change, Account):
+        if isinstance(change, AccountSnapshot):
             self._apply_account(change)
         else:
             self._apply_balance(change)
 
-    def _apply_account(self, account: Account) -> None:
+    def _apply_account(self, account: AccountSnapshot) -> None:
         known = self._accounts.get(account.account_id)
         if known is not None and account.position <= known.position:
             return
@@ -58,22 +70,16 @@ class Planner:
         self._touched_accounts.add(account.account_id)
         # A plan decides which text an exhausted account sees.
         for key in [key for key in self._banners if key[0] == account.account_id]:
-            balance = self._balances[key]
-            self._show(key, balance, find_banner(balance, self._thresholds), account.position)
+            if (balance := self._states[key].balance) is not None:
+                self._show(balance, find_banner(balance, self._thresholds), account.position)
 
-    def _apply_balance(self, change: Balance) -> None:
-        key = (change.account_id, change.resource)
-        known = self._balances.get(key)
-        noticed = self._noticed.get(key, frozenset())
-        if known is not None and change.epoch > known.epoch:
-            noticed = frozenset()
-        decision = decide(known, noticed, change, self._thresholds, self._at)
+    def _apply_balance(self, change: BalanceSnapshot) -> None:
+        decision = decide(self._states.get(change.key, NoticeState()), change, self._thresholds, self._at)
         if not decision.new:
             return
-        self._balances[key] = change
-        self._touched_balances.add(key)
-        self._noticed[key] = noticed | {(notice.channel, notice.threshold) for notice in decision.notices}
-        self._show(key, change, decision.banner, change.position)
+        self._states[change.key] = decision.state
+        self._touched_balances[change.key] = change
+        self._show(change, decision.banner, change.position)
         for notice in decision.notices:
             self._record(notice)
 
@@ -87,35 +93,36 @@ class Planner:
                 self._queue_emails(notice, account)
         self._notices.append(NoticeRow(notice_id(notice), notice))
 
-    def _queue_emails(self, notice: Notice, account: Account) -> None:
+    def _queue_emails(self, notice: Notice, account: AccountSnapshot) -> None:
         number = notice_id(notice)
         letter = self._renderer.render_letter(notice, account)
         for recipient in dict.fromkeys(account.contacts):
             email = self._make_email(number, recipient, letter.address(email_id(number, recipient), recipient))
             self._emails.append(email)
-            self._events.append(events.email_queued(email.email_id, number, notice.balance, notice.threshold, self._at))
+            self._occurrences.append(EmailQueued(email.email_id, number, notice))
 
     def _make_email(self, notice: UUID, recipient: str, addressed: tuple[str, bytes]) -> EmailRow:
         message_id, message = addressed
         return EmailRow(email_id(notice, recipient), notice, recipient, message_id, message, self._at)
 
-    def _show(self, key: Key, balance: Balance, threshold: int | None, position: int) -> None:
-        """Bring the banner in line with the balance, and tell what changed about it."""
+    def _show(self, balance: BalanceSnapshot, threshold: int | None, position: int) -> None:
+        """Bring the banner in line with the balance, and record what changed about it."""
+        key = balance.key
         before = self._banners.get(key)
         after = self._make_banner(balance, threshold, position) if threshold is not None else None
         if after is None and before is None:
             return
         if after is None:
             del self._banners[key]
-            self._events.append(events.banner_cleared(balance, position, self._at))
+            self._occurrences.append(BannerCleared(balance, position))
         elif after.shows_same(before):
             return
         else:
             self._banners[key] = after
-            self._events.append(events.banner_shown(after, self._at, raised=before is None))
+            self._occurrences.append(BannerShown(after, raised=before is None))
         self._touched_banners.add(key)
 
-    def _make_banner(self, balance: Balance, threshold: int, position: int) -> Banner:
+    def _make_banner(self, balance: BalanceSnapshot, threshold: int, position: int) -> Banner:
         account = self._accounts.get(balance.account_id)
         kind = choose_kind(threshold, account.plan if account is not None else None)
         return Banner(
@@ -123,7 +130,7 @@ class Planner:
             resource=balance.resource,
             threshold=threshold,
             kind=kind,
-            removable=threshold < EXHAUSTED,
+            removable=threshold < EXHAUSTED_PERCENT,
             text=self._renderer.render_banner(kind, balance, threshold, account),
             epoch=balance.epoch,
             shard=balance.shard,
@@ -139,19 +146,19 @@ class Planner:
             end=end,
             at=self._at,
             accounts=tuple(self._accounts[name] for name in sorted(self._touched_accounts)),
-            balances=tuple(self._balances[key] for key in sorted(self._touched_balances)),
+            balances=tuple(self._touched_balances[key] for key in sorted(self._touched_balances)),
             notices=tuple(self._notices),
             banners=tuple(self._banners[key] for key in sorted(self._touched_banners) if key in self._banners),
             cleared=tuple(key for key in sorted(self._touched_banners) if key not in self._banners),
             emails=tuple(self._emails),
-            events=tuple(self._events),
+            events=tuple(render_event(occurrence, self._at) for occurrence in self._occurrences),
             unreadable=tuple(unreadable),
         )
 
 
 def choose_kind(threshold: int, plan: str | None) -> BannerKind:
-    """Only an account that is known to be on the free plan is told that its free credits are gone."""
-    if threshold < EXHAUSTED:
+    """Only an account that is known to be on the free plan sees the text about free credits."""
+    if threshold < EXHAUSTED_PERCENT:
         return BannerKind.LOW
     return BannerKind.FREE_EXPIRED if plan == FREE_PLAN else BannerKind.PAID_EXPIRED
 
@@ -168,7 +175,7 @@ def plan_notices(
     end: int,
     at: datetime,
 ) -> NotifyPlan:
-    """What this batch will write. The time is read once: all its rows share it."""
+    """Plan what this batch will write. All its rows carry the same time, `at`."""
     planner = Planner(known, thresholds, renderer, at)
     unreadable = []
     for change in changes:

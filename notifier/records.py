@@ -1,9 +1,9 @@
-"""Reading records of metering.balances: each becomes a change, is passed over, or is unreadable. Pure."""
+"""Read records of metering.balances: each becomes a change, is skipped, or is unreadable. Pure."""
 
 from collections.abc import Iterable
 
-from notifier.decide import Balance
-from notifier.model import Account, Unreadable
+from notifier.decide import BalanceSnapshot
+from notifier.model import AccountSnapshot, Unreadable
 from notifier.plan import Change
 from schemas.build import decode_event
 from schemas.events import AccountChanged, BalanceChanged
@@ -18,7 +18,7 @@ def read_records(records: Iterable[Record]) -> list[Change | Unreadable]:
 
 
 def read_record(record: Record) -> Change | Unreadable | None:
-    """None for an event of a type that came after this version: it cannot change a balance that is known here."""
+    """None for an event of a type that this version does not know: it cannot change a balance or an account here."""
     try:
         _envelope, data = decode_event(record.value or b"")
     except InvalidEventError as error:
@@ -32,8 +32,8 @@ def read_record(record: Record) -> Change | Unreadable | None:
     return None
 
 
-def read_balance(data: BalanceChanged) -> Balance:
-    return Balance(
+def read_balance(data: BalanceChanged) -> BalanceSnapshot:
+    return BalanceSnapshot(
         account_id=data.account_id,
         resource=data.resource.value,
         epoch=data.epoch,
@@ -44,8 +44,8 @@ def read_balance(data: BalanceChanged) -> Balance:
     )
 
 
-def read_account(data: AccountChanged) -> Account:
-    return Account(
+def read_account(data: AccountChanged) -> AccountSnapshot:
+    return AccountSnapshot(
         account_id=data.account_id,
         shard=data.shard,
         position=data.position,

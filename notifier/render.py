@@ -20,8 +20,8 @@ from jinja2 import (
 )
 
 from meter.runtime.errors import SettingsError
-from notifier.decide import Balance, Channel, Notice, Outcome
-from notifier.model import Account, BannerKind
+from notifier.decide import BalanceSnapshot, Channel, Notice, Outcome
+from notifier.model import AccountSnapshot, BannerKind
 from schemas.amounts import MICRO, format_amount
 
 RESOURCE_NAMES: Final = {"model_credits": "model credits", "tool_runs": "tool runs"}
@@ -49,7 +49,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What one notice says to every contact; `address` makes it an email to one of them."""
+    """The text of one notice, the same for every contact; `address` makes it an email to one of them."""
 
     subject: str
     text: str
@@ -66,7 +66,7 @@ class Letter:
         message["Subject"] = self.subject
         message["Date"] = format_datetime(self.at)
         message["Message-ID"] = message_id
-        # RFC 3834: no out-of-office answers, please.
+        # RFC 3834: this header keeps out-of-office answers away.
         message["Auto-Submitted"] = "auto-generated"
         if self.sender.reply_to:
             message["Reply-To"] = self.sender.reply_to
@@ -102,11 +102,13 @@ class Renderer:
         except Exception as error:  # a template may raise anything
             raise SettingsError(f"a template cannot be rendered: {type(error).__name__}: {error}") from error
 
-    def render_banner(self, kind: BannerKind, balance: Balance, threshold: int, account: Account | None) -> str:
+    def render_banner(
+        self, kind: BannerKind, balance: BalanceSnapshot, threshold: int, account: AccountSnapshot | None
+    ) -> str:
         text = self._render(f"banner_{kind.value}.txt.j2", self._values(balance, threshold, account))
         return fold_line(text, MAX_BANNER_CHARS)
 
-    def render_letter(self, notice: Notice, account: Account) -> Letter:
+    def render_letter(self, notice: Notice, account: AccountSnapshot) -> Letter:
         values = self._values(notice.balance, notice.threshold, account)
         return Letter(
             subject=fold_line(self._render("email_subject.txt.j2", values), MAX_SUBJECT_CHARS),
@@ -119,7 +121,7 @@ class Renderer:
     def _render(self, name: str, values: Mapping[str, Any]) -> str:
         return self._environment.get_template(name).render(values)
 
-    def _values(self, balance: Balance, threshold: int, account: Account | None) -> dict[str, Any]:
+    def _values(self, balance: BalanceSnapshot, threshold: int, account: AccountSnapshot | None) -> dict[str, Any]:
         """The names that templates may use; all are always there."""
         return {
             "account_id": balance.account_id,
@@ -137,7 +139,7 @@ class Renderer:
 
 
 def show_amount(micro: int) -> str:
-    """Exact, with thousands marked: 1,234.5"""
+    """The exact amount, with thousands separated: 1,234.5"""
     whole, _, fraction = format_amount(micro).partition(".")
     return f"{int(whole):,}" + (f".{fraction}" if fraction else "")
 
@@ -155,13 +157,13 @@ def quote_name(name: str) -> str:
     return f'"{escaped}"'
 
 
-SAMPLE_ACCOUNT: Final = Account("example-account", 0, 1, "free", "Example Account", ("someone@example.com",))
+SAMPLE_ACCOUNT: Final = AccountSnapshot("example-account", 0, 1, "free", "Example Account", ("someone@example.com",))
 
 
 def sample_notices(at: datetime) -> list[Notice]:
-    """For the check at start and for `notifier preview`."""
-    credits_used = Balance("example-account", "model_credits", 1, 75 * MICRO, 60_500_000, 0, 7)
-    runs_used = Balance("example-account", "tool_runs", 1, 10_000 * MICRO, 5_000 * MICRO, 0, 8)
+    """Sample notices, for the check at start and for `notifier preview`."""
+    credits_used = BalanceSnapshot("example-account", "model_credits", 1, 75 * MICRO, 60_500_000, 0, 7)
+    runs_used = BalanceSnapshot("example-account", "tool_runs", 1, 10_000 * MICRO, 5_000 * MICRO, 0, 8)
     return [
         Notice(credits_used, Channel.EMAIL, 80, Outcome.DELIVERED, at),
         Notice(runs_used, Channel.EMAIL, 50, Outcome.DELIVERED, at),

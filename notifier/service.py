@@ -4,10 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from meter.runtime.clock import Clock, SystemClock
-from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka import Producer, ShardConsumer
 from meter.runtime.outbox import OutboxRelay
-from meter.runtime.postgres import Pool, close_pool, load_sql, open_pool
+from meter.runtime.postgres import check_set_up, close_pool, load_sql, open_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
@@ -34,11 +33,11 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
         pool = await open_pool(settings, "credit-notifier")
         try:
-            await check_set_up(pool)
+            await check_set_up(pool, load_sql("notifier", "find_cursors"))
             health.set_ready("postgres", True)
             health.set_ready(SMTP, True)  # until an email says otherwise: none may be due for weeks
             store = PostgresNoticeStore(pool)
-            consumer = ShardConsumer(settings, topics=(BALANCES,), group=GROUP, store=store, clock=clock)
+            consumer = ShardConsumer(settings, topics=(BALANCES,), group=GROUP, store=store)
             producer = Producer(settings, client_id="credit-notifier")
             async with producer, consumer:
                 health.set_ready("kafka", True)
@@ -81,9 +80,3 @@ def make_loop(
     # The mailers and the relay need connections too.
     concurrency = max(1, settings.postgres_pool_size // 2)
     return ShardLoop(consumer, notify, together=TOGETHER_CHANGES, concurrency=concurrency, health=health)
-
-
-async def check_set_up(pool: Pool) -> None:
-    """Wait for `meter setup` like for a server that is not up yet: services and setup may be started together."""
-    if not await pool.fetchval(load_sql("notifier", "find_cursors")):
-        raise DependencyUnreachableError("the database is not set up: run `meter setup`", dependency="postgres")

@@ -43,7 +43,7 @@ class NotifierSettings(ThresholdSettings):
     smtp_password: SecretStr | None = None
     smtp_helo: str | None = Field(None, description="name given in EHLO; default: the domain of mail_from")
     smtp_connections: int = Field(4, ge=1, le=50, description="connections one process may open")
-    smtp_idle_s: float = Field(20, gt=0, le=300, description="an unused connection is closed after so long")
+    smtp_idle_s: float = Field(20, gt=0, le=300, description="an unused connection is closed after this time")
     smtp_timeout_s: float = Field(30, gt=0, le=300, description="the longest wait for a reply other than the last")
     smtp_dot_timeout_s: float = Field(
         600, gt=0, le=1800, description="the longest wait for the reply to the body; RFC 5321 asks for 10 minutes"

@@ -12,7 +12,7 @@ from meter.presentation import print_settings, print_table
 from meter.progress import Advance, show_progress
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
-from meter.runtime.process.cli import run_command, run_service_command
+from meter.runtime.process.cli import make_app, run_command, run_service_command
 from meter.runtime.process.service import Exit
 from projections.explain import RANGE_EVENTS, Explainer, Explanation
 from projections.reader import BalanceReader
@@ -25,13 +25,10 @@ from projections.verify import EVER, NoticeRules, find_obstacle
 from projections.verify import verify as verify_models
 from schemas.resources import Resource
 
-app = typer.Typer(
-    help="The read models of credit-meter: balances, usage by day, accounts.\n\n"
+app = make_app(
+    "projections",
+    "The read models of credit-meter: balances, usage by day, accounts.\n\n"
     "Settings come from the environment (METERING_POSTGRES_DSN, METERING_KAFKA_BOOTSTRAP, …).",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
 )
 
 Account = Annotated[str, typer.Argument(help="Account id.")]
@@ -84,17 +81,20 @@ def show(account_id: Account, as_json: AsJson = False) -> None:
 def explain(
     account_id: Account,
     resource: Annotated[Resource | None, typer.Option(help="Only this one.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many of each list, the newest.")] = 200,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Length of each list; the newest entries are kept.")
+    ] = 200,
     as_json: AsJson = False,
 ) -> None:
-    """Explain a balance from the log: grants, usage, when each threshold was reached, and what people were told.
+    """Explain a balance from the log: grants, usage, when each threshold was reached, and the notices.
 
     \b
     In a pipe: tab-separated, each line opens with its section. Reads through the account's shard; writes nothing.
     Exit code 1 when nothing is known of the account, or when the stored balance is not what the log says.
 
     \b
-    As credit_support, who may read notices and emails; their addresses are shown.
+    Needs the role credit_support to read notices and emails; email addresses are shown. Thresholds are
+    METERING_BANNER_THRESHOLDS and METERING_EMAIL_THRESHOLDS, and those that the account has notices of.
 
     \b
     Examples:
@@ -103,14 +103,20 @@ def explain(
       projections explain acc-1 --json | jq .summary
     """
 
-    async def command(settings: ProjectionsSettings) -> Explanation:
+    async def command(settings: VerifySettings) -> Explanation:
         pool = await open_pool(settings, "credit-projections-explain")
         try:
-            return await Explainer(account_id, resource=resource, limit=limit, watch=show_reading).explain(pool)
+            return await Explainer(
+                account_id,
+                thresholds={*settings.banner_thresholds, *settings.email_thresholds},
+                resource=resource,
+                limit=limit,
+                watch=show_reading,
+            ).explain(pool)
         finally:
             await close_pool(pool)
 
-    explanation = run_command(ProjectionsSettings, command)
+    explanation = run_command(VerifySettings, command)
     show_explanation(explanation, as_json=as_json)
     if explanation.differences:
         raise typer.Exit(Exit.FAILED)
@@ -118,7 +124,7 @@ def explain(
 
 @contextmanager
 def show_reading(events: int) -> Iterator[Advance]:
-    """Progress, unless it is over at once."""
+    """A progress bar, unless there is only one range to read."""
     if events <= RANGE_EVENTS:
         yield lambda events: None
         return
@@ -144,23 +150,23 @@ def verify(
         typer.Option(
             metavar="TIME",
             formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
-            help="Notices only of epochs begun since then, UTC.",
+            help="Compare notices only of epochs that began at or after TIME, UTC.",
         ),
     ] = None,
     settled: Annotated[
-        bool, typer.Option("--settled", help="The notifier is at rest: what it has not read yet counts as missing.")
+        bool, typer.Option("--settled", help="The notifier has read everything: a notice that is not there is missing.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute all read models and notices from the log anew and list every difference.
+    """Compute all read models and notices again from the log and list every difference.
 
     Writes nothing; the services may run. In a pipe: tab-separated differences. Exit code 1 when there are any.
 
     \b
-    Notices are compared as credit_support; a role that may not read them is told so, and the rest is compared.
-    Thresholds are METERING_BANNER_THRESHOLDS and METERING_EMAIL_THRESHOLDS, as the notifier has them. Where they
-    were changed, leave out the epochs from before with --since. Notices whose balance the notifier has not read yet
-    are counted as on their way; if the count stays, while nothing waits anywhere, --settled lists them.
+    Comparing notices needs the role credit_support. Any other role gets a message on stderr, and verify compares the
+    rest. METERING_BANNER_THRESHOLDS and METERING_EMAIL_THRESHOLDS must be what the notifier has. If they were changed,
+    leave out older epochs with --since. A notice whose balance the notifier has not read yet counts as on its way.
+    If that count does not fall while no outbox and no consumer lags, --settled lists these notices as missing.
 
     \b
     Example:
@@ -197,11 +203,11 @@ def at_utc(moment: datetime | None) -> datetime | None:
 
 @app.command()
 def rebuild(
-    name: Annotated[Model | None, typer.Argument(help="Which read model; all of them if left out.")] = None,
+    name: Annotated[Model | None, typer.Argument(help="Which read model; default: all.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only and change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute read models from the log and put them in the place of what differs. The service may run; nobody is told.
+    """Compute read models from the log and replace the rows that differ. The service may run; nothing is published.
 
     \b
     Example:

@@ -1,10 +1,10 @@
 """`projections explain`: an account's whole story in one snapshot. Reads only; the service may run.
 
-The log has no index by account, on purpose: every event would pay for it. So the account's shard is read through, in
-ranges, up to where it is folded, and of each range only the account's events leave the database.
+The log has no index by account on purpose, because every insert would pay for it. So explain reads the account's whole
+shard up to the folded position, range by range; of each range the database returns only the account's events.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
 from projections.reader import Account, Balance, as_balances
 from projections.store import PROJECTION, fetch_balances, sql
-from projections.timeline import THRESHOLDS, Entry, FieldDifference, Timeline, compare, read_note
+from projections.timeline import Entry, FieldDifference, Timeline, compare, read_note
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
 
@@ -25,8 +25,8 @@ SUPPORT: Final = "credit_support"
 Row = Mapping[str, Any]
 
 
-class Place(NamedTuple):
-    """Where an account's events are; `position` is how far they are folded, `head` the last one stored."""
+class ShardProgress(NamedTuple):
+    """How far an account's shard is folded (`position`), and the position of the last event stored in it (`head`)."""
 
     shard: int
     position: int
@@ -34,8 +34,8 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What the notifier has said, the newest first. Emails hold addresses."""
+class NotifierRecords:
+    """What the notifier recorded for an account, the newest first. Emails hold addresses."""
 
     banners: Sequence[Row]
     notices: Sequence[Row]
@@ -45,24 +45,25 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """`told` is None where the role may not read it. `differences`: stored balances that the log does not explain."""
+    """`notifications` is None where the role may not read the notifier's tables. `differences`: fields of stored
+    balances that the log does not explain."""
 
     account_id: str
-    place: Place
+    progress: ShardProgress
     account: Account | None
     timeline: Timeline
     balances: Mapping[Resource, Balance]
-    told: Told | None
+    notifications: NotifierRecords | None
     differences: Sequence[FieldDifference] = field(default=())
 
 
-async def find_place(connection: Executor, account_id: str) -> Place:
+async def find_progress(connection: Executor, account_id: str) -> ShardProgress:
     """The shard by the account's key, as producers choose it."""
     rows = await connection.fetch(sql("measure_shards"), PROJECTION)
     if not rows:
         raise RefusalError("there are no shards: run `meter setup`")
     shard = partition_for(account_id.encode(), len(rows))
-    return next(Place(*row) for row in rows if row["shard"] == shard)
+    return next(ShardProgress(*row) for row in rows if row["shard"] == shard)
 
 
 async def check_rights(connection: Executor) -> bool:
@@ -79,18 +80,23 @@ def watch_nothing(events: int) -> Iterator[Advance]:
 
 
 class Explainer:
-    """`watch` is given the number of events to read through, and what it yields is told of each range that was."""
+    """Shows where the balance reached each of `thresholds` (percents), and each threshold that it has a notice of.
+
+    `watch` receives the number of events to read; the function it yields is called with the size of each range read.
+    """
 
     def __init__(
         self,
         account_id: str,
         *,
+        thresholds: Collection[int],
         resource: Resource | None = None,
         limit: int,
         watch: Callable[[int], AbstractContextManager[Advance]] = watch_nothing,
         range_events: int = RANGE_EVENTS,
     ) -> None:
         self._account_id = account_id
+        self._thresholds = thresholds
         self._resource = resource
         self._limit = limit
         self._watch = watch
@@ -104,42 +110,50 @@ class Explainer:
         ):
             await connection.execute(sql("prepare_long_read"))
             may_read_notices = await check_rights(connection)
-            place = await find_place(connection, self._account_id)
-            timeline = await self._read_timeline(connection, place, noticed=may_read_notices)
+            progress = await find_progress(connection, self._account_id)
+            timeline = await self._read_timeline(connection, progress, noticed=may_read_notices)
             row = await connection.fetchrow(sql("read_account"), self._account_id)
             balances = self._choose(as_balances(await connection.fetch(sql("read_balances"), self._account_id)))
             if not (timeline.events or row or balances):
-                raise RefusalError(describe_unknown(self._account_id, place))
+                raise RefusalError(describe_unknown(self._account_id, progress))
             return Explanation(
                 account_id=self._account_id,
-                place=place,
+                progress=progress,
                 account=None if row is None else Account(**dict(row)),
                 timeline=timeline,
                 balances=balances,
-                told=await self._fetch_told(connection) if may_read_notices else None,
+                notifications=await self._fetch_notifications(connection) if may_read_notices else None,
                 differences=await self._compare(connection, timeline),
             )
 
-    async def _read_timeline(self, connection: Executor, place: Place, *, noticed: bool) -> Timeline:
-        thresholds = set(THRESHOLDS)
+    async def _read_timeline(self, connection: Executor, progress: ShardProgress, *, noticed: bool) -> Timeline:
+        thresholds = set(self._thresholds)
         if noticed:
             rows = await connection.fetch(sql("fetch_thresholds"), self._account_id)
             thresholds |= {row["threshold"] for row in rows}
-        timeline = Timeline(self._account_id, place.shard, sorted(thresholds), limit=self._limit)
-        with self._watch(place.position) as advance:
-            async for read, entries in self._read_entries(connection, place):
+        timeline = Timeline(self._account_id, progress.shard, sorted(thresholds), limit=self._limit)
+        with self._watch(progress.position) as advance:
+            async for read, entries in self._read_entries(connection, progress):
                 timeline.enter(entries)
                 advance(read)
         timeline.close()
         return timeline
 
-    async def _read_entries(self, connection: Executor, place: Place) -> AsyncIterator[tuple[int, list[Entry]]]:
-        """Range by range: events read through, and those of the account."""
+    async def _read_entries(
+        self, connection: Executor, progress: ShardProgress
+    ) -> AsyncIterator[tuple[int, list[Entry]]]:
+        """For each range: the number of events in it, and the events of the account."""
         code = None if self._resource is None else RESOURCE_CODES[self._resource]
-        for after in range(0, place.position, self._range_events):
-            upto = min(place.position, after + self._range_events)
+        for after in range(0, progress.position, self._range_events):
+            upto = min(progress.position, after + self._range_events)
             rows = await connection.fetch(
-                sql("fetch_account_log"), place.shard, after, upto, self._account_id, code, timeout=STATEMENT_TIMEOUT_S
+                sql("fetch_account_log"),
+                progress.shard,
+                after,
+                upto,
+                self._account_id,
+                code,
+                timeout=STATEMENT_TIMEOUT_S,
             )
             yield upto - after, [read_entry(row) for row in rows]
 
@@ -152,10 +166,10 @@ class Explainer:
             differences += compare(stored.get((self._account_id, code)), computed, code)
         return differences
 
-    async def _fetch_told(self, connection: Executor) -> Told:
+    async def _fetch_notifications(self, connection: Executor) -> NotifierRecords:
         chosen = (self._account_id, None if self._resource is None else self._resource.value)
         emails = await fetch_rows(connection, "fetch_emails", *chosen, self._limit)
-        return Told(
+        return NotifierRecords(
             banners=await fetch_rows(connection, "fetch_shown_banners", *chosen),
             notices=await fetch_rows(connection, "fetch_notices", *chosen, self._limit),
             emails=emails,
@@ -177,7 +191,7 @@ async def fetch_rows(connection: Executor, name: str, *arguments: object) -> lis
     return [dict(row) for row in await connection.fetch(sql(name), *arguments)]
 
 
-def describe_unknown(account_id: str, place: Place) -> str:
-    waiting = place.head - place.position
-    more = f" ({waiting} events of its shard {place.shard} are stored and not folded yet)" if waiting else ""
+def describe_unknown(account_id: str, progress: ShardProgress) -> str:
+    waiting = progress.head - progress.position
+    more = f" ({waiting} events of its shard {progress.shard} are stored and not folded yet)" if waiting else ""
     return f"nothing is known of account {account_id}{more}"

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from projections.explain import SUPPORT, Explanation, Row
 from projections.show import BALANCE_COLUMNS, balance_cells
+from projections.show import plain as format_percent
 from projections.timeline import Line, ResourceTimeline, What
 from schemas.amounts import format_amount
 from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
@@ -44,14 +45,14 @@ def as_document(e: Explanation) -> dict[str, object]:
         "plan": e.account.plan if e.account else None,
         "display_name": e.account.display_name if e.account else None,
         "opened_at": e.account.opened_at.isoformat() if e.account else None,
-        "shard": e.place.shard,
-        "folded_position": e.place.position,
-        "log_position": e.place.head,
+        "shard": e.progress.shard,
+        "folded_position": e.progress.position,
+        "log_position": e.progress.head,
         "equal": not e.differences,
         "summary": summarise(e),
         "notes": [*notes(e), *describe_differences(e)],
     }
-    if e.told is None:
+    if e.notifications is None:
         document |= dict.fromkeys(("banners", "notices", "emails", "attempts"))
     for name, columns, rows in sections(e):
         if name not in ("account", "summary"):
@@ -61,19 +62,19 @@ def as_document(e: Explanation) -> dict[str, object]:
 
 def sections(e: Explanation) -> list[Section]:
     account = e.account
-    heading = (e.account_id, account and account.plan, account and account.opened_at.isoformat(), e.place.shard)
+    heading = (e.account_id, account and account.plan, account and account.opened_at.isoformat(), e.progress.shard)
     found = [
         Section("account", ("account_id", "plan", "opened_at", "shard"), [heading]),
         Section("summary", ("sentence",), [(sentence,) for sentence in summarise(e)]),
         Section("timeline", LINE_COLUMNS, [line_cells(resource, line) for resource, line in all_lines(e)]),
         Section("usage", PART_COLUMNS, [cells for resource, line in all_lines(e) for cells in parts(resource, line)]),
     ]
-    if e.told:
+    if e.notifications:
         found += [
-            Section("banners", BANNER_COLUMNS, [row_cells(BANNER_COLUMNS, row) for row in e.told.banners]),
-            Section("notices", NOTICE_COLUMNS, [notice_cells(e, row) for row in e.told.notices]),
-            Section("emails", EMAIL_COLUMNS, [row_cells(EMAIL_COLUMNS, row) for row in e.told.emails]),
-            Section("attempts", ATTEMPT_COLUMNS, [row_cells(ATTEMPT_COLUMNS, row) for row in e.told.attempts]),
+            Section("banners", BANNER_COLUMNS, [row_cells(BANNER_COLUMNS, row) for row in e.notifications.banners]),
+            Section("notices", NOTICE_COLUMNS, [notice_cells(e, row) for row in e.notifications.notices]),
+            Section("emails", EMAIL_COLUMNS, [row_cells(EMAIL_COLUMNS, row) for row in e.notifications.emails]),
+            Section("attempts", ATTEMPT_COLUMNS, [row_cells(ATTEMPT_COLUMNS, row) for row in e.notifications.attempts]),
         ]
     differing = {difference.resource for difference in e.differences}
     balances = [(*balance_cells(b), RESOURCE_CODES[b.resource] not in differing) for b in e.balances.values()]
@@ -101,7 +102,7 @@ def line_cells(resource: Resource | None, line: Line) -> Cells:
     moved = line.what in (What.GRANTED, What.REVERSED, What.USED)
     after = (
         (state.epoch, format_amount(state.base), format_amount(state.allocation), format_amount(state.used),
-         format_amount(state.remaining), state.percent)
+         format_amount(state.remaining), format_percent(state.exhaustion))
         if state else (None,) * 6
     )  # fmt: skip
     return (
@@ -147,14 +148,19 @@ def summarise(e: Explanation) -> list[str]:
 
 
 def describe_state(timeline: ResourceTimeline) -> str:
-    state, turned = timeline.state, timeline.turned
+    state, allowance_change = timeline.state, timeline.allowance_change
     if state.epoch == 0:
         return f"refused, because nothing was ever granted; {format_amount(state.used)} used all the same"
     left = (
         f"{format_amount(state.remaining)} of {format_amount(state.allocation)} left in epoch {state.epoch} "
-        f"({state.percent} % used)"
+        f"({format_percent(state.exhaustion)} % used)"
     )
-    since = f" since position {turned.first}, event {turned.event_id}, {turned.at.isoformat()}" if turned else ""
+    since = (
+        f" since position {allowance_change.first}, event {allowance_change.event_id}, "
+        f"{allowance_change.at.isoformat()}"
+        if allowance_change
+        else ""
+    )
     return f"{left}; {'allowed' if state.allowed else 'refused'}{since}"
 
 
@@ -164,25 +170,25 @@ def notes(e: Explanation) -> list[str]:
     omitted = e.timeline.account.omitted + sum(timeline.lines.omitted for _, timeline in timelines(e))
     if omitted:
         found.append(f"{omitted} older lines of the timeline are left out: see --limit")
-    if e.place.head > e.place.position:
+    if e.progress.head > e.progress.position:
         found.append(
-            f"{e.place.head - e.place.position} events of shard {e.place.shard} are stored and not folded yet; some of "
-            "them may be this account's"
+            f"{e.progress.head - e.progress.position} events of shard {e.progress.shard} are stored and not folded "
+            "yet; some of them may be this account's"
         )
-    if e.told is None:
+    if e.notifications is None:
         found.append(f"this database role may not read notices and emails: use the role {SUPPORT} to see them")
     return found
 
 
 def describe_differences(e: Explanation) -> list[str]:
-    told = [
+    remarks = [
         f"DIFFERENCE: {RESOURCES_BY_CODE[d.resource].value} {d.field}: stored {d.stored or 'nothing'}, by the log "
         f"{d.log or 'nothing'}"
         for d in e.differences
     ]
-    if told:
-        told.append(
+    if remarks:
+        remarks.append(
             "The stored balance is NOT what the events add up to (amounts in micro-units). Run `projections verify` "
             "to see what else differs, then `projections rebuild balances`."
         )
-    return told
+    return remarks

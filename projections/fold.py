@@ -7,9 +7,11 @@ batch is cut; tests/unit/projections/test_fold_properties.py holds this to accou
 
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from schemas.exhaustion import exhaustion_of, percent_of
 from schemas.outputs import Status
 
 
@@ -61,9 +63,12 @@ class BalanceState(NamedTuple):
     @property
     def percent(self) -> int:
         """Whole percent of exhaustion, rounded down, not capped; of an allocation of nothing 100 if nothing is left."""
-        if self.granted == self.base:
-            return FULL_PERCENT if self.remaining <= 0 else 0
-        return max(0, self.used * 100 // self.allocation)
+        return percent_of(self.used, self.allocation)
+
+    @property
+    def exhaustion(self) -> Decimal:
+        """The percent with two decimals, rounded down, as `projections.balances` shows it."""
+        return exhaustion_of(self.used, self.allocation)
 
     @property
     def exhausted(self) -> bool:
@@ -84,27 +89,24 @@ class BalanceState(NamedTuple):
         return "moderate" if left <= self.allocation * 75 else "good"
 
 
-FULL_PERCENT: Final = 100
-
-
 def empty_state(account_id: str, resource: int, shard: int, as_of: datetime) -> BalanceState:
     """Before the first event of the account."""
     return BalanceState(account_id, resource, shard, 0, 0, 0, 0, (), 0, as_of)
 
 
 def fold(state: BalanceState, steps: Iterable[Step]) -> tuple[BalanceState, list[BalanceState]]:
-    """Apply steps in the order of positions; the state after them, and every state on the way that must be told.
+    """Apply steps in the order of positions; the state after them, and every state on the way that must be published.
 
     A step that is not newer than the state is a repeat and changes nothing.
     """
-    told: list[BalanceState] = []
+    published: list[BalanceState] = []
     for step in steps:
         if step.position <= state.position:
             continue
         before, state = state, apply(state, step)
-        if must_tell(before, state):
-            told.append(state)
-    return state, told
+        if must_publish(before, state):
+            published.append(state)
+    return state, published
 
 
 def apply(state: BalanceState, step: Step) -> BalanceState:
@@ -124,8 +126,8 @@ def start_epoch(state: BalanceState, amount: int) -> BalanceState:
     return state._replace(granted=granted, boundaries=boundaries, base=base, epoch=state.epoch + 1)
 
 
-def must_tell(before: BalanceState, after: BalanceState) -> bool:
-    """Whether the change leaves the database: bounded by accounts and percents, not by events."""
+def must_publish(before: BalanceState, after: BalanceState) -> bool:
+    """Whether the change goes to Kafka. The number of messages depends on accounts and percents, not on events."""
     return after.epoch > 0 and (
         before.epoch != after.epoch or before.percent != after.percent or before.exhausted != after.exhausted
     )

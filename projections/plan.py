@@ -1,4 +1,4 @@
-"""From what was read of the log to what is written: pure, and a value that a test can print."""
+"""Plans what to write from what was read of the log. Pure; the plan is a value that a test can print."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,18 +11,19 @@ from projections import accounts as account_fold
 from projections.accounts import AccountEvent, AccountState
 from projections.fold import BalanceState, Kind, Step, empty_state, fold
 from projections.messages import OutboxMessage, render_account, render_balance
+from schemas.events import CODES
 
-GRANTED, REVERSED = 13, 14  # codes of meter.event_types
-STEPS: Final = {GRANTED: Kind.GRANT, REVERSED: Kind.REVERSAL}
+# What an event that is not usage does to a balance, by its code.
+STEP_KINDS: Final = {CODES["credits.granted.v1"]: Kind.GRANT, CODES["usage.reversed.v1"]: Kind.REVERSAL}
 
-Key = tuple[str, int]  # account id, resource code
+BalanceKey = tuple[str, int]  # account id, resource code
 
 
 class LogDamagedError(RefusalError):
-    """The event log is not what it must be; folding on would make balances wrong for ever."""
+    """The event log is not what it must be; to go on would make balances wrong for ever."""
 
 
-class Range(NamedTuple):
+class PositionRange(NamedTuple):
     """Positions of a shard: those above `after`, up to and including `upto`."""
 
     shard: int
@@ -30,18 +31,18 @@ class Range(NamedTuple):
     upto: int
 
 
-class Total(NamedTuple):
-    """What an account used of a resource within a range, beside its balance so far: one total, or with grants or
-    reversals in the range one for each run of usage between them."""
+class UsageTotal(NamedTuple):
+    """What an account used of a resource within a range, with its balance before. A range has one total for each run of
+    usage; grants and reversals separate the runs."""
 
-    key: Key
+    key: BalanceKey
     shard: int
     events: int
     step: Step
     state: BalanceState | None
 
 
-class Other(NamedTuple):
+class NonUsageEvent(NamedTuple):
     """An event that is not usage. `data` only of account events."""
 
     shard: int
@@ -57,12 +58,12 @@ class Other(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Everything of some ranges. `balances` are there for the keys that have grants or reversals."""
+    """Everything of some ranges. `balances` has the keys with a grant or a reversal in the ranges."""
 
-    ranges: Sequence[Range]
-    totals: Sequence[Total]
-    others: Sequence[Other]
-    balances: Mapping[Key, BalanceState]
+    ranges: Sequence[PositionRange]
+    totals: Sequence[UsageTotal]
+    others: Sequence[NonUsageEvent]
+    balances: Mapping[BalanceKey, BalanceState]
     accounts: Mapping[str, AccountState]
 
 
@@ -73,15 +74,15 @@ class Folded:
     consumed: Sequence[BalanceState]
     balances: Sequence[BalanceState]
     accounts: Sequence[AccountState]
-    told: Sequence[BalanceState]  # on the way, for whoever listens
-    changes: Sequence[AccountState]
+    published: Sequence[BalanceState]  # every state to publish, in order
+    published_accounts: Sequence[AccountState]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldPlan:
     """What to write."""
 
-    ranges: Sequence[Range]
+    ranges: Sequence[PositionRange]
     events: int
     consumed: Sequence[BalanceState]
     balances: Sequence[BalanceState]
@@ -90,9 +91,11 @@ class FoldPlan:
 
 
 def plan(reading: Reading) -> FoldPlan:
-    """Fold a reading and render what must be told. Raises LogDamagedError when events are missing from it."""
+    """Fold a reading and render what must be published. Raises LogDamagedError when events are missing from it."""
     folded = fold_reading(reading)
-    messages = [render_balance(state) for state in folded.told] + [render_account(state) for state in folded.changes]
+    messages = [render_balance(state) for state in folded.published] + [
+        render_account(state) for state in folded.published_accounts
+    ]
     messages.sort(key=lambda message: (message.shard, message.position))
     return FoldPlan(
         ranges=reading.ranges,
@@ -107,14 +110,20 @@ def plan(reading: Reading) -> FoldPlan:
 def fold_reading(reading: Reading) -> Folded:
     """Raises LogDamagedError when events are missing from the reading."""
     check_contiguous(reading)
-    told: list[BalanceState] = []
-    consumed, balances = fold_totals(reading, told)
-    balances += fold_marked(reading, told)
-    accounts, changes = fold_accounts(reading)
-    return Folded(consumed=consumed, balances=balances, accounts=accounts, told=told, changes=changes)
+    published: list[BalanceState] = []
+    consumed, balances = fold_totals(reading, published)
+    balances += fold_stepwise(reading, published)
+    accounts, published_accounts = fold_accounts(reading)
+    return Folded(
+        consumed=consumed,
+        balances=balances,
+        accounts=accounts,
+        published=published,
+        published_accounts=published_accounts,
+    )
 
 
-def count_events(ranges: Iterable[Range]) -> int:
+def count_events(ranges: Iterable[PositionRange]) -> int:
     return sum(r.upto - r.after for r in ranges)
 
 
@@ -134,33 +143,33 @@ def check_contiguous(reading: Reading) -> None:
             )
 
 
-def marked_keys(others: Iterable[Other]) -> set[Key]:
+def stepped_keys(others: Iterable[NonUsageEvent]) -> set[BalanceKey]:
     """The accounts and resources whose usage must not be summed across a grant or a reversal."""
-    return {(o.account_id, o.resource) for o in others if o.type in STEPS and o.resource is not None}
+    return {(o.account_id, o.resource) for o in others if o.type in STEP_KINDS and o.resource is not None}
 
 
-def fold_totals(reading: Reading, told: list[BalanceState]) -> tuple[list[BalanceState], list[BalanceState]]:
-    """The common case, one step each: balances that are there already, and new ones."""
-    marked = marked_keys(reading.others)
+def fold_totals(reading: Reading, published: list[BalanceState]) -> tuple[list[BalanceState], list[BalanceState]]:
+    """Balances without a grant or a reversal in the range, one step each: stored ones, and new ones."""
+    stepped = stepped_keys(reading.others)
     consumed: list[BalanceState] = []
     new: list[BalanceState] = []
     for key, shard, _events, step, before in reading.totals:
-        if key in marked:
+        if key in stepped:
             continue
-        after, told_here = fold(before or empty_state(*key, shard, step.as_of), (step,))
+        after, published_here = fold(before or empty_state(*key, shard, step.as_of), (step,))
         (new if before is None else consumed).append(after)
-        told += told_here
+        published += published_here
     return consumed, new
 
 
-def fold_marked(reading: Reading, told: list[BalanceState]) -> list[BalanceState]:
+def fold_stepwise(reading: Reading, published: list[BalanceState]) -> list[BalanceState]:
     """Balances with grants or reversals in the range, step by step in the order of positions."""
-    steps: defaultdict[Key, list[Step]] = defaultdict(list)
-    shards: dict[Key, int] = {}
+    steps: defaultdict[BalanceKey, list[Step]] = defaultdict(list)
+    shards: dict[BalanceKey, int] = {}
     for o in reading.others:
-        if o.type in STEPS and o.resource is not None:
+        if o.type in STEP_KINDS and o.resource is not None:
             shards[o.account_id, o.resource] = o.shard
-            steps[o.account_id, o.resource].append(Step(STEPS[o.type], o.amount, o.position, o.recorded_at))
+            steps[o.account_id, o.resource].append(Step(STEP_KINDS[o.type], o.amount, o.position, o.recorded_at))
     for total in reading.totals:
         if total.key in steps:
             steps[total.key].append(total.step)
@@ -168,29 +177,29 @@ def fold_marked(reading: Reading, told: list[BalanceState]) -> list[BalanceState
     for key, own in steps.items():
         own.sort(key=lambda step: step.position)
         before = reading.balances.get(key) or empty_state(*key, shards[key], own[0].as_of)
-        after, told_here = fold(before, own)
+        after, published_here = fold(before, own)
         folded.append(after)
-        told += told_here
+        published += published_here
     return folded
 
 
 def fold_accounts(reading: Reading) -> tuple[list[AccountState], list[AccountState]]:
-    """The accounts as they are in the end, and every change on the way."""
+    """The accounts after their last event, and every state that must be published."""
     states: dict[str, AccountState] = {}
-    changes: list[AccountState] = []
+    published: list[AccountState] = []
     for o in reading.others:
-        if o.type in STEPS:
+        if o.type in STEP_KINDS:
             continue
         before = states.get(o.account_id) or reading.accounts.get(o.account_id)
         after = account_fold.apply(before, as_account_event(o))
         if after is not None and after is not before:
             states[o.account_id] = after
-            if tells(before, after):
-                changes.append(after)
-    return list(states.values()), changes
+            if must_publish_account(before, after):
+                published.append(after)
+    return list(states.values()), published
 
 
-def as_account_event(o: Other) -> AccountEvent:
+def as_account_event(o: NonUsageEvent) -> AccountEvent:
     if o.type not in account_fold.ACCOUNT_CODES or o.data is None:
         raise LogDamagedError(
             f"shard {o.shard}, position {o.position}: this version does not know events of type code {o.type}. "
@@ -199,5 +208,5 @@ def as_account_event(o: Other) -> AccountEvent:
     return AccountEvent(o.account_id, o.shard, o.position, o.type, o.data, o.occurred_at, o.recorded_at)
 
 
-def tells(before: AccountState | None, after: AccountState) -> bool:
+def must_publish_account(before: AccountState | None, after: AccountState) -> bool:
     return before is None or (before.plan, before.contacts) != (after.plan, after.contacts)

@@ -1,7 +1,22 @@
 """Reading balances: the same answers as the SQL views, typed. Needs no more than the role `credit_reader`.
 
-reader = BalanceReader(pool)
-if await reader.allowed("acc-1", Resource.MODEL_CREDITS): ...
+import asyncio
+
+from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.settings import Settings, load_settings
+from projections.reader import BalanceReader
+
+
+async def main() -> None:
+    pool = await open_pool(load_settings(Settings), "my-service")  # METERING_POSTGRES_DSN
+    try:
+        reader = BalanceReader(pool)  # any other asyncpg pool will do
+        print(await reader.allowed("acct-1", "model_credits"))
+    finally:
+        await close_pool(pool)
+
+
+asyncio.run(main())
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +42,7 @@ class Balance:
     allocation: Decimal  # of the current epoch
     consumed: Decimal  # of the allocation
     remaining: Decimal  # negative when overdrawn
-    exhaustion: Decimal | None  # percent; None as long as nothing was granted
+    exhaustion: Decimal | None  # percent, two decimals, rounded down; None as long as nothing was granted
     status: Status
     allowed: bool  # whether the platform may spend it
     epoch: int  # 0: nothing was granted yet
@@ -66,13 +81,14 @@ class BalanceReader:
         self._pool = pool
 
     async def get(self, account_id: str) -> Mapping[Resource, Balance]:
-        """Balances by resource; empty for an account of which nothing was recorded."""
+        """Balances by resource, which may be asked by name: `["model_credits"]`. Empty for an unknown account."""
         rows = await self._pool.fetch(load_sql("projections", "read_balances"), account_id)
         return as_balances(rows)
 
-    async def allowed(self, account_id: str, resource: Resource) -> bool:
-        """Whether anything is left to spend; False for an unknown account."""
-        return bool(await self._pool.fetchval(load_sql("projections", "read_allowed"), account_id, resource.value))
+    async def allowed(self, account_id: str, resource: Resource | str) -> bool:
+        """Whether anything is left; False for an unknown account. Raises ValueError for an unknown resource."""
+        known = as_resource(resource)
+        return bool(await self._pool.fetchval(load_sql("projections", "read_allowed"), account_id, known.value))
 
     async def usage_by_day(
         self, account_id: str, since: date | None = None, until: date | None = None
@@ -85,6 +101,14 @@ class BalanceReader:
         """Plan and name; None before the account was opened."""
         row = await self._pool.fetchrow(load_sql("projections", "read_account"), account_id)
         return None if row is None else Account(**dict(row))
+
+
+def as_resource(resource: Resource | str) -> Resource:
+    """Raises ValueError that names the resources there are."""
+    try:
+        return Resource(resource)
+    except ValueError:
+        raise ValueError(f"unknown resource {resource!r}: must be one of {', '.join(Resource)}") from None
 
 
 def as_balances(rows: Iterable[Any]) -> Mapping[Resource, Balance]:

@@ -1,8 +1,8 @@
-"""`projections rebuild`: compute the read models of every shard anew and put them in the place of what differs.
+"""`projections rebuild`: compute the read models of every shard again from the log and replace the rows that differ.
 
-With the fold itself, but nobody is told: a rebuild repairs, and what it repairs was told when it happened. A shard is
-read in ranges beside the running service; only for the last few events and the exchange is its cursor held, in one
-transaction. The service passes over a held shard and goes on with the others.
+It uses the fold, but publishes nothing: the service published each change when it happened. It reads a shard in ranges
+while the service runs. It locks the shard's cursor only for the last few events and the exchange of rows, in one
+transaction; meanwhile the service skips that shard and folds the others.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
-from projections.plan import Key, Other, Range, Reading, Total, fold_reading
+from projections.plan import BalanceKey, NonUsageEvent, PositionRange, Reading, UsageTotal, fold_reading
 from projections.store import PROJECTION, account_row, columns, cuts, sql
 
-RANGE_EVENTS: Final = 500_000  # a line of usage by day is the dearer the more ranges it comes from
+RANGE_EVENTS: Final = 500_000  # a line of usage by day costs more the more ranges add to it
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
 BALANCE_COLUMNS: Final = BalanceState._fields
 ACCOUNT_COLUMNS: Final = AccountState._fields
@@ -31,7 +31,7 @@ class Model(StrEnum):
 
 
 class Exchange(NamedTuple):
-    """What was put in place of what: `rows` in all, and those that differed."""
+    """Of one read model: all `rows` after the exchange, and the numbers of rows that differed."""
 
     model: Model
     rows: int
@@ -98,7 +98,7 @@ class Rebuild:
 
 
 async def count_events(pool: Pool) -> int:
-    """How many events there are to read, about: the service goes on."""
+    """About how many events there are to read: the service may fold more meanwhile."""
     return sum(row["position"] for row in await pool.fetch(sql("fetch_cursors"), PROJECTION))
 
 
@@ -113,19 +113,19 @@ class ShardRebuild:
         self.shard = shard
         self._progress = progress
         self._position = 0
-        self._balances: dict[Key, BalanceState] = {}
+        self._balances: dict[BalanceKey, BalanceState] = {}
         self._accounts: dict[str, AccountState] = {}
 
     async def read_up_to(self, connection: Executor, position: int, *, less_stored: bool) -> None:
         """With `less_stored` the connection's snapshot must be the one that `position` is of."""
         for upto in (*range(self._position + RANGE_EVENTS, position, RANGE_EVENTS), position):
-            of = Range(self.shard, self._position, upto)
+            of = PositionRange(self.shard, self._position, upto)
             self._apply(await self._read(connection, of, less_stored=less_stored and upto == position))
             self._progress(upto - self._position)
             self._position = upto
 
-    async def _read(self, connection: Executor, of: Range, *, less_stored: bool) -> Reading:
-        others = [Other(*row) for row in await self._fetch(connection, "fetch_account_events", *columns([of]))]
+    async def _read(self, connection: Executor, of: PositionRange, *, less_stored: bool) -> Reading:
+        others = [NonUsageEvent(*row) for row in await self._fetch(connection, "fetch_account_events", *columns([of]))]
         rows = await self._fetch(connection, "collect_usage", *of, less_stored, *cuts(others))
         return Reading(
             ranges=[of],
@@ -138,10 +138,10 @@ class ShardRebuild:
     async def _fetch(self, connection: Executor, name: str, *arguments: object) -> Sequence[Any]:
         return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
 
-    def _total(self, row: Iterable[Any]) -> Total:
+    def _total(self, row: Iterable[Any]) -> UsageTotal:
         account_id, resource, events, amount, position, as_of = row
         key = (account_id, resource)
-        return Total(key, self.shard, events, Step(Kind.USAGE, amount, position, as_of), self._balances.get(key))
+        return UsageTotal(key, self.shard, events, Step(Kind.USAGE, amount, position, as_of), self._balances.get(key))
 
     def _apply(self, reading: Reading) -> None:
         folded = fold_reading(reading)
@@ -162,7 +162,7 @@ class ShardRebuild:
 
 @asynccontextmanager
 async def exchange_transaction(connection: Executor, *, take_back: bool) -> AsyncIterator[None]:
-    """A transaction that may be meant only to see what it would do."""
+    """A transaction; with `take_back` it is rolled back at the end, so the caller sees only what it would do."""
     transaction = connection.transaction()
     await transaction.start()
     try:

@@ -24,7 +24,7 @@ LONGEST_PAUSE_S: Final = 0.15
 
 
 class FoldRunner:
-    """One worker. Any number run, in any number of processes; shards that one is at are passed over by the others."""
+    """One worker. Any number run, in any number of processes; each skips the shards that another has claimed."""
 
     def __init__(
         self,
@@ -86,5 +86,5 @@ class FoldRunner:
 
 
 def choose_pause(folded: int, shortest_s: float) -> float:
-    """So that more events come together, the longer the more there were; unseen by people."""
+    """Longer after a larger transaction, so that the next one finds more events; too short for people to notice."""
     return max(shortest_s, min(LONGEST_PAUSE_S, folded * PAUSE_PER_EVENT_S))

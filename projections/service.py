@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka import Producer
 from meter.runtime.outbox import OutboxRelay
-from meter.runtime.postgres import Pool, close_pool, open_pool
+from meter.runtime.postgres import Pool, check_set_up, close_pool, not_set_up, open_pool
 from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
@@ -22,7 +21,8 @@ def build_projections(settings: ProjectionsSettings) -> Build:
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
         pool = await open_pool(settings, "credit-projections")
         try:
-            await check_set_up(pool)
+            await check_set_up(pool, sql("find_read_models"))
+            await check_shards(pool)
             health.set_ready("postgres", True)
             async with Producer(settings, client_id="credit-projections") as producer:
                 health.set_ready("kafka", True)
@@ -42,22 +42,21 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
             health=health,
             published=relay.wake,
             most_events=settings.fold_events,
-            # The others are for a backlog of several transactions: where there is none, they only look in.
+            # Further workers serve a backlog of several transactions. Without one they only poll.
             pause_s=settings.fold_poll_s if number else settings.fold_pause_ms / 1000,
             poll_s=settings.fold_poll_s,
             number=number,
         )
         for number in range(min(settings.fold_workers, max(1, settings.postgres_pool_size - 2)))
     ]
-    # One worker takes everything while it fits into a transaction. The others look by themselves, and go on for as
-    # long as there is more: waking them for every batch would only have them find nothing.
+    # The first worker takes everything while it fits into a transaction. The others poll, and go on while there is
+    # more: after a wake-up for every batch they would find nothing to fold.
     stored = Wakeups(settings.postgres_dsn, "meter_events", event=workers[0].wake)
     published = Wakeups(settings.postgres_dsn, "projections_outbox", event=relay.wake)
     return [*workers, stored, relay, published, LagWatch(store, health)]
 
 
-async def check_set_up(pool: Pool) -> None:
-    """Wait for `meter setup` like for a server that is not up yet: services and setup may be started together."""
-    ready = await pool.fetchval(sql("find_read_models"))
-    if not ready or (await FoldStore(pool, most_events=1).measure_lag()).shards == 0:
-        raise DependencyUnreachableError("the database is not set up: run `meter setup`", dependency="postgres")
+async def check_shards(pool: Pool) -> None:
+    """`meter setup` also makes the shards: while there is none, it has not finished."""
+    if (await FoldStore(pool, most_events=1).measure_lag()).shards == 0:
+        raise not_set_up()

@@ -16,4 +16,4 @@ class ProjectionsSettings(Settings):
 
 
 class VerifySettings(ThresholdSettings, ProjectionsSettings):
-    """With the notifier's thresholds, which only `projections verify` asks for: a slip in them stops no service."""
+    """With the notifier's thresholds. Only `verify` and `explain` read them, so a wrong value stops no service."""

@@ -3,14 +3,15 @@
 import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC
 from decimal import Decimal
 from typing import Final
 
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
-from meter.presentation import print_table, printable
+from meter.presentation import print_on_terminal, print_table, printable
+from meter.terminal_table import lay_out_table
 from projections.reader import Account, Balance, UsageDay, worst_status
 from projections.verify import ShardReport
 from schemas.outputs import Status
@@ -24,17 +25,17 @@ ICONS: Final[Mapping[Status, tuple[str, str]]] = {
     "exhausted": ("⚠", "bold red"),
 }
 BALANCE_COLUMNS: Final = ("resource", "status", "allowed", "used", "of", "left", "exhaustion", "epoch", "as_of")
-USAGE_COLUMNS: Final = ("day", "kind", "name", "events", "amount")
+USAGE_COLUMNS: Final = ("day", "resource", "kind", "name", "events", "amount")
 SHOWN_DAYS: Final = 20
 # What to do about a difference, by its model.
-REBUILD: Final = "`projections rebuild` puts what the log says in the place of what differs"
+REBUILD: Final = "`projections rebuild` replaces the rows that differ with what the log says"
 ADVICE: Final[Mapping[str, str]] = {
     "log": "`meter verify` says what was done to the log; restore it before anything else",
     "balances": REBUILD,
     "usage": REBUILD,
     "accounts": REBUILD,
-    "notices": "`projections explain ACCOUNT` shows the event that reached each line and all that was said. Nothing is "
-    "said anew by itself: warn people where it matters. If thresholds were changed, or the notifier has others than "
+    "notices": "`projections explain ACCOUNT` shows the event that reached each line and every notice. No notice is "
+    "sent again: warn people where it matters. If thresholds were changed, or the notifier's differ from those of "
     "this command (METERING_BANNER_THRESHOLDS, METERING_EMAIL_THRESHOLDS), set the same, and see --since",
 }
 
@@ -46,7 +47,7 @@ def show_account(
     if as_json:
         print(json.dumps(as_document(account, balances, usage)))
     elif sys.stdout.isatty():
-        Console().print(Group(*render(account, balances, usage)))
+        print_on_terminal(lambda width: render(account, balances, usage, width=width))
     else:
         print_table(BALANCE_COLUMNS, [balance_cells(b) for b in balances.values()], as_json=False)
 
@@ -93,7 +94,7 @@ def balance_cells(b: Balance) -> tuple[object, ...]:
 
 
 def usage_cells(u: UsageDay) -> tuple[object, ...]:
-    return u.day.isoformat(), u.kind, u.name, u.events, plain(u.amount)
+    return u.day.isoformat(), u.resource.value, u.kind, u.name, u.events, plain(u.amount)
 
 
 def plain(amount: Decimal) -> str:
@@ -102,11 +103,16 @@ def plain(amount: Decimal) -> str:
 
 
 def render(
-    account: Account | None, balances: Mapping[Resource, Balance], usage: Sequence[UsageDay]
-) -> list[Table | Text]:
-    parts: list[Table | Text] = [render_heading(account, balances), render_balances(balances)]
+    account: Account | None, balances: Mapping[Resource, Balance], usage: Sequence[UsageDay], *, width: int
+) -> list[RenderableType]:
+    """For a terminal of `width` character cells."""
+    parts: list[RenderableType] = [render_heading(account, balances)]
+    if balances:
+        parts += [Text(), lay_out_table(BALANCE_COLUMNS, [balance_texts(b) for b in balances.values()], width=width)]
     if usage:
-        parts.append(render_usage(usage))
+        title = f"Usage by day (UTC), the newest {SHOWN_DAYS} lines"
+        rows = [[Text(printable(cell)) for cell in usage_cells(day)] for day in usage[:SHOWN_DAYS]]
+        parts += [Text(), lay_out_table(USAGE_COLUMNS, rows, width=width, title=title)]
     return parts
 
 
@@ -118,17 +124,9 @@ def render_heading(account: Account | None, balances: Mapping[Resource, Balance]
     return Text.assemble((icon, style), f" {printable(account_id)}{name}{plan}")
 
 
-def render_balances(balances: Mapping[Resource, Balance]) -> Table:
-    table = Table(*BALANCE_COLUMNS)
-    for b in balances.values():
-        icon, style = ICONS[b.status]
-        cells = [printable(cell) for cell in balance_cells(b)]
-        table.add_row(cells[0], Text(f"{icon} {b.status}", style), "yes" if b.allowed else "no", *cells[3:])
-    return table
-
-
-def render_usage(usage: Sequence[UsageDay]) -> Table:
-    table = Table(*USAGE_COLUMNS, title=f"Usage by day (UTC), the newest {SHOWN_DAYS} lines", title_justify="left")
-    for day in usage[:SHOWN_DAYS]:
-        table.add_row(*(Text(printable(cell)) for cell in usage_cells(day)))
-    return table
+def balance_texts(b: Balance) -> list[Text]:
+    """Times by the second, in UTC: people compare them with a clock."""
+    icon, style = ICONS[b.status]
+    cells = [Text(printable(cell)) for cell in balance_cells(b)]
+    as_of = Text(f"{b.as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}")
+    return [cells[0], Text(f"{icon} {b.status}", style), Text("yes" if b.allowed else "no"), *cells[3:-1], as_of]

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from rich import box
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
-from meter.presentation import printable
+from meter.presentation import print_on_terminal, printable
+from meter.terminal_table import lay_out_table
 from projections.explain import Explanation
 from projections.explanation_rows import (
     Cells,
@@ -28,6 +27,7 @@ from schemas.amounts import format_amount
 
 SHOWN_PARTS: Final = 5  # of a run of usage on a terminal; all of them in a pipe and in JSON
 ELSEWHERE: Final = ("reached_event",)  # the timeline has it, at the position shown beside
+TIMELINE_COLUMNS: Final = ("position", "recorded (UTC)", "what happened", "epoch", "left", "of", "event")
 PHRASES: Final = {
     What.OPENED: "opened, plan {name}",
     What.PLAN_CHANGED: "plan changed to {name}",
@@ -47,7 +47,7 @@ def show_explanation(e: Explanation, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(as_document(e)))
     elif sys.stdout.isatty():
-        Console().print(Group(*render(e)))
+        print_on_terminal(lambda width: render(e, width=width))
     else:
         for section in sections(e):
             for cells in (section.columns, *section.rows):
@@ -56,40 +56,33 @@ def show_explanation(e: Explanation, *, as_json: bool) -> None:
         print(note, file=sys.stderr, flush=True)
 
 
-def render(e: Explanation) -> list[Table | Text]:
-    """Empty tables are left out."""
+def render(e: Explanation, *, width: int) -> list[RenderableType]:
+    """For a terminal of `width` character cells. Empty tables are left out."""
     account = e.account
     opened = f"plan {account.plan}, opened {account.opened_at.isoformat()}" if account else "not opened yet"
-    shown: list[Table | Text] = [Text(printable(f"{e.account_id}: {opened}"), "bold")]
+    shown: list[RenderableType] = [Text(printable(f"{e.account_id}: {opened}"), "bold")]
     shown += [Text(printable(sentence)) for sentence in summarise(e)]
     if e.timeline.account.newest:
-        shown.append(render_lines("Account", list(e.timeline.account.newest)))
+        shown += [Text(), render_lines("Account", list(e.timeline.account.newest), width)]
     for resource, timeline in timelines(e):
-        shown.append(render_lines(f"Timeline of {resource.value}", list(timeline.lines.newest)))
+        shown += [Text(), render_lines(f"Timeline of {resource.value}", list(timeline.lines.newest), width)]
     for name, columns, rows in sections(e)[4:]:
         if rows:
-            shown.append(render_rows(name.capitalize(), columns, rows))
+            shown += [Text(), render_rows(name.capitalize(), columns, rows, width)]
     return shown
 
 
-def new_table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+def render_lines(title: str, lines: Sequence[Line], width: int) -> RenderableType:
+    return lay_out_table(TIMELINE_COLUMNS, [line_texts(line) for line in lines], width=width, title=title)
 
 
-def render_lines(title: str, lines: Sequence[Line]) -> Table:
-    table = new_table(title)
-    for name in ("position", "recorded (UTC)", "what happened", "epoch", "left", "of", "event"):
-        table.add_column(name, overflow="fold", no_wrap=name == "event")
-    for line in lines:
-        position = str(line.first) if line.first == line.last else f"{line.first}–{line.last}"
-        state = line.state
-        after = (
-            (str(state.epoch), format_amount(state.remaining), format_amount(state.allocation))
-            if state else ("", "", "")
-        )  # fmt: skip
-        at = short(line.at)
-        table.add_row(position, at, Text(describe_line(line)), *after, line.event_id or "")
-    return table
+def line_texts(line: Line) -> list[Text]:
+    position = str(line.first) if line.first == line.last else f"{line.first}–{line.last}"
+    state = line.state
+    after = (
+        (str(state.epoch), format_amount(state.remaining), format_amount(state.allocation)) if state else ("", "", "")
+    )
+    return [Text(cell) for cell in (position, short(line.at), describe_line(line), *after, line.event_id or "")]
 
 
 def describe_line(line: Line) -> str:
@@ -121,12 +114,9 @@ def count(events: int) -> str:
     return f"{events} event{'' if events == 1 else 's'}"
 
 
-def render_rows(title: str, columns: Sequence[str], rows: Sequence[Cells]) -> Table:
-    """Without the columns that are empty or said elsewhere; long values are broken, never cut: people copy them."""
+def render_rows(title: str, columns: Sequence[str], rows: Sequence[Cells], width: int) -> RenderableType:
+    """Without the columns that are empty or shown elsewhere. No value is cut: people copy them."""
     filled = [i for i, name in enumerate(columns) if name not in ELSEWHERE and any(row[i] is not None for row in rows)]
-    table = new_table(title)
-    for i in filled:
-        table.add_column(columns[i].replace("_", " "), overflow="fold")
-    for cells in rows:
-        table.add_row(*(Text(short(cells[i])) for i in filled))
-    return table
+    names = [columns[i].replace("_", " ") for i in filled]
+    texts = [[Text(short(cells[i])) for i in filled] for cells in rows]
+    return lay_out_table(names, texts, width=width, title=title)

@@ -6,11 +6,20 @@ from typing import Any, NamedTuple
 import orjson
 
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql
+from meter.runtime.postgres import Executor, Pool, load_sql, transpose
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
 from projections.messages import OutboxMessage
-from projections.plan import STEPS, FoldPlan, Key, Other, Range, Reading, Total, marked_keys
+from projections.plan import (
+    STEP_KINDS,
+    BalanceKey,
+    FoldPlan,
+    NonUsageEvent,
+    PositionRange,
+    Reading,
+    UsageTotal,
+    stepped_keys,
+)
 
 PROJECTION = "balance"
 Plan = Callable[[Reading], FoldPlan]
@@ -30,14 +39,14 @@ class FoldStore:
         self._most_events = most_events
 
     async def fold(self, plan: Plan) -> FoldPlan | None:
-        """Fold what comes next; None: there is nothing, or others are at it."""
+        """Fold what comes next. None: no events wait, or other workers have claimed every shard that has some."""
         async with self._pool.acquire() as connection:
             async with connection.transaction():
                 await connection.execute(sql("tune_transaction"))
                 ranges = await self.claim_shards(connection)
                 if not ranges:
                     return None
-                reading = await read(connection, ranges)
+                reading = await read_and_add_usage(connection, ranges)
                 await fault_point("after_fetch")
                 planned = plan(reading)
                 await write(connection, planned)
@@ -45,10 +54,10 @@ class FoldStore:
             await fault_point("after_commit")
         return planned
 
-    async def claim_shards(self, connection: Executor) -> list[Range]:
-        """Lock cursors, and share what may be folded at once between them."""
+    async def claim_shards(self, connection: Executor) -> list[PositionRange]:
+        """Lock the cursors of shards with events, and share `most_events` between them."""
         rows = await connection.fetch(sql("claim_shards"), PROJECTION, self._most_events)
-        return share([Range(*row) for row in rows], self._most_events)
+        return share([PositionRange(*row) for row in rows], self._most_events)
 
     async def measure_lag(self) -> Lag:
         rows = await self._pool.fetch(sql("measure_lag"), PROJECTION)
@@ -59,56 +68,59 @@ def sql(name: str) -> str:
     return load_sql("projections", name)
 
 
-def share(ranges: Iterable[Range], most_events: int) -> list[Range]:
-    """The ranges, cut short where together they have more events than that."""
+def share(ranges: Iterable[PositionRange], most_events: int) -> list[PositionRange]:
+    """The ranges in their order, cut so that together they have at most `most_events` events."""
     shared = []
     for shard, after, head in ranges:
         upto = min(head, after + most_events)
         most_events -= upto - after
         if upto > after:
-            shared.append(Range(shard, after, upto))
+            shared.append(PositionRange(shard, after, upto))
     return shared
 
 
-def columns(ranges: Sequence[Range]) -> tuple[list[int], list[int], list[int]]:
+def columns(ranges: Sequence[PositionRange]) -> tuple[list[int], list[int], list[int]]:
     return [r.shard for r in ranges], [r.after for r in ranges], [r.upto for r in ranges]
 
 
-def cuts(others: Iterable[Other]) -> tuple[list[str], list[int], list[int]]:
+def cuts(others: Iterable[NonUsageEvent]) -> tuple[list[str], list[int], list[int]]:
     """Accounts, resources and positions of the grants and reversals, which cut usage into runs.
 
-    They are given to the statements rather than found by them: the planner would take them for one and compare each
-    with every event.
+    Python passes them to the statements. If the statements found them, the planner would expect one row, and compare
+    each cut with every event.
     """
-    found = [(o.account_id, o.resource, o.position) for o in others if o.type in STEPS and o.resource is not None]
+    found = [(o.account_id, o.resource, o.position) for o in others if o.type in STEP_KINDS and o.resource is not None]
     return [cut[0] for cut in found], [cut[1] for cut in found], [cut[2] for cut in found]
 
 
-async def read(connection: Executor, ranges: Sequence[Range]) -> Reading:
-    """Read the ranges. Usage by day is added here, because the same pass over the events serves both."""
-    others = [Other(*row) for row in await connection.fetch(sql("fetch_account_events"), *columns(ranges))]
+async def read_and_add_usage(connection: Executor, ranges: Sequence[PositionRange]) -> Reading:
+    """Read the ranges, and add their usage to usage by day: one pass over the events serves both."""
+    others = [NonUsageEvent(*row) for row in await connection.fetch(sql("fetch_account_events"), *columns(ranges))]
     rows = await connection.fetch(sql("add_usage"), *columns(ranges), *cuts(others))
-    marked = sorted({account_id for account_id, _resource in marked_keys(others)})
-    balances = await fetch_balances(connection, marked) if marked else {}
+    stepped = sorted({account_id for account_id, _resource in stepped_keys(others)})
+    balances = await fetch_balances(connection, stepped) if stepped else {}
     known = sorted({o.account_id for o in others if o.data is not None})
     accounts = await fetch_accounts(connection, known) if known else {}
-    totals = [read_total(row) for row in rows]
+    totals = [as_usage_total(row) for row in rows]
     return Reading(ranges=ranges, totals=totals, others=others, balances=balances, accounts=accounts)
 
 
-def read_total(row: Iterable[Any]) -> Total:
-    account_id, resource, shard, events, amount, position, as_of, granted, consumed, base, epoch, boundaries, at, on = (
-        row
-    )
-    state = None
-    if granted is not None:
-        state = BalanceState(account_id, resource, shard, granted, consumed, base, epoch, tuple(boundaries), at, on)
-    return Total((account_id, resource), shard, events, Step(Kind.USAGE, amount, position, as_of), state)
+def as_usage_total(row: Iterable[Any]) -> UsageTotal:
+    account_id, resource, shard, events, amount, position, as_of, *stored = row
+    is_new = stored[0] is None
+    state = None if is_new else as_balance_state((account_id, resource, shard, *stored))
+    return UsageTotal((account_id, resource), shard, events, Step(Kind.USAGE, amount, position, as_of), state)
 
 
-async def fetch_balances(connection: Executor, accounts: Sequence[str]) -> dict[Key, BalanceState]:
+def as_balance_state(row: Iterable[Any]) -> BalanceState:
+    """A row with the columns of `projections.balance_states`, in the order of the fields."""
+    state = BalanceState(*row)
+    return state._replace(boundaries=tuple(state.boundaries))
+
+
+async def fetch_balances(connection: Executor, accounts: Sequence[str]) -> dict[BalanceKey, BalanceState]:
     rows = await connection.fetch(sql("fetch_balances"), accounts)
-    return {(row[0], row[1]): BalanceState(*row)._replace(boundaries=tuple(row["boundaries"])) for row in rows}
+    return {(row[0], row[1]): as_balance_state(row) for row in rows}
 
 
 async def fetch_accounts(connection: Executor, accounts: Sequence[str]) -> dict[str, AccountState]:
@@ -119,18 +131,13 @@ async def fetch_accounts(connection: Executor, accounts: Sequence[str]) -> dict[
 async def write(connection: Executor, planned: FoldPlan) -> None:
     """Everything of the plan, the cursors last."""
     if planned.consumed:
-        await connection.execute(sql("update_consumed"), *turn(consumed_row(s) for s in planned.consumed))
+        await connection.execute(sql("update_consumed"), *transpose([consumed_row(s) for s in planned.consumed], 5))
     await save_balances(connection, planned.balances)
     await save_accounts(connection, planned.accounts)
     await append_outbox(connection, planned.messages)
     shards = [r.shard for r in planned.ranges]
     positions = [r.upto for r in planned.ranges]
     await connection.execute(sql("advance_cursors"), PROJECTION, shards, positions)
-
-
-def turn(rows: Iterable[tuple[object, ...]]) -> list[list[object]]:
-    """Rows to columns, for unnest."""
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def consumed_row(s: BalanceState) -> tuple[object, ...]:
@@ -151,16 +158,20 @@ def account_row(s: AccountState) -> tuple[object, ...]:
 
 async def save_balances(connection: Executor, states: Sequence[BalanceState]) -> None:
     if states:
-        await connection.execute(sql("save_balances"), *turn(map(balance_row, states)))
+        await connection.execute(
+            sql("save_balances"), *transpose([balance_row(s) for s in states], len(BalanceState._fields))
+        )
 
 
 async def save_accounts(connection: Executor, states: Sequence[AccountState]) -> None:
     if states:
-        await connection.execute(sql("save_accounts"), *turn(map(account_row, states)))
+        await connection.execute(
+            sql("save_accounts"), *transpose([account_row(s) for s in states], len(AccountState._fields))
+        )
 
 
 async def append_outbox(connection: Executor, messages: Sequence[OutboxMessage]) -> None:
     if messages:
-        rows = ((m.shard, m.key, m.value) for m in messages)
-        await connection.execute(sql("append_outbox"), *turn(rows))
+        rows = [(m.shard, m.key, m.value) for m in messages]
+        await connection.execute(sql("append_outbox"), *transpose(rows, 3))
         await connection.execute(sql("notify_outbox"))

@@ -1,7 +1,7 @@
 """Why a balance is what it is: an account's events as a timeline. Pure; epochs and percents are those of the fold.
 
-Fed event by event in the order of positions. What it keeps is bounded by the number of grants and the limit of lines,
-not by the number of events.
+Takes events one by one in the order of positions. What it keeps is bounded by the number of grants and the limit of
+lines, not by the number of events.
 """
 
 from collections import deque
@@ -12,13 +12,12 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from projections.fold import BalanceState, Kind, Step, apply, empty_state
-from projections.plan import STEPS
+from projections.plan import STEP_KINDS
 from schemas.events import INPUT_TYPES, CreditsGranted, UsageReversed
+from schemas.exhaustion import reaches
 from schemas.upcast import read_stored
 
-# The lines that notices are drawn at unless settings say otherwise.
-THRESHOLDS: Final = (20, 50, 70, 80, 90, 100)
-MAX_PARTS: Final = 100  # names told apart within one run of usage
+MAX_PARTS: Final = 100  # names listed separately within one run of usage
 OTHER_NAMES: Final = "(other names)"
 KINDS: Final = {event.code: event.type.split(".")[1] for event in INPUT_TYPES.values()}
 OPENED: Final = next(code for code, kind in KINDS.items() if kind == "opened")
@@ -90,7 +89,7 @@ class Line:
 
 @dataclass(slots=True)
 class Lines:
-    """The newest lines, and how many older ones were let go."""
+    """The newest lines, and the number of older ones that were left out."""
 
     limit: int
     newest: deque[Line] = field(default_factory=deque)
@@ -112,7 +111,7 @@ class Run:
     events: int = 0
     amount: int = 0
     parts: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
-    marks: list[Line] = field(default_factory=list)
+    milestones: list[Line] = field(default_factory=list)
 
     def add(self, entry: Entry) -> None:
         self.last = entry.position
@@ -133,21 +132,21 @@ class Run:
 
 
 class ResourceTimeline:
-    """Of one resource of an account. `reached` has the line of each (epoch, threshold), `turned` when it was last
-    refused or allowed again."""
+    """Of one resource of an account. `reached` has the line of each (epoch, threshold). `allowance_change` is the line
+    at which the account was last refused or allowed again."""
 
     def __init__(self, state: BalanceState, thresholds: Sequence[int], limit: int) -> None:
         self.state = state
         self.lines = Lines(limit)
         self.reached: dict[tuple[int, int], Line] = {}
-        self.turned: Line | None = None
+        self.allowance_change: Line | None = None
         self._thresholds = sorted(set(thresholds), reverse=True)
         self._ahead: list[int] = []  # not reached in this epoch, the lowest last
         self._run: Run | None = None
         self._run_at = state.as_of
 
     def enter(self, entry: Entry) -> None:
-        before, kind = self.state, STEPS.get(entry.type, Kind.USAGE)
+        before, kind = self.state, STEP_KINDS.get(entry.type, Kind.USAGE)
         if kind is not Kind.USAGE:
             self.close_run()
         self.state = apply(before, Step(kind, entry.amount, entry.position, entry.recorded_at))
@@ -157,30 +156,30 @@ class ResourceTimeline:
             self._run = self._run or Run(entry.position)
             self._run_at = entry.recorded_at
             self._run.add(entry)
-            self._run.marks += self._marks(before, entry)
+            self._run.milestones += self._milestones(before, entry)
             return
         what = What.GRANTED if kind is Kind.GRANT else What.REVERSED
-        for line in (self._line(what, entry), *self._marks(before, entry)):
+        for line in (self._line(what, entry), *self._milestones(before, entry)):
             self.lines.append(line)
 
     def close_run(self) -> None:
         """The run of usage so far becomes a line, and what happened within it comes after it."""
         if self._run is not None:
-            for line in (self._run.as_line(self.state, self._run_at), *self._run.marks):
+            for line in (self._run.as_line(self.state, self._run_at), *self._run.milestones):
                 self.lines.append(line)
         self._run = None
 
-    def _marks(self, before: BalanceState, entry: Entry) -> list[Line]:
-        marks = []
-        while self._ahead and self.state.percent >= self._ahead[-1]:
+    def _milestones(self, before: BalanceState, entry: Entry) -> list[Line]:
+        milestones = []
+        while self._ahead and reaches(self.state.used, self.state.allocation, self._ahead[-1]):
             threshold = self._ahead.pop()
-            mark = self._line(What.REACHED, entry, threshold)
-            self.reached[self.state.epoch, threshold] = mark
-            marks.append(mark)
+            milestone = self._line(What.REACHED, entry, threshold)
+            self.reached[self.state.epoch, threshold] = milestone
+            milestones.append(milestone)
         if before.allowed != self.state.allowed:
-            self.turned = self._line(What.ALLOWED if self.state.allowed else What.REFUSED, entry)
-            marks.append(self.turned)
-        return marks
+            self.allowance_change = self._line(What.ALLOWED if self.state.allowed else What.REFUSED, entry)
+            milestones.append(self.allowance_change)
+        return milestones
 
     def _line(self, what: What, entry: Entry, threshold: int | None = None) -> Line:
         moves = what in (What.GRANTED, What.REVERSED)
@@ -188,14 +187,14 @@ class ResourceTimeline:
             what=what, first=entry.position, last=entry.position, at=entry.recorded_at, state=self.state,
             event_id=entry.event_id, amount=entry.amount if moves else 0, name=entry.name if moves else "",
             note=entry.note if moves else None, threshold=threshold,
-            at_start=threshold is not None and STEPS.get(entry.type) is Kind.GRANT,
+            at_start=threshold is not None and STEP_KINDS.get(entry.type) is Kind.GRANT,
         )  # fmt: skip
 
 
 class Timeline:
-    """Of an account: feed it with `enter`, then `close` it. `resources` has a timeline for each resource code seen."""
+    """Of one account: call `enter` with its events, then `close`. `resources` has a timeline for each resource code."""
 
-    def __init__(self, account_id: str, shard: int, thresholds: Sequence[int] = THRESHOLDS, *, limit: int) -> None:
+    def __init__(self, account_id: str, shard: int, thresholds: Sequence[int], *, limit: int) -> None:
         self.account_id = account_id
         self.shard = shard
         self.account = Lines(limit)

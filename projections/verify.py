@@ -1,4 +1,4 @@
-"""`projections verify`: compute the read models from the log anew, in plain SQL, and list every difference.
+"""`projections verify`: compute the read models again from the log, in plain SQL, and list every difference.
 
 Shares no code with the fold, so that a fault in one does not hide in the other. Each shard is looked at in one
 snapshot of its log, its cursor, its read models and its notices; the services go on meanwhile.

@@ -2,15 +2,19 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MICRO: Final = 1_000_000
 # Bounded so that sums stay within BIGINT: it holds 922,337 events of the largest amount.
 MAX_AMOUNT: Final = 10_000_000 * MICRO
+TOO_MUCH: Final = f"is more than {MAX_AMOUNT // MICRO}"
 
 _SCALE: Final = tuple(10 ** (6 - decimals) for decimals in range(7))
-# Exponents come from clients that send floats (1e-05). The bounds keep the integer below small: no 1e1000000.
-_SCIENTIFIC: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,17}))?[eE]([+-]?[0-9]{1,2})")
+# Spellings beyond the usual one: zeros in front and behind, exponents from clients that send floats (1e-05).
+_TEXT: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?()", re.ASCII)
+_NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?", re.ASCII)
+# An exponent beyond it makes any number that fits into a record too large or too fine.
+_HUGE: Final = 10_000_000
 
 
 class Micro(int):
@@ -29,39 +33,77 @@ class Number:
     text: str
 
 
-def parse_amount(text: str) -> int:
-    """Micro-units of strict decimal text: ASCII digits, at most 6 after the point, no sign.
+class Digits(NamedTuple):
+    """A decimal number as digits * 10**exponent. `digits` starts and ends with no zero; it is empty for zero."""
 
-    Raises ValueError, also above 10,000,000 credits.
+    negative: bool
+    digits: str
+    exponent: int
+
+
+def parse_amount(text: str) -> int:
+    """Micro-units of decimal text: ASCII digits, no sign, no exponent, at most 6 decimals that are not zero.
+
+    Raises ValueError, also above 10,000,000 credits. The message follows the name of a field.
     """
     whole, point, fraction = text.partition(".")
     digits = whole + fraction
     # The lengths come first: int() of a long text takes quadratic time. isdigit alone would take "²" and "٣".
-    if not (0 < len(whole) <= 12 and (0 < len(fraction) <= 6 or not point) and digits.isascii() and digits.isdigit()):
-        raise ValueError("not a decimal number of 1 to 12 digits with at most 6 decimals, without sign or exponent")
-    return _bounded(int(digits) * _SCALE[len(fraction)])
+    if 0 < len(whole) <= 12 and (0 < len(fraction) <= 6 or not point) and digits.isascii() and digits.isdigit():
+        return _bounded(int(digits) * _SCALE[len(fraction)])
+    match = _TEXT.fullmatch(text)
+    if match is not None and match[1]:
+        raise ValueError("is negative")
+    return _micro(_read_digits(match))
 
 
 def parse_number(text: str) -> int:
-    """Micro-units of a JSON number, as its text was sent: as `parse_amount`, and exponents where the value is exact.
+    """Micro-units of a JSON number, as its text was sent: as `parse_amount`, with exponents, and -0 is zero.
 
     Raises ValueError: an inexact amount is never rounded.
     """
-    match = _SCIENTIFIC.fullmatch(text)
+    return _micro(_read_digits(_NUMBER.fullmatch(text)))
+
+
+def parse_integer(text: str) -> int | None:
+    """The integer that a JSON number of any spelling is (2, 2.0, 2e0), below 10**18; None for any other."""
+    match = _NUMBER.fullmatch(text)
     if match is None:
-        return parse_amount(text)
-    whole, fraction, exponent = match.groups("")
-    shift = int(exponent) - len(fraction) + 6
-    digits = int(whole + fraction)
-    amount, rest = (digits * 10**shift, 0) if shift >= 0 else divmod(digits, 10**-shift)
-    if rest:
-        raise ValueError("more than 6 decimals")
-    return _bounded(amount)
+        return None
+    negative, digits, exponent = _read_digits(match)
+    if exponent < 0 or len(digits) + exponent > 18:
+        return None
+    shifted = int(digits + "0" * exponent) if digits else 0
+    return -shifted if negative else shifted
+
+
+def _read_digits(match: re.Match[str] | None) -> Digits:
+    """Raises ValueError for None. Takes linear time: no digit is converted."""
+    if match is None:
+        raise ValueError("is not a decimal number like 0.25")
+    sign, whole, fraction, exponent = match.groups("")
+    digits = (whole + fraction).rstrip("0")
+    shift = (_HUGE if "-" not in exponent else -_HUGE) if len(exponent) > 7 else int(exponent or "0")
+    zeros = len(whole) + len(fraction) - len(digits)
+    return Digits(bool(sign), digits.lstrip("0"), shift + zeros - len(fraction) if digits else 0)
+
+
+def _micro(number: Digits) -> int:
+    negative, digits, exponent = number
+    if not digits:
+        return 0
+    if negative:
+        raise ValueError("is negative")
+    if len(digits) + exponent > 8:
+        raise ValueError(TOO_MUCH)
+    if exponent < -6:
+        raise ValueError("has more than six decimals: round it, or send it as text")
+    return _bounded(int(digits) * 10 ** (exponent + 6))
 
 
 def _bounded(amount: int) -> int:
     if amount > MAX_AMOUNT:
-        raise ValueError(f"more than {MAX_AMOUNT // MICRO}")
+        raise ValueError(TOO_MUCH)
     return amount
 
 

@@ -5,10 +5,32 @@ from decimal import Decimal
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, InstanceOf, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 from pydantic_core import PydanticCustomError
 
-from schemas.amounts import MAX_AMOUNT, MICRO, Micro, Number, format_amount, parse_amount, parse_number, parse_signed
+from schemas.amounts import (
+    MAX_AMOUNT,
+    MICRO,
+    TOO_MUCH,
+    Micro,
+    Number,
+    format_amount,
+    parse_amount,
+    parse_integer,
+    parse_number,
+    parse_signed,
+)
 from schemas.identity import ID_PATTERN, MAX_ID_CHARS
 from schemas.resources import Resource
 from schemas.times import format_time, parse_time
@@ -21,6 +43,9 @@ MAX_ADDRESS_CHARS: Final = 254
 
 PLAN_PATTERN: Final = r"^[a-z0-9_-]{1,64}$"
 ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9._:@-]{1,128}$"
+# Without control characters; and not of blanks alone.
+NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+FILLED_PATTERN: Final = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$"
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -44,21 +69,23 @@ def _parse_credits(value: Any) -> int:
     if isinstance(value, Number):
         return parse_number(value.text)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueError("neither decimal text nor a number")  # noqa: TRY004  collected as a validation error
-    if value != value or not 0 <= value <= MAX_AMOUNT // MICRO:  # bounds the text below; Decimal NaN does not compare
-        raise ValueError(f"not between 0 and {MAX_AMOUNT // MICRO}")
+        raise ValueError("is neither decimal text nor a number")  # noqa: TRY004  collected as a validation error
+    if value != value:  # a Decimal that is no number does not compare
+        raise ValueError("is not a number")
+    if not 0 <= value <= MAX_AMOUNT // MICRO:  # bounds the text below
+        raise ValueError("is negative" if value < 0 else TOO_MUCH)
     return parse_number(str(value))
 
 
 def _in_range(value: Micro) -> Micro:
     if not 0 <= value <= MAX_AMOUNT:
-        raise PydanticCustomError(AMOUNT, "not between 0 and {most}", {"most": MAX_AMOUNT // MICRO})
+        raise PydanticCustomError(AMOUNT, "{why}", {"why": "is negative" if value < 0 else TOO_MUCH})
     return value
 
 
 def refuse_zero(value: Micro) -> Micro:
     if value == 0:
-        raise PydanticCustomError(AMOUNT, "zero")
+        raise PydanticCustomError(AMOUNT, "is zero")
     return value
 
 
@@ -75,9 +102,28 @@ def read_total(value: Any) -> Micro:
 
 
 def read_whole(value: Any) -> Any:
-    """A JSON number as sent becomes an int where it is written as a whole number."""
+    """A number of any spelling becomes an int where it is whole: 2, 2.0, 2e0."""
     if isinstance(value, Number):
-        return int(value.text) if re.fullmatch(r"-?[0-9]{1,18}", value.text) else None
+        return parse_integer(value.text)
+    return parse_integer(str(value)) if isinstance(value, float | Decimal) else value
+
+
+def lower_plan(value: Any) -> Any:
+    """Plans are one in any case. Letters beyond ASCII stay, and the pattern refuses them: one lowers to `k`."""
+    return value.lower() if isinstance(value, str) and value.isascii() else value
+
+
+def leave_out(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """None for what cannot be read: a field for information never costs the billing of its event."""
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+def refuse_blank(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("blank", "is blank")
     return value
 
 
@@ -109,11 +155,11 @@ def read_moment(value: Any) -> Any:
 
 _CREDITS_SCHEMA: Final = {
     "anyOf": [
-        {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?$", "examples": ["0.25"]},
+        {"type": "string", "pattern": r"^0*([0-9]{1,7}(\.[0-9]{1,6}0*)?|10000000(\.0+)?)$", "examples": ["0.25"]},
         {"type": "number", "minimum": 0, "maximum": MAX_AMOUNT // MICRO},
     ],
-    "description": "Credits or runs, not negative, at most 6 decimals and at most 10000000. Decimal text is best: "
-    "it is exact in every language.",
+    "description": "Credits or runs, not negative, at most 10000000 and at most 6 decimals that are not zero. Decimal "
+    "text is best: it is exact in every language. A number with more decimals is refused; JSON Schema cannot say so.",
 }
 _TOTAL_SCHEMA: Final = {
     "type": "string",
@@ -128,13 +174,37 @@ PositiveCredits = Annotated[
     AfterValidator(refuse_zero),
     BeforeValidator(read_credits),
     _AS_TEXT,
-    WithJsonSchema({**_CREDITS_SCHEMA, "description": f"More than zero. {_CREDITS_SCHEMA['description']}"}),
+    WithJsonSchema(
+        {
+            **_CREDITS_SCHEMA,
+            "not": {"anyOf": [{"const": 0}, {"type": "string", "pattern": r"^[0.]*$"}]},
+            "description": f"More than zero. {_CREDITS_SCHEMA['description']}",
+        }
+    ),
 ]
 Total = Annotated[InstanceOf[Micro], BeforeValidator(read_total), _AS_TEXT, WithJsonSchema(_TOTAL_SCHEMA)]
 AsSent = BeforeValidator(read_whole)
-Name = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(refuse_control)]
+_NAME_SCHEMA: Final = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": NAME_PATTERN}
+Name = Annotated[
+    str,
+    Field(strict=True, min_length=1, max_length=MAX_NAME_CHARS),
+    AfterValidator(refuse_control),
+    WithJsonSchema(_NAME_SCHEMA),
+]
+# The name of what was used or why. Blank is no name: the reference reader refuses it. Events that were stored before
+# that rule may have one, so the model reads it.
+FilledName = Annotated[Name, WithJsonSchema({**_NAME_SCHEMA, "pattern": FILLED_PATTERN})]
+# For information: what is no name is left out. Its schema takes anything, as the parser does.
+NameOrNone = Annotated[
+    Annotated[Name, AfterValidator(refuse_blank)] | None, WrapValidator(leave_out), WithJsonSchema({})
+]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000), AfterValidator(refuse_control)]
-Plan = Annotated[str, Field(strict=True, pattern=PLAN_PATTERN)]
+Plan = Annotated[
+    str,
+    Field(strict=True, pattern=PLAN_PATTERN),
+    BeforeValidator(lower_plan),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}),
+]
 AccountId = Annotated[str, Field(strict=True, pattern=ACCOUNT_PATTERN)]
 EventId = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_ID_CHARS, pattern=ID_PATTERN)]
 Address = Annotated[

@@ -48,7 +48,7 @@ def envelope_schema() -> Schema:
         "title": "CloudEvent",
         "description": "CloudEvents 1.0 as these topics want it. Further attributes are kept.",
         "type": "object",
-        "required": ["specversion", "id", "source", "type", "subject", "time", "data"],
+        "required": ["specversion", "id", "source", "type", "subject", "data"],
         "properties": {
             "specversion": {"const": "1.0"},
             "id": {
@@ -70,7 +70,8 @@ def envelope_schema() -> Schema:
             "time": {
                 "type": "string",
                 "format": "date-time",
-                "description": "When it happened, RFC 3339 with offset. Digits beyond microseconds are cut.",
+                "description": "When it happened, RFC 3339 with offset. Digits beyond microseconds are cut. "
+                "Where it is missing, Kafka's timestamp counts, and the stored event has the extension timefrom.",
             },
             "datacontenttype": {"type": "string", "default": "application/json"},
             "data": {"type": "object"},

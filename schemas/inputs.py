@@ -2,12 +2,31 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, WrapValidator
+from pydantic.config import JsonDict
 
-from schemas.fields import AsSent, Contacts, Credits, EventId, Name, Plan, PositiveCredits, ResourceName
+from schemas.fields import (
+    AsSent,
+    Contacts,
+    Credits,
+    EventId,
+    FilledName,
+    NameOrNone,
+    Plan,
+    PositiveCredits,
+    ResourceName,
+    leave_out,
+)
 
 MAX_RUNS = 1_000_000
 MAX_TOKENS = 10**15
+# JSON Schema of the rule that the reference reader checks; the models read grants that were stored before it.
+WHOLE_RUNS: JsonDict = {
+    "if": {"properties": {"resource": {"const": "tool_runs"}}, "required": ["resource"]},
+    "then": {
+        "properties": {"amount": {"anyOf": [{"type": "string", "pattern": r"^[0-9]+(\.0+)?$"}, {"type": "integer"}]}}
+    },
+}
 
 
 class EventData(BaseModel):
@@ -16,7 +35,9 @@ class EventData(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="strings")
 
 
-Tokens = Annotated[int, Field(strict=True, ge=0, le=MAX_TOKENS), AsSent]
+TokensOrNone = Annotated[
+    Annotated[int, Field(strict=True, ge=0, le=MAX_TOKENS), AsSent] | None, WrapValidator(leave_out), WithJsonSchema({})
+]
 Runs = Annotated[int, Field(strict=True, ge=1, le=MAX_RUNS), AsSent]
 
 
@@ -24,32 +45,32 @@ class ModelInference(EventData):
     """A model answered: costs model credits."""
 
     credits: Credits
-    model: Name = Field(description="Name of the model.", examples=["sage-3-large"])
-    deployment: Name | None = Field(None, description="Where the model ran.")
-    input_tokens: Tokens | None = Field(None, description="Tokens read, for information.")
-    output_tokens: Tokens | None = Field(None, description="Tokens written, for information.")
+    model: FilledName = Field(description="Name of the model.", examples=["sage-3-large"])
+    deployment: NameOrNone = Field(None, description="Where the model ran, for information.")
+    input_tokens: TokensOrNone = Field(None, description="Tokens read, for information.")
+    output_tokens: TokensOrNone = Field(None, description="Tokens written, for information.")
 
 
 class Guardrail(EventData):
     """A guardrail checked something: costs model credits."""
 
     credits: Credits
-    guardrail: Name = Field(description="Name of the guardrail.", examples=["prompt-injection"])
+    guardrail: FilledName = Field(description="Name of the guardrail.", examples=["prompt-injection"])
 
 
 class CustomScript(EventData):
     """A custom script ran: costs model credits."""
 
     credits: Credits
-    script: Name = Field(description="Name of the script.", examples=["score-lead"])
+    script: FilledName = Field(description="Name of the script.", examples=["score-lead"])
 
 
 class ToolRun(EventData):
     """A tool was called: costs tool runs."""
 
-    tool: Name = Field(description="Name of the tool.", examples=["search_web"])
+    tool: FilledName = Field(description="Name of the tool.", examples=["search_web"])
     runs: Runs = Field(1, description="Number of runs.")
-    status: Name | None = Field(None, description="How it ended, for information.", examples=["ok"])
+    status: NameOrNone = Field(None, description="How it ended, for information.", examples=["ok"])
 
 
 class AccountOpened(EventData):
@@ -57,7 +78,7 @@ class AccountOpened(EventData):
 
     plan: Plan = Field(description="`free` is the free plan.", examples=["free"])
     contacts: Contacts = Field(description="Email addresses to warn; personal data.", examples=[["ann@example.com"]])
-    display_name: Name | None = Field(None, description="Name for people.")
+    display_name: NameOrNone = Field(None, description="Name for people. A blank one is left out.")
 
 
 class PlanChanged(EventData):
@@ -73,18 +94,22 @@ class ContactsChanged(EventData):
 
 
 class CreditsGranted(EventData):
-    """Support or billing added credits: a new allocation begins."""
+    """Support or billing added credits: a new allocation begins. Tool runs are whole."""
+
+    model_config = ConfigDict(json_schema_extra=WHOLE_RUNS)
 
     resource: ResourceName
     amount: PositiveCredits
-    reason: Name = Field(description="Why, for people and reports.", examples=["top_up"])
-    reference: Name = Field(description="Ticket, invoice or order it belongs to.", examples=["ticket 4711"])
+    reason: FilledName = Field(description="Why, for people and reports.", examples=["top_up"])
+    reference: FilledName = Field(description="Ticket, invoice or order it belongs to.", examples=["ticket 4711"])
 
 
 class UsageReversed(EventData):
-    """Usage that should not have been counted is given back."""
+    """Usage that should not have been counted is given back. Tool runs are whole."""
+
+    model_config = ConfigDict(json_schema_extra=WHOLE_RUNS)
 
     resource: ResourceName
     amount: PositiveCredits
-    reason: Name = Field(description="Why, for people and reports.", examples=["failed run"])
+    reason: FilledName = Field(description="Why, for people and reports.", examples=["failed run"])
     reverses: EventId | None = Field(None, description="Event id of the usage, where it is one event.")

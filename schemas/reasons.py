@@ -23,6 +23,7 @@ class Reason(StrEnum):
     WRONG_PARTITION = "wrong_partition"
     INVALID_TIME = "invalid_time"
     TIME_AHEAD = "time_ahead"
+    TIME_BEHIND = "time_behind"
     INVALID_DATA = "invalid_data"
     INVALID_AMOUNT = "invalid_amount"
     INVALID_CONTACTS = "invalid_contacts"
@@ -66,6 +67,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         "default); a replay puts these records on the right partition.",
         Reason.INVALID_TIME: "Set time to an RFC 3339 date and time with its offset, like 2026-01-31T12:00:00Z.",
         Reason.TIME_AHEAD: "Correct the producer's clock, then replay.",
+        Reason.TIME_BEHIND: "Correct the producer's clock; for usage that really is that old raise "
+        "METERING_MAX_BEHIND_S (400 days by default), then replay.",
         Reason.INVALID_DATA: "Compare the data with the JSON Schema of its type; replaying cannot help, send a "
         "corrected event with a new id.",
         Reason.INVALID_AMOUNT: 'Send amounts as decimal text like "0.25": not negative, at most 6 decimals, at most '

@@ -50,8 +50,10 @@ class Rejected(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`partitions` of the topics; `max_ahead` of the meter's clock; `max_bytes` of value and headers together."""
+    """`partitions` of the topics; `max_ahead` and `max_behind` of the meter's clock; `max_bytes` of value and headers
+    together."""
 
     partitions: int
     max_ahead: timedelta = timedelta(hours=1)
+    max_behind: timedelta = timedelta(days=400)
     max_bytes: int = MAX_EVENT_BYTES

@@ -15,19 +15,35 @@ from meter.runtime.clock import SystemClock
 from meter.runtime.postgres import Pool, close_pool, open_pool
 from meter.runtime.settings import Settings
 from tests.support.databases import Databases
+from tests.support.examples import UnknownProfileError, load_profile
 from tests.support.processes import Processes
 from tests.support.servers import Servers, WrongStackError, describe_choice, is_forced
 
 PARTITIONS = 3
 # The embedded broker has no idempotent producer, and keeps new members waiting for half a session.
 EMBEDDED = {"kafka_idempotence": False, "kafka_session_ms": 1000}
-SERVERS_KEY = pytest.StashKey[Servers]()
+USED_KEY = pytest.StashKey[dict[str, str]]()
+USED_KEY_OF_WORKERS = "servers_used"
 
 
-def pytest_configure() -> None:
-    """What is forced and missing fails the run at once; -q shows no header, so not there."""
-    if is_forced():
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the profile before tests are imported. What is forced and missing fails the run: -q shows no header."""
+    if not config.getoption("--hypothesis-profile", None):
+        load_hypothesis()
+    if is_forced() and not is_worker(config):
         choose()
+
+
+def load_hypothesis() -> None:
+    try:
+        load_profile()
+    except UnknownProfileError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process runs a share of the tests for another one, which talks to people."""
+    return hasattr(config, "workerinput")
 
 
 def pytest_report_header() -> list[str]:
@@ -41,19 +57,35 @@ def choose() -> list[str]:
         raise pytest.UsageError(str(error)) from error
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[USED_KEY] = {}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands over what it used."""
+    if is_worker(session.config):
+        session.config.workeroutput[USED_KEY_OF_WORKERS] = session.config.stash[USED_KEY]  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The process that talks to people takes it. A worker that crashed has handed over nothing."""
+    node.config.stash[USED_KEY].update(getattr(node, "workeroutput", {}).get(USED_KEY_OF_WORKERS, {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """What was used in the end: a candidate that seemed to be there may have failed to start."""
-    servers = config.stash.get(SERVERS_KEY, None)
-    if servers is not None and servers.used:
+    used = config.stash.get(USED_KEY, {})
+    if used:
         terminalreporter.section("servers")
-        for name, choice in servers.used.items():
+        for name, choice in used.items():
             terminalreporter.write_line(f"{name}: {choice}")
 
 
 @pytest.fixture(scope="session")
 def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
-    """Postgres and Kafka, each started at its first use."""
-    made = pytestconfig.stash[SERVERS_KEY] = Servers()
+    """Postgres and Kafka, each started at its first use; every worker has its own, for roles belong to a server."""
+    made = Servers(pytestconfig.stash[USED_KEY])
     yield made
     made.close()
 

@@ -1,6 +1,7 @@
 """Apache Kafka as one KRaft process (broker and controller), its jars from Maven, small and quick to start."""
 
 import base64
+import fcntl
 import hashlib
 import os
 import re
@@ -131,16 +132,19 @@ def fetch_jars() -> Path:
     if target.exists():
         return target
     CACHE.mkdir(parents=True, exist_ok=True)
-    # Into a folder of our own, then renamed: a parallel run never sees half of it.
+    with (CACHE / "lock").open("w") as lock:
+        # Processes that test side by side: one fetches, the others wait for it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return target if target.exists() else fetch_into(target)
+
+
+def fetch_into(target: Path) -> Path:
+    # Into a folder of our own, then renamed: a run that is interrupted leaves nothing that looks complete.
     unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=CACHE))
     try:
         run_maven(unfinished)
         unfinished.chmod(0o755)
-        try:
-            unfinished.rename(target)
-        except OSError:
-            if not target.exists():
-                raise
+        unfinished.rename(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target

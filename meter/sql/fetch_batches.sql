@@ -32,7 +32,7 @@ CROSS JOIN LATERAL (
     FROM meter.events v
     CROSS JOIN LATERAL (
         SELECT CASE b.chain_version
-                   WHEN 2 THEN v.type = 13 AND substr(v.event_id::text, 15, 1) = '8'
+                   WHEN 2 THEN v.type = {{credits.granted.v1}} AND substr(v.event_id::text, 15, 1) = '8'
                    ELSE v.source = '/credit-meter/meter'
                END AS derived
     ) x

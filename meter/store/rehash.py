@@ -87,11 +87,11 @@ class Cutter:
         self._at = len(COPY_HEADER)
 
     async def take(self, piece: bytes) -> None:
-        self.feed(piece)
+        self.add(piece)
         if len(piece) < FULL_PIECE:
             await asyncio.sleep(PAUSE_S)
 
-    def feed(self, piece: bytes) -> None:
+    def add(self, piece: bytes) -> None:
         data = self._held + piece
         end = len(data) - HELD_BYTES
         if end > self._at:

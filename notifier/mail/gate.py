@@ -1,4 +1,4 @@
-"""Whether sending makes sense at all: closed while the mail server as a whole is in trouble."""
+"""The circuit breaker of sending: closed to senders while the mail server as a whole is in trouble."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ class Gate:
         return self._closed_until is None
 
     async def enter(self, who: object) -> None:
-        """Wait for the right to send. Who entered tells with `open`, `close` or `leave`."""
+        """Wait for the right to send. Whoever entered then calls `open`, `close` or `leave`."""
         while not self._admits(who):
             self._changed.clear()
             await self._wait()
@@ -44,14 +44,14 @@ class Gate:
             pass
 
     def open(self) -> bool:
-        """The server works. Whether that is news."""
+        """Record that the server works. True when the gate was closed before."""
         news, self._closed_until, self._probe = self._closed_until is not None, None, None
         self._steps = self._fresh()
         self._changed.set()
         return news
 
     def close(self) -> float:
-        """The server is in trouble: for how long nobody tries. Several that fail together count as one failure."""
+        """Record that the server is in trouble; the seconds until the next try. Failures at one time count as one."""
         now = asyncio.get_running_loop().time()
         if self._closed_until is None or now >= self._closed_until:
             self._closed_until = now + next(self._steps)
@@ -60,7 +60,7 @@ class Gate:
         return self._closed_until - now
 
     def leave(self, who: object) -> None:
-        """Nothing was there to send: another may be the probe."""
+        """Give up the right to send without a result: another sender may be the probe."""
         if self._probe is who:
             self._probe = None
             self._changed.set()

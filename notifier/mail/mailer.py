@@ -30,7 +30,7 @@ T = TypeVar("T")
 SMTP = "smtp"
 REPORT_PAUSE_S = 15
 RECORD_TRIES = 8
-# After a stop: what of the grace time the conversations under way may take.
+# After a stop: the share of the grace time that conversations in flight may take.
 DRAIN_SHARE = 0.6
 
 
@@ -52,7 +52,7 @@ class Mailer:
         self._gate = Gate(settings.mail_trouble_first_s, settings.mail_trouble_max_s)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; conversations under way are finished first, within a part of the grace time."""
+        """Until `stop`; conversations in flight are finished first, within DRAIN_SHARE of the grace time."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.smtp_connections):
                 group.create_task(self._send_all(stop), name=f"sender-{number}")
@@ -78,7 +78,7 @@ class Mailer:
         return not stop.is_set()
 
     async def _wait_for_work(self, sender: "Sender", stop: asyncio.Event) -> None:
-        """Of those who wait one goes to look; finding an email, it wakes the next."""
+        """Wait until the queue may have work. One waiting sender is woken; when it finds an email it wakes the next."""
         sender.note_idle()
         now = asyncio.get_running_loop().time
         until = now() + self._settings.mail_poll_s
@@ -118,7 +118,7 @@ class Mailer:
         await self._record(email, judgement)
 
     def _heed(self, sender: "Sender", judgement: Judgement) -> None:
-        """What an attempt says about the mail server as a whole."""
+        """Open or close the gate by what the attempt shows about the mail server as a whole."""
         if judgement.verdict is Verdict.STOPPED:
             self._gate.leave(sender)
         elif judgement.verdict is Verdict.TROUBLE:
@@ -134,9 +134,9 @@ class Mailer:
         pause_s = self._gate.close()
         self._health.set_ready(SMTP, False)
         # A fault needs a person, so it is an error every time; trouble usually passes by itself.
-        tell = log.error if judgement.fault else log.warning
+        write = log.error if judgement.fault else log.warning
         event = "smtp_refuses_us" if judgement.fault else "dependency_unreachable"
-        tell(event, dependency=SMTP, detail=judgement.reason, pause_s=round(pause_s, 2))
+        write(event, dependency=SMTP, detail=judgement.reason, pause_s=round(pause_s, 2))
 
     async def _record(self, email: ClaimedEmail, judgement: Judgement) -> None:
         pause_s = self._pause(email, judgement)
@@ -159,13 +159,13 @@ class Mailer:
         return pause_for(email.attempts, first_s, max_s, random.random())  # noqa: S311  # spreading, not secrecy
 
     def _note(self, email: ClaimedEmail, judgement: Judgement, *, held: bool, pause_s: float) -> None:
-        """No recipient and no server text with one: addresses stay out of the log."""
+        """Count and log the attempt, without the recipient and the server's text: both may hold an address."""
         self._health.metrics.emails.labels(judgement.verdict.value).inc()
         if judgement.ambiguous:
             self._health.metrics.emails.labels("ambiguous").inc()
         result = judgement.result
-        tell = log.info if judgement.verdict in (Verdict.SENT, Verdict.DROPPED) else log.warning
-        tell(
+        write = log.info if judgement.verdict in (Verdict.SENT, Verdict.DROPPED) else log.warning
+        write(
             f"email_{judgement.verdict.value}",
             email=str(email.email_id),
             account_id=email.crossed.account_id,
@@ -213,7 +213,7 @@ class Sender:
         return conversation.result()
 
     async def _attend(self, conversation: "asyncio.Task[Any]") -> None:
-        """Wait for its end; once in a hurry, only so long."""
+        """Wait for the end of the conversation; after a stop, for DRAIN_SHARE of the grace time at most."""
         hurried = [asyncio.create_task(event.wait()) for event in (self._stop, self._hurry)]
         try:
             await asyncio.wait({conversation, *hurried}, return_when=asyncio.FIRST_COMPLETED)

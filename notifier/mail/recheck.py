@@ -1,10 +1,10 @@
-"""The look just before sending: is it still true, and still for this person? Pure."""
+"""Check right before sending that the warning is still true and the recipient still a contact. Pure."""
 
 from notifier.store.port import ClaimedEmail
 
 
 def find_reason_to_drop(email: ClaimedEmail) -> str | None:
-    """None: send it. A top-up or a reversal since then has made a warning untrue; contacts come and go."""
+    """The reason not to send the email; None when it is to be sent."""
     if email.now is None or email.now.epoch != email.crossed.epoch:
         return "a later allocation has made it untrue"
     if not email.now.reaches(email.threshold):

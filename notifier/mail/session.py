@@ -64,7 +64,7 @@ def make_tls(cafile: str | None, *, verify: bool) -> ssl.SSLContext:
 
 
 class SmtpSession:
-    """Open, deliver any number of mails one after the other, close. `phase` tells where a conversation stands."""
+    """Open, deliver any number of mails one after the other, close. `phase` is the step that a conversation is at."""
 
     def __init__(self, server: SmtpServer) -> None:
         self._server = server
@@ -107,7 +107,7 @@ class SmtpSession:
             return None
         if not offered:
             return Result(Phase.TLS, None, "the server does not offer STARTTLS", setup=True)
-        # After the handshake everything that was said in clear is void: RFC 3207 asks for a new EHLO.
+        # RFC 3207: after the handshake the client forgets what the server said in clear, and sends EHLO again.
         ended = await self._step(Phase.TLS, client.starttls(tls_context=self._server.tls))
         return ended or await self._step(Phase.EHLO, client.ehlo())
 
@@ -122,9 +122,9 @@ class SmtpSession:
     async def deliver(
         self, sender: str, recipient: str, message: bytes, before_dot: Callable[[], Awaitable[bool]]
     ) -> Result | None:
-        """One mail to one recipient. `before_dot` may still say no: None then, and nothing was handed over.
+        """Send one mail to one recipient. Returns None, with nothing handed over, when `before_dot` answers False.
 
-        A result other than success leaves the session closed where the conversation is no longer in step.
+        After a failure that leaves the state of the connection unknown the session is closed.
         """
         client = self._client
         if client is None:
@@ -168,7 +168,7 @@ class SmtpSession:
         return Result(Phase.DOT, response.code, response.message)
 
     async def _step(self, phase: Phase, call: Awaitable[Any]) -> Result | None:
-        """None when the step succeeded."""
+        """Take one step; None when it succeeded."""
         self.phase = phase
         try:
             await call
@@ -188,7 +188,7 @@ class SmtpSession:
             self.abort()
 
     async def close(self) -> None:
-        """Say goodbye where that is possible."""
+        """Send QUIT if the connection still stands, then close it."""
         client = self._client
         if client is not None and client.is_connected:
             try:
@@ -217,7 +217,7 @@ def quote_body(message: bytes) -> bytes:
 
 
 def read_error(phase: Phase, error: BaseException) -> Result:
-    """The end of a conversation out of what the library raised."""
+    """Make the result of a conversation from the exception that the library raised."""
     cause = error.__cause__ if isinstance(error, aiosmtplib.SMTPConnectError) else error
     if isinstance(cause, ssl.SSLError):
         return Result(Phase.TLS, None, str(cause), setup=isinstance(cause, ssl.SSLCertVerificationError))
@@ -225,6 +225,6 @@ def read_error(phase: Phase, error: BaseException) -> Result:
         return Result(phase, error.code, error.message)
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return Result(phase, None, error.message)  # not an SMTP reply at all
-    # What the settings ask for and the server does not have, such as AUTH, comes as the plain base class.
+    # The library raises its base class when the server lacks what the settings ask for, such as AUTH.
     known = isinstance(error, OSError)
     return Result(phase, None, str(error) or type(error).__name__, setup=not known)

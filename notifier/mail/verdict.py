@@ -1,6 +1,6 @@
-"""What an SMTP conversation came to, and what follows from it. Pure: the table that HAZARDS of mail are decided by.
+"""Judge how an SMTP conversation ended. Pure: one table decides what follows from which reply.
 
-| ended at | 2xx | 4xx, odd replies | connection lost, no reply | 5xx |
+| ended at | 2xx | 4xx, any other reply | connection lost, no reply | 5xx |
 |---|---|---|---|---|
 | connect, tls, ehlo, auth | goes on | trouble | trouble | fault |
 | mail | goes on | trouble | trouble | fault |
@@ -8,8 +8,9 @@
 | data, body | goes on | retry | retry | failed |
 | dot | sent | retry | retry, ambiguous | failed |
 
-Trouble and faults are the server's or our own, not the email's: they cost it no try, and all sending pauses. A fault is
-one that only a person can mend (refused sender or password, missing TLS), so it is said loudly.
+Trouble and faults come from the server as a whole or from our settings, not from the email. They do not count as one of
+its tries, and all sending pauses. A fault is one that only a person can mend (refused sender or password, missing TLS),
+so it is logged as an error.
 """
 
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Result:
 
     @property
     def handed_over(self) -> bool:
-        """Whether nobody can tell if the server has accepted the mail."""
+        """Whether the mail was handed over and the server's reply to it is unknown."""
         return self.phase is Phase.DOT and self.code is None
 
 

@@ -1,4 +1,4 @@
--- The end of an email. That it was sent is true whoever holds the claim now; anything else is for the latest claim.
+-- End an email. "sent" is recorded whoever holds the claim now; any other end only by the latest claim.
 -- $1 email_id uuid, $2 claim int, $3 state text, $4 reason text, $5 ambiguous int, $6 finished_at timestamptz
 UPDATE notifier.emails SET
     state = $3, reason = $4, ambiguous_attempts = ambiguous_attempts + $5, finished_at = $6, handed_over_at = NULL

@@ -1,4 +1,4 @@
--- Lock shards that have messages to publish and that no other relay is at.
+-- Lock shards that have messages to publish and that no other relay has locked.
 -- $1 most shards bigint
 SELECT s.shard FROM notifier.outbox_shards s
 WHERE EXISTS (SELECT FROM notifier.outbox o WHERE o.shard = s.shard)

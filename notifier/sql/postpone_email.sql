@@ -1,4 +1,4 @@
--- Not now: due again after a pause. An ambiguous end leaves handed_over_at for the next claim to count.
+-- Make an email due again after a pause. An ambiguous end leaves handed_over_at for the next claim to count.
 -- $1 email_id uuid, $2 claim int, $3 pause_s double precision, $4 reason text, $5 attempts to give back int,
 -- $6 ambiguous boolean
 UPDATE notifier.emails SET

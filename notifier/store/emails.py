@@ -6,14 +6,14 @@ from typing import Any
 
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
 from notifier import events
-from notifier.decide import Balance
 from notifier.mail.verdict import Judgement, Verdict
 from notifier.model import OutboxEvent
 from notifier.store.port import ClaimedEmail
+from notifier.store.rows import read_balance
 
 PACKAGE = "notifier"
 STATES = {Verdict.SENT: "sent", Verdict.FAILED: "failed", Verdict.DROPPED: "dropped"}
-# Not the email's doing, so it costs the email no try.
+# The email did not cause these, so they do not count as one of its attempts.
 FREE_OF_CHARGE = frozenset({Verdict.TROUBLE, Verdict.STOPPED})
 
 
@@ -33,7 +33,7 @@ class PostgresMailQueue:
             async with self._pool.acquire() as connection, connection.transaction():
                 held = await self._settle(connection, email, judgement, pause_s, at)
                 await end_attempt(connection, email, judgement)
-                event = tell(email, judgement, at) if held else None
+                event = render_end(email, judgement, at) if held else None
                 if event is not None:
                     sql = load_sql(PACKAGE, "append_outbox")
                     await connection.execute(sql, [email.crossed.shard], [event.key], [event.value])
@@ -45,7 +45,7 @@ class PostgresMailQueue:
     async def _settle(
         self, connection: Executor, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime
     ) -> bool:
-        """Whether the email was still there to be settled."""
+        """Move the email by the verdict. False when it is no longer queued or a later claim holds it."""
         reason = events.one_line(judgement.reason) or None
         state = STATES.get(judgement.verdict)
         if state is not None:
@@ -83,8 +83,8 @@ async def end_attempt(connection: Executor, email: ClaimedEmail, judgement: Judg
     )
 
 
-def tell(email: ClaimedEmail, judgement: Judgement, at: datetime) -> OutboxEvent | None:
-    """The event about an email that came to its end."""
+def render_end(email: ClaimedEmail, judgement: Judgement, at: datetime) -> OutboxEvent | None:
+    """The event about an email that ended; None while it is still queued."""
     if judgement.verdict is Verdict.SENT:
         return events.email_sent(email.email_id, email.notice_id, email.crossed, email.threshold, at)
     if judgement.verdict in STATES:
@@ -94,15 +94,6 @@ def tell(email: ClaimedEmail, judgement: Judgement, at: datetime) -> OutboxEvent
 
 
 def read_claimed(row: Any) -> ClaimedEmail:
-    crossed = Balance(
-        account_id=row["account_id"],
-        resource=row["resource"],
-        epoch=row["epoch"],
-        allocation=row["allocation"],
-        consumed=row["consumed"],
-        shard=row["shard"],
-        position=row["position"],
-    )
     return ClaimedEmail(
         email_id=row["email_id"],
         notice_id=row["notice_id"],
@@ -110,23 +101,9 @@ def read_claimed(row: Any) -> ClaimedEmail:
         message=row["message"],
         claim=row["claim"],
         attempts=row["attempts"],
-        crossed=crossed,
+        crossed=read_balance(row),
         threshold=row["threshold"],
-        now=read_now(row, crossed),
+        now=None if row["now_epoch"] is None else read_balance(row, prefix="now_"),
         is_contact=row["is_contact"],
         created_at=row["created_at"],
-    )
-
-
-def read_now(row: Any, crossed: Balance) -> Balance | None:
-    if row["now_epoch"] is None:
-        return None
-    return Balance(
-        account_id=crossed.account_id,
-        resource=crossed.resource,
-        epoch=row["now_epoch"],
-        allocation=row["now_allocation"],
-        consumed=row["now_consumed"],
-        shard=crossed.shard,
-        position=row["now_position"],
     )

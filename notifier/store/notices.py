@@ -6,9 +6,10 @@ from typing import Any
 
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
-from notifier.decide import Balance, Channel
-from notifier.model import Account, Banner, BannerKind, EmailRow, Key, Known, NoticeRow, NotifyPlan
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose
+from notifier.decide import BalanceSnapshot
+from notifier.model import AccountSnapshot, Banner, EmailRow, Known, NoticeRow, NotifyPlan
+from notifier.store.rows import group_noticed, key_of, read_account, read_balance, read_banner
 
 PACKAGE = "notifier"
 
@@ -86,29 +87,25 @@ def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
     if plan.banners:
         found.append(("save_banners", (*banner_columns(plan.banners), plan.at)))
     if plan.cleared:
-        found.append(("clear_banners", columns(plan.cleared, 2)))
+        found.append(("clear_banners", transpose(plan.cleared, 2)))
     if plan.emails:
         found.append(("queue_emails", (*email_columns(plan.emails), plan.at)))
     if plan.events:
-        found.append(("append_outbox", columns([(plan.shard, event.key, event.value) for event in plan.events], 3)))
+        found.append(("append_outbox", transpose([(plan.shard, event.key, event.value) for event in plan.events], 3)))
     if plan.unreadable:
         found.append(("append_rejections", (plan.topic, plan.shard, *rejection_columns(plan), plan.at)))
     return found
 
 
-def columns(rows: Collection[tuple[Any, ...]], width: int) -> tuple[list[Any], ...]:
-    return tuple(list(column) for column in zip(*rows, strict=True)) if rows else tuple([] for _ in range(width))
-
-
-def account_columns(accounts: Sequence[Account]) -> tuple[list[Any], ...]:
-    return columns(
+def account_columns(accounts: Sequence[AccountSnapshot]) -> tuple[list[Any], ...]:
+    return transpose(
         [(a.account_id, a.shard, a.position, a.plan, a.display_name, json.dumps(a.contacts)) for a in accounts], 6
     )
 
 
-def balance_columns(balances: Sequence[Balance]) -> tuple[list[Any], ...]:
+def balance_columns(balances: Sequence[BalanceSnapshot]) -> tuple[list[Any], ...]:
     rows = [(b.account_id, b.resource, b.shard, b.position, b.epoch, b.allocation, b.consumed) for b in balances]
-    return columns(rows, 7)
+    return transpose(rows, 7)
 
 
 def notice_columns(notices: Sequence[NoticeRow]) -> tuple[list[Any], ...]:
@@ -130,7 +127,7 @@ def notice_columns(notices: Sequence[NoticeRow]) -> tuple[list[Any], ...]:
                 balance.position,
             )
         )
-    return columns(rows, 11)
+    return transpose(rows, 11)
 
 
 def banner_columns(banners: Sequence[Banner]) -> tuple[list[Any], ...]:
@@ -138,11 +135,11 @@ def banner_columns(banners: Sequence[Banner]) -> tuple[list[Any], ...]:
         (b.account_id, b.resource, b.threshold, b.kind.value, b.removable, b.text, b.epoch, b.shard, b.position)
         for b in banners
     ]
-    return columns(rows, 9)
+    return transpose(rows, 9)
 
 
 def email_columns(emails: Sequence[EmailRow]) -> tuple[list[Any], ...]:
-    return columns([(e.email_id, e.notice_id, e.recipient, e.message_id, e.message) for e in emails], 5)
+    return transpose([(e.email_id, e.notice_id, e.recipient, e.message_id, e.message) for e in emails], 5)
 
 
 def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
@@ -150,53 +147,4 @@ def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:
         (bad.record.offset, bad.reason, bad.detail.replace("\0", " "), bad.record.key, bad.record.value)
         for bad in plan.unreadable
     ]
-    return columns(rows, 5)
-
-
-def key_of(row: Any) -> Key:
-    return row["account_id"], row["resource"]
-
-
-def read_account(row: Any) -> Account:
-    return Account(
-        account_id=row["account_id"],
-        shard=row["shard"],
-        position=row["position"],
-        plan=row["plan"],
-        display_name=row["display_name"],
-        contacts=tuple(row["contacts"]),
-    )
-
-
-def read_balance(row: Any) -> Balance:
-    return Balance(
-        account_id=row["account_id"],
-        resource=row["resource"],
-        epoch=row["epoch"],
-        allocation=row["allocation"],
-        consumed=row["consumed"],
-        shard=row["shard"],
-        position=row["position"],
-    )
-
-
-def read_banner(row: Any) -> Banner:
-    return Banner(
-        account_id=row["account_id"],
-        resource=row["resource"],
-        threshold=row["threshold"],
-        kind=BannerKind(row["kind"]),
-        removable=row["removable"],
-        text=row["text"],
-        epoch=row["epoch"],
-        shard=row["shard"],
-        position=row["position"],
-        raised_at=row["raised_at"],
-    )
-
-
-def group_noticed(rows: Sequence[Any]) -> dict[Key, frozenset[tuple[Channel, int]]]:
-    found: dict[Key, set[tuple[Channel, int]]] = {}
-    for row in rows:
-        found.setdefault(key_of(row), set()).add((Channel(row["channel"]), row["threshold"]))
-    return {key: frozenset(lines) for key, lines in found.items()}
+    return transpose(rows, 5)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from notifier.decide import Balance
+from notifier.decide import BalanceSnapshot
 from notifier.mail.verdict import Judgement
 from notifier.model import Known, NotifyPlan
 
@@ -29,17 +29,17 @@ class NoticeStore(Protocol):
         ...
 
     async def save_together(self, plans: Sequence[NotifyPlan]) -> bool:
-        """As `save`, for plans of different shards of a topic, planned at one time, in one transaction.
+        """Carry out plans of different shards of one topic, with the same `at`, in one transaction.
 
-        False where one of them is not as expected, or another writer is at it: then nothing is written, and each is to
-        be saved on its own. Raises transient errors as `save` does.
+        False when a shard does not stand at its plan's start, or another writer has locked it. Nothing is written then;
+        the caller saves each plan on its own. Raises transient errors as `save` does.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEmail:
-    """An email that is this mailer's to send until its claim runs out. `claim` is the number of the claim."""
+    """An email that only this mailer may send until its claim runs out. `claim` is the number of the claim."""
 
     email_id: UUID
     notice_id: UUID
@@ -47,33 +47,34 @@ class ClaimedEmail:
     message: bytes = field(repr=False)
     claim: int
     attempts: int  # this one included
-    crossed: Balance  # the balance that crossed the line
+    crossed: BalanceSnapshot  # the balance that crossed the line
     threshold: int
-    now: Balance | None  # the balance as it is known at the claim
+    now: BalanceSnapshot | None  # the balance as it is known at the claim
     is_contact: bool  # whether the recipient still is a contact of the account
     created_at: datetime
 
 
 class MailQueue(Protocol):
     async def claim(self, claim_s: float) -> ClaimedEmail | None:
-        """Take the email that is due first; None when nothing is due, or others are at it.
+        """Take the email that is due first; None when nothing is due, or other mailers hold all that is due.
 
-        A claim that ran out is taken over. If its mail had been handed over, that attempt is counted as ambiguous.
+        An email whose claim has run out can be claimed again. If the earlier claim had handed it over, that attempt is
+        counted as ambiguous.
         """
         ...
 
     async def hand_over(self, email: ClaimedEmail, claim_s: float) -> bool:
-        """Before the final dot: note that the mail may be accepted from now on, and prolong the claim.
+        """Before the final dot: record that the server may accept the mail from now on, and prolong the claim.
 
         False when the claim is no longer the latest one: the mail must not be sent.
         """
         ...
 
     async def finish(self, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime) -> bool:
-        """Record what became of the attempt, and its event; `pause_s` until the next one, where there is one.
+        """Record how the attempt ended, and its event. An email that stays queued is due again after `pause_s`.
 
-        False when another claim has taken over meanwhile, and nothing was recorded. That an email was sent is recorded
-        all the same: then it is the other mailer that is too late.
+        False when a later claim holds the email: nothing is recorded. The verdict "sent" is the exception: it is
+        recorded whoever holds the claim, and the later claim is then the one that records nothing.
         """
         ...
 

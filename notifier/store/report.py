@@ -1,4 +1,4 @@
-"""What people ask: the notices, banners and emails of an account. Read only."""
+"""The notices, banners and emails of an account, for the command line. Read only."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -10,7 +10,7 @@ WITH cuts AS MATERIALIZED (
 ), lines AS (
     SELECT e.account_id COLLATE "C" AS account_id, (e.occurred_at AT TIME ZONE interval '0')::date AS day, e.resource,
            e.type, e.name COLLATE "C" AS name, e.shard,
-           CASE WHEN e.type < 10 THEN coalesce(width_bucket(e.position, c.positions), 0) END AS run,
+           CASE WHEN e.type <= {{last_usage}} THEN coalesce(width_bucket(e.position, c.positions), 0) END AS run,
            e.amount, e.position, e.recorded_at
     FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
     -- LATERAL with OFFSET 0 keeps to the primary key: else statistics of a large log lead to reading all of it.
@@ -19,7 +19,7 @@ WITH cuts AS MATERIALIZED (
         WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto OFFSET 0
     ) AS e
     LEFT JOIN cuts c ON c.account_id = e.account_id AND c.resource = e.resource
-    WHERE e.type BETWEEN 1 AND 4 OR e.type = 14
+    WHERE e.type BETWEEN {{first_usage}} AND {{last_usage}} OR e.type = {{usage.reversed.v1}}
 ), usage AS MATERIALIZED (
     -- Both groupings in one pass: by day, and by run.
     SELECT account_id, day, resource, type, name, shard, run, grouping(day) = 1 AS by_run, count(*) AS events,

@@ -11,11 +11,13 @@ WITH cuts AS MATERIALIZED (
     SELECT e.account_id COLLATE "C" AS account_id,
            date_bin('1 day', e.occurred_at AT TIME ZONE interval '0', timestamp '2000-01-01') AS day, e.resource, e.type,
            e.name COLLATE "C" AS name,
-           CASE WHEN e.type < 10 THEN coalesce(width_bucket(e.position, c.positions), 0) ELSE -1 END AS run,
+           CASE WHEN e.type <= {{last_usage}} THEN coalesce(width_bucket(e.position, c.positions), 0)
+                ELSE -1 END AS run,
            1::bigint AS events, e.amount, e.position, e.recorded_at
     FROM meter.events e
     LEFT JOIN cuts c ON c.account_id = e.account_id AND c.resource = e.resource
-    WHERE e.shard = $1 AND e.position > $2 AND e.position <= $3 AND (e.type BETWEEN 1 AND 4 OR e.type = 14)
+    WHERE e.shard = $1 AND e.position > $2 AND e.position <= $3
+      AND (e.type BETWEEN {{first_usage}} AND {{last_usage}} OR e.type = {{usage.reversed.v1}})
     UNION ALL
     SELECT account_id, day::timestamp, resource, type, name, NULL, -events, -amount, NULL, NULL
     FROM projections.usage_days

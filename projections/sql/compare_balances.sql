@@ -5,7 +5,7 @@ WITH grants AS (
     SELECT account_id, resource, position, recorded_at,
            sum(amount) OVER (PARTITION BY account_id, resource ORDER BY position)::bigint AS boundary
     FROM meter.events
-    WHERE shard = $1 AND position <= $2 AND type = 13
+    WHERE shard = $1 AND position <= $2 AND type = {{credits.granted.v1}}
 ), granted AS (
     SELECT account_id, resource, max(position) AS position, max(recorded_at) AS as_of, max(boundary) AS granted,
            count(*)::int AS epoch, array_agg(boundary ORDER BY position) AS boundaries
@@ -13,11 +13,12 @@ WITH grants AS (
     GROUP BY account_id, resource
 ), moved AS (
     SELECT e.account_id, e.resource, max(e.position) AS position, max(e.recorded_at) AS as_of,
-           sum(CASE e.type WHEN 14 THEN -e.amount ELSE e.amount END)::bigint AS consumed,
-           sum(CASE e.type WHEN 14 THEN -e.amount ELSE e.amount END) FILTER (WHERE e.position < g.position) AS before
+           sum(CASE e.type WHEN {{usage.reversed.v1}} THEN -e.amount ELSE e.amount END)::bigint AS consumed,
+           sum(CASE e.type WHEN {{usage.reversed.v1}} THEN -e.amount ELSE e.amount END)
+               FILTER (WHERE e.position < g.position) AS before
     FROM meter.events e
     LEFT JOIN granted g ON g.account_id = e.account_id AND g.resource = e.resource
-    WHERE e.shard = $1 AND e.position <= $2 AND e.type IN (1, 2, 3, 4, 14)
+    WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{usage}}, {{usage.reversed.v1}})
     GROUP BY e.account_id, e.resource
 ), expected AS (
     SELECT account_id, resource, coalesce(g.granted, 0) AS granted, coalesce(m.consumed, 0) AS consumed,
@@ -32,7 +33,7 @@ WITH grants AS (
     WHERE shard = $1
 )
 SELECT coalesce(s.account_id, e.account_id) AS account_id,
-       CASE coalesce(s.resource, e.resource) WHEN 1 THEN 'model_credits' ELSE 'tool_runs' END AS what,
+       CASE coalesce(s.resource, e.resource) WHEN {{model_credits}} THEN 'model_credits' ELSE 'tool_runs' END AS what,
        to_jsonb(s)::text AS stored, to_jsonb(e)::text AS log
 FROM stored s
 FULL JOIN expected e ON e.account_id = s.account_id COLLATE "default" AND e.resource = s.resource

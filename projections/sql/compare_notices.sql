@@ -7,7 +7,7 @@ WITH grants AS MATERIALIZED (
     SELECT account_id, resource, position, recorded_at,
            sum(amount) OVER (PARTITION BY account_id, resource ORDER BY position) AS boundary
     FROM meter.events
-    WHERE shard = $1 AND position <= $2 AND type = 13
+    WHERE shard = $1 AND position <= $2 AND type = {{credits.granted.v1}}
 ), granted AS MATERIALIZED (
     SELECT account_id, resource, array_agg(position ORDER BY position) AS starts, max(position) AS last,
            array_agg(recorded_at ORDER BY position) AS times, array_agg(boundary ORDER BY position) AS boundaries
@@ -16,17 +16,17 @@ WITH grants AS MATERIALIZED (
 ), reversed AS MATERIALIZED (
     SELECT account_id, resource, array_agg(position ORDER BY position) AS positions
     FROM meter.events
-    WHERE shard = $1 AND position <= $2 AND type = 14
+    WHERE shard = $1 AND position <= $2 AND type = {{usage.reversed.v1}}
     GROUP BY account_id, resource
 ), listed AS (  -- contacts count from the first opening on
     SELECT account_id, position, type, json_array_length(data -> 'contacts') > 0 AS anyone,
-           min(position) FILTER (WHERE type = 10) OVER (PARTITION BY account_id) AS opened
+           min(position) FILTER (WHERE type = {{account.opened.v1}}) OVER (PARTITION BY account_id) AS opened
     FROM meter.events
-    WHERE shard = $1 AND position <= $2 AND type IN (10, 12)
+    WHERE shard = $1 AND position <= $2 AND type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}})
 ), reachable AS MATERIALIZED (
     SELECT account_id, array_agg(position ORDER BY position) AS positions, array_agg(anyone ORDER BY position) AS anyone
     FROM listed
-    WHERE position = opened OR position > opened AND type = 12
+    WHERE position = opened OR position > opened AND type = {{account.contacts_changed.v1}}
     GROUP BY account_id
 ), stored AS MATERIALIZED (
     SELECT n.account_id, r.code AS resource, n.epoch, n.channel, n.threshold, n.outcome, n.allocation, n.consumed,
@@ -59,10 +59,10 @@ WITH grants AS MATERIALIZED (
     GROUP BY account_id, resource
 ), moved AS MATERIALIZED (  -- piece 0 ends at the first cut
     SELECT e.account_id, e.resource, width_bucket(e.position - 1, c.positions) AS piece, max(e.position) AS last,
-           sum(CASE e.type WHEN 14 THEN -e.amount ELSE e.amount END) AS amount
+           sum(CASE e.type WHEN {{usage.reversed.v1}} THEN -e.amount ELSE e.amount END) AS amount
     FROM meter.events e
     JOIN cuts c ON c.account_id = e.account_id AND c.resource = e.resource
-    WHERE e.shard = $1 AND e.position <= $2 AND e.type IN (1, 2, 3, 4, 14)
+    WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{usage}}, {{usage.reversed.v1}})
     GROUP BY 1, 2, 3
 ), summed AS (
     SELECT c.account_id, c.resource, p.position, coalesce(m.last = p.position, false) AS is_event,

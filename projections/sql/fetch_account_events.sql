@@ -1,11 +1,11 @@
 -- Everything in the ranges that is not usage, in the order of positions. Account events bring their data.
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[]
 SELECT e.shard, e.position, e.type, e.account_id, e.resource, e.amount, e.occurred_at, e.recorded_at,
-       CASE WHEN e.type BETWEEN 10 AND 12 THEN e.data::text END AS data
+       CASE WHEN e.type IN ({{account}}) THEN e.data::text END AS data
 FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
 -- LATERAL with OFFSET 0 keeps to an index: else statistics of a large log lead to reading all of it.
 CROSS JOIN LATERAL (
     SELECT * FROM meter.events l
-    WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto AND l.type > 4 OFFSET 0
+    WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto AND l.type > {{last_usage}} OFFSET 0
 ) AS e
 ORDER BY e.shard, e.position

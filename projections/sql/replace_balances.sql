@@ -1,4 +1,4 @@
--- Put a shard's rebuilt balances in the place of those that differ; how many rows were added, changed and removed.
+-- Replace a shard's balances that differ with the rebuilt ones. Returns how many rows were added, changed and removed.
 -- $1 shard int
 WITH removed AS (
     DELETE FROM projections.balance_states s

@@ -61,7 +61,19 @@ def read_attributes(value: bytes, headers: Sequence[tuple[str, bytes | None]]) -
         return _read_structured(value)
     if any(name.startswith("ce_") for name in names):
         return _read_binary(value, media, headers)
-    return _read_structured(value)
+    try:
+        return _read_structured(value)
+    except InvalidEventError:
+        _explain_prefix(names)
+        raise
+
+
+def _explain_prefix(names: Sequence[str]) -> None:
+    """Raise InvalidEventError where headers show that binary mode was meant, with the prefix of HTTP or AMQP."""
+    for name in names:
+        if name.startswith(("ce-", "cloudevents:")):
+            detail = f"header {name[:64]!a}: Kafka's binary mode wants the prefix ce_, like ce_id"
+            raise InvalidEventError(Reason.NOT_CLOUDEVENTS, detail)
 
 
 def _read_structured(value: bytes) -> Attributes:

@@ -98,7 +98,10 @@ def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted |
         subject != account_id
         or partition != expected
         or source == OWN_SOURCE
-        or (occurred_at > now and occurred_at - now > limits.max_ahead)
+        or name.isspace()
+        # Whole days, rounded down: below 0 for a time ahead. Comparing integers is cheaper than comparing durations.
+        or (days := (now - occurred_at).days) >= limits.max_behind.days
+        or (days < 0 and occurred_at - now > limits.max_ahead)
     ):
         return None
     if uuid:

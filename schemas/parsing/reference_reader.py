@@ -1,7 +1,8 @@
 """The reference reader: checks every rule of the contract one after the other, cheap ones first. About 100 µs."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from schemas.events import (
 from schemas.fields import AMOUNT, TEXT
 from schemas.identity import identity_key
 from schemas.parsing.envelope import (
+    Attributes,
     header_bytes,
     read_attributes,
     read_data,
@@ -34,14 +36,20 @@ from schemas.parsing.envelope import (
     read_time,
     read_type,
 )
+from schemas.parsing.json_text import Member
 from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Accepted, Limits, Record, Rejected
 from schemas.resources import RESOURCE_CODES, Resource
+from schemas.times import format_time
 from schemas.topics import partition_for
 
 MAX_DETAIL_CHARS: Final = 500
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 _CREDITS: Final = RESOURCE_CODES[Resource.MODEL_CREDITS]
 _RUNS: Final = RESOURCE_CODES[Resource.TOOL_RUNS]
+
+_NAMES: Final = ("model", "guardrail", "script", "tool", "reason", "reference")
 
 Facts = tuple[int | None, int, str]  # resource code, amount in micro-units, name
 
@@ -59,8 +67,9 @@ def _accept(record: Record, now: datetime, limits: Limits) -> Accepted:
     event = _find_type(read_type(attributes), record.topic)
     event_id, source, account_id = read_id(attributes), read_foreign_source(attributes), read_subject(attributes)
     _check_partition(record, account_id, limits.partitions)
-    occurred_at = _check_ahead(read_time(attributes), now, limits)
-    resource, amount, name = read_facts(validate_data(event.model, read_data(attributes)))
+    attributes = _add_time(attributes, record)
+    occurred_at = _check_time(read_time(attributes), now, limits)
+    resource, amount, name = read_facts(_check_rules(validate_data(event.model, read_data(attributes))))
     return Accepted(
         topic=record.topic,
         offset=record.offset,
@@ -109,9 +118,22 @@ def _check_partition(record: Record, account_id: str, partitions: int) -> None:
         )
 
 
-def _check_ahead(occurred_at: datetime, now: datetime, limits: Limits) -> datetime:
+def _add_time(attributes: Attributes, record: Record) -> Attributes:
+    """A missing time becomes Kafka's timestamp, and the extension `timefrom` says so. Raises InvalidEventError."""
+    if "time" in attributes.members:
+        return attributes
+    if not 0 <= record.timestamp_ms <= _LAST_MS:
+        raise InvalidEventError(Reason.INVALID_TIME, "time is missing, and the record has no timestamp")
+    time = format_time(_EPOCH + timedelta(milliseconds=record.timestamp_ms))
+    added = {"time": Member(time, f'"{time}"'), "timefrom": Member("kafka", '"kafka"')}
+    return replace(attributes, members={**attributes.members, **added})
+
+
+def _check_time(occurred_at: datetime, now: datetime, limits: Limits) -> datetime:
     if occurred_at - now > limits.max_ahead:
         raise InvalidEventError(Reason.TIME_AHEAD, f"time is {occurred_at - now} ahead, at most {limits.max_ahead}")
+    if now - occurred_at > limits.max_behind:
+        raise InvalidEventError(Reason.TIME_BEHIND, f"time is {now - occurred_at} behind, at most {limits.max_behind}")
     return occurred_at
 
 
@@ -129,6 +151,16 @@ def _reason_of(kind: str, field: str) -> Reason:
     if field.startswith("contacts"):
         return Reason.INVALID_CONTACTS
     return {AMOUNT: Reason.INVALID_AMOUNT, TEXT: Reason.INVALID_TEXT}.get(kind, Reason.INVALID_DATA)
+
+
+def _check_rules(data: EventData) -> EventData:
+    """Rules that events stored before them may break, so the models do not have them. Raises InvalidEventError."""
+    for name in (field for field in _NAMES if field in type(data).model_fields):
+        if not getattr(data, name).strip():
+            raise InvalidEventError(Reason.INVALID_DATA, f"{name}: is blank, and blank is no name")
+    if isinstance(data, CreditsGranted | UsageReversed) and data.resource is Resource.TOOL_RUNS and data.amount % MICRO:
+        raise InvalidEventError(Reason.INVALID_AMOUNT, "amount: tool runs are whole")
+    return data
 
 
 def read_facts(data: EventData) -> Facts:

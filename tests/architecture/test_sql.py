@@ -6,6 +6,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from meter.runtime.postgres.statements import fill_codes
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("meter", "projections", "notifier")
 FILES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("sql/*.sql"))
@@ -23,6 +25,13 @@ LONG = {
     "integer": "int4",
     "double precision": "float8",
 }
+# A code of meter.event_types as a number, in a comparison, a list, a range or a CASE.
+BARE_CODE = re.compile(
+    r"\btype\s*(?:=|<>|!=|<=?|>=?)\s*\d"
+    r"|\btype\s+(?:NOT\s+)?(?:IN\s*\([^)]*(?<![\w.])\d|BETWEEN\s+\d|BETWEEN\s+\S+\s+AND\s+\d)"
+    r"|\bCASE\s+(?:\w+\.)?type\s+(?:(?!\bEND\b).)*?\bWHEN\s+\d",
+    re.IGNORECASE | re.DOTALL,
+)
 NAME = re.compile(r"^[a-z]+(_[a-z0-9]+)+\.sql$")
 
 every_file = pytest.mark.parametrize("file", FILES, ids=str)
@@ -72,6 +81,25 @@ def test_the_header_names_every_parameter_in_order(file: Path) -> None:
     assert list(parameters_of(file)) == sorted(used) == list(range(1, len(used) + 1))
 
 
+@every_file
+def test_no_type_code_is_a_bare_number(file: Path) -> None:
+    """`{{credits.granted.v1}}` and not 13: loading fills codes in from the contracts."""
+    assert not BARE_CODE.search(statement_of(file))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "e.type = 14", "v.type <> 13", "type<10", "type >= 10", "l.type > 4", "type IN (1, 2)",
+        "type NOT IN ({{usage}}, 14)",
+        "e.type BETWEEN 1 AND 4", "type BETWEEN {{first_usage}} AND 4", "CASE e.type WHEN 14 THEN a END",
+        "CASE type WHEN {{usage.reversed.v1}} THEN a WHEN 13 THEN b END",
+    ],
+)  # fmt: skip
+def test_a_bare_number_is_found(condition: str) -> None:
+    assert BARE_CODE.search(condition)
+
+
 async def test_every_file_prepares_with_the_types_of_its_header(dsn: str) -> None:
     """One connection for all: a file that does not prepare, or whose parameters have other types, is named."""
     connection = await asyncpg.connect(dsn)
@@ -84,7 +112,7 @@ async def test_every_file_prepares_with_the_types_of_its_header(dsn: str) -> Non
 
 async def find_fault(connection: asyncpg.Connection, file: Path) -> str | None:
     try:
-        prepared = await connection.prepare((ROOT / file).read_text(encoding="utf-8"))
+        prepared = await connection.prepare(fill_codes((ROOT / file).read_text(encoding="utf-8")))
     except asyncpg.PostgresError as error:
         return str(error)
     real = [normal(parameter.name) for parameter in prepared.get_parameters()]

@@ -65,12 +65,12 @@ def median(runs: Sequence[Run]) -> Run:
     return sorted(runs, key=lambda run: run.per_s)[(len(runs) - 1) // 2]
 
 
-def growth_ratio(points: Sequence[Point], choose: Callable[[Sequence[Run]], Run] = median) -> float | None:
+def growth_ratio(measured: Sequence[Point], choose: Callable[[Sequence[Run]], Run] = median) -> float | None:
     """The rate with most events stored over the rate with none, ingest or end to end, whichever suffers more.
 
     Of medians: a machine that is twice as fast for one run out of six decides a ratio of bests by itself.
     """
-    by_stored = {point.stored: point for point in points}
+    by_stored = {point.stored: point for point in measured}
     least, most = by_stored[min(by_stored)], by_stored[max(by_stored)]
     if least is most:
         return None

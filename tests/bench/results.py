@@ -53,7 +53,7 @@ def note_latency(figures: Figures, levels: Sequence[Level]) -> None:
     note_memory(figures, [level.usage for level in levels])
 
 
-def note_points(figures: Figures, name: str, points: Sequence[Point]) -> None:
+def note_growth(figures: Figures, name: str, measured: Sequence[Point]) -> None:
     figures[name] = [
         {
             "stored": point.stored,
@@ -63,7 +63,7 @@ def note_points(figures: Figures, name: str, points: Sequence[Point]) -> None:
             "fold_per_s": None if point.fold_per_s is None else round(point.fold_per_s),
             "rss_mb": {name: round(usage.rss_mb) for name, usage in best(point.end_to_end).usage.items()},
         }
-        for point in points
+        for point in measured
     ]
 
 

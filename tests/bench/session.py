@@ -11,7 +11,7 @@ from tests.bench.plan import LOADS, Plan
 from tests.bench.preload import preload
 from tests.bench.probes import probe_name
 from tests.bench.rebuild import COMMANDS, Pass, measure_command
-from tests.bench.results import Figures, note_latency, note_points, note_rates, note_ratios, note_runs
+from tests.bench.results import Figures, note_growth, note_latency, note_rates, note_ratios, note_runs
 from tests.bench.rows import make_rows
 from tests.bench.scenario import Bench, Scenario
 from tests.bench.servers import PARTITIONS
@@ -95,18 +95,20 @@ class Session:
         for stored in plan.stored:
             with self._console.status(f"storing {stored:,} events"):
                 places.append(await prepare_stored(self._bench, stored, plan.workload()))
-        points = await self._measure_in_turns({f"with {place.stored:,} stored": place for place in places})
-        note_points(self._figures, "growth_stored", points)
-        self._figures["growth"] = growth_ratio(points)
-        self._figures["growth_of_bests"] = growth_ratio(points, best)
+        measured = await self._measure_alternately({f"with {place.stored:,} stored": place for place in places})
+        note_growth(self._figures, "growth_stored", measured)
+        self._figures["growth"] = growth_ratio(measured)
+        self._figures["growth_of_bests"] = growth_ratio(measured, best)
         places = []
         for accounts in plan.account_counts:
             with self._console.status(f"opening {accounts:,} accounts"):
                 places.append(await prepare_accounts(self._bench, plan.workload(accounts)))
-        points = await self._measure_in_turns({f"with {place.scenario.accounts:,} accounts": place for place in places})
-        note_points(self._figures, "growth_accounts", points)
+        measured = await self._measure_alternately(
+            {f"with {place.scenario.accounts:,} accounts": place for place in places}
+        )
+        note_growth(self._figures, "growth_accounts", measured)
 
-    async def _measure_in_turns(self, places: Mapping[str, Place]) -> list[Point]:
+    async def _measure_alternately(self, places: Mapping[str, Place]) -> list[Point]:
         for number in range(1, self._plan.runs + 1):
             for name, place in places.items():
                 with self._console.status(f"rates {name}, run {number} of {self._plan.runs}"):

@@ -15,7 +15,7 @@ from random import Random
 from tests.bench.events import Message, account_name, make_event, make_garbage
 
 CHUNK_RECORDS = 1000
-REMEMBERED = 4000
+RECENT_MESSAGES = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Generator:
         self._weights = zipf_weights(workload.accounts)
         self._names = [account_name(index) for index in range(workload.accounts)]
         self._step = workload.span / max(workload.records, 1)
-        self._remembered: deque[Message] = deque(maxlen=REMEMBERED)
+        self._recent: deque[Message] = deque(maxlen=RECENT_MESSAGES)
 
     def chunks(self) -> Iterator[list[Message]]:
         for chunk in range(self.worker, self.workload.chunks, self.workers):
@@ -99,7 +99,7 @@ class Generator:
             else:
                 sound.append(self._event(number, rng))
                 messages.append(sound[-1])
-        self._remembered.extend(sound[:: len(sound) // 10 or 1])
+        self._recent.extend(sound[:: len(sound) // 10 or 1])
         self.expected.value_bytes += sum(len(message.value) for message in messages)
         return messages
 
@@ -117,7 +117,7 @@ class Generator:
     def _repeat(self, sound: list[Message], rng: Random) -> Message:
         """A producer's retry: half of them a moment later, half much later."""
         self.expected.duplicates += 1
-        old = self._remembered if rng.random() < 0.5 and self._remembered else sound
+        old = self._recent if rng.random() < 0.5 and self._recent else sound
         return old[int(rng.random() * len(old))]
 
     def _garbage(self, number: int, rng: Random) -> Message:

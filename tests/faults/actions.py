@@ -18,7 +18,7 @@ AT_ONCE = 8  # faults that may last at the same time
 WAIT_S = 10.0  # for something to come along and be hit
 POLL_S = 0.05
 KILLS = {"kill", "point_kill", "strand", "crash_postgres", "crash_kafka"}
-ACTIONS_OF_POINTS = {"point_kill": "kill", "point_stop": "stop", "point_raise": "raise"}
+FAULT_POINT_ACTIONS = {"point_kill": "kill", "point_stop": "stop", "point_raise": "raise"}
 
 
 class Tormentor:
@@ -100,7 +100,7 @@ class Tormentor:
         return True
 
     async def _arm(self, fault: Fault) -> bool:
-        action: Literal["kill", "stop", "raise"] = cast(Any, ACTIONS_OF_POINTS[fault.kind])
+        action: Literal["kill", "stop", "raise"] = cast(Any, FAULT_POINT_ACTIONS[fault.kind])
         self._supervisor.arm(fault.target, Armed(fault.point, fault.passing, action, fault.lasts_s))
         return False  # told by the supervisor once it has happened
 

@@ -8,7 +8,7 @@ SERVICES = ("meter", "projections", "notifier")
 SESSION_S = 3.0  # of the consumer groups in a campaign
 LONG_PAUSE_S = SESSION_S + 2  # a process that sleeps so long wakes as a zombie
 
-POINTS: Mapping[str, tuple[str, ...]] = {
+FAULT_POINTS: Mapping[str, tuple[str, ...]] = {
     "meter": ("after_fetch", "after_compare_and_set", "in_copy", "before_commit", "after_commit"),
     "projections": (
         *("after_fetch", "before_commit", "after_commit"),
@@ -81,7 +81,7 @@ class Focus:
     mix: Mapping[str, float] = field(default_factory=lambda: USUAL_MIX)
     services: tuple[str, ...] = SERVICES
     links: tuple[str, ...] = LINKS
-    points: tuple[str, ...] = ()  # none: all of the service
+    fault_points: tuple[str, ...] = ()  # none: all of the service
     phases: tuple[str, ...] = tuple(SMTP_REPLIES)
     long: float = 0.3  # share of pauses past the session timeout, and of long holds
 
@@ -100,7 +100,7 @@ def draw(kind: str, pause_s: float, rng: Random, focus: Focus) -> Fault:
     # Always the same number of draws, so that one kind of fault does not change the others.
     service, link, choice, size = rng.choice(focus.services), rng.choice(focus.links), rng.random(), rng.random()
     passing = 1 + int(rng.random() ** 2 * 30)
-    point = rng.choice(focus.points or POINTS[service])
+    point = rng.choice(focus.fault_points or FAULT_POINTS[service])
     phase = rng.choice(focus.phases)
     reply = rng.choice(SMTP_REPLIES[phase])
     keep = rng.random() < 0.6

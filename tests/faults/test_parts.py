@@ -30,7 +30,7 @@ def test_a_seed_gives_the_same_schedule_again() -> None:
 
 
 def test_a_focus_narrows_the_schedule() -> None:
-    focus = Focus({"point_kill": 1}, services=("meter",), points=("in_copy",))
+    focus = Focus({"point_kill": 1}, services=("meter",), fault_points=("in_copy",))
     faults = list(islice(make_schedule(7, 1.0, focus), 50))
     assert {(fault.kind, fault.target, fault.point) for fault in faults} == {("point_kill", "meter", "in_copy")}
 

@@ -38,7 +38,7 @@ GARBAGE = -1
 NAMES = ("swift-1", "sage-3-large", "ember-7b", "quill-2")
 # Accounts that use tool runs in equal steps and stop exactly on a line: "≥" and ">" differ only there.
 STEP_PERCENT, LINES = 5, (20, 50, 70, 80, 90, 100)
-REMEMBERED = 4000
+RECENT_MESSAGES = 4000
 TOP_UPS = (0.1, 0.5, 1, 2)  # of the free allowance
 
 
@@ -114,7 +114,7 @@ class World:
         # The last few are opened late: what they use before counts once the grant arrives.
         self._late = deque(range(accounts - accounts // 30, accounts))
         self._late_every = max(events // (4 * (len(self._late) + 1)), 50)
-        self._recent: deque[Message] = deque(maxlen=REMEMBERED)
+        self._recent: deque[Message] = deque(maxlen=RECENT_MESSAGES)
         self._old: list[Message] = []
 
     def index_of(self, name: str) -> int:
@@ -263,10 +263,10 @@ class World:
 
     def _remember(self, message: Message) -> Message:
         self._recent.append(message)
-        if len(self._old) < REMEMBERED:
+        if len(self._old) < RECENT_MESSAGES:
             self._old.append(message)
         elif message.number % 100 == 0:
-            self._old[int(self._rng.random() * REMEMBERED)] = message
+            self._old[int(self._rng.random() * RECENT_MESSAGES)] = message
         return message
 
     def _repeat(self) -> Message:

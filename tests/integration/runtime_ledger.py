@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from meter.runtime.clock import SystemClock
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer, TopicAdmin
 from meter.runtime.settings import Settings
@@ -55,7 +54,7 @@ class Ledger:
 
 @asynccontextmanager
 async def joined(settings: Settings, ledger: Ledger, **options: Any) -> AsyncIterator[ShardConsumer]:
-    consumer = ShardConsumer(settings, topics=INPUTS, group="meter", store=ledger, clock=SystemClock(), **options)
+    consumer = ShardConsumer(settings, topics=INPUTS, group="meter", store=ledger, **options)
     async with asyncio.timeout(DEADLINE_S), consumer:
         yield consumer
 

@@ -10,8 +10,8 @@ from deploy.local.mail import DROP, MailSink
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
-from notifier.decide import Balance
-from notifier.model import Account
+from notifier.decide import BalanceSnapshot
+from notifier.model import AccountSnapshot
 from schemas.topics import BALANCES, partition_for
 from tests.support import until
 from tests.support.processes import Processes
@@ -21,11 +21,11 @@ PARTITIONS = 3
 ACCOUNTS = tuple(f"acc-{number}" for number in range(6))
 
 
-def story(account_id: str) -> list[Balance | Account]:
+def story(account_id: str) -> list[BalanceSnapshot | AccountSnapshot]:
     """Four emails (the last jump crosses 90 as well) to two contacts."""
     place: dict[str, Any] = {"account_id": account_id, "shard": partition_for(account_id.encode(), PARTITIONS)}
     contacts = (f"{account_id}.a@example.com", f"{account_id}.b@example.com")
-    changes: list[Balance | Account] = [account(1, contacts=contacts, **place), percent(0, 2, **place)]
+    changes: list[BalanceSnapshot | AccountSnapshot] = [account(1, contacts=contacts, **place), percent(0, 2, **place)]
     return [*changes, *(percent(whole, whole, **place) for whole in (30, 50, 72, 85, 100))]
 
 

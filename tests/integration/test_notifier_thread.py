@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from deploy.local.mail import MailSink
-from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
-from notifier.decide import Balance
-from notifier.model import Account
+from notifier.decide import BalanceSnapshot
+from notifier.model import AccountSnapshot
 from notifier.service import build_notifier
 from notifier.settings import NotifierSettings
 from schemas.build import Decoded, decode_event
@@ -51,7 +50,7 @@ async def running(settings: NotifierSettings, health: Health | None = None) -> A
             stop.set()
 
 
-async def publish(settings: NotifierSettings, changes: Iterable[Balance | Account]) -> None:
+async def publish(settings: NotifierSettings, changes: Iterable[BalanceSnapshot | AccountSnapshot]) -> None:
     async with Producer(settings) as producer:
         await producer.publish([Message(BALANCES, change.account_id, encode_change(change)) for change in changes])
 
@@ -65,7 +64,7 @@ class Offsets:
 async def notifications(settings: NotifierSettings) -> AsyncIterator[list[Decoded]]:
     """Everything on metering.notifications, as it comes in."""
     found: list[Decoded] = []
-    consumer = ShardConsumer(settings, topics=(NOTIFICATIONS,), group="reader", store=Offsets(), clock=SystemClock())
+    consumer = ShardConsumer(settings, topics=(NOTIFICATIONS,), group="reader", store=Offsets())
 
     def take(batch: Batch) -> None:
         found.extend(decode_event(record.value or b"") for record in batch.records[NOTIFICATIONS])
@@ -91,7 +90,7 @@ async def test_a_crossing_becomes_a_notice_a_banner_an_event_and_an_email(
     notifier_settings: NotifierSettings, mail: MailSink, pool: Pool
 ) -> None:
     shard = partition_for(b"acc-1", PARTITIONS)
-    changes: list[Balance | Account] = [
+    changes: list[BalanceSnapshot | AccountSnapshot] = [
         account(1, contacts=("owner@example.com", "billing@example.com"), shard=shard),
         percent(0, 2, shard=shard),
         percent(45, 3, shard=shard),

@@ -51,7 +51,8 @@ async def fold_all(pool: Pool, most_events: int = 40) -> None:
 
 
 async def explain(pool: Pool, account_id: str = ACCOUNT, **options: Any) -> Explanation:
-    return await Explainer(account_id, **({"limit": 100, "range_events": 7} | options)).explain(pool)
+    defaults: dict[str, Any] = {"thresholds": (20, 50, 70, 80, 90, 100), "limit": 100, "range_events": 7}
+    return await Explainer(account_id, **(defaults | options)).explain(pool)
 
 
 def story() -> list[Event]:
@@ -130,7 +131,7 @@ async def test_crossings_are_found_at_the_very_event(pool: Pool, log: EventLog) 
     assert [line.note for line in timeline.lines.newest if line.what is What.GRANTED] == ["free_allowance", "INV-1042"]
     assert explanation.differences == []
     assert explanation.account and explanation.account.plan == "team"
-    assert explanation.told and [row["phase"] for row in explanation.told.attempts] == ["dot", "dot"]
+    assert explanation.notifications and [row["phase"] for row in explanation.notifications.attempts] == ["dot", "dot"]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -143,12 +144,20 @@ async def test_any_history_is_explained_to_the_last_field(pool: Pool, log: Event
         assert explanation.timeline.events == sum(event.account_id == account_id for event in log.events)
 
 
+async def test_crossings_are_of_the_thresholds_given(pool: Pool, log: EventLog) -> None:
+    await log.append(*story())
+    await fold_all(pool)
+    explanation = await explain(pool, thresholds=(40, 60))
+    reached = explanation.timeline.resources[CREDITS].reached
+    assert {threshold for epoch, threshold in reached if epoch == 1} == {40, 60}
+
+
 async def test_one_resource_only(pool: Pool, log: EventLog) -> None:
     await told(pool, log)
     explanation = await explain(pool, resource=Resource.TOOL_RUNS)
     assert list(explanation.timeline.resources) == [RUNS]
     assert list(explanation.balances) == [Resource.TOOL_RUNS]
-    assert explanation.told and not explanation.told.notices and not explanation.told.emails
+    assert explanation.notifications and not explanation.notifications.notices and not explanation.notifications.emails
     assert explanation.differences == []
 
 
@@ -157,7 +166,7 @@ async def test_what_is_not_folded_yet_is_no_difference(pool: Pool, log: EventLog
     await log.append(used(ACCOUNT, 5), granted(ACCOUNT, 5))
     explanation = await explain(pool)
     assert explanation.differences == []
-    assert explanation.place.head - explanation.place.position == 2
+    assert explanation.progress.head - explanation.progress.position == 2
 
 
 async def test_an_account_of_which_nothing_is_known(pool: Pool, log: EventLog) -> None:

@@ -7,7 +7,6 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
 from meter.runtime.kafka import ShardConsumer, TopicAdmin, TopicInfo
 from meter.runtime.settings import Settings
@@ -27,7 +26,7 @@ from tests.support import until
 
 
 async def test_missing_topics_are_waited_for_and_never_made(settings: Settings) -> None:
-    consumer = ShardConsumer(settings, topics=INPUTS, group="meter", store=Ledger(), clock=SystemClock())
+    consumer = ShardConsumer(settings, topics=INPUTS, group="meter", store=Ledger())
     async with asyncio.timeout(DEADLINE_S):
         with pytest.raises(DependencyUnreachableError, match="meter setup"):
             await consumer.start()
@@ -37,7 +36,7 @@ async def test_missing_topics_are_waited_for_and_never_made(settings: Settings) 
 
 async def test_a_broker_that_is_not_there_is_said_so_soon(settings: Settings) -> None:
     gone = settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
-    consumer = ShardConsumer(gone, topics=INPUTS, group="meter", store=Ledger(), clock=SystemClock())
+    consumer = ShardConsumer(gone, topics=INPUTS, group="meter", store=Ledger())
     async with asyncio.timeout(DEADLINE_S):
         with pytest.raises(DependencyUnreachableError, match=r"127\.0\.0\.1:1"):
             await consumer.start()

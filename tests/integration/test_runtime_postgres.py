@@ -88,10 +88,10 @@ async def test_a_pool_with_a_borrowed_connection_closes_in_time(dsn: str) -> Non
         await close_pool(pool, timeout_s=0.2)
 
 
-@pytest.mark.parametrize("package", ["meter.runtime", "projections", "notifier"])
+@pytest.mark.parametrize("package", ["meter.runtime.postgres", "projections", "notifier"])
 async def test_statements_of_the_runtime_and_the_outboxes_fit_the_schema(pool: Pool, package: str) -> None:
     names = {
-        "meter.runtime": ["fetch_migrations", "insert_migration", "lock_migrations", "unlock_migrations"],
+        "meter.runtime.postgres": ["fetch_migrations", "insert_migration", "lock_migrations", "unlock_migrations"],
     }.get(package, ["lock_outbox_shards", "fetch_outbox", "delete_outbox", "count_outbox"])
     async with pool.acquire() as connection:
         for name in names:

@@ -53,10 +53,11 @@ class Server(NamedTuple):
 class Servers:
     """The servers of one run, each started when it is first asked for: many tests need only one of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, used: dict[str, str]) -> None:
+        """`used` is filled in: what was picked and why, by the server's name."""
         self._running = running_stack()
         self._closing = ExitStack()
-        self.used: dict[str, str] = {}
+        self.used = used
 
     @cached_property
     def postgres(self) -> Server:

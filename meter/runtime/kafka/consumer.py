@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol, Self
 
-from meter.runtime.clock import Clock
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
 from meter.runtime.kafka.adapter.consumer import AiokafkaConsumer
 from meter.runtime.kafka.adapter.patches import patch_aiokafka
@@ -50,13 +49,11 @@ class ShardConsumer:
         topics: Sequence[str],
         group: str,
         store: OffsetStore,
-        clock: Clock,
         guard: TopicGuard | None = None,
     ) -> None:
         self._settings = settings
         self._names = {topic: settings.topic(topic) for topic in topics}
         self._group = settings.group(group)
-        self._clock = clock
         self._guard = guard
         self._client: ConsumerClient | None = None
         self._buffers = ShardBuffers(

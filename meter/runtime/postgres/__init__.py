@@ -1,5 +1,6 @@
 """Postgres for the services: import from here. asyncpg is set up in this wing and nowhere else."""
 
+from meter.runtime.postgres.columns import transpose
 from meter.runtime.postgres.failures import MISCONFIGURED, explain_misconfigured, is_transient
 from meter.runtime.postgres.pool import (
     Connection,
@@ -12,6 +13,7 @@ from meter.runtime.postgres.pool import (
     note_failure,
     open_pool,
 )
+from meter.runtime.postgres.set_up import check_set_up, not_set_up
 from meter.runtime.postgres.statements import load_sql
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "Connection",
     "Executor",
     "Pool",
+    "check_set_up",
     "close_pool",
     "connect",
     "create_pool",
@@ -26,6 +29,8 @@ __all__ = [
     "guard_socket",
     "is_transient",
     "load_sql",
+    "not_set_up",
     "note_failure",
     "open_pool",
+    "transpose",
 ]

@@ -1,4 +1,4 @@
-"""For the command lines: run a coroutine with uvloop, and turn errors into sentences and exit codes.
+"""For the command lines: make the app, run a coroutine with uvloop, and turn errors into sentences and exit codes.
 
 Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency could not be reached.
 """
@@ -6,7 +6,8 @@ Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency could
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from importlib.metadata import version
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -19,8 +20,35 @@ from meter.runtime.process.logging import configure_logging
 from meter.runtime.process.service import Build, Exit, run_service
 from meter.runtime.settings import Settings, load_settings
 
+DISTRIBUTION: Final = "credit-meter"
 T = TypeVar("T")
 S = TypeVar("S", bound=Settings)
+
+
+def make_app(name: str, help_text: str) -> typer.Typer:
+    """The app of a command: `-h` beside `--help` for it and its verbs, and `--version`."""
+    app = typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    def print_version(wanted: bool) -> None:
+        if wanted:
+            print(f"{name} ({DISTRIBUTION}) {version(DISTRIBUTION)}")
+            raise typer.Exit
+
+    @app.callback()
+    def main(
+        _: Annotated[
+            bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version and exit.")
+        ] = False,
+    ) -> None: ...
+
+    return app
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -66,7 +66,7 @@ BUGS = (
         focus=Focus(
             {"smtp": 5, "point_kill": 1},
             services=("notifier",),
-            points=("email_between_dot_and_record",),
+            fault_points=("email_between_dot_and_record",),
             phases=("dot",),
         ),
         shares=MANY,

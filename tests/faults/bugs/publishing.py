@@ -6,7 +6,7 @@ from typing import Any
 from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka.producer import Message, Producer, note_seen
 from meter.runtime.outbox import ALL_SHARDS, OutboxRelay
-from meter.runtime.postgres import load_sql
+from meter.runtime.postgres import load_sql, transpose
 from projections import plan as planning
 from projections import store
 from projections.plan import FoldPlan
@@ -31,7 +31,7 @@ def cursor_after_commit() -> None:
 
     async def write(connection: Any, planned: FoldPlan) -> None:
         if planned.consumed:
-            rows = store.turn(store.consumed_row(s) for s in planned.consumed)
+            rows = transpose([store.consumed_row(s) for s in planned.consumed], 5)
             await connection.execute(store.sql("update_consumed"), *rows)
         await store.save_balances(connection, planned.balances)
         await store.save_accounts(connection, planned.accounts)
@@ -110,7 +110,9 @@ BUGS = (
         switch_on=cursor_after_commit,
         signs=WRONG_SUMS,
         focus=Focus(
-            {"point_kill": 4, "kill": 2, "terminate_backends": 2}, services=("projections",), points=("after_commit",)
+            {"point_kill": 4, "kill": 2, "terminate_backends": 2},
+            services=("projections",),
+            fault_points=("after_commit",),
         ),
     ),
     Bug(
@@ -128,7 +130,7 @@ BUGS = (
         says="the outbox forgets what it has not yet published",
         switch_on=outbox_deleted_before_publish,
         signs=UNTOLD,
-        focus=Focus({"point_kill": 4, "kill": 1}, services=("projections",), points=("outbox_before_publish",)),
+        focus=Focus({"point_kill": 4, "kill": 1}, services=("projections",), fault_points=("outbox_before_publish",)),
     ),
     Bug(
         name="outbox_without_acks",

@@ -158,7 +158,7 @@ def usage_offset_alone() -> None:
     replace(PostgresEventStore, "_transact", transact_and_follow)
 
 
-ZOMBIES = Focus({"point_stop": 5, "kill": 2, "pause": 3}, services=("meter",), points=("after_fetch",), long=1.0)
+ZOMBIES = Focus({"point_stop": 5, "kill": 2, "pause": 3}, services=("meter",), fault_points=("after_fetch",), long=1.0)
 FAILING_COMMITS = Focus(
     {"swallow_commit": 6, "terminate_backends": 2, "reset": 1}, services=("meter",), links=("meter",)
 )
@@ -181,7 +181,7 @@ BUGS = (
         says="the offset is committed before the rows",
         switch_on=offset_before_rows,
         signs=LOSSES,
-        focus=Focus({"point_kill": 4, "kill": 2}, services=("meter",), points=("after_compare_and_set",)),
+        focus=Focus({"point_kill": 4, "kill": 2}, services=("meter",), fault_points=("after_compare_and_set",)),
     ),
     Bug(
         name="untargeted_conflict",
@@ -222,7 +222,7 @@ BUGS = (
         says="the second topic's offset is stored apart from its events",
         switch_on=usage_offset_alone,
         signs=TWO_OUTCOMES,
-        focus=Focus({"point_kill": 4, "kill": 1}, services=("meter",), points=("after_commit",)),
+        focus=Focus({"point_kill": 4, "kill": 1}, services=("meter",), fault_points=("after_commit",)),
         shares=FEW,
     ),
 )

@@ -6,7 +6,7 @@ from typing import Any
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import load_sql
 from notifier import plan as planning
-from notifier.decide import Balance
+from notifier.decide import BalanceSnapshot, NoticeState
 from notifier.model import NotifyPlan
 from notifier.store import notices
 from notifier.store.notices import PostgresNoticeStore
@@ -21,9 +21,13 @@ def dedupe_key_without_epoch() -> None:
     """What was said once is never said again, not of the next allocation either."""
     decide, said = current(planning, "decide"), dict[tuple[str, str], frozenset[Any]]()
 
-    def decide_once(known: Any, noticed: Any, change: Balance, thresholds: Any, at: Any) -> Any:
+    def decide_once(state: NoticeState, change: BalanceSnapshot, thresholds: Any, at: Any) -> Any:
         key = change.account_id, change.resource
-        decision = decide(known, noticed | said.get(key, frozenset()), change, thresholds, at)
+        before = said.get(key, frozenset())
+        decision = decide(changed(state, noticed=state.noticed | before), change, thresholds, at)
+        known = decision.state.noticed | before
+        kept = tuple(n for n in decision.notices if (n.channel, n.threshold) not in before)
+        decision = changed(decision, state=changed(decision.state, noticed=known), notices=kept)
         said[key] = said.get(key, frozenset()) | {(n.channel, n.threshold) for n in decision.notices}
         return decision
 
@@ -31,19 +35,20 @@ def dedupe_key_without_epoch() -> None:
 
 
 def line_must_be_passed() -> None:
-    def reaches(self: Balance, threshold: int) -> bool:
+    def reaches(self: BalanceSnapshot, threshold: int) -> bool:
         return self.consumed * 100 > threshold * self.allocation
 
-    replace(Balance, "reaches", reaches)
+    replace(BalanceSnapshot, "reaches", reaches)
 
 
 def takes_what_is_not_newer() -> None:
     decide = current(planning, "decide")
 
-    def decide_again(known: Any, noticed: Any, change: Balance, thresholds: Any, at: Any) -> Any:
+    def decide_again(state: NoticeState, change: BalanceSnapshot, thresholds: Any, at: Any) -> Any:
+        known = state.balance
         if known is not None and change.position <= known.position:
-            known = changed(known, position=change.position - 1)
-        return decide(known, noticed, change, thresholds, at)
+            state = changed(state, balance=changed(known, position=change.position - 1))
+        return decide(state, change, thresholds, at)
 
     replace(planning, "decide", decide_again)
 
@@ -52,9 +57,9 @@ def state_in_memory() -> None:
     """After a restart every account looks as if its epoch were just beginning."""
     decide, seen = current(planning, "decide"), set[tuple[str, str]]()
 
-    def decide_forgetful(known: Any, noticed: Any, change: Balance, thresholds: Any, at: Any) -> Any:
+    def decide_forgetful(state: NoticeState, change: BalanceSnapshot, thresholds: Any, at: Any) -> Any:
         key = change.account_id, change.resource
-        decision = decide(known if key in seen else None, noticed, change, thresholds, at)
+        decision = decide(state if key in seen else NoticeState(), change, thresholds, at)
         seen.add(key)
         return decision
 
@@ -85,10 +90,12 @@ def rearmed_by_reversal() -> None:
     """A balance that falls below a line arms it again."""
     decide = current(planning, "decide")
 
-    def decide_rearming(known: Any, noticed: Any, change: Balance, thresholds: Any, at: Any) -> Any:
+    def decide_rearming(state: NoticeState, change: BalanceSnapshot, thresholds: Any, at: Any) -> Any:
+        known = state.balance
         if known is not None and known.epoch == change.epoch:
-            noticed = frozenset((channel, line) for channel, line in noticed if known.reaches(line))
-        return decide(known, noticed, change, thresholds, at)
+            armed = frozenset((channel, line) for channel, line in state.noticed if known.reaches(line))
+            state = changed(state, noticed=armed)
+        return decide(state, change, thresholds, at)
 
     replace(planning, "decide", decide_rearming)
 
@@ -119,7 +126,7 @@ BUGS = (
         switch_on=takes_what_is_not_newer,
         signs=frozenset({"event told in two ways", "notice with the wrong outcome", "banner not told", STUCK}),
         focus=Focus(
-            {"point_kill": 4, "kill": 1}, services=("projections",), points=("outbox_between_publish_and_delete",)
+            {"point_kill": 4, "kill": 1}, services=("projections",), fault_points=("outbox_between_publish_and_delete",)
         ),
         shares=OFTEN_GRANTED,
     ),
@@ -138,7 +145,7 @@ BUGS = (
         says="emails are queued after the commit of their notice",
         switch_on=alert_after_commit,
         signs=frozenset({"notice without its email", "event never told"}),
-        focus=Focus({"point_kill": 4, "kill": 1}, services=("notifier",), points=("after_commit",)),
+        focus=Focus({"point_kill": 4, "kill": 1}, services=("notifier",), fault_points=("after_commit",)),
     ),
     Bug(
         name="rearmed_by_reversal",

@@ -22,7 +22,7 @@ def test_each_batch_gets_its_own_rows(firsts: list[int], size: int) -> None:
     digests = [sha256() for _ in firsts]
     cutter = Cutter((mark_row(5 + first), digest) for first, digest in zip(firsts, digests, strict=True))
     for at in range(0, len(STREAM), size):
-        cutter.feed(STREAM[at : at + size])
+        cutter.add(STREAM[at : at + size])
     cutter.finish()
     expected = [rows_between(first, beyond) for first, beyond in zip(firsts, [*firsts[1:], 9], strict=True)]
     assert [digest.digest() for digest in digests] == [sha256(rows).digest() for rows in expected]
@@ -31,6 +31,6 @@ def test_each_batch_gets_its_own_rows(firsts: list[int], size: int) -> None:
 def test_a_stream_without_rows_leaves_the_hash_alone() -> None:
     digest = sha256()
     cutter = Cutter([(mark_row(1), digest)])
-    cutter.feed(encode_rows([], 0, 1, MOMENT))
+    cutter.add(encode_rows([], 0, 1, MOMENT))
     cutter.finish()
     assert digest.digest() == sha256().digest()

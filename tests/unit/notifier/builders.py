@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from notifier.decide import Balance
-from notifier.model import Account
+from notifier.decide import BalanceSnapshot
+from notifier.model import AccountSnapshot
 from notifier.render import Renderer, Sender
 from schemas.amounts import MICRO, Micro, format_amount
 from schemas.build import encode_event
@@ -16,29 +16,31 @@ ACCOUNT = "acc-1"
 RENDERER = Renderer(Sender(address="credits@example.com", billing_url="https://example.com/billing"))
 
 
-def account(position: int = 1, contacts: tuple[str, ...] = ("owner@example.com",), **values: Any) -> Account:
+def account(position: int = 1, contacts: tuple[str, ...] = ("owner@example.com",), **values: Any) -> AccountSnapshot:
     found: dict[str, Any] = {
         "account_id": ACCOUNT,
         "shard": 0,
         "plan": "free",
         "display_name": "Example Account",
     } | values
-    return Account(position=position, contacts=contacts, **found)
+    return AccountSnapshot(position=position, contacts=contacts, **found)
 
 
-def balance(consumed: int, position: int, *, allocation: int = 75 * MICRO, epoch: int = 1, **values: Any) -> Balance:
+def balance(
+    consumed: int, position: int, *, allocation: int = 75 * MICRO, epoch: int = 1, **values: Any
+) -> BalanceSnapshot:
     found: dict[str, Any] = {"account_id": ACCOUNT, "resource": "model_credits", "shard": 0} | values
-    return Balance(epoch=epoch, allocation=allocation, consumed=consumed, position=position, **found)
+    return BalanceSnapshot(epoch=epoch, allocation=allocation, consumed=consumed, position=position, **found)
 
 
-def percent(whole: int, position: int, *, epoch: int = 1, **values: Any) -> Balance:
+def percent(whole: int, position: int, *, epoch: int = 1, **values: Any) -> BalanceSnapshot:
     """A balance of 100 credits, so many percent used."""
     return balance(whole * MICRO, position, allocation=100 * MICRO, epoch=epoch, **values)
 
 
-def encode_change(change: Balance | Account) -> bytes:
+def encode_change(change: BalanceSnapshot | AccountSnapshot) -> bytes:
     """As the projections publish it."""
-    if isinstance(change, Account):
+    if isinstance(change, AccountSnapshot):
         kind, data = "account.changed.v1", account_data(change)
     else:
         kind, data = "balance.changed.v1", balance_data(change)
@@ -46,7 +48,7 @@ def encode_change(change: Balance | Account) -> bytes:
     return encode_event(kind, change.account_id, data, event_id=number, time=AT, source="tests")
 
 
-def account_data(change: Account) -> dict[str, Any]:
+def account_data(change: AccountSnapshot) -> dict[str, Any]:
     data = {
         "account_id": change.account_id,
         "plan": change.plan,
@@ -57,7 +59,7 @@ def account_data(change: Account) -> dict[str, Any]:
     return data | ({"display_name": change.display_name} if change.display_name else {})
 
 
-def balance_data(change: Balance) -> dict[str, Any]:
+def balance_data(change: BalanceSnapshot) -> dict[str, Any]:
     return {
         "account_id": change.account_id,
         "resource": change.resource,

@@ -8,9 +8,9 @@ from typing import Protocol
 import pytest
 
 from meter.runtime.errors import OwnershipLostError
-from notifier.decide import Balance, Thresholds
+from notifier.decide import BalanceSnapshot, Thresholds
 from notifier.mail.verdict import Judgement, Phase, Result, Verdict
-from notifier.model import Account, NotifyPlan, Unreadable
+from notifier.model import AccountSnapshot, NotifyPlan, Unreadable
 from notifier.plan import Change, plan_notices
 from notifier.store.port import ClaimedEmail, MailQueue, NoticeStore
 from schemas.build import Decoded
@@ -246,7 +246,10 @@ class QueueContract:
 
     async def test_a_claim_sees_what_has_changed_since(self, stores: Fixture) -> None:
         await queue_one(stores)
-        gone: list[Balance | Account] = [percent(5, 4, epoch=2), account(5, contacts=("new@example.com",))]
+        gone: list[BalanceSnapshot | AccountSnapshot] = [
+            percent(5, 4, epoch=2),
+            account(5, contacts=("new@example.com",)),
+        ]
         await save(stores, gone, start=3)
         email = await claim(stores)
         assert email.now == percent(5, 4, epoch=2) and not email.is_contact

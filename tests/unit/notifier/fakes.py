@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from meter.runtime.errors import OwnershipLostError
-from notifier.decide import Balance, Channel
+from notifier.decide import BalanceKey, BalanceSnapshot, Channel
 from notifier.mail.verdict import Judgement, Verdict
-from notifier.model import EmailRow, Key, Known, NoticeRow, NotifyPlan, OutboxEvent, Unreadable
-from notifier.store.emails import FREE_OF_CHARGE, STATES, tell
+from notifier.model import EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, Unreadable
+from notifier.store.emails import FREE_OF_CHARGE, STATES, render_end
 from notifier.store.port import ClaimedEmail
 from tests.unit.notifier.builders import AT
 
@@ -31,7 +31,7 @@ class FakeClock:
 def learn(known: Known, plan: NotifyPlan) -> Known:
     """What is known after a plan was carried out."""
     balances = {**known.balances, **{(b.account_id, b.resource): b for b in plan.balances}}
-    noticed: dict[Key, frozenset[tuple[Channel, int]]] = {
+    noticed: dict[BalanceKey, frozenset[tuple[Channel, int]]] = {
         key: lines for key, lines in known.noticed.items() if known.balances[key].epoch == balances[key].epoch
     }
     for row in plan.notices:
@@ -153,7 +153,7 @@ class FakeStore:
             stored.attempts -= judgement.verdict in FREE_OF_CHARGE
             stored.due = self.clock.now() + timedelta(seconds=pause_s)
             stored.handed_over = stored.handed_over and judgement.ambiguous
-        event = tell(email, judgement, at)
+        event = render_end(email, judgement, at)
         self.outbox += [event] if event is not None else []
         return True
 
@@ -162,5 +162,5 @@ class FakeStore:
         return {"waiting": len(queued), "due": sum(email.due <= self.clock.now() for email in queued)}
 
 
-def without_place(now: Balance, crossed: Balance) -> Balance:
+def without_place(now: BalanceSnapshot, crossed: BalanceSnapshot) -> BalanceSnapshot:
     return replace(now, shard=crossed.shard)

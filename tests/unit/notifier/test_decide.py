@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.decide import Balance, Channel, Notice, Outcome, Thresholds, decide, find_banner
+from notifier.decide import BalanceSnapshot, Channel, Notice, NoticeState, Outcome, Thresholds, decide, find_banner
 from schemas.amounts import MICRO
 from tests.unit.notifier.builders import AT, balance, percent
 
@@ -20,26 +20,22 @@ class Story:
     """Feeds changes one by one, as the store would hold them between two."""
 
     thresholds: Thresholds = LINES
-    known: Balance | None = None
-    noticed: frozenset[tuple[Channel, int]] = frozenset()
+    state: NoticeState = field(default_factory=NoticeState)
     notices: list[Notice] = field(default_factory=list)
     banner: int | None = None
 
-    def tell(self, *changes: Balance) -> list[tuple[str, int, str]]:
+    def tell(self, *changes: BalanceSnapshot) -> list[tuple[str, int, str]]:
         """The notices that came of these changes."""
         before = len(self.notices)
         for change in changes:
             self._tell(change)
         return [(n.channel.value, n.threshold, n.outcome.value) for n in self.notices[before:]]
 
-    def _tell(self, change: Balance) -> None:
-        noticed = self.noticed
-        if self.known is not None and change.epoch > self.known.epoch:
-            noticed = frozenset()
-        decision = decide(self.known, noticed, change, self.thresholds, AT)
+    def _tell(self, change: BalanceSnapshot) -> None:
+        decision = decide(self.state, change, self.thresholds, AT)
+        self.state = decision.state
         if decision.new:
-            self.known, self.banner = change, decision.banner
-            self.noticed = noticed | {(notice.channel, notice.threshold) for notice in decision.notices}
+            self.banner = decision.banner
             self.notices += decision.notices
 
 
@@ -112,6 +108,22 @@ def test_a_top_up_lowers_the_banner_and_arms_the_lines_above_it_again_once_each(
     assert banners(told) == [(line, "delivered") for line in (50, 70, 80, 90)]
 
 
+def test_the_lines_of_an_earlier_epoch_lose_no_email_of_the_next() -> None:
+    everything = frozenset((channel, line) for channel in Channel for line in LINES.channel(channel))
+    first = decide(NoticeState(percent(95, 5), everything), percent(0, 6, epoch=2), LINES, AT)
+    assert first.state == NoticeState(percent(0, 6, epoch=2)) and not first.notices
+    second = decide(first.state, percent(50, 7, epoch=2), LINES, AT)
+    delivered = {(n.channel, n.threshold) for n in second.notices if n.outcome is Outcome.DELIVERED}
+    assert delivered == {(Channel.BANNER, 50), (Channel.EMAIL, 50)}
+
+
+def test_a_change_that_is_not_newer_leaves_the_state_as_it_is() -> None:
+    state = NoticeState(percent(60, 5), frozenset({(Channel.EMAIL, 50)}))
+    for late in (percent(60, 5), percent(95, 4), percent(0, 3, epoch=2)):
+        decision = decide(state, late, LINES, AT)
+        assert not decision.new and decision.state == state and not decision.notices
+
+
 def test_a_reversal_lowers_the_banner_at_once_and_sends_nothing_twice() -> None:
     story = Story()
     story.tell(percent(0, 1), percent(51, 2))
@@ -132,7 +144,7 @@ def test_what_is_not_newer_changes_nothing() -> None:
     story = Story()
     story.tell(percent(0, 1), percent(60, 5))
     assert story.tell(percent(60, 5), percent(10, 4), percent(95, 3)) == []
-    assert story.known == percent(60, 5)
+    assert story.state.balance == percent(60, 5)
 
 
 def test_usage_before_the_account_is_known_is_no_notice() -> None:
@@ -170,7 +182,7 @@ epochs = st.lists(
 )
 
 
-def changes_of(story: list[tuple[int, int, list[int]]], kept: Sequence[bool]) -> list[Balance]:
+def changes_of(story: list[tuple[int, int, list[int]]], kept: Sequence[bool]) -> list[BalanceSnapshot]:
     """Changes as they come; those in the midst of an epoch's consumption may fall away where batches are larger."""
     found, position, choice = [], 0, iter(kept)
     for number, (allocation, start, steps) in enumerate(story, start=1):

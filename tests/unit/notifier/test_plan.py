@@ -6,13 +6,14 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.decide import Balance, Channel, Thresholds
-from notifier.model import Account, BannerKind, Known, NotifyPlan, Unreadable
+from notifier.decide import BalanceSnapshot, Channel, Thresholds
+from notifier.model import AccountSnapshot, BannerKind, Known, NotifyPlan, Unreadable
 from notifier.plan import Change, plan_notices
 from schemas.amounts import MICRO
 from schemas.build import Decoded, decode_event
 from schemas.events import BannerRaised, EmailQueued
 from schemas.topics import BALANCES
+from tests.support.examples import examples
 from tests.unit.notifier.builders import ACCOUNT, AT, RENDERER, account, balance, percent, record
 from tests.unit.notifier.fakes import learn
 
@@ -153,7 +154,7 @@ def changes_of(story: list[tuple[str, int | str]]) -> list[Change]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(steps, st.lists(st.integers(1, 6), max_size=10))
 def test_what_is_written_does_not_depend_on_where_batches_are_cut(
     story: list[tuple[str, int | str]], sizes: list[int]
@@ -169,5 +170,5 @@ def test_what_is_written_does_not_depend_on_where_batches_are_cut(
     assert [email for part in parts for email in part.emails] == list(whole.emails)
     assert [event for part in parts for event in part.events] == list(whole.events)
     assert known == learn(Known(), whole)
-    assert isinstance(whole.balances, tuple) and all(isinstance(item, Balance) for item in whole.balances)
-    assert all(isinstance(item, Account) for item in whole.accounts)
+    assert isinstance(whole.balances, tuple) and all(isinstance(item, BalanceSnapshot) for item in whole.balances)
+    assert all(isinstance(item, AccountSnapshot) for item in whole.accounts)

@@ -62,18 +62,18 @@ def sum_runs(batch: Sequence[Step]) -> Iterator[Step]:
 
 
 def fold_batches(batches: Sequence[Sequence[Step]]) -> tuple[BalanceState, list[BalanceState]]:
-    state, told = empty_state("acct-1", 1, 0, START), []
+    state, published = empty_state("acct-1", 1, 0, START), []
     for batch in batches:
-        state, told_here = fold(state, batch)
-        told += told_here
-    return state, told
+        state, published_here = fold(state, batch)
+        published += published_here
+    return state, published
 
 
-def crossed(told: Sequence[BalanceState]) -> set[tuple[int, int]]:
+def crossed(published: Sequence[BalanceState]) -> set[tuple[int, int]]:
     """(epoch, threshold) of every line reached after the start of its epoch: what notices are made of."""
     lines: set[tuple[int, int]] = set()
     seeded: dict[int, int] = {}
-    for state in told:
+    for state in published:
         start = seeded.setdefault(state.epoch, state.percent)
         lines |= {(state.epoch, line) for line in THRESHOLDS if start < line <= state.percent}
     return lines

@@ -57,7 +57,7 @@ def test_one_micro_unit_short_of_a_line_has_not_reached_it() -> None:
 
 
 def test_told_are_new_percents_epochs_and_turns_of_what_remains() -> None:
-    _state, told = play(
+    _state, published = play(
         [
             (USE, 1),  # unknown: nobody to tell
             (GRANT, 1000),  # epoch
@@ -70,17 +70,17 @@ def test_told_are_new_percents_epochs_and_turns_of_what_remains() -> None:
             (REVERSE, 1),  # 99 %, something left
         ]
     )
-    assert [(state.position, state.percent) for state in told] == [(2, 0), (4, 1), (6, 100), (9, 99)]
+    assert [(state.position, state.percent) for state in published] == [(2, 0), (4, 1), (6, 100), (9, 99)]
 
 
 def test_every_grant_is_told_even_when_the_percent_stays() -> None:
-    _state, told = play([(GRANT, 10), (GRANT, 10), (GRANT, 10)])
-    assert [state.epoch for state in told] == [1, 2, 3]
+    _state, published = play([(GRANT, 10), (GRANT, 10), (GRANT, 10)])
+    assert [state.epoch for state in published] == [1, 2, 3]
 
 
 def test_reversal_after_the_allocation_of_nothing_is_told() -> None:
-    _state, told = play([(GRANT, 75), (USE, 80), (GRANT, 2), (REVERSE, 10)])
-    assert [(state.percent, state.allowed) for state in told[-2:]] == [(100, False), (0, True)]
+    _state, published = play([(GRANT, 75), (USE, 80), (GRANT, 2), (REVERSE, 10)])
+    assert [(state.percent, state.allowed) for state in published[-2:]] == [(100, False), (0, True)]
 
 
 def test_as_of_never_goes_back() -> None:

@@ -30,11 +30,15 @@ def test_crossed_lines_do_not_depend_on_cuts(cut: Cut) -> None:
 @given(cut_histories())
 def test_last_told_state_has_the_percent_and_turn_of_the_final_one(cut: Cut) -> None:
     _history, batches = cut
-    state, told = fold_batches([summed(batch) for batch in batches])
+    state, published = fold_batches([summed(batch) for batch in batches])
     if state.epoch:
-        assert (told[-1].epoch, told[-1].percent, told[-1].exhausted) == (state.epoch, state.percent, state.exhausted)
+        assert (published[-1].epoch, published[-1].percent, published[-1].exhausted) == (
+            state.epoch,
+            state.percent,
+            state.exhausted,
+        )
     else:
-        assert not told
+        assert not published
 
 
 @given(cut_histories(), st.data())
@@ -62,10 +66,10 @@ def test_totals_are_the_sums_of_the_events(history: list[Step]) -> None:
 
 @given(histories())
 def test_told_states_ascend_and_differ_from_the_one_before(history: list[Step]) -> None:
-    _state, told = fold_batches([summed(history)])
-    positions = [state.position for state in told]
+    _state, published = fold_batches([summed(history)])
+    positions = [state.position for state in published]
     assert positions == sorted(set(positions))
-    signs = [(state.epoch, state.percent, state.exhausted) for state in told]
+    signs = [(state.epoch, state.percent, state.exhausted) for state in published]
     assert all(before != after for before, after in pairwise(signs))
 
 

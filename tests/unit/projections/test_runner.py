@@ -2,7 +2,7 @@
 
 import pytest
 
-from projections.plan import Range
+from projections.plan import PositionRange
 from projections.runner import LONGEST_PAUSE_S, choose_pause
 from projections.store import share
 
@@ -20,7 +20,7 @@ def test_a_longer_pause_that_is_set_is_kept() -> None:
 
 
 def test_ranges_share_what_may_be_folded_at_once() -> None:
-    ranges = [Range(0, 10, 40), Range(1, 0, 100), Range(2, 0, 5)]
+    ranges = [PositionRange(0, 10, 40), PositionRange(1, 0, 100), PositionRange(2, 0, 5)]
     assert share(ranges, 200) == ranges
-    assert share(ranges, 50) == [Range(0, 10, 40), Range(1, 0, 20)]
-    assert share(ranges, 1) == [Range(0, 10, 11)]
+    assert share(ranges, 50) == [PositionRange(0, 10, 40), PositionRange(1, 0, 20)]
+    assert share(ranges, 1) == [PositionRange(0, 10, 11)]

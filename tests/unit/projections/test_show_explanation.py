@@ -9,16 +9,17 @@ from rich.console import Console, Group
 from typer.testing import CliRunner
 
 from projections.cli import app
-from projections.explain import Explanation, Place, Told
+from projections.explain import Explanation, NotifierRecords, ShardProgress
 from projections.explanation_rows import describe_differences, notes, summarise
 from projections.reader import Account
 from projections.show_explanation import render, show_explanation
 from projections.timeline import Entry, FieldDifference, Timeline
 from schemas.amounts import MICRO
+from tests.unit.projections.histories import THRESHOLDS
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 INFERENCE, OPENED, GRANTED, REVERSED = 1, 10, 13, 14
-NOTHING_TOLD = Told(banners=[], notices=[], emails=[], attempts=[])
+NO_NOTIFICATIONS = NotifierRecords(banners=[], notices=[], emails=[], attempts=[])
 ACCOUNT = Account(account_id="acct-1", plan="free", display_name=None, opened_at=NOON)
 
 
@@ -31,21 +32,21 @@ def explained(
     *entries: Entry,
     limit: int = 100,
     head: int = 9,
-    told: Told | None = NOTHING_TOLD,
+    notifications: NotifierRecords | None = NO_NOTIFICATIONS,
     differences: tuple[FieldDifference, ...] = (),
 ) -> Explanation:
-    timeline = Timeline("acct-1", 0, limit=limit)
+    timeline = Timeline("acct-1", 0, THRESHOLDS, limit=limit)
     timeline.enter(entries)
     timeline.close()
     return Explanation(
-        account_id="acct-1", place=Place(0, 9, head), account=ACCOUNT, timeline=timeline, balances={}, told=told,
-        differences=differences,
+        account_id="acct-1", progress=ShardProgress(0, 9, head), account=ACCOUNT, timeline=timeline, balances={},
+        notifications=notifications, differences=differences,
     )  # fmt: skip
 
 
 def shown(explanation: Explanation, width: int = 200) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    console.print(Group(*render(explanation)))
+    console.print(Group(*render(explanation, width=width)), crop=False)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -114,7 +115,7 @@ def test_one_sentence_says_how_it_stands(entries: tuple[Entry, ...], sentence: s
     [
         (explained(*STORY, limit=2), "older lines of the timeline are left out: see --limit"),
         (explained(*STORY, head=12), "3 events of shard 0 are stored and not folded yet"),
-        (explained(*STORY, told=None), "use the role credit_support"),
+        (explained(*STORY, notifications=None), "use the role credit_support"),
     ],
     ids=["limit", "behind", "role"],
 )

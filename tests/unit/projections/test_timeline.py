@@ -10,7 +10,6 @@ from projections.fold import Kind, Step, empty_state, fold
 from projections.timeline import (
     MAX_PARTS,
     OTHER_NAMES,
-    THRESHOLDS,
     Entry,
     FieldDifference,
     Line,
@@ -20,7 +19,7 @@ from projections.timeline import (
     What,
     compare,
 )
-from tests.unit.projections.histories import crossed, histories
+from tests.unit.projections.histories import THRESHOLDS, crossed, histories
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 CREDITS, RUNS = 1, 2
@@ -34,7 +33,7 @@ def entry(position: int, type: int, amount: int = 0, name: str = "", resource: i
 
 
 def tell(entries: Sequence[Entry], limit: int = 1000) -> ResourceTimeline:
-    timeline = Timeline("acct-1", 0, limit=limit)
+    timeline = Timeline("acct-1", 0, THRESHOLDS, limit=limit)
     timeline.enter(entries)
     timeline.close()
     return timeline.resources[CREDITS]
@@ -147,11 +146,11 @@ def test_the_newest_lines_are_kept_and_the_others_counted() -> None:
     timeline = tell(numbered(*[(GRANTED, 100)] * 10), limit=3)
     assert words(timeline.lines.newest) == ["granted@8", "granted@9", "granted@10"]
     assert timeline.lines.omitted == 8  # seven grants and the first permission
-    assert timeline.turned and timeline.turned.first == 1
+    assert timeline.allowance_change and timeline.allowance_change.first == 1
 
 
 def test_the_account_has_lines_of_its_own() -> None:
-    timeline = Timeline("acct-1", 0, limit=10)
+    timeline = Timeline("acct-1", 0, THRESHOLDS, limit=10)
     kinds = (PLAN, OPENED, OPENED, PLAN, CONTACTS)
     timeline.enter(entry(n, kind, name="free", resource=None) for n, kind in enumerate(kinds, start=1))
     assert words(timeline.account.newest) == [
@@ -161,7 +160,7 @@ def test_the_account_has_lines_of_its_own() -> None:
 
 
 def test_resources_are_told_apart() -> None:
-    timeline = Timeline("acct-1", 0, limit=10)
+    timeline = Timeline("acct-1", 0, THRESHOLDS, limit=10)
     timeline.enter([entry(1, GRANTED, 10), entry(2, GRANTED, 8, resource=RUNS), entry(3, TOOL, 4, resource=RUNS)])
     timeline.close()
     assert (timeline.resources[CREDITS].state.used, timeline.resources[RUNS].state.used) == (0, 4)
@@ -173,7 +172,7 @@ def test_it_agrees_with_the_fold(history: list[Step]) -> None:
     """The same balance in the end, and every line that a notice could be made of."""
     state, told = fold(empty_state("acct-1", CREDITS, 0, START), history)
     entries = [entry(s.position, TYPES[s.kind], s.amount)._replace(recorded_at=s.as_of) for s in history]
-    timeline = Timeline("acct-1", 0, limit=5)
+    timeline = Timeline("acct-1", 0, THRESHOLDS, limit=5)
     timeline.enter(entries)
     if not entries:
         assert timeline.resources == {}

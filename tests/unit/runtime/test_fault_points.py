@@ -7,7 +7,7 @@ from meter.runtime.fault_points import InjectedError, fault_point, parse_fault_p
 
 
 @pytest.fixture
-def points_armed(monkeypatch: pytest.MonkeyPatch) -> None:
+def armed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fault_points, "_armed", parse_fault_points("after_fetch:2:raise, before_commit:1:bug"))
     monkeypatch.setattr(fault_points, "_visits", {})
 
@@ -16,7 +16,7 @@ async def test_does_nothing_when_none_is_armed() -> None:
     await fault_point("after_fetch")
 
 
-@pytest.mark.usefixtures("points_armed")
+@pytest.mark.usefixtures("armed")
 async def test_fails_at_the_visit_that_is_armed() -> None:
     await fault_point("after_fetch")
     with pytest.raises(InjectedError, match="after_fetch"):
@@ -24,7 +24,7 @@ async def test_fails_at_the_visit_that_is_armed() -> None:
     await fault_point("after_fetch")
 
 
-@pytest.mark.usefixtures("points_armed")
+@pytest.mark.usefixtures("armed")
 async def test_a_bug_is_not_transient() -> None:
     with pytest.raises(RuntimeError, match="before_commit"):
         await fault_point("before_commit")

@@ -24,7 +24,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "account.opened.v1": {"plan": "free", "contacts": ["ann@example.com"], "display_name": "Ann's"},
     "account.plan_changed.v1": {"plan": "team"},
     "account.contacts_changed.v1": {"contacts": []},
-    "credits.granted.v1": {"resource": "tool_runs", "amount": "100.5", "reason": "top_up", "reference": "ticket 1"},
+    "credits.granted.v1": {"resource": "tool_runs", "amount": "100", "reason": "top_up", "reference": "ticket 1"},
     "usage.reversed.v1": {"resource": "model_credits", "amount": "0.25", "reason": "failed run", "reverses": EVENT_ID},
 }  # fmt: skip
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from schemas.events import CODES, INPUT_TYPES
+from schemas.events import CODES, INPUT_TYPES, ModelInference
 from schemas.parsing.parse import Limits
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
+from schemas.upcast import read_stored
 from tests.unit.schemas.builders import (
     ACCOUNT,
     EVENT_ID,
@@ -29,7 +30,7 @@ FACTS = {
     "account.opened.v1": (None, 0, "free"),
     "account.plan_changed.v1": (None, 0, "team"),
     "account.contacts_changed.v1": (None, 0, ""),
-    "credits.granted.v1": (RUNS, 100_500_000, "top_up"),
+    "credits.granted.v1": (RUNS, 100_000_000, "top_up"),
     "usage.reversed.v1": (CREDITS, 250_000, "failed run"),
 }
 
@@ -54,14 +55,23 @@ def test_every_type_is_read(type: str) -> None:
     assert event.extensions is None
 
 
-@pytest.mark.parametrize("credits", ["0.25", 0.25, "0.250000", "00.25"])
+@pytest.mark.parametrize("credits", ["0.25", 0.25, "0.250000", "00.25", "0.25000000", "0" * 13 + ".25"])
 def test_amounts_are_text_or_numbers(credits: Any) -> None:
     assert accept(record_of(make_event(data={"credits": credits, "guardrail": "g"}))).amount == 250_000
 
 
 @pytest.mark.parametrize(
     ("number", "micro"),
-    [("0", 0), ("1", 1_000_000), ("1e-05", 10), ("1E-6", 1), ("1.5e2", 150_000_000), ("10000000", 10**13)],
+    [
+        ("0", 0),
+        ("1", 1_000_000),
+        ("1e-05", 10),
+        ("1E-6", 1),
+        ("1.5e2", 150_000_000),
+        ("10000000", 10**13),
+        ("12.5000000", 12_500_000),
+        ("1e3", 10**9),
+    ],
 )
 def test_numbers_count_as_written(number: str, micro: int) -> None:
     value = to_bytes(make_event(data={"credits": "?", "guardrail": "g"})).replace(b'"?"', number.encode())
@@ -109,8 +119,63 @@ def test_an_hour_ahead_is_allowed_to_the_microsecond() -> None:
     assert accept(record_of(make_event(time=moment))).occurred_at == NOW + timedelta(hours=1)
 
 
-def test_late_events_are_welcome() -> None:
-    assert accept(record_of(make_event(time="1999-01-01T00:00:00Z"))).occurred_at.year == 1999
+@pytest.mark.parametrize("late", [timedelta(days=1), timedelta(days=399, hours=23), timedelta(days=400)])
+def test_late_events_are_welcome_up_to_the_limit(late: timedelta) -> None:
+    assert accept(record_of(make_event(time=(NOW - late).isoformat()))).occurred_at == NOW - late
+
+
+@pytest.mark.parametrize("extensions", [{}, {"traceparent": "00"}, {"timefrom": "me"}])
+def test_a_missing_time_is_kafkas_and_the_stored_event_says_so(extensions: dict[str, str]) -> None:
+    event = accept(record_of(make_event(time=None, **extensions)))
+    assert event.occurred_at == datetime(2026, 2, 25, 6, 13, 20, tzinfo=UTC)
+    assert json.loads(event.extensions or "") == {**extensions, "timefrom": "kafka"}
+
+
+NO_TOKENS: list[Any] = [812.5, "812", -1, 10**16, 10**400, True, [1], {}]
+BLANKS: list[Any] = ["", " ", "\x01", "x" * 257, 5, True, [], {}]
+
+
+@pytest.mark.parametrize(
+    ("type", "field", "value"),
+    [
+        *(("usage.tool_run.v1", "status", value) for value in BLANKS),
+        *(("usage.model_inference.v1", "deployment", value) for value in BLANKS),
+        *(
+            ("usage.model_inference.v1", field, value)
+            for field in ("input_tokens", "output_tokens")
+            for value in NO_TOKENS
+        ),
+        *(("account.opened.v1", "display_name", value) for value in BLANKS),
+    ],
+)
+def test_fields_for_information_never_cost_the_billing(type: str, field: str, value: Any) -> None:
+    event = accept(record_of(make_event(type, {**EXAMPLES[type], field: value})))
+    assert (event.resource, event.amount, event.name) == FACTS[type]
+    assert json.loads(event.data)[field] == value
+    assert getattr(read_stored(event.type, event.data), field) is None
+
+
+@pytest.mark.parametrize("tokens", ["812.0", "8.12e2", "812"])
+def test_whole_tokens_of_any_spelling_are_taken(tokens: str) -> None:
+    event = accept(
+        make_record(to_bytes(make_event("usage.model_inference.v1")).replace(b":12,", f":{tokens},".encode()))
+    )
+    read = read_stored(event.type, event.data)
+    assert isinstance(read, ModelInference)
+    assert read.input_tokens == 812
+
+
+@pytest.mark.parametrize("runs", ["2", "2.0", "20e-1"])
+def test_whole_runs_of_any_spelling_are_taken(runs: str) -> None:
+    value = to_bytes(make_event("usage.tool_run.v1")).replace(b":2,", f":{runs},".encode())
+    assert accept(make_record(value)).amount == 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("plan", "name"), [("Free", "free"), ("FREE_trial", "free_trial"), ("free_trial", "free_trial")]
+)
+def test_plans_are_taken_in_any_case(plan: str, name: str) -> None:
+    assert accept(record_of(make_event("account.plan_changed.v1", {"plan": plan}))).name == name
 
 
 def test_extensions_are_kept_as_sent() -> None:

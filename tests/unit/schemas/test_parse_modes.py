@@ -127,7 +127,7 @@ def test_the_content_type_decides_the_mode() -> None:
         ((*HEADERS, ("content-type", b"text/plain")), Reason.INVALID_DATA),
         ((*HEADERS, ("content-type", b"\xff")), Reason.INVALID_TEXT),
         (tuple(header for header in HEADERS if header[0] != "ce_id"), Reason.INVALID_ID),
-        (tuple((name, None if name == "ce_time" else value) for name, value in HEADERS), Reason.INVALID_TIME),
+        (tuple((name, b"" if name == "ce_time" else value) for name, value in HEADERS), Reason.INVALID_TIME),
     ],
 )
 def test_broken_headers(headers: Any, reason: Reason) -> None:

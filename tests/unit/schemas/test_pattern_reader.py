@@ -24,6 +24,7 @@ from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
 from schemas.topics import ACCOUNTS, USAGE
 from tests.bench import events as bench
+from tests.support.examples import examples
 from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, LIMITS, NOW, STRUCTURED, make_event, make_record
 
 USAGE_TYPES = [event.type for event in INPUT_TYPES.values() if event.topic == USAGE]
@@ -179,7 +180,7 @@ def hold_to_the_reference(record: Record) -> Accepted | None:
     return quick
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800))
 @given(usage_events(), st.sampled_from(WRITERS))
 @example(make_event(time="2026-03-01T12:00:00.Z"), write)
 @example(make_event(data={"credits": "5.", "guardrail": "g"}), write)
@@ -199,7 +200,7 @@ def test_the_short_cut_agrees_with_the_reference(event: dict[str, Any], writer: 
     compare(make_record(writer(event), key=key))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.data())
 def test_the_short_cut_agrees_on_damaged_bytes(data: st.DataObject) -> None:
     value = bytearray(write(make_event(data.draw(st.sampled_from(USAGE_TYPES)))))
@@ -298,7 +299,7 @@ def form_of(type: str) -> str:
     return form
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.sampled_from(USAGE_TYPES).map(form_of).flatmap(lambda form: st.from_regex(form, fullmatch=True)))
 def test_whatever_the_pattern_takes_is_right(text: str) -> None:
     hold_to_the_reference(make_record(text.encode()))

@@ -4,7 +4,7 @@ import pytest
 
 from schemas.reasons import Reason
 from schemas.topics import ACCOUNTS, USAGE, partition_for
-from tests.unit.schemas.builders import ACCOUNT, LIMITS, make_event, make_record, record_of, reject, to_bytes
+from tests.unit.schemas.builders import ACCOUNT, LIMITS, accept, make_event, make_record, record_of, reject, to_bytes
 
 GOOD = to_bytes(make_event())
 
@@ -115,7 +115,6 @@ def test_partitions() -> None:
 @pytest.mark.parametrize(
     "time",
     [
-        None,
         "",
         1_772_000_000,
         "2026-03-01",
@@ -136,3 +135,28 @@ def test_times(time: Any) -> None:
 @pytest.mark.parametrize("time", ["2026-03-01T13:00:00.000001Z", "2026-03-01T13:00:01+00:00", "9999-12-31T23:59:59Z"])
 def test_times_ahead(time: str) -> None:
     assert reject(record_of(make_event(time=time))).reason is Reason.TIME_AHEAD
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2025-01-25T11:59:59.999999Z"])
+def test_times_behind(time: str) -> None:
+    rejected = reject(record_of(make_event(time=time)))
+    assert rejected.reason is Reason.TIME_BEHIND
+    assert "METERING_MAX_BEHIND_S" in rejected.reason.advice
+
+
+@pytest.mark.parametrize("timestamp_ms", [-1, -(2**63), 2**63 - 1])
+def test_a_missing_time_needs_a_timestamp_of_kafka(timestamp_ms: int) -> None:
+    record = record_of(make_event(time=None))._replace(timestamp_ms=timestamp_ms)
+    assert reject(record).reason is Reason.INVALID_TIME
+
+
+@pytest.mark.parametrize("prefix", ["ce-", "CE-", "cloudEvents:"])
+def test_headers_of_other_bindings_are_named(prefix: str) -> None:
+    headers = ((f"{prefix}id", b"1"), (f"{prefix}specversion", b"1.0"), ("content-type", b"application/json"))
+    rejected = reject(make_record(b'{"credits":"1","guardrail":"g"}', headers=headers))
+    assert rejected.reason is Reason.NOT_CLOUDEVENTS
+    assert rejected.detail.endswith("Kafka's binary mode wants the prefix ce_, like ce_id")
+
+
+def test_headers_of_other_bindings_beside_a_whole_event_mean_nothing() -> None:
+    assert accept(make_record(GOOD, headers=(("ce-id", b"1"),)))

@@ -12,6 +12,7 @@ from schemas.parsing import parse as parse_module
 from schemas.parsing.parse import Accepted, Limits, Record, Rejected, parse, parse_all
 from schemas.reasons import InvalidEventError, Reason
 from schemas.topics import ACCOUNTS, USAGE
+from tests.support.examples import examples
 from tests.unit.schemas.builders import EXAMPLES, LIMITS, NOW, make_event, make_record, reject, with_data
 
 json_values = st.recursive(
@@ -45,19 +46,19 @@ def judge(record: Record) -> None:
         assert 0 <= result.amount < 2**63
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(topics, st.integers(-1, 2**31), st.none() | st.binary(), st.none() | st.binary(), headers)
 def test_any_record(topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any) -> None:
     judge(Record(topic, partition, 0, -1, key, value, headers))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(topics, json_values, headers)
 def test_any_json(topic: str, value: Any, headers: Any) -> None:
     judge(make_record(json.dumps(value).encode(), topic=topic, headers=headers))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.sampled_from(list(EXAMPLES)), st.data())
 def test_any_value_in_the_place_of_another(type: str, data: st.DataObject) -> None:
     event = make_event(type, dict(EXAMPLES[type]))

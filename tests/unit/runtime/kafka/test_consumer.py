@@ -2,7 +2,6 @@
 
 from typing import cast
 
-from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import ShardConsumer
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
@@ -32,7 +31,7 @@ class Client:
 
 
 def make_consumer(client: Client) -> ShardConsumer:
-    consumer = ShardConsumer(Settings(), topics=("usage",), group="meter", store=Ledger(), clock=SystemClock())
+    consumer = ShardConsumer(Settings(), topics=("usage",), group="meter", store=Ledger())
     for tp in (USAGE_0, USAGE_1):
         consumer._buffers.put(tp.partition, {tp: PartitionBuffer("usage", tp.partition, 2)})
     consumer._client = cast(ConsumerClient, client)

@@ -1,0 +1,31 @@
+"""The codes that stored rows hold for event types and resources, by the names that statements call them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from schemas.events import CODES, INPUT_TYPES
+from schemas.resources import RESOURCE_CODES
+from schemas.topics import USAGE
+
+USAGE_CODES: Final = tuple(sorted(event.code for event in INPUT_TYPES.values() if event.topic == USAGE))
+ACCOUNT_CODES: Final = tuple(sorted(code for type, code in CODES.items() if type.startswith("account.")))
+
+
+def list_codes(codes: tuple[int, ...]) -> str:
+    return ", ".join(map(str, codes))
+
+
+# Each event type and resource has a placeholder of its own name. `usage` and `account` are lists, for IN. The codes of
+# usage have no gap and lie below all others, so statements compare with `first_usage` and `last_usage`: a range costs
+# less than a list, and the partial index events_not_usage is made for it.
+PLACEHOLDERS: Final[Mapping[str, str]] = MappingProxyType(
+    {type: str(code) for type, code in CODES.items()}
+    | {resource.value: str(code) for resource, code in RESOURCE_CODES.items()}
+    | {
+        "usage": list_codes(USAGE_CODES),
+        "account": list_codes(ACCOUNT_CODES),
+        "first_usage": str(USAGE_CODES[0]),
+        "last_usage": str(USAGE_CODES[-1]),
+    }
+)

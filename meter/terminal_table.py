@@ -1,0 +1,95 @@
+"""A table for a terminal of a given width: columns where they fit, otherwise a block of lines for each row.
+
+Numbers, ids and times are never cut or broken. One column of sentences, the widest, may wrap between words.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+Rows = Sequence[Sequence[Text]]
+UNBOUNDED: Final = 100_000  # wider than any table
+MIN_SENTENCE_WIDTH: Final = 30  # a column of sentences that is narrower is hard to read
+GAP: Final = 2  # between the name and the value in a block
+
+
+def lay_out_table(columns: Sequence[str], rows: Rows, *, width: int, title: str = "") -> RenderableType:
+    """For `width` character cells. Blocks leave out what is empty."""
+    sentences = find_sentences(columns, rows)
+    excess = measure(make_table(columns, rows)) - width
+    if excess <= 0:
+        return make_table(columns, rows, title=title)
+    sentences = find_sentences(columns, rows)
+    if sentences is not None:
+        room = column_width(columns, rows, sentences) - excess
+        if room >= least_width(columns, rows, sentences):
+            return make_table(columns, rows, title=title, sentences=sentences, room=room)
+    return make_blocks(columns, rows, width=width, title=title)
+
+
+def find_sentences(columns: Sequence[str], rows: Rows) -> int | None:
+    """The widest column in which a cell has more than one word, or None."""
+    found = [n for n in range(len(columns)) if any(" " in row[n].plain for row in rows)]
+    return max(found, key=lambda n: column_width(columns, rows, n), default=None)
+
+
+def column_width(columns: Sequence[str], rows: Rows, number: int) -> int:
+    lines = [line for row in rows for line in row[number].plain.split("\n")]
+    return max(map(cell_len, (columns[number], *lines)))
+
+
+def least_width(columns: Sequence[str], rows: Rows, number: int) -> int:
+    """A column may become this narrow: its longest word fits."""
+    words = [word for row in rows for word in row[number].plain.split()]
+    longest = max(map(cell_len, (columns[number], *words)))
+    return max(longest, min(MIN_SENTENCE_WIDTH, column_width(columns, rows, number)))
+
+
+def measure(table: Table) -> int:
+    """The width of the table with no cell wrapped."""
+    console = Console(width=UNBOUNDED)
+    return Measurement.get(console, console.options, table).maximum
+
+
+def make_table(
+    columns: Sequence[str], rows: Rows, *, title: str = "", sentences: int | None = None, room: int | None = None
+) -> Table:
+    """The column `sentences` gets `room` character cells and wraps; the others are as wide as their widest cell."""
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for number, name in enumerate(columns):
+        wraps = number == sentences
+        table.add_column(name, no_wrap=not wraps, width=room if wraps else None)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def make_blocks(columns: Sequence[str], rows: Rows, *, width: int, title: str) -> Group:
+    if not rows:
+        return Group(*([Text(title, "italic")] if title else []), Text("none"))
+    names = max(map(cell_len, columns))
+    blocks = [Text(title, "italic")] if title else []
+    for row in rows:
+        blocks += [Text(), *make_block(columns, row, names=names, width=width)]
+    return Group(*(blocks if title else blocks[1:]))
+
+
+def make_block(columns: Sequence[str], row: Sequence[Text], *, names: int, width: int) -> list[Text]:
+    """A line for each value, more where it has to wrap."""
+    console = Console(width=width)
+    lines = []
+    for name, value in zip(columns, row, strict=True):
+        if not value.plain:
+            continue
+        wrapped = value.wrap(console, max(1, width - names - GAP), overflow="ignore")
+        for number, part in enumerate(wrapped):
+            part.rstrip()
+            label = name if number == 0 else ""
+            lines.append(Text.assemble(f"{label:<{names + GAP}}", part, no_wrap=True, overflow="ignore"))
+    return lines

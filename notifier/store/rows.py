@@ -1,0 +1,57 @@
+"""From rows of the schema `notifier` to values: each mapping once, for the notice store and the mail queue."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from notifier.decide import BalanceKey, BalanceSnapshot, Channel, Noticed
+from notifier.model import AccountSnapshot, Banner, BannerKind
+
+
+def key_of(row: Any) -> BalanceKey:
+    return row["account_id"], row["resource"]
+
+
+def read_account(row: Any) -> AccountSnapshot:
+    return AccountSnapshot(
+        account_id=row["account_id"],
+        shard=row["shard"],
+        position=row["position"],
+        plan=row["plan"],
+        display_name=row["display_name"],
+        contacts=tuple(row["contacts"]),
+    )
+
+
+def read_balance(row: Any, prefix: str = "") -> BalanceSnapshot:
+    """`prefix` is that of the columns that change with the balance, where a row holds two balances of one key."""
+    return BalanceSnapshot(
+        account_id=row["account_id"],
+        resource=row["resource"],
+        epoch=row[f"{prefix}epoch"],
+        allocation=row[f"{prefix}allocation"],
+        consumed=row[f"{prefix}consumed"],
+        shard=row["shard"],
+        position=row[f"{prefix}position"],
+    )
+
+
+def read_banner(row: Any) -> Banner:
+    return Banner(
+        account_id=row["account_id"],
+        resource=row["resource"],
+        threshold=row["threshold"],
+        kind=BannerKind(row["kind"]),
+        removable=row["removable"],
+        text=row["text"],
+        epoch=row["epoch"],
+        shard=row["shard"],
+        position=row["position"],
+        raised_at=row["raised_at"],
+    )
+
+
+def group_noticed(rows: Iterable[Any]) -> dict[BalanceKey, Noticed]:
+    found: dict[BalanceKey, set[tuple[Channel, int]]] = {}
+    for row in rows:
+        found.setdefault(key_of(row), set()).add((Channel(row["channel"]), row["threshold"]))
+    return {key: frozenset(lines) for key, lines in found.items()}

@@ -1,0 +1,46 @@
+"""Tables at the width of the terminal: columns where they fit, else a block of lines for each row."""
+
+import io
+
+import pytest
+from rich.console import Console, Group
+from rich.text import Text
+
+from meter.terminal_table import lay_out_table
+
+COLUMNS = ("created_at", "resource", "consumed", "allocation", "recipient", "reason")
+ROW = (
+    "2026-11-24T12:00:00+00:00", "model_credits", "74.999001", "75", "owner@example.com",
+    "connection lost after the message was sent, try again",
+)  # fmt: skip
+BLOCK = """\
+created_at  2026-11-24T12:00:00+00:00
+resource    model_credits
+consumed    74.999001
+allocation  75
+recipient   owner@example.com
+reason      connection lost after the message was sent, try again"""
+WRAPPED = """\
+created_at                 resource       consumed   allocation  recipient          reason
+2026-11-24T12:00:00+00:00  model_credits  74.999001  75          owner@example.com  connection lost after the message was sent,
+                                                                                    try again"""  # noqa: E501
+TABLE = """\
+created_at                 resource       consumed   allocation  recipient          reason
+2026-11-24T12:00:00+00:00  model_credits  74.999001  75          owner@example.com  connection lost after the message was sent, \
+try again"""  # noqa: E501
+
+
+def shown(width: int) -> str:
+    """Without the rule under the heading, the margin and trailing blanks."""
+    console = Console(file=io.StringIO(), width=width)
+    laid_out = lay_out_table(COLUMNS, [[Text(cell) for cell in ROW]], width=width)
+    console.print(Group(laid_out), crop=False)
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    return "\n".join(line.removeprefix(" ") for line in lines if line.strip(" ─"))
+
+
+@pytest.mark.parametrize(("width", "expected"), [(80, BLOCK), (100, BLOCK), (130, WRAPPED), (160, TABLE)])
+def test_a_row_at_the_width_of_the_terminal(width: int, expected: str) -> None:
+    assert shown(width) == expected
+    assert all(cell in shown(width) for cell in ROW[:-1])
