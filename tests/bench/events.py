@@ -92,6 +92,6 @@ def make_garbage(account: str, moment: datetime, rng: Random) -> Message:
         good.replace('"0.5"', '"-0.5"'),
         good.replace(account, "someone-else"),  # key and subject differ
         good.replace("usage.model_inference.v1", "usage.unheard_of.v1"),
-        good.replace('"id":"', '"id":"x'),
+        good.replace('"id":"', '"id":"ü'),
     )
     return Message(account.encode(), broken[int(rng.random() * len(broken))].encode())
