@@ -194,7 +194,7 @@ class World:
 
     def _grant(self) -> Message:
         index, resource = self._pick_moving()
-        amount = int(FREE[resource] * self._rng.choice(TOP_UPS))
+        amount = whole(resource, int(FREE[resource] * self._rng.choice(TOP_UPS)))
         data = {
             "resource": RESOURCES[resource],
             "amount": decimal(amount),
@@ -207,7 +207,7 @@ class World:
         index, resource = self._pick_moving()
         used = self.accounts[index].used
         assert used is not None
-        amount = min(used[resource], int(FREE[resource] * self._rng.random() * 0.3))
+        amount = whole(resource, min(used[resource], int(FREE[resource] * self._rng.random() * 0.3)))
         if amount == 0:
             return self._use()
         used[resource] -= amount
@@ -273,6 +273,11 @@ class World:
         """A producer's retry: most a moment later, some much later."""
         known = self._recent if self._rng.random() < 0.7 else self._old
         return known[int(self._rng.random() * len(known))]
+
+
+def whole(resource: int, amount: int) -> int:
+    """Micro-units that the contract takes: tool runs are granted and reversed whole."""
+    return amount // MICRO * MICRO if resource == RUNS else amount
 
 
 def decimal(micro: int) -> str:

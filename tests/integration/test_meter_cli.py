@@ -55,7 +55,7 @@ def test_help_shows_an_example_and_needs_nothing(command: list[str]) -> None:
 def test_opening_and_granting_print_the_events_id(processes: Processes, settings: MeterSettings) -> None:
     opened = processes.run("meter", "open", "acc-1", "--contact", "owner@example.com", "--plan", "pro")
     granted = processes.run(
-        "meter", "grant", "acc-1", "tool_runs", "12.5", "--reason", "top_up", "--reference", "ticket-7"
+        "meter", "grant", "acc-1", "tool_runs", "12", "--reason", "top_up", "--reference", "ticket-7"
     )
     for done in (opened, granted):
         assert (done.returncode, done.stderr) == (0, "")
