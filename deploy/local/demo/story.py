@@ -20,7 +20,8 @@ CREDITS, RUNS = "model_credits", "tool_runs"
 STEADY = [f"acct-{n:02d}" for n in range(1, 17)]
 JUMPER, SPENDER, TOOLER = "acct-jumper", "acct-spender", "acct-tooler"
 EVENTS = 30_000
-REPEATS = 200
+REPEATS = 150
+TOOL_RUN = 3  # of the four kinds of usage in turn
 SEED = 20
 MODELS = ("small-chat", "large-chat", "embedder")
 TOOLS = ("web-search", "calculator", "calendar")
@@ -78,10 +79,10 @@ class Story:
         for n in range(EVENTS):
             name = STEADY[min(int(self._random.expovariate(0.25)), len(STEADY) - 1)]
             event_id = await self._use_something(name, n)
-            if n % (EVENTS // REPEATS) == 0:
+            if n % (EVENTS // REPEATS) == TOOL_RUN:
                 repeated.append((name, event_id, n))
         for _ in range(1_000):
-            await self._tool_run(TOOLER, 10)
+            await self._tool_run(TOOLER, 10, TOOLS[0])
         for name, event_id, n in repeated:
             await self._usage.tool_run(name, tool=TOOLS[n % 3], event_id=event_id)
             self._ledger.duplicates += 1
@@ -90,7 +91,7 @@ class Story:
 
     async def _use_something(self, name: str, n: int) -> str:
         micro = self._random.randrange(100, 12_000)
-        kind = n % 4
+        kind = n % 4  # the last one is TOOL_RUN
         if kind == 0:
             self._ledger.use(name, CREDITS, micro)
             return await self._usage.model_inference(
@@ -102,11 +103,11 @@ class Story:
         if kind == 2:
             self._ledger.use(name, CREDITS, micro)
             return await self._usage.custom_script(name, credits=format_amount(micro), script="summarise")
-        return await self._tool_run(name, 1)
+        return await self._tool_run(name, 1, TOOLS[n % 3])
 
-    async def _tool_run(self, name: str, runs: int) -> str:
+    async def _tool_run(self, name: str, runs: int, tool: str) -> str:
         self._ledger.use(name, RUNS, runs * MICRO)
-        return await self._usage.tool_run(name, tool=self._random.choice(TOOLS), runs=runs)
+        return await self._usage.tool_run(name, tool=tool, runs=runs)
 
     async def _spend_credits(self, name: str, credits: str) -> None:
         self._ledger.use(name, CREDITS, int(Decimal(credits) * MICRO))
