@@ -53,11 +53,11 @@ def setup(
       METERING_PARTITIONS=12 meter setup
     """
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     async def command(settings: SetupSettings) -> None:
-        async for step in set_up(settings, SystemClock(), roles=roles, tell=tell):
+        async for step in set_up(settings, SystemClock(), roles=roles, report=report):
             print(f"{step.name}: {step.outcome}", flush=True)
 
     run_command(SetupSettings, command)

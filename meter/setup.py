@@ -11,7 +11,7 @@ from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
 from meter.runtime.postgres import Executor, Pool, close_pool, load_sql, open_pool
-from meter.runtime.postgres.migrations import Tell, migrate, tell_nobody
+from meter.runtime.postgres.migrations import Report, migrate, report_nothing
 from meter.settings import SetupSettings
 from meter.store.topics import PostgresTopicStore
 from meter.topics import RecordedTopics
@@ -29,15 +29,15 @@ class Step(NamedTuple):
 
 
 async def set_up(
-    settings: SetupSettings, clock: Clock, *, roles: bool = True, tell: Tell = tell_nobody
+    settings: SetupSettings, clock: Clock, *, roles: bool = True, report: Report = report_nothing
 ) -> AsyncIterator[Step]:
     """Make everything the services need; yields each step. Raises RefusalError when a person must decide.
 
-    `tell` gets lines about a step that takes long.
+    `report` gets lines about a step that takes long.
     """
     async with setup_pool(settings) as pool:
         async with pool.acquire() as connection:
-            for name in await migrate_telling(pool, connection, tell):
+            for name in await migrate_reporting(pool, connection, report):
                 yield Step(f"migration {name}", "applied")
             yield Step("shards", await insert_shards(connection, settings.partitions))
             if roles:
@@ -63,22 +63,22 @@ async def setup_pool(settings: SetupSettings) -> AsyncIterator[Pool]:
         await close_pool(pool)
 
 
-async def migrate_telling(pool: Pool, connection: Executor, tell: Tell) -> list[str]:
-    watch = asyncio.create_task(watch_index(pool, tell))
+async def migrate_reporting(pool: Pool, connection: Executor, report: Report) -> list[str]:
+    watch = asyncio.create_task(watch_index(pool, report))
     try:
-        return await migrate(connection, PACKAGES, tell)
+        return await migrate(connection, PACKAGES, report)
     finally:
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
 
 
-async def watch_index(pool: Pool, tell: Tell) -> None:
-    """Tell every few seconds how far the building of an index is."""
+async def watch_index(pool: Pool, report: Report) -> None:
+    """Report every few seconds how far the building of an index is."""
     while True:
         await asyncio.sleep(PROGRESS_S)
         row = await pool.fetchrow(load_sql("meter.runtime.postgres", "fetch_index_progress"))
         if row is not None:
-            tell(f"{row['phase']}: {row['percent'] or 0} %")
+            report(f"{row['phase']}: {row['percent'] or 0} %")
 
 
 async def insert_shards(connection: Executor, partitions: int) -> str:

@@ -19,6 +19,9 @@ ALTER TABLE meter.batches
     ADD COLUMN evidence bytea,
     ADD COLUMN generation int NOT NULL DEFAULT 1,
     ADD COLUMN rerouted int NOT NULL DEFAULT 0;
+-- A meter of the version before that still runs says no version: it must fail, loudly and without storing anything. With
+-- the check above alone it would put every event among the rejections.
+ALTER TABLE meter.batches ALTER COLUMN chain_version DROP DEFAULT;
 COMMENT ON COLUMN meter.batches.chain_version IS 'what the hash covers: meter/store/README.md';
 COMMENT ON COLUMN meter.batches.evidence IS 'SHA-256 of its duplicates, of its rejections and of its gaps, those there are; null in version 2';
 

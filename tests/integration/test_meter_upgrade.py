@@ -65,6 +65,23 @@ async def test_the_log_is_whole_after_the_migration_and_goes_on(old: asyncpg.Con
     assert [row[0] for row in versions] == [2, 2, 3, 3]
 
 
+async def test_a_meter_of_the_version_before_stores_nothing_any_more(old: asyncpg.Connection, pool: Pool) -> None:
+    """It must end, and not put good events among the rejections."""
+    await migrate(old, ["meter"])
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+        async with old.transaction():
+            await append_old(old, plan(usage(4), start=(4, 1)))
+    batch = """
+        INSERT INTO meter.batches (shard, batch, first_position, last_position, usage_from, usage_to, accounts_from,
+            accounts_to, stored, duplicates, rejected, gaps, recorded_at, previous, hash)
+        SELECT shard, 9, first_position, last_position, usage_from, usage_to, accounts_from, accounts_to, stored,
+            duplicates, rejected, gaps, recorded_at, previous, hash FROM meter.batches LIMIT 1
+    """
+    with pytest.raises(asyncpg.NotNullViolationError, match="chain_version"):
+        await old.execute(batch)
+    assert await pool.fetchval("SELECT count(*) FROM meter.rejections") == 0
+
+
 async def test_what_was_stored_before_stays_known(old: asyncpg.Connection, pool: Pool) -> None:
     await migrate(old, ["meter"])
     store = PostgresEventStore(pool)

@@ -46,10 +46,10 @@ class Migration(NamedTuple):
         return [statement.strip() for statement in re.split(r";\s*(?:\n|$)", code) if statement.strip()]
 
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def tell_nobody(_line: str) -> None:
+def report_nothing(_line: str) -> None:
     pass
 
 
@@ -72,10 +72,10 @@ def find_files(package: str) -> Iterator[Migration]:
             yield Migration(package, int(match[1]), entry.name, entry.read_text(encoding="utf-8"))
 
 
-async def migrate(connection: Executor, packages: Sequence[str], tell: Tell = tell_nobody) -> list[str]:
+async def migrate(connection: Executor, packages: Sequence[str], report: Report = report_nothing) -> list[str]:
     """Apply what is missing, in order of packages and numbers; return the names of what was applied.
 
-    `tell` gets a line before and after what may take long. Raises MigrationError when an applied file was changed
+    `report` gets a line before and after what may take long. Raises MigrationError when an applied file was changed
     since, or the database is newer than the files.
     """
     await lock_migrations(connection)
@@ -83,7 +83,7 @@ async def migrate(connection: Executor, packages: Sequence[str], tell: Tell = te
         await connection.execute(load_sql("meter.runtime.postgres", "create_migrations"))
         applied: list[str] = []
         for package in packages:
-            applied += await migrate_package(connection, package, tell)
+            applied += await migrate_package(connection, package, report)
         return applied
     finally:
         await connection.execute(load_sql("meter.runtime.postgres", "unlock_migrations"), LOCK_KEY)
@@ -94,7 +94,7 @@ async def lock_migrations(connection: Executor) -> None:
         await asyncio.sleep(LOCK_PAUSE_S)
 
 
-async def migrate_package(connection: Executor, package: str, tell: Tell) -> list[str]:
+async def migrate_package(connection: Executor, package: str, report: Report) -> list[str]:
     rows = await connection.fetch(load_sql("meter.runtime.postgres", "fetch_migrations"), package)
     known = {row["number"]: row["checksum"] for row in rows}
     migrations = read_migrations(package)
@@ -102,7 +102,7 @@ async def migrate_package(connection: Executor, package: str, tell: Tell) -> lis
     applied = []
     for migration in migrations[len(known) :]:
         if migration.outside:
-            await apply_outside(connection, migration, tell)
+            await apply_outside(connection, migration, report)
         else:
             await apply_migration(connection, migration)
         applied.append(f"{package}/{migration.name}")
@@ -134,31 +134,31 @@ async def insert_migration(connection: Executor, migration: Migration) -> None:
     await connection.execute(statement, migration.package, migration.number, migration.name, migration.checksum)
 
 
-async def apply_outside(connection: Executor, migration: Migration, tell: Tell) -> None:
+async def apply_outside(connection: Executor, migration: Migration, report: Report) -> None:
     """Run the statements one by one without a limit of time; recorded once all are done."""
     for statement in migration.statements():
-        await run_statement(connection, statement, tell)
+        await run_statement(connection, statement, report)
     await insert_migration(connection, migration)
 
 
-async def run_statement(connection: Executor, statement: str, tell: Tell) -> None:
+async def run_statement(connection: Executor, statement: str, report: Report) -> None:
     builds = BUILDS_INDEX.match(statement)
     if builds is None:
         await connection.execute(statement)
         return
     await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")  # it waits for older transactions
     try:
-        await build_index(connection, builds[1], statement, tell)
+        await build_index(connection, builds[1], statement, report)
     finally:
         await connection.execute("RESET statement_timeout; RESET lock_timeout")
 
 
-async def build_index(connection: Executor, name: str, statement: str, tell: Tell) -> None:
+async def build_index(connection: Executor, name: str, statement: str, report: Report) -> None:
     broken = await connection.fetchval(load_sql("meter.runtime.postgres", "find_invalid_index"), name)
     if broken:
-        tell(f"index {name}: left unfinished by an earlier run, dropped")
+        report(f"index {name}: left unfinished by an earlier run, dropped")
         await connection.execute(f"DROP INDEX CONCURRENTLY {broken}", timeout=NO_LIMIT_S)
-    tell(f"index {name}: being built")
+    report(f"index {name}: being built")
     started = time.monotonic()
     await connection.execute(statement, timeout=NO_LIMIT_S)
-    tell(f"index {name}: built in {time.monotonic() - started:.1f} s")
+    report(f"index {name}: built in {time.monotonic() - started:.1f} s")
