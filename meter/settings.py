@@ -35,8 +35,10 @@ class MeterSettings(Settings):
 class SetupSettings(MeterSettings):
     """Passwords are set where given, and left alone where not (certificates, peer authentication)."""
 
-    setup_password_meter: SecretStr | None = None
-    setup_password_projections: SecretStr | None = None
-    setup_password_notifier: SecretStr | None = None
-    setup_password_support: SecretStr | None = None
-    setup_password_reader: SecretStr | None = None
+    setup_password_meter: SecretStr | None = Field(None, description="password that setup gives credit_meter")
+    setup_password_projections: SecretStr | None = Field(
+        None, description="password that setup gives credit_projections"
+    )
+    setup_password_notifier: SecretStr | None = Field(None, description="password that setup gives credit_notifier")
+    setup_password_support: SecretStr | None = Field(None, description="password that setup gives credit_support")
+    setup_password_reader: SecretStr | None = Field(None, description="password that setup gives credit_reader")

@@ -39,8 +39,8 @@ class NotifierSettings(ThresholdSettings):
     )
     smtp_verify: bool = Field(True, description="check the server's certificate; off only for tests")
     smtp_cafile: str | None = Field(None, description="PEM file of the authorities to trust; default: the system's")
-    smtp_username: str | None = None
-    smtp_password: SecretStr | None = None
+    smtp_username: str | None = Field(None, description="user name for the mail server")
+    smtp_password: SecretStr | None = Field(None, description="password for the mail server")
     smtp_helo: str | None = Field(None, description="name given in EHLO; default: the domain of mail_from")
     smtp_connections: int = Field(4, ge=1, le=50, description="connections one process may open")
     smtp_idle_s: float = Field(20, gt=0, le=300, description="an unused connection is closed after this time")

@@ -26,10 +26,14 @@ class Settings(BaseSettings):
     postgres_lock_timeout_s: float = Field(10, gt=0, le=600, description="the longest a statement may wait for a lock")
 
     kafka_bootstrap: str = Field("localhost:9092", description="host:port of brokers, separated by commas")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    kafka_sasl_username: str | None = None
-    kafka_sasl_password: SecretStr | None = None
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to talk to the brokers: with TLS (SSL), with a password (SASL), both or neither"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="how the brokers check the password"
+    )
+    kafka_sasl_username: str | None = Field(None, description="user name for the brokers")
+    kafka_sasl_password: SecretStr | None = Field(None, description="password for the brokers")
     kafka_ssl_cafile: str | None = Field(
         None, description="PEM file of the authorities to trust; default: the system's"
     )
@@ -63,7 +67,10 @@ class Settings(BaseSettings):
     partitions: int = Field(12, ge=1, le=10_000, description="partitions of the input topics; fixed once set up")
     replication_factor: int = Field(1, ge=1, le=10, description="of topics that setup creates")
 
-    http_host: str = "0.0.0.0"  # noqa: S104  # a container's health port is asked from outside
+    http_host: str = Field(
+        "0.0.0.0",  # noqa: S104  # a container's health port is asked from outside
+        description="address that /healthz, /readyz and /metrics are served on",
+    )
     http_port: int = Field(8080, ge=0, le=65535, description="/healthz /readyz /metrics; 0 takes any free port")
 
     batch_events: int = Field(5000, ge=1, le=50_000, description="most records of one shard in one transaction")
@@ -88,8 +95,8 @@ class Settings(BaseSettings):
     retry_first_s: float = Field(0.2, gt=0, le=60, description="first pause before a reconnect")
     retry_max_s: float = Field(15, gt=0, le=600, description="longest pause before a reconnect")
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least severe line to log")
+    log_format: Literal["json", "console"] = Field("json", description="one JSON object a line, or text for people")
 
     def topic(self, name: str) -> str:
         """The name on the broker of a topic of `schemas.topics`."""

@@ -1,4 +1,4 @@
-"""The short cut of `parse` for usage events of the usual forms. It takes a twentieth of the reference's time.
+"""The short cut of `parse` for usage events of the usual forms. It takes a thirtieth of the reference's time.
 
 It accepts an event or leaves it to `reference_reader`; only the reference rejects. Property tests check that the two
 agree. One pattern reads what our own client writes: fields in the order of `schemas.build`, compact or with the blanks
