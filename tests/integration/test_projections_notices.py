@@ -54,7 +54,7 @@ class Notifier:
         )
 
     async def read(self, shard: int, most: int) -> int:
-        """The next messages of a shard, at most so many."""
+        """Take the next messages of a shard, up to `most` of them."""
         rows = await self._pool.fetch(
             "DELETE FROM projections.outbox WHERE shard = $1 AND id IN "
             "(SELECT id FROM projections.outbox WHERE shard = $1 ORDER BY id LIMIT $2) RETURNING id, key, value",
