@@ -59,9 +59,17 @@ def state_in_memory() -> None:
 
     def decide_forgetful(state: NoticeState, change: BalanceSnapshot, thresholds: Any, at: Any) -> Any:
         key = change.account_id, change.resource
-        decision = decide(state if key in seen else NoticeState(), change, thresholds, at)
+        if key in seen:
+            return decide(state, change, thresholds, at)
         seen.add(key)
-        return decision
+        # The notices themselves are in the database, and known: only that the epoch had begun is forgotten.
+        noticed = frozenset() if state.starts_epoch(change) else state.noticed
+        decision = decide(NoticeState(), change, thresholds, at)
+        return changed(
+            decision,
+            state=NoticeState(change, decision.state.noticed | noticed),
+            notices=tuple(n for n in decision.notices if (n.channel, n.threshold) not in noticed),
+        )
 
     replace(planning, "decide", decide_forgetful)
 
