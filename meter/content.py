@@ -5,12 +5,10 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from schemas.amounts import format_amount
-from schemas.events import INPUT_TYPES, TYPES_BY_CODE
+from schemas.events import TYPES_BY_CODE, USAGE_CODES
 from schemas.records import Accepted
 from schemas.resources import RESOURCE_CODES
-from schemas.topics import USAGE
 
-USAGE_CODES = frozenset(event.code for event in INPUT_TYPES.values() if event.topic == USAGE)
 RESOURCES = {code: resource.value for resource, code in RESOURCE_CODES.items()}
 
 

@@ -21,7 +21,6 @@ GAP: Final = 2  # between the name and the value in a block
 
 def lay_out_table(columns: Sequence[str], rows: Rows, *, width: int, title: str = "") -> RenderableType:
     """For `width` character cells. Blocks leave out what is empty."""
-    sentences = find_sentences(columns, rows)
     excess = measure(make_table(columns, rows)) - width
     if excess <= 0:
         return make_table(columns, rows, title=title)

@@ -1,9 +1,8 @@
 """The account fold: plan, name and contacts by the events that set them. Pure."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from schemas.events import CODES
 from schemas.inputs import AccountOpened, ContactsChanged, PlanChanged
 from schemas.upcast import read_stored
 
@@ -27,9 +26,6 @@ class AccountEvent(NamedTuple):
     data: str  # JSON text, as stored
     occurred_at: datetime
     recorded_at: datetime
-
-
-ACCOUNT_CODES: Final = frozenset(code for type, code in CODES.items() if type.startswith("account."))
 
 
 def apply(state: AccountState | None, event: AccountEvent) -> AccountState | None:

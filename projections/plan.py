@@ -11,7 +11,7 @@ from projections import accounts as account_fold
 from projections.accounts import AccountEvent, AccountState
 from projections.fold import BalanceState, Kind, Step, empty_state, fold
 from projections.messages import OutboxMessage, render_account, render_balance
-from schemas.events import CODES
+from schemas.events import ACCOUNT_CODES, CODES
 
 # What an event that is not usage does to a balance, by its code.
 STEP_KINDS: Final = {CODES["credits.granted.v1"]: Kind.GRANT, CODES["usage.reversed.v1"]: Kind.REVERSAL}
@@ -200,7 +200,7 @@ def fold_accounts(reading: Reading) -> tuple[list[AccountState], list[AccountSta
 
 
 def as_account_event(o: NonUsageEvent) -> AccountEvent:
-    if o.type not in account_fold.ACCOUNT_CODES or o.data is None:
+    if o.type not in ACCOUNT_CODES or o.data is None:
         raise LogDamagedError(
             f"shard {o.shard}, position {o.position}: this version does not know events of type code {o.type}. "
             "Run a version of projections at least as new as the meter's"

@@ -101,6 +101,9 @@ INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
 # Code by type name, and type name by code. No other code writes a type code as a number.
 CODES: Final[Mapping[str, int]] = MappingProxyType({event.type: event.code for event in INPUT_TYPES.values()})
 TYPES_BY_CODE: Final[Mapping[int, str]] = MappingProxyType({code: type for type, code in CODES.items()})
+# In ascending order. Those of usage have no gap and lie below all others.
+USAGE_CODES: Final = tuple(sorted(event.code for event in INPUT_TYPES.values() if event.topic == USAGE))
+ACCOUNT_CODES: Final = tuple(sorted(code for type, code in CODES.items() if type.startswith("account.")))
 
 OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(
     {

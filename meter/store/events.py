@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from meter.content import USAGE_CODES, Content
+from meter.content import Content
 from meter.plan import AppendPlan, TopicOffset, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
@@ -26,6 +26,7 @@ from meter.store.layout import (
     rows_of,
 )
 from meter.store.port import Appended
+from schemas.events import USAGE_CODES
 from schemas.identity import identity_key, is_uuid
 from schemas.records import Accepted
 from schemas.topics import ACCOUNTS, USAGE

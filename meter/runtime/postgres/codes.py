@@ -4,12 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from schemas.events import CODES, INPUT_TYPES
+from schemas.events import ACCOUNT_CODES, CODES, USAGE_CODES
 from schemas.resources import RESOURCE_CODES
-from schemas.topics import USAGE
-
-USAGE_CODES: Final = tuple(sorted(event.code for event in INPUT_TYPES.values() if event.topic == USAGE))
-ACCOUNT_CODES: Final = tuple(sorted(code for type, code in CODES.items() if type.startswith("account.")))
 
 
 def list_codes(codes: tuple[int, ...]) -> str:

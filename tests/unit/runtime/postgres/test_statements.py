@@ -2,9 +2,8 @@
 
 import pytest
 
-from meter.runtime.postgres.codes import USAGE_CODES
 from meter.runtime.postgres.statements import fill_codes, load_sql
-from schemas.events import CODES
+from schemas.events import CODES, USAGE_CODES
 
 
 def test_names_become_codes() -> None:
