@@ -168,16 +168,16 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
     if not known and not plan.again:
         return plan
     own = [row for row in plan.rows if row.key in known and row.key not in plan.derived]
-    first = {row.key: content_of(row) for row in plan.rows}
+    wanted = {event.key for event in plan.again} - known.keys()
+    first = {row.key: content_of(row) for row in plan.rows if row.key in wanted} if wanted else {}
     pairs = [(event, known.get(event.key) or first[event.key]) for event in (*own, *plan.again)]
-    gone = {(row.topic, row.offset) for row in own}
+    rows = [row for row in plan.rows if row.key not in known]
+    if plan.derived:
+        gone = {(row.topic, row.offset) for row in own}
+        rows = [row for row in rows if not (row.key in plan.derived and (row.topic, row.offset) in gone)]
     return replace(
         plan,
-        rows=tuple(
-            row
-            for row in plan.rows
-            if row.key not in known and not (row.key in plan.derived and (row.topic, row.offset) in gone)
-        ),
+        rows=tuple(rows),
         again=(),
         repeats=(*plan.repeats, *(repeat_of(event) for event, stored in pairs if is_same(event, stored))),
         rejections=(

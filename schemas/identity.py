@@ -14,7 +14,9 @@ MAX_ID_CHARS: Final = 128
 NIL_ID: Final = "00000000-0000-0000-0000-000000000000"
 # Printable ASCII; blanks alone are no id.
 ID_PATTERN: Final = "^[ -~]*[!-~][ -~]*$"
+NO_TIME: Final = "00000000-0000-"  # how a UUID begins that is treated as a text
 KEY_BYTES: Final = 32
+FIRST_UUID_KEY: Final = bytes(5) + b"\x01"  # keys below it are of texts, the others begin with their UUID
 
 _match_id: Final = re.compile(rf"(?=.*[!-~])[ -~]{{1,{MAX_ID_CHARS}}}").fullmatch
 is_uuid: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
@@ -32,26 +34,28 @@ def normalize_id(text: str) -> str:
 
 def identity_key(topic: str, account_id: str, source: str, event_id: str) -> bytes:
     """The 32 bytes by which the event store knows an event; `event_id` is normalized."""
-    make = uuid_key if is_uuid(event_id) else text_key
-    return make(topic, account_id, source, event_id)
+    if is_uuid(event_id) and not event_id.startswith(NO_TIME):
+        return uuid_key(event_id, hash_account(topic, account_id), hash_source(source))
+    return text_key(topic, account_id, source, event_id)
 
 
-def uuid_key(topic: str, account_id: str, source: str, uuid: str) -> bytes:
+def uuid_key(uuid: str, account: int, source: int) -> bytes:
     """The 16 bytes of the UUID, so that version 7 is inserted at the right edge of the index; then 128 bits of hash.
 
-    Two hashes, one of topic and account and one of the source, because both repeat and are remembered: a hash of all
-    four would be made anew for every event and costs three times as much.
+    Two hashes, one of topic and account and one of the source, because both repeat and are remembered. Pairs of them
+    repeat too seldom where each agent is a source, and a hash of all four would be computed for every event.
     """
-    scope = hash_account(topic, account_id) ^ hash_source(source)
-    return bytes.fromhex(uuid.replace("-", "")) + scope.to_bytes(16)
+    return bytes.fromhex(uuid.replace("-", "")) + (account ^ source).to_bytes(16)
 
 
 def text_key(topic: str, account_id: str, source: str, event_id: str) -> bytes:
-    """6 zeros where a UUIDv7 has its time, then 208 bits of a hash. No part can hold the NUL that joins them."""
+    """6 zeros where a UUID has its time (one that has zeros there too is a text here), then 208 bits of a hash.
+
+    No part can hold the NUL that joins them.
+    """
     return bytes(6) + sha256(f"{topic}\0{account_id}\0{source}\0{event_id}".encode()).digest()[:26]
 
 
-@lru_cache(65_536)
 def hash_account(topic: str, account_id: str) -> int:
     """128 bits."""
     return int.from_bytes(sha256(f"{topic}\0{account_id}".encode()).digest()[:16])

@@ -4,10 +4,10 @@ ALTER TABLE meter.events
     ADD COLUMN id text,
     ADD COLUMN event_key bytea,
     ALTER COLUMN event_id DROP NOT NULL,
-    ADD CONSTRAINT events_identified CHECK (id IS NOT NULL AND event_key IS NOT NULL) NOT VALID;
-COMMENT ON COLUMN meter.events.id IS 'as sent, a UUID in lower case; null for what was stored before this column, see event_id';
-COMMENT ON COLUMN meter.events.event_key IS 'of topic, account, source and id: schemas/identity.py';
-COMMENT ON COLUMN meter.events.event_id IS 'of events stored before the column id; null since';
+    ADD CONSTRAINT events_identified CHECK (event_key IS NOT NULL) NOT VALID;
+COMMENT ON COLUMN meter.events.id IS 'an id that is no UUID, as sent';
+COMMENT ON COLUMN meter.events.event_key IS 'of topic, account, source and id (schemas/identity.py); where id is null it begins with the 16 bytes of the UUID';
+COMMENT ON COLUMN meter.events.event_id IS 'of events stored before event_key; null since';
 
 ALTER TABLE meter.duplicates
     ADD COLUMN id text,
@@ -27,7 +27,7 @@ COMMENT ON COLUMN meter.batches.evidence IS 'SHA-256 of its duplicates, of its r
 
 DROP VIEW meter.event_log;
 CREATE VIEW meter.event_log AS
-SELECT e.shard, e.position, coalesce(e.id, e.event_id::text) AS event_id, t.type, e.account_id, r.resource,
+SELECT e.shard, e.position, coalesce(e.id, encode(substr(e.event_key, 1, 16), 'hex')::uuid::text, e.event_id::text) AS event_id, t.type, e.account_id, r.resource,
        (e.amount::numeric / 1000000)::numeric(20, 6) AS amount,
        e.name, e.occurred_at, e.recorded_at, e.kafka_offset, e.source, e.data, e.extensions
 FROM meter.events e

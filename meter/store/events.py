@@ -115,8 +115,8 @@ async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
     row = await connection.fetchrow(sql("advance_shard"), plan.shard, *plan.expected, *plan.following)
     if row is None:
         raise OwnershipLostError(
-            f"shard {plan.shard} no longer expects offsets {plan.expected.usage} (usage) and "
-            f"{plan.expected.accounts} (accounts)",
+            f"another transaction holds shard {plan.shard}, or it no longer expects offsets "
+            f"{plan.expected.usage} (usage) and {plan.expected.accounts} (accounts)",
             dependency="postgres",
         )
     return Head(*row)

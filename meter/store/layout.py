@@ -12,7 +12,7 @@ from hashlib import sha256
 from struct import Struct, error
 from typing import NamedTuple
 
-from schemas.identity import KEY_BYTES
+from schemas.identity import FIRST_UUID_KEY, KEY_BYTES
 from schemas.records import Accepted
 
 # The columns of meter.events in table order: the layout below, the COPY and the SQL that checks the chain follow it.
@@ -96,6 +96,7 @@ def _encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, reco
     middle = Struct("!iqi").pack(8, to_micros(recorded_at), -1)  # event_id is null since events have a key
     head, texts, kinds, key_length = _HEAD, _texts, _Kinds(shard), _KEY
     start, int8, length, null, epoch = start_row(CHAIN_VERSION), _INT8, _INT, _NULL, _POSTGRES_EPOCH
+    first_uuid_key = FIRST_UUID_KEY
     parts: list[bytes] = [COPY_HEADER]
     for position, row in enumerate(rows, first_position):
         _topic, offset, id, account_id, kind, resource, amount, name, occurred_at, source, text, extensions, key = row
@@ -106,7 +107,8 @@ def _encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, reco
             head(start, position, int8, amount, int8, offset, int8, micros, middle),
             kinds[kind, resource], texts[account_id], texts[name], texts[source], length(len(data)), data,
             null if extensions is None else encode_text(extensions),
-            length(len(id)), id.encode(), key_length, key,
+            # a UUID already begins the key
+            null if key >= first_uuid_key else encode_text(id), key_length, key,
         )  # fmt: skip
     parts.append(COPY_TRAILER)
     return b"".join(parts)

@@ -109,7 +109,7 @@ def _read_amount(credits: object, text: str) -> int:
 
 
 def _is_name(text: object) -> bool:
-    return type(text) is str and 0 < len(text) <= MAX_NAME_CHARS
+    return type(text) is str and 0 < len(text) <= MAX_NAME_CHARS and not text.isspace()
 
 
 def _read_inference(data: Mapping[str, Any], text: str) -> Facts | None:
@@ -126,7 +126,7 @@ def _read_inference(data: Mapping[str, Any], text: str) -> Facts | None:
         tokens, fields = data["output_tokens"], fields + 1
         if type(tokens) is not int or not 0 <= tokens <= MAX_TOKENS:
             return None
-    if len(data) != fields or type(name) is not str or not 0 < len(name) <= MAX_NAME_CHARS:
+    if len(data) != fields or not _is_name(name):
         return None
     return _INFERENCE, _CREDITS, _read_amount(credits, text), name, texts + (type(credits) is str)
 

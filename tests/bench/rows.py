@@ -71,7 +71,7 @@ def make_row(event: dict[str, Any], shard: int, position: int, offset: int) -> R
         "source": event["source"],
         "data": json.dumps(data, separators=(",", ":")),
         "extensions": None,
-        "id": event["id"],
+        "id": None,
         "event_key": identity_key(USAGE, event["subject"], event["source"], event["id"]),
     }
     return tuple(values[column] for column in EVENT_COLUMNS)

@@ -248,7 +248,7 @@ async def read_postgres_log(pool: Pool, shard: int) -> Log:
 
     return Log(
         events=await rows(  # type: ignore[arg-type]
-            "SELECT position, id, kafka_offset FROM meter.events WHERE shard = $1 ORDER BY position"
+            "SELECT position, event_id, kafka_offset FROM meter.event_log WHERE shard = $1 ORDER BY position"
         ),
         duplicates=await rows(  # type: ignore[arg-type]
             "SELECT topic, kafka_offset, id FROM meter.duplicates WHERE shard = $1 ORDER BY 1, 2"

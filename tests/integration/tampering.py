@@ -197,7 +197,7 @@ class Intruder:
         key = KEYS[table][-1]
         changed = {key: f"{key} + {self._random.choice([1, 2, 3, 50])}"}
         if table == "events":
-            changed |= {"id": "gen_random_uuid()::text", "event_key": "sha256(event_key || id::bytea)"}
+            changed |= {"event_key": "sha256(event_key)"}
         if table == "rejections":
             changed["kafka_offset"] = f"kafka_offset + {self._random.choice([1, 2, 60])}"
         names = [name for name, _ in self._columns[table]]

@@ -242,7 +242,7 @@ async def test_two_meters_share_the_shards_and_store_each_event_once(
             await producer.publish([message(a, inference(a)) for a in accounts])
         await wait_until_stored(pool, settings)
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 150
-    assert await pool.fetchval("SELECT count(DISTINCT id) FROM meter.events") == 150
+    assert await pool.fetchval("SELECT count(DISTINCT event_key) FROM meter.events") == 150
 
 
 async def test_readers_are_woken(settings: MeterSettings, producer: Producer, pool: Pool) -> None:

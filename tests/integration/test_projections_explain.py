@@ -122,7 +122,7 @@ async def test_crossings_are_found_at_the_very_event(pool: Pool, log: EventLog) 
     first = {threshold: line.first for (epoch, threshold), line in timeline.reached.items() if epoch == 1}
     assert first == {20: uses[0], 33: uses[0], 50: uses[1], 70: uses[1], 80: uses[1], 90: uses[2], 100: uses[2]}
     stored = await pool.fetchval(
-        "SELECT id FROM meter.events WHERE account_id = $1 AND position = $2", ACCOUNT, uses[2]
+        "SELECT event_id FROM meter.event_log WHERE account_id = $1 AND position = $2", ACCOUNT, uses[2]
     )
     assert timeline.reached[1, 100].event_id == stored
     turns = [(line.what, line.first) for line in timeline.lines.newest if line.what in (What.REFUSED, What.ALLOWED)]

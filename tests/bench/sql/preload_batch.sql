@@ -34,7 +34,7 @@ WITH head AS (
     INSERT INTO meter.events (position, amount, kafka_offset, occurred_at, recorded_at, shard, type, resource,
                               account_id, name, source, data, extensions, id, event_key)
     SELECT position, amount, kafka_offset, occurred_at, recorded_at, shard, type, resource,
-           account_id, name, source, data::json, extensions::json, id::text,
+           account_id, name, source, data::json, extensions::json, NULL,
            uuid_send(id) || substring(sha256(convert_to(account_id || source, 'UTF8')) FOR 16)
     FROM rows
     RETURNING position, amount, kafka_offset, occurred_at, recorded_at, shard, type, resource,
@@ -63,7 +63,7 @@ SELECT header.*, 3, head.head,
                       || int4send(octet_length(s.source)) || textsend(s.source)
                       || int4send(octet_length(s.data)) || textsend(s.data)
                       || coalesce(int4send(octet_length(s.extensions)) || textsend(s.extensions), '\xffffffff')
-                      || int4send(octet_length(s.id)) || textsend(s.id) || '\x00000020' || s.event_key,
+                      || '\xffffffff' || '\x00000020' || s.event_key,
                       ''::bytea ORDER BY s.position)
                   FROM stored s))
 FROM header, head

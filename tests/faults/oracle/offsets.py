@@ -25,7 +25,7 @@ Books = dict[tuple[int, int], Book]  # by account and resource
 
 EVENTS = """
 SELECT position, kafka_offset, type, coalesce(resource, 0) AS resource, amount, account_id,
-       decode(replace(id, '-', ''), 'hex') AS id
+       substr(event_key, 1, 16) AS id
 FROM meter.events WHERE shard = $1 ORDER BY position
 """
 

@@ -56,7 +56,7 @@ WITH numbered AS (
                 || int4send(octet_length(e.source)) || textsend(e.source)
                 || int4send(octet_length(e.data::text)) || textsend(e.data::text)
                 || coalesce(int4send(octet_length(e.extensions::text)) || textsend(e.extensions::text), '\xffffffff')
-                || int4send(octet_length(e.id)) || textsend(e.id) || int4send(octet_length(e.event_key)) || e.event_key,
+                || coalesce(int4send(octet_length(e.id)) || textsend(e.id), '\xffffffff') || int4send(octet_length(e.event_key)) || e.event_key,
                 ''::bytea ORDER BY e.position)
             FROM meter.events e
             WHERE e.shard = n.shard AND e.position BETWEEN n.first_position AND n.last_position), ''::bytea)

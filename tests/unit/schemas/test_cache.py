@@ -1,11 +1,11 @@
 import pytest
 
-from schemas.parsing.cache import CACHE_ENTRIES, find_amount, find_partition
+from schemas.parsing.cache import CACHE_ENTRIES, find_account, find_amount
 from schemas.topics import partition_for
 
 
 def test_each_cache_is_bounded() -> None:
-    for cached in (find_amount, find_partition):
+    for cached in (find_amount, find_account):
         assert cached.cache_info().maxsize == CACHE_ENTRIES
 
 
@@ -24,10 +24,10 @@ def test_errors_are_not_cached(text: str) -> None:
 
 def test_partitions_follow_their_number() -> None:
     for partitions in (1, 12, 64):
-        assert find_partition(b"acct-1", partitions) == ("acct-1", partition_for(b"acct-1", partitions))
+        assert find_account(b"acct-1", partitions)[:2] == ("acct-1", partition_for(b"acct-1", partitions))
 
 
 @pytest.mark.parametrize("key", [b"", b"a b", b"\xff", "é".encode(), b"x" * 129])
 def test_what_is_no_account_id_has_no_partition(key: bytes) -> None:
     with pytest.raises(ValueError):
-        find_partition(key, 12)
+        find_account(key, 12)

@@ -1,12 +1,13 @@
 """What makes two events one: topic, account, source and id."""
 
 from itertools import combinations
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.identity import KEY_BYTES, MAX_ID_CHARS, identity_key, is_id, normalize_id
+from schemas.identity import FIRST_UUID_KEY, KEY_BYTES, MAX_ID_CHARS, identity_key, is_id, normalize_id
 from schemas.topics import ACCOUNTS, USAGE
 
 UUID7 = "019b76da-a800-79ab-aa7b-5bf55eb561a4"
@@ -62,6 +63,15 @@ def test_keys_of_version_7_ascend_with_their_time() -> None:
         for account in "abc"
         for source in "def"
     )
+
+
+def test_a_key_says_whether_it_begins_with_a_uuid() -> None:
+    """The event store leaves out the id of those that do."""
+    zeros = "00000000-0000-79ab-aa7b-5bf55eb561a4"
+    for id, is_text in ((ORDER, True), (zeros, True), ("00000000-0001" + zeros[13:], False), (UUID7, False)):
+        key = identity_key(USAGE, "acct-1", "/gateway", id)
+        assert (key < FIRST_UUID_KEY) is is_text
+        assert is_text or key[:16] == UUID(id).bytes
 
 
 def test_keys_are_fixed_for_ever() -> None:
