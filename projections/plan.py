@@ -62,7 +62,7 @@ class Reading:
 
     ranges: Sequence[PositionRange]
     totals: Sequence[UsageTotal]
-    others: Sequence[NonUsageEvent]
+    non_usage: Sequence[NonUsageEvent]
     balances: Mapping[BalanceKey, BalanceState]
     accounts: Mapping[str, AccountState]
 
@@ -132,7 +132,7 @@ def check_contiguous(reading: Reading) -> None:
     found: Counter[int] = Counter()
     for total in reading.totals:
         found[total.shard] += total.events
-    for other in reading.others:
+    for other in reading.non_usage:
         found[other.shard] += 1
     for shard, after, upto in reading.ranges:
         if found[shard] != upto - after:
@@ -143,14 +143,14 @@ def check_contiguous(reading: Reading) -> None:
             )
 
 
-def stepped_keys(others: Iterable[NonUsageEvent]) -> set[BalanceKey]:
+def stepped_keys(non_usage: Iterable[NonUsageEvent]) -> set[BalanceKey]:
     """The accounts and resources whose usage must not be summed across a grant or a reversal."""
-    return {(o.account_id, o.resource) for o in others if o.type in STEP_KINDS and o.resource is not None}
+    return {(o.account_id, o.resource) for o in non_usage if o.type in STEP_KINDS and o.resource is not None}
 
 
 def fold_totals(reading: Reading, published: list[BalanceState]) -> tuple[list[BalanceState], list[BalanceState]]:
     """Balances without a grant or a reversal in the range, one step each: stored ones, and new ones."""
-    stepped = stepped_keys(reading.others)
+    stepped = stepped_keys(reading.non_usage)
     consumed: list[BalanceState] = []
     new: list[BalanceState] = []
     for key, shard, _events, step, before in reading.totals:
@@ -166,7 +166,7 @@ def fold_stepwise(reading: Reading, published: list[BalanceState]) -> list[Balan
     """Balances with grants or reversals in the range, step by step in the order of positions."""
     steps: defaultdict[BalanceKey, list[Step]] = defaultdict(list)
     shards: dict[BalanceKey, int] = {}
-    for o in reading.others:
+    for o in reading.non_usage:
         if o.type in STEP_KINDS and o.resource is not None:
             shards[o.account_id, o.resource] = o.shard
             steps[o.account_id, o.resource].append(Step(STEP_KINDS[o.type], o.amount, o.position, o.recorded_at))
@@ -187,7 +187,7 @@ def fold_accounts(reading: Reading) -> tuple[list[AccountState], list[AccountSta
     """The accounts after their last event, and every state that must be published."""
     states: dict[str, AccountState] = {}
     published: list[AccountState] = []
-    for o in reading.others:
+    for o in reading.non_usage:
         if o.type in STEP_KINDS:
             continue
         before = states.get(o.account_id) or reading.accounts.get(o.account_id)

@@ -16,7 +16,7 @@ from meter.runtime.postgres import Executor, Pool
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
 from projections.plan import BalanceKey, NonUsageEvent, PositionRange, Reading, UsageTotal, fold_reading
-from projections.store import PROJECTION, account_row, columns, cuts, sql
+from projections.store import PROJECTION, account_row, columns, split_positions, sql
 
 RANGE_EVENTS: Final = 500_000  # a line of usage by day costs more the more ranges add to it
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
@@ -125,12 +125,14 @@ class ShardRebuild:
             self._position = upto
 
     async def _read(self, connection: Executor, of: PositionRange, *, less_stored: bool) -> Reading:
-        others = [NonUsageEvent(*row) for row in await self._fetch(connection, "fetch_account_events", *columns([of]))]
-        rows = await self._fetch(connection, "collect_usage", *of, less_stored, *cuts(others))
+        non_usage = [
+            NonUsageEvent(*row) for row in await self._fetch(connection, "fetch_account_events", *columns([of]))
+        ]
+        rows = await self._fetch(connection, "collect_usage", *of, less_stored, *split_positions(non_usage))
         return Reading(
             ranges=[of],
             totals=list(map(self._total, rows)),
-            others=others,
+            non_usage=non_usage,
             balances=self._balances,
             accounts=self._accounts,
         )

@@ -83,26 +83,28 @@ def columns(ranges: Sequence[PositionRange]) -> tuple[list[int], list[int], list
     return [r.shard for r in ranges], [r.after for r in ranges], [r.upto for r in ranges]
 
 
-def cuts(others: Iterable[NonUsageEvent]) -> tuple[list[str], list[int], list[int]]:
+def split_positions(non_usage: Iterable[NonUsageEvent]) -> tuple[list[str], list[int], list[int]]:
     """Accounts, resources and positions of the grants and reversals, which cut usage into runs.
 
     Python passes them to the statements. If the statements found them, the planner would expect one row, and compare
     each cut with every event.
     """
-    found = [(o.account_id, o.resource, o.position) for o in others if o.type in STEP_KINDS and o.resource is not None]
+    found = [
+        (o.account_id, o.resource, o.position) for o in non_usage if o.type in STEP_KINDS and o.resource is not None
+    ]
     return [cut[0] for cut in found], [cut[1] for cut in found], [cut[2] for cut in found]
 
 
 async def read_and_add_usage(connection: Executor, ranges: Sequence[PositionRange]) -> Reading:
     """Read the ranges, and add their usage to usage by day: one pass over the events serves both."""
-    others = [NonUsageEvent(*row) for row in await connection.fetch(sql("fetch_account_events"), *columns(ranges))]
-    rows = await connection.fetch(sql("add_usage"), *columns(ranges), *cuts(others))
-    stepped = sorted({account_id for account_id, _resource in stepped_keys(others)})
+    non_usage = [NonUsageEvent(*row) for row in await connection.fetch(sql("fetch_account_events"), *columns(ranges))]
+    rows = await connection.fetch(sql("add_usage"), *columns(ranges), *split_positions(non_usage))
+    stepped = sorted({account_id for account_id, _resource in stepped_keys(non_usage)})
     balances = await fetch_balances(connection, stepped) if stepped else {}
-    known = sorted({o.account_id for o in others if o.data is not None})
+    known = sorted({o.account_id for o in non_usage if o.data is not None})
     accounts = await fetch_accounts(connection, known) if known else {}
     totals = [as_usage_total(row) for row in rows]
-    return Reading(ranges=ranges, totals=totals, others=others, balances=balances, accounts=accounts)
+    return Reading(ranges=ranges, totals=totals, non_usage=non_usage, balances=balances, accounts=accounts)
 
 
 def as_usage_total(row: Iterable[Any]) -> UsageTotal:

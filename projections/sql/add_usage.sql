@@ -3,7 +3,7 @@
 -- Reversals are added to usage by day alone: to a balance they are steps of their own.
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[],
 -- $4 accounts text[], $5 resources smallint[], $6 positions bigint[] (of grants and reversals)
-WITH cuts AS MATERIALIZED (
+WITH splits AS MATERIALIZED (
     SELECT account_id, resource, array_agg(position ORDER BY position) AS positions
     FROM unnest($4::text[], $5::smallint[], $6::bigint[]) AS c (account_id, resource, position)
     GROUP BY account_id, resource
@@ -18,7 +18,7 @@ WITH cuts AS MATERIALIZED (
         SELECT * FROM meter.events l
         WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto OFFSET 0
     ) AS e
-    LEFT JOIN cuts c ON c.account_id = e.account_id AND c.resource = e.resource
+    LEFT JOIN splits c ON c.account_id = e.account_id AND c.resource = e.resource
     WHERE e.type BETWEEN {{first_usage}} AND {{last_usage}} OR e.type = {{usage.reversed.v1}}
 ), usage AS MATERIALIZED (
     -- Both groupings in one pass: by day, and by run.

@@ -2,7 +2,7 @@
 -- Returns per account, resource and run what was used.
 -- $1 shard int, $2 after bigint, $3 upto bigint, $4 less_stored boolean,
 -- $5 accounts text[], $6 resources smallint[], $7 positions bigint[] (of grants and reversals)
-WITH cuts AS MATERIALIZED (
+WITH splits AS MATERIALIZED (
     SELECT account_id, resource, array_agg(position ORDER BY position) AS positions
     FROM unnest($5::text[], $6::smallint[], $7::bigint[]) AS c (account_id, resource, position)
     GROUP BY account_id, resource
@@ -15,7 +15,7 @@ WITH cuts AS MATERIALIZED (
                 ELSE -1 END AS run,
            1::bigint AS events, e.amount, e.position, e.recorded_at
     FROM meter.events e
-    LEFT JOIN cuts c ON c.account_id = e.account_id AND c.resource = e.resource
+    LEFT JOIN splits c ON c.account_id = e.account_id AND c.resource = e.resource
     WHERE e.shard = $1 AND e.position > $2 AND e.position <= $3
       AND (e.type BETWEEN {{first_usage}} AND {{last_usage}} OR e.type = {{usage.reversed.v1}})
     UNION ALL

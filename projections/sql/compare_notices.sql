@@ -1,6 +1,6 @@
 -- Notices that differ from the log; the last row, without an account, counts those that are still on their way.
 -- An epoch starts with each grant; within it a line is reached when what was used of the allocation gets there. Sums are
--- needed at few positions only (cuts), so events are added up between them, and all else is done on the cuts.
+-- needed at few positions only (splits), so events are added up between them, and all else is done on the splits.
 -- $1 shard int, $2 position bigint, $3 banner thresholds smallint[], $4 email thresholds smallint[],
 -- $5 since timestamptz, $6 settled boolean
 WITH grants AS MATERIALIZED (
@@ -45,7 +45,7 @@ WITH grants AS MATERIALIZED (
 ), heard AS MATERIALIZED (  -- messages of a shard come in the order of positions: all up to here were read
     SELECT greatest((SELECT max(position) FROM notifier.balances WHERE shard = $1),
                     (SELECT max(position) FROM notifier.accounts WHERE shard = $1)) AS position
-), cuts AS MATERIALIZED (
+), splits AS MATERIALIZED (
     SELECT account_id, resource, array_agg(DISTINCT position ORDER BY position) AS positions
     FROM (
         SELECT account_id, resource, position FROM grants
@@ -61,14 +61,14 @@ WITH grants AS MATERIALIZED (
     SELECT e.account_id, e.resource, width_bucket(e.position - 1, c.positions) AS piece, max(e.position) AS last,
            sum(CASE e.type WHEN {{usage.reversed.v1}} THEN -e.amount ELSE e.amount END) AS amount
     FROM meter.events e
-    JOIN cuts c ON c.account_id = e.account_id AND c.resource = e.resource
+    JOIN splits c ON c.account_id = e.account_id AND c.resource = e.resource
     WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{usage}}, {{usage.reversed.v1}})
     GROUP BY 1, 2, 3
 ), summed AS (
     SELECT c.account_id, c.resource, p.position, coalesce(m.last = p.position, false) AS is_event,
            coalesce(sum(m.amount) OVER (PARTITION BY c.account_id, c.resource ORDER BY p.number), 0) AS total,
            max(m.last) OVER (PARTITION BY c.account_id, c.resource) AS last
-    FROM cuts c
+    FROM splits c
     CROSS JOIN unnest(c.positions) WITH ORDINALITY AS p (position, number)
     LEFT JOIN moved m ON m.account_id = c.account_id AND m.resource = c.resource AND m.piece = p.number - 1
 ), placed AS (  -- upto: as far as the notifier must have come with this balance

@@ -7,13 +7,15 @@ from uuid import uuid4
 
 from meter.allowance import Allowance
 from meter.plan import AppendPlan, plan_append
+from schemas.events import CODES
 from schemas.identity import identity_key
 from schemas.reasons import Reason
 from schemas.records import Accepted, Record, Rejected
 from schemas.topics import ACCOUNTS, USAGE
 
 MOMENT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
-MODEL_INFERENCE, TOOL_RUN, OPENED, GRANTED = 1, 4, 10, 13
+MODEL_INFERENCE, TOOL_RUN = CODES["usage.model_inference.v1"], CODES["usage.tool_run.v1"]
+OPENED, GRANTED = CODES["account.opened.v1"], CODES["credits.granted.v1"]
 
 
 def usage(offset: int, **changes: Any) -> Accepted:

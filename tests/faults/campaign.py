@@ -137,9 +137,9 @@ class Campaign:
         await connection.execute(f"DROP DATABASE {self.database} WITH (FORCE)")
         await connection.close()
 
-    async def torment(self, schedule: Iterator[Fault], goal: Goal, tell: Callable[[], None] = lambda: None) -> None:
+    async def torment(self, schedule: Iterator[Fault], goal: Goal, report: Callable[[], None] = lambda: None) -> None:
         """Load and faults side by side until the goal is reached; ends in quiet, with everything sent."""
-        started, told = time.monotonic(), 0.0
+        started, reported = time.monotonic(), 0.0
         self.load.start()
         try:
             while time.monotonic() - started < goal.most_s:
@@ -148,9 +148,9 @@ class Campaign:
                 fault = next(schedule)
                 await asyncio.sleep(fault.pause_s)
                 await self.tormentor.begin(fault)
-                if time.monotonic() - told > 10:
-                    told = time.monotonic()
-                    tell()
+                if time.monotonic() - reported > 10:
+                    reported = time.monotonic()
+                    report()
         finally:
             self.supervisor.disarm()
             await self.tormentor.finish()

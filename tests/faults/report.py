@@ -64,7 +64,7 @@ def as_json(campaign: Campaign, findings: Findings, seed: int) -> str:
         "emails_ambiguous": findings.emails_ambiguous,
         "recovery_s": {str(share): round(percentile(recoveries, share), 2) for share in (0.5, 0.9, 0.99, 1.0)},
         "checked": findings.figures,
-        "findings": [asdict(finding) for finding in findings.told],
+        "findings": [asdict(finding) for finding in findings.listed],
         "crashes": [asdict(crash) for crash in campaign.supervisor.crashes],
         "ends": dict(campaign.supervisor.exits),
         "log": [{"at": round(at, 2), "fault": words} for at, words in campaign.tormentor.log],

@@ -131,11 +131,11 @@ def test_an_offset_that_is_not_what_it_must_be(outcomes: tuple[int, ...], counte
     assert findings.counts[counter] == 1 and not findings.clean
 
 
-def test_findings_are_counted_in_full_and_told_in_part() -> None:
+def test_findings_are_counted_in_full_and_listed_in_part() -> None:
     findings = Findings()
     for number in range(100):
         findings.add("lost", "event not stored", f"number {number}")
-    assert findings.counts["lost"] == 100 and len(findings.told) < 10
+    assert findings.counts["lost"] == 100 and len(findings.listed) < 10
     assert next(findings.lines()) == "lost: 100 × event not stored"
     with pytest.raises(ValueError):
         findings.add("mislaid", "event", "")

@@ -63,7 +63,7 @@ async def try_bug(site: Site, bug: Bug, seed: int, logs: Path) -> Verdict:
 def find_signs(bug: Bug, campaign: Campaign, findings: Findings) -> Iterator[Finding]:
     """Standing still is a sign only where the service fell: a slow machine stands still, too."""
     fell = any(crash.service == bug.service for crash in campaign.supervisor.crashes)
-    for finding in findings.told:
+    for finding in findings.listed:
         if finding.check in bug.signs and (fell or finding.check != STUCK):
             yield finding
 

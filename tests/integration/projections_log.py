@@ -10,13 +10,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from meter.runtime.postgres import Pool
+from schemas.events import CODES
+from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
 
 SHARDS = 3
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MICRO = 1_000_000
-INFERENCE, GUARDRAIL, SCRIPT, TOOL, OPENED, PLAN, CONTACTS, GRANTED, REVERSED = 1, 2, 3, 4, 10, 11, 12, 13, 14
-CREDITS, RUNS = 1, 2
+INFERENCE, GUARDRAIL, SCRIPT, TOOL, REVERSED = (
+    CODES[f"usage.{kind}.v1"] for kind in ("model_inference", "guardrail", "custom_script", "tool_run", "reversed")
+)
+OPENED, PLAN, CONTACTS = (CODES[f"account.{change}.v1"] for change in ("opened", "plan_changed", "contacts_changed"))
+GRANTED = CODES["credits.granted.v1"]
+CREDITS, RUNS = (RESOURCE_CODES[resource] for resource in (Resource.MODEL_CREDITS, Resource.TOOL_RUNS))
 NAMES = {CREDITS: "model_credits", RUNS: "tool_runs"}
 COLUMNS = (
     "position", "amount", "kafka_offset", "occurred_at", "recorded_at", "id", "event_key", "shard", "type", "resource",

@@ -47,9 +47,9 @@ async def find_damage(pool: Pool) -> list[object]:
 async def test_the_log_is_whole_after_the_migration_and_goes_on(old: asyncpg.Connection, pool: Pool) -> None:
     """Batches of both versions in one chain, some read together."""
     before = await old.fetch("SELECT shard, position, event_id::text, type, source FROM meter.event_log ORDER BY 1, 2")
-    told: list[str] = []
-    await migrate(old, ["meter"], told.append)
-    assert [line.rpartition(" in ")[0] or line for line in told] == [
+    steps: list[str] = []
+    await migrate(old, ["meter"], steps.append)
+    assert [line.rpartition(" in ")[0] or line for line in steps] == [
         "index events_identity: being built", "index events_identity: built",
         "index events_old_id: being built", "index events_old_id: built",
     ]  # fmt: skip
@@ -131,9 +131,9 @@ async def test_an_interrupted_index_is_built_again(old: asyncpg.Connection, monk
         "CREATE UNIQUE INDEX events_identity ON meter.events (shard, event_key) WHERE event_key IS NOT NULL"
     )
     await old.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'meter.events_identity'::regclass")
-    told: list[str] = []
-    assert await migrate(old, ["meter"], told.append) == ["meter/0004_identity_indexes.sql"]
-    assert told[0] == "index events_identity: left unfinished by an earlier run, dropped"
+    steps: list[str] = []
+    assert await migrate(old, ["meter"], steps.append) == ["meter/0004_identity_indexes.sql"]
+    assert steps[0] == "index events_identity: left unfinished by an earlier run, dropped"
     assert await old.fetchval("SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 'meter.events'::regclass")
     assert await old.fetchval("SELECT count(*) FROM pg_constraint WHERE conname = 'events_event_id'") == 0
 

@@ -20,6 +20,7 @@ from projections.timeline import What
 from schemas.resources import Resource
 from tests.integration.projections_log import (
     CREDITS,
+    GRANTED,
     INFERENCE,
     NOON,
     RUNS,
@@ -58,7 +59,7 @@ async def explain(pool: Pool, account_id: str = ACCOUNT, **options: Any) -> Expl
 def story() -> list[Event]:
     """Opened, used up beyond its end, topped up and reversed, with another account's events in between."""
     invoice = Event(
-        account_id=ACCOUNT, type=13, resource=CREDITS, amount=100_000_000, name="top_up",
+        account_id=ACCOUNT, type=GRANTED, resource=CREDITS, amount=100_000_000, name="top_up",
         data={"resource": "model_credits", "amount": "100", "reason": "top_up", "reference": "INV-1042"},
     )  # fmt: skip
     return [
@@ -102,7 +103,7 @@ async def add_notices(pool: Pool) -> None:
     )  # fmt: skip
 
 
-async def told(pool: Pool, log: EventLog) -> None:
+async def publish_story(pool: Pool, log: EventLog) -> None:
     await log.append(*story())
     await fold_all(pool, most_events=3)
     await add_notices(pool)
@@ -115,7 +116,7 @@ def positions_of_usage(log: EventLog) -> list[int]:
 
 
 async def test_crossings_are_found_at_the_very_event(pool: Pool, log: EventLog) -> None:
-    await told(pool, log)
+    await publish_story(pool, log)
     explanation = await explain(pool)
     timeline = explanation.timeline.resources[CREDITS]
     uses = positions_of_usage(log)
@@ -125,9 +126,9 @@ async def test_crossings_are_found_at_the_very_event(pool: Pool, log: EventLog) 
         "SELECT event_id FROM meter.event_log WHERE account_id = $1 AND position = $2", ACCOUNT, uses[2]
     )
     assert timeline.reached[1, 100].event_id == stored
-    turns = [(line.what, line.first) for line in timeline.lines.newest if line.what in (What.REFUSED, What.ALLOWED)]
-    assert turns[1] == (What.REFUSED, uses[2])
-    assert len(turns) == 3 and turns[2][0] is What.ALLOWED
+    changes = [(line.what, line.first) for line in timeline.lines.newest if line.what in (What.REFUSED, What.ALLOWED)]
+    assert changes[1] == (What.REFUSED, uses[2])
+    assert len(changes) == 3 and changes[2][0] is What.ALLOWED
     assert [line.note for line in timeline.lines.newest if line.what is What.GRANTED] == ["free_allowance", "INV-1042"]
     assert explanation.differences == []
     assert explanation.account and explanation.account.plan == "team"
@@ -153,7 +154,7 @@ async def test_crossings_are_of_the_thresholds_given(pool: Pool, log: EventLog) 
 
 
 async def test_one_resource_only(pool: Pool, log: EventLog) -> None:
-    await told(pool, log)
+    await publish_story(pool, log)
     explanation = await explain(pool, resource=Resource.TOOL_RUNS)
     assert list(explanation.timeline.resources) == [RUNS]
     assert list(explanation.balances) == [Resource.TOOL_RUNS]
@@ -162,7 +163,7 @@ async def test_one_resource_only(pool: Pool, log: EventLog) -> None:
 
 
 async def test_what_is_not_folded_yet_is_no_difference(pool: Pool, log: EventLog) -> None:
-    await told(pool, log)
+    await publish_story(pool, log)
     await log.append(used(ACCOUNT, 5), granted(ACCOUNT, 5))
     explanation = await explain(pool)
     assert explanation.differences == []
@@ -175,7 +176,7 @@ async def test_an_account_of_which_nothing_is_known(pool: Pool, log: EventLog) -
 
 
 async def test_json_is_one_document_with_everything(pool: Pool, log: EventLog, processes: Processes) -> None:
-    await told(pool, log)
+    await publish_story(pool, log)
     done = processes.run("projections", "explain", ACCOUNT, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
@@ -195,7 +196,7 @@ async def test_json_is_one_document_with_everything(pool: Pool, log: EventLog, p
 
 
 async def test_a_changed_balance_is_said_loudly(pool: Pool, log: EventLog, processes: Processes) -> None:
-    await told(pool, log)
+    await publish_story(pool, log)
     await pool.execute(
         "UPDATE projections.balance_states SET consumed = 7 WHERE account_id = $1 AND resource = 2", ACCOUNT
     )
@@ -220,7 +221,7 @@ async def test_an_unknown_account_ends_with_1(pool: Pool, log: EventLog, process
 async def test_a_role_sees_what_it_may_read(
     pool: Pool, log: EventLog, processes: Processes, stack: Addresses, dsn: str, role: str
 ) -> None:
-    await told(pool, log)
+    await publish_story(pool, log)
     async with pool.acquire() as connection:
         await create_roles(connection)
     own = stack.dsn(dsn.rpartition("/")[2], f"credit_{role}")

@@ -51,8 +51,8 @@ async def test_opening_gives_balances_an_account_and_messages(pool: Pool, log: E
     await assert_balances(pool, log.events)
     await assert_usage(pool, log.events)
     messages = await read_outbox(pool)
-    told = [(m.resource.value, m.percent, m.allowed) for m in messages if isinstance(m, BalanceChanged)]
-    assert told == [("model_credits", 0, True), ("tool_runs", 0, True), ("model_credits", 20, True)]
+    published = [(m.resource.value, m.percent, m.allowed) for m in messages if isinstance(m, BalanceChanged)]
+    assert published == [("model_credits", 0, True), ("tool_runs", 0, True), ("model_credits", 20, True)]
     assert isinstance(messages[0], AccountChanged)
     assert messages[0].contacts == ("owner@example.com",)
 

@@ -1,4 +1,4 @@
-"""`projections verify` on notices: what the fold and the notifier make of a log is right, any other notice is told."""
+"""`projections verify` on notices: what the fold and the notifier make of a log is right; all others are listed."""
 
 import random
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from projections.verify import Difference, NoticeRules, ShardReport, verify, ver
 from schemas.topics import BALANCES, partition_for
 from tests.integration.projections_log import (
     CREDITS,
+    GRANTED,
     RUNS,
     SHARDS,
     Event,
@@ -367,7 +368,9 @@ async def test_a_change_of_thresholds_is_a_difference_until_older_epochs_are_lef
     await fold_all(pool)
     await notifier.read_all()
     assert sorted(map(kind_of, await find_differences(pool, rules))) == [MISSING, UNEXPECTED]
-    since = await pool.fetchval("SELECT max(recorded_at) FROM meter.events WHERE type = 13 AND account_id = $1", first)
+    since = await pool.fetchval(
+        "SELECT max(recorded_at) FROM meter.events WHERE type = $2 AND account_id = $1", first, GRANTED
+    )
     assert await find_differences(pool, rules._replace(since=since)) == []
     assert len(await find_differences(pool, SETTLED._replace(since=since))) > 2
     await pool.execute("DELETE FROM notifier.emails")
@@ -380,7 +383,7 @@ async def test_a_change_of_thresholds_is_a_difference_until_older_epochs_are_lef
 async def test_after_a_repaired_balance_wrong_and_missing_notices_stay_told(
     pool: Pool, log: EventLog, notifier: Notifier, pair: tuple[str, str]
 ) -> None:
-    """A rebuild tells nobody, so the lines that a wrong balance hid or reached are still not as they must be."""
+    """A rebuild publishes nothing, so the lines that a wrong balance hid or reached are still not as they must be."""
     first, second = pair
     await pool.execute(
         "UPDATE projections.balance_states SET consumed = 60000000 WHERE account_id = $1 AND resource = 1", first

@@ -62,7 +62,7 @@ def reads_all(node: Plan) -> bool:
 
 
 def repeats_cuts(node: Plan) -> bool:
-    return node["Node Type"] == "Nested Loop" and any(child.get("CTE Name") == "cuts" for child in node["Plans"])
+    return node["Node Type"] == "Nested Loop" and any(child.get("CTE Name") == "splits" for child in node["Plans"])
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

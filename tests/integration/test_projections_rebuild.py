@@ -1,4 +1,4 @@
-"""`projections rebuild` puts right what was changed, tells nobody, and leaves the service running."""
+"""`projections rebuild` puts right what was changed, publishes nothing, and leaves the service running."""
 
 import asyncio
 import json
@@ -98,9 +98,9 @@ async def test_lines_of_usage_under_a_wrong_shard_come_home(pool: Pool, log: Eve
 async def test_a_dry_run_tells_the_same_and_changes_nothing(pool: Pool, log: EventLog) -> None:
     await damage(pool)
     damaged = await read_models(pool)
-    told = await rebuild(pool, dry_run=True)
+    dry = await rebuild(pool, dry_run=True)
     assert await read_models(pool) == damaged
-    assert told == await rebuild(pool)
+    assert dry == await rebuild(pool)
 
 
 async def test_one_model_leaves_the_others_alone(pool: Pool, log: EventLog) -> None:

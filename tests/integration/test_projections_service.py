@@ -199,7 +199,7 @@ def test_show_without_a_database_says_so(processes: Processes) -> None:
 
 @pytest.mark.parametrize("verb", ["run", "show"])
 def test_help_has_an_example(processes: Processes, verb: str) -> None:
-    told = processes.run("projections", verb, "--help")
-    assert told.returncode == 0
-    assert f"projections {verb}" in told.stdout
-    assert "Example" in told.stdout
+    result = processes.run("projections", verb, "--help")
+    assert result.returncode == 0
+    assert f"projections {verb}" in result.stdout
+    assert "Example" in result.stdout

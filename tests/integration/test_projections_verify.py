@@ -96,9 +96,9 @@ async def test_the_command_lists_differences_and_says_so_in_its_exit_code(
     assert (fine.returncode, fine.stdout) == (0, "")
     assert fine.stderr.count("no difference") == 3
     await pool.execute("UPDATE projections.balance_states SET consumed = consumed + 5 WHERE account_id = 'acct-2'")
-    told = processes.run("projections", "verify", "--json")
-    assert told.returncode == 1
-    differences = [json.loads(line) for line in told.stdout.splitlines()]
+    result = processes.run("projections", "verify", "--json")
+    assert result.returncode == 1
+    differences = [json.loads(line) for line in result.stdout.splitlines()]
     assert {d["account_id"] for d in differences} == {"acct-2"}
     stored, log_ = (json.loads(differences[0][side]) for side in ("stored", "log"))
     assert stored["consumed"] == log_["consumed"] + 5

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 COUNTERS = ("lost", "doubled", "notices_missing", "notices_doubled", "emails_lost")
-TOLD = 8  # findings of one kind that are told in full
+LISTED = 8  # findings of one kind that are listed in full
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Findings:
 
     counts: Counter[str] = field(default_factory=Counter)
     emails_ambiguous: int = 0
-    told: list[Finding] = field(default_factory=list)
+    listed: list[Finding] = field(default_factory=list)
     figures: dict[str, int] = field(default_factory=dict)  # how much was checked
     _by_check: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -30,8 +30,8 @@ class Findings:
             raise ValueError(counter)
         self.counts[counter] += 1
         self._by_check[counter, check] += 1
-        if self._by_check[counter, check] <= TOLD:
-            self.told.append(Finding(counter, check, detail))
+        if self._by_check[counter, check] <= LISTED:
+            self.listed.append(Finding(counter, check, detail))
 
     @property
     def clean(self) -> bool:
@@ -40,6 +40,6 @@ class Findings:
     def lines(self) -> Iterator[str]:
         for (counter, check), count in sorted(self._by_check.items()):
             yield f"{counter}: {count} × {check}"
-            for finding in self.told:
+            for finding in self.listed:
                 if (finding.counter, finding.check) == (counter, check):
                     yield f"    {finding.detail}"

@@ -56,12 +56,12 @@ class NoticeCheck:
             if found[line] != "seeded":
                 highest[epoch, channel] = (threshold, found[line])
         for place, (threshold, outcome) in highest.items():
-            told = self._told_as(key[0], place[1])
-            if outcome not in told:
-                detail = f"{who} {place} {threshold}: {outcome}, must be {' or '.join(told)}"
+            expected = self._expected_outcomes(key[0], place[1])
+            if outcome not in expected:
+                detail = f"{who} {place} {threshold}: {outcome}, must be {' or '.join(expected)}"
                 self._found.add("notices_missing", "highest notice not delivered", detail)
 
-    def _told_as(self, account: int, channel: str) -> set[str]:
+    def _expected_outcomes(self, account: int, channel: str) -> set[str]:
         return {"no_contact"} if channel == "email" and not self._world.accounts[account].contacts else {"delivered"}
 
     def _check_banners(self, rows: Iterable[Any]) -> None:
@@ -75,12 +75,12 @@ class NoticeCheck:
                 self._found.add(counter, "banner that is not true", detail)
 
     def _check_known(self, rows: Iterable[Any]) -> None:
-        """The notifier knows every balance as it is, to the whole percent that is told."""
+        """The notifier knows every balance as it is, to the whole percent that is published."""
         known = {self._key(row): row for row in rows}
         for key, book in self._books.items():
             row, who = known.get(key), f"{self._world.accounts[key[0]].name} {RESOURCES[key[1]]}"
             if book.epochs and row is None:
-                self._found.add("notices_missing", "balance never told to the notifier", who)
+                self._found.add("notices_missing", "balance that never reached the notifier", who)
             elif row is not None and (row["epoch"], percent_of(row)) != (book.epoch, book.percent):
                 detail = f"{who}: epoch {row['epoch']}, {percent_of(row)} %, must be {book.epoch}, {book.percent} %"
                 self._found.add("notices_missing", "balance known wrongly to the notifier", detail)

@@ -8,11 +8,12 @@ from meter.allowance import Allowance, free_grant_id
 from meter.content import Content, content_of
 from meter.plan import AppendPlan, Gap, Offsets, Repeat, find_record, settle, without_unstorable
 from schemas.amounts import MICRO
+from schemas.events import CODES
 from schemas.reasons import Reason
 from schemas.records import Accepted, Record, Rejected
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, USAGE
-from tests.contract.rows import MOMENT, opened, plan, record, rejected, usage
+from tests.contract.rows import GRANTED, MOMENT, opened, plan, record, rejected, usage
 
 NOON = MOMENT.replace(hour=12)
 
@@ -108,7 +109,7 @@ GRANT = '{"resource":"model_credits","amount":"100","reason":"top_up","reference
     ],
 )
 def test_of_other_types_all_data_counts(data: str, same: bool) -> None:
-    grant = opened(0, type=13, resource=1, amount=100 * MICRO, name="top_up", data=GRANT)
+    grant = opened(0, type=GRANTED, resource=1, amount=100 * MICRO, name="top_up", data=GRANT)
     again = grant._replace(offset=1, data=data)
     made = settle(plan(again, start=(0, 1)), known(grant))
     assert (len(made.repeats), len(made.rejections)) == ((1, 0) if same else (0, 1))
@@ -116,8 +117,8 @@ def test_of_other_types_all_data_counts(data: str, same: bool) -> None:
 
 
 def test_an_order_number_on_a_plan_change_and_a_grant_loses_nothing_silently() -> None:
-    change = opened(0, event_id="o-7", type=11, name="team", data='{"plan":"team"}')
-    grant = opened(1, event_id="o-7", type=13, resource=1, amount=MICRO, name="top_up", data=GRANT)
+    change = opened(0, event_id="o-7", type=CODES["account.plan_changed.v1"], name="team", data='{"plan":"team"}')
+    grant = opened(1, event_id="o-7", type=GRANTED, resource=1, amount=MICRO, name="top_up", data=GRANT)
     made = settle(plan(change, grant), {})
     assert made.rows == (change,) and [bad.reason for bad in made.rejections] == [Reason.ID_REUSED]
 
@@ -153,7 +154,7 @@ def test_free_grants_have_ids_of_the_account_and_resource() -> None:
 
 def test_an_event_sent_ahead_cannot_block_a_free_grant() -> None:
     """Anybody can work out the id of an account's grant; the meter's source makes it another event."""
-    thief = opened(0, type=13, resource=1, amount=1, event_id=free_grant_id("acc-1", Resource.MODEL_CREDITS))
+    thief = opened(0, type=GRANTED, resource=1, amount=1, event_id=free_grant_id("acc-1", Resource.MODEL_CREDITS))
     made = settle(plan(thief, opened(1)), known(thief))
     assert [(row.type, row.resource) for row in made.rows] == [(10, None), (13, 1), (13, 2)]
 

@@ -44,15 +44,15 @@ def play(script: Script) -> tuple[BalanceState, list[BalanceState]]:
 def test_state_follows_the_rules(
     script: Script, allocation: int, used: int, epoch: int, percent: int, status: str, allowed: bool
 ) -> None:
-    state, _told = play(script)
+    state, _messages = play(script)
     assert (state.allocation, state.used) == (allocation * MICRO, used * MICRO)
     assert (state.epoch, state.percent, state.status, state.allowed) == (epoch, percent, status, allowed)
 
 
 def test_one_micro_unit_short_of_a_line_has_not_reached_it() -> None:
-    state, _told = play([(GRANT, 10_000)])
-    short, _told = fold(state, [Step(USE, 2_000 * MICRO - 1, 2, START)])
-    exact, _told = fold(state, [Step(USE, 2_000 * MICRO, 2, START)])
+    state, _messages = play([(GRANT, 10_000)])
+    short, _messages = fold(state, [Step(USE, 2_000 * MICRO - 1, 2, START)])
+    exact, _messages = fold(state, [Step(USE, 2_000 * MICRO, 2, START)])
     assert (short.percent, exact.percent) == (19, 20)
 
 
@@ -84,7 +84,7 @@ def test_reversal_after_the_allocation_of_nothing_is_told() -> None:
 
 
 def test_as_of_never_goes_back() -> None:
-    state, _told = fold(empty_state("acct-1", 1, 0, START), [Step(GRANT, 5, 1, START + timedelta(seconds=9))])
-    later, _told = fold(state, [Step(USE, 1, 2, START + timedelta(seconds=3))])
+    state, _messages = fold(empty_state("acct-1", 1, 0, START), [Step(GRANT, 5, 1, START + timedelta(seconds=9))])
+    later, _messages = fold(state, [Step(USE, 1, 2, START + timedelta(seconds=3))])
     assert later.as_of == START + timedelta(seconds=9)
     assert later.position == 2

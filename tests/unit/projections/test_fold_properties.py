@@ -14,8 +14,8 @@ Cut = tuple[list[Step], list[list[Step]]]
 @given(cut_histories())
 def test_balance_does_not_depend_on_cuts(cut: Cut) -> None:
     history, batches = cut
-    one_by_one, _told = fold_batches([[step] for step in history])
-    batched, _told = fold_batches([summed(batch) for batch in batches])
+    one_by_one, _messages = fold_batches([[step] for step in history])
+    batched, _messages = fold_batches([summed(batch) for batch in batches])
     assert batched == one_by_one
 
 
@@ -55,7 +55,7 @@ def test_a_repeated_batch_changes_nothing_and_tells_nothing(cut: Cut, data: st.D
 
 @given(histories())
 def test_totals_are_the_sums_of_the_events(history: list[Step]) -> None:
-    state, _told = fold_batches([history])
+    state, _messages = fold_batches([history])
     sums = {kind: sum(step.amount for step in history if step.kind is kind) for kind in Kind}
     assert state.granted == sums[Kind.GRANT]
     assert state.consumed == sums[Kind.USAGE] - sums[Kind.REVERSAL]
@@ -75,9 +75,9 @@ def test_told_states_ascend_and_differ_from_the_one_before(history: list[Step]) 
 
 @given(histories())
 def test_exhausted_before_a_grant_that_leaves_something_starts_at_the_overdraft(history: list[Step]) -> None:
-    state, _told = fold_batches([history])
+    state, _messages = fold_batches([history])
     last = history[-1].position if history else 0
-    granted, _told = fold_batches([history, [Step(Kind.GRANT, abs(state.remaining) + 7, last + 1, state.as_of)]])
+    granted, _messages = fold_batches([history, [Step(Kind.GRANT, abs(state.remaining) + 7, last + 1, state.as_of)]])
     if state.exhausted:
         assert granted.remaining == 7
         assert granted.used >= 0

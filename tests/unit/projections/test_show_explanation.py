@@ -15,10 +15,13 @@ from projections.reader import Account
 from projections.show_explanation import render, show_explanation
 from projections.timeline import Entry, FieldDifference, Timeline
 from schemas.amounts import MICRO
+from schemas.events import CODES
 from tests.unit.projections.histories import THRESHOLDS
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-INFERENCE, OPENED, GRANTED, REVERSED = 1, 10, 13, 14
+INFERENCE, OPENED, GRANTED, REVERSED = (
+    CODES[name] for name in ("usage.model_inference.v1", "account.opened.v1", "credits.granted.v1", "usage.reversed.v1")
+)
 NO_NOTIFICATIONS = NotifierRecords(banners=[], notices=[], emails=[], attempts=[])
 ACCOUNT = Account(account_id="acct-1", plan="free", display_name=None, opened_at=NOON)
 

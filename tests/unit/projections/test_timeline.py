@@ -19,11 +19,15 @@ from projections.timeline import (
     What,
     compare,
 )
+from schemas.events import CODES
+from schemas.resources import RESOURCE_CODES, Resource
 from tests.unit.projections.histories import THRESHOLDS, crossed, histories
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
-CREDITS, RUNS = 1, 2
-INFERENCE, GUARDRAIL, TOOL, OPENED, PLAN, CONTACTS, GRANTED, REVERSED = 1, 2, 4, 10, 11, 12, 13, 14
+CREDITS, RUNS = (RESOURCE_CODES[resource] for resource in (Resource.MODEL_CREDITS, Resource.TOOL_RUNS))
+INFERENCE, GUARDRAIL, TOOL = (CODES[f"usage.{kind}.v1"] for kind in ("model_inference", "guardrail", "tool_run"))
+OPENED, PLAN, CONTACTS = (CODES[f"account.{change}.v1"] for change in ("opened", "plan_changed", "contacts_changed"))
+GRANTED, REVERSED = CODES["credits.granted.v1"], CODES["usage.reversed.v1"]
 TYPES = {Kind.USAGE: INFERENCE, Kind.GRANT: GRANTED, Kind.REVERSAL: REVERSED}
 
 
@@ -32,7 +36,7 @@ def entry(position: int, type: int, amount: int = 0, name: str = "", resource: i
     return Entry(position, f"event-{position}", type, resource, amount, name, note, START + timedelta(seconds=position))
 
 
-def tell(entries: Sequence[Entry], limit: int = 1000) -> ResourceTimeline:
+def read(entries: Sequence[Entry], limit: int = 1000) -> ResourceTimeline:
     timeline = Timeline("acct-1", 0, THRESHOLDS, limit=limit)
     timeline.enter(entries)
     timeline.close()
@@ -54,7 +58,7 @@ def words(lines: Sequence[Line]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "expected"),
     [
         pytest.param([(GRANTED, 100)], ["granted@1", "allowed@1"], id="a grant allows"),
         pytest.param(
@@ -98,12 +102,12 @@ def words(lines: Sequence[Line]) -> list[str]:
         pytest.param([(INFERENCE, 5), (INFERENCE, 5)], ["used@1-2"], id="nothing to reach before a grant"),
     ],
 )  # fmt: skip
-def test_what_happened_in_order(events: list[tuple[int, int]], told: list[str]) -> None:
-    assert words(tell(numbered(*events)).lines.newest) == told
+def test_what_happened_in_order(events: list[tuple[int, int]], expected: list[str]) -> None:
+    assert words(read(numbered(*events)).lines.newest) == expected
 
 
 def test_what_is_true_at_the_start_of_an_epoch_is_marked() -> None:
-    timeline = tell(numbered((GRANTED, 10), (INFERENCE, 30), (GRANTED, 5), (GRANTED, 100)))
+    timeline = read(numbered((GRANTED, 10), (INFERENCE, 30), (GRANTED, 5), (GRANTED, 100)))
     in_second = [line for line in timeline.lines.newest if line.what is What.REACHED and line.first == 3]
     assert [line.threshold for line in in_second] == list(THRESHOLDS)
     assert all(line.at_start and line.event_id == "event-3" for line in in_second)
@@ -118,7 +122,7 @@ def test_what_is_true_at_the_start_of_an_epoch_is_marked() -> None:
 
 
 def test_a_grant_keeps_its_reason_and_reference() -> None:
-    [line] = [line for line in tell([entry(7, GRANTED, 5, "top_up")]).lines.newest if line.what is What.GRANTED]
+    [line] = [line for line in read([entry(7, GRANTED, 5, "top_up")]).lines.newest if line.what is What.GRANTED]
     assert (line.event_id, line.amount, line.name, line.note) == ("event-7", 5, "top_up", "INV-1")
 
 
@@ -128,7 +132,7 @@ def test_usage_between_two_grants_is_summed_by_kind_and_name() -> None:
         entry(5, GUARDRAIL, 9, "pii"),
         entry(8, INFERENCE, 1, "small-chat"),
     ]
-    lines = tell([entry(1, GRANTED, 100), *usage, entry(9, REVERSED, 1), entry(12, INFERENCE, 2, "b")]).lines.newest
+    lines = read([entry(1, GRANTED, 100), *usage, entry(9, REVERSED, 1), entry(12, INFERENCE, 2, "b")]).lines.newest
     first, second = (line for line in lines if line.what is What.USED)
     assert (first.first, first.last, first.events, first.amount, first.event_id) == (3, 8, 3, 14, None)
     assert first.parts == (Part("guardrail", "pii", 1, 9), Part("model_inference", "small-chat", 2, 5))
@@ -136,14 +140,14 @@ def test_usage_between_two_grants_is_summed_by_kind_and_name() -> None:
 
 
 def test_names_without_end_share_a_line() -> None:
-    [line] = tell([entry(n, INFERENCE, 1, f"model-{n}") for n in range(1, 3 * MAX_PARTS + 1)]).lines.newest
+    [line] = read([entry(n, INFERENCE, 1, f"model-{n}") for n in range(1, 3 * MAX_PARTS + 1)]).lines.newest
     assert line.parts[0] == Part("model_inference", OTHER_NAMES, 2 * MAX_PARTS, 2 * MAX_PARTS)
     assert len(line.parts) == MAX_PARTS + 1
     assert sum(part.amount for part in line.parts) == line.amount
 
 
 def test_the_newest_lines_are_kept_and_the_others_counted() -> None:
-    timeline = tell(numbered(*[(GRANTED, 100)] * 10), limit=3)
+    timeline = read(numbered(*[(GRANTED, 100)] * 10), limit=3)
     assert words(timeline.lines.newest) == ["granted@8", "granted@9", "granted@10"]
     assert timeline.lines.omitted == 8  # seven grants and the first permission
     assert timeline.allowance_change and timeline.allowance_change.first == 1
@@ -170,7 +174,7 @@ def test_resources_are_told_apart() -> None:
 @given(histories())
 def test_it_agrees_with_the_fold(history: list[Step]) -> None:
     """The same balance in the end, and every line that a notice could be made of."""
-    state, told = fold(empty_state("acct-1", CREDITS, 0, START), history)
+    state, expected = fold(empty_state("acct-1", CREDITS, 0, START), history)
     entries = [entry(s.position, TYPES[s.kind], s.amount)._replace(recorded_at=s.as_of) for s in history]
     timeline = Timeline("acct-1", 0, THRESHOLDS, limit=5)
     timeline.enter(entries)
@@ -179,11 +183,11 @@ def test_it_agrees_with_the_fold(history: list[Step]) -> None:
         return
     mine = timeline.resources[CREDITS]
     assert mine.state == state
-    assert {key for key, line in mine.reached.items() if not line.at_start} == crossed(told)
+    assert {key for key, line in mine.reached.items() if not line.at_start} == crossed(expected)
 
 
 def test_a_difference_is_named_by_its_field() -> None:
-    state = tell(numbered((GRANTED, 10), (INFERENCE, 4))).state
+    state = read(numbered((GRANTED, 10), (INFERENCE, 4))).state
     assert compare(state, state, CREDITS) == []
     assert compare(None, None, CREDITS) == []
     assert compare(state._replace(consumed=5), state, CREDITS) == [FieldDifference(CREDITS, "consumed", "5", "4")]
