@@ -20,8 +20,8 @@ WATCHER = """
 trap '' HUP INT TERM
 read -r word && exit 0
 kill -"$2" "$1" 2>/dev/null
-turns=0
-while kill -0 "$1" 2>/dev/null && [ "$turns" -lt 50 ]; do sleep 0.1; turns=$((turns + 1)); done
+waits=0
+while kill -0 "$1" 2>/dev/null && [ "$waits" -lt 50 ]; do sleep 0.1; waits=$((waits + 1)); done
 kill -KILL "$1" 2>/dev/null
 [ -z "$3" ] || rm -rf -- "$3"
 """

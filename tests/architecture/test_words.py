@@ -17,7 +17,7 @@ SQL_NAME = re.compile(
     r"\b(?:TABLE|VIEW|FUNCTION|INDEX|SCHEMA|COLUMN|CONSTRAINT)\s+(?:IF NOT EXISTS\s+)?([a-z_.]+)", re.IGNORECASE
 )
 METRIC = re.compile(r'"(metering_[a-z_]+)"')
-MODULES = modules("meter", "projections", "notifier", "schemas")
+MODULES = modules("meter", "projections", "notifier", "schemas", "deploy", "tests")
 STATEMENTS = sorted(ROOT.glob("*/sql/*.sql")) + sorted(ROOT.glob("*/migrations/*.sql"))
 
 

@@ -182,8 +182,8 @@ async def test_a_rejection_is_listed_shown_and_replayed(
     assert [entry["reason"] for entry in left] != [] and "wrong_partition" not in {entry["reason"] for entry in left}
     shown = processes.run("meter", "rejections", "show", row["id"], "--json")
     assert "by support-1" in json.loads(shown.stdout)["replays"][0]
-    odd = processes.run("meter", "rejections", "show", str(left[0]["id"]))
-    assert odd.returncode == 0 and "\x1b" not in odd.stdout and "hex:" in odd.stdout
+    shown = processes.run("meter", "rejections", "show", str(left[0]["id"]))
+    assert shown.returncode == 0 and "\x1b" not in shown.stdout and "hex:" in shown.stdout
 
 
 async def test_a_record_of_nothing_is_kept_but_cannot_be_replayed(

@@ -38,10 +38,10 @@ async def fetch_one(pool: Pool, statement: str) -> asyncpg.Record:
 
 async def test_the_rows_as_stored_give_the_same_chain(store: PostgresEventStore, pool: Pool) -> None:
     """Python's bytes are those of COPY and of record_send: NULLs, text beyond ASCII, extensions, an empty batch."""
-    odd = usage(
+    unusual = usage(
         1, name="modèle 模型 🙂", data='{"credits": 0.25,  "model":"\\u0000"}', extensions='{"trace":"ä"}', amount=0
     )
-    await store.append(plan(usage(0), odd, opened(0, account_id="a:b@c.d_-"), shard=1))
+    await store.append(plan(usage(0), unusual, opened(0, account_id="a:b@c.d_-"), shard=1))
     await store.append(plan(rejected("metering.usage", 2), shard=1, start=(2, 1), end=(5, 1)))
     await store.append(plan(*[usage(5 + i, amount=i) for i in range(100)], shard=1, start=(5, 1)))
     computed = await rehash(pool, 1, 1, 3)
@@ -151,7 +151,7 @@ async def test_a_repeat_of_a_refused_event_is_rejected_too(store: PostgresEventS
     assert (appended.stored, appended.duplicates, appended.rejected) == (1, 0, 2)
 
 
-async def test_odd_bytes_of_a_rejected_record_are_kept(store: PostgresEventStore, pool: Pool) -> None:
+async def test_unusual_bytes_of_a_rejected_record_are_kept(store: PostgresEventStore, pool: Pool) -> None:
     bad = rejected(
         "metering.usage", 0, key=None, value=bytes(range(256)), timestamp_ms=-1,
         headers=[("a\x00b", b"\xff\x00"), ("c", None), ("c", b"")],

@@ -9,8 +9,8 @@ from meter.runtime.postgres import Pool
 from tests.support import until
 
 
-@pytest.mark.parametrize("turn", [1, 2])
-async def test_each_test_has_a_migrated_database_of_its_own(pool: Pool, turn: int) -> None:
+@pytest.mark.parametrize("number", [1, 2])
+async def test_each_test_has_a_migrated_database_of_its_own(pool: Pool, number: int) -> None:
     assert await pool.fetchval("SELECT count(*) FROM meter.shards") == 0
     await pool.execute("INSERT INTO meter.shards (shard) VALUES (0)")
 

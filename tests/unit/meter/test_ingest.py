@@ -218,13 +218,13 @@ async def test_a_bug_in_one_shard_ends_the_loop_after_the_others_of_its_group_ar
 async def test_batches_under_way_are_finished_when_it_stops() -> None:
     gate, entered = asyncio.Event(), asyncio.Event()
 
-    class SlowStore(MemoryEventStore):
+    class WaitingStore(MemoryEventStore):
         async def append(self, plan: AppendPlan) -> Appended:
             entered.set()
             await gate.wait()
             return await super().append(plan)
 
-    store = SlowStore(1)
+    store = WaitingStore(1)
     ingest, consumer = make(store, shards=1)
     stop = asyncio.Event()
     loop = asyncio.create_task(ingest.run(stop))

@@ -9,7 +9,7 @@ from typing import Final
 
 DROP: Final = "drop"  # the connection breaks
 HANG: Final = "hang"  # no answer, ever
-SLOW: Final = "250 at last"  # once `release` is set
+LATE: Final = "250 at last"  # once `release` is set
 GOOD: Final = {
     "greeting": "220 ready",
     "ehlo": "250 sink.example.com",
@@ -124,7 +124,7 @@ class Conversation:
     async def _say(self, reply: str) -> bool:
         if reply == HANG:
             await asyncio.Event().wait()
-        if reply == SLOW:
+        if reply == LATE:
             await self._script.release.wait()
         if reply == DROP:
             return False

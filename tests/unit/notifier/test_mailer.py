@@ -24,7 +24,7 @@ from tests.unit.notifier.fakes import FakeClock, FakeStore, StoredEmail
 from tests.unit.notifier.scripted import DROP, HANG, Script, serving
 
 SILENCE_S = 1
-FAST: dict[str, Any] = {
+SHORT: dict[str, Any] = {
     "smtp_connections": 2,
     # Long, so that a busy machine is not taken for a silent server; a test of silence sets its own.
     "smtp_timeout_s": 30,
@@ -47,7 +47,7 @@ class Bench:
         self.fake = FakeStore(self.clock, BALANCES)
         self.health = Health()
         self.script = script
-        self.settings = NotifierSettings(smtp_host="127.0.0.1", smtp_port=script.port, **(FAST | values))
+        self.settings = NotifierSettings(smtp_host="127.0.0.1", smtp_port=script.port, **(SHORT | values))
         self.stop = asyncio.Event()
 
     @property

@@ -32,7 +32,7 @@ def types(made: NotifyPlan) -> list[str]:
     return [event.envelope.type for event in events(made)]
 
 
-def test_a_new_account_without_usage_is_only_remembered() -> None:
+def test_a_new_account_without_usage_is_only_stored() -> None:
     made = plan([account(1), percent(0, 2)])
     assert made.accounts == (account(1),) and made.balances == (percent(0, 2),)
     assert not made.notices and not made.banners and not made.events and not made.emails

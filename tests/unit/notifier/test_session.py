@@ -10,7 +10,7 @@ from notifier.mail.session import SmtpServer, SmtpSession, make_tls, quote_body
 from notifier.mail.verdict import Phase, Result
 from tests.support import until
 from tests.unit.notifier.conftest import Certificate
-from tests.unit.notifier.scripted import DROP, HANG, SLOW, Script, serving
+from tests.unit.notifier.scripted import DROP, HANG, LATE, Script, serving
 
 MESSAGE = b"Subject: hello\r\n\r\n.dots\r\nand more\r\n"
 TIMEOUT_S = 0.2
@@ -138,7 +138,7 @@ async def test_the_last_reply_has_a_deadline_of_its_own() -> None:
 
 
 async def test_a_reply_to_the_dot_may_take_longer_than_any_other() -> None:
-    script = Script({"dot": [SLOW]})
+    script = Script({"dot": [LATE]})
     async with serving(script):
         session = SmtpSession(server(script, timeout_s=0.1, dot_timeout_s=30))
         assert await session.open() is None

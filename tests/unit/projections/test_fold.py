@@ -56,7 +56,7 @@ def test_one_micro_unit_short_of_a_line_has_not_reached_it() -> None:
     assert (short.percent, exact.percent) == (19, 20)
 
 
-def test_told_are_new_percents_epochs_and_turns_of_what_remains() -> None:
+def test_published_are_new_percents_and_epochs_and_what_begins_or_ends_to_remain() -> None:
     _state, published = play(
         [
             (USE, 1),  # unknown: nobody to tell

@@ -28,7 +28,7 @@ def test_crossed_lines_do_not_depend_on_cuts(cut: Cut) -> None:
 
 
 @given(cut_histories())
-def test_last_told_state_has_the_percent_and_turn_of_the_final_one(cut: Cut) -> None:
+def test_the_last_published_state_is_the_final_one_to_the_percent(cut: Cut) -> None:
     _history, batches = cut
     state, published = fold_batches([summed(batch) for batch in batches])
     if state.epoch:
