@@ -9,6 +9,7 @@ import typer
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError
 from meter.presentation import print_settings
 from meter.rejections_cli import app as rejections_app
+from meter.rerouted_cli import rerouted
 from meter.runtime.clock import SystemClock
 from meter.runtime.process.cli import fail, make_app, run_command, run_service_command
 from meter.runtime.process.service import Exit
@@ -31,6 +32,7 @@ app = make_app(
 )
 app.add_typer(rejections_app, name="rejections")
 app.command()(verify)
+app.command()(rerouted)
 
 Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
 EventId = Annotated[

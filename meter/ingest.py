@@ -1,6 +1,7 @@
 """What `meter run` does with the records it receives: plan what to append, and have it appended to the event store."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -11,13 +12,15 @@ from meter.runtime.kafka import Batch
 from meter.runtime.process.metrics import Metrics
 from meter.store.port import Appended, EventStore
 from schemas.parsing.parse import parse_all
-from schemas.records import Limits
+from schemas.records import Limits, Rerouted
 
 log = structlog.get_logger(component="ingest")
 
 WORK = "append"
 # Batches of several shards share a transaction up to this number of events: a small one costs more than its rows.
 TOGETHER_EVENTS = 2_000
+SOURCES_COUNTED = 100  # each by its own name; the rest together
+OTHER_SOURCES = "other"
 
 
 class Ingest:
@@ -26,13 +29,22 @@ class Ingest:
     name = WORK
 
     def __init__(
-        self, store: EventStore, *, clock: Clock, limits: Limits, allowance: Allowance, metrics: Metrics
+        self,
+        store: EventStore,
+        *,
+        clock: Clock,
+        limits: Limits,
+        allowance: Allowance,
+        metrics: Metrics,
+        wake_relay: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits
         self._allowance = allowance
         self._metrics = metrics
+        self._wake_relay = wake_relay
+        self._sources: set[str] = set()
 
     async def plan(self, batches: Sequence[Batch]) -> list[AppendPlan]:
         return [self.plan_batch(batch) for batch in batches]
@@ -62,10 +74,13 @@ class Ingest:
             "duplicate": saved.duplicates,
             "rejected": saved.rejected,
             "gap": saved.gaps,
+            "rerouted": saved.rerouted,
         }
         for outcome, count in outcomes.items():
             if count:
                 self._metrics.records.labels(outcome).inc(count)
+        if plan.rerouted:
+            self._note_rerouted(plan.rerouted)
         log.debug("batch_appended", shard=batch.shard, position=saved.last_position, **outcomes)
         if plan.rejections or plan.gaps:
             log.warning(
@@ -75,3 +90,14 @@ class Ingest:
                 gaps=saved.gaps,
                 reason=sorted({rejected.reason.value for rejected in plan.rejections}),
             )
+
+    def _note_rerouted(self, rerouted: Sequence[Rerouted]) -> None:
+        self._wake_relay()
+        for source, count in Counter(moved.source for moved in rerouted).items():
+            self._metrics.rerouted.labels(self._label(source)).inc(count)
+
+    def _label(self, source: str) -> str:
+        """A producer chooses its source, and a metric must not grow with what producers choose."""
+        if len(self._sources) < SOURCES_COUNTED:
+            self._sources.add(source)
+        return source if source in self._sources else OTHER_SOURCES

@@ -1,6 +1,6 @@
 """Plan what one batch of one shard will append: pure, so that a test can print it and the shell only carries it out.
 
-Every offset of the batch's range ends as exactly one of: event row, repeat, rejection, gap.
+Every offset of the batch's range ends as exactly one of: event row, repeat, rejection, record to send on, gap.
 """
 
 from bisect import bisect_left
@@ -14,7 +14,7 @@ from meter.allowance import Allowance
 from meter.content import Content, content_of, describe_reuse, is_same
 from schemas.events import INPUT_TYPES
 from schemas.reasons import Reason
-from schemas.records import Accepted, Record, Rejected
+from schemas.records import Accepted, Outcome, Record, Rejected, Rerouted
 from schemas.topics import ACCOUNTS, USAGE
 
 offset_of = attrgetter("offset")
@@ -22,7 +22,7 @@ INPUT_TOPICS = (ACCOUNTS, USAGE)  # the order of one batch: a grant that waits b
 OPENED = INPUT_TYPES["account.opened.v1"].code
 
 TopicOffset = tuple[str, int]
-Results = Mapping[str, Sequence[Accepted | Rejected]]
+Results = Mapping[str, Sequence[Outcome]]
 
 
 class Offsets(NamedTuple):
@@ -66,6 +66,7 @@ class AppendPlan:
     again: tuple[Accepted, ...]  # of an identity that stood before in the batch; `settle` judges them
     repeats: tuple[Repeat, ...]
     rejections: tuple[Rejected, ...]
+    rerouted: tuple[Rerouted, ...]
     gaps: tuple[Gap, ...]
     records: Mapping[str, Sequence[Record]]
 
@@ -87,15 +88,13 @@ def plan_append(
     recorded_at: datetime,
     allowance: Allowance,
 ) -> AppendPlan:
-    """Sort what parsing made of a batch into rows, repeats, rejections and gaps.
+    """Sort what parsing made of a batch into rows, repeats, rejections, records to send on and gaps.
 
     `results[topic]` answers `records[topic]` one by one; `start` and `end` are the next offsets before and after.
     """
     ordered = [result for topic in INPUT_TOPICS for result in results.get(topic, ())]
-    rejections = [result for result in ordered if type(result) is Rejected]
-    accepted: list[Accepted] = (
-        [result for result in ordered if type(result) is Accepted] if rejections else ordered  # type: ignore[assignment]
-    )
+    accepted = [result for result in ordered if type(result) is Accepted]
+    others = [result for result in ordered if type(result) is not Accepted] if len(accepted) < len(ordered) else []
     rows, derived, again = split_repeats(accepted, allowance)
     return AppendPlan(
         shard=shard,
@@ -106,7 +105,8 @@ def plan_append(
         derived=frozenset(derived),
         again=tuple(again),
         repeats=(),
-        rejections=tuple(rejections),
+        rejections=tuple(result for result in others if type(result) is Rejected),
+        rerouted=tuple(result for result in others if type(result) is Rerouted),
         gaps=tuple(gap for topic in INPUT_TOPICS for gap in find_gaps(topic, records, start[topic], end[topic])),
         records=records,
     )

@@ -10,6 +10,7 @@ from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Message, Producer
 from meter.store.rejections import Rejection, Rejections
+from schemas.topics import REROUTED_HEADER
 
 
 async def replay_rejections(
@@ -31,5 +32,5 @@ async def replay_rejections(
 
 
 def replay_message(rejection: Rejection) -> Message:
-    headers = rejection.headers
+    headers = [header for header in rejection.headers if header[0] != REROUTED_HEADER]  # so that it is sent on again
     return Message(rejection.topic, rejection.key, rejection.value, headers=headers)  # type: ignore[arg-type]  # null

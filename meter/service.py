@@ -8,8 +8,10 @@ from datetime import timedelta
 from meter.anchors import Anchors
 from meter.ingest import TOGETHER_EVENTS, WORK, Ingest
 from meter.plan import AppendPlan
+from meter.reroute import make_relay
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka import Producer, ShardConsumer
+from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import check_set_up, close_pool, load_sql, open_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
@@ -37,13 +39,14 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             store = PostgresEventStore(pool)
             guard = RecordedTopics(PostgresTopicStore(pool), clock, settings.partitions)
             consumer = ShardConsumer(settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, guard=guard)
-            async with Producer(settings, client_id="credit-meter-anchors") as producer, consumer:
+            async with Producer(settings, client_id="credit-meter") as producer, consumer:
                 health.set_ready("kafka", True)
                 health.watch(WORK, consumer.lag)
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
                 tune_collector()
                 anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
-                yield [make_loop(settings, consumer, store, clock, health), anchors]
+                relay = make_relay(pool, producer, health)
+                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay]
                 await anchors.publish_last()
         finally:
             await close_pool(pool)
@@ -52,7 +55,12 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
 
 
 def make_loop(
-    settings: MeterSettings, consumer: ShardConsumer, store: PostgresEventStore, clock: Clock, health: Health
+    settings: MeterSettings,
+    consumer: ShardConsumer,
+    store: PostgresEventStore,
+    clock: Clock,
+    health: Health,
+    relay: OutboxRelay,
 ) -> ShardLoop[AppendPlan, Appended]:
     ingest = Ingest(
         store,
@@ -64,6 +72,7 @@ def make_loop(
         ),
         allowance=settings.allowance(),
         metrics=health.metrics,
+        wake_relay=relay.wake.set,
     )
     concurrency = min(settings.append_concurrency, settings.postgres_pool_size - 1)
     return ShardLoop(consumer, ingest, together=TOGETHER_EVENTS, concurrency=concurrency, health=health)

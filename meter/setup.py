@@ -91,6 +91,7 @@ async def insert_shards(connection: Executor, partitions: int) -> str:
         )
     async with connection.transaction():
         await connection.execute(load_sql("meter", "insert_shards"), partitions)
+        await connection.execute(load_sql("meter", "insert_outbox_shards"), partitions)
         await connection.execute(load_sql("meter", "insert_projection_cursors"), partitions)
         await connection.execute(load_sql("meter", "insert_projection_outbox_shards"), partitions)
         await connection.execute(load_sql("meter", "insert_notifier_cursors"), partitions, BALANCES)

@@ -63,8 +63,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.SOURCE_RESERVED: "Set source to what names the producer; the meter's own is for the events it derives.",
         Reason.INVALID_SUBJECT: "Set subject to the account id: 1 to 128 characters of A-Z a-z 0-9 . _ : @ -",
         Reason.KEY_MISMATCH: "Use the account id, exactly as in subject, as the Kafka key.",
-        Reason.WRONG_PARTITION: "Set partitioner=murmur2_random in librdkafka clients (others: murmur2, the Java "
-        "default); a replay puts these records on the right partition.",
+        Reason.WRONG_PARTITION: "It was sent on once and is in a wrong partition again: something copies records from "
+        "one partition to another. A replay puts it on the right one (librdkafka: partitioner=murmur2_random).",
         Reason.INVALID_TIME: "Set time to an RFC 3339 date and time with its offset, like 2026-01-31T12:00:00Z.",
         Reason.TIME_AHEAD: "Correct the producer's clock, then replay.",
         Reason.TIME_BEHIND: "Correct the producer's clock; for usage that really is that old raise "

@@ -48,6 +48,18 @@ class Rejected(NamedTuple):
     detail: str
 
 
+class Rerouted(NamedTuple):
+    """A record whose only fault is its partition; `partition` is where it belongs."""
+
+    record: Record
+    partition: int
+    account_id: str
+    source: str
+
+
+Outcome = Accepted | Rejected | Rerouted
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`partitions` of the topics; `max_ahead` and `max_behind` of the meter's clock; `max_bytes` of value and headers

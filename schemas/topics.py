@@ -58,6 +58,10 @@ TOPICS: Final[tuple[TopicSpec, ...]] = (
     ),
 )
 
+# A header that the meter adds to a record it sent on to the right partition, "partition/offset" of where it was found.
+# One trip is enough: a record that has it and is in a wrong partition is rejected.
+REROUTED_HEADER: Final = "metering-rerouted"
+
 _SEED: Final = 0x9747B28C
 _M: Final = 0x5BD1E995
 _MASK: Final = 0xFFFFFFFF

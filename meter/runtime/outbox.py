@@ -7,7 +7,9 @@ in `<schema>/sql`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 
@@ -24,10 +26,13 @@ ALL_SHARDS = 2**31
 # After a failure the relay takes one shard at a time, this many times: a shard whose messages cannot be published then
 # holds up no other.
 SINGLY_AFTER_FAILURE = 50
+ReadMessage = Callable[[Any], Message]  # of a row of the outbox, by the names of its columns
 
 
 class OutboxRelay:
-    """Publishes `<schema>.outbox` on a topic. Any number may run, in any number of processes.
+    """Publishes `<schema>.outbox`. Any number may run, in any number of processes.
+
+    `topic`: where its messages go, or what makes the message of a row. `key`: the columns that `delete_outbox` takes.
 
     `woken_by_every_commit`: the owner sets `wake` after every commit to the outbox, also after those of other
     processes. Otherwise the relay looks once more after it took everything: another process may have committed to a
@@ -39,8 +44,9 @@ class OutboxRelay:
         pool: Pool,
         producer: Producer,
         schema: str,
-        topic: str,
+        topic: str | ReadMessage,
         *,
+        key: Sequence[str] = ("shard", "id"),
         health: Health | None = None,
         batch: int = 1000,
         poll_s: float = 1.0,
@@ -51,7 +57,8 @@ class OutboxRelay:
         self._pool = pool
         self._producer = producer
         self._schema = schema
-        self._topic = topic
+        self._read = read_messages_for(topic) if isinstance(topic, str) else topic
+        self._key = key
         self._health = health
         self._batch = batch
         self._poll_s = poll_s
@@ -97,22 +104,26 @@ class OutboxRelay:
             rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shards, most_of_each)
             self._waiting, self._more = len(rows), most_shards < ALL_SHARDS or len(rows) >= most_of_each
             await fault_point("outbox_before_publish")
-            await self._producer.publish(
-                [Message(self._topic, row["key"], row["value"], headers=STRUCTURED_HEADERS) for row in rows]
-            )
+            messages = [self._read(row) for row in rows]
+            await self._producer.publish(messages)
             await fault_point("outbox_between_publish_and_delete")
-            places = [row["shard"] for row in rows], [row["id"] for row in rows]
-            await connection.execute(load_sql(self._schema, "delete_outbox"), *places)
-        self._note(shards, len(rows))
+            keys = [[row[column] for row in rows] for column in self._key]
+            await connection.execute(load_sql(self._schema, "delete_outbox"), *keys)
+        self._note(shards, messages)
         return len(rows)
 
-    def _note(self, shards: Sequence[int], count: int) -> None:
+    def _note(self, shards: Sequence[int], messages: Sequence[Message]) -> None:
         self._waiting = 0
-        log.debug("outbox_published", shards=shards, events=count)
+        log.debug("outbox_published", shards=shards, events=len(messages))
         if self._health is not None:
             self._health.mark_progress(self.name)
-            self._health.metrics.published.labels(self._topic).inc(count)
+            for topic, count in Counter(message.topic for message in messages).items():
+                self._health.metrics.published.labels(topic).inc(count)
 
     async def count(self) -> int:
         """Number of messages that wait to be published."""
         return int(await self._pool.fetchval(load_sql(self._schema, "count_outbox")))
+
+
+def read_messages_for(topic: str) -> ReadMessage:
+    return lambda row: Message(topic, row["key"], row["value"], headers=STRUCTURED_HEADERS)

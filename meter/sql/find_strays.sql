@@ -50,3 +50,18 @@ UNION ALL
  FROM meter.gaps
  WHERE shard = $1 AND (topic, from_offset) >= ('metering.usage', $3)
  ORDER BY topic, from_offset LIMIT 10)
+UNION ALL
+(SELECT 'rerouted', topic || ' offset ' || kafka_offset
+ FROM meter.rerouted
+ WHERE shard = $1 AND (topic, kafka_offset) < ('metering.accounts', 0)
+ ORDER BY topic, kafka_offset LIMIT 10)
+UNION ALL
+(SELECT 'rerouted', topic || ' offset ' || kafka_offset
+ FROM meter.rerouted
+ WHERE shard = $1 AND (topic, kafka_offset) >= ('metering.accounts', $4) AND (topic, kafka_offset) < ('metering.usage', 0)
+ ORDER BY topic, kafka_offset LIMIT 10)
+UNION ALL
+(SELECT 'rerouted', topic || ' offset ' || kafka_offset
+ FROM meter.rerouted
+ WHERE shard = $1 AND (topic, kafka_offset) >= ('metering.usage', $3)
+ ORDER BY topic, kafka_offset LIMIT 10)

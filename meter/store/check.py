@@ -37,12 +37,14 @@ class BatchRow(NamedTuple):
     duplicates: int
     rejected: int
     gaps: int
+    rerouted: int
     event_rows: int
     duplicate_rows: int
     rejection_rows: int
     gap_offsets: int
+    rerouted_rows: int
     event_offsets: int
-    evidence_whole: bool  # duplicates, rejections and gaps are those that the batch was sealed with
+    evidence_whole: bool  # duplicates, rejections, gaps and rerouted are those that the batch was sealed with
     offset_sum: int
 
     def link(self) -> Link:
@@ -77,7 +79,7 @@ def find_changes(row: BatchRow) -> Iterator[str]:
     if row.hash != row.sealed_hash:
         yield "its rows do not give the hash it was sealed with"
     elif not row.evidence_whole:
-        yield "its duplicates, rejections and gaps do not give the digest it was sealed with"
+        yield "its duplicates, rejections, gaps and rerouted records do not give the digest it was sealed with"
 
 
 def check_link(link: Link, row: BatchRow | Unreadable) -> Iterator[tuple[int, Damage, str]]:
@@ -107,10 +109,11 @@ def check_counts(row: BatchRow) -> Iterator[str]:
         ("duplicates", row.duplicate_rows, row.duplicates),
         ("rejections", row.rejection_rows, row.rejected),
         ("offsets in gaps", row.gap_offsets, row.gaps),
+        ("rerouted records", row.rerouted_rows, row.rerouted),
     ):
         if there != said:
             yield f"{name}: {there} are there, the batch says {said}"
-    covered = row.event_offsets + row.duplicate_rows + row.rejection_rows + row.gap_offsets
+    covered = row.event_offsets + row.duplicate_rows + row.rejection_rows + row.gap_offsets + row.rerouted_rows
     offsets = (row.usage_to - row.usage_from) + (row.accounts_to - row.accounts_from)
     if covered != offsets:
         yield f"{covered} offsets are accounted for, the batch covers {offsets}"

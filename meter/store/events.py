@@ -15,7 +15,7 @@ from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
 from meter.store.bisect import Fault, Refusal, find_refused
-from meter.store.evidence import duplicate_columns, gap_columns, rejection_columns
+from meter.store.evidence import duplicate_columns, gap_columns, rejection_columns, rerouted_columns
 from meter.store.layout import (
     CHAIN_VERSION,
     EVENT_COLUMNS,
@@ -217,6 +217,9 @@ async def append_evidence(connection: Executor, plan: AppendPlan) -> bytes:
     if plan.gaps:
         columns = gap_columns(plan.gaps)
         digests.append(await connection.fetchval(sql("append_gaps"), plan.shard, plan.recorded_at, *columns))
+    if plan.rerouted:
+        columns = rerouted_columns(plan.rerouted)
+        digests.append(await connection.fetchval(sql("append_rerouted"), plan.shard, plan.recorded_at, *columns))
     return b"".join(digests)
 
 
@@ -243,6 +246,7 @@ def make_header(plan: AppendPlan, head: Head, evidence: bytes) -> BatchHeader:
         gaps=plan.gap_offsets(),
         recorded_at=plan.recorded_at,
         evidence=evidence,
+        rerouted=len(plan.rerouted),
     )
 
 
@@ -256,6 +260,7 @@ def to_appended(header: BatchHeader) -> Appended:
         header.duplicates,
         header.rejected,
         header.gaps,
+        header.rerouted,
     )
 
 

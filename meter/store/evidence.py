@@ -1,4 +1,4 @@
-"""Columns of what did not become events: duplicates, rejections, gaps. Pure; every value fits its column."""
+"""Columns of what did not become events: duplicates, rejections, gaps, records to send on. Pure; each value fits."""
 
 import base64
 import json
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from meter.plan import Gap, Repeat
-from schemas.records import Record, Rejected
+from schemas.records import Record, Rejected, Rerouted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
@@ -40,6 +40,24 @@ def rejection_columns(rejections: Iterable[Rejected]) -> Columns:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
+def rerouted_columns(rerouted: Iterable[Rerouted]) -> Columns:
+    rows = (
+        (
+            moved.record.topic,
+            moved.record.offset,
+            moved.partition,
+            moved.account_id,
+            storable_text(moved.source),
+            moved.record.key,
+            moved.record.value,
+            pack_headers(moved.record.headers),
+            moved.record.timestamp_ms,
+        )
+        for moved in rerouted
+    )
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
 def record_time(record: Record) -> datetime | None:
     """Kafka's timestamp, set by any producer: -1 and nonsense become None."""
     if 0 <= record.timestamp_ms <= _LAST_MS:
@@ -53,10 +71,13 @@ def storable_text(text: str) -> str:
 
 
 def encode_headers(headers: Sequence[tuple[str, bytes | None]]) -> str:
-    """JSON list of [name, base64 value or null], in order."""
-    return json.dumps(
-        [[storable_text(name), None if v is None else base64.b64encode(v).decode("ascii")] for name, v in headers]
-    )
+    """JSON list of [name, base64 value or null], in order; for jsonb, so a name may be changed by `storable_text`."""
+    return pack_headers([(storable_text(name), value) for name, value in headers])
+
+
+def pack_headers(headers: Sequence[tuple[str, bytes | None]]) -> str:
+    """The same in ASCII with each name as it was: for a column of text, to be sent again."""
+    return json.dumps([[name, None if v is None else base64.b64encode(v).decode("ascii")] for name, v in headers])
 
 
 def decode_headers(text: str) -> list[tuple[str, bytes | None]]:

@@ -74,7 +74,7 @@ class BatchHeader(NamedTuple):
     rejected: int
     gaps: int
     recorded_at: datetime
-    evidence: bytes  # SHA-256 of its duplicates, of its rejections and of its gaps, those there are
+    evidence: bytes  # SHA-256 of its duplicates, of its rejections, of its gaps and of what it sent on, those there are
     generation: int = 1
     rerouted: int = 0
 

@@ -17,6 +17,7 @@ class Appended(NamedTuple):
     duplicates: int
     rejected: int
     gaps: int
+    rerouted: int
 
 
 class EventStore(Protocol):

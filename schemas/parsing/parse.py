@@ -1,4 +1,4 @@
-"""A Kafka record becomes an event to store or a rejection to record. Pure and total: the hot path of the product."""
+"""A Kafka record becomes an event to store, a record to send on, or a rejection. Pure and total: the hot path."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -6,22 +6,22 @@ from datetime import datetime
 from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
 from schemas.reasons import Reason
-from schemas.records import Accepted, Limits, Record, Rejected
+from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Rerouted
 
-__all__ = ["Accepted", "Limits", "Record", "Rejected", "parse", "parse_all"]
+__all__ = ["Accepted", "Limits", "Record", "Rejected", "Rerouted", "parse", "parse_all"]
 
 
-def parse(record: Record, now: datetime, limits: Limits) -> Accepted | Rejected:
+def parse(record: Record, now: datetime, limits: Limits) -> Outcome:
     """Judge one record of an input topic. `now` is the meter's clock, aware UTC. Never raises."""
     return read_by_pattern(record, now, limits) or _judge(record, now, limits)
 
 
-def parse_all(records: Iterable[Record], now: datetime, limits: Limits) -> list[Accepted | Rejected]:
+def parse_all(records: Iterable[Record], now: datetime, limits: Limits) -> list[Outcome]:
     """`parse` for each record of a batch, in order. Saves one call per record that the short cut accepts."""
     return [read_by_pattern(record, now, limits) or _judge(record, now, limits) for record in records]
 
 
-def _judge(record: Record, now: datetime, limits: Limits) -> Accepted | Rejected:
+def _judge(record: Record, now: datetime, limits: Limits) -> Outcome:
     try:
         return read_by_reference(record, now, limits)
     except Exception as error:

@@ -8,7 +8,7 @@ repeated. It searches text, which is several times faster than searching bytes. 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -18,9 +18,9 @@ from schemas.identity import MAX_ID_CHARS, NO_TIME, OWN_SOURCE, hash_source, is_
 from schemas.parsing.cache import find_account, find_amount
 from schemas.parsing.envelope import MAX_SOURCE_CHARS
 from schemas.parsing.json_reader import UNREADABLE, read_any_order
-from schemas.records import Accepted, Limits, Record
+from schemas.records import Accepted, Limits, Record, Rerouted
 from schemas.resources import RESOURCE_CODES, Resource
-from schemas.topics import USAGE
+from schemas.topics import REROUTED_HEADER, USAGE
 
 # No header that is accepted here is longer, so comparing the size of the value is enough.
 _HEADER_BYTES: Final = 128
@@ -73,12 +73,12 @@ _read_time: Final = datetime.fromisoformat
 _new_tuple: Final = tuple.__new__
 
 
-def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted | None:
+def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted | Rerouted | None:
     """The event, exactly as `read_by_reference` would give it; None where the reference has to judge."""
     topic, partition, offset, _, key, value, headers = record
-    if topic != USAGE or not value or not key or len(value) + _HEADER_BYTES > limits.max_bytes:
+    if topic != USAGE or not value or len(value) + _HEADER_BYTES > limits.max_bytes:
         return None
-    if headers and not (len(headers) == 1 and headers[0] in _STRUCTURED):
+    if headers and not (headers[0] in _STRUCTURED and (len(headers) == 1 or _is_sent_on(headers))):
         return None
     try:
         json = value.decode()
@@ -93,13 +93,12 @@ def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted |
         else:
             event_id, source, subject, time, text, code, resource, amount, name, extensions = read_any_order(json)
             uuid = event_id if is_uuid(event_id) else None
-        account_id, expected, account = find_account(key, limits.partitions)
+        account_id, expected, account = find_account(key or subject.encode(), limits.partitions)
         occurred_at = _read_time(time)
     except UNREADABLE:
         return None
     if (
         subject != account_id
-        or partition != expected
         or source == OWN_SOURCE
         # Whole days, rounded down: below 0 for a time ahead. Comparing integers is cheaper than comparing durations.
         or (days := (now - occurred_at).days) >= limits.max_behind.days
@@ -113,7 +112,14 @@ def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted |
         key = uuid_key(event_id, account, hash_source(source))
     else:
         key = text_key(topic, account_id, source, event_id)
+    if partition != expected:
+        return None if len(headers) > 1 else Rerouted(record, expected, account_id, source)
     return _new_tuple(
         Accepted,
         (topic, offset, event_id, account_id, code, resource, amount, name, occurred_at, source, text, extensions, key),
     )
+
+
+def _is_sent_on(headers: Sequence[tuple[str, bytes]]) -> bool:
+    """Whether the only other header is the meter's own."""
+    return len(headers) == 2 and headers[1][0] == REROUTED_HEADER

@@ -38,10 +38,10 @@ from schemas.parsing.envelope import (
 )
 from schemas.parsing.json_text import Member
 from schemas.reasons import InvalidEventError, Reason
-from schemas.records import Accepted, Limits, Record, Rejected
+from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Rerouted
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.times import format_time
-from schemas.topics import partition_for
+from schemas.topics import REROUTED_HEADER, partition_for
 
 MAX_DETAIL_CHARS: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,7 +54,7 @@ _NAMES: Final = ("model", "guardrail", "script", "tool", "reason", "reference")
 Facts = tuple[int | None, int, str]  # resource code, amount in micro-units, name
 
 
-def read_by_reference(record: Record, now: datetime, limits: Limits) -> Accepted | Rejected:
+def read_by_reference(record: Record, now: datetime, limits: Limits) -> Outcome:
     """What `schemas.parsing.parse.parse` promises, without the short cut."""
     try:
         return _accept(record, now, limits)
@@ -62,14 +62,18 @@ def read_by_reference(record: Record, now: datetime, limits: Limits) -> Accepted
         return Rejected(record, error.reason, error.detail[:MAX_DETAIL_CHARS])
 
 
-def _accept(record: Record, now: datetime, limits: Limits) -> Accepted:
+def _accept(record: Record, now: datetime, limits: Limits) -> Accepted | Rerouted:
     attributes = read_attributes(_check_size(record, limits), record.headers)
     event = _find_type(read_type(attributes), record.topic)
     event_id, source, account_id = read_id(attributes), read_foreign_source(attributes), read_subject(attributes)
-    _check_partition(record, account_id, limits.partitions)
+    _check_key(record, account_id)
     attributes = _add_time(attributes, record)
     occurred_at = _check_time(read_time(attributes), now, limits)
     resource, amount, name = read_facts(_check_rules(validate_data(event.model, read_data(attributes))))
+    partition = partition_for(account_id.encode(), limits.partitions)
+    if record.partition != partition:
+        _refuse_second_trip(record, partition)
+        return Rerouted(record, partition, account_id, source)
     return Accepted(
         topic=record.topic,
         offset=record.offset,
@@ -90,7 +94,7 @@ def _accept(record: Record, now: datetime, limits: Limits) -> Accepted:
 def _check_size(record: Record, limits: Limits) -> bytes:
     if not record.value:
         raise InvalidEventError(Reason.EMPTY, "the record has no value")
-    size = len(record.value) + header_bytes(record.headers)
+    size = len(record.value) + header_bytes(header for header in record.headers if header[0] != REROUTED_HEADER)
     if size > limits.max_bytes:
         raise InvalidEventError(Reason.TOO_LARGE, f"{size} bytes, at most {limits.max_bytes}")
     return record.value
@@ -105,16 +109,20 @@ def _find_type(type: str, topic: str) -> EventType:
     return event
 
 
-def _check_partition(record: Record, account_id: str, partitions: int) -> None:
-    """All events of an account are in one partition, so that they have one order. Raises InvalidEventError."""
-    key = account_id.encode()
-    if record.key != key:
-        raise InvalidEventError(Reason.KEY_MISMATCH, f"key {(record.key or b'')[:128]!a}, subject {account_id!a}")
-    expected = partition_for(key, partitions)
-    if record.partition != expected:
+def _check_key(record: Record, account_id: str) -> None:
+    """A key that is there says the same as the subject. Raises InvalidEventError."""
+    if record.key and record.key != account_id.encode():
+        raise InvalidEventError(Reason.KEY_MISMATCH, f"key {record.key[:128]!a}, subject {account_id!a}")
+
+
+def _refuse_second_trip(record: Record, partition: int) -> None:
+    """What was sent on once and is wrong again would travel for ever. Raises InvalidEventError."""
+    origin = next((value for name, value in record.headers if name == REROUTED_HEADER), None)
+    if origin is not None:
         raise InvalidEventError(
             Reason.WRONG_PARTITION,
-            f"partition {record.partition}, but murmur2 of the key gives {expected} of {partitions}",
+            f"partition {record.partition}, but murmur2 of the account gives {partition}; it was sent on before, from "
+            f"{(origin or b'')[:64]!a}",
         )
 
 

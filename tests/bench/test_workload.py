@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.parsing.parse import Accepted, Limits, Record, Rejected, parse
+from schemas.records import Outcome
 from schemas.topics import USAGE, partition_for
 from tests.bench.events import Message, account_name
 from tests.bench.load import STRUCTURED
@@ -22,7 +23,7 @@ def generate(workload: Workload, worker: int = 0, workers: int = 1) -> tuple[lis
     return [message for chunk in generator.chunks() for message in chunk], generator.expected
 
 
-def judge(message: Message, offset: int) -> Accepted | Rejected:
+def judge(message: Message, offset: int) -> Outcome:
     partition = partition_for(message.key, PARTITIONS)
     record = Record(USAGE, partition, offset, 0, message.key, message.value, STRUCTURED)
     return parse(record, datetime.now(UTC), LIMITS)

@@ -9,4 +9,5 @@ class Log:
     duplicates: list[tuple[str, int, str]] = field(default_factory=list)  # topic, offset, event id
     rejections: list[tuple[str, int, str]] = field(default_factory=list)  # topic, offset, reason
     gaps: list[tuple[str, int, int]] = field(default_factory=list)  # topic, from, to
+    rerouted: list[tuple[str, int, int]] = field(default_factory=list)  # topic, offset, partition it is sent to
     hashes: list[bytes] = field(default_factory=list)  # of the batches, in order

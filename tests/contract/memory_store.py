@@ -57,6 +57,7 @@ class MemoryEventStore:
             plan.shard, len(shard.log.hashes) + 1, first, first + len(plan.rows) - 1,
             plan.expected.usage, plan.following.usage, plan.expected.accounts, plan.following.accounts,
             len(plan.rows), len(plan.repeats), len(plan.rejections), plan.gap_offsets(), plan.recorded_at, b"",
+            rerouted=len(plan.rerouted),
         )  # fmt: skip
         stream = encode_rows(plan.rows, plan.shard, first, plan.recorded_at)
         shard.head = chain_hash(shard.head, header, rows_of(stream))
@@ -66,8 +67,9 @@ class MemoryEventStore:
         shard.log.duplicates += [(r.topic, r.offset, r.event_id) for r in plan.repeats]
         shard.log.rejections += [(r.record.topic, r.record.offset, r.reason.value) for r in plan.rejections]
         shard.log.gaps += [(gap.topic, gap.from_offset, gap.to_offset) for gap in plan.gaps]
+        shard.log.rerouted += [(r.record.topic, r.record.offset, r.partition) for r in plan.rerouted]
         shard.log.hashes.append(shard.head)
-        return Appended(*header[:4], *header[8:12])
+        return Appended(*header[:4], *header[8:12], header.rerouted)
 
     def log(self, shard: int) -> Log:
         return deepcopy(self._shards[shard].log)

@@ -10,7 +10,7 @@ from meter.plan import AppendPlan, plan_append
 from schemas.events import CODES
 from schemas.identity import identity_key
 from schemas.reasons import Reason
-from schemas.records import Accepted, Record, Rejected
+from schemas.records import Accepted, Outcome, Record, Rejected, Rerouted
 from schemas.topics import ACCOUNTS, USAGE
 
 MOMENT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -68,8 +68,12 @@ def rejected(topic: str, offset: int, reason: Reason = Reason.NOT_JSON, **change
     return Rejected(record(topic, offset, **changes), reason, "it is no JSON")
 
 
+def rerouted(topic: str, offset: int, partition: int = 1, **changes: Any) -> Rerouted:
+    return Rerouted(record(topic, offset, **changes), partition, "acc-1", "/example/gateway")
+
+
 def plan(
-    *results: Accepted | Rejected,
+    *results: Outcome,
     shard: int = 0,
     start: tuple[int, int] = (0, 0),
     end: tuple[int, int] | None = None,
@@ -77,7 +81,7 @@ def plan(
     at: datetime = MOMENT,
 ) -> AppendPlan:
     """A plan for these results; `start` and `end` are (usage, accounts). Without `end` the range ends with the last."""
-    by_topic: dict[str, list[Accepted | Rejected]] = {USAGE: [], ACCOUNTS: []}
+    by_topic: dict[str, list[Outcome]] = {USAGE: [], ACCOUNTS: []}
     for result in results:
         by_topic[place_of(result)[0]].append(result)
     begin = {USAGE: start[0], ACCOUNTS: start[1]}
@@ -92,18 +96,18 @@ def plan(
     )
 
 
-def place_of(result: Accepted | Rejected) -> tuple[str, int]:
-    if isinstance(result, Rejected):
+def place_of(result: Outcome) -> tuple[str, int]:
+    if isinstance(result, Rejected | Rerouted):
         return result.record.topic, result.record.offset
     return result.topic, result.offset
 
 
-def records_of(by_topic: Mapping[str, Sequence[Accepted | Rejected]]) -> dict[str, list[Record]]:
+def records_of(by_topic: Mapping[str, Sequence[Outcome]]) -> dict[str, list[Record]]:
     return {
-        topic: [r.record if isinstance(r, Rejected) else record(topic, r.offset) for r in results]
+        topic: [r.record if isinstance(r, Rejected | Rerouted) else record(topic, r.offset) for r in results]
         for topic, results in by_topic.items()
     }
 
 
-def ends_of(by_topic: Mapping[str, Sequence[Accepted | Rejected]], begin: Mapping[str, int]) -> dict[str, int]:
+def ends_of(by_topic: Mapping[str, Sequence[Outcome]], begin: Mapping[str, int]) -> dict[str, int]:
     return {topic: place_of(results[-1])[1] + 1 if results else begin[topic] for topic, results in by_topic.items()}

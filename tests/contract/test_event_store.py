@@ -18,7 +18,7 @@ from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, USAGE
 from tests.contract.log import Log
 from tests.contract.memory_store import MemoryEventStore
-from tests.contract.rows import MOMENT, opened, plan, rejected, usage
+from tests.contract.rows import MOMENT, opened, plan, rejected, rerouted, usage
 
 ReadLog = Callable[[int], Awaitable[Log]]
 NOTHING = Allowance(0, 0)
@@ -157,6 +157,12 @@ class EventStoreContract:
         assert log.rejections == [(USAGE, 1, "not_json")]
         assert log.gaps == [(ACCOUNTS, 0, 2), (USAGE, 2, 4), (USAGE, 5, 6)]
 
+    async def test_records_to_send_on_are_kept(self, store: EventStore, read_log: ReadLog) -> None:
+        moved = [rerouted(USAGE, 1, partition=2, key=None), rerouted(ACCOUNTS, 0, headers=[("a\x00", b"\xff")])]
+        appended = await store.append(plan(usage(0), *moved))
+        assert (appended.stored, appended.rejected, appended.gaps, appended.rerouted) == (1, 0, 0, 2)
+        assert (await read_log(0)).rerouted == [(ACCOUNTS, 0, 1), (USAGE, 1, 2)]
+
     async def test_an_unstorable_event_is_rejected_and_the_others_stored(
         self, store: EventStore, read_log: ReadLog
     ) -> None:
@@ -258,6 +264,9 @@ async def read_postgres_log(pool: Pool, shard: int) -> Log:
         ),
         gaps=await rows(  # type: ignore[arg-type]
             "SELECT topic, from_offset, to_offset FROM meter.gaps WHERE shard = $1 ORDER BY topic, from_offset"
+        ),
+        rerouted=await rows(  # type: ignore[arg-type]
+            "SELECT topic, kafka_offset, partition FROM meter.rerouted WHERE shard = $1 ORDER BY topic, kafka_offset"
         ),
         hashes=[row[0] for row in await rows("SELECT hash FROM meter.batches WHERE shard = $1 ORDER BY batch")],  # type: ignore[misc]
     )

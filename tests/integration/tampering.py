@@ -14,27 +14,28 @@ from meter.store.audit import audit_shard, check_codes, list_shards
 from meter.store.damage import Finding
 from meter.store.events import PostgresEventStore
 from meter.store.rehash import hash_batches
-from schemas.records import Accepted, Rejected
+from schemas.records import Outcome
 from schemas.topics import ACCOUNTS, USAGE
-from tests.contract.rows import MOMENT, opened, plan, rejected, usage
+from tests.contract.rows import MOMENT, opened, plan, rejected, rerouted, usage
 
 SHARDS = 2
 BATCHES = 6
 Values = list[tuple[int, bytes | None]]
 
 # Every column of every table the check vouches for.
-TABLES = ("events", "batches", "duplicates", "rejections", "gaps", "shards", "event_types", "resources")
+TABLES = ("events", "batches", "duplicates", "rejections", "gaps", "rerouted", "shards", "event_types", "resources")
 KEYS = {
     "events": ("shard", "position"),
     "batches": ("shard", "batch"),
     "duplicates": ("shard", "topic", "kafka_offset"),
     "rejections": ("rejection_id",),
     "gaps": ("shard", "topic", "from_offset"),
+    "rerouted": ("shard", "topic", "kafka_offset"),
 }
 
 
 async def fill(pool: Pool) -> None:
-    """Batches with events, openings, repeats, rejections and gaps, one of them without events."""
+    """Batches with events, openings, repeats, rejections, gaps and records sent on, one of them without events."""
     await pool.execute(load_sql("meter", "insert_shards"), SHARDS)
     store = PostgresEventStore(pool)
     for shard in range(SHARDS):
@@ -45,7 +46,7 @@ async def fill(pool: Pool) -> None:
 def make_plan(shard: int, number: int) -> AppendPlan:
     at, offset, account = MOMENT + timedelta(seconds=number), number * 8, number * 2
     if number == BATCHES - 2:
-        results: list[Accepted | Rejected] = [rejected(USAGE, offset, key=None)]
+        results: list[Outcome] = [rejected(USAGE, offset, key=None)]
     else:
         event = usage(offset, amount=number + 1, name=f"model-{number}")
         results = [
@@ -53,6 +54,7 @@ def make_plan(shard: int, number: int) -> AppendPlan:
             usage(offset + 1, type=4, resource=2, extensions='{"trace":"ä"}', account_id=f"acc-{number}"),
             event._replace(offset=offset + 2),
             rejected(USAGE, offset + 3, headers=[("ce_id", b"1"), ("x", None)], value=b"\x00\xff"),
+            rerouted(USAGE, offset + 4),
             usage(offset + 6, source="/example/other"),
             opened(account, account_id=f"acc-{shard}-{number}"),
             rejected(ACCOUNTS, account + 1),
@@ -230,7 +232,12 @@ async def cut_tail(connection: asyncpg.Connection, shard: int, keep: int) -> Non
     batch, position, usage_to, accounts_to, head = row or (0, 0, 0, 0, bytes(32))
     await connection.execute("DELETE FROM meter.batches WHERE shard = $1 AND batch > $2", shard, batch)
     await connection.execute("DELETE FROM meter.events WHERE shard = $1 AND position > $2", shard, position)
-    for table, column in (("duplicates", "kafka_offset"), ("rejections", "kafka_offset"), ("gaps", "from_offset")):
+    for table, column in (
+        ("duplicates", "kafka_offset"),
+        ("rejections", "kafka_offset"),
+        ("gaps", "from_offset"),
+        ("rerouted", "kafka_offset"),
+    ):
         await connection.execute(
             f"DELETE FROM meter.{table} WHERE shard = $1 "
             f"AND {column} >= CASE topic WHEN 'metering.usage' THEN $2::bigint ELSE $3::bigint END",

@@ -14,14 +14,14 @@ from meter.cli import app
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool
 from meter.settings import MeterSettings
-from schemas.topics import USAGE, partition_for
+from schemas.topics import REROUTED_HEADER, USAGE, partition_for
 from tests.support import builders
 from tests.support.meter import running_meter, set_up_meter, wait_until_stored
 from tests.support.processes import Processes, run_command
 
 COMMANDS = [
     [], ["setup"], ["run"], ["open"], ["grant"], ["rejections"], ["rejections", "list"], ["rejections", "show"],
-    ["rejections", "replay"], ["verify"],
+    ["rejections", "replay"], ["rerouted"], ["verify"],
 ]  # fmt: skip
 NOWHERE = "127.0.0.1:1"
 
@@ -152,10 +152,10 @@ def test_setup_tells_its_steps(env: dict[str, str], empty_dsn: str) -> None:
 async def test_a_rejection_is_listed_shown_and_replayed(
     processes: Processes, settings: MeterSettings, producer: Producer, pool: Pool
 ) -> None:
-    """A record in the wrong partition: the replay puts it on the right one, where it is stored."""
+    """A record that is in a wrong partition again: the replay puts it on the right one, where it is stored."""
     value = json.dumps(builders.model_inference(account_id=builders.ACCOUNT)).encode()
     wrong = (partition_for(builders.ACCOUNT.encode(), 3) + 1) % 3
-    await send(producer, value, partition=wrong)
+    await send(producer, value, partition=wrong, headers=[(REROUTED_HEADER, b"0/1")])
     await send(producer, b"\x1b[31mred\xff", key=b"\xfe", partition=0)
     async with running_meter(settings):
         await wait_until_stored(pool, settings)

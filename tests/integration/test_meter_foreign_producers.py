@@ -121,14 +121,3 @@ async def test_aborted_transactions_are_not_stored_and_their_offsets_are_gaps(
     gaps = await pool.fetchval("SELECT sum(to_offset - from_offset) FROM meter.gaps")
     covered = await pool.fetchval("SELECT sum(usage_offset) FROM meter.shards")
     assert 120 + gaps == covered
-
-
-async def test_librdkafkas_own_partitioner_is_refused_with_the_cure(settings: MeterSettings, pool: Pool) -> None:
-    """Its default (consistent_random) puts most accounts elsewhere than every other client does."""
-    produce(settings, plain_records(), {"partitioner": "consistent_random"})
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
-    reasons = {r["reason"] for r in await pool.fetch("SELECT DISTINCT reason FROM meter.rejections")}
-    assert reasons == {"wrong_partition"}
-    rejected = await pool.fetchval("SELECT count(*) FROM meter.rejections")
-    assert await pool.fetchval("SELECT count(*) FROM meter.events") == 240 - rejected

@@ -11,13 +11,14 @@ from meter.roles import ROLES, create_roles
 from meter.runtime.postgres import Pool, load_sql
 from meter.store.events import PostgresEventStore
 from schemas.topics import USAGE
-from tests.contract.rows import opened, plan, rejected, usage
+from tests.contract.rows import opened, plan, rejected, rerouted, usage
 
 KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 READ_BY_PROJECTIONS = {"events", "shards", "batches", "event_types", "resources", "event_log"}
-APPENDED_BY_METER = {"events", "batches", "duplicates", "rejections", "gaps", "topics"}
+APPENDED_BY_METER = {"events", "batches", "duplicates", "rejections", "gaps", "rerouted", "topics"}
+CHANGED_BY_METER = {"shards": {"UPDATE"}, "outbox": {"INSERT", "DELETE"}, "outbox_shards": {"UPDATE"}}
 SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
-LOG = ("events", "batches", "duplicates", "rejections", "replays", "gaps")
+LOG = ("events", "batches", "duplicates", "rejections", "replays", "gaps", "rerouted")
 
 
 def allowed(role: str, schema: str, name: str) -> set[str]:
@@ -25,7 +26,7 @@ def allowed(role: str, schema: str, name: str) -> set[str]:
     match role, schema:
         case "meter", "meter":
             insert = {"INSERT"} if name in APPENDED_BY_METER else set()
-            return {"SELECT"} | insert | ({"UPDATE"} if name == "shards" else set())
+            return {"SELECT"} | insert | CHANGED_BY_METER.get(name, set())
         case "projections", "meter":
             return {"SELECT"} if name in READ_BY_PROJECTIONS else set()
         case "projections", "projections":
@@ -62,7 +63,8 @@ async def relations(pool: Pool) -> list[Relation]:
         await create_roles(connection)
     await pool.execute(load_sql("meter", "insert_shards"), 1)
     event = usage(0)
-    batch = plan(event, usage(1, event_id=event.event_id), rejected(USAGE, 2), opened(0), end=(4, 1))
+    repeat = usage(1, event_id=event.event_id)
+    batch = plan(event, repeat, rejected(USAGE, 2), rerouted(USAGE, 3), opened(0), end=(5, 1))
     await PostgresEventStore(pool).append(batch)
     rows = await pool.fetch(
         "SELECT n.nspname, c.relname, c.relkind::text, (SELECT quote_ident(a.attname) FROM pg_attribute a "

@@ -87,7 +87,7 @@ async def test_a_check_that_trusts_the_hash_is_caught(intruded: Intruded, monkey
         "meter.store.audit.check_batch",
         lambda shard, link, row: trusting(shard, link, row._replace(hash=row.sealed_hash)),
     )
-    assert await count_unseen(intruded, 60)
+    assert await count_unseen(intruded, 120)
 
 
 @pytest.mark.parametrize("keep", [0, 3, 5])

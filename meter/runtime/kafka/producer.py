@@ -27,6 +27,7 @@ class Message(NamedTuple):
     value: bytes | None
     partition: int | None = None
     headers: Headers = ()
+    timestamp_ms: int | None = None  # None: now
 
 
 class Producer:
@@ -74,6 +75,7 @@ class Producer:
         *,
         partition: int | None = None,
         headers: Headers = (),
+        timestamp_ms: int | None = None,
     ) -> "asyncio.Future[Any]":
         """Buffer a record (waiting while the buffer is full); the future resolves when all replicas have it."""
         try:
@@ -81,7 +83,7 @@ class Producer:
             name = await self._known_topic(client, topic)
             raw_key = key.encode() if isinstance(key, str) else key
             future: asyncio.Future[Any] = await client.send(
-                name, key=raw_key, value=value, partition=partition, headers=headers
+                name, key=raw_key, value=value, partition=partition, headers=headers, timestamp_ms=timestamp_ms
             )
         except Exception as error:
             raise self._judge(error) from error
@@ -96,7 +98,9 @@ class Producer:
         try:
             async with asyncio.timeout(self._settings.kafka_publish_timeout_s):
                 for m in messages:
-                    ack = await self.send(m.topic, m.key, m.value, partition=m.partition, headers=m.headers)
+                    ack = await self.send(
+                        m.topic, m.key, m.value, partition=m.partition, headers=m.headers, timestamp_ms=m.timestamp_ms
+                    )
                     ack.add_done_callback(note_seen)
                     acks.append(ack)
                 results = await asyncio.gather(*acks, return_exceptions=True)

@@ -16,6 +16,9 @@ class Metrics:
         self.published = Counter(
             "metering_published", "Messages published and acknowledged", ["topic"], registry=self.registry
         )
+        self.rerouted = Counter(
+            "metering_rerouted", "Records sent on to the partition of their account", ["source"], registry=self.registry
+        )
         self.emails = Counter("metering_emails", "Emails by outcome", ["outcome"], registry=self.registry)
         self.reconnects = Counter(
             "metering_reconnects", "Restarts after a lost dependency", ["dependency"], registry=self.registry

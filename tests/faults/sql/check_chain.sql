@@ -36,7 +36,15 @@ WITH numbered AS (
                   WHERE x.shard = n.shard
                     AND (x.topic = 'metering.usage' AND x.from_offset >= n.usage_from AND x.from_offset < n.usage_to
                          OR x.topic = 'metering.accounts' AND x.from_offset >= n.accounts_from
-                            AND x.from_offset < n.accounts_to)) g), ''::bytea) AS found
+                            AND x.from_offset < n.accounts_to)) g), ''::bytea)
+        || coalesce((
+            SELECT sha256(string_agg(record_send(o.*), ''::bytea ORDER BY o.topic COLLATE "C", o.kafka_offset))
+            FROM (SELECT x.shard, x.topic, x.kafka_offset, x.partition, x.account_id, x.source, x.recorded_at
+                  FROM meter.rerouted x
+                  WHERE x.shard = n.shard
+                    AND (x.topic = 'metering.usage' AND x.kafka_offset >= n.usage_from AND x.kafka_offset < n.usage_to
+                         OR x.topic = 'metering.accounts' AND x.kafka_offset >= n.accounts_from
+                            AND x.kafka_offset < n.accounts_to)) o), ''::bytea) AS found
     FROM numbered n
 ), hashed AS (
     SELECT n.*, sha256(

@@ -34,10 +34,17 @@ class AiokafkaProducer:
         await stop_quietly(self.inner, timeout_s)
 
     async def send(
-        self, topic: str, *, key: bytes | None, value: bytes | None, partition: int | None, headers: Headers
+        self,
+        topic: str,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        headers: Headers,
+        timestamp_ms: int | None,
     ) -> "asyncio.Future[Any]":
         ack: asyncio.Future[Any] = await self.inner.send(
-            topic, value=value, key=key, partition=partition, headers=list(headers)
+            topic, value=value, key=key, partition=partition, headers=list(headers), timestamp_ms=timestamp_ms
         )
         return ack
 

@@ -129,7 +129,14 @@ class ProducerClient(Protocol):
         ...
 
     async def send(
-        self, topic: str, *, key: bytes | None, value: bytes | None, partition: int | None, headers: Headers
+        self,
+        topic: str,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        headers: Headers,
+        timestamp_ms: int | None,
     ) -> "asyncio.Future[Any]":
         """Buffer a record (wait while the buffer is full); the future resolves when all replicas have it."""
         ...

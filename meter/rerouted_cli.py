@@ -1,0 +1,43 @@
+"""`meter rerouted`: whose records were in another partition than their account's."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from meter.presentation import print_table
+from meter.runtime.clock import SystemClock
+from meter.runtime.postgres import close_pool, load_sql, open_pool
+from meter.runtime.process.cli import run_command
+from meter.runtime.settings import Settings
+
+COLUMNS = ("source", "topic", "records", "accounts", "first", "last")
+
+
+def rerouted(
+    days: Annotated[float | None, typer.Option(min=0, help="Only those of the last days; without it all.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of lines.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """List whose records were sent on to the partition of their account, most first.
+
+    \b
+    Nothing of them is lost. Each costs a second trip through Kafka, and its account's events may count in another
+    order. meter/README.md has the setting of each client that saves the trip.
+
+    \b
+    Example:
+      meter rerouted --days 7
+    """
+
+    async def command(settings: Settings) -> None:
+        since = None if days is None else SystemClock().now() - timedelta(days=days)
+        pool = await open_pool(settings, "credit-rerouted")
+        try:
+            rows = await pool.fetch(load_sql("meter", "list_rerouted"), since, limit)
+        finally:
+            await close_pool(pool)
+        lines = [[*row[:4], *(moment.isoformat(timespec="seconds") for moment in row[4:])] for row in rows]
+        print_table(COLUMNS, lines, as_json=as_json)
+
+    run_command(Settings, command)

@@ -1,0 +1,7 @@
+-- Lock shards that have records to send on and that no other relay is at.
+-- $1 most shards bigint
+SELECT s.shard FROM meter.outbox_shards s
+WHERE EXISTS (SELECT FROM meter.outbox o WHERE o.shard = s.shard)
+ORDER BY random()
+LIMIT $1
+FOR UPDATE OF s SKIP LOCKED;
