@@ -9,9 +9,11 @@ import pytest
 from meter.runtime.postgres import Pool, load_sql
 from meter.settings import MeterSettings
 from schemas.topics import REROUTED_HEADER, USAGE, partition_for
+from tests.integration.test_meter_faults import in_group
 from tests.integration.test_meter_foreign_producers import plain_records, produce
 from tests.support import builders, until
 from tests.support.meter import running_meter, set_up_meter, wait_until_stored
+from tests.support.processes import Processes
 
 
 @pytest.fixture
@@ -88,3 +90,20 @@ def read_partition(settings: MeterSettings, topic: str, partition: int) -> list[
         return records
     finally:
         consumer.close()
+
+
+@pytest.mark.parametrize("point", ["outbox_before_publish", "outbox_between_publish_and_delete", "after_commit"])
+async def test_killed_on_the_way_it_counts_each_event_once(
+    processes: Processes, settings: MeterSettings, pool: Pool, point: str
+) -> None:
+    """1,000 events, all in one partition; the meter dies between storing a record and having sent it on."""
+    records = [record for _ in range(5) for record in plain_records()][:1_000]
+    produce(settings, [{**record, "partition": 0} for record in records], {})
+    victim = processes.spawn("meter", batch_events="50", fault_points=f"{point}:3:kill")
+    assert victim.wait() == -9
+    async with running_meter(in_group(settings, "successor")):
+        await until(lambda: is_stored(pool, len(records)), timeout_s=60)
+        await wait_until_stored(pool, settings)
+    assert await pool.fetchval("SELECT count(*) FROM meter.rejections") == 0
+    assert await pool.fetchval("SELECT count(*) FROM meter.outbox") == 0
+    assert await pool.fetchval("SELECT count(*) FROM meter.events") == len(records)
