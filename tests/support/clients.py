@@ -1,0 +1,91 @@
+"""Kafka clients of other languages, built from `tests/clients` once. What cannot be had is skipped by name."""
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from deploy.local import apache_kafka
+from meter.runtime.settings import Settings
+
+CLIENTS = Path(__file__).resolve().parent.parent / "clients"
+CACHE = apache_kafka.CACHE.parent / "clients"
+BUILD_TIMEOUT_S, RUN_TIMEOUT_S = 600, 120
+Line = tuple[str, bytes]  # key and value of a record
+
+
+def produce_with(client: str, settings: Settings, topic: str, lines: Sequence[Line]) -> None:
+    """Write records with a client that is not ours, as it does by default or as its name says."""
+    arguments = [settings.kafka_bootstrap, settings.topic(topic)]
+    text = b"".join(key.encode() + b"\t" + value + b"\n" for key, value in lines)
+    run([*PRODUCERS[client](), *arguments], text)
+
+
+def read_with_kafkajs(settings: Settings, topic: str, count: int) -> list[str]:
+    script = [shutil.which("node") or "node", str(node_directory() / "read.js")]
+    return run([*script, settings.kafka_bootstrap, settings.topic(topic), str(count)]).decode().splitlines()
+
+
+def go(client: str) -> list[str]:
+    return [str(build("go", "go", ["go", "build", "-o", "produce", "."]) / "produce"), client]
+
+
+def node(client: str) -> list[str]:
+    return [shutil.which("node") or "node", str(node_directory() / "produce.js"), client]
+
+
+def node_directory() -> Path:
+    return build("node", "npm", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+
+
+def java() -> list[str]:
+    if why := apache_kafka.missing():
+        pytest.skip(f"Java's client: {why}")
+    classes = f"{apache_kafka.fetch_jars()}/*"
+    return [apache_kafka.java(), "-cp", classes, str(CLIENTS / "java" / "Produce.java")]
+
+
+PRODUCERS: dict[str, Callable[[], list[str]]] = {
+    "java": java,
+    "franz-go": lambda: go("franz-go"),
+    "kafka-go": lambda: go("kafka-go"),
+    "kafka-go-hash": lambda: go("kafka-go-hash"),
+    "kafka-go-murmur2": lambda: go("kafka-go-murmur2"),
+    "sarama": lambda: go("sarama"),
+    "kafkajs": lambda: node("kafkajs"),
+    "kafkajs-legacy": lambda: node("kafkajs-legacy"),
+}
+
+
+def build(name: str, tool: str, command: Sequence[str]) -> Path:
+    """A folder with the clients of `tests/clients/<name>`, built. Skips the test where that cannot be done."""
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not there to build the clients of tests/clients/{name}")
+    source = CLIENTS / name
+    names = sorted(file for file in source.iterdir() if file.is_file())
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in names)).hexdigest()[:12]
+    target = CACHE / f"{name}-{digest}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        # Tests run side by side: one builds, the others wait for it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (target / ".built").exists():
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("node_modules", "produce"))
+            done = subprocess.run(
+                command, cwd=target, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
+            )
+            if done.returncode != 0:
+                pytest.skip(f"{' '.join(command)} failed: {done.stderr.strip().splitlines()[-1:]}")
+            (target / ".built").touch()
+    return target
+
+
+def run(command: Sequence[str], text: bytes = b"") -> bytes:
+    done = subprocess.run(command, input=text, capture_output=True, timeout=RUN_TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
