@@ -40,6 +40,7 @@ class BatchRow(NamedTuple):
     event_rows: int
     duplicate_rows: int
     rejection_rows: int
+    rejection_offsets: int
     gap_offsets: int
     event_offsets: int
     evidence_whole: bool  # duplicates, rejections and gaps are those that the batch was sealed with
@@ -110,7 +111,7 @@ def check_counts(row: BatchRow) -> Iterator[str]:
     ):
         if there != said:
             yield f"{name}: {there} are there, the batch says {said}"
-    covered = row.event_offsets + row.duplicate_rows + row.rejection_rows + row.gap_offsets
+    covered = row.event_offsets + row.duplicate_rows + row.rejection_offsets + row.gap_offsets
     offsets = (row.usage_to - row.usage_from) + (row.accounts_to - row.accounts_from)
     if covered != offsets:
         yield f"{covered} offsets are accounted for, the batch covers {offsets}"
