@@ -60,6 +60,7 @@ class Ingest:
             end=batch.end,
             recorded_at=now,
             allowance=self._allowance,
+            unread=batch.unread,
         )
 
     async def save(self, plan: AppendPlan) -> Appended:
@@ -72,7 +73,8 @@ class Ingest:
         outcomes: Mapping[str, int] = {
             "stored": saved.stored,
             "duplicate": saved.duplicates,
-            "rejected": saved.rejected,
+            # Of the plan a rejection may stand for many records; what the store adds stands for one each.
+            "rejected": saved.rejected - len(plan.rejections) + plan.rejected_offsets(),
             "gap": saved.gaps,
             "rerouted": saved.rerouted,
         }

@@ -23,7 +23,7 @@ from schemas.reasons import Reason
 app = typer.Typer(
     help="Records that broke the contract: list, show and replay them.", no_args_is_help=True, rich_markup_mode=None
 )
-COLUMNS = ("id", "topic", "shard", "offset", "reason", "detail", "recorded_at", "replays")
+COLUMNS = ("id", "topic", "shard", "offset", "reason", "detail", "recorded_at", "replays", "records")
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 
@@ -57,7 +57,7 @@ def list_command(
             lines = await rejections.list_rejections(
                 reason=reason.value if reason else None, topic=topic, limit=limit, pending=pending
             )
-        rows = [[*line[:6], line.recorded_at.isoformat(timespec="seconds"), line.replays] for line in lines]
+        rows = [[*line[:6], line.recorded_at.isoformat(timespec="seconds"), *line[7:]] for line in lines]
         print_table(COLUMNS, rows, as_json=as_json)
 
     run_command(Settings, command)
@@ -99,6 +99,7 @@ def describe(rejection: Rejection) -> dict[str, object]:
         "topic": rejection.topic,
         "shard": rejection.shard,
         "offset": rejection.offset,
+        "last_offset": rejection.offset if rejection.to_offset is None else rejection.to_offset - 1,
         "reason": rejection.reason,
         "detail": rejection.detail,
         "advice": advice_for(rejection.reason),
@@ -107,6 +108,8 @@ def describe(rejection: Rejection) -> dict[str, object]:
         "key": describe_bytes(rejection.key),
         "headers": [f"{name}: {describe_bytes(value)}" for name, value in rejection.headers],
         "value": describe_bytes(rejection.value),
+        "original_bytes": rejection.original_bytes,
+        "original_sha256": rejection.original_sha256.hex() if rejection.original_sha256 else None,
     }
 
 

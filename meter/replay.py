@@ -10,6 +10,7 @@ from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Message, Producer
 from meter.store.rejections import Rejection, Rejections
+from schemas.reasons import FINAL
 from schemas.topics import REROUTED_HEADER
 
 
@@ -23,12 +24,19 @@ async def replay_rejections(
     found = await rejections.fetch_rejections(list(ids))
     if missing := sorted(set(ids) - {rejection.rejection_id for rejection in found}):
         raise RefusalError(f"there is no rejection {', '.join(map(str, missing))}")
-    if hollow := [rejection.rejection_id for rejection in found if rejection.key is None and rejection.value is None]:
-        raise RefusalError(f"a record with neither key nor value cannot be sent again: {', '.join(map(str, hollow))}")
+    if final := [rejection for rejection in found if is_final(rejection)]:
+        names = ", ".join(f"{rejection.rejection_id} ({rejection.reason})" for rejection in final)
+        raise RefusalError(f"a replay cannot help {names}: there is no event in what was sent. Send the events again")
     for rejection in found:
         await producer.publish([replay_message(rejection)])
         await rejections.append_replay(rejection.rejection_id, replayed_by, clock)
         yield rejection
+
+
+def is_final(rejection: Rejection) -> bool:
+    """Whether what is kept is no record that the meter could judge otherwise."""
+    partly_kept = rejection.to_offset is not None or rejection.original_bytes is not None
+    return partly_kept or rejection.reason in {reason.value for reason in FINAL}
 
 
 def replay_message(rejection: Rejection) -> Message:

@@ -79,7 +79,7 @@ async def plan_batches(
 ) -> list[NotifyPlan]:
     """Plans of batches of different shards, at one time."""
     large = sum(batch.size for batch in batches) > INLINE_CHANGES
-    changes = await compute(large, lambda: [read_records(batch.records.get(BALANCES, [])) for batch in batches])
+    changes = await compute(large, lambda: [read_batch(batch) for batch in batches])
     known = await store.fetch_known(account_ids(chain.from_iterable(changes)))
     at = clock.now()
 
@@ -100,6 +100,12 @@ async def plan_batches(
         ]
 
     return await compute(large, plan)
+
+
+def read_batch(batch: Batch) -> list[Change | Unreadable]:
+    """What the client could not read comes last: it changes nothing, so its place does not matter."""
+    unread = (Unreadable(bad.record, bad.reason.value, bad.detail) for bad in batch.unread.get(BALANCES, ()))
+    return [*read_records(batch.records.get(BALANCES, [])), *unread]
 
 
 async def compute(large: bool, work: Callable[[], T]) -> T:

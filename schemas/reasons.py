@@ -7,6 +7,7 @@ from typing import Final
 
 
 class Reason(StrEnum):
+    UNDECODABLE = "undecodable"
     EMPTY = "empty"
     TOO_LARGE = "too_large"
     NOT_JSON = "not_json"
@@ -35,6 +36,11 @@ class Reason(StrEnum):
         """One sentence for whoever has to put it right."""
         return ADVICE[self]
 
+    @property
+    def is_final(self) -> bool:
+        """Whether no replay can help: there is no event in these records, whenever they are read."""
+        return self in FINAL
+
 
 class InvalidEventError(ValueError):
     """An event breaks the contract; `reason` and `detail` say where, `reason.advice` what to do."""
@@ -45,8 +51,12 @@ class InvalidEventError(ValueError):
         self.detail = detail
 
 
+FINAL: Final = frozenset({Reason.UNDECODABLE, Reason.EMPTY, Reason.TOO_LARGE})
+
 ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
     {
+        Reason.UNDECODABLE: "Find out which client wrote it: it breaks Kafka's own format, or packs more than any "
+        "honest producer does. Send its events again with a sound client.",
         Reason.EMPTY: "Send one CloudEvent per record; deleting by an empty record has no meaning on these topics.",
         Reason.TOO_LARGE: "Keep a record's value and headers below the limit; large payloads do not belong in events.",
         Reason.NOT_JSON: "Send UTF-8 JSON without a byte order mark, NaN or Infinity.",

@@ -41,11 +41,23 @@ class Accepted(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A record that breaks the contract; `detail` is for people and bounded in length."""
+    """A record that breaks the contract; `detail` is for people and bounded in length.
+
+    One rejection may stand for several records: of all offsets from `record.offset` up to `to_offset`. Where `record`
+    has only the beginning of what was sent, `length` and `digest` (SHA-256) are those of the whole.
+    """
 
     record: Record
     reason: Reason
     detail: str
+    to_offset: int | None = None
+    length: int | None = None
+    digest: bytes | None = None
+
+    @property
+    def beyond(self) -> int:
+        """The first offset behind it."""
+        return self.record.offset + 1 if self.to_offset is None else self.to_offset
 
 
 class Rerouted(NamedTuple):

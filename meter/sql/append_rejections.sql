@@ -1,18 +1,31 @@
--- Keep the records that break the contract, byte for byte; the digest of the rows is for the chain.
+-- Keep the records that break the contract, byte for byte; the digest of the rows is for the chain. It covers the columns
+-- of a range and of a cut original only where one is set: rows of before they existed keep their digest.
 -- $1 shard int, $2 recorded_at timestamptz, $3 topics text[], $4 kafka offsets bigint[], $5 reasons text[],
--- $6 details text[], $7 keys bytea[], $8 values bytea[], $9 headers text[] (JSON), $10 kafka timestamps timestamptz[]
+-- $6 details text[], $7 keys bytea[], $8 values bytea[], $9 headers text[] (JSON), $10 kafka timestamps timestamptz[],
+-- $11 to offsets bigint[], $12 original lengths bigint[],
+-- $13 original digests bytea[] (SHA-256; both null where the original is kept whole)
 WITH appended AS (
     INSERT INTO meter.rejections
-        (shard, topic, kafka_offset, reason, detail, key, value, headers, kafka_timestamp, recorded_at)
-    SELECT $1, r.topic, r.kafka_offset, r.reason, r.detail, r.key, r.value, r.headers::jsonb, r.kafka_timestamp, $2
+        (shard, topic, kafka_offset, reason, detail, key, value, headers, kafka_timestamp, recorded_at,
+         to_offset, original_bytes, original_sha256)
+    SELECT $1, r.topic, r.kafka_offset, r.reason, r.detail, r.key, r.value, r.headers::jsonb, r.kafka_timestamp, $2,
+           r.to_offset, r.original_bytes, r.original_sha256
     FROM unnest(
-        $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], $8::bytea[], $9::text[], $10::timestamptz[]
-    ) AS r (topic, kafka_offset, reason, detail, key, value, headers, kafka_timestamp)
+        $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], $8::bytea[], $9::text[], $10::timestamptz[],
+        $11::bigint[], $12::bigint[], $13::bytea[]
+    ) AS r (
+        topic, kafka_offset, reason, detail, key, value, headers, kafka_timestamp, to_offset, original_bytes,
+        original_sha256)
     RETURNING *
 )
 SELECT sha256(string_agg(
-    record_send(ROW(
-        a.rejection_id, a.shard, a.topic, a.kafka_offset, a.reason, a.detail, a.key, a.value, a.headers::text,
-        a.kafka_timestamp, a.recorded_at)),
+    CASE WHEN a.to_offset IS NULL AND a.original_bytes IS NULL AND a.original_sha256 IS NULL
+        THEN record_send(ROW(
+            a.rejection_id, a.shard, a.topic, a.kafka_offset, a.reason, a.detail, a.key, a.value, a.headers::text,
+            a.kafka_timestamp, a.recorded_at))
+        ELSE record_send(ROW(
+            a.rejection_id, a.shard, a.topic, a.kafka_offset, a.reason, a.detail, a.key, a.value, a.headers::text,
+            a.kafka_timestamp, a.recorded_at, a.to_offset, a.original_bytes, a.original_sha256))
+    END,
     ''::bytea ORDER BY a.topic COLLATE "C", a.kafka_offset))
 FROM appended a

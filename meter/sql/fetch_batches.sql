@@ -16,9 +16,9 @@ SELECT CASE b.chain_version
        CASE b.chain_version WHEN 2 THEN found.evidence ELSE ''::bytea END AS evidence, b.chain_version,
        b.batch, b.hash AS sealed_hash, b.previous, b.first_position, b.last_position, b.usage_from, b.usage_to,
        b.accounts_from, b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.rerouted,
-       e.rows AS event_rows, d.rows AS duplicate_rows, r.rows AS rejection_rows, coalesce(g.offsets, 0) AS gap_offsets,
-       o.rows AS rerouted_rows,
-       e.sources AS event_offsets,
+       e.rows AS event_rows, d.rows AS duplicate_rows, r.rows AS rejection_rows,
+       coalesce(r.offsets, 0)::bigint AS rejection_offsets, coalesce(g.offsets, 0) AS gap_offsets,
+       o.rows AS rerouted_rows, e.sources AS event_offsets,
        CASE b.chain_version
            WHEN 2 THEN b.evidence IS NULL AND b.generation = 1 AND b.rerouted = 0 AND e.keyed = 0
            ELSE b.evidence IS NOT DISTINCT FROM found.evidence
@@ -58,11 +58,19 @@ CROSS JOIN LATERAL (
     ) v
 ) d
 CROSS JOIN LATERAL (
-    SELECT count(*) AS rows, sum(v.kafka_offset) AS sum,
+    -- A rejection covers its offset, or all up to to_offset.
+    SELECT count(*) AS rows, sum(x.beyond - v.kafka_offset) AS offsets,
+           sum((v.kafka_offset::numeric + x.beyond - 1) * (x.beyond - v.kafka_offset) / 2) AS sum,
            sha256(string_agg(
-               record_send(ROW(
-                   v.rejection_id, v.shard, v.topic, v.kafka_offset, v.reason, v.detail, v.key, v.value,
-                   v.headers::text, v.kafka_timestamp, v.recorded_at)),
+               CASE WHEN v.to_offset IS NULL AND v.original_bytes IS NULL AND v.original_sha256 IS NULL
+                   THEN record_send(ROW(
+                       v.rejection_id, v.shard, v.topic, v.kafka_offset, v.reason, v.detail, v.key, v.value,
+                       v.headers::text, v.kafka_timestamp, v.recorded_at))
+                   ELSE record_send(ROW(
+                       v.rejection_id, v.shard, v.topic, v.kafka_offset, v.reason, v.detail, v.key, v.value,
+                       v.headers::text, v.kafka_timestamp, v.recorded_at, v.to_offset, v.original_bytes,
+                       v.original_sha256))
+               END,
                ''::bytea ORDER BY v.topic COLLATE "C", v.kafka_offset)) AS digest
     FROM (VALUES ('metering.usage', b.usage_from, b.usage_to), ('metering.accounts', b.accounts_from, b.accounts_to))
         AS t (topic, begin, beyond)
@@ -71,6 +79,7 @@ CROSS JOIN LATERAL (
         WHERE o.shard = b.shard AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
         OFFSET 0
     ) v
+    CROSS JOIN LATERAL (SELECT coalesce(v.to_offset, v.kafka_offset + 1) AS beyond) x
 ) r
 CROSS JOIN LATERAL (
     SELECT sum(v.to_offset - v.from_offset) AS offsets,

@@ -41,6 +41,7 @@ class BatchRow(NamedTuple):
     event_rows: int
     duplicate_rows: int
     rejection_rows: int
+    rejection_offsets: int
     gap_offsets: int
     rerouted_rows: int
     event_offsets: int
@@ -113,7 +114,7 @@ def check_counts(row: BatchRow) -> Iterator[str]:
     ):
         if there != said:
             yield f"{name}: {there} are there, the batch says {said}"
-    covered = row.event_offsets + row.duplicate_rows + row.rejection_rows + row.gap_offsets + row.rerouted_rows
+    covered = row.event_offsets + row.duplicate_rows + row.rejection_offsets + row.gap_offsets + row.rerouted_rows
     offsets = (row.usage_to - row.usage_from) + (row.accounts_to - row.accounts_from)
     if covered != offsets:
         yield f"{covered} offsets are accounted for, the batch covers {offsets}"

@@ -34,6 +34,9 @@ def rejection_columns(rejections: Iterable[Rejected]) -> Columns:
             rejected.record.value,
             encode_headers(rejected.record.headers),
             record_time(rejected.record),
+            rejected.to_offset,
+            rejected.length,
+            rejected.digest,
         )
         for rejected in rejections
     )

@@ -19,6 +19,7 @@ class RejectionLine(NamedTuple):
     detail: str
     recorded_at: datetime
     replays: int
+    records: int
 
 
 class Rejection(NamedTuple):
@@ -35,6 +36,9 @@ class Rejection(NamedTuple):
     headers: list[tuple[str, bytes | None]]
     kafka_timestamp: datetime | None
     recorded_at: datetime
+    to_offset: int | None  # the first offset behind it, where it stands for several records
+    original_bytes: int | None  # of the whole, where only its beginning is kept
+    original_sha256: bytes | None
 
 
 class Replay(NamedTuple):

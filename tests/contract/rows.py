@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from meter.allowance import Allowance
-from meter.plan import AppendPlan, plan_append
+from meter.plan import NOTHING_UNREAD, AppendPlan, plan_append
 from schemas.events import CODES
 from schemas.identity import identity_key
 from schemas.reasons import Reason
@@ -79,6 +79,7 @@ def plan(
     end: tuple[int, int] | None = None,
     allowance: Allowance | None = None,
     at: datetime = MOMENT,
+    unread: Mapping[str, Sequence[Rejected]] = NOTHING_UNREAD,
 ) -> AppendPlan:
     """A plan for these results; `start` and `end` are (usage, accounts). Without `end` the range ends with the last."""
     by_topic: dict[str, list[Outcome]] = {USAGE: [], ACCOUNTS: []}
@@ -93,6 +94,7 @@ def plan(
         end={USAGE: end[0], ACCOUNTS: end[1]} if end else ends_of(by_topic, begin),
         recorded_at=at,
         allowance=allowance or Allowance(),
+        unread=unread,
     )
 
 

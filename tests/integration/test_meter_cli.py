@@ -186,34 +186,21 @@ async def test_a_rejection_is_listed_shown_and_replayed(
     assert shown.returncode == 0 and "\x1b" not in shown.stdout and "hex:" in shown.stdout
 
 
-async def test_a_record_of_nothing_is_kept_but_cannot_be_replayed(
-    processes: Processes, settings: MeterSettings, pool: Pool
+@pytest.mark.parametrize("key", [None, builders.ACCOUNT.encode()], ids=["nothing", "tombstone"])
+async def test_a_record_without_an_event_is_kept_but_no_replay_can_help_it(
+    processes: Processes, settings: MeterSettings, pool: Pool, key: bytes | None
 ) -> None:
     foreign = confluent_kafka.Producer({"bootstrap.servers": settings.kafka_bootstrap})
-    foreign.produce(settings.topic(USAGE), value=None, key=None)
+    foreign.produce(settings.topic(USAGE), value=None, key=key)
     assert foreign.flush(20) == 0
     async with running_meter(settings):
         await wait_until_stored(pool, settings)
     row = await pool.fetchrow("SELECT rejection_id, reason, key, value FROM meter.rejections")
-    assert row is not None and tuple(row)[1:] == ("empty", None, None)
+    assert row is not None and tuple(row)[1:] == ("empty", key, None)
     done = processes.run("meter", "rejections", "replay", str(row["rejection_id"]))
     assert (done.returncode, done.stdout) == (1, "")
-    assert "neither key nor value" in done.stderr
+    assert f"a replay cannot help {row['rejection_id']} (empty)" in done.stderr
     assert await pool.fetchval("SELECT count(*) FROM meter.replays") == 0
-
-
-async def test_a_tombstone_can_be_replayed(
-    processes: Processes, settings: MeterSettings, producer: Producer, pool: Pool
-) -> None:
-    await send(producer, None)
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
-        id = await pool.fetchval("SELECT rejection_id FROM meter.rejections")
-        assert processes.run("meter", "rejections", "replay", str(id)).returncode == 0
-        await wait_until_stored(pool, settings)
-    rows = await pool.fetch("SELECT reason, key, value FROM meter.rejections ORDER BY rejection_id")
-    assert [tuple(row) for row in rows] == [("empty", builders.ACCOUNT.encode(), None)] * 2
-    assert await pool.fetchval("SELECT count(*) FROM meter.replays") == 1
 
 
 def test_a_rejection_that_is_not_there(processes: Processes, settings: MeterSettings) -> None:

@@ -12,7 +12,6 @@ from aiokafka import errors as kafka_errors
 from deploy.local.stack import KafkaServer
 from meter.runtime.errors import DependencyUnreachableError, TransientError
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer
-from meter.runtime.kafka.adapter.codecs import OversizedBatchError
 from meter.runtime.kafka.adapter.protocols import TopicPartition
 from meter.runtime.kafka.partition_buffer import PartitionBuffer, Verdict
 from meter.runtime.settings import Settings
@@ -268,30 +267,6 @@ async def test_a_store_that_fails_on_assignment_delays_and_loses_nothing(topics:
             assert consumer.lag() > 0, "shards that wait for their position are waiting work"
         await drain(consumer, ledger, 200)
     ledger.check(await read_ends(topics))
-
-
-async def produce_bomb(settings: Settings, size: int) -> None:
-    options: dict[str, Any] = {"max_batch_size": 2 * size, "max_request_size": 2 * size, "compression_type": "zstd"}
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, **options)
-    await producer.start()
-    try:
-        await producer.send_and_wait(settings.topic(USAGE), bytes(size), key=b"bomb", partition=1)
-    finally:
-        await producer.stop()
-
-
-async def test_a_batch_that_unpacks_to_too_much_is_refused_after_all_before_it_is_stored(topics: Settings) -> None:
-    await fill(topics, 300)
-    before = (await read_ends(topics))[USAGE]
-    await produce_bomb(topics, 40 * 1024 * 1024)
-    await fill(topics, 300, start=300)
-    ledger = Ledger()
-    async with joined(topics, ledger) as consumer:
-        with pytest.raises(OversizedBatchError, match=rf"usage\[1\] at offset {before[1]} unpacks to more than 32 MiB"):
-            await drain(consumer, ledger, 601)
-    assert ledger.stored[USAGE, 1] == list(range(before[1]))
-    for shard in (0, 2):
-        assert ledger.stored[USAGE, shard] == list(range(len(ledger.stored[USAGE, shard])))
 
 
 async def test_headers_keys_and_empty_values_arrive_as_sent(topics: Settings) -> None:

@@ -11,7 +11,6 @@ from typing import Protocol, Self
 
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
 from meter.runtime.kafka.adapter.consumer import AiokafkaConsumer
-from meter.runtime.kafka.adapter.patches import patch_aiokafka
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicInfo, TopicPartition
 from meter.runtime.kafka.admin import TopicAdmin
 from meter.runtime.kafka.assignment import Assignment, OffsetStore, within
@@ -69,7 +68,6 @@ class ShardConsumer:
 
     async def start(self) -> None:
         """Join the group. Raises DependencyUnreachableError, also while the topics are missing."""
-        patch_aiokafka()
         await self._check_topics_exist()
         client = AiokafkaConsumer(self._settings, group=self._group, topics=len(self._names))
         try:
@@ -130,8 +128,6 @@ class ShardConsumer:
             self._poller.keep_polling(client)
             batches = self._buffers.take()
             if not batches:
-                if self._poller.refusal is not None and not self._buffers.in_flight:
-                    raise self._poller.refusal
                 await self._poller.wait(self._freed)
                 self._poller.keep_polling(client)
                 batches = self._buffers.take()

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from itertools import accumulate
 
-from meter.runtime.kafka.adapter.protocols import RawRecord
-from schemas.records import Record
+from meter.runtime.kafka.adapter.protocols import RawRecord, UnreadRecords
+from schemas.records import Record, Rejected
 
 # What a record takes beside its bytes: a tuple, two bytes objects, two integers.
 RECORD_BYTES = 256
+# What a header takes beside its bytes: a tuple, a string, a bytes object.
+HEADER_BYTES = 100
 
 
 def weigh(records: Iterable[Record]) -> list[int]:
@@ -29,8 +31,13 @@ def weigh(records: Iterable[Record]) -> list[int]:
 def weigh_headers(headers: Iterable[tuple[str, bytes]]) -> int:
     size = 0
     for name, value in headers:  # takes a quarter of the time of a sum over a generator
-        size += len(name) + len(value or b"")
+        size += HEADER_BYTES + len(name) + len(value or b"")
     return size
+
+
+def end_of(record: RawRecord) -> int:
+    """The first offset behind what a client delivered."""
+    return record.to_offset if isinstance(record, UnreadRecords) else record.offset + 1
 
 
 class Verdict(Enum):
@@ -46,7 +53,7 @@ class PartitionBuffer:
 
     __slots__ = (
         "_gap_asked", "fetch_offset", "in_flight_end", "next", "partition", "records", "size", "stored", "topic",
-        "weights",
+        "unread", "weights",
     )  # fmt: skip
 
     def __init__(self, topic: str, partition: int, stored: int) -> None:
@@ -57,9 +64,15 @@ class PartitionBuffer:
         self.next = stored
         self.fetch_offset = stored  # the client's next offset; above `next` behind transaction markers
         self.records: list[Record] = []
+        self.unread: list[Rejected] = []  # what the client could not read, between the records
         self.weights: list[int] = []  # bytes of each record, as `weigh` returns them
-        self.size = 0  # their sum
+        self.size = 0  # their sum, and what `unread` takes
         self._gap_asked = -1
+
+    @property
+    def waiting(self) -> int:
+        """Records, and what stands for some, that are in no batch yet."""
+        return len(self.records) + len(self.unread)
 
     def skip_to(self, offset: int) -> None:
         """The broker's first record is here (retention): the offsets before it become a gap of the next batch."""
@@ -74,7 +87,7 @@ class PartitionBuffer:
         the broker has nothing between (transaction markers, retention): the offsets are a gap, and the records are
         taken.
         """
-        first = raw[0].offset
+        first, beyond = raw[0].offset, end_of(raw[-1])
         if first > self.next and self._gap_asked != self.next:
             self._gap_asked = self.next
             return Verdict.SEEK
@@ -82,8 +95,11 @@ class PartitionBuffer:
             raw = [record for record in raw if record.offset >= self.next]
             if not raw:
                 return Verdict.NOTHING_NEW
+        if UnreadRecords in set(map(type, raw)):
+            self._append_unread([record for record in raw if isinstance(record, UnreadRecords)])
+            raw = [record for record in raw if not isinstance(record, UnreadRecords)]
         self._append(raw)
-        self.next = max(raw[-1].offset + 1, fetch_offset)
+        self.next = max(beyond, fetch_offset)
         self.fetch_offset = self.next
         self._gap_asked = -1
         return Verdict.TAKEN
@@ -97,14 +113,29 @@ class PartitionBuffer:
         self.weights += weights
         self.size += sum(weights)
 
+    def _append_unread(self, found: Iterable[UnreadRecords]) -> None:
+        for it in found:
+            record = Record(self.topic, self.partition, it.offset, it.timestamp, it.key, it.value, ())
+            self.unread.append(Rejected(record, it.reason, it.detail, it.to_offset, it.length, it.digest))
+            self.size += sum(weigh([record]))
+
+    def take_unread(self) -> list[Rejected]:
+        """After `take`: remove and return what stands before the end of the batch in flight."""
+        taken = [rejected for rejected in self.unread if rejected.record.offset < self.in_flight_end]
+        self.unread = self.unread[len(taken) :]
+        self.size -= sum(weigh(rejected.record for rejected in taken))
+        return taken
+
     def take(self, most: int, most_bytes: int) -> list[Record]:
         """Remove and return at most `most` records of at most `most_bytes`; they are now in flight.
 
         `in_flight_end` moves to the offset that must be stored with them. A record larger than `most_bytes` is returned
         alone (unless `most_bytes` is 0), because it must not block the shard.
         """
-        if len(self.records) <= most and self.size <= most_bytes:
-            records, self.records, self.weights, self.size = self.records, [], [], 0
+        weight = sum(self.weights)
+        if len(self.records) <= most and weight <= most_bytes:
+            records, self.records, self.weights = self.records, [], []
+            self.size -= weight
             self.in_flight_end = self.next
             return records
         ends = list(accumulate(self.weights[:most]))
@@ -121,6 +152,6 @@ class PartitionBuffer:
 
     def lag(self, end: int | None) -> int:
         """Offsets not stored yet, given the broker's end offset. Markers behind the last record do not count."""
-        if self.records or self.in_flight_end > self.stored:
+        if self.waiting or self.in_flight_end > self.stored:
             return max((end or self.next) - self.stored, 1)
         return max((end or 0) - max(self.fetch_offset, self.next), 0)

@@ -10,9 +10,8 @@ from typing import Any
 
 import structlog
 
-from meter.runtime.kafka.adapter.codecs import OversizedBatchError
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, RawRecord, TopicPartition
-from meter.runtime.kafka.partition_buffer import RECORD_BYTES, Verdict
+from meter.runtime.kafka.partition_buffer import RECORD_BYTES, Verdict, weigh_headers
 from meter.runtime.kafka.shard_buffers import ShardBuffers
 
 log = structlog.get_logger(component="kafka_poller")
@@ -32,15 +31,13 @@ class Poller:
         self._poll_ms = poll_ms
         self._task: asyncio.Task[None] | None = None
         self._record_bytes = FIRST_RECORD_BYTES
-        self._one_at_a_time = False  # while reading up to a batch that cannot be unpacked
-        self.refusal: OversizedBatchError | None = None
 
     def keep_polling(self, client: ConsumerClient) -> None:
         """Start the next poll when the last one has ended and there is room. Raises the error of the last poll."""
         if self._task is not None and self._task.done():
             task, self._task = self._task, None
             task.result()
-        if self._task is None and self.refusal is None and self._buffers.find_fetchable():
+        if self._task is None and self._buffers.find_fetchable():
             self._task = asyncio.create_task(self._poll(client))
 
     async def wait(self, freed: asyncio.Event) -> None:
@@ -70,12 +67,7 @@ class Poller:
         timeout_ms = self._poll_ms
         while (fetchable := self._buffers.find_fetchable()) and records < POLL_RECORDS and size < POLL_BYTES:
             most = min(max(1, self._buffers.fetch_bytes // self._record_bytes), POLL_RECORDS - records)
-            most = 1 if self._one_at_a_time else most
-            try:
-                polled = await client.poll(fetchable, timeout_ms=timeout_ms, max_records=most)
-            except OversizedBatchError as error:
-                self._read_up_to_oversized(client, fetchable, error)
-                break
+            polled = await client.poll(fetchable, timeout_ms=timeout_ms, max_records=most)
             # No await may come between the poll and the fetch offsets: they belong to these records.
             assigned = client.assignment()
             fetch_offsets = {tp: client.fetch_offset(tp) for tp in fetchable if tp in assigned}
@@ -84,20 +76,6 @@ class Poller:
                 break
             records, size, timeout_ms = records + got, size + got_size, 0
             self._record_bytes = max(RECORD_BYTES, got_size // got)
-
-    def _read_up_to_oversized(
-        self, client: ConsumerClient, partitions: Sequence[TopicPartition], error: OversizedBatchError
-    ) -> None:
-        """First read every record before the oversized batch, one at a time; the second time, refuse.
-
-        Then all before the batch is stored, and a person who deletes the batch deletes nothing else.
-        """
-        if self._one_at_a_time:
-            failed = client.find_failed(partitions)
-            self.refusal = OversizedBatchError(explain_oversized(self._buffers, failed, str(error)))
-        self._one_at_a_time = True
-        for tp, buffer in self._buffers.partitions.items():
-            seek_if_assigned(client, tp, buffer.next)
 
     def _fill(
         self,
@@ -112,7 +90,7 @@ class Poller:
             size += self._offer(client, tp, raw, fetch_offsets.get(tp, 0))
         for tp, fetch_offset in fetch_offsets.items():
             buffer = self._buffers.partitions.get(tp)
-            if buffer is not None and not buffer.records:
+            if buffer is not None and not buffer.waiting:
                 buffer.fetch_offset = fetch_offset
         return records, size
 
@@ -120,7 +98,7 @@ class Poller:
         buffer = self._buffers.partitions.get(tp)
         if buffer is None:
             return weigh_raw(raw)  # rewound or revoked since: positioned again before it is read again
-        before, count, size = buffer.next, len(buffer.records), buffer.size
+        before, count, size = buffer.next, buffer.waiting, buffer.size
         verdict = buffer.offer(raw, fetch_offset)
         if verdict is Verdict.SEEK:
             log.warning("records_skipped", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
@@ -128,21 +106,11 @@ class Poller:
         elif verdict is Verdict.TAKEN and raw[0].offset > before:
             log.warning("gap_found", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
         # The buffer has weighed what it took. Records that it dropped count, too: they say how large the next may be.
-        return buffer.size - size if len(buffer.records) - count == len(raw) else weigh_raw(raw)
+        return buffer.size - size if buffer.waiting - count == len(raw) else weigh_raw(raw)
 
 
 def weigh_raw(raw: Sequence[RawRecord]) -> int:
-    return sum(RECORD_BYTES + len(record.value or b"") for record in raw)
-
-
-def explain_oversized(buffers: ShardBuffers, tp: TopicPartition | None, detail: str) -> str:
-    buffer = buffers.partitions.get(tp) if tp is not None else None
-    where = f"of {tp.topic}[{tp.partition}] at offset {buffer.next}" if tp is not None and buffer is not None else ""
-    return (
-        f"the record batch {where} {detail}: no producer does that by accident. All records before it are stored, none "
-        "of its own. Find out who wrote it. To go on, delete the records up to the batch's end (kafka-delete-records) "
-        "and start once with METERING_ACCEPT_LOST_RECORDS=true to have the gap recorded."
-    )
+    return sum(RECORD_BYTES + len(record.value or b"") + weigh_headers(record.headers) for record in raw)
 
 
 def seek_if_assigned(client: ConsumerClient, tp: TopicPartition, offset: int) -> None:

@@ -6,11 +6,12 @@ one share buffered, plus what one fetch of each topic brings on top.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from meter.runtime.kafka.adapter.protocols import TopicPartition
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
-from schemas.records import Record
+from schemas.records import Record, Rejected
 
 FETCH_BYTES = 1024 * 1024
 
@@ -18,17 +19,19 @@ FETCH_BYTES = 1024 * 1024
 class Batch(NamedTuple):
     """Records of one shard: in offset order per logical topic.
 
-    `start` holds the offsets that the database must expect, and `end` those that it must expect afterwards.
+    `start` holds the offsets that the database must expect, and `end` those that it must expect afterwards. `unread`
+    has rejections in place of the records that the client could not read, by topic.
     """
 
     shard: int
     records: dict[str, list[Record]]
     start: dict[str, int]
     end: dict[str, int]
+    unread: Mapping[str, Sequence[Rejected]] = MappingProxyType({})
 
     @property
     def size(self) -> int:
-        return sum(map(len, self.records.values()))
+        return sum(map(len, self.records.values())) + sum(map(len, self.unread.values()))
 
 
 class ShardBuffers:
@@ -86,7 +89,7 @@ class ShardBuffers:
         return [
             tp
             for tp, buffer in self.partitions.items()
-            if not buffer.records or (len(buffer.records) < most and buffer.partition not in full)
+            if not buffer.waiting or (buffer.waiting < most and buffer.partition not in full)
         ]
 
     def take(self) -> list[Batch]:
@@ -94,20 +97,23 @@ class ShardBuffers:
         return [
             self._take_shard(shard, buffers)
             for shard, buffers in self._shards.items()
-            if shard not in self.in_flight and any(buffer.records for buffer in buffers)
+            if shard not in self.in_flight and any(buffer.waiting for buffer in buffers)
         ]
 
     def _take_shard(self, shard: int, buffers: Sequence[PartitionBuffer]) -> Batch:
         room, room_bytes = self._batch_events, min(self._batch_bytes, self.share)
         records: dict[str, list[Record]] = {}
+        unread: dict[str, list[Rejected]] = {}
         # The last topic first: grants are few and must not wait behind usage.
         for buffer in reversed(buffers):
             before = buffer.size
             records[buffer.topic] = buffer.take(room, room_bytes)
             room -= len(records[buffer.topic])
             room_bytes = max(0, room_bytes - (before - buffer.size))
+            if buffer.unread:
+                unread[buffer.topic] = buffer.take_unread()
         start = {buffer.topic: buffer.stored for buffer in buffers}
-        batch = Batch(shard, records, start, {buffer.topic: buffer.in_flight_end for buffer in buffers})
+        batch = Batch(shard, records, start, {buffer.topic: buffer.in_flight_end for buffer in buffers}, unread)
         self.in_flight[shard] = batch
         return batch
 

@@ -29,6 +29,10 @@ SELECT position, kafka_offset, type, coalesce(resource, 0) AS resource, amount, 
 FROM meter.events WHERE shard = $1 ORDER BY position
 """
 
+REJECTIONS = """
+SELECT topic, kafka_offset, coalesce(to_offset, kafka_offset + 1) AS beyond FROM meter.rejections WHERE shard = $1
+"""
+
 
 def read_topics(bootstrap: str, prefix: str, partitions: int) -> dict[Place, "array[int]"]:
     """The number of each record (or GARBAGE) by offset."""
@@ -141,8 +145,9 @@ class OffsetCheck:
     async def _read_evidence(self, connection: asyncpg.Connection, shard: int) -> None:
         for row in await connection.fetch("SELECT topic, kafka_offset FROM meter.duplicates WHERE shard = $1", shard):
             self._mark((row["topic"], shard), row["kafka_offset"], REPEAT)
-        for row in await connection.fetch("SELECT topic, kafka_offset FROM meter.rejections WHERE shard = $1", shard):
-            self._mark((row["topic"], shard), row["kafka_offset"], REJECTED)
+        for row in await connection.fetch(REJECTIONS, shard):
+            for offset in range(row["kafka_offset"], row["beyond"]):
+                self._mark((row["topic"], shard), offset, REJECTED)
         gaps = await connection.fetch("SELECT topic, from_offset, to_offset FROM meter.gaps WHERE shard = $1", shard)
         for row in gaps:
             for offset in range(row["from_offset"], row["to_offset"]):

@@ -21,9 +21,17 @@ WITH numbered AS (
                          OR x.topic = 'metering.accounts' AND x.kafka_offset >= n.accounts_from
                             AND x.kafka_offset < n.accounts_to)) d), ''::bytea)
         || coalesce((
-            SELECT sha256(string_agg(record_send(r.*), ''::bytea ORDER BY r.topic COLLATE "C", r.kafka_offset))
-            FROM (SELECT x.rejection_id, x.shard, x.topic, x.kafka_offset, x.reason, x.detail, x.key, x.value,
-                         x.headers::text, x.kafka_timestamp, x.recorded_at
+            SELECT sha256(string_agg(r.sent, ''::bytea ORDER BY r.topic COLLATE "C", r.kafka_offset))
+            FROM (SELECT x.topic, x.kafka_offset,
+                         CASE WHEN num_nonnulls(x.to_offset, x.original_bytes, x.original_sha256) = 0
+                             THEN record_send(ROW(
+                                 x.rejection_id, x.shard, x.topic, x.kafka_offset, x.reason, x.detail, x.key, x.value,
+                                 x.headers::text, x.kafka_timestamp, x.recorded_at))
+                             ELSE record_send(ROW(
+                                 x.rejection_id, x.shard, x.topic, x.kafka_offset, x.reason, x.detail, x.key, x.value,
+                                 x.headers::text, x.kafka_timestamp, x.recorded_at, x.to_offset, x.original_bytes,
+                                 x.original_sha256))
+                         END AS sent
                   FROM meter.rejections x
                   WHERE x.shard = n.shard
                     AND (x.topic = 'metering.usage' AND x.kafka_offset >= n.usage_from AND x.kafka_offset < n.usage_to

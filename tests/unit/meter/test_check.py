@@ -16,7 +16,8 @@ def row(**changes: Any) -> BatchRow:
         "batch": 1, "hash": HASH, "sealed_hash": HASH, "previous": START.hash, "first_position": 1, "last_position": 5,
         "usage_from": 0, "usage_to": 10, "accounts_from": 0, "accounts_to": 0, "stored": 5, "duplicates": 2,
         "rejected": 1, "gaps": 1, "rerouted": 1, "event_rows": 5, "duplicate_rows": 2, "rejection_rows": 1,
-        "gap_offsets": 1, "rerouted_rows": 1, "event_offsets": 5, "evidence_whole": True, "offset_sum": 45,
+        "rejection_offsets": 1, "gap_offsets": 1, "rerouted_rows": 1, "event_offsets": 5, "evidence_whole": True,
+        "offset_sum": 45,
     }  # fmt: skip
     return BatchRow(**(fields | changes))
 
@@ -43,6 +44,7 @@ def test_a_batch_that_follows_and_adds_up() -> None:
         ({"event_rows": 4}, Damage.COUNTS_WRONG),
         ({"duplicate_rows": 1, "event_offsets": 6}, Damage.COUNTS_WRONG),
         ({"rejection_rows": 0}, Damage.COUNTS_WRONG),
+        ({"rejection_offsets": 2}, Damage.COUNTS_WRONG),
         ({"gap_offsets": 2}, Damage.COUNTS_WRONG),
         ({"rerouted_rows": 0}, Damage.COUNTS_WRONG),
         ({"event_offsets": 4}, Damage.COUNTS_WRONG),

@@ -39,6 +39,12 @@ def test_a_timestamp_is_exact() -> None:
     assert moment == datetime(2026, 3, 1, 12, 30, 15, 123_000, tzinfo=UTC)
 
 
+def test_a_range_and_a_cut_original_have_their_columns() -> None:
+    whole = rejected("metering.usage", 0)
+    cut = whole._replace(to_offset=9, length=70_000, digest=bytes(32))
+    assert rejection_columns([whole, cut])[8:] == [[None, 9], [None, 70_000], [None, bytes(32)]]
+
+
 def test_detail_is_bounded() -> None:
     columns = rejection_columns([rejected("metering.usage", 0)._replace(detail="x" * 100_000)])
     assert len(str(columns[3][0])) == MAX_DETAIL_CHARS

@@ -199,6 +199,33 @@ def test_an_unstorable_opening_is_rejected_with_its_grants() -> None:
     ]
 
 
+def test_neighbours_that_no_replay_can_help_become_one_rejection() -> None:
+    flood = [rejected(USAGE, offset, Reason.EMPTY, value=None) for offset in range(5)]
+    other = [
+        rejected(USAGE, 5),
+        rejected(USAGE, 6),
+        rejected(USAGE, 8, Reason.EMPTY),
+        rejected(ACCOUNTS, 0, Reason.EMPTY),
+    ]
+    made = plan(*flood, *other, start=(0, 0), end=(9, 1))
+    assert [(r.record.topic, r.record.offset, r.beyond, r.reason) for r in made.rejections] == [
+        (ACCOUNTS, 0, 1, Reason.EMPTY),
+        (USAGE, 0, 5, Reason.EMPTY),
+        (USAGE, 5, 6, Reason.NOT_JSON),
+        (USAGE, 6, 7, Reason.NOT_JSON),
+        (USAGE, 8, 9, Reason.EMPTY),
+    ]
+    assert made.rejections[1].detail == "5 records; of the first: it is no JSON"
+    assert (made.rejected_offsets(), made.gaps) == (9, (Gap(USAGE, 7, 8),))
+
+
+def test_what_no_client_could_read_covers_its_offsets() -> None:
+    unread = [rejected(USAGE, 1, Reason.UNDECODABLE)._replace(to_offset=4), rejected(USAGE, 6, Reason.UNDECODABLE)]
+    made = plan(usage(0), usage(4), end=(8, 0), unread={USAGE: unread})
+    assert [(r.record.offset, r.beyond) for r in made.rejections] == [(1, 4), (6, 7)]
+    assert made.gaps == (Gap(USAGE, 5, 6), Gap(USAGE, 7, 8))
+
+
 # --- properties -----------------------------------------------------------------------------------------------------
 
 IDS = [f"00000000-0000-4000-8000-{n:012d}" for n in range(6)]
@@ -208,24 +235,25 @@ IDS = [f"00000000-0000-4000-8000-{n:012d}" for n in range(6)]
 def plans(draw: st.DrawFn) -> AppendPlan:
     """Any mix of records, holes, repeated ids and openings on both topics."""
     results: list[Accepted | Rejected] = []
-    ends = {}
+    ends, unread = {}, {}
     for topic, make in ((USAGE, usage), (ACCOUNTS, opened)):
-        kinds = draw(st.lists(st.sampled_from(["good", "bad", "hole"]), max_size=8))
+        kinds = draw(st.lists(st.sampled_from(["good", "bad", "empty", "hole", "unread"]), max_size=8))
+        unread[topic] = [rejected(topic, n, Reason.UNDECODABLE) for n, kind in enumerate(kinds) if kind == "unread"]
         for offset, kind in enumerate(kinds):
             if kind == "good":
                 results.append(
                     make(offset, event_id=draw(st.sampled_from(IDS)), account_id=draw(st.sampled_from("ab")))
                 )
-            elif kind == "bad":
-                results.append(rejected(topic, offset))
+            elif kind in ("bad", "empty"):
+                results.append(rejected(topic, offset, Reason.EMPTY if kind == "empty" else Reason.NOT_JSON))
         ends[topic] = len(kinds)
-    return plan(*results, end=(ends[USAGE], ends[ACCOUNTS]))
+    return plan(*results, end=(ends[USAGE], ends[ACCOUNTS]), unread=unread)
 
 
 def outcomes(made: AppendPlan) -> list[tuple[str, int]]:
     places = [(row.topic, row.offset) for row in made.rows if row.key not in made.derived]
     places += [(repeat.topic, repeat.offset) for repeat in made.repeats]
-    places += [(bad.record.topic, bad.record.offset) for bad in made.rejections]
+    places += [(bad.record.topic, n) for bad in made.rejections for n in range(bad.record.offset, bad.beyond)]
     places += [(gap.topic, n) for gap in made.gaps for n in range(gap.from_offset, gap.to_offset)]
     return sorted(places)
 

@@ -11,7 +11,9 @@ from meter.runtime.process.health import Health
 from meter.runtime.shard_loop import ShardLoop
 from notifier.decide import Thresholds
 from notifier.model import NotifyPlan
-from notifier.notify import Notify
+from notifier.notify import Notify, plan_batches
+from schemas.reasons import Reason
+from schemas.records import Rejected
 from schemas.topics import BALANCES
 from tests.unit.notifier.builders import RENDERER, record
 from tests.unit.notifier.fakes import FakeClock, FakeStore
@@ -40,6 +42,17 @@ class PoisonedStore(FakeStore):
         if plan.shard == 0:
             raise KeyError("bug")
         await super().save(plan)
+
+
+async def test_what_no_client_could_read_is_kept_with_the_records_around_it() -> None:
+    bad = Rejected(record(b"packed", 1), Reason.UNDECODABLE, "the record batch at offsets 1 to 7: why", to_offset=8)
+    batch = Batch(2, {BALANCES: [record(b"{", 0)]}, {BALANCES: 0}, {BALANCES: 8}, {BALANCES: [bad]})
+    clock = FakeClock()
+    store = FakeStore(clock, BALANCES)
+    [plan] = await plan_batches([batch], store, thresholds=Thresholds(), renderer=RENDERER, clock=clock)
+    assert [(found.record.offset, found.reason) for found in plan.unreadable] == [(0, "not_json"), (1, "undecodable")]
+    assert (plan.unreadable[1].detail, plan.unreadable[1].record.value) == (bad.detail, b"packed")
+    assert (plan.start, plan.end) == (0, 8)
 
 
 async def test_a_bug_in_one_shard_ends_the_loop_after_the_others_are_saved() -> None:

@@ -12,17 +12,26 @@ import cramjam
 from aiokafka import codec
 from aiokafka.record._crecords import default_records as compiled
 
-from meter.runtime.errors import RefusalError
-
-# Producers limit a batch before they pack it, librdkafka to 1 MB, and a topic takes 1 MiB packed.
-MOST_BYTES: Final = 32 * 1024 * 1024
+# Producers limit a batch before they pack it, librdkafka to 1 MB, and a topic takes 1 MiB packed. Java producers limit
+# it packed, by an estimate: 16 MiB is a full batch packed by a ratio of 16.
+MOST_BYTES: Final = 16 * 1024 * 1024
+# A record of this size has half a million headers at most, which take 40 MB when aiokafka reads them.
+MOST_RECORD_BYTES: Final = 1024 * 1024
+MOST_MEMBERS: Final = 64
 # Usual data packs by less than this ratio: a small buffer is tried first.
 USUAL_RATIO: Final = 32
 FULL: Final = "failed to write whole buffer"
+GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
+
+Unpack = Callable[[Any], bytes]
 
 
-class OversizedBatchError(RefusalError):
+class OversizedBatchError(Exception):
     """A record batch would unpack to more than any honest producer writes."""
+
+
+class OversizedRecordError(Exception):
+    """A record of a batch is so large that reading its headers could take all memory."""
 
 
 def bound_codecs() -> None:
@@ -30,10 +39,48 @@ def bound_codecs() -> None:
     for name, decode in BOUNDED.items():
         if not hasattr(compiled, name):
             raise RuntimeError(f"aiokafka has no {name} any more where it was: unpacking would be without a limit")
-        setattr(compiled, name, decode)
+        setattr(compiled, name, check_after(decode))
 
 
-def unpack_with(decompress_into: Callable[[Any, bytearray], int]) -> Callable[[Any], bytes]:
+def check_after(unpack: Unpack) -> Unpack:
+    def unpack_and_check(packed: Any) -> bytes:
+        unpacked = unpack(packed)
+        if len(unpacked) > MOST_RECORD_BYTES:
+            check_records(unpacked)
+        return unpacked
+
+    return unpack_and_check
+
+
+def check_records(body: bytes) -> None:
+    """Hop from record to record by their lengths (0.2 µs each). Raises OversizedRecordError."""
+    at, end = 0, len(body)
+    while at < end:
+        length, at = read_varint(body, at)
+        if length > MOST_RECORD_BYTES:
+            raise OversizedRecordError(f"a record of {length} bytes")
+        at += max(length, 0)
+
+
+def read_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
+    """Kafka's signed varint, and where it ends. Raises IndexError behind the end, ValueError when it is too long."""
+    byte = data[at]
+    at += 1
+    if byte < 0x80:
+        return byte >> 1 ^ -(byte & 1), at
+    value, shift = byte & 0x7F, 7
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value >> 1 ^ -(value & 1), at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than 10 bytes")
+
+
+def unpack_with(decompress_into: Callable[[Any, bytearray], int]) -> Unpack:
     def unpack(packed: Any) -> bytes:
         for room in (min(MOST_BYTES, 65_536 + USUAL_RATIO * len(packed)), MOST_BYTES):
             # The kernel gives a page when it is first written, so a large buffer costs only the part that is filled.
@@ -55,9 +102,12 @@ def is_full(error: Exception) -> bool:
 
 
 def unpack_gzip(packed: Any) -> bytes:
-    """Unpack one gzip member after the other: a file may have several."""
-    parts, room, rest = [], MOST_BYTES, bytes(packed)
+    """Unpack one gzip member after the other: a file may have several, but each costs a copy of those behind it."""
+    parts: list[bytes] = []
+    room, rest = MOST_BYTES, bytes(packed)
     while rest:
+        if len(parts) == MOST_MEMBERS:
+            raise OversizedBatchError(f"has more than {MOST_MEMBERS} gzip members")
         member = zlib.decompressobj(wbits=31)
         parts.append(member.decompress(rest, room + 1))
         room -= len(parts[-1])
@@ -88,9 +138,17 @@ def measure_snappy(packed: memoryview) -> int:
     return total
 
 
-BOUNDED: Final[dict[str, Callable[[Any], bytes]]] = {
+BOUNDED: Final[dict[str, Unpack]] = {
     "gzip_decode": unpack_gzip,
     "snappy_decode": unpack_snappy,
     "lz4_decode": unpack_with(cramjam.lz4.decompress_into),
     "zstd_decode": unpack_with(cramjam.zstd.decompress_into),
+}
+# By the number that the attributes of a batch have for them.
+BY_NUMBER: Final[dict[int, Unpack]] = {
+    0: bytes,
+    GZIP: BOUNDED["gzip_decode"],
+    SNAPPY: BOUNDED["snappy_decode"],
+    LZ4: BOUNDED["lz4_decode"],
+    ZSTD: BOUNDED["zstd_decode"],
 }

@@ -10,6 +10,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 from meter.runtime.kafka.adapter.metadata import fetch_topic
 from meter.runtime.kafka.adapter.options import client_options
+from meter.runtime.kafka.adapter.patches import patch_aiokafka
 from meter.runtime.kafka.adapter.protocols import RawRecord, TopicInfo, TopicPartition
 from meter.runtime.kafka.adapter.record_objects import as_read
 from meter.runtime.kafka.adapter.stopping import stop_quietly
@@ -39,6 +40,7 @@ class AiokafkaReader:
         )
 
     async def start(self) -> None:
+        patch_aiokafka()
         await self.inner.start()
 
     async def stop(self, timeout_s: float) -> None:
@@ -143,10 +145,6 @@ class AiokafkaConsumer(AiokafkaReader):
     def check_group(self) -> None:
         """aiokafka raises such an error in `getmany` only, and without shards nobody calls `getmany`."""
         self.inner._coordinator.check_errors()
-
-    def find_failed(self, partitions: Collection[TopicPartition]) -> TopicPartition | None:
-        """The fetcher drops a partition's records once all are delivered, so the first one that is left has failed."""
-        return next((tp for tp in self.inner._fetcher._records if tp in partitions), None)
 
     def last_stable_offset(self, partition: TopicPartition) -> int | None:
         offset: int | None = self.inner.last_stable_offset(partition)

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Any, NamedTuple, Protocol
 
+from schemas.reasons import Reason
+
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -42,6 +44,26 @@ class RawRecord(Protocol):
     def headers(self) -> Headers: ...
 
 
+class UnreadRecords(NamedTuple):
+    """Stands in the place of records that cannot be read, or are too large to be read: offsets [offset, to_offset).
+
+    `key` and `value` are what is kept of them; `length` and `digest` (SHA-256) are of the whole.
+    """
+
+    offset: int
+    to_offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes
+    reason: Reason
+    detail: str
+    length: int
+    digest: bytes
+    headers: Headers = ()
+    timestamp_type: int = 0
+    checksum: None = None
+
+
 class ReaderClient(Protocol):
     """Reads the partitions that its caller assigns, outside any group."""
 
@@ -63,6 +85,8 @@ class ReaderClient(Protocol):
         self, partitions: Collection[TopicPartition], *, timeout_ms: int, max_records: int
     ) -> Mapping[TopicPartition, Sequence[RawRecord]]:
         """Up to `max_records` records of these partitions; {} when `timeout_ms` passes without one.
+
+        Records that cannot be read come as one `UnreadRecords` in their place, whatever is wrong with them.
 
         The caller sees `fetch_offset` as it was when the records were taken: no other task runs in between.
         """
@@ -104,10 +128,6 @@ class ConsumerClient(ReaderClient, Protocol):
 
     def check_group(self) -> None:
         """Raise an error of the group that nobody has taken yet; the client does not join again before that."""
-        ...
-
-    def find_failed(self, partitions: Collection[TopicPartition]) -> TopicPartition | None:
-        """After `poll` raised: the partition of the batch that could not be read."""
         ...
 
     def last_stable_offset(self, partition: TopicPartition) -> int | None:

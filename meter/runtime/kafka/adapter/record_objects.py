@@ -2,11 +2,17 @@
 
 For every record aiokafka fills a `ConsumerRecord` of eleven fields: 1.2 µs, more than unpacking and parsing the record
 took. A consumer whose key deserializer is `as_read` gets the reader's own objects; other consumers see no change.
+
+Each record is looked at before it is delivered: its size, its headers, its offset. The bytes on the wire bound none of
+them.
 """
 
 from typing import Any, Final
 
 from aiokafka.consumer.fetcher import PartitionRecords
+
+from meter.runtime.kafka.adapter.tolerant import HEADER_BYTES, MOST_HEADERS, MOST_RECORD_BYTES, UnreadableError
+from schemas.reasons import Reason
 
 
 def as_read(key: bytes | None) -> bytes | None:
@@ -17,10 +23,28 @@ def as_read(key: bytes | None) -> bytes | None:
 _complete: Final = PartitionRecords._consumer_record
 
 
-def _keep_as_read(self: Any, tp: Any, record: Any) -> Any:
+def complete(self: Any, tp: Any, record: Any) -> Any:
+    """The record as the consumer wants it."""
+    return record if self._key_deserializer is as_read else _complete(self, tp, record)
+
+
+def weigh(record: Any) -> int:
+    """Bytes of its key, value and headers."""
+    size = len(record.key or b"") + len(record.value or b"")
+    for name, value in record.headers:
+        size += len(name) + len(value or b"")
+    return size
+
+
+def _deliver(self: Any, tp: Any, record: Any) -> Any:
+    """Raises EnoughError before the record, or UnreadableError: then `tolerant` reads its batch."""
+    batches, size = self._records, weigh(record)
+    if size > MOST_RECORD_BYTES or len(record.headers) > MOST_HEADERS or record.offset >= batches.next_offset:
+        raise UnreadableError(Reason.TOO_LARGE, "a record is too large, or says an offset that its batch does not hold")
+    batches.take(size + HEADER_BYTES * len(record.headers))
     return record if self._key_deserializer is as_read else _complete(self, tp, record)
 
 
 def keep_records_as_read() -> None:
     """Patch the class that delivers fetched records. For the whole process; calling it again changes nothing."""
-    PartitionRecords._consumer_record = _keep_as_read
+    PartitionRecords._consumer_record = _deliver

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.runtime.kafka.partition_buffer import RECORD_BYTES, PartitionBuffer, Verdict
+from meter.runtime.kafka.adapter.protocols import UnreadRecords
+from meter.runtime.kafka.partition_buffer import HEADER_BYTES, RECORD_BYTES, PartitionBuffer, Verdict
+from schemas.reasons import Reason
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,51 @@ def test_a_record_larger_than_a_batch_goes_alone() -> None:
     buffer.offer([Raw(0, value=None, headers=(("h", b"v" * 5000),)), Raw(1)], 2)
     assert offsets(buffer, most_bytes=100) == [0]
     assert offsets(buffer, most_bytes=100) == [1]
+
+
+def unread(offset: int, beyond: int, value: bytes = b"") -> UnreadRecords:
+    return UnreadRecords(offset, beyond, 0, None, value, Reason.UNDECODABLE, "why", 100, bytes(32))
+
+
+def test_what_could_not_be_read_goes_with_the_records_around_it() -> None:
+    buffer = PartitionBuffer("usage", 3, 10)
+    found: list[Raw | UnreadRecords] = [Raw(10), unread(11, 14), Raw(14), unread(15, 16, b"kept"), Raw(16)]
+    assert buffer.offer(found, 17) is Verdict.TAKEN
+    assert (buffer.waiting, buffer.next) == (5, 17)
+    assert offsets(buffer, 2) == [10, 14]
+    [first, second] = buffer.take_unread()
+    assert (first.record.topic, first.record.partition, first.record.offset, first.beyond) == ("usage", 3, 11, 14)
+    assert (second.record.value, second.reason, second.length, second.digest) == (
+        b"kept", Reason.UNDECODABLE, 100, bytes(32),
+    )  # fmt: skip
+    assert buffer.in_flight_end == 16
+    assert offsets(buffer) == [16]
+    assert (buffer.take_unread(), buffer.size, buffer.in_flight_end) == ([], 0, 17)
+
+
+def test_what_could_not_be_read_waits_for_the_batch_that_reaches_it() -> None:
+    buffer = PartitionBuffer("usage", 0, 0)
+    buffer.offer([Raw(0), Raw(1), unread(2, 9)], 9)
+    assert offsets(buffer, 1) == [0]
+    assert buffer.take_unread() == [] and buffer.waiting == 2
+    assert offsets(buffer, 1) == [1]
+    assert [rejected.beyond for rejected in buffer.take_unread()] == [9]
+    assert (buffer.in_flight_end, buffer.waiting) == (9, 0)
+
+
+def test_what_could_not_be_read_alone_is_waiting_work_and_a_batch() -> None:
+    buffer = PartitionBuffer("usage", 0, 0)
+    buffer.offer([unread(0, 5, b"v" * 1000)], 5)
+    assert buffer.waiting == 1 and buffer.size > 1000 and buffer.lag(5) == 5
+    assert offsets(buffer, 0, 0) == []
+    assert [rejected.beyond for rejected in buffer.take_unread()] == [5]
+    assert (buffer.in_flight_end, buffer.size) == (5, 0)
+
+
+def test_headers_weigh_more_than_their_bytes() -> None:
+    buffer = PartitionBuffer("usage", 0, 0)
+    buffer.offer([Raw(0, key=None, value=None, headers=(("", b""),) * 1000)], 1)
+    assert buffer.size == RECORD_BYTES + 1000 * HEADER_BYTES
 
 
 def test_records_lost_to_retention_become_part_of_the_next_batch() -> None:

@@ -10,7 +10,18 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.runtime.kafka.adapter.codecs import BOUNDED, MOST_BYTES, OversizedBatchError, bound_codecs
+from meter.runtime.kafka.adapter.codecs import (
+    BOUNDED,
+    MOST_BYTES,
+    MOST_MEMBERS,
+    MOST_RECORD_BYTES,
+    OversizedBatchError,
+    OversizedRecordError,
+    bound_codecs,
+    check_records,
+    read_varint,
+)
+from tests.support.raw_batches import record, varint
 
 Pack = Callable[[bytes], bytes]
 PACKS: list[tuple[str, Pack]] = [
@@ -32,7 +43,7 @@ def test_what_is_packed_comes_out_as_it_was(data: bytes, times: int) -> None:
 @WITH_EVERY_CODEC
 def test_much_of_the_same_is_unpacked_up_to_the_limit_and_no_further(name: str, pack: Pack) -> None:
     assert BOUNDED[name](pack(bytes(MOST_BYTES))) == bytes(MOST_BYTES)
-    with pytest.raises(OversizedBatchError, match="32 MiB"):
+    with pytest.raises(OversizedBatchError, match="16 MiB"):
         BOUNDED[name](pack(bytes(MOST_BYTES + 1)))
 
 
@@ -42,6 +53,33 @@ def test_what_is_broken_is_an_error_of_another_kind(name: str, pack: Pack, spoil
     with pytest.raises(Exception) as broken:  # of the library, whatever it is
         BOUNDED[name](spoil(pack(b"hello" * 1000)))
     assert not isinstance(broken.value, OversizedBatchError)
+
+
+def test_gzip_comes_in_a_few_members_only() -> None:
+    """Each costs a copy of those behind it: a million of them would take minutes."""
+    assert BOUNDED["gzip_decode"](codec.gzip_encode(b"x") * MOST_MEMBERS) == b"x" * MOST_MEMBERS
+    with pytest.raises(OversizedBatchError, match="members"):
+        BOUNDED["gzip_decode"](codec.gzip_encode(b"x") * (MOST_MEMBERS + 1))
+
+
+@given(st.integers(-(2**62), 2**62))
+def test_a_varint_is_read_as_it_was_written(value: int) -> None:
+    written = varint(value)
+    assert read_varint(written + b"rest", 0) == (value, len(written))
+
+
+def test_a_varint_without_an_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="10 bytes"):
+        read_varint(b"\xff" * 20, 0)
+    with pytest.raises(IndexError):
+        read_varint(b"\xff\xff", 0)
+
+
+def test_a_record_whose_headers_could_take_all_memory_is_seen_before_it_is_read() -> None:
+    small = record(0, b"v" * 1000)
+    check_records(small * 2000)
+    with pytest.raises(OversizedRecordError):
+        check_records(small + record(1, bytes(MOST_RECORD_BYTES)))
 
 
 def test_gzip_may_come_in_members() -> None:

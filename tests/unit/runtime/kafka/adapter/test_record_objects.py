@@ -6,8 +6,8 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 
+from meter.runtime.kafka.adapter.batches import FetchedBatches
 from meter.runtime.kafka.adapter.record_objects import as_read, keep_records_as_read
 
 HEADERS = [("content-type", b"application/cloudevents+json"), ("empty", b"")]
@@ -25,7 +25,7 @@ def read(key_deserializer: Callable[[bytes | None], bytes | None] | None) -> lis
     )  # fmt: skip
     for number, (key, value, headers) in enumerate(CONTENT):
         builder.append(number, 1_700_000_000_000 + number, key, value, headers)
-    records = MemoryRecords(bytes(builder.build()))
+    records = FetchedBatches(bytes(builder.build()))
     return list(PartitionRecords(TopicPartition("usage", 0), records, [], 0, key_deserializer, None, True, 1))
 
 

@@ -1,0 +1,126 @@
+"""Goes on behind a record batch that aiokafka cannot read, instead of raising.
+
+aiokafka reads a fetched partition in one generator; whatever it raises there ends the poll, at every start again, and
+with it all other partitions. So that generator is wrapped: where it fails, the batch is read by `tolerant`, and a new
+generator goes on with the next batch.
+"""
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import Any, Final
+
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.record.legacy_records import LegacyRecordBatch
+from aiokafka.record.util import calc_crc32c
+
+from meter.runtime.kafka.adapter.protocols import UnreadRecords
+from meter.runtime.kafka.adapter.record_objects import complete, weigh
+from meter.runtime.kafka.adapter.tolerant import MOST_RECORDS, read_batch, read_head
+
+LENGTH: Final = Struct(">8xi")
+LENGTH_END: Final = 12
+MAGIC_AT: Final = 16
+CRC_FROM: Final = 21
+HEAD_BYTES: Final = 61
+
+
+# Of one fetched partition; what is behind is fetched again. A fetch brings 1 MiB, packed.
+MOST_TAKEN_BYTES: Final = 8 * 1024 * 1024
+
+
+class EnoughError(Exception):
+    """The records delivered of a fetched partition take as much memory as they may."""
+
+
+class TooManyRecordsError(Exception):
+    """A batch has more records than a full batch of real events."""
+
+
+class FetchedBatches:
+    """The batches of a fetched partition, in place of aiokafka's `MemoryRecords`; keeps the bytes of the last one."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+        self._at = 0
+        self.packed = self._data[:0]
+        self.next_offset = 0  # behind the last batch
+        self._taken = 0  # bytes of the records that were delivered
+
+    def size_in_bytes(self) -> int:
+        return len(self._data)
+
+    def has_next(self) -> bool:
+        """The last batch of a fetch may be cut off."""
+        left = len(self._data) - self._at
+        return left >= LENGTH_END and left >= self._next_bytes()
+
+    def _next_bytes(self) -> int:
+        """A length that leads backwards would never end: what is too short has its length and nothing else."""
+        return LENGTH_END + max(0, int(LENGTH.unpack_from(self._data, self._at)[0]))
+
+    def next_batch(self) -> Any:
+        """Raises for a batch that cannot be read; `packed` and `next_offset` are those of the batch all the same."""
+        end = self._at + self._next_bytes()
+        self.packed, self._at = self._data[self._at : end], end
+        head = read_head(self.packed)
+        self.next_offset = head.next_offset
+        if head.magic >= 2:
+            if head.records > MOST_RECORDS:
+                raise TooManyRecordsError(f"{head.records} records")
+            return DefaultRecordBatch(self.packed)
+        if len(self.packed) <= MAGIC_AT:
+            raise ValueError(f"a batch of {len(self.packed)} bytes")
+        return LegacyRecordBatch(self.packed, self.packed[MAGIC_AT])
+
+    def take(self, size: int) -> None:
+        """Before a record is delivered. Raises EnoughError when there is no more room for it."""
+        if self._taken > MOST_TAKEN_BYTES:
+            raise EnoughError
+        self._taken += size
+
+    def is_whole(self) -> bool:
+        """Whether the last batch is what its producer sent. The broker lets no other in, so the fault is on the way."""
+        if len(self.packed) < HEAD_BYTES or self.packed[MAGIC_AT] < 2:
+            return True
+        return int(calc_crc32c(bytes(self.packed[CRC_FROM:]))) == read_head(self.packed).crc
+
+
+_read: Final = PartitionRecords._unpack_records
+
+
+def _read_on(self: Any) -> Iterator[Any]:
+    """The records of a fetched partition. Raises only for bytes that were damaged behind the broker's check."""
+    batches: FetchedBatches = self._records
+    try:
+        while True:
+            try:
+                yield from _read(self)
+                return
+            except EnoughError:
+                raise
+            except Exception as error:
+                if not batches.is_whole():
+                    raise
+                cause = error
+            yield from _read_tolerantly(self, batches, cause)
+    except EnoughError:
+        return  # the rest is fetched again
+
+
+def _read_tolerantly(self: Any, batches: FetchedBatches, cause: Exception) -> Iterator[Any]:
+    for record in read_batch(batches.packed, self.next_fetch_offset, cause):
+        batches.take(weigh(record))
+        self.next_fetch_offset = record.to_offset if isinstance(record, UnreadRecords) else record.offset + 1
+        yield complete(self, self._tp, record)
+    self.next_fetch_offset = max(self.next_fetch_offset, batches.next_offset)
+
+
+def keep_reading() -> None:
+    """Patch the classes that read fetched records. For the whole process; calling it again changes nothing."""
+    for name in ("MemoryRecords", "PartitionRecords"):
+        if not hasattr(fetcher, name):
+            raise RuntimeError(f"aiokafka has no {name} any more where it was: one bad batch would end the reading")
+    fetcher.MemoryRecords = FetchedBatches
+    PartitionRecords._unpack_records = _read_on
