@@ -182,9 +182,9 @@ class Explainer:
 
 def read_entry(row: Iterable[Any]) -> Entry:
     """The event of a row of `fetch_account_log`."""
-    position, event_id, type, resource, amount, name, data, recorded_at = row
+    position, event_id, type, resource, amount, name, data, recorded_at, derived = row
     note = None if data is None else read_note(type, data)
-    return Entry(position, event_id, type, resource, amount, name, note, recorded_at)
+    return Entry(position, event_id, type, resource, amount, name, note, recorded_at, derived)
 
 
 async def fetch_rows(connection: Executor, name: str, *arguments: object) -> list[Row]:

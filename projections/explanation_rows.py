@@ -8,7 +8,7 @@ from uuid import UUID
 from projections.explain import SUPPORT, Explanation, Row
 from projections.show import BALANCE_COLUMNS, balance_cells
 from projections.show import plain as format_percent
-from projections.timeline import Line, ResourceTimeline, What
+from projections.timeline import MOVING, Line, ResourceTimeline, What
 from schemas.amounts import format_amount
 from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
 
@@ -99,7 +99,7 @@ def all_lines(e: Explanation) -> Iterator[tuple[Resource | None, Line]]:
 
 def line_cells(resource: Resource | None, line: Line) -> Cells:
     state = line.state
-    moved = line.what in (What.GRANTED, What.REVERSED, What.USED)
+    moved = line.what is What.USED or line.what in MOVING
     after = (
         (state.epoch, format_amount(state.base), format_amount(state.allocation), format_amount(state.used),
          format_amount(state.remaining), format_percent(state.exhaustion))
@@ -150,7 +150,9 @@ def summarise(e: Explanation) -> list[str]:
 def describe_state(timeline: ResourceTimeline) -> str:
     state, allowance_change = timeline.state, timeline.allowance_change
     if state.epoch == 0:
-        return f"refused, because nothing was ever granted; {format_amount(state.used)} used all the same"
+        why = "nothing was ever granted" if state.opened else "the account was never opened"
+        kept = f"; {format_amount(state.granted)} granted, which count from the opening on" if state.granted else ""
+        return f"refused, because {why}{kept}; {format_amount(state.used)} used all the same"
     left = (
         f"{format_amount(state.remaining)} of {format_amount(state.allocation)} left in epoch {state.epoch} "
         f"({format_percent(state.exhaustion)} % used)"

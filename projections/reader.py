@@ -42,12 +42,13 @@ class Balance:
     allocation: Decimal  # of the current epoch
     consumed: Decimal  # of the allocation
     remaining: Decimal  # negative when overdrawn
-    exhaustion: Decimal | None  # percent, two decimals, rounded down; None as long as nothing was granted
+    exhaustion: Decimal | None  # percent, two decimals, rounded down; None in epoch 0
     status: Status
     allowed: bool  # whether the platform may spend it
-    epoch: int  # 0: nothing was granted yet
+    epoch: int  # 0: the account was not opened yet, or nothing was granted
     lifetime_granted: Decimal
     lifetime_consumed: Decimal
+    free_only: bool  # nothing but the free allowance was ever granted
     as_of: datetime  # when the last event in it was recorded
     shard: int
     position: int

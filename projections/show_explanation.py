@@ -34,6 +34,7 @@ PHRASES: Final = {
     What.CONTACTS_CHANGED: "contacts changed",
     What.IGNORED: "{note} {name}: without effect",
     What.GRANTED: "granted {amount}: {name}, {note}",
+    What.KEPT: "granted {amount}: {name}, {note}; kept until the account is opened",
     What.REVERSED: "reversed {amount}: {name}",
     What.USED: "used {amount} in {events}",
     What.REACHED: "reached {threshold} %",
@@ -91,7 +92,7 @@ def describe_line(line: Line) -> str:
         "note": printable(line.note), "threshold": line.threshold,
     }  # fmt: skip
     phrase = PHRASES[line.what].format_map(fields).removesuffix(", ")
-    if line.what is What.GRANTED and line.state and line.state.base:
+    if line.what is What.GRANTED and line.state and line.state.base > 0:
         phrase += f"; {format_amount(line.state.base)} granted before are used up and drop out"
     if line.at_start:
         phrase += " at the start of the epoch"

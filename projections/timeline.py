@@ -6,13 +6,13 @@ lines, not by the number of events.
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from projections.fold import BalanceState, Kind, Step, apply, empty_state
-from projections.plan import STEP_KINDS
+from projections.steps import ACCOUNT_STEP_KINDS, kind_of
 from schemas.events import INPUT_TYPES, CreditsGranted, UsageReversed
 from schemas.exhaustion import reaches
 from schemas.upcast import read_stored
@@ -34,6 +34,7 @@ class Entry(NamedTuple):
     name: str
     note: str | None
     recorded_at: datetime
+    derived: bool  # stored by the meter together with the event before it
 
 
 def read_note(code: int, data: str) -> str | None:
@@ -51,12 +52,20 @@ class What(StrEnum):
     PLAN_CHANGED = "plan_changed"
     CONTACTS_CHANGED = "contacts_changed"
     IGNORED = "ignored"  # opened again, or changed before it was opened
+    KEPT = "kept"  # granted before the account was opened: counts from the opening on
     GRANTED = "granted"
     REVERSED = "reversed"
     USED = "used"
     REACHED = "reached"
     REFUSED = "refused"
     ALLOWED = "allowed"
+
+
+# The line of each kind of step of a resource; usage has runs.
+LINES: Final = {
+    Kind.GRANT: What.GRANTED, Kind.FREE_GRANT: What.GRANTED, Kind.OPENING: What.GRANTED, Kind.REVERSAL: What.REVERSED,
+}  # fmt: skip
+MOVING: Final = frozenset((What.GRANTED, What.REVERSED, What.KEPT))  # lines with an amount of their own
 
 
 class Part(NamedTuple):
@@ -83,7 +92,7 @@ class Line:
     name: str = ""
     note: str | None = None
     threshold: int | None = None
-    at_start: bool = False  # the threshold was reached by the grant that started the epoch: notices stay silent
+    at_start: bool = False  # the threshold was reached by the event that started the epoch: notices stay silent
     parts: tuple[Part, ...] = ()
 
 
@@ -104,7 +113,7 @@ class Lines:
 
 @dataclass(slots=True)
 class Run:
-    """Usage between two grants or reversals, while it is being added up."""
+    """Usage between two events of other kinds, while it is being added up."""
 
     first: int
     last: int = 0
@@ -145,22 +154,30 @@ class ResourceTimeline:
         self._run: Run | None = None
         self._run_at = state.as_of
 
-    def enter(self, entry: Entry) -> None:
-        before, kind = self.state, STEP_KINDS.get(entry.type, Kind.USAGE)
+    def enter(self, entry: Entry, kind: Kind) -> None:
+        """An event of this resource; `kind` is what it does."""
         if kind is not Kind.USAGE:
-            self.close_run()
-        self.state = apply(before, Step(kind, entry.amount, entry.position, entry.recorded_at))
-        if kind is Kind.GRANT:
-            self._ahead = list(self._thresholds)
-        if kind is Kind.USAGE:
-            self._run = self._run or Run(entry.position)
-            self._run_at = entry.recorded_at
-            self._run.add(entry)
-            self._run.milestones += self._milestones(before, entry)
+            self.act(entry, kind, self._line(LINES[kind], entry))
             return
-        what = What.GRANTED if kind is Kind.GRANT else What.REVERSED
-        for line in (self._line(what, entry), *self._milestones(before, entry)):
-            self.lines.append(line)
+        before = self.state
+        self.state = apply(before, as_step(entry, kind))
+        self._run = self._run or Run(entry.position)
+        self._run_at = entry.recorded_at
+        self._run.add(entry)
+        self._run.milestones += self._milestones(before, entry)
+
+    def act(self, entry: Entry, kind: Kind, line: Line | None = None) -> None:
+        """All that is no usage, one by one. What happens to the account has its line there."""
+        self.close_run()
+        before = self.state
+        self.state = apply(before, as_step(entry, kind))
+        if self.state.epoch != before.epoch:
+            self._ahead = list(self._thresholds)
+        if line is not None:
+            kept = kind is Kind.GRANT and not self.state.opened
+            self.lines.append(replace(line, state=self.state, what=What.KEPT if kept else line.what))
+        for milestone in self._milestones(before, entry):
+            self.lines.append(milestone)
 
     def close_run(self) -> None:
         """The run of usage so far becomes a line, and what happened within it comes after it."""
@@ -171,9 +188,10 @@ class ResourceTimeline:
 
     def _milestones(self, before: BalanceState, entry: Entry) -> list[Line]:
         milestones = []
+        at_start = self.state.epoch != before.epoch
         while self._ahead and reaches(self.state.used, self.state.allocation, self._ahead[-1]):
             threshold = self._ahead.pop()
-            milestone = self._line(What.REACHED, entry, threshold)
+            milestone = self._line(What.REACHED, entry, threshold, at_start=at_start)
             self.reached[self.state.epoch, threshold] = milestone
             milestones.append(milestone)
         if before.allowed != self.state.allowed:
@@ -181,14 +199,17 @@ class ResourceTimeline:
             milestones.append(self.allowance_change)
         return milestones
 
-    def _line(self, what: What, entry: Entry, threshold: int | None = None) -> Line:
-        moves = what in (What.GRANTED, What.REVERSED)
+    def _line(self, what: What, entry: Entry, threshold: int | None = None, *, at_start: bool = False) -> Line:
+        moves = what in MOVING
         return Line(
             what=what, first=entry.position, last=entry.position, at=entry.recorded_at, state=self.state,
             event_id=entry.event_id, amount=entry.amount if moves else 0, name=entry.name if moves else "",
-            note=entry.note if moves else None, threshold=threshold,
-            at_start=threshold is not None and STEP_KINDS.get(entry.type) is Kind.GRANT,
+            note=entry.note if moves else None, threshold=threshold, at_start=at_start,
         )  # fmt: skip
+
+
+def as_step(entry: Entry, kind: Kind) -> Step:
+    return Step(kind, entry.amount, entry.position, entry.recorded_at)
 
 
 class Timeline:
@@ -203,22 +224,46 @@ class Timeline:
         self._thresholds = thresholds
         self._limit = limit
         self._opened = False
+        self._opening: Entry | None = None  # while the free allowance that was stored with it may still come
 
     def enter(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             self.events += 1
+            if self._opening is not None and not entry.derived:
+                self._end_opening(self._opening)
             if entry.resource is None:
-                self.account.append(self._account_line(entry))
+                self._enter_account(entry)
             else:
-                self._timeline(entry, entry.resource).enter(entry)
+                timeline = self._timeline(entry, entry.resource)
+                timeline.enter(entry, self._kind(entry))
 
     def close(self) -> None:
+        if self._opening is not None:
+            self._end_opening(self._opening)
         for timeline in self.resources.values():
             timeline.close_run()
 
+    def _enter_account(self, entry: Entry) -> None:
+        line = self._account_line(entry)
+        self.account.append(line)
+        if line.what is What.OPENED:
+            self._opening = entry
+
+    def _kind(self, entry: Entry) -> Kind:
+        kind = kind_of(entry.type, derived=entry.derived)
+        return Kind.OPENING if kind is Kind.FREE_GRANT and self._opening is not None else kind
+
+    def _end_opening(self, entry: Entry) -> None:
+        """Open the balances that got no free allowance."""
+        self._opening = None
+        for timeline in self.resources.values():
+            if not timeline.state.opened:
+                timeline.act(entry, ACCOUNT_STEP_KINDS[entry.type])
+
     def _timeline(self, entry: Entry, resource: int) -> ResourceTimeline:
         if resource not in self.resources:
-            state = empty_state(self.account_id, resource, self.shard, entry.recorded_at)
+            opened = self._opened and self._opening is None
+            state = empty_state(self.account_id, resource, self.shard, entry.recorded_at, opened=opened)
             self.resources[resource] = ResourceTimeline(state, self._thresholds, self._limit)
         return self.resources[resource]
 
