@@ -228,6 +228,27 @@ class AccountsProducer(EventProducer):
         }
         return await self.send("credits.granted.v1", account_id, data, event_id=event_id, time=time)
 
+    async def revoked(
+        self,
+        account_id: str,
+        *,
+        resource: Resource,
+        amount: Amount,
+        reason: str,
+        reference: str,
+        revokes: str | None = None,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        data = {
+            "resource": Resource(resource).value,
+            "amount": decimal_text(amount),
+            "reason": reason,
+            "reference": reference,
+            "revokes": revokes,
+        }
+        return await self.send("credits.revoked.v1", account_id, data, event_id=event_id, time=time)
+
     async def reversed(
         self,
         account_id: str,

@@ -14,7 +14,8 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
 from projections.reader import Account, Balance, as_balances
 from projections.store import PROJECTION, fetch_balances, sql
-from projections.timeline import Entry, FieldDifference, Timeline, compare, read_note
+from projections.timeline import FieldDifference, Timeline, compare
+from projections.timeline_lines import Entry, read_note
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
 

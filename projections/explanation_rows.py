@@ -8,7 +8,8 @@ from uuid import UUID
 from projections.explain import SUPPORT, Explanation, Row
 from projections.show import BALANCE_COLUMNS, balance_cells
 from projections.show import plain as format_percent
-from projections.timeline import MOVING, Line, ResourceTimeline, What
+from projections.timeline import ResourceTimeline
+from projections.timeline_lines import MOVING, Line, What
 from schemas.amounts import format_amount
 from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
 

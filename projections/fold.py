@@ -21,6 +21,7 @@ class Kind(IntEnum):
     REVERSAL = 2
     FREE_GRANT = 3  # of the free allowance
     OPENING = 4  # of the account, with the free allowance that was stored with it
+    REVOCATION = 5
 
 
 class Step(NamedTuple):
@@ -150,6 +151,14 @@ def grant_free(state: BalanceState, amount: int) -> BalanceState:
     return begin_epoch(state._replace(granted=granted, boundaries=(*state.boundaries, granted)))
 
 
+def revoke(state: BalanceState, amount: int) -> BalanceState:
+    """What was granted becomes less, at most all of it; boundaries above are cut to it. 75 and 100 granted, 80 used and
+    100 revoked is 5 of 0."""
+    granted = state.granted - min(amount, state.granted)
+    boundaries = tuple(min(boundary, granted) for boundary in state.boundaries)
+    return begin_epoch(state._replace(granted=granted, boundaries=boundaries))
+
+
 def open_account(state: BalanceState, amount: int) -> BalanceState:
     """Grants that were kept until now count in their order, then the free allowance, all in one epoch."""
     if state.opened:
@@ -183,6 +192,7 @@ CHANGES: Final[Mapping[Kind, Callable[[BalanceState, int], BalanceState]]] = {
     Kind.REVERSAL: reverse,
     Kind.FREE_GRANT: grant_free,
     Kind.OPENING: open_account,
+    Kind.REVOCATION: revoke,
 }
 
 

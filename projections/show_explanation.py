@@ -22,7 +22,7 @@ from projections.explanation_rows import (
     summarise,
     timelines,
 )
-from projections.timeline import Line, What
+from projections.timeline_lines import Line, What
 from schemas.amounts import format_amount
 
 SHOWN_PARTS: Final = 5  # of a run of usage on a terminal; all of them in a pipe and in JSON
@@ -36,6 +36,7 @@ PHRASES: Final = {
     What.GRANTED: "granted {amount}: {name}, {note}",
     What.KEPT: "granted {amount}: {name}, {note}; kept until the account is opened",
     What.REVERSED: "reversed {amount}: {name}",
+    What.REVOKED: "revoked {amount}: {name}, {note}",
     What.USED: "used {amount} in {events}",
     What.REACHED: "reached {threshold} %",
     What.REFUSED: "refused from here on: nothing is left",

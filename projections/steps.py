@@ -11,7 +11,11 @@ from schemas.resources import RESOURCES_BY_CODE
 
 # What an event of one resource does to its balance, and what an event of the account does to all its balances, by the
 # code of the event.
-STEP_KINDS: Final = {CODES["credits.granted.v1"]: Kind.GRANT, CODES["usage.reversed.v1"]: Kind.REVERSAL}
+STEP_KINDS: Final = {
+    CODES["credits.granted.v1"]: Kind.GRANT,
+    CODES["credits.revoked.v1"]: Kind.REVOCATION,
+    CODES["usage.reversed.v1"]: Kind.REVERSAL,
+}
 ACCOUNT_STEP_KINDS: Final = {CODES["account.opened.v1"]: Kind.OPENING}
 
 BalanceKey = tuple[str, int]  # account id, resource code

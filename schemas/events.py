@@ -9,6 +9,7 @@ from schemas.inputs import (
     AccountOpened,
     ContactsChanged,
     CreditsGranted,
+    CreditsRevoked,
     CustomScript,
     EventData,
     Guardrail,
@@ -43,6 +44,7 @@ __all__ = [
     "BannerRaised",
     "ContactsChanged",
     "CreditsGranted",
+    "CreditsRevoked",
     "CustomScript",
     "EmailFailed",
     "EmailQueued",
@@ -94,6 +96,7 @@ INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
             EventType(12, "account.contacts_changed.v1", ACCOUNTS, ContactsChanged),
             EventType(13, "credits.granted.v1", ACCOUNTS, CreditsGranted),
             EventType(14, "usage.reversed.v1", ACCOUNTS, UsageReversed),
+            EventType(15, "credits.revoked.v1", ACCOUNTS, CreditsRevoked),
         )
     }
 )

@@ -104,6 +104,18 @@ class CreditsGranted(EventData):
     reference: FilledName = Field(description="Ticket, invoice or order it belongs to.", examples=["ticket 4711"])
 
 
+class CreditsRevoked(EventData):
+    """A grant is taken back, in whole or in part: a new allocation begins. Tool runs are whole."""
+
+    model_config = ConfigDict(json_schema_extra=WHOLE_RUNS)
+
+    resource: ResourceName
+    amount: PositiveCredits
+    reason: FilledName = Field(description="Why, for people and reports.", examples=["chargeback"])
+    reference: FilledName = Field(description="Ticket, invoice or order it belongs to.", examples=["ticket 4712"])
+    revokes: EventId | None = Field(None, description="Event id of the grant, where it is one grant.")
+
+
 class UsageReversed(EventData):
     """Usage that should not have been counted is given back. Tool runs are whole."""
 

@@ -21,7 +21,7 @@ WITH walked AS MATERIALIZED (
            coalesce(bool_and(source = {{own_source}}) FILTER (WHERE type = {{credits.granted.v1}}), true) AS free_only
     FROM meter.events
     WHERE shard = $1 AND position <= $2
-      AND type IN ({{usage}}, {{usage.reversed.v1}}, {{credits.granted.v1}})
+      AND type IN ({{usage}}, {{usage.reversed.v1}}, {{credits.granted.v1}}, {{credits.revoked.v1}})
     GROUP BY account_id, resource
 ), expected AS (
     SELECT m.account_id, m.resource, coalesce(w.granted, 0) AS granted, m.consumed,

@@ -9,7 +9,7 @@ WITH RECURSIVE openings AS MATERIALIZED (
 ), moves AS MATERIALIZED (
     SELECT e.account_id, e.resource, e.position, e.type, e.amount, e.recorded_at
     FROM meter.events e
-    WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{credits.granted.v1}}, {{usage.reversed.v1}})
+    WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{credits.granted.v1}}, {{credits.revoked.v1}}, {{usage.reversed.v1}})
 ), keys AS (  -- usage alone begins no epoch
     SELECT DISTINCT account_id, resource FROM moves
 ), welcomed AS (  -- the free grants that were stored behind the first opening
@@ -63,10 +63,16 @@ WITH RECURSIVE openings AS MATERIALIZED (
     FROM walk w
     JOIN steps s ON s.account_id = w.account_id AND s.resource = w.resource AND s.step = w.step + 1
     CROSS JOIN LATERAL (
-        SELECT w.granted + CASE s.type WHEN {{credits.granted.v1}} THEN s.amount ELSE 0 END AS granted
+        SELECT w.granted + CASE s.type WHEN {{credits.granted.v1}} THEN s.amount
+                                       WHEN {{credits.revoked.v1}} THEN -least(s.amount, w.granted)
+                                       ELSE 0 END AS granted
     ) AS g
     CROSS JOIN LATERAL (
-        SELECT CASE s.type WHEN {{credits.granted.v1}} THEN w.boundaries || g.granted ELSE w.boundaries END AS boundaries
+        SELECT CASE s.type
+               WHEN {{credits.granted.v1}} THEN w.boundaries || g.granted
+               WHEN {{credits.revoked.v1}} THEN ARRAY(
+                   SELECT least(b, g.granted) FROM unnest(w.boundaries) WITH ORDINALITY AS k (b, n) ORDER BY n)
+               ELSE w.boundaries END AS boundaries
     ) AS l
     CROSS JOIN LATERAL (SELECT s.type <> {{usage.reversed.v1}} OR s.total < w.base AS rebases) AS t
     CROSS JOIN LATERAL (SELECT t.rebases AND s.opened AND (w.epoch > 0 OR g.granted > 0) AS begins) AS b

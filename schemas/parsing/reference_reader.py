@@ -14,6 +14,7 @@ from schemas.events import (
     AccountOpened,
     ContactsChanged,
     CreditsGranted,
+    CreditsRevoked,
     CustomScript,
     EventData,
     EventType,
@@ -158,7 +159,8 @@ def _check_rules(data: EventData) -> EventData:
     for name in (field for field in _NAMES if field in type(data).model_fields):
         if not getattr(data, name).strip():
             raise InvalidEventError(Reason.INVALID_DATA, f"{name}: is blank, and blank is no name")
-    if isinstance(data, CreditsGranted | UsageReversed) and data.resource is Resource.TOOL_RUNS and data.amount % MICRO:
+    moved = data if isinstance(data, CreditsGranted | CreditsRevoked | UsageReversed) else None
+    if moved is not None and moved.resource is Resource.TOOL_RUNS and moved.amount % MICRO:
         raise InvalidEventError(Reason.INVALID_AMOUNT, "amount: tool runs are whole")
     return data
 
@@ -178,6 +180,7 @@ _FACTS: Final[Mapping[type[EventData], Callable[[Any], Facts]]] = MappingProxyTy
         PlanChanged: lambda data: (None, 0, data.plan),
         ContactsChanged: lambda _: (None, 0, ""),
         CreditsGranted: lambda data: (RESOURCE_CODES[data.resource], int(data.amount), data.reason),
+        CreditsRevoked: lambda data: (RESOURCE_CODES[data.resource], int(data.amount), data.reason),
         UsageReversed: lambda data: (RESOURCE_CODES[data.resource], int(data.amount), data.reason),
     }
 )

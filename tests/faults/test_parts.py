@@ -109,6 +109,15 @@ def test_a_reversal_behind_the_start_of_an_epoch_begins_another() -> None:
     assert (book.epoch, book.allocation, book.used) == (3, 175 * MICRO, 60 * MICRO)
 
 
+def test_a_revocation_cuts_what_was_granted() -> None:
+    book = Book()
+    book.open(75 * MICRO)
+    book.grant(100 * MICRO)
+    book.use(80 * MICRO)
+    book.revoke(100 * MICRO)
+    assert (book.epoch, book.allocation, book.used, book.banner) == (3, 0, 5 * MICRO, 100)
+
+
 def test_a_grant_before_the_opening_is_kept() -> None:
     book = Book()
     book.grant(100 * MICRO)

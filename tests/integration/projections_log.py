@@ -23,7 +23,7 @@ INFERENCE, GUARDRAIL, SCRIPT, TOOL, REVERSED = (
     CODES[f"usage.{kind}.v1"] for kind in ("model_inference", "guardrail", "custom_script", "tool_run", "reversed")
 )
 OPENED, PLAN, CONTACTS = (CODES[f"account.{change}.v1"] for change in ("opened", "plan_changed", "contacts_changed"))
-GRANTED = CODES["credits.granted.v1"]
+GRANTED, REVOKED = CODES["credits.granted.v1"], CODES["credits.revoked.v1"]
 CREDITS, RUNS = (RESOURCE_CODES[resource] for resource in (Resource.MODEL_CREDITS, Resource.TOOL_RUNS))
 NAMES = {CREDITS: "model_credits", RUNS: "tool_runs"}
 COLUMNS = (
@@ -74,6 +74,13 @@ def reversed_(account_id: str, amount: int, resource: int = CREDITS) -> Event:
     )
 
 
+def revoked(account_id: str, amount: int, resource: int = CREDITS) -> Event:
+    data = {"resource": NAMES[resource], "amount": str(amount), "reason": "chargeback", "reference": "INV-2"}
+    return Event(
+        account_id=account_id, type=REVOKED, resource=resource, amount=amount * MICRO, name="chargeback", data=data
+    )
+
+
 def opened(account_id: str, plan: str = "free", contacts: Iterable[str] = ("owner@example.com",)) -> list[Event]:
     """Opening with its two free grants, as the meter stores it."""
     data = {"plan": plan, "contacts": list(contacts), "display_name": f"Name of {account_id}"}
@@ -108,7 +115,9 @@ def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Even
                 events.append(reversed_(name, rng.randint(1, 20), rng.choice((CREDITS, RUNS))))
             case 3:
                 events.append(plan_changed(name, rng.choice(("free", "team"))))
-            case 4 | 5 | 6:
+            case 4:
+                events.append(revoked(name, rng.randint(1, 100), rng.choice((CREDITS, RUNS))))
+            case 5 | 6:
                 events.append(tool(name, rng.randint(1, 3000), rng.choice(("web-search", "calculator"))))
             case _:
                 day = datetime(2026, 11, rng.randint(20, 24), rng.randint(0, 23), 59, 59, 999_999, tzinfo=UTC)
@@ -181,6 +190,8 @@ class Book:
         if event.type == GRANTED:
             self.grants.append(event.amount)
             self.begin()
+        elif event.type == REVOKED:
+            self.take_back(event.amount)
         elif event.type == REVERSED:
             self.consumed -= event.amount
             if self.consumed < self.base:
@@ -194,9 +205,17 @@ class Book:
             self.grants.append(free)
         self.begin()
 
+    def take_back(self, amount: int) -> None:
+        """From the newest grant on, at most all of them."""
+        for index in reversed(range(len(self.grants))):
+            taken = min(amount, self.grants[index])
+            self.grants[index] -= taken
+            amount -= taken
+        self.begin()
+
     def begin(self) -> None:
         self.base = min(0, self.consumed)
-        if self.opened and any(self.grants):
+        if self.opened and (self.epoch or any(self.grants)):
             self.epoch += 1
             self.base = self._used_up()
 

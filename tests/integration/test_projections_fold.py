@@ -27,6 +27,7 @@ from tests.integration.projections_log import (
     plan_changed,
     random_history,
     reversed_,
+    revoked,
     take_batch,
     tool,
     used,
@@ -129,6 +130,23 @@ async def test_a_reversal_behind_the_start_of_the_epoch_begins_another(pool: Poo
     assert tuple(row) == (60, 175, 115, 3, Decimal("34.28"))
     last = [m for m in await read_outbox(pool) if isinstance(m, BalanceChanged)][-1]
     assert (last.epoch, last.consumed, last.percent) == (3, 60_000_000, 34)
+
+
+async def test_a_revocation_takes_a_grant_back(pool: Pool, log: EventLog) -> None:
+    await log.append(*opened("acct-1"), granted("acct-1", 100), used("acct-1", 80), revoked("acct-1", 100))
+    await fold_all(pool)
+    row = await pool.fetchrow(
+        "SELECT consumed, allocation, remaining, epoch, exhaustion, allowed, lifetime_granted "
+        "FROM projections.balances WHERE resource = 'model_credits'"
+    )
+    assert row is not None
+    assert tuple(row) == (5, 0, -5, 3, 100, False, 75)
+    last = [m for m in await read_outbox(pool) if isinstance(m, BalanceChanged)][-1]
+    assert (last.epoch, last.allocation, last.remaining, last.allowed) == (3, 0, -5_000_000, False)
+    await log.append(revoked("acct-1", 1000))  # more than is left of all grants: all of them
+    await fold_all(pool)
+    assert await pool.fetchval("SELECT granted FROM projections.balance_states WHERE resource = 1") == 0
+    await assert_balances(pool, log.events)
 
 
 async def test_an_opening_opens_a_balance_without_a_free_allowance(pool: Pool, log: EventLog) -> None:

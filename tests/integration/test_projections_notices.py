@@ -29,6 +29,7 @@ from tests.integration.projections_log import (
     opened,
     plan_changed,
     reversed_,
+    revoked,
     take_batch,
     tool,
     used,
@@ -107,6 +108,8 @@ def near_the_lines(seed: int, accounts: int = 6, length: int = 450) -> list[Even
                 events.append(granted(name, rng.choice((1, 3, 10, 10, 25, 100)), resource))
             case 3 | 4:
                 events.append(reversed_(name, rng.choice((1, 2, 5, 40)), resource))
+            case 12:
+                events.append(revoked(name, rng.choice((1, 3, 10, 100)), resource))
             case 5:
                 events.append(contacts_changed(name, *rng.choice(((), ("owner@example.com", "ann@example.com")))))
             case 6:

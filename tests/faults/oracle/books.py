@@ -66,6 +66,12 @@ class Book:
         if self.opened:
             self._begin()
 
+    def revoke(self, amount: int) -> None:
+        self.granted = max(0, self.granted - amount)
+        self.totals = [min(total, self.granted) for total in self.totals]
+        if self.opened:
+            self._begin()
+
     def _begin(self) -> None:
         self.base = max((total for total in self.totals if total <= self.consumed), default=min(0, self.consumed))
         if self.opened:

@@ -9,7 +9,7 @@ from tests.unit.projections.histories import START
 
 MICRO = 1_000_000
 Script = list[tuple[Kind, int]]
-GRANT, USE, REVERSE, OPEN = Kind.GRANT, Kind.USAGE, Kind.REVERSAL, Kind.OPENING
+GRANT, USE, REVERSE, OPEN, REVOKE = Kind.GRANT, Kind.USAGE, Kind.REVERSAL, Kind.OPENING, Kind.REVOCATION
 
 
 def play(script: Script, *, opened: bool = True) -> tuple[BalanceState, list[BalanceState]]:
@@ -31,6 +31,12 @@ def play(script: Script, *, opened: bool = True) -> tuple[BalanceState, list[Bal
         ([(GRANT, 75), (USE, 80), (GRANT, 2), (REVERSE, 10)], 77, 70, 3, 90, "low", True),  # back behind the start
         ([(GRANT, 75), (USE, 80), (GRANT, 100), (REVERSE, 20)], 175, 60, 3, 34, "moderate", True),
         ([(GRANT, 75), (USE, 80), (GRANT, 100), (REVERSE, 5)], 100, 0, 2, 0, "good", True),  # back to the start
+        ([(GRANT, 75), (GRANT, 100), (USE, 80), (REVOKE, 100)], 0, 5, 3, 100, "exhausted", False),
+        ([(GRANT, 75), (GRANT, 100), (USE, 80), (REVOKE, 50)], 50, 5, 3, 10, "good", True),
+        ([(GRANT, 75), (GRANT, 100), (USE, 80), (REVOKE, 100), (GRANT, 10)], 10, 5, 4, 50, "moderate", True),
+        ([(GRANT, 75), (USE, 60), (REVOKE, 25), (REVERSE, 20)], 50, 40, 3, 80, "low", True),
+        ([(GRANT, 75), (USE, 10), (REVOKE, 1000)], 0, 10, 2, 100, "exhausted", False),  # at most what was granted
+        ([(GRANT, 75), (REVOKE, 75), (REVOKE, 1)], 0, 0, 3, 100, "exhausted", False),
         ([(USE, 30)], 0, 30, 0, 100, "exhausted", False),  # nothing granted
         ([(USE, 30), (GRANT, 75)], 75, 30, 1, 40, "moderate", True),  # counted once the grant arrives
         ([(GRANT, 4), (USE, 1)], 4, 1, 1, 25, "moderate", True),  # exactly 75 % left
@@ -99,6 +105,8 @@ def test_reversal_after_the_allocation_of_nothing_is_told() -> None:
         ([(GRANT, 100), (OPEN, 0)], 100, 0, 1, True),  # no free allowance of this resource
         ([(OPEN, 0)], 0, 0, 0, False),  # nothing granted at all
         ([(OPEN, 0), (GRANT, 5)], 5, 0, 1, True),
+        ([(GRANT, 100), (REVOKE, 60), (OPEN, 75)], 115, 0, 1, True),
+        ([(GRANT, 100), (REVOKE, 60), (USE, 40), (OPEN, 75)], 75, 0, 1, True),
         ([(OPEN, 75), (OPEN, 0)], 75, 0, 1, True),  # the first opening wins
         ([(USE, 5), (REVERSE, 9), (OPEN, 75)], 79, 0, 1, True),
     ],

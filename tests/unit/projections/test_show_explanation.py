@@ -13,7 +13,8 @@ from projections.explain import Explanation, NotifierRecords, ShardProgress
 from projections.explanation_rows import describe_differences, notes, summarise
 from projections.reader import Account
 from projections.show_explanation import render, show_explanation
-from projections.timeline import Entry, FieldDifference, Timeline
+from projections.timeline import FieldDifference, Timeline
+from projections.timeline_lines import Entry
 from schemas.amounts import MICRO
 from schemas.events import CODES
 from tests.unit.projections.histories import THRESHOLDS

@@ -7,18 +7,8 @@ import pytest
 from hypothesis import given
 
 from projections.fold import Kind, Step, empty_state, fold
-from projections.timeline import (
-    MAX_PARTS,
-    OTHER_NAMES,
-    Entry,
-    FieldDifference,
-    Line,
-    Part,
-    ResourceTimeline,
-    Timeline,
-    What,
-    compare,
-)
+from projections.timeline import FieldDifference, ResourceTimeline, Timeline, compare
+from projections.timeline_lines import MAX_PARTS, OTHER_NAMES, Entry, Line, Part, What
 from schemas.events import CODES
 from schemas.resources import RESOURCE_CODES, Resource
 from tests.unit.projections.histories import THRESHOLDS, crossed, histories
@@ -27,8 +17,8 @@ START = datetime(2026, 11, 24, tzinfo=UTC)
 CREDITS, RUNS = (RESOURCE_CODES[resource] for resource in (Resource.MODEL_CREDITS, Resource.TOOL_RUNS))
 INFERENCE, GUARDRAIL, TOOL = (CODES[f"usage.{kind}.v1"] for kind in ("model_inference", "guardrail", "tool_run"))
 OPENED, PLAN, CONTACTS = (CODES[f"account.{change}.v1"] for change in ("opened", "plan_changed", "contacts_changed"))
-GRANTED, REVERSED = CODES["credits.granted.v1"], CODES["usage.reversed.v1"]
-TYPES = {Kind.USAGE: INFERENCE, Kind.GRANT: GRANTED, Kind.REVERSAL: REVERSED}
+GRANTED, REVOKED, REVERSED = (CODES[name] for name in ("credits.granted.v1", "credits.revoked.v1", "usage.reversed.v1"))
+TYPES = {Kind.USAGE: INFERENCE, Kind.GRANT: GRANTED, Kind.REVERSAL: REVERSED, Kind.REVOCATION: REVOKED}
 
 
 def entry(position: int, type: int, amount: int = 0, name: str = "", resource: int | None = CREDITS) -> Entry:
@@ -101,6 +91,12 @@ def words(lines: Sequence[Line]) -> list[str]:
             ["granted@1", "allowed@1", "used@2", *(f"reached:{t}@2" for t in THRESHOLDS), "refused@2", "reversed@3",
              "allowed@3"],
             id="allowed again by a reversal",
+        ),
+        pytest.param(
+            [(GRANTED, 10), (INFERENCE, 5), (REVOKED, 5)],
+            ["granted@1", "allowed@1", "used@2", "reached:20@2", "reached:50@2", "revoked@3",
+             *(f"reached:{t}@3" for t in THRESHOLDS), "refused@3"],
+            id="refused by a revocation",
         ),
         pytest.param([(INFERENCE, 5), (INFERENCE, 5)], ["used@1-2"], id="nothing to reach before a grant"),
     ],

@@ -25,6 +25,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "account.plan_changed.v1": {"plan": "team"},
     "account.contacts_changed.v1": {"contacts": []},
     "credits.granted.v1": {"resource": "tool_runs", "amount": "100", "reason": "top_up", "reference": "ticket 1"},
+    "credits.revoked.v1": {
+        "resource": "tool_runs", "amount": "50", "reason": "chargeback", "reference": "ticket 2", "revokes": EVENT_ID,
+    },
     "usage.reversed.v1": {"resource": "model_credits", "amount": "0.25", "reason": "failed run", "reverses": EVENT_ID},
 }  # fmt: skip
 

@@ -31,6 +31,7 @@ FACTS = {
     "account.plan_changed.v1": (None, 0, "team"),
     "account.contacts_changed.v1": (None, 0, ""),
     "credits.granted.v1": (RUNS, 100_000_000, "top_up"),
+    "credits.revoked.v1": (RUNS, 50_000_000, "chargeback"),
     "usage.reversed.v1": (CREDITS, 250_000, "failed run"),
 }
 
