@@ -45,6 +45,7 @@ def as_document(e: Explanation) -> dict[str, object]:
         "account_id": e.account_id,
         "plan": e.account.plan if e.account else None,
         "display_name": e.account.display_name if e.account else None,
+        "state": e.account.state if e.account else None,
         "opened_at": e.account.opened_at.isoformat() if e.account else None,
         "shard": e.progress.shard,
         "folded_position": e.progress.position,
@@ -164,7 +165,8 @@ def describe_state(timeline: ResourceTimeline) -> str:
         if allowance_change
         else ""
     )
-    return f"{left}; {'allowed' if state.allowed else 'refused'}{since}"
+    refused = "refused, because the account is closed," if state.closed else "refused"
+    return f"{left}; {'allowed' if state.allowed else refused}{since}"
 
 
 def notes(e: Explanation) -> list[str]:

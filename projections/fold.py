@@ -22,13 +22,16 @@ class Kind(IntEnum):
     FREE_GRANT = 3  # of the free allowance
     OPENING = 4  # of the account, with the free allowance that was stored with it
     REVOCATION = 5
+    CLOSING = 6  # of the account
+    REOPENING = 7
+
+
+# Of these an opening with the free allowance alone is about the resource, too.
+ACCOUNT_KINDS: Final = frozenset((Kind.OPENING, Kind.CLOSING, Kind.REOPENING))
 
 
 class Step(NamedTuple):
-    """A run of consumption, or one event of another kind; `position` and `as_of` are its last.
-
-    An opening without an amount is about the account alone.
-    """
+    """A run of consumption, or one event of another kind; `position` and `as_of` are its last."""
 
     kind: Kind
     amount: int
@@ -38,7 +41,7 @@ class Step(NamedTuple):
     @property
     def moves(self) -> bool:
         """Whether it is about this resource, and not about the account alone."""
-        return self.amount > 0 or self.kind is not Kind.OPENING
+        return self.amount > 0 or self.kind not in ACCOUNT_KINDS
 
 
 class BalanceState(NamedTuple):
@@ -58,6 +61,7 @@ class BalanceState(NamedTuple):
     position: int
     as_of: datetime
     opened: bool
+    closed: bool
     free_only: bool  # nothing but the free allowance was ever granted
 
     @property
@@ -90,12 +94,12 @@ class BalanceState(NamedTuple):
 
     @property
     def allowed(self) -> bool:
-        return self.epoch > 0 and self.remaining > 0
+        return self.epoch > 0 and not self.closed and self.remaining > 0
 
     @property
     def status(self) -> Status:
         """By what remains: above 75 % good, from 25 to 75 % moderate, below low, nothing exhausted."""
-        if not self.allowed:
+        if self.epoch == 0 or self.exhausted:
             return "exhausted"
         left = self.remaining * 100
         if left < self.allocation * 25:
@@ -103,9 +107,11 @@ class BalanceState(NamedTuple):
         return "moderate" if left <= self.allocation * 75 else "good"
 
 
-def empty_state(account_id: str, resource: int, shard: int, as_of: datetime, *, opened: bool = False) -> BalanceState:
+def empty_state(
+    account_id: str, resource: int, shard: int, as_of: datetime, *, opened: bool = False, closed: bool = False
+) -> BalanceState:
     """Before the first event of the account and resource."""
-    return BalanceState(account_id, resource, shard, 0, 0, 0, 0, (), 0, as_of, opened=opened, free_only=True)
+    return BalanceState(account_id, resource, shard, 0, 0, 0, 0, (), 0, as_of, opened, closed, True)
 
 
 def fold(state: BalanceState, steps: Iterable[Step]) -> tuple[BalanceState, list[BalanceState]]:
@@ -167,6 +173,14 @@ def open_account(state: BalanceState, amount: int) -> BalanceState:
     return grant_free(opened, amount) if amount else begin_epoch(opened)
 
 
+def close_account(state: BalanceState, _amount: int) -> BalanceState:
+    return state if state.closed or not state.opened else state._replace(closed=True)
+
+
+def reopen_account(state: BalanceState, _amount: int) -> BalanceState:
+    return state._replace(closed=False) if state.closed else state
+
+
 def begin_epoch(state: BalanceState) -> BalanceState:
     """Grants that are used up drop out, so that an exhausted account given 100 stands at 0 of 100.
 
@@ -193,6 +207,8 @@ CHANGES: Final[Mapping[Kind, Callable[[BalanceState, int], BalanceState]]] = {
     Kind.FREE_GRANT: grant_free,
     Kind.OPENING: open_account,
     Kind.REVOCATION: revoke,
+    Kind.CLOSING: close_account,
+    Kind.REOPENING: reopen_account,
 }
 
 

@@ -49,6 +49,7 @@ def render_account(state: AccountState) -> OutboxMessage:
         plan=state.plan,
         display_name=state.display_name,
         contacts=state.contacts,
+        state="closed" if state.closed else "open",
         shard=state.shard,
         position=state.position,
     )

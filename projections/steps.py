@@ -16,7 +16,11 @@ STEP_KINDS: Final = {
     CODES["credits.revoked.v1"]: Kind.REVOCATION,
     CODES["usage.reversed.v1"]: Kind.REVERSAL,
 }
-ACCOUNT_STEP_KINDS: Final = {CODES["account.opened.v1"]: Kind.OPENING}
+ACCOUNT_STEP_KINDS: Final = {
+    CODES["account.opened.v1"]: Kind.OPENING,
+    CODES["account.closed.v1"]: Kind.CLOSING,
+    CODES["account.reopened.v1"]: Kind.REOPENING,
+}
 
 BalanceKey = tuple[str, int]  # account id, resource code
 

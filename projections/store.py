@@ -147,7 +147,7 @@ def balance_row(s: BalanceState) -> tuple[object, ...]:
 
 def account_row(s: AccountState) -> tuple[object, ...]:
     contacts = orjson.dumps(s.contacts).decode()
-    return s.account_id, s.shard, s.plan, s.display_name, contacts, s.opened_at, s.position, s.as_of
+    return tuple(s._replace(contacts=contacts))  # type: ignore[arg-type]  # as JSON text
 
 
 async def save_balances(connection: Executor, states: Sequence[BalanceState]) -> None:

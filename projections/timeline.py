@@ -98,6 +98,7 @@ class Timeline:
         self._thresholds = thresholds
         self._limit = limit
         self._opened = False
+        self._closed = False
         self._opening: Entry | None = None  # while the free allowance that was stored with it may still come
 
     def enter(self, entries: Iterable[Entry]) -> None:
@@ -122,6 +123,10 @@ class Timeline:
         self.account.append(line)
         if line.what is What.OPENED:
             self._opening = entry
+        elif line.what in (What.CLOSED, What.REOPENED):
+            self._closed = line.what is What.CLOSED
+            for timeline in self.resources.values():
+                timeline.act(entry, ACCOUNT_STEP_KINDS[entry.type])
 
     def _kind(self, entry: Entry) -> Kind:
         kind = kind_of(entry.type, derived=entry.derived)
@@ -137,15 +142,19 @@ class Timeline:
     def _timeline(self, entry: Entry, resource: int) -> ResourceTimeline:
         if resource not in self.resources:
             opened = self._opened and self._opening is None
-            state = empty_state(self.account_id, resource, self.shard, entry.recorded_at, opened=opened)
+            state = empty_state(
+                self.account_id, resource, self.shard, entry.recorded_at, opened=opened, closed=self._closed
+            )
             self.resources[resource] = ResourceTimeline(state, self._thresholds, self._limit)
         return self.resources[resource]
 
     def _account_line(self, entry: Entry) -> Line:
-        """The first opening wins; what comes before it has nothing to change."""
-        counts = (entry.type == OPENED) != self._opened
-        self._opened = self._opened or entry.type == OPENED
+        """The first opening wins; what comes before it has nothing to change, nor has closing what is closed."""
         kind = KINDS[entry.type]
+        counts = (entry.type == OPENED) != self._opened
+        if kind in (What.CLOSED, What.REOPENED):
+            counts = counts and self._closed == (kind == What.REOPENED)
+        self._opened = self._opened or entry.type == OPENED
         return Line(
             what=What(kind) if counts else What.IGNORED, first=entry.position, last=entry.position,
             at=entry.recorded_at, event_id=entry.event_id, name=entry.name, note=None if counts else kind,

@@ -45,7 +45,10 @@ class What(StrEnum):
     OPENED = "opened"
     PLAN_CHANGED = "plan_changed"
     CONTACTS_CHANGED = "contacts_changed"
-    IGNORED = "ignored"  # opened again, or changed before it was opened
+    RENAMED = "renamed"
+    CLOSED = "closed"
+    REOPENED = "reopened"
+    IGNORED = "ignored"  # opened or closed again, or changed before it was opened
     KEPT = "kept"  # granted before the account was opened: counts from the opening on
     GRANTED = "granted"
     REVERSED = "reversed"

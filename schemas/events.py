@@ -6,7 +6,10 @@ from types import MappingProxyType
 from typing import Final
 
 from schemas.inputs import (
+    AccountClosed,
     AccountOpened,
+    AccountRenamed,
+    AccountReopened,
     ContactsChanged,
     CreditsGranted,
     CreditsRevoked,
@@ -37,7 +40,10 @@ __all__ = [
     "OUTPUT_TYPES",
     "TYPES_BY_CODE",
     "AccountChanged",
+    "AccountClosed",
     "AccountOpened",
+    "AccountRenamed",
+    "AccountReopened",
     "BalanceChanged",
     "BannerChanged",
     "BannerCleared",
@@ -97,6 +103,9 @@ INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
             EventType(13, "credits.granted.v1", ACCOUNTS, CreditsGranted),
             EventType(14, "usage.reversed.v1", ACCOUNTS, UsageReversed),
             EventType(15, "credits.revoked.v1", ACCOUNTS, CreditsRevoked),
+            EventType(16, "account.renamed.v1", ACCOUNTS, AccountRenamed),
+            EventType(17, "account.closed.v1", ACCOUNTS, AccountClosed),
+            EventType(18, "account.reopened.v1", ACCOUNTS, AccountReopened),
         )
     }
 )

@@ -35,6 +35,7 @@ LastPosition = Annotated[
     int, Field(strict=True, ge=0, description="Position of the shard's last event; 0 where there is none."), AsSent
 ]
 Status = Literal["good", "moderate", "low", "exhausted"]
+AccountStanding = Literal["open", "closed"]
 BannerKind = Literal["low", "free_expired", "paid_expired"]
 
 
@@ -61,12 +62,13 @@ class BalanceChanged(EventData):
 
 
 class AccountChanged(EventData):
-    """Plan and contacts of an account; personal data."""
+    """Plan, contacts, name or state of an account; personal data."""
 
     account_id: AccountId
     plan: Plan
     display_name: Name | None = None
     contacts: Contacts
+    state: AccountStanding = Field("open", description="Closed: nothing is allowed, and nobody is to be told anything.")
     shard: Shard
     position: Position
 

@@ -1,11 +1,19 @@
--- Balances know whether their account was opened, and whether anything but the free allowance was ever granted: grants
+-- Balances know whether their account was opened or closed, and whether anything but the free allowance was ever granted: grants
 -- that come before the opening are kept until then, and used is never negative.
 ALTER TABLE projections.balance_states
     ADD COLUMN opened boolean NOT NULL DEFAULT false,
+    ADD COLUMN closed boolean NOT NULL DEFAULT false,
     ADD COLUMN free_only boolean NOT NULL DEFAULT true;
 ALTER TABLE projections.rebuilt_balances
     ADD COLUMN opened boolean NOT NULL,
+    ADD COLUMN closed boolean NOT NULL,
     ADD COLUMN free_only boolean NOT NULL;
+ALTER TABLE projections.account_states
+    ADD COLUMN time_zone text,
+    ADD COLUMN closed boolean NOT NULL DEFAULT false;
+ALTER TABLE projections.rebuilt_accounts
+    ADD COLUMN time_zone text,
+    ADD COLUMN closed boolean NOT NULL;
 COMMENT ON COLUMN projections.balance_states.opened IS 'whether the account was opened: before, grants are kept and not allocated';
 COMMENT ON COLUMN projections.balance_states.free_only IS 'whether nothing but the free allowance was ever granted';
 
@@ -32,8 +40,10 @@ SET epoch = epoch + 1,
     base = coalesce((SELECT max(b) FROM unnest(boundaries) b WHERE b <= consumed), least(consumed, 0))
 WHERE epoch > 0 AND consumed < base;
 
--- A fold of the version before that still runs gives neither column: it must fail instead of writing what is wrong.
-ALTER TABLE projections.balance_states ALTER COLUMN opened DROP DEFAULT, ALTER COLUMN free_only DROP DEFAULT;
+-- A fold of the version before that still runs does not give these columns: it must fail instead of writing what is wrong.
+ALTER TABLE projections.balance_states
+    ALTER COLUMN opened DROP DEFAULT, ALTER COLUMN closed DROP DEFAULT, ALTER COLUMN free_only DROP DEFAULT;
+ALTER TABLE projections.account_states ALTER COLUMN closed DROP DEFAULT;
 
 CREATE OR REPLACE VIEW projections.balances AS
 SELECT s.account_id,
@@ -48,13 +58,19 @@ SELECT s.account_id,
             WHEN (s.allocation - s.used) * 100::numeric < s.allocation * 25::numeric THEN 'low'
             WHEN (s.allocation - s.used) * 100::numeric <= s.allocation * 75::numeric THEN 'moderate'
             ELSE 'good' END AS status,
-       s.epoch > 0 AND s.allocation > s.used AS allowed,
+       s.epoch > 0 AND NOT s.closed AND s.allocation > s.used AS allowed,
        s.epoch,
        (s.granted::numeric / 1000000)::numeric(20, 6) AS lifetime_granted,
        (s.consumed::numeric / 1000000)::numeric(20, 6) AS lifetime_consumed,
-       s.as_of, s.shard, s.position, s.free_only
+       s.as_of, s.shard, s.position, s.free_only,
+       CASE WHEN s.closed THEN 'closed' WHEN s.opened THEN 'open' ELSE 'not_opened' END AS account_state
 FROM (
     -- What is granted before the opening is kept: it belongs to no allocation yet.
     SELECT *, CASE WHEN epoch = 0 THEN 0 ELSE granted - base END AS allocation, consumed - base AS used
     FROM projections.balance_states
 ) AS s;
+
+CREATE OR REPLACE VIEW projections.accounts AS
+SELECT account_id, plan, display_name, opened_at, as_of, shard, position, time_zone,
+       CASE WHEN closed THEN 'closed' ELSE 'open' END AS state
+FROM projections.account_states;

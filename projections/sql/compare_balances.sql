@@ -14,7 +14,22 @@ WITH walked AS MATERIALIZED (
         WHERE shard = $1 AND position <= $2 AND type = {{account.opened.v1}}
     ) AS opened
     WHERE n = 1  -- the first one wins
-), moved AS (
+), closings AS MATERIALIZED (
+    SELECT account_id, position, recorded_at, closed
+    FROM (
+        SELECT e.account_id, e.position, e.recorded_at, e.type = {{account.closed.v1}} AS closed,
+               lag(e.type = {{account.closed.v1}}, 1, false) OVER (PARTITION BY e.account_id ORDER BY e.position) AS before
+        FROM meter.events e
+        JOIN openings o ON o.account_id = e.account_id AND e.position > o.position
+        WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{account.closed.v1}}, {{account.reopened.v1}})
+    ) AS each
+    WHERE closed <> before  -- closing what is closed changes nothing
+), standing AS MATERIALIZED (
+    SELECT o.account_id,
+           coalesce((SELECT c.closed FROM closings c WHERE c.account_id = o.account_id
+                     ORDER BY c.position DESC LIMIT 1), false) AS closed
+    FROM openings o
+), moved AS MATERIALIZED (
     SELECT account_id, resource, min(position) AS first, max(position) AS position, max(recorded_at) AS as_of,
            sum(CASE WHEN type = {{usage.reversed.v1}} THEN -amount
                     WHEN type <= {{last_usage}} THEN amount ELSE 0 END)::bigint AS consumed,
@@ -23,17 +38,27 @@ WITH walked AS MATERIALIZED (
     WHERE shard = $1 AND position <= $2
       AND type IN ({{usage}}, {{usage.reversed.v1}}, {{credits.granted.v1}}, {{credits.revoked.v1}})
     GROUP BY account_id, resource
+), lived AS MATERIALIZED (  -- what happened to the account counts once there is a balance
+    SELECT m.account_id, m.resource, max(h.position) AS position, max(h.recorded_at) AS as_of
+    FROM moved m
+    JOIN (
+        SELECT account_id, position, recorded_at FROM openings
+        UNION ALL
+        SELECT account_id, position, recorded_at FROM closings
+    ) AS h ON h.account_id = m.account_id AND h.position > m.first
+    GROUP BY m.account_id, m.resource
 ), expected AS (
     SELECT m.account_id, m.resource, coalesce(w.granted, 0) AS granted, m.consumed,
            coalesce(w.base, 0) AS base, coalesce(w.epoch, 0) AS epoch,
-           coalesce(w.boundaries, '{}')::bigint[] AS boundaries, greatest(m.position, o.position) AS position,
-           greatest(m.as_of, o.recorded_at) AS as_of, a.position IS NOT NULL AS opened, m.free_only
+           coalesce(w.boundaries, '{}')::bigint[] AS boundaries, greatest(m.position, l.position) AS position,
+           greatest(m.as_of, l.as_of) AS as_of, a.account_id IS NOT NULL AS opened,
+           coalesce(a.closed, false) AS closed, m.free_only
     FROM moved m
-    LEFT JOIN openings a ON a.account_id = m.account_id
-    LEFT JOIN openings o ON o.account_id = m.account_id AND o.position > m.first  -- else there was no balance to open
+    LEFT JOIN standing a ON a.account_id = m.account_id
+    LEFT JOIN lived l ON l.account_id = m.account_id AND l.resource = m.resource
     LEFT JOIN walked w ON w.account_id = m.account_id AND w.resource = m.resource
 ), stored AS (
-    SELECT account_id, resource, granted, consumed, base, epoch, boundaries, position, as_of, opened, free_only
+    SELECT account_id, resource, granted, consumed, base, epoch, boundaries, position, as_of, opened, closed, free_only
     FROM projections.balance_states
     WHERE shard = $1
 )
@@ -43,7 +68,7 @@ SELECT coalesce(s.account_id, e.account_id) AS account_id,
 FROM stored s
 FULL JOIN expected e ON e.account_id = s.account_id COLLATE "default" AND e.resource = s.resource
 WHERE s.account_id IS NULL OR e.account_id IS NULL
-   OR (s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position, s.as_of, s.opened, s.free_only)
+   OR (s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position, s.as_of, s.opened, s.closed, s.free_only)
       IS DISTINCT FROM
-      (e.granted, e.consumed, e.base, e.epoch, e.boundaries, e.position, e.as_of, e.opened, e.free_only)
+      (e.granted, e.consumed, e.base, e.epoch, e.boundaries, e.position, e.as_of, e.opened, e.closed, e.free_only)
 ORDER BY 1, 2

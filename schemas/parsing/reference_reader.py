@@ -11,7 +11,10 @@ from pydantic import ValidationError
 from schemas.amounts import MICRO
 from schemas.events import (
     INPUT_TYPES,
+    AccountClosed,
     AccountOpened,
+    AccountRenamed,
+    AccountReopened,
     ContactsChanged,
     CreditsGranted,
     CreditsRevoked,
@@ -177,6 +180,9 @@ _FACTS: Final[Mapping[type[EventData], Callable[[Any], Facts]]] = MappingProxyTy
         CustomScript: lambda data: (_CREDITS, int(data.credits), data.script),
         ToolRun: lambda data: (_RUNS, data.runs * MICRO, data.tool),
         AccountOpened: lambda data: (None, 0, data.plan),
+        AccountRenamed: lambda _: (None, 0, ""),  # the name is personal data: it stays in the data alone
+        AccountClosed: lambda _: (None, 0, ""),
+        AccountReopened: lambda _: (None, 0, ""),
         PlanChanged: lambda data: (None, 0, data.plan),
         ContactsChanged: lambda _: (None, 0, ""),
         CreditsGranted: lambda data: (RESOURCE_CODES[data.resource], int(data.amount), data.reason),

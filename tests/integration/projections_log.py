@@ -22,7 +22,10 @@ FREE = "free_allowance"
 INFERENCE, GUARDRAIL, SCRIPT, TOOL, REVERSED = (
     CODES[f"usage.{kind}.v1"] for kind in ("model_inference", "guardrail", "custom_script", "tool_run", "reversed")
 )
-OPENED, PLAN, CONTACTS = (CODES[f"account.{change}.v1"] for change in ("opened", "plan_changed", "contacts_changed"))
+OPENED, PLAN, CONTACTS, RENAMED, CLOSED, REOPENED = (
+    CODES[f"account.{change}.v1"]
+    for change in ("opened", "plan_changed", "contacts_changed", "renamed", "closed", "reopened")
+)
 GRANTED, REVOKED = CODES["credits.granted.v1"], CODES["credits.revoked.v1"]
 CREDITS, RUNS = (RESOURCE_CODES[resource] for resource in (Resource.MODEL_CREDITS, Resource.TOOL_RUNS))
 NAMES = {CREDITS: "model_credits", RUNS: "tool_runs"}
@@ -99,6 +102,31 @@ def contacts_changed(account_id: str, *contacts: str) -> Event:
     return Event(account_id=account_id, type=CONTACTS, data={"contacts": list(contacts)})
 
 
+def renamed(account_id: str, **names: object) -> Event:
+    return Event(account_id=account_id, type=RENAMED, data=names)
+
+
+def closed(account_id: str) -> Event:
+    return Event(account_id=account_id, type=CLOSED)
+
+
+def reopened(account_id: str) -> Event:
+    return Event(account_id=account_id, type=REOPENED)
+
+
+def random_change(rng: random.Random, name: str) -> Event:
+    """Of an account; some of them without effect."""
+    return rng.choice(
+        (
+            plan_changed(name, rng.choice(("free", "team"))),
+            closed(name),
+            reopened(name),
+            renamed(name, display_name=rng.choice(("Ann", "Bob", " ", "", 5, "x" * 300, "a\tb"))),
+            renamed(name, time_zone=rng.choice(("UTC", "Europe/Berlin", "", "no zone", None))),
+        )
+    )
+
+
 def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Event]:
     """Opened late, topped up, reversed, overdrawn: everything in one log."""
     rng = random.Random(seed)
@@ -114,7 +142,7 @@ def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Even
             case 2:
                 events.append(reversed_(name, rng.randint(1, 20), rng.choice((CREDITS, RUNS))))
             case 3:
-                events.append(plan_changed(name, rng.choice(("free", "team"))))
+                events.append(random_change(rng, name))
             case 4:
                 events.append(revoked(name, rng.randint(1, 100), rng.choice((CREDITS, RUNS))))
             case 5 | 6:

@@ -11,9 +11,11 @@ import pytest
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool
 from projections.plan import FoldPlan, LogDamagedError, Reading, plan
+from projections.reader import BalanceReader
 from projections.store import FoldStore
 from schemas.build import decode_event
 from schemas.outputs import AccountChanged, BalanceChanged
+from schemas.resources import Resource
 from tests.integration.projections_log import (
     RUNS,
     SHARDS,
@@ -21,11 +23,14 @@ from tests.integration.projections_log import (
     EventLog,
     assert_balances,
     assert_usage,
+    closed,
     contacts_changed,
     granted,
     opened,
     plan_changed,
     random_history,
+    renamed,
+    reopened,
     reversed_,
     revoked,
     take_batch,
@@ -147,6 +152,59 @@ async def test_a_revocation_takes_a_grant_back(pool: Pool, log: EventLog) -> Non
     await fold_all(pool)
     assert await pool.fetchval("SELECT granted FROM projections.balance_states WHERE resource = 1") == 0
     await assert_balances(pool, log.events)
+
+
+async def test_a_closed_account_is_not_allowed_until_it_is_reopened(pool: Pool, log: EventLog) -> None:
+    reader = BalanceReader(pool)
+    await log.append(*opened("acct-1"), closed("acct-1"), used("acct-1", 15))
+    await fold_all(pool, most_events=1)
+    assert not await reader.allowed("acct-1", "model_credits") and not await reader.allowed("acct-1", "tool_runs")
+    balance = (await reader.get("acct-1"))[Resource.MODEL_CREDITS]
+    assert (balance.account_state, balance.consumed, balance.status, balance.epoch) == (
+        "closed",
+        Decimal(15),
+        "good",
+        1,
+    )
+    account = await reader.account("acct-1")
+    assert account is not None and account.state == "closed"
+    await log.append(reopened("acct-1"))
+    await fold_all(pool)
+    assert await reader.allowed("acct-1", "model_credits")
+    assert (await reader.get("acct-1"))[Resource.TOOL_RUNS].account_state == "open"
+    messages = await read_outbox(pool)
+    assert [m.state for m in messages if isinstance(m, AccountChanged)] == ["open", "closed", "open"]
+    told = [(m.resource.value, m.allowed, m.epoch) for m in messages if isinstance(m, BalanceChanged)]
+    assert told == [
+        ("model_credits", True, 1), ("tool_runs", True, 1), ("model_credits", False, 1), ("tool_runs", False, 1),
+        ("model_credits", False, 1), ("model_credits", True, 1), ("tool_runs", True, 1),
+    ]  # fmt: skip
+    kinds = [type(message) for message in messages]
+    assert kinds[3:6] == [AccountChanged, BalanceChanged, BalanceChanged]  # the account first, at one position
+
+
+async def test_a_balance_that_begins_while_the_account_is_closed_is_closed(pool: Pool, log: EventLog) -> None:
+    await log.append(opened("acct-1")[0], closed("acct-1"), granted("acct-1", 5), used("acct-1", 1), tool("acct-1"))
+    await fold_all(pool, most_events=1)
+    rows = await pool.fetch(
+        "SELECT resource, account_state, allowed, epoch FROM projections.balances ORDER BY resource"
+    )
+    assert [tuple(row) for row in rows] == [("model_credits", "closed", False, 1), ("tool_runs", "closed", False, 0)]
+
+
+async def test_a_renamed_account_keeps_what_is_not_named(pool: Pool, log: EventLog) -> None:
+    await log.append(
+        *opened("acct-1"),
+        renamed("acct-1", time_zone="Europe/Berlin"),
+        renamed("acct-1", display_name="Ann & Co", time_zone="no zone"),
+        renamed("acct-1", display_name=" "),
+    )
+    await fold_all(pool)
+    account = await BalanceReader(pool).account("acct-1")
+    assert account is not None
+    assert (account.display_name, account.time_zone, account.state) == ("Ann & Co", "Europe/Berlin", "open")
+    names = [m.display_name for m in await read_outbox(pool) if isinstance(m, AccountChanged)]
+    assert names == ["Name of acct-1", "Ann & Co"]
 
 
 async def test_an_opening_opens_a_balance_without_a_free_allowance(pool: Pool, log: EventLog) -> None:

@@ -28,6 +28,7 @@ from tests.integration.projections_log import (
     granted,
     opened,
     plan_changed,
+    random_change,
     reversed_,
     revoked,
     take_batch,
@@ -113,7 +114,7 @@ def near_the_lines(seed: int, accounts: int = 6, length: int = 450) -> list[Even
             case 5:
                 events.append(contacts_changed(name, *rng.choice(((), ("owner@example.com", "ann@example.com")))))
             case 6:
-                events.append(plan_changed(name, rng.choice(("free", "team"))))
+                events.append(random_change(rng, name))
             case 7 | 8 | 9 | 10 | 11:
                 events.append(tool(name, rng.choice((0, 1, 1, 2, 5, 1000))))
             case _:

@@ -19,6 +19,7 @@ events = st.one_of(
     st.tuples(st.just(Kind.GRANT), st.one_of(st.integers(1, 100), st.integers(1, 10**13))),
     st.tuples(st.just(Kind.REVERSAL), st.one_of(st.integers(1, 20), st.integers(1, 10**13))),
     st.tuples(st.just(Kind.REVOCATION), st.one_of(st.integers(1, 100), st.integers(1, 10**13))),
+    st.tuples(st.sampled_from((Kind.CLOSING, Kind.REOPENING)), st.just(0)),
     st.tuples(st.just(Kind.OPENING), st.one_of(st.just(0), st.integers(1, 100))),
 )
 

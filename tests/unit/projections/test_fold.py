@@ -9,6 +9,7 @@ from tests.unit.projections.histories import START
 
 MICRO = 1_000_000
 Script = list[tuple[Kind, int]]
+CLOSE, REOPEN = Kind.CLOSING, Kind.REOPENING
 GRANT, USE, REVERSE, OPEN, REVOKE = Kind.GRANT, Kind.USAGE, Kind.REVERSAL, Kind.OPENING, Kind.REVOCATION
 
 
@@ -125,6 +126,27 @@ def test_an_opening_that_changes_no_balance_leaves_its_position() -> None:
     assert state.position == 2
     nothing, _published = play([(OPEN, 0)], opened=False)
     assert (nothing.opened, nothing.position) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    ("script", "allowed", "status", "used", "told"),
+    [
+        ([(OPEN, 75), (CLOSE, 0)], False, "good", 0, [True, False]),
+        ([(OPEN, 75), (CLOSE, 0), (CLOSE, 0)], False, "good", 0, [True, False]),
+        ([(OPEN, 75), (CLOSE, 0), (USE, 30)], False, "moderate", 30, [True, False, False]),  # usage still counts
+        ([(OPEN, 75), (CLOSE, 0), (USE, 30), (REOPEN, 0)], True, "moderate", 30, [True, False, False, True]),
+        ([(OPEN, 75), (CLOSE, 0), (GRANT, 5)], False, "good", 0, [True, False, False]),
+        ([(OPEN, 75), (USE, 75), (CLOSE, 0), (REOPEN, 0)], False, "exhausted", 75, [True, False]),  # refused all along
+        ([(CLOSE, 0), (OPEN, 75)], True, "good", 0, [True]),  # nothing to close yet
+        ([(OPEN, 75), (REOPEN, 0)], True, "good", 0, [True]),
+    ],
+)
+def test_a_closed_account_is_allowed_nothing(
+    script: Script, allowed: bool, status: str, used: int, told: list[bool]
+) -> None:
+    state, published = play(script, opened=False)
+    assert (state.allowed, state.status, state.used) == (allowed, status, used * MICRO)
+    assert [each.allowed for each in published] == told
 
 
 def test_free_only_ends_with_the_first_grant_of_another_kind() -> None:

@@ -81,6 +81,23 @@ def test_used_is_never_negative_and_an_epoch_has_a_fixed_allocation(history: lis
 
 
 @given(histories())
+def test_closed_changes_nothing_but_what_is_allowed(history: list[Step]) -> None:
+    state, published = fold_batches([history])
+    never, told = fold_batches([[step for step in history if step.kind not in (Kind.CLOSING, Kind.REOPENING)]])
+    assert state._replace(closed=False, position=0, as_of=START) == never._replace(position=0, as_of=START)
+    assert state.allowed == (never.allowed and not state.closed)
+    assert crossed(published) == crossed(told)
+
+
+@given(cut_histories())
+def test_the_last_published_state_says_whether_it_is_allowed(cut: Cut) -> None:
+    _history, batches = cut
+    state, published = fold_batches([summed(batch) for batch in batches])
+    assert not published or published[-1].allowed == state.allowed
+    assert published or not state.allowed
+
+
+@given(histories())
 def test_before_the_opening_nothing_is_allocated_allowed_or_published(history: list[Step]) -> None:
     kept = [step for step in history if step.kind is not Kind.OPENING]
     state, published = fold_batches([kept])
@@ -89,7 +106,8 @@ def test_before_the_opening_nothing_is_allocated_allowed_or_published(history: l
 
 @given(histories(), st.integers(0, 100))
 def test_the_opening_counts_all_that_was_kept_as_one_epoch(history: list[Step], free: int) -> None:
-    kept = [step for step in history if step.kind not in (Kind.OPENING, Kind.REVOCATION)]
+    others = (Kind.OPENING, Kind.REVOCATION, Kind.CLOSING, Kind.REOPENING)
+    kept = [step for step in history if step.kind not in others]
     last = kept[-1].position if kept else 0
     opening = Step(Kind.OPENING, free, last + 1, START)
     state, published = fold_batches([kept, [opening]])
@@ -111,11 +129,12 @@ def test_told_states_ascend_and_differ_from_the_one_before(history: list[Step]) 
 
 @given(histories())
 def test_exhausted_before_a_grant_that_leaves_something_starts_at_the_overdraft(history: list[Step]) -> None:
-    opening = Step(Kind.OPENING, 0, (history[-1].position if history else 0) + 1, START)
-    state, _messages = fold_batches([history, [opening]])
+    last = history[-1].position if history else 0
+    opening, reopening = (Step(kind, 0, last + n, START) for n, kind in enumerate((Kind.OPENING, Kind.REOPENING), 1))
+    state, _messages = fold_batches([history, [opening, reopening]])
     overdraft = state.consumed - state.granted
-    grant = Step(Kind.GRANT, max(overdraft, 0) + 7, opening.position + 1, START)
-    granted, _messages = fold_batches([history, [opening], [grant]])
+    grant = Step(Kind.GRANT, max(overdraft, 0) + 7, reopening.position + 1, START)
+    granted, _messages = fold_batches([history, [opening, reopening], [grant]])
     if overdraft >= 0:
         assert granted.remaining == 7
         assert granted.used >= 0

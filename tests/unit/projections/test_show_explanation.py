@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -23,12 +24,13 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 INFERENCE, OPENED, GRANTED, REVERSED = (
     CODES[name] for name in ("usage.model_inference.v1", "account.opened.v1", "credits.granted.v1", "usage.reversed.v1")
 )
+CLOSED, REOPENED = CODES["account.closed.v1"], CODES["account.reopened.v1"]
 NO_NOTIFICATIONS = NotifierRecords(banners=[], notices=[], emails=[], attempts=[])
-ACCOUNT = Account(account_id="acct-1", plan="free", display_name=None, opened_at=NOON)
+ACCOUNT = Account(account_id="acct-1", plan="free", display_name=None, time_zone=None, state="open", opened_at=NOON)
 
 
 def entry(position: int, type: int, credits: int, name: str = "", note: str | None = None) -> Entry:
-    resource = None if type == OPENED else 1
+    resource = None if type in (OPENED, CLOSED, REOPENED) else 1
     derived = name == "free_allowance"
     return Entry(position, f"event-{position}", type, resource, credits * MICRO, name, note, NOON, derived)
 
@@ -91,6 +93,18 @@ def test_what_is_true_at_the_start_of_an_epoch_says_so() -> None:
     assert "reached 20 % at the start of the epoch" in shown(
         explained(entry(0, OPENED, 0), entry(1, GRANTED, 10), entry(2, INFERENCE, 4), entry(3, GRANTED, 1))
     )
+
+
+def test_a_closed_account_is_said_to_be_refused_for_that() -> None:
+    story = (*STORY[:3], entry(4, CLOSED, 0), entry(5, INFERENCE, 1))
+    explanation = replace(explained(*story), account=replace(ACCOUNT, state="closed"))
+    text = shown(explanation)
+    assert "opened 2026-11-24T12:00:00+00:00, closed" in text
+    assert "refused from here on: the account is closed" in text
+    assert summarise(explanation)[0].startswith(
+        "model_credits: 5 of 10 left in epoch 1 (50 % used); refused, because the account is closed, since position 4"
+    )
+    assert "allowed from here on" in shown(explained(*story, entry(6, REOPENED, 0))).partition("closed")[2]
 
 
 def test_no_control_sequence_of_a_name_reaches_the_terminal() -> None:

@@ -16,7 +16,11 @@ from tests.unit.projections.histories import THRESHOLDS, crossed, histories
 START = datetime(2026, 11, 24, tzinfo=UTC)
 CREDITS, RUNS = (RESOURCE_CODES[resource] for resource in (Resource.MODEL_CREDITS, Resource.TOOL_RUNS))
 INFERENCE, GUARDRAIL, TOOL = (CODES[f"usage.{kind}.v1"] for kind in ("model_inference", "guardrail", "tool_run"))
-OPENED, PLAN, CONTACTS = (CODES[f"account.{change}.v1"] for change in ("opened", "plan_changed", "contacts_changed"))
+OPENED, PLAN, CONTACTS, RENAMED, CLOSED, REOPENED = (
+    CODES[f"account.{change}.v1"]
+    for change in ("opened", "plan_changed", "contacts_changed", "renamed", "closed", "reopened")
+)
+ACCOUNT_TYPES = {Kind.CLOSING: CLOSED, Kind.REOPENING: REOPENED}
 GRANTED, REVOKED, REVERSED = (CODES[name] for name in ("credits.granted.v1", "credits.revoked.v1", "usage.reversed.v1"))
 TYPES = {Kind.USAGE: INFERENCE, Kind.GRANT: GRANTED, Kind.REVERSAL: REVERSED, Kind.REVOCATION: REVOKED}
 
@@ -154,10 +158,11 @@ def test_the_newest_lines_are_kept_and_the_others_counted() -> None:
 
 def test_the_account_has_lines_of_its_own() -> None:
     timeline = Timeline("acct-1", 0, THRESHOLDS, limit=10)
-    kinds = (PLAN, OPENED, OPENED, PLAN, CONTACTS)
+    kinds = (PLAN, OPENED, OPENED, PLAN, CONTACTS, REOPENED, CLOSED, CLOSED, RENAMED, REOPENED)
     timeline.enter(entry(n, kind, name="free", resource=None) for n, kind in enumerate(kinds, start=1))
     assert words(timeline.account.newest) == [
-        "ignored@1", "opened@2", "ignored@3", "plan_changed@4", "contacts_changed@5",
+        "ignored@1", "opened@2", "ignored@3", "plan_changed@4", "contacts_changed@5", "ignored@6", "closed@7",
+        "ignored@8", "renamed@9", "reopened@10",
     ]  # fmt: skip
     assert timeline.resources == {}
 
@@ -184,6 +189,8 @@ def entries_of(step: Step) -> list[Entry]:
         made.append(entry(step.position - 1 if step.amount else step.position, OPENED, name="free", resource=None))
         if step.amount:
             made.append(entry(step.position, GRANTED, step.amount, "free_allowance"))
+    elif step.kind in ACCOUNT_TYPES:
+        made.append(entry(step.position, ACCOUNT_TYPES[step.kind], resource=None))
     else:
         made.append(entry(step.position, TYPES[step.kind], step.amount))
     return [each._replace(recorded_at=step.as_of) for each in made]
