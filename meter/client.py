@@ -192,10 +192,11 @@ class AccountsProducer(EventProducer):
         plan: str,
         contacts: Sequence[str],
         display_name: str | None = None,
+        time_zone: str | None = None,
         event_id: str | None = None,
         time: datetime | None = None,
     ) -> str:
-        data = {"plan": plan, "contacts": list(contacts), "display_name": display_name}
+        data = {"plan": plan, "contacts": list(contacts), "display_name": display_name, "time_zone": time_zone}
         return await self.send("account.opened.v1", account_id, data, event_id=event_id, time=time)
 
     async def plan_changed(
@@ -208,6 +209,26 @@ class AccountsProducer(EventProducer):
     ) -> str:
         data = {"contacts": list(contacts)}
         return await self.send("account.contacts_changed.v1", account_id, data, event_id=event_id, time=time)
+
+    async def renamed(
+        self,
+        account_id: str,
+        *,
+        display_name: str | None = None,
+        time_zone: str | None = None,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        """What is not given stays as it was."""
+        data = {"display_name": display_name, "time_zone": time_zone}
+        return await self.send("account.renamed.v1", account_id, data, event_id=event_id, time=time)
+
+    async def closed(self, account_id: str, *, event_id: str | None = None, time: datetime | None = None) -> str:
+        return await self.send("account.closed.v1", account_id, {}, event_id=event_id, time=time)
+
+    async def reopened(self, account_id: str, *, event_id: str | None = None, time: datetime | None = None) -> str:
+        """Grants nothing."""
+        return await self.send("account.reopened.v1", account_id, {}, event_id=event_id, time=time)
 
     async def granted(
         self,
@@ -227,6 +248,27 @@ class AccountsProducer(EventProducer):
             "reference": reference,
         }
         return await self.send("credits.granted.v1", account_id, data, event_id=event_id, time=time)
+
+    async def revoked(
+        self,
+        account_id: str,
+        *,
+        resource: Resource,
+        amount: Amount,
+        reason: str,
+        reference: str,
+        revokes: str | None = None,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        data = {
+            "resource": Resource(resource).value,
+            "amount": decimal_text(amount),
+            "reason": reason,
+            "reference": reference,
+            "revokes": revokes,
+        }
+        return await self.send("credits.revoked.v1", account_id, data, event_id=event_id, time=time)
 
     async def reversed(
         self,

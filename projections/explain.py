@@ -14,7 +14,8 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
 from projections.reader import Account, Balance, as_balances
 from projections.store import PROJECTION, fetch_balances, sql
-from projections.timeline import Entry, FieldDifference, Timeline, compare, read_note
+from projections.timeline import FieldDifference, Timeline, compare
+from projections.timeline_lines import Entry, read_note
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
 
@@ -182,9 +183,9 @@ class Explainer:
 
 def read_entry(row: Iterable[Any]) -> Entry:
     """The event of a row of `fetch_account_log`."""
-    position, event_id, type, resource, amount, name, data, recorded_at = row
+    position, event_id, type, resource, amount, name, data, recorded_at, derived = row
     note = None if data is None else read_note(type, data)
-    return Entry(position, event_id, type, resource, amount, name, note, recorded_at)
+    return Entry(position, event_id, type, resource, amount, name, note, recorded_at, derived)
 
 
 async def fetch_rows(connection: Executor, name: str, *arguments: object) -> list[Row]:

@@ -8,7 +8,8 @@ from uuid import UUID
 from projections.explain import SUPPORT, Explanation, Row
 from projections.show import BALANCE_COLUMNS, balance_cells
 from projections.show import plain as format_percent
-from projections.timeline import Line, ResourceTimeline, What
+from projections.timeline import ResourceTimeline
+from projections.timeline_lines import MOVING, Line, What
 from schemas.amounts import format_amount
 from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
 
@@ -44,6 +45,7 @@ def as_document(e: Explanation) -> dict[str, object]:
         "account_id": e.account_id,
         "plan": e.account.plan if e.account else None,
         "display_name": e.account.display_name if e.account else None,
+        "state": e.account.state if e.account else None,
         "opened_at": e.account.opened_at.isoformat() if e.account else None,
         "shard": e.progress.shard,
         "folded_position": e.progress.position,
@@ -99,7 +101,7 @@ def all_lines(e: Explanation) -> Iterator[tuple[Resource | None, Line]]:
 
 def line_cells(resource: Resource | None, line: Line) -> Cells:
     state = line.state
-    moved = line.what in (What.GRANTED, What.REVERSED, What.USED)
+    moved = line.what is What.USED or line.what in MOVING
     after = (
         (state.epoch, format_amount(state.base), format_amount(state.allocation), format_amount(state.used),
          format_amount(state.remaining), format_percent(state.exhaustion))
@@ -150,7 +152,9 @@ def summarise(e: Explanation) -> list[str]:
 def describe_state(timeline: ResourceTimeline) -> str:
     state, allowance_change = timeline.state, timeline.allowance_change
     if state.epoch == 0:
-        return f"refused, because nothing was ever granted; {format_amount(state.used)} used all the same"
+        why = "nothing was ever granted" if state.opened else "the account was never opened"
+        kept = f"; {format_amount(state.granted)} granted, which count from the opening on" if state.granted else ""
+        return f"refused, because {why}{kept}; {format_amount(state.used)} used all the same"
     left = (
         f"{format_amount(state.remaining)} of {format_amount(state.allocation)} left in epoch {state.epoch} "
         f"({format_percent(state.exhaustion)} % used)"
@@ -161,7 +165,8 @@ def describe_state(timeline: ResourceTimeline) -> str:
         if allowance_change
         else ""
     )
-    return f"{left}; {'allowed' if state.allowed else 'refused'}{since}"
+    refused = "refused, because the account is closed," if state.closed else "refused"
+    return f"{left}; {'allowed' if state.allowed else refused}{since}"
 
 
 def notes(e: Explanation) -> list[str]:

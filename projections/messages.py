@@ -38,8 +38,9 @@ def render_balance(state: BalanceState) -> OutboxMessage:
         shard=state.shard,
         position=state.position,
         as_of=state.as_of,
+        free_only=state.free_only,
     )
-    return encode(BALANCE_CHANGED, state, data)
+    return encode(BALANCE_CHANGED, state, data, f"{state.position}/{state.resource}")
 
 
 def render_account(state: AccountState) -> OutboxMessage:
@@ -48,18 +49,22 @@ def render_account(state: AccountState) -> OutboxMessage:
         plan=state.plan,
         display_name=state.display_name,
         contacts=state.contacts,
+        state="closed" if state.closed else "open",
         shard=state.shard,
         position=state.position,
     )
-    return encode(ACCOUNT_CHANGED, state, data)
+    return encode(ACCOUNT_CHANGED, state, data, str(state.position))
 
 
-def encode(type_: str, state: BalanceState | AccountState, data: BalanceChanged | AccountChanged) -> OutboxMessage:
+def encode(
+    type_: str, state: BalanceState | AccountState, data: BalanceChanged | AccountChanged, cause: str
+) -> OutboxMessage:
+    """`cause` tells the messages of a type and shard apart: one event may change both balances of an account."""
     value = encode_event(
         type_,
         state.account_id,
         data,
-        event_id=str(uuid5(NAMESPACE, f"{type_}/{state.shard}/{state.position}")),
+        event_id=str(uuid5(NAMESPACE, f"{type_}/{state.shard}/{cause}")),
         time=state.as_of,
         source=SOURCE,
     )

@@ -1,22 +1,21 @@
 """Plans what to write from what was read of the log. Pure; the plan is a value that a test can print."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import NamedTuple
 
 from meter.runtime.errors import RefusalError
 from projections import accounts as account_fold
 from projections.accounts import AccountEvent, AccountState
-from projections.fold import BalanceState, Kind, Step, empty_state, fold
+from projections.fold import BalanceState, Step, empty_state, fold
 from projections.messages import OutboxMessage, render_account, render_balance
-from schemas.events import ACCOUNT_CODES, CODES
+from projections.steps import STEP_KINDS, BalanceKey, NonUsageEvent
+from schemas.events import ACCOUNT_CODES
 
-# What an event that is not usage does to a balance, by its code.
-STEP_KINDS: Final = {CODES["credits.granted.v1"]: Kind.GRANT, CODES["usage.reversed.v1"]: Kind.REVERSAL}
-
-BalanceKey = tuple[str, int]  # account id, resource code
+position_of = attrgetter("position")
 
 
 class LogDamagedError(RefusalError):
@@ -33,7 +32,7 @@ class PositionRange(NamedTuple):
 
 class UsageTotal(NamedTuple):
     """What an account used of a resource within a range, with its balance before. A range has one total for each run of
-    usage; grants and reversals separate the runs."""
+    usage; steps of other kinds separate the runs."""
 
     key: BalanceKey
     shard: int
@@ -42,27 +41,15 @@ class UsageTotal(NamedTuple):
     state: BalanceState | None
 
 
-class NonUsageEvent(NamedTuple):
-    """An event that is not usage. `data` only of account events."""
-
-    shard: int
-    position: int
-    type: int
-    account_id: str
-    resource: int | None
-    amount: int
-    occurred_at: datetime
-    recorded_at: datetime
-    data: str | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Everything of some ranges. `balances` has the keys with a grant or a reversal in the ranges."""
+    """Everything of some ranges. `balances` has the stored balances of the accounts with steps, `accounts` the stored
+    accounts with events of their own, and those of balances that are not stored yet."""
 
     ranges: Sequence[PositionRange]
     totals: Sequence[UsageTotal]
     non_usage: Sequence[NonUsageEvent]
+    steps: Mapping[BalanceKey, Sequence[Step]]  # of the events that are not usage
     balances: Mapping[BalanceKey, BalanceState]
     accounts: Mapping[str, AccountState]
 
@@ -93,8 +80,9 @@ class FoldPlan:
 def plan(reading: Reading) -> FoldPlan:
     """Fold a reading and render what must be published. Raises LogDamagedError when events are missing from it."""
     folded = fold_reading(reading)
-    messages = [render_balance(state) for state in folded.published] + [
-        render_account(state) for state in folded.published_accounts
+    # The account first where one event changes both.
+    messages = [render_account(state) for state in folded.published_accounts] + [
+        render_balance(state) for state in folded.published
     ]
     messages.sort(key=lambda message: (message.shard, message.position))
     return FoldPlan(
@@ -143,40 +131,42 @@ def check_contiguous(reading: Reading) -> None:
             )
 
 
-def stepped_keys(non_usage: Iterable[NonUsageEvent]) -> set[BalanceKey]:
-    """The accounts and resources whose usage must not be summed across a grant or a reversal."""
-    return {(o.account_id, o.resource) for o in non_usage if o.type in STEP_KINDS and o.resource is not None}
+def start_state(reading: Reading, key: BalanceKey, shard: int, as_of: datetime) -> BalanceState:
+    """Of a balance that is not stored yet."""
+    account = reading.accounts.get(key[0])
+    return empty_state(*key, shard, as_of, opened=account is not None, closed=account is not None and account.closed)
 
 
 def fold_totals(reading: Reading, published: list[BalanceState]) -> tuple[list[BalanceState], list[BalanceState]]:
-    """Balances without a grant or a reversal in the range, one step each: stored ones, and new ones."""
-    stepped = stepped_keys(reading.non_usage)
+    """Balances with nothing but usage in the range, one step each: stored ones, and new ones."""
     consumed: list[BalanceState] = []
     new: list[BalanceState] = []
     for key, shard, _events, step, before in reading.totals:
-        if key in stepped:
+        if key in reading.steps:
             continue
-        after, published_here = fold(before or empty_state(*key, shard, step.as_of), (step,))
+        after, published_here = fold(before or start_state(reading, key, shard, step.as_of), (step,))
         (new if before is None else consumed).append(after)
         published += published_here
     return consumed, new
 
 
 def fold_stepwise(reading: Reading, published: list[BalanceState]) -> list[BalanceState]:
-    """Balances with grants or reversals in the range, step by step in the order of positions."""
-    steps: defaultdict[BalanceKey, list[Step]] = defaultdict(list)
-    shards: dict[BalanceKey, int] = {}
-    for o in reading.non_usage:
-        if o.type in STEP_KINDS and o.resource is not None:
-            shards[o.account_id, o.resource] = o.shard
-            steps[o.account_id, o.resource].append(Step(STEP_KINDS[o.type], o.amount, o.position, o.recorded_at))
+    """Balances with other steps in the range, step by step in the order of positions. What happens to an account makes
+    no balance of a resource that it has none of."""
+    steps = {key: list(own) for key, own in reading.steps.items()}
     for total in reading.totals:
         if total.key in steps:
             steps[total.key].append(total.step)
+    shards = {o.account_id: o.shard for o in reading.non_usage}
     folded = []
     for key, own in steps.items():
-        own.sort(key=lambda step: step.position)
-        before = reading.balances.get(key) or empty_state(*key, shards[key], own[0].as_of)
+        own.sort(key=position_of)
+        before = reading.balances.get(key)
+        if before is None:
+            moving = next((step for step in own if step.moves), None)
+            if moving is None:
+                continue
+            before = start_state(reading, key, shards[key[0]], moving.as_of)
         after, published_here = fold(before, own)
         folded.append(after)
         published += published_here
@@ -209,4 +199,8 @@ def as_account_event(o: NonUsageEvent) -> AccountEvent:
 
 
 def must_publish_account(before: AccountState | None, after: AccountState) -> bool:
-    return before is None or (before.plan, before.contacts) != (after.plan, after.contacts)
+    return before is None or told_of(before) != told_of(after)
+
+
+def told_of(state: AccountState) -> tuple[object, ...]:
+    return state.plan, state.contacts, state.display_name, state.closed

@@ -23,12 +23,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from meter.runtime.postgres import Pool, load_sql
-from schemas.outputs import Status
+from schemas.outputs import AccountStanding, Status
 from schemas.resources import Resource
 
+Standing = Literal["not_opened", "open", "closed"]
 # Worst last: one icon for an account shows its worse resource.
 STATUSES: Final[tuple[Status, ...]] = ("good", "moderate", "low", "exhausted")
 
@@ -42,12 +43,14 @@ class Balance:
     allocation: Decimal  # of the current epoch
     consumed: Decimal  # of the allocation
     remaining: Decimal  # negative when overdrawn
-    exhaustion: Decimal | None  # percent, two decimals, rounded down; None as long as nothing was granted
+    exhaustion: Decimal | None  # percent, two decimals, rounded down; None in epoch 0
     status: Status
     allowed: bool  # whether the platform may spend it
-    epoch: int  # 0: nothing was granted yet
+    epoch: int  # 0: the account was not opened yet, or nothing was granted
     lifetime_granted: Decimal
     lifetime_consumed: Decimal
+    free_only: bool  # nothing but the free allowance was ever granted
+    account_state: Standing  # only an open account is allowed anything
     as_of: datetime  # when the last event in it was recorded
     shard: int
     position: int
@@ -71,6 +74,8 @@ class Account:
     account_id: str
     plan: str
     display_name: str | None
+    time_zone: str | None
+    state: AccountStanding
     opened_at: datetime
 
 
@@ -86,7 +91,8 @@ class BalanceReader:
         return as_balances(rows)
 
     async def allowed(self, account_id: str, resource: Resource | str) -> bool:
-        """Whether anything is left; False for an unknown account. Raises ValueError for an unknown resource."""
+        """Whether the account is open and anything is left; False for an unknown account, and for one that was never
+        opened. Raises ValueError for an unknown resource."""
         known = as_resource(resource)
         return bool(await self._pool.fetchval(load_sql("projections", "read_allowed"), account_id, known.value))
 
@@ -98,7 +104,7 @@ class BalanceReader:
         return [UsageDay(**dict(row) | {"resource": Resource(row["resource"])}) for row in rows]
 
     async def account(self, account_id: str) -> Account | None:
-        """Plan and name; None before the account was opened."""
+        """Plan, name and state; None before the account was opened."""
         row = await self._pool.fetchrow(load_sql("projections", "read_account"), account_id)
         return None if row is None else Account(**dict(row))
 

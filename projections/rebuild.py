@@ -15,8 +15,9 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
-from projections.plan import BalanceKey, NonUsageEvent, PositionRange, Reading, UsageTotal, fold_reading
-from projections.store import PROJECTION, account_row, columns, split_positions, sql
+from projections.plan import PositionRange, Reading, UsageTotal, fold_reading
+from projections.steps import BalanceKey, NonUsageEvent, collect_steps, split_positions
+from projections.store import PROJECTION, account_row, columns, keep_openings_whole, sql
 
 RANGE_EVENTS: Final = 500_000  # a line of usage by day costs more the more ranges add to it
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
@@ -118,21 +119,27 @@ class ShardRebuild:
 
     async def read_up_to(self, connection: Executor, position: int, *, less_stored: bool) -> None:
         """With `less_stored` the connection's snapshot must be the one that `position` is of."""
-        for upto in (*range(self._position + RANGE_EVENTS, position, RANGE_EVENTS), position):
-            of = PositionRange(self.shard, self._position, upto)
-            self._apply(await self._read(connection, of, less_stored=less_stored and upto == position))
-            self._progress(upto - self._position)
-            self._position = upto
+        while True:
+            cut = PositionRange(self.shard, self._position, min(self._position + RANGE_EVENTS, position))
+            [of] = await keep_openings_whole(connection, [cut])
+            last = of.upto >= position  # the cursor never stands where an opening would be cut
+            self._apply(await self._read(connection, of, less_stored=less_stored and last))
+            self._progress(of.upto - of.after)
+            self._position = of.upto
+            if last:
+                return
 
     async def _read(self, connection: Executor, of: PositionRange, *, less_stored: bool) -> Reading:
         non_usage = [
             NonUsageEvent(*row) for row in await self._fetch(connection, "fetch_account_events", *columns([of]))
         ]
-        rows = await self._fetch(connection, "collect_usage", *of, less_stored, *split_positions(non_usage))
+        steps = collect_steps(non_usage)
+        rows = await self._fetch(connection, "collect_usage", *of, less_stored, *split_positions(steps))
         return Reading(
             ranges=[of],
             totals=list(map(self._total, rows)),
             non_usage=non_usage,
+            steps=steps,
             balances=self._balances,
             accounts=self._accounts,
         )

@@ -80,6 +80,8 @@ def as_document(
         "status": worst_status(balances),
         "plan": account.plan if account else None,
         "display_name": account.display_name if account else None,
+        "time_zone": account.time_zone if account else None,
+        "state": account.state if account else None,
         "balances": [dict(zip(BALANCE_COLUMNS, balance_cells(b), strict=True)) for b in balances.values()],
         "usage": [dict(zip(USAGE_COLUMNS, usage_cells(u), strict=True)) for u in usage],
     }
@@ -121,6 +123,7 @@ def render_heading(account: Account | None, balances: Mapping[Resource, Balance]
     account_id = next(iter(balances.values())).account_id if balances else account.account_id if account else ""
     name = f" ({printable(account.display_name)})" if account and account.display_name else ""
     plan = f", plan {account.plan}" if account else ", not opened yet"
+    plan += ", closed" if account and account.state == "closed" else ""
     return Text.assemble((icon, style), f" {printable(account_id)}{name}{plan}")
 
 

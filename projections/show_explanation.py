@@ -22,7 +22,7 @@ from projections.explanation_rows import (
     summarise,
     timelines,
 )
-from projections.timeline import Line, What
+from projections.timeline_lines import Line, What
 from schemas.amounts import format_amount
 
 SHOWN_PARTS: Final = 5  # of a run of usage on a terminal; all of them in a pipe and in JSON
@@ -32,12 +32,17 @@ PHRASES: Final = {
     What.OPENED: "opened, plan {name}",
     What.PLAN_CHANGED: "plan changed to {name}",
     What.CONTACTS_CHANGED: "contacts changed",
+    What.RENAMED: "name or time zone changed",
+    What.CLOSED: "closed",
+    What.REOPENED: "reopened",
     What.IGNORED: "{note} {name}: without effect",
     What.GRANTED: "granted {amount}: {name}, {note}",
+    What.KEPT: "granted {amount}: {name}, {note}; kept until the account is opened",
     What.REVERSED: "reversed {amount}: {name}",
+    What.REVOKED: "revoked {amount}: {name}, {note}",
     What.USED: "used {amount} in {events}",
     What.REACHED: "reached {threshold} %",
-    What.REFUSED: "refused from here on: nothing is left",
+    What.REFUSED: "refused from here on: {cause}",
     What.ALLOWED: "allowed from here on",
 }
 
@@ -60,6 +65,7 @@ def render(e: Explanation, *, width: int) -> list[RenderableType]:
     """For a terminal of `width` character cells. Empty tables are left out."""
     account = e.account
     opened = f"plan {account.plan}, opened {account.opened_at.isoformat()}" if account else "not opened yet"
+    opened += ", closed" if account and account.state == "closed" else ""
     shown: list[RenderableType] = [Text(printable(f"{e.account_id}: {opened}"), "bold")]
     shown += [Text(printable(sentence)) for sentence in summarise(e)]
     if e.timeline.account.newest:
@@ -86,13 +92,15 @@ def line_texts(line: Line) -> list[Text]:
 
 
 def describe_line(line: Line) -> str:
+    state = line.state
     fields: Mapping[str, object] = {
         "amount": format_amount(line.amount), "events": count(line.events), "name": printable(line.name),
         "note": printable(line.note), "threshold": line.threshold,
+        "cause": "the account is closed" if state and state.closed else "nothing is left",
     }  # fmt: skip
     phrase = PHRASES[line.what].format_map(fields).removesuffix(", ")
-    if line.what is What.GRANTED and line.state and line.state.base:
-        phrase += f"; {format_amount(line.state.base)} granted before are used up and drop out"
+    if line.what is What.GRANTED and state and state.base > 0:
+        phrase += f"; {format_amount(state.base)} granted before are used up and drop out"
     if line.at_start:
         phrase += " at the start of the epoch"
     if line.what is What.REVERSED and line.note:

@@ -10,16 +10,8 @@ from meter.runtime.postgres import Executor, Pool, load_sql, transpose
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
 from projections.messages import OutboxMessage
-from projections.plan import (
-    STEP_KINDS,
-    BalanceKey,
-    FoldPlan,
-    NonUsageEvent,
-    PositionRange,
-    Reading,
-    UsageTotal,
-    stepped_keys,
-)
+from projections.plan import FoldPlan, PositionRange, Reading, UsageTotal
+from projections.steps import BalanceKey, NonUsageEvent, collect_steps, split_positions
 
 PROJECTION = "balance"
 Plan = Callable[[Reading], FoldPlan]
@@ -57,7 +49,10 @@ class FoldStore:
     async def claim_shards(self, connection: Executor) -> list[PositionRange]:
         """Lock the cursors of shards with events, and share `most_events` between them."""
         rows = await connection.fetch(sql("claim_shards"), PROJECTION, self._most_events)
-        return share([PositionRange(*row) for row in rows], self._most_events)
+        waiting = [PositionRange(*row) for row in rows]
+        shared = share(waiting, self._most_events)
+        # The log ends where a batch of the meter ends, which has the whole opening.
+        return shared if shared == waiting else await keep_openings_whole(connection, shared)
 
     async def measure_lag(self) -> Lag:
         rows = await self._pool.fetch(sql("measure_lag"), PROJECTION)
@@ -79,32 +74,31 @@ def share(ranges: Iterable[PositionRange], most_events: int) -> list[PositionRan
     return shared
 
 
+async def keep_openings_whole(connection: Executor, ranges: Sequence[PositionRange]) -> list[PositionRange]:
+    """The ranges, longer by the free grants of an opening that they would be cut off from."""
+    rows = await connection.fetch(sql("find_range_ends"), *columns(ranges)) if ranges else []
+    ends = {row["shard"]: row["upto"] for row in rows}
+    return [r._replace(upto=ends[r.shard]) for r in ranges]
+
+
 def columns(ranges: Sequence[PositionRange]) -> tuple[list[int], list[int], list[int]]:
     return [r.shard for r in ranges], [r.after for r in ranges], [r.upto for r in ranges]
-
-
-def split_positions(non_usage: Iterable[NonUsageEvent]) -> tuple[list[str], list[int], list[int]]:
-    """Accounts, resources and positions of the grants and reversals, which cut usage into runs.
-
-    Python passes them to the statements. If the statements found them, the planner would expect one row, and compare
-    each cut with every event.
-    """
-    found = [
-        (o.account_id, o.resource, o.position) for o in non_usage if o.type in STEP_KINDS and o.resource is not None
-    ]
-    return [cut[0] for cut in found], [cut[1] for cut in found], [cut[2] for cut in found]
 
 
 async def read_and_add_usage(connection: Executor, ranges: Sequence[PositionRange]) -> Reading:
     """Read the ranges, and add their usage to usage by day: one pass over the events serves both."""
     non_usage = [NonUsageEvent(*row) for row in await connection.fetch(sql("fetch_account_events"), *columns(ranges))]
-    rows = await connection.fetch(sql("add_usage"), *columns(ranges), *split_positions(non_usage))
-    stepped = sorted({account_id for account_id, _resource in stepped_keys(non_usage)})
-    balances = await fetch_balances(connection, stepped) if stepped else {}
-    known = sorted({o.account_id for o in non_usage if o.data is not None})
-    accounts = await fetch_accounts(connection, known) if known else {}
+    steps = collect_steps(non_usage)
+    rows = await connection.fetch(sql("add_usage"), *columns(ranges), *split_positions(steps))
     totals = [as_usage_total(row) for row in rows]
-    return Reading(ranges=ranges, totals=totals, non_usage=non_usage, balances=balances, accounts=accounts)
+    stepped = sorted({account_id for account_id, _resource in steps})
+    balances = await fetch_balances(connection, stepped) if stepped else {}
+    asked = {o.account_id for o in non_usage if o.data is not None}
+    # A balance that is not stored yet must know whether its account was opened.
+    asked |= {account_id for account_id, resource in steps if (account_id, resource) not in balances}
+    asked |= {total.key[0] for total in totals if total.state is None}
+    accounts = await fetch_accounts(connection, sorted(asked)) if asked else {}
+    return Reading(ranges=ranges, totals=totals, non_usage=non_usage, steps=steps, balances=balances, accounts=accounts)
 
 
 def as_usage_total(row: Iterable[Any]) -> UsageTotal:
@@ -148,14 +142,12 @@ def consumed_row(s: BalanceState) -> tuple[object, ...]:
 
 def balance_row(s: BalanceState) -> tuple[object, ...]:
     boundaries = "{" + ",".join(map(str, s.boundaries)) + "}"
-    return (
-        s.account_id, s.resource, s.shard, s.granted, s.consumed, s.base, s.epoch, boundaries, s.position, s.as_of,
-    )  # fmt: skip
+    return tuple(s._replace(boundaries=boundaries))  # type: ignore[arg-type]  # array text: see save_balances.sql
 
 
 def account_row(s: AccountState) -> tuple[object, ...]:
     contacts = orjson.dumps(s.contacts).decode()
-    return s.account_id, s.shard, s.plan, s.display_name, contacts, s.opened_at, s.position, s.as_of
+    return tuple(s._replace(contacts=contacts))  # type: ignore[arg-type]  # as JSON text
 
 
 async def save_balances(connection: Executor, states: Sequence[BalanceState]) -> None:

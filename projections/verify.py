@@ -4,7 +4,7 @@ Shares no code with the fold, so that a fault in one does not hide in the other.
 snapshot of its log, its cursor, its read models and its notices; the services go on meanwhile.
 
 **Notices** are the notifier's, but what they must be follows from the log: which lines each epoch reached, whether its
-grant had reached them already (seeded), its allocation, and, for the position a notice names, what was consumed by then
+start had reached them already (seeded), its allocation, and, for the position a notice names, what was consumed by then
 and what had to become of it. Where between two grants or reversals a notice was made, and so which of several lines
 was delivered and which superseded, depends on how fast it went: a notice is held to the position it names itself.
 
@@ -13,14 +13,15 @@ read; and up to the end when the notifier has read a later change of anybody in 
 order of positions. What was reached after that is on its way, and counted. With `settled` nothing may be.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from meter.runtime.postgres import Executor, Pool
+from meter.runtime.postgres import Executor, Pool, transpose
 from projections.store import PROJECTION, sql
 
-COMPARISONS: Final = ("balances", "usage", "accounts")
+BALANCES: Final = "balances"
+COMPARISONS: Final = (BALANCES, "usage", "accounts")
 NOTICES: Final = "notices"
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
 EVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -44,6 +45,20 @@ class ShardReport(NamedTuple):
     events: int
     differences: list[Difference]
     waiting: int | None = None
+
+
+class EpochStep(NamedTuple):
+    """One step of `walk_epochs`: what it left of a balance. `boundaries` are array text."""
+
+    account_id: str
+    resource: int
+    position: int
+    recorded_at: datetime
+    granted: int
+    boundaries: str
+    base: int
+    epoch: int
+    begins: bool
 
 
 class NoticeRules(NamedTuple):
@@ -81,12 +96,14 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
     cursors = await connection.fetch(sql("fetch_cursors"), PROJECTION)
     position = next(row["position"] for row in cursors if row["shard"] == shard)
     differences = await find_holes(connection, shard, position)
+    steps = [EpochStep(*row) for row in await fetch(connection, "walk_epochs", shard, position)]
     for model in COMPARISONS:
-        rows = await connection.fetch(sql(f"compare_{model}"), shard, position, timeout=STATEMENT_TIMEOUT_S)
+        walked: Iterable[object] = list_last(steps) if model == BALANCES else ()
+        rows = await fetch(connection, f"compare_{model}", shard, position, *walked)
         differences += [Difference(shard, model, *row) for row in rows]
     if rules is None:
         return ShardReport(shard, position, differences)
-    found, waiting = await compare_notices(connection, shard, position, rules)
+    found, waiting = await compare_notices(connection, shard, position, rules, steps)
     return ShardReport(shard, position, differences + found, waiting)
 
 
@@ -97,10 +114,29 @@ async def find_holes(connection: Executor, shard: int, position: int) -> list[Di
     return [Difference(shard, "log", "", f"events up to position {position}", str(position), str(count))]
 
 
+async def fetch(connection: Executor, name: str, *arguments: object) -> Sequence[Any]:
+    return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
+
+
+def list_last(steps: Iterable[EpochStep]) -> tuple[list[object], ...]:
+    """Columns of the last step of each balance."""
+    last = {(s.account_id, s.resource): s for s in steps}
+    rows = [(s.account_id, s.resource, s.granted, s.boundaries, s.base, s.epoch) for s in last.values()]
+    return transpose(rows, 6)
+
+
+def list_epochs(steps: Iterable[EpochStep]) -> tuple[list[object], ...]:
+    """Columns of the steps that begin an epoch."""
+    rows = [
+        (s.account_id, s.resource, s.epoch, s.position, s.recorded_at, s.granted, s.base) for s in steps if s.begins
+    ]
+    return transpose(rows, 7)
+
+
 async def compare_notices(
-    connection: Executor, shard: int, position: int, rules: NoticeRules
+    connection: Executor, shard: int, position: int, rules: NoticeRules, steps: Sequence[EpochStep]
 ) -> tuple[list[Difference], int]:
     """Differences, and how many notices are still on their way."""
-    rows = await connection.fetch(sql("compare_notices"), shard, position, *rules, timeout=STATEMENT_TIMEOUT_S)
+    rows = await fetch(connection, "compare_notices", shard, position, *rules, *list_epochs(steps))
     *found, (_nobody, _what, _stored, waiting) = rows
     return [Difference(shard, NOTICES, *row) for row in found], int(waiting)

@@ -6,9 +6,13 @@ from types import MappingProxyType
 from typing import Final
 
 from schemas.inputs import (
+    AccountClosed,
     AccountOpened,
+    AccountRenamed,
+    AccountReopened,
     ContactsChanged,
     CreditsGranted,
+    CreditsRevoked,
     CustomScript,
     EventData,
     Guardrail,
@@ -36,13 +40,17 @@ __all__ = [
     "OUTPUT_TYPES",
     "TYPES_BY_CODE",
     "AccountChanged",
+    "AccountClosed",
     "AccountOpened",
+    "AccountRenamed",
+    "AccountReopened",
     "BalanceChanged",
     "BannerChanged",
     "BannerCleared",
     "BannerRaised",
     "ContactsChanged",
     "CreditsGranted",
+    "CreditsRevoked",
     "CustomScript",
     "EmailFailed",
     "EmailQueued",
@@ -94,6 +102,10 @@ INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
             EventType(12, "account.contacts_changed.v1", ACCOUNTS, ContactsChanged),
             EventType(13, "credits.granted.v1", ACCOUNTS, CreditsGranted),
             EventType(14, "usage.reversed.v1", ACCOUNTS, UsageReversed),
+            EventType(15, "credits.revoked.v1", ACCOUNTS, CreditsRevoked),
+            EventType(16, "account.renamed.v1", ACCOUNTS, AccountRenamed),
+            EventType(17, "account.closed.v1", ACCOUNTS, AccountClosed),
+            EventType(18, "account.reopened.v1", ACCOUNTS, AccountReopened),
         )
     }
 )

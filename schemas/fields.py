@@ -38,10 +38,12 @@ from schemas.times import format_time, parse_time
 # Kinds of validation errors that have a reason of their own; the others are `invalid_data`.
 AMOUNT, CONTACTS, TEXT = "amount", "contacts", "text"
 MAX_NAME_CHARS: Final = 256
+MAX_TIME_ZONE_CHARS: Final = 64
 MAX_CONTACTS: Final = 20
 MAX_ADDRESS_CHARS: Final = 254
 
 PLAN_PATTERN: Final = r"^[a-z0-9_-]{1,64}$"
+TIME_ZONE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"
 ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9._:@-]{1,128}$"
 # Without control characters; and not of blanks alone.
 NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
@@ -197,6 +199,12 @@ FilledName = Annotated[Name, WithJsonSchema({**_NAME_SCHEMA, "pattern": FILLED_P
 # For information: what is no name is left out. Its schema takes anything, as the parser does.
 NameOrNone = Annotated[
     Annotated[Name, AfterValidator(refuse_blank)] | None, WrapValidator(leave_out), WithJsonSchema({})
+]
+# For information, like the names: an IANA time zone, by its form alone.
+TimeZoneOrNone = Annotated[
+    Annotated[str, Field(strict=True, max_length=MAX_TIME_ZONE_CHARS, pattern=TIME_ZONE_PATTERN)] | None,
+    WrapValidator(leave_out),
+    WithJsonSchema({}),
 ]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000), AfterValidator(refuse_control)]
 Plan = Annotated[

@@ -15,6 +15,7 @@ from schemas.fields import (
     Plan,
     PositiveCredits,
     ResourceName,
+    TimeZoneOrNone,
     leave_out,
 )
 
@@ -79,6 +80,22 @@ class AccountOpened(EventData):
     plan: Plan = Field(description="`free` is the free plan.", examples=["free"])
     contacts: Contacts = Field(description="Email addresses to warn; personal data.", examples=[["ann@example.com"]])
     display_name: NameOrNone = Field(None, description="Name for people. A blank one is left out.")
+    time_zone: TimeZoneOrNone = Field(None, description="IANA time zone of its days.", examples=["Europe/Berlin"])
+
+
+class AccountRenamed(EventData):
+    """The account has another name or time zone from now on. What is absent stays as it was."""
+
+    display_name: NameOrNone = Field(None, description="Name for people. A blank one is left out.")
+    time_zone: TimeZoneOrNone = Field(None, description="IANA time zone of its days.", examples=["Europe/Berlin"])
+
+
+class AccountClosed(EventData):
+    """The account is allowed nothing from now on. Its usage still counts, and what was granted stays granted."""
+
+
+class AccountReopened(EventData):
+    """A closed account is open again. Nothing is granted."""
 
 
 class PlanChanged(EventData):
@@ -102,6 +119,18 @@ class CreditsGranted(EventData):
     amount: PositiveCredits
     reason: FilledName = Field(description="Why, for people and reports.", examples=["top_up"])
     reference: FilledName = Field(description="Ticket, invoice or order it belongs to.", examples=["ticket 4711"])
+
+
+class CreditsRevoked(EventData):
+    """A grant is taken back, in whole or in part: a new allocation begins. Tool runs are whole."""
+
+    model_config = ConfigDict(json_schema_extra=WHOLE_RUNS)
+
+    resource: ResourceName
+    amount: PositiveCredits
+    reason: FilledName = Field(description="Why, for people and reports.", examples=["chargeback"])
+    reference: FilledName = Field(description="Ticket, invoice or order it belongs to.", examples=["ticket 4712"])
+    revokes: EventId | None = Field(None, description="Event id of the grant, where it is one grant.")
 
 
 class UsageReversed(EventData):

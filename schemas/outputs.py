@@ -35,17 +35,18 @@ LastPosition = Annotated[
     int, Field(strict=True, ge=0, description="Position of the shard's last event; 0 where there is none."), AsSent
 ]
 Status = Literal["good", "moderate", "low", "exhausted"]
+AccountStanding = Literal["open", "closed"]
 BannerKind = Literal["low", "free_expired", "paid_expired"]
 
 
 class BalanceChanged(EventData):
-    """A balance: its whole percent or its epoch changed, or what remains changed to or from zero."""
+    """A balance: its whole percent, its epoch or `allowed` changed, or what remains changed to or from zero."""
 
     account_id: AccountId
     resource: ResourceName
     epoch: Epoch
     allocation: Total = Field(description="Credits or runs of this epoch.")
-    consumed: Total = Field(description="Used of the allocation; negative when reversals exceed usage.")
+    consumed: Total = Field(description="Used of the allocation; negative only in events from before it could not be.")
     remaining: Total = Field(description="allocation - consumed; negative when overdrawn.")
     percent: Percent
     status: Status
@@ -53,15 +54,21 @@ class BalanceChanged(EventData):
     shard: Shard
     position: Position
     as_of: Moment = Field(description="When the event it follows from was recorded.")
+    free_only: bool | None = Field(
+        None,
+        strict=True,
+        description="Whether nothing but the free allowance was ever granted; absent in older events.",
+    )
 
 
 class AccountChanged(EventData):
-    """Plan and contacts of an account; personal data."""
+    """Plan, contacts, name or state of an account; personal data."""
 
     account_id: AccountId
     plan: Plan
     display_name: Name | None = None
     contacts: Contacts
+    state: AccountStanding = Field("open", description="Closed: nothing is allowed, and nobody is to be told anything.")
     shard: Shard
     position: Position
 

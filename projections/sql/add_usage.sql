@@ -1,8 +1,8 @@
 -- Add the ranges to usage by day, and return per account, resource and run what was used, beside the balance so far:
--- grants and reversals cut the usage of an account and resource into runs.
+-- events that are not usage cut the usage of an account and resource into runs.
 -- Reversals are added to usage by day alone: to a balance they are steps of their own.
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[],
--- $4 accounts text[], $5 resources smallint[], $6 positions bigint[] (of grants and reversals)
+-- $4 accounts text[], $5 resources smallint[], $6 positions bigint[] (of what is not usage)
 WITH splits AS MATERIALIZED (
     SELECT account_id, resource, array_agg(position ORDER BY position) AS positions
     FROM unnest($4::text[], $5::smallint[], $6::bigint[]) AS c (account_id, resource, position)
@@ -36,7 +36,8 @@ WITH splits AS MATERIALIZED (
     DO UPDATE SET events = d.events + excluded.events, amount = d.amount + excluded.amount
 )
 SELECT u.account_id, u.resource, u.shard, u.events, u.amount, u.position, u.as_of,
-       s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position AS state_position, s.as_of AS state_as_of
+       s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position AS state_position, s.as_of AS state_as_of,
+       s.opened, s.closed, s.free_only
 FROM usage u
 -- Fenced as above: else a fold of a hundred events may go through all balances.
 LEFT JOIN LATERAL (

@@ -1,7 +1,7 @@
 -- Collect a range's usage by day for a rebuild, on demand less what is stored: then the differences are left.
 -- Returns per account, resource and run what was used.
 -- $1 shard int, $2 after bigint, $3 upto bigint, $4 less_stored boolean,
--- $5 accounts text[], $6 resources smallint[], $7 positions bigint[] (of grants and reversals)
+-- $5 accounts text[], $6 resources smallint[], $7 positions bigint[] (of what is not usage)
 WITH splits AS MATERIALIZED (
     SELECT account_id, resource, array_agg(position ORDER BY position) AS positions
     FROM unnest($5::text[], $6::smallint[], $7::bigint[]) AS c (account_id, resource, position)

@@ -1,36 +1,59 @@
 -- Accounts that differ from the log. Contacts are personal data: a hash shows whether they agree, and hides them.
 -- $1 shard int, $2 position bigint
 WITH events AS (
-    SELECT account_id COLLATE "C" AS account_id, position, type, data, occurred_at, recorded_at,
+    SELECT account_id COLLATE "C" AS account_id, position, type, data, occurred_at,
+           -- What is no name is left out, as the fold does: not text, blank, too long, with control characters.
+           CASE WHEN type IN ({{account.opened.v1}}, {{account.renamed.v1}})
+                 AND jsonb_typeof(data::jsonb -> 'display_name') = 'string'
+                 AND data ->> 'display_name' ~ '\S' AND length(data ->> 'display_name') <= 256
+                 AND data ->> 'display_name' !~ '[\u0001-\u001f\u007f-\u009f]'
+                THEN data ->> 'display_name' END AS display_name,
+           CASE WHEN type IN ({{account.opened.v1}}, {{account.renamed.v1}})
+                 AND jsonb_typeof(data::jsonb -> 'time_zone') = 'string' AND length(data ->> 'time_zone') <= 64
+                 AND data ->> 'time_zone' ~ '^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$'
+                THEN data ->> 'time_zone' END AS time_zone,
            min(position) FILTER (WHERE type = {{account.opened.v1}}) OVER (PARTITION BY account_id) AS opening
     FROM meter.events
     WHERE shard = $1 AND position <= $2 AND type IN ({{account}})
+), closings AS (
+    SELECT account_id, position, closed
+    FROM (
+        SELECT account_id, position, type = {{account.closed.v1}} AS closed,
+               lag(type = {{account.closed.v1}}, 1, false) OVER (PARTITION BY account_id ORDER BY position) AS before
+        FROM events
+        WHERE type IN ({{account.closed.v1}}, {{account.reopened.v1}}) AND position > opening
+    ) AS each
+    WHERE closed <> before  -- closing what is closed changes nothing
+), changes AS (
+    -- The first opening and the changes after it.
+    SELECT e.*, c.closed
+    FROM events e
+    LEFT JOIN closings c ON c.account_id = e.account_id AND c.position = e.position
+    WHERE e.position = e.opening
+       OR e.position > e.opening
+          AND (e.type IN ({{account.plan_changed.v1}}, {{account.contacts_changed.v1}})
+               OR e.type = {{account.renamed.v1}} AND (e.display_name IS NOT NULL OR e.time_zone IS NOT NULL)
+               OR c.closed IS NOT NULL)
 ), expected AS (
     SELECT account_id,
            (array_agg(lower(data ->> 'plan') ORDER BY position DESC)
                FILTER (WHERE type IN ({{account.opened.v1}}, {{account.plan_changed.v1}})))[1] AS plan,
-           -- What is no name is left out, as the fold does: not text, blank, too long, with control characters.
-           max(data ->> 'display_name') FILTER (
-               WHERE type = {{account.opened.v1}} AND jsonb_typeof(data::jsonb -> 'display_name') = 'string'
-                 AND data ->> 'display_name' ~ '\S' AND length(data ->> 'display_name') <= 256
-                 AND data ->> 'display_name' !~ '[\u0001-\u001f\u007f-\u009f]'
-           ) AS display_name,
+           (array_agg(display_name ORDER BY position DESC) FILTER (WHERE display_name IS NOT NULL))[1] AS display_name,
            md5((array_agg(data -> 'contacts' ORDER BY position DESC)
                FILTER (WHERE type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}})))[1]::jsonb::text) AS contacts,
-           max(occurred_at) FILTER (WHERE type = {{account.opened.v1}}) AS opened_at, max(position) AS position
-    FROM events
-    -- The first opening and the changes after it.
-    WHERE position = opening
-       OR position > opening AND type IN ({{account.plan_changed.v1}}, {{account.contacts_changed.v1}})
+           max(occurred_at) FILTER (WHERE type = {{account.opened.v1}}) AS opened_at, max(position) AS position,
+           (array_agg(time_zone ORDER BY position DESC) FILTER (WHERE time_zone IS NOT NULL))[1] AS time_zone,
+           coalesce((array_agg(closed ORDER BY position DESC) FILTER (WHERE closed IS NOT NULL))[1], false) AS closed
+    FROM changes
     GROUP BY account_id
 ), stored AS (
-    SELECT account_id, plan, display_name, md5(contacts::text) AS contacts, opened_at, position
+    SELECT account_id, plan, display_name, md5(contacts::text) AS contacts, opened_at, position, time_zone, closed
     FROM projections.account_states
     WHERE shard = $1
 )
 SELECT account_id, 'account' AS what, to_jsonb(s)::text AS stored, to_jsonb(e)::text AS log
 FROM stored s
 FULL JOIN expected e USING (account_id)
-WHERE (s.plan, s.display_name, s.contacts, s.opened_at, s.position)
-      IS DISTINCT FROM (e.plan, e.display_name, e.contacts, e.opened_at, e.position)
+WHERE (s.plan, s.display_name, s.contacts, s.opened_at, s.position, s.time_zone, s.closed)
+      IS DISTINCT FROM (e.plan, e.display_name, e.contacts, e.opened_at, e.position, e.time_zone, e.closed)
 ORDER BY account_id

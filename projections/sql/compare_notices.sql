@@ -1,17 +1,19 @@
 -- Notices that differ from the log; the last row, without an account, counts those that are still on their way.
--- An epoch starts with each grant; within it a line is reached when what was used of the allocation gets there. Sums are
--- needed at few positions only (splits), so events are added up between them, and all else is done on the splits.
+-- Epochs are those of `walk_epochs`; within one a line is reached when what was used of the allocation gets there. Sums
+-- are needed at few positions only (splits), so events are added up between them, and all else is done on the splits.
 -- $1 shard int, $2 position bigint, $3 banner thresholds smallint[], $4 email thresholds smallint[],
--- $5 since timestamptz, $6 settled boolean
-WITH grants AS MATERIALIZED (
-    SELECT account_id, resource, position, recorded_at,
-           sum(amount) OVER (PARTITION BY account_id, resource ORDER BY position) AS boundary
-    FROM meter.events
-    WHERE shard = $1 AND position <= $2 AND type = {{credits.granted.v1}}
+-- $5 since timestamptz, $6 settled boolean,
+-- $7 accounts text[] (of each epoch), $8 resources smallint[], $9 epochs int[], $10 positions bigint[],
+-- $11 recorded_at timestamptz[], $12 granted bigint[], $13 bases bigint[]
+WITH epochs_begun AS MATERIALIZED (
+    SELECT *
+    FROM unnest($7::text[], $8::smallint[], $9::int[], $10::bigint[], $11::timestamptz[], $12::bigint[], $13::bigint[])
+         AS e (account_id, resource, epoch, position, recorded_at, granted, base)
 ), granted AS MATERIALIZED (
-    SELECT account_id, resource, array_agg(position ORDER BY position) AS starts, max(position) AS last,
-           array_agg(recorded_at ORDER BY position) AS times, array_agg(boundary ORDER BY position) AS boundaries
-    FROM grants
+    SELECT account_id, resource, array_agg(position ORDER BY epoch) AS starts, max(position) AS last,
+           array_agg(recorded_at ORDER BY epoch) AS times, array_agg(granted ORDER BY epoch) AS granted,
+           array_agg(base ORDER BY epoch) AS bases
+    FROM epochs_begun
     GROUP BY account_id, resource
 ), reversed AS MATERIALIZED (
     SELECT account_id, resource, array_agg(position ORDER BY position) AS positions
@@ -48,7 +50,7 @@ WITH grants AS MATERIALIZED (
 ), splits AS MATERIALIZED (
     SELECT account_id, resource, array_agg(DISTINCT position ORDER BY position) AS positions
     FROM (
-        SELECT account_id, resource, position FROM grants
+        SELECT account_id, resource, position FROM epochs_begun
         UNION ALL SELECT account_id, resource, unnest(positions) - 1 FROM reversed  -- the peak before it
         UNION ALL SELECT account_id, resource, unnest(positions) FROM reversed
         UNION ALL SELECT account_id, resource, position FROM stored
@@ -72,7 +74,7 @@ WITH grants AS MATERIALIZED (
     CROSS JOIN unnest(c.positions) WITH ORDINALITY AS p (position, number)
     LEFT JOIN moved m ON m.account_id = c.account_id AND m.resource = c.resource AND m.piece = p.number - 1
 ), placed AS (  -- upto: as far as the notifier must have come with this balance
-    SELECT s.*, g.starts, g.times, g.boundaries, width_bucket(s.position, g.starts) AS epoch,
+    SELECT s.*, g.starts, g.times, g.granted, g.bases, width_bucket(s.position, g.starts) AS epoch,
            coalesce(width_bucket(s.position, r.positions), 0) AS run,
            CASE WHEN $6 OR greatest(s.last, g.last) <= h.position THEN $2 ELSE coalesce(b.position, 0) END AS upto
     FROM summed s
@@ -84,15 +86,13 @@ WITH grants AS MATERIALIZED (
     SELECT *, first_value(total) OVER (PARTITION BY account_id, resource, epoch ORDER BY position) AS total_at_start
     FROM placed
     WHERE epoch > 0
-), based AS (
-    SELECT *, coalesce((SELECT max(b) FROM unnest(boundaries[1:epoch]) b WHERE b <= total_at_start), 0) AS base
-    FROM begun
 ), used AS MATERIALIZED (
     SELECT account_id, resource, epoch, position, is_event, upto, starts[epoch] AS start, times[epoch] AS started,
-           boundaries[epoch] - base AS allocation, total - base AS used, total_at_start - base AS used_at_start,
-           max(total - base) OVER (PARTITION BY account_id, resource, epoch ORDER BY run
+           granted[epoch] - bases[epoch] AS allocation, total - bases[epoch] AS used,
+           total_at_start - bases[epoch] AS used_at_start,
+           max(total - bases[epoch]) OVER (PARTITION BY account_id, resource, epoch ORDER BY run
                                    RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS used_in_earlier_runs
-    FROM based
+    FROM begun
 ), epochs AS (
     SELECT account_id, resource, epoch, min(start) AS start, min(started) AS started, min(allocation) AS allocation,
            min(used_at_start) AS used_at_start, max(used) FILTER (WHERE position <= upto) AS peak, max(used) AS latest_peak

@@ -1,7 +1,8 @@
 -- What an account has of each resource.
 -- $1 account text
 SELECT account_id, resource, allocation, consumed, remaining, exhaustion, status, allowed, epoch,
-       lifetime_granted, lifetime_consumed, as_of, shard, position
+       lifetime_granted, lifetime_consumed, free_only, account_state,
+       as_of, shard, position
 FROM projections.balances
 WHERE account_id = $1
 ORDER BY resource

@@ -9,8 +9,8 @@ WITH removed AS (
     RETURNING 1
 ), saved AS (
     INSERT INTO projections.account_states AS t
-        (account_id, shard, plan, display_name, contacts, opened_at, position, as_of)
-    SELECT account_id, shard, plan, display_name, contacts, opened_at, position, as_of
+        (account_id, shard, plan, display_name, contacts, opened_at, position, as_of, time_zone, closed)
+    SELECT account_id, shard, plan, display_name, contacts, opened_at, position, as_of, time_zone, closed
     FROM (
         SELECT * FROM projections.rebuilt_accounts WHERE shard = $1
         EXCEPT
@@ -19,7 +19,7 @@ WITH removed AS (
     ON CONFLICT (account_id) DO UPDATE
     SET shard = excluded.shard, plan = excluded.plan, display_name = excluded.display_name,
         contacts = excluded.contacts, opened_at = excluded.opened_at, position = excluded.position,
-        as_of = excluded.as_of
+        as_of = excluded.as_of, time_zone = excluded.time_zone, closed = excluded.closed
     RETURNING xmax = 0 AS added
 )
 SELECT (SELECT count(*) FROM projections.rebuilt_accounts WHERE shard = $1) AS rows,

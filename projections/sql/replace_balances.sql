@@ -9,17 +9,22 @@ WITH removed AS (
     RETURNING 1
 ), saved AS (
     INSERT INTO projections.balance_states AS t
-        (account_id, resource, shard, granted, consumed, base, epoch, boundaries, position, as_of)
-    SELECT r.account_id, r.resource, r.shard, r.granted, r.consumed, r.base, r.epoch, r.boundaries, r.position, r.as_of
+        (account_id, resource, shard, granted, consumed, base, epoch, boundaries, position, as_of, opened, closed,
+         free_only)
+    SELECT r.account_id, r.resource, r.shard, r.granted, r.consumed, r.base, r.epoch, r.boundaries, r.position, r.as_of,
+           r.opened, r.closed, r.free_only
     FROM projections.rebuilt_balances r
     LEFT JOIN projections.balance_states s ON s.account_id = r.account_id AND s.resource = r.resource
     WHERE r.shard = $1
       AND (s.account_id IS NULL
-           OR (s.shard, s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position, s.as_of)
-              IS DISTINCT FROM (r.shard, r.granted, r.consumed, r.base, r.epoch, r.boundaries, r.position, r.as_of))
+           OR (s.shard, s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position, s.as_of, s.opened, s.closed,
+               s.free_only)
+              IS DISTINCT FROM (r.shard, r.granted, r.consumed, r.base, r.epoch, r.boundaries, r.position, r.as_of,
+                                r.opened, r.closed, r.free_only))
     ON CONFLICT (account_id, resource) DO UPDATE
     SET shard = excluded.shard, granted = excluded.granted, consumed = excluded.consumed, base = excluded.base,
-        epoch = excluded.epoch, boundaries = excluded.boundaries, position = excluded.position, as_of = excluded.as_of
+        epoch = excluded.epoch, boundaries = excluded.boundaries, position = excluded.position, as_of = excluded.as_of,
+        opened = excluded.opened, closed = excluded.closed, free_only = excluded.free_only
     RETURNING xmax = 0 AS added
 )
 SELECT (SELECT count(*) FROM projections.rebuilt_balances WHERE shard = $1) AS rows,

@@ -11,9 +11,13 @@ from pydantic import ValidationError
 from schemas.amounts import MICRO
 from schemas.events import (
     INPUT_TYPES,
+    AccountClosed,
     AccountOpened,
+    AccountRenamed,
+    AccountReopened,
     ContactsChanged,
     CreditsGranted,
+    CreditsRevoked,
     CustomScript,
     EventData,
     EventType,
@@ -166,7 +170,8 @@ def _check_rules(data: EventData) -> EventData:
     for name in (field for field in _NAMES if field in type(data).model_fields):
         if not getattr(data, name).strip():
             raise InvalidEventError(Reason.INVALID_DATA, f"{name}: is blank, and blank is no name")
-    if isinstance(data, CreditsGranted | UsageReversed) and data.resource is Resource.TOOL_RUNS and data.amount % MICRO:
+    moved = data if isinstance(data, CreditsGranted | CreditsRevoked | UsageReversed) else None
+    if moved is not None and moved.resource is Resource.TOOL_RUNS and moved.amount % MICRO:
         raise InvalidEventError(Reason.INVALID_AMOUNT, "amount: tool runs are whole")
     return data
 
@@ -183,9 +188,13 @@ _FACTS: Final[Mapping[type[EventData], Callable[[Any], Facts]]] = MappingProxyTy
         CustomScript: lambda data: (_CREDITS, int(data.credits), data.script),
         ToolRun: lambda data: (_RUNS, data.runs * MICRO, data.tool),
         AccountOpened: lambda data: (None, 0, data.plan),
+        AccountRenamed: lambda _: (None, 0, ""),  # the name is personal data: it stays in the data alone
+        AccountClosed: lambda _: (None, 0, ""),
+        AccountReopened: lambda _: (None, 0, ""),
         PlanChanged: lambda data: (None, 0, data.plan),
         ContactsChanged: lambda _: (None, 0, ""),
         CreditsGranted: lambda data: (RESOURCE_CODES[data.resource], int(data.amount), data.reason),
+        CreditsRevoked: lambda data: (RESOURCE_CODES[data.resource], int(data.amount), data.reason),
         UsageReversed: lambda data: (RESOURCE_CODES[data.resource], int(data.amount), data.reason),
     }
 )

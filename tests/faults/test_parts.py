@@ -73,7 +73,7 @@ def test_a_seed_gives_the_same_amounts_again() -> None:
 
 def test_an_exact_hit_counts_and_an_epoch_starts_afresh() -> None:
     book = Book()
-    book.grant(75 * MICRO)
+    book.open(75 * MICRO)
     book.use(75 * MICRO // 2)
     assert lines_of(book) == {(1, "banner", 20): False, (1, "banner", 50): False, (1, "email", 50): False}
     book.use(75 * MICRO // 2)
@@ -85,7 +85,7 @@ def test_an_exact_hit_counts_and_an_epoch_starts_afresh() -> None:
 
 def test_a_top_up_seeds_what_is_true_at_its_start() -> None:
     book = Book()
-    book.grant(75 * MICRO)
+    book.open(75 * MICRO)
     book.use(70 * MICRO)
     book.grant(100 * MICRO)
     assert (book.allocation, book.used) == (175 * MICRO, 70 * MICRO)
@@ -94,10 +94,36 @@ def test_a_top_up_seeds_what_is_true_at_its_start() -> None:
 
 def test_a_peak_before_a_reversal_counts() -> None:
     book = Book()
-    book.grant(100 * MICRO)
+    book.open(100 * MICRO)
     book.use(60 * MICRO)
     book.reverse(50 * MICRO)
     assert (1, "email", 50) in lines_of(book) and book.banner is None
+
+
+def test_a_reversal_behind_the_start_of_an_epoch_begins_another() -> None:
+    book = Book()
+    book.open(75 * MICRO)
+    book.use(80 * MICRO)
+    book.grant(100 * MICRO)
+    book.reverse(20 * MICRO)
+    assert (book.epoch, book.allocation, book.used) == (3, 175 * MICRO, 60 * MICRO)
+
+
+def test_a_revocation_cuts_what_was_granted() -> None:
+    book = Book()
+    book.open(75 * MICRO)
+    book.grant(100 * MICRO)
+    book.use(80 * MICRO)
+    book.revoke(100 * MICRO)
+    assert (book.epoch, book.allocation, book.used, book.banner) == (3, 0, 5 * MICRO, 100)
+
+
+def test_a_grant_before_the_opening_is_kept() -> None:
+    book = Book()
+    book.grant(100 * MICRO)
+    assert book.epoch == 0 and lines_of(book) == {}
+    book.open(75 * MICRO)
+    assert (book.epoch, book.allocation) == (1, 175 * MICRO)
 
 
 # --- the oracle -------------------------------------------------------------------------------------------------------

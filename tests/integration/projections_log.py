@@ -11,17 +11,22 @@ from typing import Any
 
 from meter.runtime.postgres import Pool
 from schemas.events import CODES
+from schemas.identity import OWN_SOURCE
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
 
 SHARDS = 3
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MICRO = 1_000_000
+FREE = "free_allowance"
 INFERENCE, GUARDRAIL, SCRIPT, TOOL, REVERSED = (
     CODES[f"usage.{kind}.v1"] for kind in ("model_inference", "guardrail", "custom_script", "tool_run", "reversed")
 )
-OPENED, PLAN, CONTACTS = (CODES[f"account.{change}.v1"] for change in ("opened", "plan_changed", "contacts_changed"))
-GRANTED = CODES["credits.granted.v1"]
+OPENED, PLAN, CONTACTS, RENAMED, CLOSED, REOPENED = (
+    CODES[f"account.{change}.v1"]
+    for change in ("opened", "plan_changed", "contacts_changed", "renamed", "closed", "reopened")
+)
+GRANTED, REVOKED = CODES["credits.granted.v1"], CODES["credits.revoked.v1"]
 CREDITS, RUNS = (RESOURCE_CODES[resource] for resource in (Resource.MODEL_CREDITS, Resource.TOOL_RUNS))
 NAMES = {CREDITS: "model_credits", RUNS: "tool_runs"}
 COLUMNS = (
@@ -39,6 +44,11 @@ class Event:
     name: str = ""
     occurred_at: datetime = NOON
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def free(self) -> bool:
+        """Whether the meter derived it from an opening."""
+        return self.name == FREE
 
     @property
     def shard(self) -> int:
@@ -67,13 +77,20 @@ def reversed_(account_id: str, amount: int, resource: int = CREDITS) -> Event:
     )
 
 
+def revoked(account_id: str, amount: int, resource: int = CREDITS) -> Event:
+    data = {"resource": NAMES[resource], "amount": str(amount), "reason": "chargeback", "reference": "INV-2"}
+    return Event(
+        account_id=account_id, type=REVOKED, resource=resource, amount=amount * MICRO, name="chargeback", data=data
+    )
+
+
 def opened(account_id: str, plan: str = "free", contacts: Iterable[str] = ("owner@example.com",)) -> list[Event]:
     """Opening with its two free grants, as the meter stores it."""
     data = {"plan": plan, "contacts": list(contacts), "display_name": f"Name of {account_id}"}
     return [
         Event(account_id=account_id, type=OPENED, name=plan, data=data),
-        granted(account_id, 75, CREDITS, "free_allowance"),
-        granted(account_id, 10_000, RUNS, "free_allowance"),
+        granted(account_id, 75, CREDITS, FREE),
+        granted(account_id, 10_000, RUNS, FREE),
     ]
 
 
@@ -83,6 +100,31 @@ def plan_changed(account_id: str, plan: str) -> Event:
 
 def contacts_changed(account_id: str, *contacts: str) -> Event:
     return Event(account_id=account_id, type=CONTACTS, data={"contacts": list(contacts)})
+
+
+def renamed(account_id: str, **names: object) -> Event:
+    return Event(account_id=account_id, type=RENAMED, data=names)
+
+
+def closed(account_id: str) -> Event:
+    return Event(account_id=account_id, type=CLOSED)
+
+
+def reopened(account_id: str) -> Event:
+    return Event(account_id=account_id, type=REOPENED)
+
+
+def random_change(rng: random.Random, name: str) -> Event:
+    """Of an account; some of them without effect."""
+    return rng.choice(
+        (
+            plan_changed(name, rng.choice(("free", "team"))),
+            closed(name),
+            reopened(name),
+            renamed(name, display_name=rng.choice(("Ann", "Bob", " ", "", 5, "x" * 300, "a\tb"))),
+            renamed(name, time_zone=rng.choice(("UTC", "Europe/Berlin", "", "no zone", None))),
+        )
+    )
 
 
 def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Event]:
@@ -100,13 +142,24 @@ def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Even
             case 2:
                 events.append(reversed_(name, rng.randint(1, 20), rng.choice((CREDITS, RUNS))))
             case 3:
-                events.append(plan_changed(name, rng.choice(("free", "team"))))
-            case 4 | 5 | 6:
+                events.append(random_change(rng, name))
+            case 4:
+                events.append(revoked(name, rng.randint(1, 100), rng.choice((CREDITS, RUNS))))
+            case 5 | 6:
                 events.append(tool(name, rng.randint(1, 3000), rng.choice(("web-search", "calculator"))))
             case _:
                 day = datetime(2026, 11, rng.randint(20, 24), rng.randint(0, 23), 59, 59, 999_999, tzinfo=UTC)
                 events.append(used(name, rng.randint(0, 9_000_000) / 1_000_000, rng.choice("abc"), occurred_at=day))
     return events
+
+
+def take_batch(events: list[Event], count: int) -> list[Event]:
+    """Remove about the first `count` events: the meter never commits an opening without its free grants."""
+    while count < len(events) and events[count].free:
+        count += 1
+    batch = events[:count]
+    del events[:count]
+    return batch
 
 
 class EventLog:
@@ -146,8 +199,8 @@ class EventLog:
         recorded_at = NOON + timedelta(milliseconds=position)
         return (
             position, event.amount, position, event.occurred_at, recorded_at, str(id), id.bytes + bytes(16),
-            event.shard, event.type, event.resource, event.account_id, event.name, "//tests.example.com",
-            json.dumps(event.data), None,
+            event.shard, event.type, event.resource, event.account_id, event.name,
+            OWN_SOURCE if event.free else "//tests.example.com", json.dumps(event.data), None,
         )  # fmt: skip
 
 
@@ -159,17 +212,43 @@ class Book:
     consumed: int = 0
     base: int = 0
     epoch: int = 0
+    opened: bool = False
 
     def enter(self, event: Event) -> None:
         if event.type == GRANTED:
             self.grants.append(event.amount)
+            self.begin()
+        elif event.type == REVOKED:
+            self.take_back(event.amount)
+        elif event.type == REVERSED:
+            self.consumed -= event.amount
+            if self.consumed < self.base:
+                self.begin()
+        else:
+            self.consumed += event.amount
+
+    def open(self, free: int) -> None:
+        self.opened = True
+        if free:
+            self.grants.append(free)
+        self.begin()
+
+    def take_back(self, amount: int) -> None:
+        """From the newest grant on, at most all of them."""
+        for index in reversed(range(len(self.grants))):
+            taken = min(amount, self.grants[index])
+            self.grants[index] -= taken
+            amount -= taken
+        self.begin()
+
+    def begin(self) -> None:
+        self.base = min(0, self.consumed)
+        if self.opened and (self.epoch or any(self.grants)):
             self.epoch += 1
             self.base = self._used_up()
-        else:
-            self.consumed += -event.amount if event.type == REVERSED else event.amount
 
     def _used_up(self) -> int:
-        total = base = 0
+        total, base = 0, min(0, self.consumed)
         for grant in self.grants:
             total += grant
             if total <= self.consumed:
@@ -178,20 +257,37 @@ class Book:
 
     def row(self) -> tuple[int, int, int]:
         """allocation, consumed, epoch"""
-        return sum(self.grants) - self.base, self.consumed - self.base, self.epoch
+        return sum(self.grants) - self.base if self.epoch else 0, self.consumed - self.base, self.epoch
 
 
 def keep_books(events: Iterable[Event]) -> dict[tuple[str, int], Book]:
+    """The free grants that follow the first opening are part of it."""
     books: defaultdict[tuple[str, int], Book] = defaultdict(Book)
-    for event in events:
+    entered: set[tuple[str, int]] = set()  # balances that an event of their own made
+    opened: set[str] = set()
+    waiting = list(reversed(list(events)))
+    while waiting:
+        event = waiting.pop()
         if event.resource is not None:
+            entered.add((event.account_id, event.resource))
             books[event.account_id, event.resource].enter(event)
-    return dict(books)
+        elif event.type == OPENED and event.account_id not in opened:
+            opened.add(event.account_id)
+            free = dict.fromkeys((CREDITS, RUNS), 0)
+            while waiting and waiting[-1].free and waiting[-1].account_id == event.account_id:
+                grant = waiting.pop()
+                assert grant.resource is not None
+                entered.add((event.account_id, grant.resource))
+                free[grant.resource] = grant.amount
+            for resource, amount in free.items():
+                books[event.account_id, resource].open(amount)
+    return {key: books[key] for key in entered}
 
 
 async def fetch_balances(pool: Pool) -> dict[tuple[str, int], tuple[int, int, int]]:
     rows = await pool.fetch(
-        "SELECT account_id, resource, granted - base, consumed - base, epoch FROM projections.balance_states"
+        "SELECT account_id, resource, CASE WHEN epoch = 0 THEN 0 ELSE granted - base END, consumed - base, epoch "
+        "FROM projections.balance_states"
     )
     return {(row[0], row[1]): tuple(row)[2:] for row in rows}
 

@@ -16,7 +16,7 @@ from meter.runtime.postgres import Pool
 from projections.explain import Explainer, Explanation
 from projections.plan import plan
 from projections.store import FoldStore
-from projections.timeline import What
+from projections.timeline_lines import What
 from schemas.resources import Resource
 from tests.integration.projections_log import (
     CREDITS,

@@ -13,7 +13,7 @@ from schemas.resources import RESOURCE_CODES, Resource
 from tests.integration.projections_log import NOON
 
 LARGEST = 2**63 - 1
-INSERT = "INSERT INTO projections.balance_states VALUES ($1, $2, 0, $3, $4, $5, 1, '{}', 1, $6)"
+INSERT = "INSERT INTO projections.balance_states VALUES ($1, $2, 0, $3, $4, $5, 1, '{}', 1, $6, true, false, true)"
 # Each is granted, consumed and base, in micro-units.
 EDGES = [
     (75 * MICRO, 74_999_000, 0),

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections import defaultdict
+from decimal import Decimal
 
 import asyncpg
 import pytest
@@ -10,21 +11,29 @@ import pytest
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool
 from projections.plan import FoldPlan, LogDamagedError, Reading, plan
+from projections.reader import BalanceReader
 from projections.store import FoldStore
 from schemas.build import decode_event
 from schemas.outputs import AccountChanged, BalanceChanged
+from schemas.resources import Resource
 from tests.integration.projections_log import (
+    RUNS,
     SHARDS,
     Event,
     EventLog,
     assert_balances,
     assert_usage,
+    closed,
     contacts_changed,
     granted,
     opened,
     plan_changed,
     random_history,
+    renamed,
+    reopened,
     reversed_,
+    revoked,
+    take_batch,
     tool,
     used,
 )
@@ -58,8 +67,9 @@ async def test_opening_gives_balances_an_account_and_messages(pool: Pool, log: E
 
 
 async def test_messages_of_a_shard_stand_in_the_order_of_positions(pool: Pool, log: EventLog) -> None:
-    for event in random_history(seed=3):
-        await log.append(event)
+    history = random_history(seed=3)
+    while history:
+        await log.append(*take_batch(history, 1))
     await fold_all(pool)
     positions: defaultdict[int, list[int]] = defaultdict(list)
     for message in await read_outbox(pool):
@@ -93,6 +103,121 @@ async def test_usage_of_an_unknown_account_is_kept_and_told_once_it_is_known(poo
     )
     assert balance is not None
     assert tuple(balance) == (True, 1, 30)
+
+
+async def test_grants_before_the_opening_are_kept_and_count_as_one_epoch(pool: Pool, log: EventLog) -> None:
+    await log.append(granted("acct-new", 100), used("acct-new", 30))
+    await fold_all(pool)
+    assert await read_outbox(pool) == []
+    columns = "allowed, epoch, allocation, consumed, remaining, lifetime_granted, free_only"
+    row = await pool.fetchrow(f"SELECT {columns} FROM projections.balances")
+    assert row is not None
+    assert tuple(row) == (False, 0, 0, 30, -30, 100, False)
+    await log.append(*opened("acct-new"))
+    await fold_all(pool, most_events=1)  # never cut between the opening and its free grants
+    row = await pool.fetchrow(f"SELECT {columns} FROM projections.balances WHERE resource = 'model_credits'")
+    assert row is not None
+    assert tuple(row) == (True, 1, 175, 30, 145, 175, False)
+    published = [m for m in await read_outbox(pool) if isinstance(m, BalanceChanged)]
+    assert [(m.resource.value, m.epoch, m.percent, m.free_only) for m in published] == [
+        ("model_credits", 1, 17, False), ("tool_runs", 1, 0, True),
+    ]  # fmt: skip
+
+
+async def test_a_reversal_behind_the_start_of_the_epoch_begins_another(pool: Pool, log: EventLog) -> None:
+    await log.append(*opened("acct-1"), used("acct-1", 80), granted("acct-1", 100), reversed_("acct-1", 20))
+    await fold_all(pool)
+    row = await pool.fetchrow(
+        "SELECT consumed, allocation, remaining, epoch, exhaustion FROM projections.balances "
+        "WHERE resource = 'model_credits'"
+    )
+    assert row is not None
+    assert tuple(row) == (60, 175, 115, 3, Decimal("34.28"))
+    last = [m for m in await read_outbox(pool) if isinstance(m, BalanceChanged)][-1]
+    assert (last.epoch, last.consumed, last.percent) == (3, 60_000_000, 34)
+
+
+async def test_a_revocation_takes_a_grant_back(pool: Pool, log: EventLog) -> None:
+    await log.append(*opened("acct-1"), granted("acct-1", 100), used("acct-1", 80), revoked("acct-1", 100))
+    await fold_all(pool)
+    row = await pool.fetchrow(
+        "SELECT consumed, allocation, remaining, epoch, exhaustion, allowed, lifetime_granted "
+        "FROM projections.balances WHERE resource = 'model_credits'"
+    )
+    assert row is not None
+    assert tuple(row) == (5, 0, -5, 3, 100, False, 75)
+    last = [m for m in await read_outbox(pool) if isinstance(m, BalanceChanged)][-1]
+    assert (last.epoch, last.allocation, last.remaining, last.allowed) == (3, 0, -5_000_000, False)
+    await log.append(revoked("acct-1", 1000))  # more than is left of all grants: all of them
+    await fold_all(pool)
+    assert await pool.fetchval("SELECT granted FROM projections.balance_states WHERE resource = 1") == 0
+    await assert_balances(pool, log.events)
+
+
+async def test_a_closed_account_is_not_allowed_until_it_is_reopened(pool: Pool, log: EventLog) -> None:
+    reader = BalanceReader(pool)
+    await log.append(*opened("acct-1"), closed("acct-1"), used("acct-1", 15))
+    await fold_all(pool, most_events=1)
+    assert not await reader.allowed("acct-1", "model_credits") and not await reader.allowed("acct-1", "tool_runs")
+    balance = (await reader.get("acct-1"))[Resource.MODEL_CREDITS]
+    assert (balance.account_state, balance.consumed, balance.status, balance.epoch) == (
+        "closed",
+        Decimal(15),
+        "good",
+        1,
+    )
+    account = await reader.account("acct-1")
+    assert account is not None and account.state == "closed"
+    await log.append(reopened("acct-1"))
+    await fold_all(pool)
+    assert await reader.allowed("acct-1", "model_credits")
+    assert (await reader.get("acct-1"))[Resource.TOOL_RUNS].account_state == "open"
+    messages = await read_outbox(pool)
+    assert [m.state for m in messages if isinstance(m, AccountChanged)] == ["open", "closed", "open"]
+    told = [(m.resource.value, m.allowed, m.epoch) for m in messages if isinstance(m, BalanceChanged)]
+    assert told == [
+        ("model_credits", True, 1), ("tool_runs", True, 1), ("model_credits", False, 1), ("tool_runs", False, 1),
+        ("model_credits", False, 1), ("model_credits", True, 1), ("tool_runs", True, 1),
+    ]  # fmt: skip
+    kinds = [type(message) for message in messages]
+    assert kinds[3:6] == [AccountChanged, BalanceChanged, BalanceChanged]  # the account first, at one position
+
+
+async def test_a_balance_that_begins_while_the_account_is_closed_is_closed(pool: Pool, log: EventLog) -> None:
+    await log.append(opened("acct-1")[0], closed("acct-1"), granted("acct-1", 5), used("acct-1", 1), tool("acct-1"))
+    await fold_all(pool, most_events=1)
+    rows = await pool.fetch(
+        "SELECT resource, account_state, allowed, epoch FROM projections.balances ORDER BY resource"
+    )
+    assert [tuple(row) for row in rows] == [("model_credits", "closed", False, 1), ("tool_runs", "closed", False, 0)]
+
+
+async def test_a_renamed_account_keeps_what_is_not_named(pool: Pool, log: EventLog) -> None:
+    await log.append(
+        *opened("acct-1"),
+        renamed("acct-1", time_zone="Europe/Berlin"),
+        renamed("acct-1", display_name="Ann & Co", time_zone="no zone"),
+        renamed("acct-1", display_name=" "),
+    )
+    await fold_all(pool)
+    account = await BalanceReader(pool).account("acct-1")
+    assert account is not None
+    assert (account.display_name, account.time_zone, account.state) == ("Ann & Co", "Europe/Berlin", "open")
+    names = [m.display_name for m in await read_outbox(pool) if isinstance(m, AccountChanged)]
+    assert names == ["Name of acct-1", "Ann & Co"]
+
+
+async def test_an_opening_opens_a_balance_without_a_free_allowance(pool: Pool, log: EventLog) -> None:
+    """The allowance of a resource may be set to nothing: what is kept of it counts at the opening all the same."""
+    await log.append(granted("acct-1", 5, RUNS), opened("acct-1")[0], granted("acct-1", 7), granted("acct-1", 1, RUNS))
+    await fold_all(pool, most_events=1)
+    rows = await pool.fetch("SELECT resource, allocation, epoch, allowed FROM projections.balances ORDER BY resource")
+    assert [tuple(row) for row in rows] == [("model_credits", 7, 1, True), ("tool_runs", 6, 2, True)]
+    ids = [
+        row["id"]
+        for row in await pool.fetch("SELECT convert_from(value, 'utf8')::json ->> 'id' AS id FROM projections.outbox")
+    ]
+    assert len(set(ids)) == len(ids) == 4  # the account, two openings of balances and a grant
 
 
 async def test_reversal_is_negative_in_usage_by_day_so_that_amounts_add_up(pool: Pool, log: EventLog) -> None:
@@ -147,8 +272,8 @@ async def test_runners_side_by_side_fold_every_event_once(pool: Pool, log: Event
     history = random_history(seed=7, accounts=20, length=600)
 
     async def write() -> None:
-        for start in range(0, len(history), 20):
-            await log.append(*history[start : start + 20])
+        while history:
+            await log.append(*take_batch(history, 20))
 
     stop = asyncio.Event()
 

@@ -28,7 +28,10 @@ from tests.integration.projections_log import (
     granted,
     opened,
     plan_changed,
+    random_change,
     reversed_,
+    revoked,
+    take_batch,
     tool,
     used,
 )  # fmt: skip
@@ -91,10 +94,11 @@ async def notifier(pool: Pool) -> Notifier:
 
 def near_the_lines(seed: int, accounts: int = 6, length: int = 450) -> list[Event]:
     """Small grants and usage in whole credits, so that lines are hit exactly, passed several at once, lost again by
-    reversals and reached anew; accounts that open late or never, and contacts that come and go."""
+    reversals and reached anew; accounts that open late or never, and contacts that come and go. Most open at once,
+    without free allowance."""
     rng = random.Random(seed)
     names = [f"acct-{number}" for number in range(accounts)]
-    events: list[Event] = []
+    events = [opened(name)[0] for name in names[: accounts * 2 // 3]]
     for _ in range(length):
         name = rng.choice(names)
         resource = rng.choice((CREDITS, RUNS))
@@ -105,10 +109,12 @@ def near_the_lines(seed: int, accounts: int = 6, length: int = 450) -> list[Even
                 events.append(granted(name, rng.choice((1, 3, 10, 10, 25, 100)), resource))
             case 3 | 4:
                 events.append(reversed_(name, rng.choice((1, 2, 5, 40)), resource))
+            case 12:
+                events.append(revoked(name, rng.choice((1, 3, 10, 100)), resource))
             case 5:
                 events.append(contacts_changed(name, *rng.choice(((), ("owner@example.com", "ann@example.com")))))
             case 6:
-                events.append(plan_changed(name, rng.choice(("free", "team"))))
+                events.append(random_change(rng, name))
             case 7 | 8 | 9 | 10 | 11:
                 events.append(tool(name, rng.choice((0, 1, 1, 2, 5, 1000))))
             case _:
@@ -142,8 +148,7 @@ async def test_what_the_services_make_of_a_log_is_what_the_log_says(
     events = near_the_lines(seed)
     while events:
         count = rng.choice((1, 20, 90, 300))
-        await log.append(*events[:count])
-        del events[:count]
+        await log.append(*take_batch(events, count))
         await fold_all(pool, rng.choice((2, 9, 40, 1000)))
         for shard in range(SHARDS):
             await notifier.read(shard, rng.choice((1, 5, 30)))

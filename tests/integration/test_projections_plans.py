@@ -19,11 +19,11 @@ FROM generate_series(0, $2::int - 1) AS i
 """
 BALANCES = """
 INSERT INTO projections.balance_states (account_id, resource, shard, granted, consumed, base, epoch, boundaries,
-                                        position, as_of)
-SELECT 'acct-' || i, 1, i % $1, 0, 0, 0, 0, '{}', 1, now() FROM generate_series(1, 20_000) AS i
+                                        position, as_of, opened, closed, free_only)
+SELECT 'acct-' || i, 1, i % $1, 0, 0, 0, 0, '{}', 1, now(), true, false, true FROM generate_series(1, 20_000) AS i
 """
 REBUILT = "INSERT INTO projections.rebuilt_balances SELECT * FROM projections.balance_states WHERE shard = $1"
-STATEMENTS = ("fetch_account_events", "add_usage")
+STATEMENTS = ("fetch_account_events", "find_range_ends", "add_usage")
 PLANS = ("force_generic_plan", "force_custom_plan")
 # How many shards, and the range of each: all that have news, the backlog of one, a trickle.
 RANGES = ((SHARDS, 14_000, 15_700), (1, 2_000, 16_000), (3, 16_600, 16_610))

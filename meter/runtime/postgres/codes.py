@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from schemas.events import ACCOUNT_CODES, CODES, USAGE_CODES
+from schemas.identity import OWN_SOURCE
 from schemas.resources import RESOURCE_CODES
 
 
@@ -14,7 +15,8 @@ def list_codes(codes: tuple[int, ...]) -> str:
 
 # Each event type and resource has a placeholder of its own name. `usage` and `account` are lists, for IN. The codes of
 # usage have no gap and lie below all others, so statements compare with `first_usage` and `last_usage`: a range costs
-# less than a list, and the partial index events_not_usage is made for it.
+# less than a list, and the partial index events_not_usage is made for it. `own_source` is the quoted text of the source
+# of what the meter derives.
 PLACEHOLDERS: Final[Mapping[str, str]] = MappingProxyType(
     {type: str(code) for type, code in CODES.items()}
     | {resource.value: str(code) for resource, code in RESOURCE_CODES.items()}
@@ -23,5 +25,6 @@ PLACEHOLDERS: Final[Mapping[str, str]] = MappingProxyType(
         "account": list_codes(ACCOUNT_CODES),
         "first_usage": str(USAGE_CODES[0]),
         "last_usage": str(USAGE_CODES[-1]),
+        "own_source": f"'{OWN_SOURCE}'",
     }
 )

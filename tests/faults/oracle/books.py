@@ -1,6 +1,7 @@
 """A short reference of what balances and notices must be: the rules of the design, and no line of the product.
 
-Amounts are micro-units. Every grant starts an epoch, reached lines are counted per epoch at its highest consumption.
+Amounts are micro-units. Every grant starts an epoch, and so does a reversal that reaches behind the start of one, but
+nothing before the opening. Reached lines are counted per epoch at its highest consumption.
 """
 
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class Book:
     totals: list[int] = field(default_factory=list)  # granted after each grant
     epochs: list[Epoch] = field(default_factory=list)
     reversals: int = 0
+    opened: bool = False
 
     @property
     def epoch(self) -> int:
@@ -50,12 +52,30 @@ class Book:
     def reverse(self, amount: int) -> None:
         self.consumed -= amount
         self.reversals += 1
+        if self.used < 0:
+            self._begin()
+
+    def open(self, free: int) -> None:
+        """The opening, with its free allowance."""
+        self.opened = True
+        self.grant(free)
 
     def grant(self, amount: int) -> None:
         self.granted += amount
         self.totals.append(self.granted)
-        self.base = max((total for total in self.totals if total <= self.consumed), default=0)
-        self.epochs.append(Epoch(self.allocation, self.used, self.used))
+        if self.opened:
+            self._begin()
+
+    def revoke(self, amount: int) -> None:
+        self.granted = max(0, self.granted - amount)
+        self.totals = [min(total, self.granted) for total in self.totals]
+        if self.opened:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.base = max((total for total in self.totals if total <= self.consumed), default=min(0, self.consumed))
+        if self.opened:
+            self.epochs.append(Epoch(self.allocation, self.used, self.used))
 
     @property
     def percent(self) -> int:

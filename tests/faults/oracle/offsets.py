@@ -118,7 +118,7 @@ class OffsetCheck:
         if row["type"] != GRANTED or row["amount"] != FREE.get(row["resource"]) or seen & row["resource"]:
             self._found.add("doubled", "wrong free grant", f"{row['account_id']} resource {row['resource']}")
         self._free[account] = seen | row["resource"]
-        self._book(account, row["resource"]).grant(row["amount"])
+        self._book(account, row["resource"]).open(row["amount"])
 
     def _take_event(self, shard: int, row: Any) -> None:
         number, kind = number_of(row["id"]), row["type"]

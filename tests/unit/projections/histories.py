@@ -18,13 +18,18 @@ events = st.one_of(
     st.tuples(st.just(Kind.USAGE), st.integers(0, 12)),
     st.tuples(st.just(Kind.GRANT), st.one_of(st.integers(1, 100), st.integers(1, 10**13))),
     st.tuples(st.just(Kind.REVERSAL), st.one_of(st.integers(1, 20), st.integers(1, 10**13))),
+    st.tuples(st.just(Kind.REVOCATION), st.one_of(st.integers(1, 100), st.integers(1, 10**13))),
+    st.tuples(st.sampled_from((Kind.CLOSING, Kind.REOPENING)), st.just(0)),
+    st.tuples(st.just(Kind.OPENING), st.one_of(st.just(0), st.integers(1, 100))),
 )
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Step]:
-    """Steps of single events; positions have gaps, because other accounts share the shard."""
-    kinds = draw(st.lists(events, max_size=25))
+    """Steps of single events; positions have gaps, because other accounts share the shard. Half begin with the opening,
+    the others have it anywhere or never."""
+    opening = draw(st.lists(st.tuples(st.just(Kind.OPENING), st.integers(0, 100)), max_size=1))
+    kinds = opening + draw(st.lists(events, max_size=25))
     gaps = draw(st.lists(st.integers(1, 3), min_size=len(kinds), max_size=len(kinds)))
     steps, position = [], 0
     for (kind, amount), gap in zip(kinds, gaps, strict=True):

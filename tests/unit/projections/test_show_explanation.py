@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +14,8 @@ from projections.explain import Explanation, NotifierRecords, ShardProgress
 from projections.explanation_rows import describe_differences, notes, summarise
 from projections.reader import Account
 from projections.show_explanation import render, show_explanation
-from projections.timeline import Entry, FieldDifference, Timeline
+from projections.timeline import FieldDifference, Timeline
+from projections.timeline_lines import Entry
 from schemas.amounts import MICRO
 from schemas.events import CODES
 from tests.unit.projections.histories import THRESHOLDS
@@ -22,13 +24,15 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 INFERENCE, OPENED, GRANTED, REVERSED = (
     CODES[name] for name in ("usage.model_inference.v1", "account.opened.v1", "credits.granted.v1", "usage.reversed.v1")
 )
+CLOSED, REOPENED = CODES["account.closed.v1"], CODES["account.reopened.v1"]
 NO_NOTIFICATIONS = NotifierRecords(banners=[], notices=[], emails=[], attempts=[])
-ACCOUNT = Account(account_id="acct-1", plan="free", display_name=None, opened_at=NOON)
+ACCOUNT = Account(account_id="acct-1", plan="free", display_name=None, time_zone=None, state="open", opened_at=NOON)
 
 
 def entry(position: int, type: int, credits: int, name: str = "", note: str | None = None) -> Entry:
-    resource = None if type == OPENED else 1
-    return Entry(position, f"event-{position}", type, resource, credits * MICRO, name, note, NOON)
+    resource = None if type in (OPENED, CLOSED, REOPENED) else 1
+    derived = name == "free_allowance"
+    return Entry(position, f"event-{position}", type, resource, credits * MICRO, name, note, NOON, derived)
 
 
 def explained(
@@ -87,8 +91,20 @@ def test_people_read_what_happened(words: str) -> None:
 
 def test_what_is_true_at_the_start_of_an_epoch_says_so() -> None:
     assert "reached 20 % at the start of the epoch" in shown(
-        explained(entry(1, GRANTED, 10), entry(2, INFERENCE, 4), entry(3, GRANTED, 1))
+        explained(entry(0, OPENED, 0), entry(1, GRANTED, 10), entry(2, INFERENCE, 4), entry(3, GRANTED, 1))
     )
+
+
+def test_a_closed_account_is_said_to_be_refused_for_that() -> None:
+    story = (*STORY[:3], entry(4, CLOSED, 0), entry(5, INFERENCE, 1))
+    explanation = replace(explained(*story), account=replace(ACCOUNT, state="closed"))
+    text = shown(explanation)
+    assert "opened 2026-11-24T12:00:00+00:00, closed" in text
+    assert "refused from here on: the account is closed" in text
+    assert summarise(explanation)[0].startswith(
+        "model_credits: 5 of 10 left in epoch 1 (50 % used); refused, because the account is closed, since position 4"
+    )
+    assert "allowed from here on" in shown(explained(*story, entry(6, REOPENED, 0))).partition("closed")[2]
 
 
 def test_no_control_sequence_of_a_name_reaches_the_terminal() -> None:
@@ -103,10 +119,18 @@ def test_no_control_sequence_of_a_name_reaches_the_terminal() -> None:
     [
         (STORY[:2], "model_credits: 10 of 10 left in epoch 1 (0 % used); allowed since position 2, event event-2, "),
         (STORY[:9], "model_credits: -18 of 10 left in epoch 1 (280 % used); refused since position 5, event event-5, "),
-        (STORY[2:3], "model_credits: refused, because nothing was ever granted; 4 used all the same"),
-        ((entry(1, INFERENCE, 20), entry(2, GRANTED, 5)), "model_credits: -15 of 0 left in epoch 1 (100 % used); "),
+        (STORY[2:3], "model_credits: refused, because the account was never opened; 4 used all the same"),
+        (
+            STORY[1:3],
+            "model_credits: refused, because the account was never opened; 10 granted, which count from the opening on",
+        ),
+        ((STORY[0], STORY[2]), "model_credits: refused, because nothing was ever granted; 4 used all the same"),
+        (
+            (STORY[0], entry(2, INFERENCE, 20), entry(3, GRANTED, 5)),
+            "model_credits: -15 of 0 left in epoch 1 (100 % used)",
+        ),
     ],
-    ids=["allowed", "refused", "never granted", "swallowed"],
+    ids=["allowed", "refused", "never opened", "kept", "never granted", "swallowed"],
 )  # fmt: skip
 def test_one_sentence_says_how_it_stands(entries: tuple[Entry, ...], sentence: str) -> None:
     [said] = summarise(explained(*entries))
@@ -154,7 +178,7 @@ def test_a_balance_on_one_side_only_is_said(stored: str | None, log: str | None,
 @pytest.mark.parametrize("width", [90, 120, 200])
 def test_event_ids_are_whole_at_any_width(width: int) -> None:
     id = "0193a1f2-7c00-7000-8000-000000000001"
-    text = shown(explained(entry(1, GRANTED, 1000, "a long reason " * 5)._replace(event_id=id)), width)
+    text = shown(explained(STORY[0], entry(2, GRANTED, 1000, "a long reason " * 5)._replace(event_id=id)), width)
     assert text.partition("Timeline")[2].count(id) == 2  # the grant, and that it allows
 
 

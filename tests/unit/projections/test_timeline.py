@@ -7,18 +7,8 @@ import pytest
 from hypothesis import given
 
 from projections.fold import Kind, Step, empty_state, fold
-from projections.timeline import (
-    MAX_PARTS,
-    OTHER_NAMES,
-    Entry,
-    FieldDifference,
-    Line,
-    Part,
-    ResourceTimeline,
-    Timeline,
-    What,
-    compare,
-)
+from projections.timeline import FieldDifference, ResourceTimeline, Timeline, compare
+from projections.timeline_lines import MAX_PARTS, OTHER_NAMES, Entry, Line, Part, What
 from schemas.events import CODES
 from schemas.resources import RESOURCE_CODES, Resource
 from tests.unit.projections.histories import THRESHOLDS, crossed, histories
@@ -26,19 +16,26 @@ from tests.unit.projections.histories import THRESHOLDS, crossed, histories
 START = datetime(2026, 11, 24, tzinfo=UTC)
 CREDITS, RUNS = (RESOURCE_CODES[resource] for resource in (Resource.MODEL_CREDITS, Resource.TOOL_RUNS))
 INFERENCE, GUARDRAIL, TOOL = (CODES[f"usage.{kind}.v1"] for kind in ("model_inference", "guardrail", "tool_run"))
-OPENED, PLAN, CONTACTS = (CODES[f"account.{change}.v1"] for change in ("opened", "plan_changed", "contacts_changed"))
-GRANTED, REVERSED = CODES["credits.granted.v1"], CODES["usage.reversed.v1"]
-TYPES = {Kind.USAGE: INFERENCE, Kind.GRANT: GRANTED, Kind.REVERSAL: REVERSED}
+OPENED, PLAN, CONTACTS, RENAMED, CLOSED, REOPENED = (
+    CODES[f"account.{change}.v1"]
+    for change in ("opened", "plan_changed", "contacts_changed", "renamed", "closed", "reopened")
+)
+ACCOUNT_TYPES = {Kind.CLOSING: CLOSED, Kind.REOPENING: REOPENED}
+GRANTED, REVOKED, REVERSED = (CODES[name] for name in ("credits.granted.v1", "credits.revoked.v1", "usage.reversed.v1"))
+TYPES = {Kind.USAGE: INFERENCE, Kind.GRANT: GRANTED, Kind.REVERSAL: REVERSED, Kind.REVOCATION: REVOKED}
 
 
 def entry(position: int, type: int, amount: int = 0, name: str = "", resource: int | None = CREDITS) -> Entry:
     note = "INV-1" if type == GRANTED else None
-    return Entry(position, f"event-{position}", type, resource, amount, name, note, START + timedelta(seconds=position))
+    recorded_at = START + timedelta(seconds=position)
+    derived = name == "free_allowance"
+    return Entry(position, f"event-{position}", type, resource, amount, name, note, recorded_at, derived)
 
 
 def read(entries: Sequence[Entry], limit: int = 1000) -> ResourceTimeline:
+    """Of an account that was opened before."""
     timeline = Timeline("acct-1", 0, THRESHOLDS, limit=limit)
-    timeline.enter(entries)
+    timeline.enter([entry(0, OPENED, name="free", resource=None), *entries])
     timeline.close()
     return timeline.resources[CREDITS]
 
@@ -99,6 +96,12 @@ def words(lines: Sequence[Line]) -> list[str]:
              "allowed@3"],
             id="allowed again by a reversal",
         ),
+        pytest.param(
+            [(GRANTED, 10), (INFERENCE, 5), (REVOKED, 5)],
+            ["granted@1", "allowed@1", "used@2", "reached:20@2", "reached:50@2", "revoked@3",
+             *(f"reached:{t}@3" for t in THRESHOLDS), "refused@3"],
+            id="refused by a revocation",
+        ),
         pytest.param([(INFERENCE, 5), (INFERENCE, 5)], ["used@1-2"], id="nothing to reach before a grant"),
     ],
 )  # fmt: skip
@@ -155,35 +158,68 @@ def test_the_newest_lines_are_kept_and_the_others_counted() -> None:
 
 def test_the_account_has_lines_of_its_own() -> None:
     timeline = Timeline("acct-1", 0, THRESHOLDS, limit=10)
-    kinds = (PLAN, OPENED, OPENED, PLAN, CONTACTS)
+    kinds = (PLAN, OPENED, OPENED, PLAN, CONTACTS, REOPENED, CLOSED, CLOSED, RENAMED, REOPENED)
     timeline.enter(entry(n, kind, name="free", resource=None) for n, kind in enumerate(kinds, start=1))
     assert words(timeline.account.newest) == [
-        "ignored@1", "opened@2", "ignored@3", "plan_changed@4", "contacts_changed@5",
+        "ignored@1", "opened@2", "ignored@3", "plan_changed@4", "contacts_changed@5", "ignored@6", "closed@7",
+        "ignored@8", "renamed@9", "reopened@10",
     ]  # fmt: skip
     assert timeline.resources == {}
 
 
 def test_resources_are_told_apart() -> None:
     timeline = Timeline("acct-1", 0, THRESHOLDS, limit=10)
-    timeline.enter([entry(1, GRANTED, 10), entry(2, GRANTED, 8, resource=RUNS), entry(3, TOOL, 4, resource=RUNS)])
+    timeline.enter(
+        [
+            entry(0, OPENED, resource=None),
+            entry(1, GRANTED, 10),
+            entry(2, GRANTED, 8, resource=RUNS),
+            entry(3, TOOL, 4, resource=RUNS),
+        ]
+    )
     timeline.close()
     assert (timeline.resources[CREDITS].state.used, timeline.resources[RUNS].state.used) == (0, 4)
     assert words(timeline.resources[RUNS].lines.newest)[-3:] == ["used@3", "reached:20@3", "reached:50@3"]
 
 
+def entries_of(step: Step) -> list[Entry]:
+    """What stands in the log for a step: an opening, and the free allowance that is stored behind it."""
+    made = []
+    if step.kind is Kind.OPENING:
+        made.append(entry(step.position - 1 if step.amount else step.position, OPENED, name="free", resource=None))
+        if step.amount:
+            made.append(entry(step.position, GRANTED, step.amount, "free_allowance"))
+    elif step.kind in ACCOUNT_TYPES:
+        made.append(entry(step.position, ACCOUNT_TYPES[step.kind], resource=None))
+    else:
+        made.append(entry(step.position, TYPES[step.kind], step.amount))
+    return [each._replace(recorded_at=step.as_of) for each in made]
+
+
 @given(histories())
 def test_it_agrees_with_the_fold(history: list[Step]) -> None:
     """The same balance in the end, and every line that a notice could be made of."""
-    state, expected = fold(empty_state("acct-1", CREDITS, 0, START), history)
-    entries = [entry(s.position, TYPES[s.kind], s.amount)._replace(recorded_at=s.as_of) for s in history]
+    spread = [step._replace(position=2 * step.position) for step in history]  # room for openings
+    state, expected = fold(empty_state("acct-1", CREDITS, 0, START), spread)
     timeline = Timeline("acct-1", 0, THRESHOLDS, limit=5)
-    timeline.enter(entries)
-    if not entries:
+    timeline.enter(each for step in spread for each in entries_of(step))
+    timeline.close()
+    if not any(step.moves for step in history):
         assert timeline.resources == {}
         return
     mine = timeline.resources[CREDITS]
     assert mine.state == state
     assert {key for key, line in mine.reached.items() if not line.at_start} == crossed(expected)
+
+
+def test_a_grant_before_the_opening_is_kept_and_counts_at_the_opening() -> None:
+    timeline = Timeline("acct-1", 0, THRESHOLDS, limit=99)
+    timeline.enter([entry(1, GRANTED, 100), entry(2, INFERENCE, 40), entry(3, OPENED, resource=None)])
+    timeline.close()
+    mine = timeline.resources[CREDITS]
+    assert words(mine.lines.newest) == ["kept@1", "used@2", "reached:20@3", "allowed@3"]
+    assert (mine.state.epoch, mine.state.allocation, mine.state.used) == (1, 100, 40)
+    assert mine.reached[1, 20].at_start
 
 
 def test_a_difference_is_named_by_its_field() -> None:

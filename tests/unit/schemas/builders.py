@@ -21,10 +21,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "usage.guardrail.v1": {"credits": "0.000001", "guardrail": "toxicity"},
     "usage.custom_script.v1": {"credits": "3", "script": "score-lead"},
     "usage.tool_run.v1": {"tool": "search_web", "runs": 2, "status": "ok"},
-    "account.opened.v1": {"plan": "free", "contacts": ["ann@example.com"], "display_name": "Ann's"},
+    "account.opened.v1": {"plan": "free", "contacts": ["ann@example.com"], "display_name": "Ann's", "time_zone": "UTC"},
     "account.plan_changed.v1": {"plan": "team"},
     "account.contacts_changed.v1": {"contacts": []},
+    "account.renamed.v1": {"display_name": "Ann & Co", "time_zone": "Europe/Berlin"},
+    "account.closed.v1": {},
+    "account.reopened.v1": {},
     "credits.granted.v1": {"resource": "tool_runs", "amount": "100", "reason": "top_up", "reference": "ticket 1"},
+    "credits.revoked.v1": {
+        "resource": "tool_runs", "amount": "50", "reason": "chargeback", "reference": "ticket 2", "revokes": EVENT_ID,
+    },
     "usage.reversed.v1": {"resource": "model_credits", "amount": "0.25", "reason": "failed run", "reverses": EVENT_ID},
 }  # fmt: skip
 

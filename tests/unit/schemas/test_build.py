@@ -41,6 +41,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
         "plan": "free",
         "display_name": "Ann",
         "contacts": ["ann@example.com"],
+        "state": "closed",
         "shard": 0,
         "position": 1,
     },

@@ -23,7 +23,8 @@ FOR_INFORMATION: defaultdict[str, set[str]] = defaultdict(
     {
         "usage.model_inference.v1": {"deployment", "input_tokens", "output_tokens"},
         "usage.tool_run.v1": {"status"},
-        "account.opened.v1": {"display_name"},
+        "account.opened.v1": {"display_name", "time_zone"},
+        "account.renamed.v1": {"display_name", "time_zone"},
     },
 )
 ALL = {**EXAMPLES, **OUTPUTS}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.events import CODES, INPUT_TYPES, ModelInference
+from schemas.events import CODES, INPUT_TYPES, AccountOpened, AccountRenamed, ModelInference
 from schemas.parsing.parse import Limits
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
@@ -30,7 +30,11 @@ FACTS = {
     "account.opened.v1": (None, 0, "free"),
     "account.plan_changed.v1": (None, 0, "team"),
     "account.contacts_changed.v1": (None, 0, ""),
+    "account.renamed.v1": (None, 0, ""),
+    "account.closed.v1": (None, 0, ""),
+    "account.reopened.v1": (None, 0, ""),
     "credits.granted.v1": (RUNS, 100_000_000, "top_up"),
+    "credits.revoked.v1": (RUNS, 50_000_000, "chargeback"),
     "usage.reversed.v1": (CREDITS, 250_000, "failed run"),
 }
 
@@ -153,6 +157,21 @@ def test_fields_for_information_never_cost_the_billing(type: str, field: str, va
     assert (event.resource, event.amount, event.name) == FACTS[type]
     assert json.loads(event.data)[field] == value
     assert getattr(read_stored(event.type, event.data), field) is None
+
+
+@pytest.mark.parametrize(
+    ("zone", "read"),
+    [
+        ("UTC", "UTC"), ("Etc/GMT+12", "Etc/GMT+12"), ("America/Argentina/Ushuaia", "America/Argentina/Ushuaia"),
+        ("", None), (" UTC", None), ("UTC\n", None), ("../etc", None), ("a/b/c/d", None), ("x" * 65, None), (5, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("type", ["account.opened.v1", "account.renamed.v1"])
+def test_what_is_no_time_zone_is_left_out(type: str, zone: Any, read: str | None) -> None:
+    event = accept(record_of(make_event(type, {**EXAMPLES[type], "time_zone": zone})))
+    data = read_stored(event.type, event.data)
+    assert isinstance(data, AccountOpened | AccountRenamed)
+    assert data.time_zone == read
 
 
 @pytest.mark.parametrize("tokens", ["812.0", "8.12e2", "812"])

@@ -49,7 +49,7 @@ def test_numbers_as_amounts(number: str) -> None:
     assert reject(make_record(with_data(f'{{"credits":{number},"guardrail":"g"}}'))).reason is Reason.INVALID_AMOUNT
 
 
-@pytest.mark.parametrize("type", ["credits.granted.v1", "usage.reversed.v1"])
+@pytest.mark.parametrize("type", ["credits.granted.v1", "credits.revoked.v1", "usage.reversed.v1"])
 @pytest.mark.parametrize("amount", ["0", "0.000000", 0, "-5", "10000000.1"])
 def test_grants_and_reversals_are_above_zero(type: str, amount: Any) -> None:
     data = {"resource": "tool_runs", "amount": amount, "reason": "r", "reference": "x"}
@@ -75,6 +75,7 @@ def test_grants_and_reversals_are_above_zero(type: str, amount: Any) -> None:
         ("usage.tool_run.v1", {"tool": " "}),
         ("credits.granted.v1", {**GRANT, "reason": " "}),
         ("credits.granted.v1", {**GRANT, "reference": " "}),
+        ("credits.revoked.v1", {**GRANT, "reference": " "}),
         ("usage.reversed.v1", {**GRANT, "reason": " "}),
         ("usage.tool_run.v1", {"tool": "t", "runs": 0}),
         ("usage.tool_run.v1", {"tool": "t", "runs": 1_000_001}),
@@ -88,6 +89,7 @@ def test_grants_and_reversals_are_above_zero(type: str, amount: Any) -> None:
         ("credits.granted.v1", {**GRANT, "resource": "model-credits"}),
         ("credits.granted.v1", {**GRANT, "resource": 1}),
         ("credits.granted.v1", {**GRANT, "reference": ""}),
+        ("credits.revoked.v1", {**GRANT, "revokes": ""}),
         ("usage.reversed.v1", {**GRANT, "reverses": "Beleg\u00e4 5"}),
     ],
 )
@@ -100,7 +102,7 @@ def test_a_blank_name_has_its_own_words() -> None:
     assert rejected.detail == "guardrail: is blank, and blank is no name"
 
 
-@pytest.mark.parametrize("type", ["credits.granted.v1", "usage.reversed.v1"])
+@pytest.mark.parametrize("type", ["credits.granted.v1", "credits.revoked.v1", "usage.reversed.v1"])
 @pytest.mark.parametrize("amount", ["1.5", 0.5])
 def test_tool_runs_are_whole(type: str, amount: Any) -> None:
     rejected = reject(record_of(make_event(type, {**GRANT, "amount": amount})))

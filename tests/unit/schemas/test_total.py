@@ -63,7 +63,8 @@ def test_any_json(topic: str, value: Any, headers: Any) -> None:
 def test_any_value_in_the_place_of_another(type: str, data: st.DataObject) -> None:
     event = make_event(type, dict(EXAMPLES[type]))
     target = event["data"] if data.draw(st.booleans()) else event
-    target[data.draw(st.sampled_from(sorted(target)) | st.text(max_size=5))] = data.draw(json_values)
+    names = st.sampled_from(sorted(target)) if target else st.nothing()
+    target[data.draw(names | st.text(max_size=5))] = data.draw(json_values)
     judge(make_record(json.dumps(event).encode(), topic=USAGE if type.startswith("usage.") else ACCOUNTS))
 
 
