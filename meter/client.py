@@ -9,6 +9,7 @@ to do. Methods return the event's id; whoever repeats an event after a fault pas
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Self
@@ -45,8 +46,11 @@ class EventProducer:
         clock: Clock | None = None,
         max_pending: int = 10_000,
         delivery_timeout_s: float = 120,
+        limits: Limits = LIMITS,
     ) -> None:
+        """`limits` are the meter's: others than the usual ones where METERING_MAX_USAGE_CREDITS or _RUNS is raised."""
         self._source = source
+        self._limits = replace(limits, partitions=1)
         self._clock = clock or SystemClock()
         self._delivery = Delivery(
             settings, client_id=type(self).__name__, max_pending=max_pending, delivery_timeout_s=delivery_timeout_s
@@ -87,7 +91,7 @@ class EventProducer:
             extensions=dict(extensions) if extensions else None,
         )
         topic = topic_of(type, self.topic)
-        check_event(topic, account_id, value, now)
+        check_event(topic, account_id, value, now, self._limits)
         await self._delivery.enqueue(event_id, Message(topic, account_id, value, headers=STRUCTURED_HEADERS))
         return event_id
 
@@ -101,10 +105,10 @@ def topic_of(type: str, topic: str) -> str:
     return topic
 
 
-def check_event(topic: str, account_id: str, value: bytes, now: datetime) -> None:
+def check_event(topic: str, account_id: str, value: bytes, now: datetime, limits: Limits = LIMITS) -> None:
     """Judge an event as the meter will."""
     timestamp_ms = int(now.timestamp() * 1000)
-    result = parse(Record(topic, 0, 0, timestamp_ms, account_id.encode(), value, STRUCTURED_HEADERS), now, LIMITS)
+    result = parse(Record(topic, 0, 0, timestamp_ms, account_id.encode(), value, STRUCTURED_HEADERS), now, limits)
     if isinstance(result, Rejected):
         raise InvalidEventError(result.reason, result.detail)
 

@@ -3,7 +3,6 @@
 import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 from meter.anchors import Anchors
 from meter.ingest import TOGETHER_EVENTS, WORK, Ingest
@@ -21,7 +20,6 @@ from meter.store.events import PostgresEventStore
 from meter.store.port import Appended
 from meter.store.topics import PostgresTopicStore
 from meter.topics import RecordedTopics
-from schemas.records import Limits
 from schemas.topics import ACCOUNTS, USAGE
 
 GROUP = "meter"
@@ -65,11 +63,7 @@ def make_loop(
     ingest = Ingest(
         store,
         clock=clock,
-        limits=Limits(
-            max_ahead=timedelta(seconds=settings.max_ahead_s),
-            max_behind=timedelta(seconds=settings.max_behind_s),
-            partitions=settings.partitions,
-        ),
+        limits=settings.limits(),
         allowance=settings.allowance(),
         metrics=health.metrics,
         wake_relay=relay.wake.set,

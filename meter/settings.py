@@ -1,10 +1,14 @@
 """Settings of the meter: what every service has, the free allowance, and what setup needs."""
 
+from datetime import timedelta
+
 from pydantic import Field, SecretStr, field_validator
 
 from meter.allowance import Allowance
 from meter.runtime.settings import Settings
-from schemas.amounts import parse_amount
+from schemas.amounts import MAX_USAGE, MICRO, format_amount, parse_amount
+from schemas.inputs import MAX_RUNS
+from schemas.records import Limits
 
 
 class MeterSettings(Settings):
@@ -14,6 +18,10 @@ class MeterSettings(Settings):
     max_behind_s: float = Field(
         400 * 86_400, ge=86_400, le=36_525 * 86_400, description="how far an event's time may lie in the past"
     )
+    max_usage_credits: str = Field(
+        format_amount(MAX_USAGE), description="most model credits of one usage event; decimal, at most 10000000"
+    )
+    max_usage_runs: int = Field(MAX_USAGE // MICRO, ge=1, le=MAX_RUNS, description="most tool runs of one usage event")
     # Parsing and encoding a batch are two slices without a pause: 10,000 events keep each below 100 ms, so heartbeats
     # and health checks are never late.
     batch_events: int = Field(5000, ge=1, le=10_000, description="most records of one shard in one transaction")
@@ -22,11 +30,20 @@ class MeterSettings(Settings):
         60, gt=0, le=86_400, description="pause between publications of the heads of the hash chains, where they moved"
     )
 
-    @field_validator("free_model_credits", "free_tool_runs")
+    @field_validator("free_model_credits", "free_tool_runs", "max_usage_credits")
     @classmethod
     def check_amount(cls, text: str) -> str:
         parse_amount(text)
         return text
+
+    def limits(self) -> Limits:
+        return Limits(
+            max_ahead=timedelta(seconds=self.max_ahead_s),
+            max_behind=timedelta(seconds=self.max_behind_s),
+            partitions=self.partitions,
+            max_credits=parse_amount(self.max_usage_credits),
+            max_runs=self.max_usage_runs * MICRO,
+        )
 
     def allowance(self) -> Allowance:
         return Allowance(parse_amount(self.free_model_credits), parse_amount(self.free_tool_runs))

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 MICRO: Final = 1_000_000
 # Bounded so that sums stay within BIGINT: it holds 922,337 events of the largest amount.
 MAX_AMOUNT: Final = 10_000_000 * MICRO
+# Of one usage event, where the installation sets no other limit: a wrong unit shows at once instead of in the account.
+MAX_USAGE: Final = 10_000 * MICRO
 TOO_MUCH: Final = f"is more than {MAX_AMOUNT // MICRO}"
 
 _SCALE: Final = tuple(10 ** (6 - decimals) for decimals in range(7))

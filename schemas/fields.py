@@ -17,10 +17,12 @@ from pydantic import (
     WithJsonSchema,
     WrapValidator,
 )
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from schemas.amounts import (
     MAX_AMOUNT,
+    MAX_USAGE,
     MICRO,
     TOO_MUCH,
     Micro,
@@ -155,14 +157,27 @@ def read_moment(value: Any) -> Any:
     return parse_time(value) if isinstance(value, str) else value
 
 
-_CREDITS_SCHEMA: Final = {
-    "anyOf": [
-        {"type": "string", "pattern": r"^0*([0-9]{1,7}(\.[0-9]{1,6}0*)?|10000000(\.0+)?)$", "examples": ["0.25"]},
-        {"type": "number", "minimum": 0, "maximum": MAX_AMOUNT // MICRO},
-    ],
-    "description": "Credits or runs, not negative, at most 10000000 and at most 6 decimals that are not zero. Decimal "
-    "text is best: it is exact in every language. A number with more decimals is refused; JSON Schema cannot say so.",
-}
+def _schema_up_to(most: int, words: str) -> JsonDict:
+    """Of an amount of at most `most` credits or runs, a power of ten."""
+    below = len(str(most)) - 1
+    pattern = rf"^0*([0-9]{{1,{below}}}(\.[0-9]{{1,6}}0*)?|{most}(\.0+)?)$"
+    return {
+        "anyOf": [
+            {"type": "string", "pattern": pattern, "examples": ["0.25"]},
+            {"type": "number", "minimum": 0, "maximum": most},
+        ],
+        "description": f"{words} and at most 6 decimals that are not zero. Decimal text is best: it is exact in every "
+        "language. A number with more decimals is refused; JSON Schema cannot say so.",
+    }
+
+
+_CREDITS_SCHEMA: Final = _schema_up_to(
+    MAX_AMOUNT // MICRO, f"Credits or runs, not negative, at most {MAX_AMOUNT // MICRO}"
+)
+_USAGE_SCHEMA: Final = _schema_up_to(
+    MAX_USAGE // MICRO,
+    f"Credits, not negative, at most {MAX_USAGE // MICRO} in one event (an installation may set another limit)",
+)
 _TOTAL_SCHEMA: Final = {
     "type": "string",
     "pattern": r"^-?[0-9]{1,18}(\.[0-9]{1,6})?$",
@@ -170,7 +185,8 @@ _TOTAL_SCHEMA: Final = {
 }
 _AS_TEXT: Final = PlainSerializer(format_amount, return_type=str, when_used="json")
 
-Credits = Annotated[InstanceOf[Micro], BeforeValidator(read_credits), _AS_TEXT, WithJsonSchema(_CREDITS_SCHEMA)]
+# Of one usage event. The limit is the reader's, because it is a setting; its schema has the usual one.
+UsageCredits = Annotated[InstanceOf[Micro], BeforeValidator(read_credits), _AS_TEXT, WithJsonSchema(_USAGE_SCHEMA)]
 PositiveCredits = Annotated[
     InstanceOf[Micro],
     AfterValidator(refuse_zero),

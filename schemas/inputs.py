@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, WrapValidator
 from pydantic.config import JsonDict
 
+from schemas.amounts import MAX_USAGE, MICRO
 from schemas.fields import (
     AsSent,
     Contacts,
-    Credits,
     EventId,
     FilledName,
     NameOrNone,
@@ -16,6 +16,7 @@ from schemas.fields import (
     PositiveCredits,
     ResourceName,
     TimeZoneOrNone,
+    UsageCredits,
     leave_out,
 )
 
@@ -39,13 +40,19 @@ class EventData(BaseModel):
 TokensOrNone = Annotated[
     Annotated[int, Field(strict=True, ge=0, le=MAX_TOKENS), AsSent] | None, WrapValidator(leave_out), WithJsonSchema({})
 ]
-Runs = Annotated[int, Field(strict=True, ge=1, le=MAX_RUNS), AsSent]
+# More than usual ones are for installations that raised the limit of one event.
+Runs = Annotated[
+    int,
+    Field(strict=True, ge=1, le=MAX_RUNS),
+    AsSent,
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_USAGE // MICRO}),
+]
 
 
 class ModelInference(EventData):
     """A model answered: costs model credits."""
 
-    credits: Credits
+    credits: UsageCredits
     model: FilledName = Field(description="Name of the model.", examples=["sage-3-large"])
     deployment: NameOrNone = Field(None, description="Where the model ran, for information.")
     input_tokens: TokensOrNone = Field(None, description="Tokens read, for information.")
@@ -55,14 +62,14 @@ class ModelInference(EventData):
 class Guardrail(EventData):
     """A guardrail checked something: costs model credits."""
 
-    credits: Credits
+    credits: UsageCredits
     guardrail: FilledName = Field(description="Name of the guardrail.", examples=["prompt-injection"])
 
 
 class CustomScript(EventData):
     """A custom script ran: costs model credits."""
 
-    credits: Credits
+    credits: UsageCredits
     script: FilledName = Field(description="Name of the script.", examples=["score-lead"])
 
 

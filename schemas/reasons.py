@@ -27,6 +27,7 @@ class Reason(StrEnum):
     TIME_BEHIND = "time_behind"
     INVALID_DATA = "invalid_data"
     INVALID_AMOUNT = "invalid_amount"
+    AMOUNT_ABOVE_LIMIT = "amount_above_limit"
     INVALID_CONTACTS = "invalid_contacts"
     ID_REUSED = "id_reused"
     UNSTORABLE = "unstorable"
@@ -83,6 +84,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         "corrected event with a new id.",
         Reason.INVALID_AMOUNT: 'Send amounts as decimal text like "0.25": not negative, at most 6 decimals, at most '
         "10000000.",
+        Reason.AMOUNT_ABOVE_LIMIT: "Check the unit: amounts are credits and runs, not millionths of them. For events "
+        "that really are that large raise METERING_MAX_USAGE_CREDITS or METERING_MAX_USAGE_RUNS, then replay.",
         Reason.INVALID_CONTACTS: "Give at most 20 plain addresses like name@example.com, each once, no display names.",
         Reason.ID_REUSED: "Find out which of the two is right. If this one is to count as well, send it again with "
         "an id of its own; replaying cannot help.",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from schemas.amounts import MAX_USAGE
 from schemas.reasons import Reason
 
 MAX_EVENT_BYTES: Final = 65_536
@@ -75,9 +76,11 @@ Outcome = Accepted | Rejected | Rerouted
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`partitions` of the topics; `max_ahead` and `max_behind` of the meter's clock; `max_bytes` of value and headers
-    together."""
+    together; `max_credits` and `max_runs` of one usage event, in micro-units."""
 
     partitions: int
     max_ahead: timedelta = timedelta(hours=1)
     max_behind: timedelta = timedelta(days=400)
     max_bytes: int = MAX_EVENT_BYTES
+    max_credits: int = MAX_USAGE
+    max_runs: int = MAX_USAGE

@@ -103,6 +103,7 @@ def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted |
         # Whole days, rounded down: below 0 for a time ahead. Comparing integers is cheaper than comparing durations.
         or (days := (now - occurred_at).days) >= limits.max_behind.days
         or (days < 0 and occurred_at - now > limits.max_ahead)
+        or amount > (limits.max_credits if resource == _CREDITS else limits.max_runs)
     ):
         return None
     if uuid:

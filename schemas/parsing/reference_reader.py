@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from schemas.amounts import MICRO
+from schemas.amounts import MICRO, format_amount
 from schemas.events import (
     INPUT_TYPES,
+    USAGE_CODES,
     AccountClosed,
     AccountOpened,
     AccountRenamed,
@@ -74,6 +75,8 @@ def _accept(record: Record, now: datetime, limits: Limits) -> Accepted | Reroute
     attributes = _add_time(attributes, record)
     occurred_at = _check_time(read_time(attributes), now, limits)
     resource, amount, name = read_facts(_check_rules(validate_data(event.model, read_data(attributes))))
+    if event.code in USAGE_CODES:
+        _check_usage(resource, amount, limits)
     partition = partition_for(account_id.encode(), limits.partitions)
     if record.partition != partition:
         _refuse_second_trip(record, partition)
@@ -147,6 +150,13 @@ def _check_time(occurred_at: datetime, now: datetime, limits: Limits) -> datetim
     if now - occurred_at > limits.max_behind:
         raise InvalidEventError(Reason.TIME_BEHIND, f"time is {now - occurred_at} behind, at most {limits.max_behind}")
     return occurred_at
+
+
+def _check_usage(resource: int | None, amount: int, limits: Limits) -> None:
+    most, unit = (limits.max_credits, "credits") if resource == _CREDITS else (limits.max_runs, "runs")
+    if amount > most:
+        detail = f"{format_amount(amount)} {unit} in one event, at most {format_amount(most)}"
+        raise InvalidEventError(Reason.AMOUNT_ABOVE_LIMIT, detail)
 
 
 def validate_data(model: type[EventData], data: Mapping[str, Any]) -> EventData:

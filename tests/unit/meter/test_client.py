@@ -12,6 +12,7 @@ from meter.client import AccountsProducer, DeliveryError, InvalidEventError, Usa
 from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka import Message
 from meter.runtime.settings import Settings
+from meter.settings import MeterSettings
 from schemas.build import decode_event
 from schemas.reasons import Reason
 from schemas.resources import Resource
@@ -139,6 +140,7 @@ REFUSED: dict[str, tuple[Reason, dict[str, Any]]] = {
     "not a number": (Reason.INVALID_AMOUNT, {"credits": Decimal("NaN")}),
     "infinite": (Reason.INVALID_AMOUNT, {"credits": Decimal("Infinity")}),
     "huge": (Reason.INVALID_AMOUNT, {"credits": Decimal("1e30")}),
+    "more than one event has": (Reason.AMOUNT_ABOVE_LIMIT, {"credits": 10_001}),
     "no account": (Reason.INVALID_SUBJECT, {"account_id": ""}),
     "a space in the account": (Reason.INVALID_SUBJECT, {"account_id": "a b"}),
     "NUL": (Reason.INVALID_TEXT, {"model": "a\x00"}),
@@ -157,6 +159,16 @@ async def test_what_the_meter_would_reject_is_not_sent(
             await usage.model_inference(**(arguments | changes))
     assert caught.value.reason is reason and reason.advice in str(caught.value)
     assert kafka.arrived == []
+
+
+async def test_a_producer_of_an_installation_with_another_limit_takes_it(kafka: ScriptedKafka) -> None:
+    limits = MeterSettings(max_usage_credits="20000").limits()
+    async with UsageProducer(settings(), source="/tests", limits=limits) as usage:
+        await usage.model_inference("acc-1", credits=20_000, model="large")
+        with pytest.raises(InvalidEventError) as caught:
+            await usage.model_inference("acc-1", credits=20_001, model="large")
+    assert caught.value.reason is Reason.AMOUNT_ABOVE_LIMIT
+    assert len(kafka.arrived) == 1
 
 
 async def test_a_float_is_no_amount(kafka: ScriptedKafka) -> None:

@@ -13,8 +13,9 @@ from schemas import generate
 from schemas.build import encode_event
 from schemas.events import INPUT_TYPES, OUTPUT_TYPES
 from schemas.generate import HERE, generate_files
+from schemas.parsing.parse import Accepted, parse
 from schemas.topics import TOPICS
-from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, NOW, make_event
+from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, LIMITS, NOW, make_event, record_of
 from tests.unit.schemas.test_build import OUTPUTS
 
 # Fields in which the models and the schemas take anything.
@@ -75,6 +76,19 @@ def test_schemas_refuse_what_the_models_refuse(type: str) -> None:
         payload_of(type).validate({**make_event(type), "type": type, "data": []})
     with pytest.raises(ValidationError):
         payload_of(type).validate({**make_event(type), "data": ALL[type], "type": "another.v1"})
+
+
+@pytest.mark.parametrize("credits", ["10000", "10000.0", "09999.999999", 10_000, 9999.5, "10000.000001", 10_001, "1e3"])
+@pytest.mark.parametrize("type", ["usage.model_inference.v1", "usage.guardrail.v1", "usage.custom_script.v1"])
+def test_schema_and_parser_agree_on_the_amount_of_one_usage_event(type: str, credits: Any) -> None:
+    event = make_event(type, {**EXAMPLES[type], "credits": credits})
+    assert payload_of(type).is_valid(event) == isinstance(parse(record_of(event), NOW, LIMITS), Accepted)
+
+
+@pytest.mark.parametrize("runs", [10_000, 10_000.0, 10_001, 1_000_000, 1_000_001, 0])
+def test_schema_and_parser_agree_on_the_runs_of_one_usage_event(runs: float) -> None:
+    event = make_event("usage.tool_run.v1", {"tool": "t", "runs": runs})
+    assert payload_of("usage.tool_run.v1").is_valid(event) == isinstance(parse(record_of(event), NOW, LIMITS), Accepted)
 
 
 @pytest.mark.parametrize(

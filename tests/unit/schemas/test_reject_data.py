@@ -1,9 +1,10 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from schemas.reasons import Reason
-from tests.unit.schemas.builders import make_event, make_record, record_of, reject, to_bytes, with_data
+from tests.unit.schemas.builders import LIMITS, accept, make_event, make_record, record_of, reject, to_bytes, with_data
 
 INFERENCE = {"credits": "1", "model": "m"}
 GRANT = {"resource": "tool_runs", "amount": "1", "reason": "r", "reference": "x"}
@@ -47,6 +48,35 @@ def test_amounts(credits: Any) -> None:
 )
 def test_numbers_as_amounts(number: str) -> None:
     assert reject(make_record(with_data(f'{{"credits":{number},"guardrail":"g"}}'))).reason is Reason.INVALID_AMOUNT
+
+
+USAGE_AMOUNTS = [
+    ("usage.model_inference.v1", {"model": "m"}, "credits", "10000", "10000.000001"),
+    ("usage.guardrail.v1", {"guardrail": "g"}, "credits", 10_000, 10_001),
+    ("usage.custom_script.v1", {"script": "s"}, "credits", "0010000.0", "10000000"),
+    ("usage.tool_run.v1", {"tool": "t"}, "runs", 10_000, 10_001),
+]
+
+
+@pytest.mark.parametrize(("type", "data", "field", "most", "beyond"), USAGE_AMOUNTS)
+def test_one_usage_event_has_a_limit_that_a_grant_has_not(
+    type: str, data: dict[str, Any], field: str, most: Any, beyond: Any
+) -> None:
+    accept(record_of(make_event(type, {**data, field: most})))
+    rejected = reject(record_of(make_event(type, {**data, field: beyond})))
+    assert rejected.reason is Reason.AMOUNT_ABOVE_LIMIT
+    assert "at most 10000" in rejected.detail and "METERING_MAX_USAGE" in rejected.reason.advice
+    raised = replace(LIMITS, max_credits=10**13, max_runs=10**13)
+    accept(record_of(make_event(type, {**data, field: beyond})), raised)
+    lowered = replace(LIMITS, max_credits=10**6, max_runs=10**6)
+    assert reject(record_of(make_event(type, {**data, field: 2})), lowered).reason is Reason.AMOUNT_ABOVE_LIMIT
+
+
+@pytest.mark.parametrize("type", ["credits.granted.v1", "usage.reversed.v1"])
+@pytest.mark.parametrize("resource", ["model_credits", "tool_runs"])
+def test_grants_and_reversals_keep_their_bound(type: str, resource: str) -> None:
+    data = {"resource": resource, "amount": "10000000", "reason": "r", "reference": "x"}
+    assert accept(record_of(make_event(type, data))).amount == 10**13
 
 
 @pytest.mark.parametrize("type", ["credits.granted.v1", "credits.revoked.v1", "usage.reversed.v1"])
