@@ -64,10 +64,11 @@ class Shown:
     epoch: int
     line: int
     counts: int
+    position: int = 0  # of the balance that the figures are of
 
     @classmethod
-    def of(cls, reached: Reached) -> "Shown":
-        return cls(reached.epoch, reached.line, reached.line)
+    def of(cls, reached: Reached, position: int = 0) -> "Shown":
+        return cls(reached.epoch, reached.line, reached.line, position)
 
 
 Lines = Mapping[str, Shown]  # by resource

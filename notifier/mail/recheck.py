@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from notifier.letters import Contact, Letters, Lines, Reached, is_due, owed_lines
-from notifier.store.port import ClaimedEmail
 
 
 class Action(StrEnum):
@@ -79,12 +78,9 @@ def explain_nothing_owed(letters: Letters, contact: Contact | None) -> str:
     return "no line is reached that the recipient was not told of"
 
 
-def find_reason_to_drop(email: ClaimedEmail) -> str | None:
-    """The reason not to send the email; None when it is to be sent."""
-    if email.now is None or email.now.epoch != email.crossed.epoch:
-        return "a later allocation has made it untrue"
-    if not email.now.reaches(email.threshold):
-        return "a reversal has made it untrue"
-    if not email.is_contact:
-        return "the recipient is no longer a contact of the account"
-    return None
+def still_says(letters: Letters, address: str, lines: Lines) -> bool:
+    """Whether bytes that show `lines` are what is to be said at this moment: asked once more before the final dot."""
+    contact = letters.contacts.get(address)
+    if contact is None or not owed_lines(letters, contact) or is_other(letters, lines):
+        return False
+    return all(reached_of(letters, resource).epoch == shown.epoch for resource, shown in lines.items())

@@ -36,10 +36,10 @@ class Consumer:
 
 
 class PoisonedStore(FakeStore):
-    async def save(self, plan: NotifyPlan) -> None:
+    async def save(self, plan: NotifyPlan) -> int:
         if plan.shard == 0:
             raise KeyError("bug")
-        await super().save(plan)
+        return await super().save(plan)
 
 
 async def test_a_bug_in_one_shard_ends_the_loop_after_the_others_are_saved() -> None:
@@ -53,7 +53,7 @@ async def test_a_bug_in_one_shard_ends_the_loop_after_the_others_are_saved() -> 
         renderer=RENDERER,
         clock=clock,
         metrics=health.metrics,
-        on_saved=lambda _plan: None,
+        on_saved=lambda _plan, _queued: None,
     )
     loop = ShardLoop(any_consumer, notify, together=100, concurrency=2, health=health)
     with pytest.raises(KeyError):
