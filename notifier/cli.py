@@ -1,12 +1,13 @@
 """The `notifier` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency is unreachable."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -17,7 +18,7 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import close_pool, open_pool
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from notifier.model import BannerKind
-from notifier.render import SAMPLE_ACCOUNT, Renderer, sample_notices
+from notifier.render import SAMPLE_ACCOUNT, Renderer, sample_balances
 from notifier.service import build_notifier
 from notifier.settings import NotifierSettings
 from notifier.store.report import Report, Row
@@ -34,7 +35,7 @@ NOTICE_COLUMNS = (
 )  # fmt: skip
 BANNER_COLUMNS = ("resource", "threshold", "kind", "removable", "raised_at", "text")
 EMAIL_COLUMNS = (
-    "created_at", "email_id", "account_id", "resource", "threshold", "recipient", "state", "attempts",
+    "created_at", "email_id", "account_id", "recipient", "state", "lines", "attempts",
     "ambiguous_attempts", "next_attempt_at", "finished_at", "reason",
 )  # fmt: skip
 
@@ -45,9 +46,12 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Show only this num
 
 class EmailState(StrEnum):
     QUEUED = "queued"
-    SENT = "sent"
-    FAILED = "failed"
-    DROPPED = "dropped"
+    ACCEPTED = "accepted"
+    PRESUMED = "presumed"
+    REFUSED = "refused"
+    GIVEN_UP = "given_up"
+    CAPPED = "capped"
+    CANCELLED = "cancelled"
 
 
 @asynccontextmanager
@@ -83,7 +87,7 @@ def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False
     \b
     Examples:
       notifier notices acc-1
-      notifier notices acc-1 --json | jq 'select(.state == "failed")'
+      notifier notices acc-1 --json | jq 'select(.state == "given_up")'
     """
 
     async def command(settings: NotifierSettings) -> None:
@@ -113,21 +117,24 @@ def banners(account_id: Account, as_json: JsonOutput = False) -> None:
 
 @app.command()
 def emails(
-    state: Annotated[EmailState, typer.Option(help="The state to list.")] = EmailState.FAILED,
+    state: Annotated[EmailState | None, typer.Option(help="Only letters in this state.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only letters of this account.")] = None,
+    recipient: Annotated[str | None, typer.Option(help="Only letters to this address.")] = None,
     limit: Limit = 50,
     as_json: JsonOutput = False,
 ) -> None:
-    """List the emails of all accounts that are in one state, newest first, each with its last reason.
+    """List letters, newest first, each with the lines that it tells, its state and its last reason.
 
     \b
     Examples:
-      notifier emails
-      notifier emails --state queued --json | jq -r .reason | sort | uniq -c
+      notifier emails --account acc-1
+      notifier emails --state given_up --json | jq -r .reason | sort | uniq -c
     """
 
     async def command(settings: NotifierSettings) -> None:
         async with open_report(settings) as report:
-            print_rows(EMAIL_COLUMNS, await report.list_emails(state.value, limit), as_json=as_json)
+            found = await report.list_emails(state and state.value, account, recipient, limit)
+            print_rows(EMAIL_COLUMNS, [describe_letter(row) for row in found], as_json=as_json)
 
     run_command(NotifierSettings, command)
 
@@ -179,16 +186,23 @@ def plain(value: object) -> object:
     return str(value) if isinstance(value, UUID) else value
 
 
+def describe_letter(row: Row) -> dict[str, Any]:
+    """A letter's row with its lines as words: model_credits 80 % (epoch 2)."""
+    lines = [f"{line['resource']} {line['line']} % (epoch {line['epoch']})" for line in json.loads(row["lines"])]
+    return {**row, "lines": ", ".join(lines) or None}
+
+
 def write_preview(settings: NotifierSettings, directory: Path, at: datetime) -> list[Path]:
     renderer = Renderer(settings.sender, settings.templates_dir)
     renderer.check(at)
     files: dict[str, str] = {}
-    for notice in sample_notices(at):
-        letter, resource = renderer.render_letter(notice, SAMPLE_ACCOUNT), notice.balance.resource
+    for balances in sample_balances():
+        first = balances[0]
+        letter, resource = renderer.render_letter(balances, SAMPLE_ACCOUNT, at), first.resource
         files[f"{resource}.html"] = letter.html
         files[f"{resource}.txt"] = f"Subject: {letter.subject}\n\n{letter.text}"
         for kind in BannerKind:
-            text = renderer.render_banner(kind, notice.balance, notice.threshold, SAMPLE_ACCOUNT)
+            text = renderer.render_banner(kind, first, first.line, SAMPLE_ACCOUNT)
             files[f"banner_{kind.value}_{resource}.txt"] = text + "\n"
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():

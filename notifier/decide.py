@@ -56,6 +56,8 @@ class BalanceSnapshot:
     consumed: int
     shard: int
     position: int
+    line: int = 0  # the highest line of emails at or below it, by the thresholds in force when it came; 0 for none
+    as_of: datetime | None = None  # when the event it follows from was recorded
 
     @property
     def key(self) -> BalanceKey:
@@ -161,6 +163,13 @@ def judge(threshold: int, crossed: list[int], highest_before: int, *, starting: 
     if threshold == crossed[-1] and threshold > highest_before:
         return Outcome.DELIVERED
     return Outcome.SUPERSEDED
+
+
+def find_line(balance: BalanceSnapshot, thresholds: Thresholds) -> int:
+    """The highest line of emails that the balance reaches; 0 below the lowest, or before the first grant."""
+    if balance.epoch < 1:
+        return 0
+    return max((threshold for threshold in thresholds.email if balance.reaches(threshold)), default=0)
 
 
 def find_banner(balance: BalanceSnapshot, thresholds: Thresholds) -> int | None:

@@ -7,12 +7,15 @@ from uuid import UUID
 
 from notifier.decide import BalanceSnapshot
 from notifier.ids import event_id
-from notifier.model import Banner, BannerCleared, BannerShown, Occurrence, OutboxEvent
+from notifier.letters import Lines
+from notifier.model import Banner, BannerShown, EmailRow, Occurrence, OutboxEvent
 from schemas.build import encode_event
 
 SOURCE: Final = "credit-meter/notifier"
 # One line without control characters: what a mail server says is foreign text.
 MAX_REASON_CHARS: Final = 1000
+QUEUED: Final = "email.queued.v2"
+ENDED: Final = "email.ended.v2"
 
 
 def make_event(kind: str, number: UUID, account_id: str, data: Mapping[str, Any], at: datetime) -> OutboxEvent:
@@ -23,10 +26,7 @@ def make_event(kind: str, number: UUID, account_id: str, data: Mapping[str, Any]
 def render_event(occurrence: Occurrence, at: datetime) -> OutboxEvent:
     if isinstance(occurrence, BannerShown):
         return banner_shown(occurrence.banner, at, raised=occurrence.raised)
-    if isinstance(occurrence, BannerCleared):
-        return banner_cleared(occurrence.balance, occurrence.position, at)
-    notice = occurrence.notice
-    return email_queued(occurrence.email_id, occurrence.notice_id, notice.balance, notice.threshold, at)
+    return banner_cleared(occurrence.balance, occurrence.position, at)
 
 
 def banner_shown(banner: Banner, at: datetime, *, raised: bool) -> OutboxEvent:
@@ -59,37 +59,29 @@ def banner_cleared(balance: BalanceSnapshot, position: int, at: datetime) -> Out
     return make_event(kind, number, balance.account_id, data, at)
 
 
-def email_queued(email: UUID, notice: UUID, balance: BalanceSnapshot, threshold: int, at: datetime) -> OutboxEvent:
-    return email_event("email.queued.v1", email, notice, balance, threshold, None, at)
+def email_queued(email: EmailRow, at: datetime) -> OutboxEvent:
+    return make_event(QUEUED, event_id(QUEUED, email.email_id), email.account_id, email_data(email), at)
 
 
-def email_sent(email: UUID, notice: UUID, balance: BalanceSnapshot, threshold: int, at: datetime) -> OutboxEvent:
-    return email_event("email.sent.v1", email, notice, balance, threshold, None, at)
+def email_ended(email: EmailRow, outcome: str, lines: Lines, reason: str, at: datetime) -> OutboxEvent:
+    """`lines` is what the bytes show that were handed over last."""
+    told = [
+        {"resource": resource, "epoch": shown.epoch, "threshold": shown.line, "position": shown.position}
+        for resource, shown in sorted(lines.items())
+    ]
+    data = email_data(email) | {"outcome": outcome, "lines": told}
+    if reason:
+        data["reason"] = one_line(reason)
+    return make_event(ENDED, event_id(ENDED, email.email_id), email.account_id, data, at)
 
 
-def email_failed(
-    email: UUID, notice: UUID, balance: BalanceSnapshot, threshold: int, reason: str, at: datetime
-) -> OutboxEvent:
-    return email_event("email.failed.v1", email, notice, balance, threshold, one_line(reason), at)
-
-
-def email_event(
-    kind: str, email: UUID, notice: UUID, balance: BalanceSnapshot, threshold: int, reason: str | None, at: datetime
-) -> OutboxEvent:
-    """`balance` is the one that crossed the line: the event carries its epoch, shard and position."""
-    data: dict[str, Any] = {
-        "email_id": str(email),
-        "notice_id": str(notice),
-        "account_id": balance.account_id,
-        "resource": balance.resource,
-        "epoch": balance.epoch,
-        "threshold": threshold,
-        "shard": balance.shard,
-        "position": balance.position,
+def email_data(email: EmailRow) -> dict[str, Any]:
+    return {
+        "email_id": str(email.email_id),
+        "account_id": email.account_id,
+        "contact_id": str(email.contact_id),
+        "shard": email.shard,
     }
-    if reason is not None:
-        data["reason"] = reason
-    return make_event(kind, event_id(kind, email), balance.account_id, data, at)
 
 
 def one_line(text: str) -> str:

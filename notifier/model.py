@@ -7,6 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from notifier.decide import BalanceKey, BalanceSnapshot, Notice, Noticed, NoticeState
+from notifier.letters import Lines, Reached
 from schemas.records import Record
 
 FREE_PLAN = "free"
@@ -22,6 +23,7 @@ class AccountSnapshot:
     plan: str
     display_name: str | None
     contacts: tuple[str, ...] = field(repr=False)
+    is_open: bool = True
 
     @property
     def title(self) -> str:
@@ -82,14 +84,49 @@ class NoticeRow:
 
 @dataclass(frozen=True, slots=True)
 class EmailRow:
-    """An email to be sent. `message` are the bytes of every attempt: same Message-ID, same Date."""
+    """A letter that is to be sent; what it says is settled when it is sent. `notice_id`: what it is filed under."""
 
     email_id: UUID
+    contact_id: UUID
     notice_id: UUID
+    account_id: str
+    shard: int
     recipient: str = field(repr=False)
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The bytes of a letter, and what they show."""
+
     message_id: str
     message: bytes = field(repr=False)
-    created_at: datetime
+    lines: Lines
+    notice_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class LineMoved:
+    """A balance reaches another line than before, or begins an epoch."""
+
+    account_id: str
+    resource: str
+    reached: Reached
+    shard: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsChanged:
+    account: AccountSnapshot
+
+    @property
+    def account_id(self) -> str:
+        return self.account.account_id
+
+
+# What a batch changes about letters, in order; notifier/owed.py says what follows from it.
+LetterStep = LineMoved | ContactsChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +151,8 @@ class BannerCleared:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class EmailQueued:
-    email_id: UUID
-    notice_id: UUID
-    notice: Notice
-
-
 # What a plan did that is to be published, in order; notifier/events.py renders the events.
-Occurrence = BannerShown | BannerCleared | EmailQueued
+Occurrence = BannerShown | BannerCleared
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +178,6 @@ class NotifyPlan:
     notices: tuple[NoticeRow, ...] = ()
     banners: tuple[Banner, ...] = ()
     cleared: tuple[BalanceKey, ...] = ()
-    emails: tuple[EmailRow, ...] = ()
+    letters: tuple[LetterStep, ...] = ()
     events: tuple[OutboxEvent, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()

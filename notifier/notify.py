@@ -42,7 +42,7 @@ class Notify:
         renderer: Renderer,
         clock: Clock,
         metrics: Metrics,
-        on_saved: Callable[[NotifyPlan], None],
+        on_saved: Callable[[NotifyPlan, int], None],
     ) -> None:
         self._store = store
         self._thresholds = thresholds
@@ -56,22 +56,23 @@ class Notify:
             batches, self._store, thresholds=self._thresholds, renderer=self._renderer, clock=self._clock
         )
 
-    async def save(self, plan: NotifyPlan) -> None:
-        await self._store.save(plan)
+    async def save(self, plan: NotifyPlan) -> int:
+        return await self._store.save(plan)
 
-    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[None] | None:
-        return [None for _ in plans] if await self._store.save_together(plans) else None
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[int] | None:
+        return await self._store.save_together(plans)
 
-    def note(self, batch: Batch, plan: NotifyPlan, saved: None) -> None:
-        self._on_saved(plan)
+    def note(self, batch: Batch, plan: NotifyPlan, saved: int) -> None:
+        """`saved` is the number of letters that became owed."""
+        self._on_saved(plan, saved)
         self._metrics.records.labels("read").inc(batch.size)
-        if plan.emails:
-            self._metrics.emails.labels("queued").inc(len(plan.emails))
+        if saved:
+            self._metrics.emails.labels("queued").inc(saved)
         if plan.unreadable:
             self._metrics.records.labels("rejected").inc(len(plan.unreadable))
             log.error("records_unreadable", shard=plan.shard, reason=sorted({bad.reason for bad in plan.unreadable}))
         write = log.info if plan.notices else log.debug
-        write("changes_noticed", shard=plan.shard, changes=batch.size, emails=len(plan.emails), **count(plan))
+        write("changes_noticed", shard=plan.shard, changes=batch.size, emails=saved, **count(plan))
 
 
 async def plan_batches(

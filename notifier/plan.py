@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
 
 from notifier.decide import (
     BalanceKey,
@@ -15,9 +14,11 @@ from notifier.decide import (
     Thresholds,
     decide,
     find_banner,
+    find_line,
 )
 from notifier.events import render_event
-from notifier.ids import email_id, notice_id
+from notifier.ids import notice_id
+from notifier.letters import Reached
 from notifier.model import (
     FREE_PLAN,
     AccountSnapshot,
@@ -25,9 +26,10 @@ from notifier.model import (
     BannerCleared,
     BannerKind,
     BannerShown,
-    EmailQueued,
-    EmailRow,
+    ContactsChanged,
     Known,
+    LetterStep,
+    LineMoved,
     NoticeRow,
     NotifyPlan,
     Occurrence,
@@ -53,7 +55,7 @@ class Planner:
         self._touched_balances: dict[BalanceKey, BalanceSnapshot] = {}
         self._touched_banners: set[BalanceKey] = set()
         self._notices: list[NoticeRow] = []
-        self._emails: list[EmailRow] = []
+        self._letters: list[LetterStep] = []
         self._occurrences: list[Occurrence] = []
 
     def apply(self, change: Change) -> None:
@@ -68,42 +70,42 @@ class Planner:
             return
         self._accounts[account.account_id] = account
         self._touched_accounts.add(account.account_id)
-        # A plan decides which text an exhausted account sees.
-        for key in [key for key in self._banners if key[0] == account.account_id]:
+        self._letters.append(ContactsChanged(account))
+        # The plan decides which text an exhausted account sees; a closed account sees none.
+        for key in [key for key in self._states if key[0] == account.account_id]:
             if (balance := self._states[key].balance) is not None:
-                self._show(balance, find_banner(balance, self._thresholds), account.position)
+                self._show(balance, self._find_banner(balance), account.position)
 
     def _apply_balance(self, change: BalanceSnapshot) -> None:
-        decision = decide(self._states.get(change.key, NoticeState()), change, self._thresholds, self._at)
+        change = replace(change, line=find_line(change, self._thresholds))
+        before = self._states.get(change.key, NoticeState())
+        decision = decide(before, change, self._thresholds, self._at)
         if not decision.new:
             return
+        self._move_line(before.balance, change)
         self._states[change.key] = decision.state
         self._touched_balances[change.key] = change
-        self._show(change, decision.banner, change.position)
+        self._show(change, self._find_banner(change), change.position)
         for notice in decision.notices:
             self._record(notice)
 
     def _record(self, notice: Notice) -> None:
         account = self._accounts.get(notice.balance.account_id)
-        contacts = account.contacts if account is not None else ()
-        if notice.channel is Channel.EMAIL and notice.outcome is Outcome.DELIVERED:
-            if account is None or not contacts:
-                notice = replace(notice, outcome=Outcome.NO_CONTACT)
-            else:
-                self._queue_emails(notice, account)
+        is_email = notice.channel is Channel.EMAIL and notice.outcome is Outcome.DELIVERED
+        if is_email and (account is None or not account.contacts):
+            notice = replace(notice, outcome=Outcome.NO_CONTACT)
         self._notices.append(NoticeRow(notice_id(notice), notice))
 
-    def _queue_emails(self, notice: Notice, account: AccountSnapshot) -> None:
-        number = notice_id(notice)
-        letter = self._renderer.render_letter(notice, account)
-        for recipient in dict.fromkeys(account.contacts):
-            email = self._make_email(number, recipient, letter.address(email_id(number, recipient), recipient))
-            self._emails.append(email)
-            self._occurrences.append(EmailQueued(email.email_id, number, notice))
+    def _move_line(self, before: BalanceSnapshot | None, change: BalanceSnapshot) -> None:
+        if before is None or (before.epoch, before.line) != (change.epoch, change.line):
+            reached = Reached(change.epoch, change.line)
+            step = LineMoved(change.account_id, change.resource, reached, change.shard, change.position)
+            self._letters.append(step)
 
-    def _make_email(self, notice: UUID, recipient: str, addressed: tuple[str, bytes]) -> EmailRow:
-        message_id, message = addressed
-        return EmailRow(email_id(notice, recipient), notice, recipient, message_id, message, self._at)
+    def _find_banner(self, balance: BalanceSnapshot) -> int | None:
+        """None as well for a closed account: nobody can use what it has left."""
+        account = self._accounts.get(balance.account_id)
+        return None if account is not None and not account.is_open else find_banner(balance, self._thresholds)
 
     def _show(self, balance: BalanceSnapshot, threshold: int | None, position: int) -> None:
         """Bring the banner in line with the balance, and record what changed about it."""
@@ -150,7 +152,7 @@ class Planner:
             notices=tuple(self._notices),
             banners=tuple(self._banners[key] for key in sorted(self._touched_banners) if key in self._banners),
             cleared=tuple(key for key in sorted(self._touched_banners) if key not in self._banners),
-            emails=tuple(self._emails),
+            letters=tuple(self._letters),
             events=tuple(render_event(occurrence, self._at) for occurrence in self._occurrences),
             unreadable=tuple(unreadable),
         )

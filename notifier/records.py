@@ -41,6 +41,7 @@ def read_balance(data: BalanceChanged) -> BalanceSnapshot:
         consumed=int(data.consumed),
         shard=data.shard,
         position=data.position,
+        as_of=data.as_of,
     )
 
 
@@ -52,4 +53,5 @@ def read_account(data: AccountChanged) -> AccountSnapshot:
         plan=data.plan,
         display_name=data.display_name,
         contacts=tuple(data.contacts),
+        is_open=data.state == "open",
     )

@@ -1,8 +1,8 @@
 """Texts: banners and emails, from Jinja templates. Pure once built; the same input gives the same bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -21,11 +21,12 @@ from jinja2 import (
 )
 
 from meter.runtime.errors import SettingsError
-from notifier.decide import BalanceSnapshot, Channel, Notice, Outcome
+from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot, BannerKind
 from schemas.amounts import MICRO, format_amount
 
-RESOURCE_NAMES: Final = {"model_credits": "model credits", "tool_runs": "tool runs"}
+# One of them, and any other number of them.
+RESOURCE_NAMES: Final = {"model_credits": ("model credit", "model credits"), "tool_runs": ("tool run", "tool runs")}
 # Limits of the event that carries the text, and of a header that every mail program shows whole.
 MAX_BANNER_CHARS: Final = 2000
 MAX_SUBJECT_CHARS: Final = 200
@@ -50,7 +51,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """The text of one notice, the same for every contact; `address` makes it an email to one of them."""
+    """The text of a letter; `address` makes it an email to one contact."""
 
     subject: str
     text: str
@@ -58,9 +59,13 @@ class Letter:
     sender: Sender
     at: datetime
 
-    def address(self, email_id: UUID, recipient: str) -> tuple[str, bytes]:
-        """The Message-ID and the bytes. Everything in them follows from the input: retries send the same."""
-        message_id = f"<{email_id}@{self.sender.domain}>"
+    def address(self, email_id: UUID, recipient: str, edition: int = 1) -> tuple[str, bytes]:
+        """The Message-ID and the bytes. Everything in them follows from the input.
+
+        `edition` above 1: an earlier one with other bytes may have arrived, so this one has an id of its own.
+        """
+        name = str(email_id) if edition == 1 else f"{email_id}.{edition}"
+        message_id = f"<{name}@{self.sender.domain}>"
         message = EmailMessage(policy=SMTP)
         message["From"] = f"{quote_name(self.sender.name)} <{self.sender.address}>"
         message["To"] = recipient
@@ -92,14 +97,16 @@ class Renderer:
             auto_reload=False,  # else every rendering looks at the files' times
         )
         self._environment.filters["amount"] = show_amount
+        self._environment.globals["name_for"] = name_for
 
     def check(self, at: datetime) -> None:
         """Render everything once, at start: a template that cannot be used is found before it is needed."""
         try:
-            for sample in sample_notices(at):
-                self.render_letter(sample, SAMPLE_ACCOUNT).address(UUID(int=0), "someone@example.com")
+            for samples in sample_balances():
+                letter = self.render_letter(samples, SAMPLE_ACCOUNT, at)
+                letter.address(UUID(int=0), "someone@example.com")
                 for kind in BannerKind:
-                    self.render_banner(kind, sample.balance, sample.threshold, SAMPLE_ACCOUNT)
+                    self.render_banner(kind, samples[0], samples[0].line, SAMPLE_ACCOUNT)
         except Exception as error:  # a template may raise anything
             raise SettingsError(f"a template cannot be rendered: {type(error).__name__}: {error}") from error
 
@@ -109,14 +116,17 @@ class Renderer:
         text = self._render(f"banner_{kind.value}.txt.j2", self._values(balance, threshold, account))
         return fold_line(text, MAX_BANNER_CHARS)
 
-    def render_letter(self, notice: Notice, account: AccountSnapshot) -> Letter:
-        values = self._values(notice.balance, notice.threshold, account)
+    def render_letter(self, balances: Sequence[BalanceSnapshot], account: AccountSnapshot, at: datetime) -> Letter:
+        """One letter for all balances of an account; the one that is used up most comes first and gives the subject."""
+        ordered = sorted(balances, key=lambda balance: (balance.line == 0, -balance.percent, balance.resource))
+        each = [self._values(balance, balance.line, account) for balance in ordered]
+        values = each[0] | {"balances": each}
         return Letter(
             subject=fold_line(self._render("email_subject.txt.j2", values), MAX_SUBJECT_CHARS),
             text=self._render("email.txt.j2", values).strip() + "\n",
             html=self._render("email.html.j2", values),
             sender=self._sender,
-            at=notice.at,
+            at=at,
         )
 
     def _render(self, name: str, values: Mapping[str, Any]) -> str:
@@ -133,12 +143,14 @@ class Renderer:
             "account": account.title if account is not None else balance.account_id,
             "plan": account.plan if account is not None else None,
             "resource": balance.resource,
-            "resource_name": RESOURCE_NAMES.get(balance.resource, balance.resource.replace("_", " ")),
+            "resource_name": RESOURCE_NAMES[balance.resource][1],
             "threshold": threshold,
             "percent": balance.percent,
             "allocation": balance.allocation,
             "consumed": balance.consumed,
             "remaining": max(0, balance.remaining),
+            "is_exhausted": balance.consumed >= balance.allocation,
+            "as_of": show_moment(balance.as_of),
             "sender": self._sender,
         }
 
@@ -147,6 +159,17 @@ def show_amount(micro: int) -> str:
     """The exact amount, with thousands separated: 1,234.5"""
     whole, _, fraction = format_amount(micro).partition(".")
     return f"{int(whole):,}" + (f".{fraction}" if fraction else "")
+
+
+def name_for(resource: str, micro: int) -> str:
+    """1 model credit, 1.5 model credits."""
+    one, others = RESOURCE_NAMES[resource]
+    return one if micro == MICRO else others
+
+
+def show_moment(at: datetime | None) -> str | None:
+    """5 March 2026, 09:30 UTC"""
+    return None if at is None else f"{at.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
 
 
 def fold_line(text: str, limit: int) -> str:
@@ -165,11 +188,9 @@ def quote_name(name: str) -> str:
 SAMPLE_ACCOUNT: Final = AccountSnapshot("example-account", 0, 1, "free", "Example Account", ("someone@example.com",))
 
 
-def sample_notices(at: datetime) -> list[Notice]:
-    """Sample notices, for the check at start and for `notifier preview`."""
-    credits_used = BalanceSnapshot("example-account", "model_credits", 1, 75 * MICRO, 60_500_000, 0, 7)
-    runs_used = BalanceSnapshot("example-account", "tool_runs", 1, 10_000 * MICRO, 5_000 * MICRO, 0, 8)
-    return [
-        Notice(credits_used, Channel.EMAIL, 80, Outcome.DELIVERED, at),
-        Notice(runs_used, Channel.EMAIL, 50, Outcome.DELIVERED, at),
-    ]
+def sample_balances() -> list[list[BalanceSnapshot]]:
+    """Sample letters, for the check at start and for `notifier preview`: the first balance gives its name."""
+    moment = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    used = BalanceSnapshot("example-account", "model_credits", 1, 75 * MICRO, 60_500_000, 0, 7, 80, moment)
+    runs = BalanceSnapshot("example-account", "tool_runs", 1, 10_000 * MICRO, 5_000 * MICRO, 0, 8, 50, moment)
+    return [[used, runs], [runs]]

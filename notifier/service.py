@@ -10,6 +10,7 @@ from meter.runtime.postgres import check_set_up, close_pool, load_sql, open_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
+from notifier.ends import KafkaEnds
 from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
 from notifier.model import NotifyPlan
@@ -36,7 +37,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
             await check_set_up(pool, load_sql("notifier", "find_cursors"))
             health.set_ready("postgres", True)
             health.set_ready(SMTP, True)  # until an email says otherwise: none may be due for weeks
-            store = PostgresNoticeStore(pool)
+            store = PostgresNoticeStore(pool, settings.mail_pause_s)
             consumer = ShardConsumer(settings, topics=(BALANCES,), group=GROUP, store=store)
             producer = Producer(settings, client_id="credit-notifier")
             async with producer, consumer:
@@ -44,7 +45,8 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 health.watch(WORK, consumer.lag)
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
                 relay = OutboxRelay(pool, producer, "notifier", NOTIFICATIONS, health=health)
-                mailer = Mailer(PostgresMailQueue(pool), server, settings, clock, health)
+                queue, ends = PostgresMailQueue(pool, settings.mail_pause_s), KafkaEnds(settings)
+                mailer = Mailer(queue, server, settings, clock, health, ends=ends, renderer=renderer)
                 mailer.recorded = relay.wake
                 yield [make_loop(settings, consumer, store, renderer, clock, health, relay, mailer), relay, mailer]
         finally:
@@ -62,11 +64,11 @@ def make_loop(
     health: Health,
     relay: OutboxRelay,
     mailer: Mailer,
-) -> ShardLoop[NotifyPlan, None]:
-    def wake(plan: NotifyPlan) -> None:
-        if plan.events:
+) -> ShardLoop[NotifyPlan, int]:
+    def wake(plan: NotifyPlan, queued: int) -> None:
+        if plan.events or queued:
             relay.wake.set()
-        if plan.emails:
+        if queued:
             mailer.wake.set()
 
     notify = Notify(

@@ -56,6 +56,15 @@ class NotifierSettings(ThresholdSettings):
         1, gt=0, le=600, description="pause of all sending when the mail server is not reachable or refuses us"
     )
     mail_trouble_max_s: float = Field(300, gt=0, le=3600, description="longest such pause")
+    mail_pause_s: float = Field(
+        3, ge=0, le=3600, description="how long a letter waits, so that a burst of lines becomes one letter"
+    )
+    mail_lost_replies: int = Field(
+        3, ge=1, le=100, description="lost replies to the final dot after which a letter counts as told"
+    )
+    mail_day_limit: int = Field(
+        50, ge=1, le=10_000, description="most letters to one contact of an account in 24 hours; the next one waits"
+    )
     mail_poll_s: float = Field(1, gt=0, le=60, description="how often to look for emails that are due")
 
     @field_validator("mail_from", "mail_reply_to", "support_email")

@@ -27,9 +27,8 @@ from schemas.outputs import (
     BannerChanged,
     BannerCleared,
     BannerRaised,
-    EmailFailed,
+    EmailEnded,
     EmailQueued,
-    EmailSent,
     LogAnchored,
 )
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, USAGE
@@ -52,9 +51,8 @@ __all__ = [
     "CreditsGranted",
     "CreditsRevoked",
     "CustomScript",
-    "EmailFailed",
+    "EmailEnded",
     "EmailQueued",
-    "EmailSent",
     "EventData",
     "EventType",
     "Guardrail",
@@ -126,9 +124,8 @@ OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(
             OutputType("banner.raised.v1", NOTIFICATIONS, BannerRaised),
             OutputType("banner.changed.v1", NOTIFICATIONS, BannerChanged),
             OutputType("banner.cleared.v1", NOTIFICATIONS, BannerCleared),
-            OutputType("email.queued.v1", NOTIFICATIONS, EmailQueued),
-            OutputType("email.sent.v1", NOTIFICATIONS, EmailSent),
-            OutputType("email.failed.v1", NOTIFICATIONS, EmailFailed),
+            OutputType("email.queued.v2", NOTIFICATIONS, EmailQueued),
+            OutputType("email.ended.v2", NOTIFICATIONS, EmailEnded),
             OutputType("log.anchored.v1", ANCHORS, LogAnchored),
         )
     }

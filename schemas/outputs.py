@@ -37,6 +37,14 @@ LastPosition = Annotated[
 Status = Literal["good", "moderate", "low", "exhausted"]
 AccountStanding = Literal["open", "closed"]
 BannerKind = Literal["low", "free_expired", "paid_expired"]
+EmailOutcome = Annotated[
+    Literal["accepted", "presumed", "refused", "given_up", "capped", "cancelled"],
+    Field(
+        description="accepted: the mail server took it. presumed: replies were lost, so it may have arrived, more than "
+        "once. refused: the address is bad for good. given_up: not delivered, owed until the next line or epoch. "
+        "capped: put off to the next day. cancelled: nothing was owed any more."
+    ),
+]
 
 
 class BalanceChanged(EventData):
@@ -97,25 +105,29 @@ class BannerChanged(BannerRaised):
 
 
 class EmailQueued(EventData):
-    """An email to one contact is on its way; the address itself is personal data and stays out of events."""
+    """A letter to one contact is owed; the address itself is personal data and stays out of events."""
 
     email_id: Identifier
-    notice_id: Identifier
     account_id: AccountId
+    contact_id: Identifier = Field(description="Stands for the contact; it follows from the event that named them.")
+    shard: Shard
+
+
+class LineTold(EventData):
+    """What a letter says of one resource: the highest line that its balance had reached."""
+
     resource: ResourceName
     epoch: Epoch
     threshold: Threshold
-    shard: Shard
-    position: Position
+    position: Position = Field(description="Position of the balance that the figures are of.")
+
+
+class EmailEnded(EmailQueued):
+    """A letter came to its end; `outcome` says which, and `reason` says why where it was not accepted."""
+
+    outcome: EmailOutcome
+    lines: tuple[LineTold, ...] = Field(description="What its bytes show; empty where nothing was handed over.")
     reason: Text | None = None
-
-
-class EmailSent(EmailQueued):
-    """The mail server took the email over."""
-
-
-class EmailFailed(EmailQueued):
-    """The email was given up or dropped; `reason` says why."""
 
 
 class LogAnchored(EventData):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from meter.runtime.waiting import pauses
+from notifier.mail.verdict import Judgement, Verdict, is_policy
 
 
 class Gate:
@@ -64,3 +65,22 @@ class Gate:
         if self._probe is who:
             self._probe = None
             self._changed.set()
+
+
+class Relay:
+    """Tells a relay that refuses everybody for reasons of policy from one that refuses a recipient."""
+
+    def __init__(self) -> None:
+        self._took_one = False
+        self._refused: set[str] = set()  # recipients, since it last took a mail
+
+    def works_for_others(self, recipient: str) -> bool:
+        """It took a mail, and has refused nobody else since."""
+        return self._took_one and self._refused <= {recipient}
+
+    def note(self, recipient: str, judgement: Judgement) -> None:
+        if judgement.verdict is Verdict.ACCEPTED:
+            self._took_one = True
+            self._refused.clear()
+        elif judgement.result is not None and is_policy(judgement.result):
+            self._refused.add(recipient)

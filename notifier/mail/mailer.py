@@ -1,4 +1,4 @@
-"""The loop that sends: claim → check again → converse → judge → record. One recipient per transaction.
+"""The loop that sends: claim → ask whether it is owed → render → converse → judge → record. One recipient at a time.
 
 An email is claimed in the database for a limited time, so any number of mailers may run, and one that dies loses its
 claim. What was sent is recorded even when the database has to be waited for: a mail that is sent but not recorded would
@@ -8,21 +8,25 @@ be sent again.
 import asyncio
 import random
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
 
 from meter.runtime.clock import Clock
-from meter.runtime.failures import is_transient
+from meter.runtime.failures import explain, is_transient
 from meter.runtime.fault_points import fault_point
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import pauses, wait_for
-from notifier.mail.gate import Gate
-from notifier.mail.recheck import find_reason_to_drop
+from notifier.ends import Ends
+from notifier.mail.drafting import make_draft
+from notifier.mail.gate import Gate, Relay
+from notifier.mail.recheck import Action, Doubt, choose_step
 from notifier.mail.session import SmtpServer, SmtpSession
-from notifier.mail.verdict import Judgement, Phase, Result, Verdict, judge, pause_for
+from notifier.mail.verdict import Judgement, Phase, Result, Tries, Verdict, judge, pause_for
+from notifier.render import Renderer
 from notifier.settings import NotifierSettings
-from notifier.store.port import ClaimedEmail, MailQueue
+from notifier.store.port import ClaimedEmail, MailQueue, Outlook
 
 log = structlog.get_logger(component="mailer")
 
@@ -30,6 +34,9 @@ T = TypeVar("T")
 SMTP = "smtp"
 REPORT_PAUSE_S = 15
 RECORD_TRIES = 8
+# Ends that no mail server had a part in.
+UNSENT = {Action.CANCEL: Verdict.CANCELLED, Action.PRESUME: Verdict.PRESUMED, Action.CAP: Verdict.CAPPED}
+QUIET = (Verdict.ACCEPTED, Verdict.CANCELLED, Verdict.BEHIND)
 # After a stop: the share of the grace time that conversations in flight may take.
 DRAIN_SHARE = 0.6
 
@@ -40,7 +47,15 @@ class Mailer:
     name = "mailer"
 
     def __init__(
-        self, queue: MailQueue, server: SmtpServer, settings: NotifierSettings, clock: Clock, health: Health
+        self,
+        queue: MailQueue,
+        server: SmtpServer,
+        settings: NotifierSettings,
+        clock: Clock,
+        health: Health,
+        *,
+        ends: Ends,
+        renderer: Renderer,
     ) -> None:
         self.wake = asyncio.Event()  # something was queued
         self.recorded = asyncio.Event()  # something is in the outbox
@@ -49,6 +64,9 @@ class Mailer:
         self._settings = settings
         self._clock = clock
         self._health = health
+        self._ends = ends
+        self._renderer = renderer
+        self._relay = Relay()
         self._gate = Gate(settings.mail_trouble_first_s, settings.mail_trouble_max_s)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -90,12 +108,12 @@ class Mailer:
         await sender.close_if_idle(self._settings.smtp_idle_s)
 
     async def _send_one(self, sender: "Sender", email: ClaimedEmail) -> None:
-        reason = find_reason_to_drop(email)
-        if reason is not None:
+        ready = await self._prepare(email)
+        if isinstance(ready, Judgement):
             self._gate.leave(sender)
-            await self._record(email, Judgement(Verdict.DROPPED, None, reason))
+            await self._record(email, ready)
             return
-        attempt = asyncio.create_task(self._attempt(sender, email))
+        attempt = asyncio.create_task(self._attempt(sender, ready))
         try:
             await asyncio.shield(attempt)
         except asyncio.CancelledError:
@@ -104,15 +122,37 @@ class Mailer:
             await asyncio.wait({attempt})
             raise
 
+    async def _prepare(self, email: ClaimedEmail) -> ClaimedEmail | Judgement:
+        """The letter with the bytes to send, made of what is true now; or what becomes of it without sending."""
+        try:
+            end = await self._ends.fetch(email.row.shard)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            return Judgement(Verdict.BEHIND, None, f"the end of the balances is not known: {explain(error)}")
+        outlook = await self._queue.look(email, self._settings.mail_day_limit)
+        if outlook.offset < end:
+            return Judgement(Verdict.BEHIND, None, f"{end - outlook.offset} changes of the shard are not read yet")
+        doubt = Doubt(email.lost, self._settings.mail_lost_replies)
+        step = choose_step(outlook.letters, email.row.recipient, doubt, is_capped=outlook.capped_s is not None)
+        if step.action in UNSENT:
+            return Judgement(UNSENT[step.action], None, step.reason, wait_s=outlook.capped_s)
+        return email if step.action is Action.REPEAT else self._draft(email, outlook)
+
+    def _draft(self, email: ClaimedEmail, outlook: Outlook) -> ClaimedEmail:
+        return replace(email, draft=make_draft(email, outlook, self._renderer, self._clock.now()))
+
     async def _attempt(self, sender: "Sender", email: ClaimedEmail) -> None:
         result = await sender.send(email)
         if result is None:
-            log.warning("claim_lost", email=str(email.email_id), claim=email.claim)
+            log.info("not_handed_over", email=str(email.row.email_id), claim=email.claim)
             self._gate.leave(sender)
             return
         await fault_point("email_between_dot_and_record")
-        judgement = judge(result, email.attempts, self._settings.mail_attempts)
-        if sender.interrupted and judgement.verdict is not Verdict.SENT and result.phase is not Phase.DOT:
+        tries = Tries(email.attempts, self._settings.mail_attempts, email.lost, self._settings.mail_lost_replies)
+        judgement = judge(result, tries, relay_works=self._relay.works_for_others(email.row.recipient))
+        self._relay.note(email.row.recipient, judgement)
+        if sender.interrupted and judgement.verdict is not Verdict.ACCEPTED and result.phase is not Phase.DOT:
             judgement = Judgement(Verdict.STOPPED, result, "the notifier was stopped")
         self._heed(sender, judgement)
         await self._record(email, judgement)
@@ -153,8 +193,10 @@ class Mailer:
         self._note(email, judgement, held=held, pause_s=pause_s)
 
     def _pause(self, email: ClaimedEmail, judgement: Judgement) -> float:
+        if judgement.verdict is Verdict.BEHIND:
+            return self._settings.mail_poll_s
         if judgement.verdict is not Verdict.RETRY:
-            return 0.0
+            return judgement.wait_s or 0.0
         first_s, max_s = self._settings.mail_retry_first_s, self._settings.mail_retry_max_s
         return pause_for(email.attempts, first_s, max_s, random.random())  # noqa: S311  # spreading, not secrecy
 
@@ -164,11 +206,11 @@ class Mailer:
         if judgement.ambiguous:
             self._health.metrics.emails.labels("ambiguous").inc()
         result = judgement.result
-        write = log.info if judgement.verdict in (Verdict.SENT, Verdict.DROPPED) else log.warning
+        write = log.info if judgement.verdict in QUIET else log.warning
         write(
             f"email_{judgement.verdict.value}",
-            email=str(email.email_id),
-            account_id=email.crossed.account_id,
+            email=str(email.row.email_id),
+            account_id=email.row.account_id,
             attempt=email.attempts,
             phase=result.phase.value if result is not None else None,
             code=result.code if result is not None else None,
@@ -197,7 +239,7 @@ class Sender:
         self.interrupted = False
 
     async def send(self, email: ClaimedEmail) -> Result | None:
-        """The end of the conversation; None when another mailer has taken the email over."""
+        """The end of the conversation; None when nothing was handed over: see `MailQueue.hand_over`."""
         self._idle_since = None
         conversation = asyncio.create_task(self._converse(email))
         try:
@@ -238,7 +280,10 @@ class Sender:
         async def before_dot() -> bool:
             return await self._queue.hand_over(email, self._settings.smtp_dot_timeout_s + self._settings.claim_s)
 
-        return await self._session.deliver(self._settings.mail_from, email.recipient, email.message, before_dot)
+        if email.draft is None:
+            raise ValueError("a letter without bytes cannot be sent")
+        message = email.draft.message
+        return await self._session.deliver(self._settings.mail_from, email.row.recipient, message, before_dot)
 
     def hurry(self) -> None:
         self._hurry.set()

@@ -4,18 +4,26 @@
 |---|---|---|---|---|
 | connect, tls, ehlo, auth | goes on | trouble | trouble | fault |
 | mail | goes on | trouble | trouble | fault |
-| rcpt | goes on | retry | retry | failed |
-| data, body | goes on | retry | retry | failed |
-| dot | sent | retry | retry, ambiguous | failed |
+| rcpt | goes on | retry | retry | refused with 5.1.x, else given up |
+| data, body | goes on | retry | retry | given up |
+| dot | accepted | retry | retry, ambiguous; presumed when it is the last one put up with | given up |
+
+A refusal for reasons of policy (5.7.x) from the recipient on is a fault, unless the server took a mail and refused
+nobody else since: a relay that refuses everybody is a matter of our settings, one that refuses a recipient is not.
 
 Trouble and faults come from the server as a whole or from our settings, not from the email. They do not count as one of
 its tries, and all sending pauses. A fault is one that only a person can mend (refused sender or password, missing TLS),
 so it is logged as an error.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from notifier.letters import Ending
+
+ENHANCED_CODE: Final = re.compile(r"\s*5\.(\d{1,3})\.\d{1,3}\b")
 
 
 class Phase(StrEnum):
@@ -54,12 +62,19 @@ class Result:
 
 
 class Verdict(StrEnum):
-    SENT = "sent"
+    ACCEPTED = "accepted"
+    PRESUMED = "presumed"
+    REFUSED = "refused"
+    GIVEN_UP = "given_up"
+    CAPPED = "capped"
+    CANCELLED = "cancelled"
     RETRY = "retry"
-    FAILED = "failed"
-    DROPPED = "dropped"
     TROUBLE = "trouble"
     STOPPED = "stopped"
+    BEHIND = "behind"  # the balances of the shard are not read to their end yet
+
+
+ENDINGS: Final = {verdict: Ending(verdict.value) for verdict in Verdict if verdict.value in set(Ending)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +85,54 @@ class Judgement:
     result: Result | None
     reason: str = ""
     fault: bool = False
+    wait_s: float | None = None  # how long what is owed still must wait
 
     @property
     def ambiguous(self) -> bool:
         return self.result is not None and self.result.handed_over
 
 
-def judge(result: Result, attempts: int, max_attempts: int) -> Judgement:
-    """`attempts` counts this one."""
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """This one included, of the `most`; replies that were lost before, of the `most_lost` that are put up with."""
+
+    number: int
+    most: int
+    lost: int
+    most_lost: int
+
+
+def judge(result: Result, tries: Tries, *, relay_works: bool) -> Judgement:
+    """`relay_works`: a refusal for reasons of policy is about this recipient; see `Relay`."""
     if result.phase is Phase.DOT and is_success(result.code):
-        return Judgement(Verdict.SENT, result)
-    permanent = result.setup or is_permanent(result.code)
-    if result.phase in BEFORE_RECIPIENT or result.code in ABOUT_US:
-        return Judgement(Verdict.TROUBLE, result, explain(result), fault=permanent)
-    if permanent:
-        return Judgement(Verdict.FAILED, result, explain(result))
-    if attempts >= max_attempts:
-        return Judgement(Verdict.FAILED, result, f"given up after {attempts} tries; the last one: {explain(result)}")
+        return Judgement(Verdict.ACCEPTED, result)
+    is_fault = result.setup or is_permanent(result.code)
+    is_ours = is_policy(result) and not relay_works
+    if result.phase in BEFORE_RECIPIENT or result.code in ABOUT_US or is_ours:
+        return Judgement(Verdict.TROUBLE, result, explain(result), fault=is_fault)
+    if is_fault and not is_policy(result):
+        return Judgement(Verdict.REFUSED if is_bad_address(result) else Verdict.GIVEN_UP, result, explain(result))
+    if result.handed_over and tries.lost + 1 >= tries.most_lost:
+        return Judgement(Verdict.PRESUMED, result, f"the reply was lost {tries.lost + 1} times: {explain(result)}")
+    if tries.number >= tries.most:
+        reason = f"given up after {tries.number} tries; the last one: {explain(result)}"
+        return Judgement(Verdict.GIVEN_UP, result, reason)
     return Judgement(Verdict.RETRY, result, explain(result))
+
+
+def is_policy(result: Result) -> bool:
+    """Refused for what we are or do, not for what the recipient is (RFC 3463: class 5, subject 7)."""
+    return is_permanent(result.code) and subject_of(result) == "7" and result.phase not in BEFORE_RECIPIENT
+
+
+def is_bad_address(result: Result) -> bool:
+    return result.phase is Phase.RCPT and subject_of(result) == "1"
+
+
+def subject_of(result: Result) -> str | None:
+    """The middle figure of the enhanced status code that a permanent refusal opens with."""
+    found = ENHANCED_CODE.match(result.detail)
+    return found[1] if found else None
 
 
 def is_success(code: int | None) -> bool:

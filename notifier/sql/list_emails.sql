@@ -1,9 +1,9 @@
--- Emails in a state, newest first.
--- $1 state text, $2 limit bigint
-SELECT e.created_at, e.email_id, n.account_id, n.resource, n.threshold, e.recipient, e.state, e.attempts,
-       e.ambiguous_attempts, e.next_attempt_at, e.finished_at, e.reason
+-- Letters in a state, or of an account or a recipient, newest first.
+-- $1 state text or null, $2 account_id text or null, $3 recipient text or null, $4 limit bigint
+SELECT e.created_at, e.email_id, e.account_id, e.recipient, e.state, e.lines, e.attempts, e.ambiguous_attempts,
+       CASE e.state WHEN 'queued' THEN e.next_attempt_at END AS next_attempt_at, e.finished_at, e.reason
 FROM notifier.emails e
-JOIN notifier.notices n USING (notice_id)
-WHERE e.state = $1
+WHERE ($1::text IS NULL OR e.state = $1) AND ($2::text IS NULL OR e.account_id = $2)
+  AND ($3::text IS NULL OR e.recipient = $3)
 ORDER BY e.created_at DESC, e.email_id
-LIMIT $2
+LIMIT $4

@@ -2,79 +2,149 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
 from notifier import events
-from notifier.mail.verdict import Judgement, Verdict
-from notifier.model import OutboxEvent
-from notifier.store.port import ClaimedEmail
-from notifier.store.rows import read_balance
+from notifier.letters import Contact, Letters
+from notifier.mail.recheck import still_says
+from notifier.mail.verdict import ENDINGS, Judgement, Verdict
+from notifier.model import Draft, EmailRow
+from notifier.owed import end_letter
+from notifier.store.letters import Change, append_events, fetch_letters, read_lines, write_changes, write_lines
+from notifier.store.port import ClaimedEmail, Outlook
+from notifier.store.rows import read_account, read_balance
+from schemas.topics import BALANCES
 
 PACKAGE = "notifier"
-STATES = {Verdict.SENT: "sent", Verdict.FAILED: "failed", Verdict.DROPPED: "dropped"}
-# The email did not cause these, so they do not count as one of its attempts.
-FREE_OF_CHARGE = frozenset({Verdict.TROUBLE, Verdict.STOPPED})
+DAY_S: Final = 86_400.0
+# The letter did not cause these, so they do not count as one of its attempts.
+FREE_OF_CHARGE = frozenset({Verdict.TROUBLE, Verdict.STOPPED, Verdict.BEHIND})
 
 
 class PostgresMailQueue:
-    def __init__(self, pool: Pool) -> None:
+    """`pause_s` is how long a letter waits that follows one that ended."""
+
+    def __init__(self, pool: Pool, pause_s: float = 0.0) -> None:
         self._pool = pool
+        self._pause_s = pause_s
 
     async def claim(self, claim_s: float) -> ClaimedEmail | None:
-        row = await self._fetchrow("claim_email", claim_s)
+        try:
+            row = await self._pool.fetchrow(load_sql(PACKAGE, "claim_email"), claim_s)
+        except Exception as error:
+            await note_failure(self._pool, error)
+            raise
         return None if row is None else read_claimed(row)
 
+    async def look(self, email: ClaimedEmail, day_limit: int) -> Outlook:
+        try:
+            # One snapshot for all, so that the balances are those of the offset.
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                return await fetch_outlook(connection, email.row, day_limit)
+        except Exception as error:
+            await note_failure(self._pool, error)
+            raise
+
     async def hand_over(self, email: ClaimedEmail, claim_s: float) -> bool:
-        return await self._fetchrow("hand_over_email", email.email_id, email.claim, claim_s) is not None
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                return await self._hand_over(connection, email, claim_s)
+        except Exception as error:
+            await note_failure(self._pool, error)
+            raise
+
+    async def _hand_over(self, connection: Executor, email: ClaimedEmail, claim_s: float) -> bool:
+        draft, row = email.draft, email.row
+        if draft is None:
+            raise ValueError("a letter without bytes cannot be handed over")
+        letters = await fetch_account_letters(connection, row)
+        if not still_says(letters, row.recipient, draft.lines):
+            again = (row.email_id, email.claim, 0.0, "the balance changed while it was on its way", 1, False)
+            await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *again)
+            return False
+        said = (draft.message_id, draft.message, write_lines(draft.lines), draft.notice_id)
+        parameters = (row.email_id, email.claim, claim_s, *said)
+        return await connection.fetchval(load_sql(PACKAGE, "hand_over_email"), *parameters) is not None
 
     async def finish(self, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime) -> bool:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                held = await self._settle(connection, email, judgement, pause_s, at)
+                if judgement.verdict in ENDINGS:
+                    held = await self._end(connection, email, judgement, pause_s, at)
+                else:
+                    held = await postpone(connection, email, judgement, pause_s)
                 await end_attempt(connection, email, judgement)
-                event = render_end(email, judgement, at) if held else None
-                if event is not None:
-                    sql = load_sql(PACKAGE, "append_outbox")
-                    await connection.execute(sql, [email.crossed.shard], [event.key], [event.value])
         except Exception as error:
             await note_failure(self._pool, error)
             raise
         return held
 
-    async def _settle(
+    async def _end(
         self, connection: Executor, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime
     ) -> bool:
-        """Move the email by the verdict. False when it is no longer queued or a later claim holds it."""
-        reason = events.one_line(judgement.reason) or None
-        state = STATES.get(judgement.verdict)
-        if state is not None:
-            sql, ambiguous = load_sql(PACKAGE, "finish_email"), int(judgement.ambiguous)
-            found = await connection.fetchval(sql, email.email_id, email.claim, state, reason, ambiguous, at)
-        else:
-            sql, back = load_sql(PACKAGE, "postpone_email"), int(judgement.verdict in FREE_OF_CHARGE)
-            found = await connection.fetchval(
-                sql, email.email_id, email.claim, pause_s, reason, back, judgement.ambiguous
-            )
-        return found is not None
+        """False when the letter has ended already, or a later claim holds it."""
+        row, ending = email.row, ENDINGS[judgement.verdict]
+        letters = await fetch_account_letters(connection, row)
+        reason, ambiguous = events.one_line(judgement.reason) or None, int(judgement.ambiguous)
+        sql = load_sql(PACKAGE, "finish_email")
+        if await connection.fetchval(sql, row.email_id, email.claim, ending.value, reason, ambiguous) is None:
+            return False
+        outcome = end_letter(row, letters, ending, email.lines, at)
+        shown = contact_of(letters, row).lines
+        await append_events(
+            connection, [(row.shard, events.email_ended(row, ending.value, shown, judgement.reason, at))]
+        )
+        change = Change(row.account_id, row.shard, letters, outcome)
+        await write_changes(connection, [change], max(pause_s, self._pause_s), at)
+        return True
 
     async def count(self) -> Mapping[str, int]:
-        row = await self._fetchrow("count_emails")
-        return dict(row.items())
-
-    async def _fetchrow(self, name: str, *parameters: Any) -> Any:
         try:
-            return await self._pool.fetchrow(load_sql(PACKAGE, name), *parameters)
+            row = await self._pool.fetchrow(load_sql(PACKAGE, "count_emails"))
         except Exception as error:
             await note_failure(self._pool, error)
             raise
+        return dict(row.items()) if row is not None else {}
+
+
+async def fetch_outlook(connection: Executor, row: EmailRow, day_limit: int) -> Outlook:
+    found = await connection.fetchrow(
+        load_sql(PACKAGE, "fetch_outlook"), BALANCES, row.shard, row.account_id, row.recipient, day_limit, DAY_S
+    )
+    accounts = await connection.fetch(load_sql(PACKAGE, "fetch_accounts"), [row.account_id])
+    balances = await connection.fetch(load_sql(PACKAGE, "fetch_balances"), [row.account_id])
+    letters = await fetch_letters(connection, {row.account_id: row.shard}, lock=False)
+    return Outlook(
+        offset=found["next_offset"] or 0 if found is not None else 0,
+        account=read_account(accounts[0]) if accounts else None,
+        balances=[read_balance(balance) for balance in balances],
+        letters=letters[row.account_id],
+        capped_s=found["capped_s"] if found is not None else None,
+    )
+
+
+async def fetch_account_letters(connection: Executor, row: EmailRow) -> Letters:
+    return (await fetch_letters(connection, {row.account_id: row.shard}))[row.account_id]
+
+
+async def postpone(connection: Executor, email: ClaimedEmail, judgement: Judgement, pause_s: float) -> bool:
+    back, reason = int(judgement.verdict in FREE_OF_CHARGE), events.one_line(judgement.reason) or None
+    parameters = (email.row.email_id, email.claim, pause_s, reason, back, judgement.ambiguous)
+    return await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *parameters) is not None
 
 
 async def end_attempt(connection: Executor, email: ClaimedEmail, judgement: Judgement) -> None:
+    if judgement.verdict is Verdict.BEHIND:
+        await connection.execute(load_sql(PACKAGE, "delete_attempt"), email.row.email_id, email.claim)
+        return
     result = judgement.result
     await connection.execute(
         load_sql(PACKAGE, "end_attempt"),
-        email.email_id,
+        email.row.email_id,
         email.claim,
         judgement.verdict.value,
         result.phase.value if result is not None else None,
@@ -83,27 +153,20 @@ async def end_attempt(connection: Executor, email: ClaimedEmail, judgement: Judg
     )
 
 
-def render_end(email: ClaimedEmail, judgement: Judgement, at: datetime) -> OutboxEvent | None:
-    """The event about an email that ended; None while it is still queued."""
-    if judgement.verdict is Verdict.SENT:
-        return events.email_sent(email.email_id, email.notice_id, email.crossed, email.threshold, at)
-    if judgement.verdict in STATES:
-        reason = f"{judgement.verdict.value}: {judgement.reason}"
-        return events.email_failed(email.email_id, email.notice_id, email.crossed, email.threshold, reason, at)
-    return None
+def contact_of(letters: Letters, row: EmailRow) -> Contact:
+    return letters.contacts.get(row.recipient, Contact(row.contact_id, is_contact=False))
 
 
 def read_claimed(row: Any) -> ClaimedEmail:
-    return ClaimedEmail(
+    lines = read_lines(row["lines"])
+    email = EmailRow(
         email_id=row["email_id"],
+        contact_id=row["contact_id"],
         notice_id=row["notice_id"],
+        account_id=row["account_id"],
+        shard=row["shard"],
         recipient=row["recipient"],
-        message=row["message"],
-        claim=row["claim"],
-        attempts=row["attempts"],
-        crossed=read_balance(row),
-        threshold=row["threshold"],
-        now=None if row["now_epoch"] is None else read_balance(row, prefix="now_"),
-        is_contact=row["is_contact"],
         created_at=row["created_at"],
     )
+    draft = Draft(row["message_id"], row["message"], lines, row["notice_id"]) if lines and row["message"] else None
+    return ClaimedEmail(email, row["claim"], row["attempts"], row["ambiguous_attempts"], draft)

@@ -8,15 +8,19 @@ from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose
 from notifier.decide import BalanceSnapshot
-from notifier.model import AccountSnapshot, Banner, EmailRow, Known, NoticeRow, NotifyPlan
+from notifier.model import AccountSnapshot, Banner, Known, NoticeRow, NotifyPlan
+from notifier.store.letters import work_out, write_changes
 from notifier.store.rows import group_noticed, key_of, read_account, read_balance, read_banner
 
 PACKAGE = "notifier"
 
 
 class PostgresNoticeStore:
-    def __init__(self, pool: Pool) -> None:
+    """`pause_s` is how long a letter waits for further lines before it is sent."""
+
+    def __init__(self, pool: Pool, pause_s: float = 0.0) -> None:
         self._pool = pool
+        self._pause_s = pause_s
 
     async def fetch_offsets(self, topics: Sequence[str], shards: Sequence[int]) -> Mapping[tuple[str, int], int]:
         rows = await self._pool.fetch(load_sql(PACKAGE, "fetch_offsets"), list(topics), list(shards))
@@ -33,30 +37,34 @@ class PostgresNoticeStore:
                 banners={key_of(row): read_banner(row) for row in await fetch(connection, "banners", ids)},
             )
 
-    async def save(self, plan: NotifyPlan) -> None:
+    async def save(self, plan: NotifyPlan) -> int:
         try:
-            await self._transact([plan])
+            [queued] = await self._transact([plan])
         except Exception as error:
             await note_failure(self._pool, error)
             raise
+        return queued
 
-    async def save_together(self, plans: Sequence[NotifyPlan]) -> bool:
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[int] | None:
         try:
-            await self._transact(plans)
+            return await self._transact(plans)
         except OwnershipLostError:
-            return False
+            return None
         except Exception as error:
             await note_failure(self._pool, error)
             raise
-        return True
 
-    async def _transact(self, plans: Sequence[NotifyPlan]) -> None:
+    async def _transact(self, plans: Sequence[NotifyPlan]) -> list[int]:
+        queued = []
         async with self._pool.acquire() as connection, connection.transaction():
             for plan in plans:
                 await self._advance(connection, plan)
+                changes = await work_out(connection, plan)
                 await write_plan(connection, plan)
+                queued.append(await write_changes(connection, changes, self._pause_s, plan.at))
             await fault_point("before_commit")
         await fault_point("after_commit")
+        return queued
 
     async def _advance(self, connection: Executor, plan: NotifyPlan) -> None:
         sql = load_sql(PACKAGE, "advance_cursor")
@@ -88,8 +96,6 @@ def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
         found.append(("save_banners", (*banner_columns(plan.banners), plan.at)))
     if plan.cleared:
         found.append(("clear_banners", transpose(plan.cleared, 2)))
-    if plan.emails:
-        found.append(("queue_emails", (*email_columns(plan.emails), plan.at)))
     if plan.events:
         found.append(("append_outbox", transpose([(plan.shard, event.key, event.value) for event in plan.events], 3)))
     if plan.unreadable:
@@ -99,13 +105,20 @@ def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
 
 def account_columns(accounts: Sequence[AccountSnapshot]) -> tuple[list[Any], ...]:
     return transpose(
-        [(a.account_id, a.shard, a.position, a.plan, a.display_name, json.dumps(a.contacts)) for a in accounts], 6
+        [
+            (a.account_id, a.shard, a.position, a.plan, a.display_name, json.dumps(a.contacts), a.is_open)
+            for a in accounts
+        ],
+        7,
     )
 
 
 def balance_columns(balances: Sequence[BalanceSnapshot]) -> tuple[list[Any], ...]:
-    rows = [(b.account_id, b.resource, b.shard, b.position, b.epoch, b.allocation, b.consumed) for b in balances]
-    return transpose(rows, 7)
+    rows = [
+        (b.account_id, b.resource, b.shard, b.position, b.epoch, b.allocation, b.consumed, b.line, b.as_of)
+        for b in balances
+    ]
+    return transpose(rows, 9)
 
 
 def notice_columns(notices: Sequence[NoticeRow]) -> tuple[list[Any], ...]:
@@ -136,10 +149,6 @@ def banner_columns(banners: Sequence[Banner]) -> tuple[list[Any], ...]:
         for b in banners
     ]
     return transpose(rows, 9)
-
-
-def email_columns(emails: Sequence[EmailRow]) -> tuple[list[Any], ...]:
-    return transpose([(e.email_id, e.notice_id, e.recipient, e.message_id, e.message) for e in emails], 5)
 
 
 def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:

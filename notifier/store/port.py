@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
 from notifier.decide import BalanceSnapshot
+from notifier.letters import NO_LINES, Letters, Lines
 from notifier.mail.verdict import Judgement
-from notifier.model import Known, NotifyPlan
+from notifier.model import AccountSnapshot, Draft, EmailRow, Known, NotifyPlan
 
 
 class NoticeStore(Protocol):
@@ -20,18 +20,18 @@ class NoticeStore(Protocol):
         """What is stored about these accounts."""
         ...
 
-    async def save(self, plan: NotifyPlan) -> None:
-        """Carry the plan out, wholly or not at all.
+    async def save(self, plan: NotifyPlan) -> int:
+        """Carry the plan out, wholly or not at all. Returns the number of letters that became owed.
 
         Raises OwnershipLostError when the store does not stand at `plan.start` (nothing is written), and any transient
         error with the outcome unknown: read the offsets again, never repeat the same plan blindly.
         """
         ...
 
-    async def save_together(self, plans: Sequence[NotifyPlan]) -> bool:
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[int] | None:
         """Carry out plans of different shards of one topic, with the same `at`, in one transaction.
 
-        False when a shard does not stand at its plan's start, or another writer has locked it. Nothing is written then;
+        None when a shard does not stand at its plan's start, or another writer has locked it. Nothing is written then;
         the caller saves each plan on its own. Raises transient errors as `save` does.
         """
         ...
@@ -39,45 +39,63 @@ class NoticeStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEmail:
-    """An email that only this mailer may send until its claim runs out. `claim` is the number of the claim."""
+    """A letter that only this mailer may send until its claim runs out. `claim` is the number of the claim.
 
-    email_id: UUID
-    notice_id: UUID
-    recipient: str = field(repr=False)
-    message: bytes = field(repr=False)
+    `draft` holds the bytes that were handed over last and may have arrived; then those of the try at hand.
+    """
+
+    row: EmailRow
     claim: int
     attempts: int  # this one included
-    crossed: BalanceSnapshot  # the balance that crossed the line
-    threshold: int
-    now: BalanceSnapshot | None  # the balance as it is known at the claim
-    is_contact: bool  # whether the recipient still is a contact of the account
-    created_at: datetime
+    lost: int  # replies to the final dot that were lost
+    draft: Draft | None = field(default=None, repr=False)
+
+    @property
+    def lines(self) -> Lines:
+        return self.draft.lines if self.draft is not None else NO_LINES
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a letter is to be rendered from. `offset` is the next one of metering.balances that is not read yet."""
+
+    offset: int
+    account: AccountSnapshot | None
+    balances: Sequence[BalanceSnapshot]
+    letters: Letters
+    capped_s: float | None  # how long the contact must wait, after as many letters as one day may bring
 
 
 class MailQueue(Protocol):
     async def claim(self, claim_s: float) -> ClaimedEmail | None:
-        """Take the email that is due first; None when nothing is due, or other mailers hold all that is due.
+        """Take the letter that is due first; None when nothing is due, or other mailers hold all that is due.
 
-        An email whose claim has run out can be claimed again. If the earlier claim had handed it over, that attempt is
+        A letter whose claim has run out can be claimed again. If the earlier claim had handed it over, that attempt is
         counted as ambiguous.
         """
         ...
 
-    async def hand_over(self, email: ClaimedEmail, claim_s: float) -> bool:
-        """Before the final dot: record that the server may accept the mail from now on, and prolong the claim.
+    async def look(self, email: ClaimedEmail, day_limit: int) -> Outlook:
+        """All that is known now of the letter's account, as one moment."""
+        ...
 
-        False when the claim is no longer the latest one: the mail must not be sent.
+    async def hand_over(self, email: ClaimedEmail, claim_s: float) -> bool:
+        """Before the final dot: record the draft, which the server may accept from now on, and prolong the claim.
+
+        False when the mail must not be sent: the claim is no longer the latest one; or the draft is no longer what is
+        to be said, and then the letter is due again at once, with this try given back.
         """
         ...
 
     async def finish(self, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime) -> bool:
-        """Record how the attempt ended, and its event. An email that stays queued is due again after `pause_s`.
+        """Record how the attempt ended, what it means for the told levels, and the events.
 
-        False when a later claim holds the email: nothing is recorded. The verdict "sent" is the exception: it is
-        recorded whoever holds the claim, and the later claim is then the one that records nothing.
+        What stays queued, or follows because something is owed still, is due after `pause_s`. False when a later claim
+        holds the letter: nothing is recorded. The verdict "accepted" is the exception: it is recorded whoever holds the
+        claim, and the later claim is then the one that records nothing.
         """
         ...
 
     async def count(self) -> Mapping[str, int]:
-        """Queued emails: `waiting` in all, `due` now."""
+        """Queued letters: `waiting` in all, `due` now."""
         ...

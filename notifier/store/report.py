@@ -23,5 +23,7 @@ class Report:
     async def list_notices(self, account_id: str, limit: int) -> Sequence[Row]:
         return list(await self._pool.fetch(load_sql(PACKAGE, "list_notices"), account_id, limit))
 
-    async def list_emails(self, state: str, limit: int) -> Sequence[Row]:
-        return list(await self._pool.fetch(load_sql(PACKAGE, "list_emails"), state, limit))
+    async def list_emails(
+        self, state: str | None, account_id: str | None, recipient: str | None, limit: int
+    ) -> Sequence[Row]:
+        return list(await self._pool.fetch(load_sql(PACKAGE, "list_emails"), state, account_id, recipient, limit))

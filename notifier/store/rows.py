@@ -19,19 +19,21 @@ def read_account(row: Any) -> AccountSnapshot:
         plan=row["plan"],
         display_name=row["display_name"],
         contacts=tuple(row["contacts"]),
+        is_open=row["is_open"],
     )
 
 
-def read_balance(row: Any, prefix: str = "") -> BalanceSnapshot:
-    """`prefix` is that of the columns that change with the balance, where a row holds two balances of one key."""
+def read_balance(row: Any) -> BalanceSnapshot:
     return BalanceSnapshot(
         account_id=row["account_id"],
         resource=row["resource"],
-        epoch=row[f"{prefix}epoch"],
-        allocation=row[f"{prefix}allocation"],
-        consumed=row[f"{prefix}consumed"],
+        epoch=row["epoch"],
+        allocation=row["allocation"],
+        consumed=row["consumed"],
         shard=row["shard"],
-        position=row[f"{prefix}position"],
+        position=row["position"],
+        line=row["line"],
+        as_of=row["as_of"],
     )
 
 

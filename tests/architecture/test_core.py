@@ -15,7 +15,7 @@ CORE = sorted(
     | {Path("projections/fold.py"), Path("projections/plan.py"), Path("projections/accounts.py")}
     | {Path("projections/messages.py"), Path("projections/timeline.py")}
     | {Path("notifier/decide.py"), Path("notifier/plan.py"), Path("notifier/render.py"), Path("notifier/ids.py")}
-    | {Path("notifier/events.py"), Path("notifier/model.py"), Path("notifier/records.py")}
+    | {Path("notifier/events.py"), Path("notifier/letters.py"), Path("notifier/model.py"), Path("notifier/records.py")}
 )
 IMPURE = {
     *("asyncio", "socket", "ssl", "http", "urllib.request", "subprocess", "threading", "multiprocessing", "tempfile"),

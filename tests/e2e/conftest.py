@@ -26,6 +26,7 @@ async def running(
     assert done.returncode == 0, done.stderr
     database = str(values["postgres_dsn"]).rpartition("/")[2]
     smtp = {"smtp_host": mail.host, "smtp_port": str(mail.port), "mail_from": "credits@example.com"}
+    smtp["mail_pause_s"] = "0.5"  # tests wait for each letter
     made = [processes.make(name, postgres_dsn=stack.dsn(database, role), **smtp) for name, role in ROLES.items()]
     for process in made:
         process.spawn()

@@ -132,5 +132,5 @@ def only_highest(lines: list[int]) -> dict[int, str]:
 async def assert_notices_equal_the_books(running: Running) -> None:
     rows = await running.pool.fetch("SELECT account_id, resource, epoch, channel, threshold FROM notifier.notices")
     assert {NoticeKey(*row) for row in rows} == set(running.ledger.notices())
-    sent = await running.pool.fetch("SELECT message_id FROM notifier.emails WHERE state = 'sent'")
+    sent = await running.pool.fetch("SELECT message_id FROM notifier.emails WHERE state = 'accepted'")
     assert sorted(mail.message_id for mail in running.mail.mails) == sorted(row["message_id"] for row in sent)

@@ -31,6 +31,7 @@ def notifier_settings(values: dict[str, Any], mail: MailSink, installed: None) -
         smtp_port=mail.port,
         mail_from="credits@example.com",
         mail_poll_s=0.05,
+        mail_pause_s=1,
         mail_retry_first_s=0.05,
         mail_trouble_first_s=0.05,
         mail_trouble_max_s=0.2,
@@ -99,7 +100,7 @@ async def test_a_crossing_becomes_a_notice_a_banner_an_event_and_an_email(
     async with running(notifier_settings), notifications(notifier_settings) as found:
         await publish(notifier_settings, changes)
         await until(lambda: len(mail.mails) == 2, message=lambda: f"{mail.mails}")
-        await until(lambda: types(found).count("email.sent.v1") == 2, message=lambda: str(types(found)))
+        await until(lambda: types(found).count("email.ended.v2") == 2, message=lambda: str(types(found)))
     rows = await pool.fetch("SELECT channel, threshold, outcome FROM notifier.notices ORDER BY channel, threshold")
     assert [tuple(row) for row in rows] == [
         ("banner", 20, "delivered"),
@@ -113,7 +114,7 @@ async def test_a_crossing_becomes_a_notice_a_banner_an_event_and_an_email(
     assert sorted(sent.recipients for sent in mail.mails) == [("billing@example.com",), ("owner@example.com",)]
     assert mail.mails[0].message["Subject"] == "85 % of model credits used: Example Account"
     assert sorted(types(found)) == sorted(
-        ["banner.raised.v1", "banner.changed.v1", *2 * ["email.queued.v1"], *2 * ["email.sent.v1"]]
+        ["banner.raised.v1", "banner.changed.v1", *2 * ["email.queued.v2"], *2 * ["email.ended.v2"]]
     )
     assert await pool.fetchval("SELECT count(*) FROM notifier.outbox") == 0
     assert await pool.fetchval("SELECT threshold FROM notifier.banners") == 80

@@ -85,16 +85,16 @@ async def add_notices(pool: Pool) -> None:
     delivered = await notice("email", 90, "delivered")
     email = uuid.uuid4()
     await pool.execute(
-        "INSERT INTO notifier.emails (email_id, notice_id, recipient, message_id, message, state, attempts, "
-        "ambiguous_attempts, next_attempt_at, created_at, finished_at) "
-        "VALUES ($1, $2, 'owner@example.com', '<1@example.com>', '', 'sent', 2, 1, $3, $3, $3)",
-        email, delivered, NOON,
+        "INSERT INTO notifier.emails (email_id, notice_id, shard, account_id, recipient, message_id, message, state, "
+        "attempts, ambiguous_attempts, next_attempt_at, created_at, finished_at) "
+        "VALUES ($1, $2, 0, $4, 'owner@example.com', '<1@example.com>', '', 'accepted', 2, 1, $3, $3, $3)",
+        email, delivered, NOON, ACCOUNT,
     )  # fmt: skip
     await pool.executemany(
         "INSERT INTO notifier.email_attempts VALUES ($1, $2, $3, $3, $4, $5, $6, $7)",
         [
             (email, 1, NOON, "retry", "dot", None, "connection lost"),
-            (email, 2, NOON + timedelta(minutes=1), "sent", "dot", 250, "2.0.0 queued"),
+            (email, 2, NOON + timedelta(minutes=1), "accepted", "dot", 250, "2.0.0 queued"),
         ],
     )
     await pool.execute(
@@ -188,7 +188,7 @@ async def test_json_is_one_document_with_everything(pool: Pool, log: EventLog, p
     [refused] = [line for line in document["timeline"] if line["what"] == "refused"]
     assert (banner["reached_position"], banner["reached_event"]) == (refused["first_position"], refused["event_id"])
     [email] = document["emails"]
-    assert (email["recipient"], email["state"], email["ambiguous_attempts"]) == ("owner@example.com", "sent", 1)
+    assert (email["recipient"], email["state"], email["ambiguous_attempts"]) == ("owner@example.com", "accepted", 1)
     assert [(a["reply_code"], a["detail"]) for a in document["attempts"]] == [
         (250, "2.0.0 queued"), (None, "connection lost"),
     ]  # fmt: skip

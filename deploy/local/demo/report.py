@@ -63,12 +63,14 @@ def notice_faults(rows: "list[asyncpg.Record]", ledger: Ledger) -> list[str]:
 
 
 def mail_faults(rows: "list[asyncpg.Record]", mail: MailSink) -> list[str]:
-    """Every email the notifier calls sent is in the sink once, and nothing else is."""
+    """Every email the notifier calls accepted is in the sink once, and nothing else is."""
     arrived = Counter(m.message_id for m in mail.mails)
-    sent = Counter(row["message_id"] for row in rows if row["state"] == "sent")
-    failed = [f"email {row['message_id']} is {row['state']}" for row in rows if row["state"] not in ("sent", "dropped")]
+    sent = Counter(row["message_id"] for row in rows if row["state"] == "accepted")
+    failed = [
+        f"email {row['message_id']} is {row['state']}" for row in rows if row["state"] not in ("accepted", "cancelled")
+    ]
     return failed + [
-        f"email {id}: arrived {arrived[id]} times, sent {sent[id]}"
+        f"email {id}: arrived {arrived[id]} times, accepted {sent[id]}"
         for id in {*arrived, *sent}
         if arrived[id] != sent[id]
     ]

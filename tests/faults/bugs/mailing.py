@@ -15,14 +15,16 @@ MANY = Shares(grants=0.02)
 
 def sent_before_250() -> None:
     async def attempt(self: Any, sender: Any, email: ClaimedEmail) -> None:
-        await self._record(email, Judgement(Verdict.SENT, Result(Phase.DOT, 250, "")))
+        await self._record(email, Judgement(Verdict.ACCEPTED, Result(Phase.DOT, 250, "")))
         await sender.send(email)
 
     async def deliver(self: Any, email: ClaimedEmail) -> Any:
         async def before_dot() -> bool:
             return True
 
-        return await self._session.deliver(self._settings.mail_from, email.recipient, email.message, before_dot)
+        assert email.draft is not None
+        message = email.draft.message
+        return await self._session.deliver(self._settings.mail_from, email.row.recipient, message, before_dot)
 
     replace(Mailer, "_attempt", attempt)
     replace(Sender, "_deliver", deliver)
@@ -41,7 +43,7 @@ def given_up_at_first_failure() -> None:
 
     async def record_as_failed(self: Any, email: ClaimedEmail, judgement: Judgement) -> None:
         if judgement.verdict is Verdict.RETRY:
-            judgement = Judgement(Verdict.FAILED, judgement.result, judgement.reason)
+            judgement = Judgement(Verdict.GIVEN_UP, judgement.result, judgement.reason)
         await record(self, email, judgement)
 
     replace(Mailer, "_record", record_as_failed)
@@ -53,7 +55,7 @@ BUGS = (
         service="notifier",
         says="an email is marked as sent before the server took it",
         switch_on=sent_before_250,
-        signs=frozenset({"email sent that never arrived"}),
+        signs=frozenset({"email accepted that never arrived"}),
         focus=Focus({"smtp": 5, "reset": 1, "kill": 1}, services=("notifier",), links=("smtp",)),
         shares=MANY,
     ),

@@ -4,11 +4,10 @@ from dataclasses import replace as changed
 from typing import Any
 
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import load_sql
 from notifier import plan as planning
 from notifier.decide import BalanceSnapshot, NoticeState
 from notifier.model import NotifyPlan
-from notifier.store import notices
+from notifier.store import letters, notices
 from notifier.store.notices import PostgresNoticeStore
 from tests.faults.bugs.bug import STUCK, Bug, current, replace
 from tests.faults.schedule import Focus
@@ -75,21 +74,17 @@ def state_in_memory() -> None:
 
 
 def alert_after_commit() -> None:
-    """The notice is committed first, and its emails are queued afterwards."""
+    """The notice is committed first, and its letters are queued afterwards."""
 
-    async def save(self: Any, plan: NotifyPlan) -> None:
-        later = []
+    async def save(self: Any, plan: NotifyPlan) -> int:
         async with self._pool.acquire() as connection, connection.transaction():
             await self._advance(connection, plan)
-            for name, columns in notices.statements(plan):
-                if name == "queue_emails":
-                    later.append(columns)
-                else:
-                    await connection.execute(load_sql(notices.PACKAGE, name), *columns)
+            changes = await letters.work_out(connection, plan)
+            await notices.write_plan(connection, plan)
             await fault_point("before_commit")
         await fault_point("after_commit")
-        for columns in later:
-            await self._pool.execute(load_sql(notices.PACKAGE, "queue_emails"), *columns)
+        async with self._pool.acquire() as connection, connection.transaction():
+            return await letters.write_changes(connection, changes, self._pause_s, plan.at)
 
     replace(PostgresNoticeStore, "save", save)
 
@@ -152,7 +147,7 @@ BUGS = (
         service="notifier",
         says="emails are queued after the commit of their notice",
         switch_on=alert_after_commit,
-        signs=frozenset({"notice without its email", "event never told"}),
+        signs=frozenset({"contact who is owed a letter and has none on its way", "event never told"}),
         focus=Focus({"point_kill": 4, "kill": 1}, services=("notifier",), fault_points=("after_commit",)),
     ),
     Bug(

@@ -1,6 +1,7 @@
-"""Check 4, second half: every delivered email notice became one email per contact, and arrived, and repeats add up.
+"""Check 4, second half: letters arrived as often as the notifier says, and everybody knows what they should know.
 
-What counts as arrived is what the mail sink kept, by Message-ID.
+What counts as arrived is what the mail sink kept, by Message-ID. A contact should know the highest line that a balance
+reaches now, unless their letters were refused or given up.
 """
 
 from collections import Counter, defaultdict
@@ -12,23 +13,25 @@ import orjson
 
 from deploy.local.mail import Mail
 from tests.faults.oracle.findings import Findings
-from tests.faults.oracle.notices import CODES
 from tests.faults.oracle.offsets import Books, read_records
 from tests.faults.world import World
 
 NOTIFICATIONS = "metering.notifications"
-TOLD_AS = {"sent": "email.sent.v1", "failed": "email.failed.v1", "dropped": "email.failed.v1"}
+QUEUED, ENDED = "email.queued.v2", "email.ended.v2"
 EMAILS = """
-SELECT e.email_id::text, e.recipient, e.message_id, e.state, e.ambiguous_attempts, e.reason, n.account_id, n.resource,
-       n.epoch, n.threshold
-FROM notifier.emails e JOIN notifier.notices n USING (notice_id)
+SELECT e.email_id::text, e.account_id, e.recipient, e.message_id, e.state, e.ambiguous_attempts, e.reason, e.lines
+FROM notifier.emails e
 """
-NOTICES = """
-SELECT n.account_id, n.threshold, array_agg(e.recipient) FILTER (WHERE e.recipient IS NOT NULL) AS recipients
-FROM notifier.notices n LEFT JOIN notifier.emails e USING (notice_id)
-WHERE n.channel = 'email' AND n.outcome = 'delivered'
-GROUP BY n.notice_id, n.account_id, n.threshold
+UNTOLD = """
+SELECT c.account_id, c.contact, b.resource, b.line, coalesce(t.level, 0) AS level
+FROM notifier.contacts c
+JOIN notifier.balances b USING (account_id)
+LEFT JOIN notifier.told t ON t.account_id = c.account_id AND t.resource = b.resource AND t.contact = c.contact
+WHERE c.is_contact AND NOT c.refused AND b.line > greatest(t.level, t.given_up, 0)
+  AND NOT EXISTS (SELECT FROM notifier.emails e
+                  WHERE e.account_id = c.account_id AND e.recipient = c.contact AND e.state = 'queued')
 """
+CONTACTS = "SELECT account_id, array_agg(contact) AS contacts FROM notifier.contacts WHERE is_contact GROUP BY 1"
 
 
 class EmailCheck:
@@ -52,44 +55,44 @@ class EmailCheck:
 
     async def run(self, connection: asyncpg.Connection, *, finished: bool = True) -> dict[str, str]:
         """State by id of email. `finished`: none may be waiting any more."""
-        self._check_recipients(await connection.fetch(NOTICES))
+        self._check_contacts(await connection.fetch(CONTACTS))
+        for row in await connection.fetch(UNTOLD):
+            detail = f"{row['contact']}: {row['resource']} at {row['line']} %, told {row['level']} %"
+            self._found.add("emails_lost", "contact who is owed a letter and has none on its way", detail)
         # The mailer may be at it: what came before the rows must be in them, what is in them must have come before now.
         for mail in self._mails():
-            self._arrived[mail.message_id].append(mail)
+            self._arrived[name_of(mail.message_id)].append(mail)
         rows = await connection.fetch(EMAILS)
-        self._arrived_later = {mail.message_id for mail in self._mails()}
+        self._arrived_later = {name_of(mail.message_id) for mail in self._mails()}
         failed: Counter[str] = Counter()
         for row in rows:
-            self._check_arrivals(row, self._arrived.pop(row["message_id"], []))
-            if row["state"] == "failed":
+            self._check_arrivals(row, self._arrived.pop(row["email_id"], []))
+            if row["state"] in ("refused", "given_up"):
                 failed[row["recipient"]] += 1
-            elif row["state"] == "dropped" and not self._was_untrue(row):
-                self._found.add("emails_lost", "email dropped that was true", describe(row))
             elif row["state"] == "queued" and finished:
                 self._found.add("emails_lost", "email still waiting", describe(row))
         for recipient, count in failed.items():
             if count > self._refused.get(recipient, 0):
                 self._found.add("emails_lost", "email failed that nobody refused", f"{recipient}: {count}")
-        for message_id in self._arrived:
-            self._found.add("notices_doubled", "mail that nobody queued", message_id)
+        for email_id in self._arrived:
+            self._found.add("notices_doubled", "mail that nobody queued", email_id)
         self._found.figures["emails"] = len(rows)
         return {row["email_id"]: row["state"] for row in rows}
 
-    def _check_recipients(self, notices: Sequence[Any]) -> None:
-        for row in notices:
-            contacts = self._world.accounts[self._world.index_of(row["account_id"])].contacts
-            found = row["recipients"] or []
-            # Contacts only grow, so whoever came first was there at the crossing.
-            if contacts[:1] != tuple(name for name in contacts[:1] if name in found):
-                detail = f"{row['account_id']} {row['threshold']} %: {found}"
-                self._found.add("notices_missing", "notice without its email", detail)
-            if not set(found) <= set(contacts) or len(set(found)) < len(found):
-                self._found.add("notices_doubled", "email to the wrong people", f"{row['account_id']}: {found}")
+    def _check_contacts(self, rows: Sequence[Any]) -> None:
+        """The notifier writes to the contacts of the account, and to nobody else."""
+        found = {row["account_id"]: set(row["contacts"]) for row in rows}
+        for account in self._world.accounts:
+            wanted = set(account.contacts)
+            if account.name in found and not found[account.name] <= wanted:
+                self._found.add(
+                    "notices_doubled", "email to the wrong people", f"{account.name}: {found[account.name]}"
+                )
 
     def _check_arrivals(self, row: Any, mails: list[Mail]) -> None:
-        allowed = 1 if row["state"] == "sent" else 0
-        if row["state"] == "sent" and row["message_id"] not in self._arrived_later:
-            self._found.add("emails_lost", "email sent that never arrived", describe(row))
+        allowed = 1 if row["state"] == "accepted" else 0
+        if row["state"] == "accepted" and row["email_id"] not in self._arrived_later:
+            self._found.add("emails_lost", "email accepted that never arrived", describe(row))
         over = len(mails) - allowed
         if over > 0:
             self._found.emails_ambiguous += over
@@ -97,17 +100,20 @@ class EmailCheck:
         if over > row["ambiguous_attempts"] + pending:
             detail = f"{describe(row)}: arrived {len(mails)} times, ambiguous attempts {row['ambiguous_attempts']}"
             self._found.add("notices_doubled", "email arrived too often", detail)
-        if len({(mail.content, mail.recipients) for mail in mails}) > 1:
+        by_id: defaultdict[str, set[Any]] = defaultdict(set)
+        for mail in mails:
+            by_id[mail.message_id].add((mail.content, mail.recipients))
+        if any(len(contents) > 1 for contents in by_id.values()):
             self._found.add("notices_doubled", "repeat with other bytes", describe(row))
 
-    def _was_untrue(self, row: Any) -> bool:
-        """A later epoch, or a reversal, may have made it so."""
-        book = self._books.get((self._world.index_of(row["account_id"]), CODES[row["resource"]]))
-        return book is not None and (book.epoch > row["epoch"] or book.reversals > 0)
+
+def name_of(message_id: str) -> str:
+    """The id of the letter: its Message-ID is <id@domain>, after a lost reply in a new epoch <id.2@domain>."""
+    return message_id.strip("<>").partition("@")[0].partition(".")[0]
 
 
 def describe(row: Any) -> str:
-    return f"{row['message_id']} to {row['recipient']}, {row['threshold']} %, {row['state']} ({row['reason']})"
+    return f"{row['email_id']} to {row['recipient']}, {row['lines']}, {row['state']} ({row['reason']})"
 
 
 async def check_told(
@@ -135,7 +141,7 @@ async def check_told(
             if key not in banners or place > banners[key][0]:
                 banners[key] = (place, event["type"], data.get("threshold"))
     for email_id, state in emails.items():
-        for kind in {"email.queued.v1", TOLD_AS.get(state, "email.queued.v1")} - told[email_id]:
+        for kind in {QUEUED, QUEUED if state == "queued" else ENDED} - told[email_id]:
             findings.add("notices_missing", "event never told", f"{kind} of {email_id}")
     await compare_banners(connection, banners, findings)
     findings.figures["notifications"] = len(by_id)

@@ -76,12 +76,12 @@ def test_a_missing_and_a_needless_notice_are_told(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("arrived", "states", "faults"),
     [
-        (["<a>"], {"<a>": "sent"}, 0),
-        (["<a>", "<a>"], {"<a>": "sent"}, 1),
-        ([], {"<a>": "sent"}, 1),
-        (["<b>"], {"<a>": "sent"}, 2),
-        ([], {"<a>": "failed"}, 1),
-        ([], {"<a>": "dropped"}, 0),
+        (["<a>"], {"<a>": "accepted"}, 0),
+        (["<a>", "<a>"], {"<a>": "accepted"}, 1),
+        ([], {"<a>": "accepted"}, 1),
+        (["<b>"], {"<a>": "accepted"}, 2),
+        ([], {"<a>": "given_up"}, 1),
+        ([], {"<a>": "cancelled"}, 0),
     ],
 )
 def test_every_mail_once(arrived: list[str], states: dict[str, str], faults: int) -> None:

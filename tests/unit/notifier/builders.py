@@ -29,7 +29,7 @@ def account(position: int = 1, contacts: tuple[str, ...] = ("owner@example.com",
 def balance(
     consumed: int, position: int, *, allocation: int = 75 * MICRO, epoch: int = 1, **values: Any
 ) -> BalanceSnapshot:
-    found: dict[str, Any] = {"account_id": ACCOUNT, "resource": "model_credits", "shard": 0} | values
+    found: dict[str, Any] = {"account_id": ACCOUNT, "resource": "model_credits", "shard": 0, "as_of": AT} | values
     return BalanceSnapshot(epoch=epoch, allocation=allocation, consumed=consumed, position=position, **found)
 
 
@@ -55,6 +55,7 @@ def account_data(change: AccountSnapshot) -> dict[str, Any]:
         "contacts": list(change.contacts),
         "shard": change.shard,
         "position": change.position,
+        "state": "open" if change.is_open else "closed",
     }
     return data | ({"display_name": change.display_name} if change.display_name else {})
 

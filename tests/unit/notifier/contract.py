@@ -8,18 +8,24 @@ from typing import Protocol
 import pytest
 
 from meter.runtime.errors import OwnershipLostError
-from notifier.decide import BalanceSnapshot, Thresholds
+from notifier.decide import Channel, Thresholds
+from notifier.letters import Letters, Reached
+from notifier.mail.drafting import make_draft
 from notifier.mail.verdict import Judgement, Phase, Result, Verdict
-from notifier.model import AccountSnapshot, NotifyPlan, Unreadable
+from notifier.model import NotifyPlan, Unreadable
 from notifier.plan import Change, plan_notices
 from notifier.store.port import ClaimedEmail, MailQueue, NoticeStore
 from schemas.build import Decoded
+from schemas.events import EmailEnded
 from schemas.topics import BALANCES
 from tests.unit.notifier.builders import ACCOUNT, AT, RENDERER, account, percent, record
 
 CLAIM_S = 300.0
-SENT = Judgement(Verdict.SENT, Result(Phase.DOT, 250, "ok"))
-REFUSED = Judgement(Verdict.FAILED, Result(Phase.RCPT, 550, "no such user"), "reply 550")
+DAY_LIMIT = 50
+ACCEPTED = Judgement(Verdict.ACCEPTED, Result(Phase.DOT, 250, "ok"))
+REFUSED = Judgement(Verdict.REFUSED, Result(Phase.RCPT, 550, "5.1.1 no such user"), "reply 550")
+GIVEN_UP = Judgement(Verdict.GIVEN_UP, Result(Phase.DOT, 554, "5.6.0 bad content"), "reply 554")
+CANCELLED = Judgement(Verdict.CANCELLED, None, "no line is reached any more")
 LATER = Judgement(Verdict.RETRY, Result(Phase.RCPT, 451, "later"), "reply 451")
 IN_DOUBT = Judgement(Verdict.RETRY, Result(Phase.DOT, None, "lost"), "no reply")
 TROUBLE = Judgement(Verdict.TROUBLE, Result(Phase.AUTH, 535, "no"), "reply 535", fault=True)
@@ -35,6 +41,7 @@ class Fixture(HasStore, Protocol):
     def queue(self) -> MailQueue: ...
     async def pass_s(self, seconds: float) -> None: ...
     async def published(self) -> list[Decoded]: ...
+    async def letters(self, account_id: str) -> Letters: ...
     async def email(self, email: ClaimedEmail) -> tuple[str, int, int]:
         """State, attempts, ambiguous attempts."""
         ...
@@ -77,9 +84,19 @@ def others() -> list[Change]:
 
 
 async def claim(stores: Fixture) -> ClaimedEmail:
+    """With the bytes that its mailer would send."""
     email = await stores.queue.claim(CLAIM_S)
     assert email is not None
-    return email
+    outlook = await stores.queue.look(email, DAY_LIMIT)
+    return email if email.draft is not None else replace(email, draft=make_draft(email, outlook, RENDERER, AT))
+
+
+async def hand_over(stores: Fixture, email: ClaimedEmail, claim_s: float = CLAIM_S) -> bool:
+    return await stores.queue.hand_over(email, claim_s)
+
+
+async def ended(stores: Fixture) -> list[EmailEnded]:
+    return [event.data for event in await stores.published() if isinstance(event.data, EmailEnded)]
 
 
 class StoreContract:
@@ -91,7 +108,7 @@ class StoreContract:
         assert list(known.banners.values()) == list(plan.banners)
         assert sum(map(len, known.noticed.values())) == len(plan.notices)
         assert await stores.store.fetch_offsets([BALANCES], [0, 1]) == {(BALANCES, 0): 4, (BALANCES, 1): 0}
-        assert [event.envelope.type for event in await stores.published()] == ["banner.raised.v1", "email.queued.v1"]
+        assert [event.envelope.type for event in await stores.published()] == ["banner.raised.v1", "email.queued.v2"]
 
     async def test_a_new_epoch_forgets_the_lines_of_the_old_one(self, stores: Fixture) -> None:
         await save(stores, [account(1), percent(0, 2), percent(85, 3)])
@@ -99,7 +116,7 @@ class StoreContract:
         known = await stores.store.fetch_known([ACCOUNT])
         assert not any(known.noticed.values()) and not known.banners
         plan = await save(stores, [percent(50, 5, epoch=2)], start=4)
-        assert [email.recipient for email in plan.emails] == ["owner@example.com"]
+        assert [row.notice.threshold for row in plan.notices if row.notice.channel is Channel.EMAIL] == [50]
 
     async def test_another_offset_writes_nothing(self, stores: Fixture) -> None:
         plan = await plan_for(stores, [account(1), percent(0, 2), percent(50, 3)], start=7)
@@ -118,19 +135,19 @@ class StoreContract:
         first = await plan_for(stores, [account(1), percent(0, 2), percent(50, 3)])
         second = await plan_for(stores, [Unreadable(record(b"{", 0), "not_json", "cut"), *others()], shard=1)
         third = await plan_for(stores, [Unreadable(record(b"[", 0), "not_json", "cut")], shard=2)
-        assert await stores.store.save_together([first, second, third])
+        assert await stores.store.save_together([first, second, third]) == [1, 1, 0]
         offsets = await stores.store.fetch_offsets([BALANCES], [0, 1, 2])
         assert offsets == {(BALANCES, 0): 3, (BALANCES, 1): 4, (BALANCES, 2): 1}
         known = await stores.store.fetch_known([ACCOUNT, "other"])
         assert set(known.accounts) == {ACCOUNT, "other"} and len(known.banners) == 2
-        assert {(await claim(stores)).recipient for _ in range(2)} == {"owner@example.com", "other@example.com"}
+        assert {(await claim(stores)).row.recipient for _ in range(2)} == {"owner@example.com", "other@example.com"}
         raised = [event.envelope.account_id for event in await stores.published()]
         assert sorted(raised) == [ACCOUNT, ACCOUNT, "other", "other"]
 
     async def test_where_one_shard_is_elsewhere_none_is_saved(self, stores: Fixture) -> None:
         first = await plan_for(stores, [account(1), percent(0, 2), percent(50, 3)])
         second = await plan_for(stores, others(), shard=1, start=5)
-        assert not await stores.store.save_together([first, second])
+        assert await stores.store.save_together([first, second]) is None
         assert await stores.store.fetch_offsets([BALANCES], [0, 1]) == {(BALANCES, 0): 0, (BALANCES, 1): 0}
         assert not (await stores.store.fetch_known([ACCOUNT, "other"])).accounts
         assert await stores.published() == [] and await stores.queue.claim(CLAIM_S) is None
@@ -141,38 +158,47 @@ class StoreContract:
 
 
 class QueueContract:
-    async def test_a_claim_brings_all_that_is_needed(self, stores: Fixture) -> None:
-        plan = await queue_one(stores)
-        email = await claim(stores)
-        assert (email.recipient, email.message) == ("owner@example.com", plan.emails[0].message)
-        assert (email.threshold, email.crossed, email.now) == (50, percent(50, 3), percent(50, 3))
-        assert email.is_contact and (email.claim, email.attempts) == (1, 1)
+    async def test_a_claim_and_a_look_bring_all_that_is_needed(self, stores: Fixture) -> None:
+        await queue_one(stores)
+        email = await stores.queue.claim(CLAIM_S)
+        assert email is not None and email.draft is None
+        assert (email.row.recipient, email.row.account_id, email.row.shard) == ("owner@example.com", ACCOUNT, 0)
+        assert (email.claim, email.attempts, email.lost) == (1, 1, 0)
+        outlook = await stores.queue.look(email, DAY_LIMIT)
+        assert (outlook.offset, outlook.account, outlook.capped_s) == (3, account(1), None)
+        assert list(outlook.balances) == [percent(50, 3, line=50)]
+        assert outlook.letters.reached == {"model_credits": Reached(1, 50)}
+        assert outlook.letters.contacts["owner@example.com"].unsent == email.row.email_id
         assert await stores.queue.claim(CLAIM_S) is None
 
     async def test_each_contact_is_claimed_once(self, stores: Fixture) -> None:
         await queue_one(stores, ("a@example.com", "b@example.com"))
-        assert {(await claim(stores)).recipient, (await claim(stores)).recipient} == {"a@example.com", "b@example.com"}
+        assert {(await claim(stores)).row.recipient for _ in range(2)} == {"a@example.com", "b@example.com"}
         assert await stores.queue.count() == {"waiting": 2, "due": 0}
 
-    async def test_sent_is_the_end_and_is_told(self, stores: Fixture) -> None:
+    async def test_acceptance_is_the_end_and_is_told(self, stores: Fixture) -> None:
         await queue_one(stores)
         email = await claim(stores)
-        assert await stores.queue.hand_over(email, CLAIM_S)
-        assert await stores.queue.finish(email, SENT, 0, AT)
+        assert await hand_over(stores, email)
+        assert await stores.queue.finish(email, ACCEPTED, 0, AT)
         await stores.pass_s(1e6)
         assert await stores.queue.claim(CLAIM_S) is None
-        assert await stores.email(email) == ("sent", 1, 0)
-        assert (await stores.published())[-1].envelope.type == "email.sent.v1"
+        assert await stores.email(email) == ("accepted", 1, 0)
+        [told] = await ended(stores)
+        assert (told.outcome, [(line.threshold, line.position) for line in told.lines]) == ("accepted", [(50, 3)])
+        assert await level(stores) == 50
         assert not await stores.queue.finish(email, REFUSED, 0, AT)
 
     async def test_a_refusal_is_the_end_and_is_told_with_its_reason(self, stores: Fixture) -> None:
         await queue_one(stores)
         email = await claim(stores)
         assert await stores.queue.finish(email, REFUSED, 0, AT)
-        assert await stores.email(email) == ("failed", 1, 0)
-        told = (await stores.published())[-1]
-        assert told.envelope.type == "email.failed.v1" and "550" in str(told.data)
-        assert "owner@example.com" not in str(told.data)
+        assert await stores.email(email) == ("refused", 1, 0)
+        [told] = await ended(stores)
+        assert told.outcome == "refused" and "550" in str(told.reason) and told.lines == ()
+        assert all("owner@example.com" not in str(event.data) for event in await stores.published())
+        await save(stores, [percent(85, 4)], start=3)
+        assert (await stores.queue.count())["waiting"] == 0 and await level(stores) == 0
 
     async def test_a_retry_waits_for_its_pause_and_counts(self, stores: Fixture) -> None:
         await queue_one(stores)
@@ -181,7 +207,7 @@ class QueueContract:
         assert await stores.queue.claim(CLAIM_S) is None
         await stores.pass_s(61)
         again = await claim(stores)
-        assert (again.claim, again.attempts, again.message) == (2, 2, email.message)
+        assert (again.claim, again.attempts, again.lost) == (2, 2, 0)
 
     async def test_trouble_costs_no_try(self, stores: Fixture) -> None:
         await queue_one(stores)
@@ -193,33 +219,35 @@ class QueueContract:
     async def test_a_lost_reply_to_the_dot_is_counted_at_the_next_claim(self, stores: Fixture) -> None:
         await queue_one(stores)
         email = await claim(stores)
-        assert await stores.queue.hand_over(email, CLAIM_S)
+        assert await hand_over(stores, email)
         assert await stores.queue.finish(email, IN_DOUBT, 0, AT)
         again = await claim(stores)
         assert await stores.email(again) == ("queued", 2, 1)
-        assert await stores.queue.finish(again, SENT, 0, AT)
-        assert await stores.email(again) == ("sent", 2, 1)
+        assert again.lost == 1 and again.draft == email.draft
+        assert await stores.queue.finish(again, ACCEPTED, 0, AT)
+        assert await stores.email(again) == ("accepted", 2, 1)
 
     async def test_a_clear_answer_after_the_hand_over_is_not_in_doubt(self, stores: Fixture) -> None:
         await queue_one(stores)
         email = await claim(stores)
-        assert await stores.queue.hand_over(email, CLAIM_S)
+        assert await hand_over(stores, email)
         assert await stores.queue.finish(email, LATER, 0, AT)
         assert await stores.email(await claim(stores)) == ("queued", 2, 0)
 
-    async def test_giving_up_in_doubt_is_counted(self, stores: Fixture) -> None:
+    async def test_a_presumed_letter_counts_as_told(self, stores: Fixture) -> None:
         await queue_one(stores)
         email = await claim(stores)
-        assert await stores.queue.hand_over(email, CLAIM_S)
-        assert await stores.queue.finish(email, Judgement(Verdict.FAILED, IN_DOUBT.result, "given up"), 0, AT)
-        assert await stores.email(email) == ("failed", 1, 1)
+        assert await hand_over(stores, email)
+        assert await stores.queue.finish(email, Judgement(Verdict.PRESUMED, IN_DOUBT.result, "lost"), 0, AT)
+        assert await stores.email(email) == ("presumed", 1, 1)
+        assert await level(stores) == 50
 
     async def test_a_mailer_that_died_loses_its_claim(self, stores: Fixture) -> None:
         await queue_one(stores)
         late = await claim(stores)
         await stores.pass_s(CLAIM_S + 1)
         other = await claim(stores)
-        assert (other.claim, other.email_id) == (2, late.email_id)
+        assert (other.claim, other.row.email_id) == (2, late.row.email_id)
         assert not await stores.queue.hand_over(late, CLAIM_S)
         assert not await stores.queue.finish(late, LATER, 0, AT)
         assert await stores.queue.hand_over(other, CLAIM_S)
@@ -239,17 +267,106 @@ class QueueContract:
         assert await stores.queue.hand_over(late, 1)
         await stores.pass_s(2)
         other = await claim(stores)
-        assert await stores.queue.finish(late, SENT, 0, AT)
+        assert await stores.queue.finish(late, ACCEPTED, 0, AT)
         assert not await stores.queue.hand_over(other, CLAIM_S)
         assert not await stores.queue.finish(other, REFUSED, 0, AT)
-        assert (await stores.email(late))[0] == "sent"
+        assert (await stores.email(late))[0] == "accepted"
 
-    async def test_a_claim_sees_what_has_changed_since(self, stores: Fixture) -> None:
+    async def test_a_look_sees_what_has_changed_since(self, stores: Fixture) -> None:
         await queue_one(stores)
-        gone: list[BalanceSnapshot | AccountSnapshot] = [
-            percent(5, 4, epoch=2),
-            account(5, contacts=("new@example.com",)),
-        ]
-        await save(stores, gone, start=3)
         email = await claim(stores)
-        assert email.now == percent(5, 4, epoch=2) and not email.is_contact
+        gone: list[Change] = [percent(5, 4, epoch=2), account(5, contacts=("new@example.com",))]
+        await save(stores, gone, start=3)
+        outlook = await stores.queue.look(email, DAY_LIMIT)
+        assert outlook.offset == 5 and list(outlook.balances) == [percent(5, 4, epoch=2)]
+        assert not outlook.letters.contacts["owner@example.com"].is_contact
+
+    @pytest.mark.parametrize(
+        "change", [percent(70, 4), percent(60, 4, epoch=2), percent(40, 4), account(4, contacts=())]
+    )
+    async def test_what_is_no_longer_to_be_said_is_not_handed_over(self, stores: Fixture, change: Change) -> None:
+        await queue_one(stores)
+        email = await claim(stores)
+        await save(stores, [change], start=3)
+        assert not await hand_over(stores, email)
+        assert await stores.email(email) == ("queued", 0, 0)
+        again = await stores.queue.claim(CLAIM_S)
+        assert again is not None and (again.row, again.claim, again.draft) == (email.row, 2, None)
+
+    async def test_further_lines_make_no_second_letter_while_one_waits(self, stores: Fixture) -> None:
+        await queue_one(stores)
+        await save(stores, [percent(72, 4), percent(85, 5), percent(60, 6, resource="tool_runs")], start=3)
+        assert await stores.queue.count() == {"waiting": 1, "due": 1}
+        email = await claim(stores)
+        assert {name: shown.line for name, shown in email.lines.items()} == {"model_credits": 80, "tool_runs": 50}
+        assert await hand_over(stores, email)
+        assert await stores.queue.finish(email, ACCEPTED, 0, AT)
+        assert (await stores.queue.count())["waiting"] == 0
+        assert [await level(stores, resource=name) for name in ("model_credits", "tool_runs")] == [80, 50]
+
+    async def test_a_line_reached_while_a_letter_is_on_its_way_gets_one_of_its_own(self, stores: Fixture) -> None:
+        await queue_one(stores)
+        email = await claim(stores)
+        assert await hand_over(stores, email)
+        await save(stores, [percent(72, 4)], start=3)
+        assert await stores.queue.finish(email, ACCEPTED, 0, AT)
+        following = await claim(stores)
+        assert following.row.email_id != email.row.email_id and following.lines["model_credits"].line == 70
+
+    async def test_an_acceptance_counts_in_the_epoch_of_its_bytes(self, stores: Fixture) -> None:
+        await save(stores, [account(1), percent(0, 2), percent(92, 3)])
+        email = await claim(stores)
+        assert await hand_over(stores, email)
+        await save(stores, [percent(55, 4, epoch=2), percent(75, 5, epoch=2)], start=3)
+        assert await stores.queue.finish(email, ACCEPTED, 0, AT)
+        assert await level(stores) == 50 and (await claim(stores)).lines["model_credits"].line == 70
+
+    async def test_what_was_given_up_waits_for_the_next_line(self, stores: Fixture) -> None:
+        await queue_one(stores)
+        assert await stores.queue.finish(await claim(stores), GIVEN_UP, 0, AT)
+        await save(stores, [percent(40, 4), percent(55, 5)], start=3)
+        assert (await stores.queue.count())["waiting"] == 0 and await level(stores) == 0
+        await save(stores, [percent(75, 6)], start=5)
+        assert (await claim(stores)).lines["model_credits"].line == 70
+
+    async def test_what_was_cancelled_is_owed_when_it_is_true_again(self, stores: Fixture) -> None:
+        await queue_one(stores)
+        email = await claim(stores)
+        await save(stores, [percent(40, 4)], start=3)
+        assert await stores.queue.finish(email, CANCELLED, 0, AT)
+        assert [told.outcome for told in await ended(stores)] == ["cancelled"]
+        await save(stores, [percent(56, 5)], start=4)
+        assert (await claim(stores)).lines["model_credits"].line == 50
+
+    async def test_a_contact_who_comes_later_is_told(self, stores: Fixture) -> None:
+        await save(stores, [account(1, contacts=()), percent(0, 2), percent(93, 3)])
+        assert (await stores.queue.count())["waiting"] == 0
+        await save(stores, [account(4, contacts=("new@example.com",))], start=3)
+        assert (await claim(stores)).row.recipient == "new@example.com"
+
+    async def test_a_closed_account_is_owed_nothing_until_it_is_reopened(self, stores: Fixture) -> None:
+        await save(stores, [account(1, is_open=False), percent(0, 2), percent(93, 3)])
+        assert (await stores.queue.count())["waiting"] == 0
+        assert not (await stores.store.fetch_known([ACCOUNT])).banners
+        await save(stores, [account(4)], start=3)
+        assert (await stores.queue.count())["waiting"] == 1
+
+    async def test_letters_of_one_day_are_limited_and_what_is_owed_waits(self, stores: Fixture) -> None:
+        await queue_one(stores)
+        email = await claim(stores)
+        assert await hand_over(stores, email)
+        assert await stores.queue.finish(email, ACCEPTED, 0, AT)
+        await save(stores, [percent(72, 4)], start=3)
+        following = await claim(stores)
+        assert (await stores.queue.look(following, 2)).capped_s is None
+        wait_s = (await stores.queue.look(following, 1)).capped_s
+        assert wait_s is not None and 86_000 < wait_s <= 86_400
+        assert await stores.queue.finish(following, Judgement(Verdict.CAPPED, None, "too many"), wait_s, AT)
+        assert await stores.queue.count() == {"waiting": 1, "due": 0}
+        await stores.pass_s(86_400)
+        assert (await claim(stores)).lines["model_credits"].line == 70
+
+
+async def level(stores: Fixture, address: str = "owner@example.com", resource: str = "model_credits") -> int:
+    """The told level, as a claim of another letter would see it."""
+    return (await stores.letters(ACCOUNT)).contacts[address].of(resource).level

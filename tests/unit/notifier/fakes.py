@@ -7,11 +7,16 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from meter.runtime.errors import OwnershipLostError
-from notifier.decide import BalanceKey, BalanceSnapshot, Channel
-from notifier.mail.verdict import Judgement, Verdict
-from notifier.model import EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, Unreadable
-from notifier.store.emails import FREE_OF_CHARGE, STATES, render_end
-from notifier.store.port import ClaimedEmail
+from notifier import events
+from notifier.decide import BalanceKey, Channel
+from notifier.letters import Contact, Letters, Lines
+from notifier.mail.recheck import still_says
+from notifier.mail.verdict import ENDINGS, Judgement, Verdict
+from notifier.model import Draft, EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, Unreadable
+from notifier.owed import Outcome, apply_steps, end_letter
+from notifier.store.emails import DAY_S, FREE_OF_CHARGE
+from notifier.store.port import ClaimedEmail, Outlook
+from schemas.topics import BALANCES
 from tests.unit.notifier.builders import AT
 
 
@@ -55,19 +60,24 @@ class StoredEmail:
     ambiguous: int = 0
     handed_over: bool = False
     reason: str | None = None
+    draft: Draft | None = None
+    finished: datetime | None = None
 
 
 class FakeStore:
     """Notices and mail queue in one, as in the database."""
 
-    def __init__(self, clock: FakeClock, topic: str, shards: int = 3) -> None:
+    def __init__(self, clock: FakeClock, topic: str, shards: int = 3, pause_s: float = 0.0) -> None:
         self.clock = clock
+        self.pause_s = pause_s
         self.offsets = {(topic, shard): 0 for shard in range(shards)}
         self.known = Known()
+        self.letters: dict[str, Letters] = {}
         self.notices: dict[UUID, NoticeRow] = {}
         self.emails: dict[UUID, StoredEmail] = {}
         self.outbox: list[OutboxEvent] = []
         self.unreadable: list[Unreadable] = []
+        self.claims = 0
 
     async def fetch_offsets(self, topics: Sequence[str], shards: Sequence[int]) -> Mapping[tuple[str, int], int]:
         return {key: offset for key, offset in self.offsets.items() if key[0] in topics and key[1] in shards}
@@ -80,7 +90,7 @@ class FakeStore:
             {key: value for key, value in self.known.banners.items() if key[0] in account_ids},
         )
 
-    async def save(self, plan: NotifyPlan) -> None:
+    async def save(self, plan: NotifyPlan) -> int:
         if self.offsets.get((plan.topic, plan.shard)) != plan.start:
             raise OwnershipLostError("elsewhere")
         if any(row.notice_id in self.notices for row in plan.notices):
@@ -88,19 +98,35 @@ class FakeStore:
         self.offsets[plan.topic, plan.shard] = plan.end
         self.known = learn(self.known, plan)
         self.notices |= {row.notice_id: row for row in plan.notices}
-        self.emails |= {email.email_id: StoredEmail(email, self.clock.now()) for email in plan.emails}
         self.outbox += plan.events
         self.unreadable += plan.unreadable
+        return sum(self._follow(name, plan) for name in dict.fromkeys(step.account_id for step in plan.letters))
 
-    async def save_together(self, plans: Sequence[NotifyPlan]) -> bool:
+    def _follow(self, account_id: str, plan: NotifyPlan) -> int:
+        steps = [step for step in plan.letters if step.account_id == account_id]
+        outcome = apply_steps(account_id, self.letters_of(account_id), steps, plan.at)
+        self._take(account_id, outcome, self.pause_s, plan.at)
+        return len(outcome.queued)
+
+    def letters_of(self, account_id: str) -> Letters:
+        return self.letters.get(account_id, Letters())
+
+    def _take(self, account_id: str, outcome: Outcome, pause_s: float, at: datetime) -> None:
+        self.letters[account_id] = outcome.letters
+        for row in outcome.queued:
+            if row.notice_id not in self.notices or row.email_id in self.emails:
+                raise ValueError("a letter without its notice, or a second time")
+            self.emails[row.email_id] = StoredEmail(row, self.clock.now() + timedelta(seconds=pause_s))
+            self.outbox.append(events.email_queued(row, at))
+
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[int] | None:
         if any(self.offsets.get((plan.topic, plan.shard)) != plan.start for plan in plans):
-            return False
-        for plan in plans:
-            await self.save(plan)
-        return True
+            return None
+        return [await self.save(plan) for plan in plans]
 
     async def claim(self, claim_s: float) -> ClaimedEmail | None:
         await asyncio.sleep(0)
+        self.claims += 1
         due = [e for e in self.emails.values() if e.state == "queued" and e.due <= self.clock.now()]
         if not due:
             return None
@@ -110,57 +136,78 @@ class FakeStore:
         email.ambiguous += email.handed_over
         email.handed_over = False
         email.due = self.clock.now() + timedelta(seconds=claim_s)
-        return self._claimed(email)
+        lines = self._contact(email.row).lines
+        draft = replace(email.draft, lines=lines) if email.draft is not None and lines else None
+        return ClaimedEmail(email.row, email.claim, email.attempts, email.ambiguous, draft)
 
-    def _claimed(self, email: StoredEmail) -> ClaimedEmail:
-        notice = self.notices[email.row.notice_id].notice
-        crossed = notice.balance
-        now = self.known.balances.get((crossed.account_id, crossed.resource))
-        account = self.known.accounts.get(crossed.account_id)
-        return ClaimedEmail(
-            email_id=email.row.email_id,
-            notice_id=email.row.notice_id,
-            recipient=email.row.recipient,
-            message=email.row.message,
-            claim=email.claim,
-            attempts=email.attempts,
-            crossed=crossed,
-            threshold=notice.threshold,
-            now=None if now is None else without_place(now, crossed),
-            is_contact=account is not None and email.row.recipient in account.contacts,
-            created_at=email.row.created_at,
+    def _contact(self, row: EmailRow) -> Contact:
+        return self.letters_of(row.account_id).contacts[row.recipient]
+
+    async def look(self, email: ClaimedEmail, day_limit: int) -> Outlook:
+        row, now = email.row, self.clock.now()
+        since = sorted(
+            other.finished
+            for other in self.emails.values()
+            if (other.row.account_id, other.row.recipient) == (row.account_id, row.recipient)
+            and other.state in ("accepted", "presumed")
+            and other.finished is not None
+            and other.finished > now - timedelta(seconds=DAY_S)
+        )
+        over = None if len(since) < day_limit else since[-day_limit] + timedelta(seconds=DAY_S)
+        return Outlook(
+            offset=self.offsets[BALANCES, row.shard],
+            account=self.known.accounts.get(row.account_id),
+            balances=[balance for key, balance in self.known.balances.items() if key[0] == row.account_id],
+            letters=self.letters_of(row.account_id),
+            capped_s=None if over is None else (over - now).total_seconds(),
         )
 
     async def hand_over(self, email: ClaimedEmail, claim_s: float) -> bool:
-        stored = self.emails[email.email_id]
+        stored, draft = self.emails[email.row.email_id], email.draft
+        if draft is None:
+            raise ValueError("no bytes")
         if stored.claim != email.claim or stored.state != "queued":
             return False
-        stored.handed_over = True
+        letters = self.letters_of(email.row.account_id)
+        if not still_says(letters, email.row.recipient, draft.lines):
+            stored.due, stored.attempts = self.clock.now(), stored.attempts - 1
+            return False
+        stored.handed_over, stored.draft = True, draft
         stored.due = self.clock.now() + timedelta(seconds=claim_s)
+        self._show(email.row, draft.lines)
         return True
 
+    def _show(self, row: EmailRow, lines: Lines) -> None:
+        contact = replace(self._contact(row), lines=lines)
+        self.letters[row.account_id] = self.letters_of(row.account_id).put(row.recipient, contact)
+
     async def finish(self, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime) -> bool:
-        stored = self.emails[email.email_id]
-        latest = stored.claim == email.claim or judgement.verdict is Verdict.SENT
+        stored = self.emails[email.row.email_id]
+        latest = stored.claim == email.claim or judgement.verdict is Verdict.ACCEPTED
         if stored.state != "queued" or not latest:
             return False
         stored.reason = judgement.reason or None
-        if judgement.verdict in STATES:
-            stored.state = STATES[judgement.verdict]
-            stored.ambiguous += judgement.ambiguous
-            stored.handed_over = False
-        else:
-            stored.attempts -= judgement.verdict in FREE_OF_CHARGE
-            stored.due = self.clock.now() + timedelta(seconds=pause_s)
-            stored.handed_over = stored.handed_over and judgement.ambiguous
-        event = render_end(email, judgement, at)
-        self.outbox += [event] if event is not None else []
+        if judgement.verdict in ENDINGS:
+            self._end(stored, email, judgement, pause_s, at)
+            return True
+        stored.attempts -= judgement.verdict in FREE_OF_CHARGE
+        stored.due = self.clock.now() + timedelta(seconds=pause_s)
+        stored.handed_over = stored.handed_over and judgement.ambiguous
+        if not judgement.ambiguous and stored.ambiguous == 0:
+            self._show(email.row, {})
         return True
+
+    def _end(
+        self, stored: StoredEmail, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime
+    ) -> None:
+        ending = ENDINGS[judgement.verdict]
+        stored.state, stored.handed_over, stored.finished = ending.value, False, self.clock.now()
+        stored.ambiguous += judgement.ambiguous
+        shown = self._contact(email.row).lines
+        self.outbox.append(events.email_ended(email.row, ending.value, shown, judgement.reason, at))
+        outcome = end_letter(email.row, self.letters_of(email.row.account_id), ending, email.lines, at)
+        self._take(email.row.account_id, outcome, max(pause_s, self.pause_s), at)
 
     async def count(self) -> Mapping[str, int]:
         queued = [email for email in self.emails.values() if email.state == "queued"]
         return {"waiting": len(queued), "due": sum(email.due <= self.clock.now() for email in queued)}
-
-
-def without_place(now: BalanceSnapshot, crossed: BalanceSnapshot) -> BalanceSnapshot:
-    return replace(now, shard=crossed.shard)

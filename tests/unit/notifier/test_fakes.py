@@ -2,6 +2,7 @@
 
 import pytest
 
+from notifier.letters import Letters
 from notifier.store.port import ClaimedEmail
 from schemas.build import Decoded, decode_event
 from schemas.topics import BALANCES
@@ -20,8 +21,11 @@ class FakeStores:
     async def published(self) -> list[Decoded]:
         return [decode_event(event.value) for event in self.store.outbox]
 
+    async def letters(self, account_id: str) -> Letters:
+        return self.store.letters_of(account_id)
+
     async def email(self, email: ClaimedEmail) -> tuple[str, int, int]:
-        stored = self.store.emails[email.email_id]
+        stored = self.store.emails[email.row.email_id]
         return stored.state, stored.attempts, stored.ambiguous
 
 

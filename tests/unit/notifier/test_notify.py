@@ -38,10 +38,10 @@ class Consumer:
 
 
 class PoisonedStore(FakeStore):
-    async def save(self, plan: NotifyPlan) -> None:
+    async def save(self, plan: NotifyPlan) -> int:
         if plan.shard == 0:
             raise KeyError("bug")
-        await super().save(plan)
+        return await super().save(plan)
 
 
 async def test_what_no_client_could_read_is_kept_with_the_records_around_it() -> None:
@@ -66,7 +66,7 @@ async def test_a_bug_in_one_shard_ends_the_loop_after_the_others_are_saved() -> 
         renderer=RENDERER,
         clock=clock,
         metrics=health.metrics,
-        on_saved=lambda _plan: None,
+        on_saved=lambda _plan, _queued: None,
     )
     loop = ShardLoop(any_consumer, notify, together=100, concurrency=2, health=health)
     with pytest.raises(KeyError):

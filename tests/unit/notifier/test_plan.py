@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.decide import BalanceSnapshot, Channel, Thresholds
-from notifier.model import AccountSnapshot, BannerKind, Known, NotifyPlan, Unreadable
+from notifier.letters import Reached
+from notifier.model import AccountSnapshot, BannerKind, ContactsChanged, Known, LineMoved, NotifyPlan, Unreadable
 from notifier.plan import Change, plan_notices
 from schemas.amounts import MICRO
 from schemas.build import Decoded, decode_event
-from schemas.events import BannerRaised, EmailQueued
+from schemas.events import BannerRaised
 from schemas.topics import BALANCES
 from tests.support.examples import examples
 from tests.unit.notifier.builders import ACCOUNT, AT, RENDERER, account, balance, percent, record
@@ -35,33 +36,38 @@ def types(made: NotifyPlan) -> list[str]:
 def test_a_new_account_without_usage_is_only_stored() -> None:
     made = plan([account(1), percent(0, 2)])
     assert made.accounts == (account(1),) and made.balances == (percent(0, 2),)
-    assert not made.notices and not made.banners and not made.events and not made.emails
+    assert not made.notices and not made.banners and not made.events
 
 
-def test_every_contact_gets_an_email_of_its_own() -> None:
-    made = plan([account(1, contacts=("a@example.com", "b@example.com")), percent(0, 2), percent(50, 3)])
-    assert [email.recipient for email in made.emails] == ["a@example.com", "b@example.com"]
-    assert len({email.message_id for email in made.emails}) == 2
-    assert len({email.notice_id for email in made.emails}) == 1
-    queued = [event.data for event in events(made) if isinstance(event.data, EmailQueued)]
-    assert [data.email_id for data in queued] == [email.email_id for email in made.emails]
+def test_lines_and_contacts_are_steps_for_letters_in_order() -> None:
+    owner = account(1)
+    made = plan(
+        [owner, percent(0, 2), percent(10, 3), percent(55, 4), percent(60, 5), percent(40, 6), percent(75, 7, epoch=2)]
+    )
+    assert made.letters == (
+        ContactsChanged(owner),
+        *(
+            LineMoved(ACCOUNT, "model_credits", reached, 0, position)
+            for reached, position in (
+                (Reached(1, 0), 2), (Reached(1, 50), 4), (Reached(1, 0), 6), (Reached(2, 70), 7),
+            )
+        ),
+    )  # fmt: skip
+    assert [balance.line for balance in made.balances] == [70]
     assert all(b"@example.com" not in event.value for event in made.events)
 
 
-def test_without_a_contact_the_notice_says_so_and_no_email_is_queued() -> None:
+def test_a_closed_account_sees_no_banner_until_it_is_reopened() -> None:
+    made = plan([account(1), percent(0, 2), percent(55, 3), account(4, is_open=False), percent(60, 5), account(6)])
+    assert types(made) == ["banner.raised.v1", "banner.cleared.v1", "banner.raised.v1"]
+
+
+def test_without_a_contact_the_notice_says_so() -> None:
     nobody: list[list[Change]] = [[account(1, contacts=())], []]
     for before in nobody:
         made = plan([*before, percent(0, 2), percent(50, 3)])
         outcomes = {row.notice.outcome.value for row in made.notices if row.notice.channel is Channel.EMAIL}
-        assert outcomes == {"no_contact"} and not made.emails
-
-
-def test_contacts_that_come_later_get_the_next_notice() -> None:
-    made = plan([
-        account(1, contacts=()), percent(0, 2), percent(50, 3),
-        account(4, contacts=("new@example.com",)), percent(70, 5),
-    ])  # fmt: skip
-    assert [email.recipient for email in made.emails] == ["new@example.com"]
+        assert outcomes == {"no_contact"}
 
 
 def test_an_account_that_is_not_newer_is_dropped() -> None:
@@ -112,7 +118,6 @@ def test_resources_are_told_apart() -> None:
         ("model_credits", 50),
         ("tool_runs", 20),
     }
-    assert len(made.emails) == 1
 
 
 def test_the_same_batch_planned_twice_is_the_same_to_the_byte() -> None:
@@ -123,7 +128,7 @@ def test_the_same_batch_planned_twice_is_the_same_to_the_byte() -> None:
 def test_unreadable_records_are_kept_and_the_others_go_on() -> None:
     bad = Unreadable(record(b"{"), "not_json", "…")
     made = plan([account(1), bad, percent(0, 2), percent(50, 3)])
-    assert made.unreadable == (bad,) and made.emails
+    assert made.unreadable == (bad,) and made.notices
 
 
 steps = st.lists(
@@ -167,7 +172,7 @@ def test_what_is_written_does_not_depend_on_where_batches_are_cut(
         parts.append(plan(batch, known))
         known = learn(known, parts[-1])
     assert [row for part in parts for row in part.notices] == list(whole.notices)
-    assert [email for part in parts for email in part.emails] == list(whole.emails)
+    assert [step for part in parts for step in part.letters] == list(whole.letters)
     assert [event for part in parts for event in part.events] == list(whole.events)
     assert known == learn(Known(), whole)
     assert isinstance(whole.balances, tuple) and all(isinstance(item, BalanceSnapshot) for item in whole.balances)

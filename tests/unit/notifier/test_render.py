@@ -10,19 +10,19 @@ import pytest
 
 from meter.runtime.errors import SettingsError
 from meter.runtime.failures import is_transient
-from notifier.decide import Channel, Notice, Outcome
+from notifier.decide import BalanceSnapshot
 from notifier.model import BannerKind
 from notifier.render import Renderer, Sender, show_amount
 from schemas.amounts import MICRO
 from tests.unit.notifier.builders import AT, RENDERER, account, balance, percent
 
 EMAIL_ID = UUID("6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10")
-USED = balance(52_500_001, 3)
-NOTICE = Notice(USED, Channel.EMAIL, 70, Outcome.DELIVERED, AT)
+USED = balance(52_500_001, 3, line=70)
+RUNS = balance(7_100 * MICRO, 4, allocation=10_000 * MICRO, resource="tool_runs", line=70)
 
 
-def compose(renderer: Renderer = RENDERER, **values: object) -> EmailMessage:
-    letter = renderer.render_letter(NOTICE, account(**values))  # type: ignore[arg-type]
+def compose(renderer: Renderer = RENDERER, *balances: BalanceSnapshot, **values: object) -> EmailMessage:
+    letter = renderer.render_letter(balances or [USED], account(**values), AT)  # type: ignore[arg-type]
     _, data = letter.address(EMAIL_ID, "owner@example.com")
     parsed = email.message_from_bytes(data, policy=email.policy.default)
     assert isinstance(parsed, EmailMessage)
@@ -45,6 +45,35 @@ def test_both_parts_say_what_was_used_of_what_where_and_what_to_do() -> None:
     assert "Used:       52.500001 of 75 model credits (70 %)" in part(message, "plain")
 
 
+def test_one_letter_tells_both_resources_the_most_used_first_and_as_of_when() -> None:
+    message = compose(RENDERER, USED, RUNS)
+    assert message["Subject"] == "71 % of tool runs and 70 % of model credits used: Example Account"
+    for kind in ("plain", "html"):
+        text = part(message, kind)
+        assert text.index("7,100") < text.index("52.500001")
+        assert "5 March 2026, 09:30 UTC" in text
+
+
+def test_a_resource_without_a_line_is_shown_and_not_in_the_subject() -> None:
+    message = compose(RENDERER, balance(3 * MICRO, 4, resource="tool_runs", allocation=10_000 * MICRO), USED)
+    assert message["Subject"] == "70 % of model credits used: Example Account"
+    assert "3 of 10,000 tool runs" in part(message, "plain")
+
+
+@pytest.mark.parametrize("consumed", [75 * MICRO, 80 * MICRO])
+def test_at_the_end_a_letter_says_that_calls_are_refused_now(consumed: int) -> None:
+    for kind in ("plain", "html"):
+        text = part(compose(RENDERER, balance(consumed, 3, line=90)), kind)
+        assert "are refused now" in text and "When no model credits remain" not in text
+        assert "refused now" not in part(compose(RENDERER, balance(75 * MICRO - 1, 3, line=90)), kind)
+
+
+def test_one_is_singular() -> None:
+    runs = balance(9 * MICRO, 3, allocation=10 * MICRO, resource="tool_runs", line=90)
+    plain = part(compose(RENDERER, runs), "plain")
+    assert "Remaining:  1 tool run" in plain.splitlines() and "9 of 10 tool runs" in plain
+
+
 def test_headers_are_stable_and_complete() -> None:
     message = compose()
     assert message["Message-ID"] == f"<{EMAIL_ID}@example.com>"
@@ -56,7 +85,7 @@ def test_headers_are_stable_and_complete() -> None:
 
 
 def test_the_same_notice_gives_the_same_bytes_and_lines_that_mail_servers_take() -> None:
-    letters = [RENDERER.render_letter(NOTICE, account()).address(EMAIL_ID, "owner@example.com") for _ in range(2)]
+    letters = [RENDERER.render_letter([USED], account(), AT).address(EMAIL_ID, "owner@example.com") for _ in range(2)]
     assert letters[0] == letters[1]
     lines = letters[0][1].split(b"\r\n")
     assert all(len(line) <= 998 and b"\n" not in line and b"\r" not in line for line in lines)

@@ -13,7 +13,7 @@ from schemas.events import (
     BalanceChanged,
     BannerRaised,
     CreditsGranted,
-    EmailFailed,
+    EmailEnded,
     EventData,
     ModelInference,
 )
@@ -22,7 +22,8 @@ from schemas.resources import Resource
 from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, NOW, accept, make_event, make_record, to_bytes
 
 COMMON: dict[str, Any] = {"account_id": ACCOUNT, "resource": "tool_runs", "epoch": 1, "shard": 0, "position": 9}
-EMAIL = {**COMMON, "email_id": EVENT_ID, "notice_id": EVENT_ID, "threshold": 50}
+EMAIL = {"account_id": ACCOUNT, "email_id": EVENT_ID, "contact_id": EVENT_ID, "shard": 0}
+LINE = {"resource": "tool_runs", "epoch": 1, "threshold": 50, "position": 9}
 BANNER = {**COMMON, "threshold": 80, "kind": "low", "removable": True, "text": "80 % of your tool runs are used."}
 BALANCE = {
     **COMMON,
@@ -48,9 +49,8 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "banner.raised.v1": BANNER,
     "banner.changed.v1": BANNER,
     "banner.cleared.v1": COMMON,
-    "email.queued.v1": EMAIL,
-    "email.sent.v1": EMAIL,
-    "email.failed.v1": {**EMAIL, "reason": "550 no such user"},
+    "email.queued.v2": EMAIL,
+    "email.ended.v2": {**EMAIL, "outcome": "given_up", "lines": [LINE], "reason": "550 mailbox full"},
     "log.anchored.v1": {
         "shard": 0,
         "batch": 3,
@@ -182,9 +182,9 @@ def test_unknown_fields_of_a_later_producer_are_kept() -> None:
 
 
 def test_models_cannot_be_changed() -> None:
-    email = EmailFailed.model_validate(OUTPUTS["email.failed.v1"])
+    email = EmailEnded.model_validate(OUTPUTS["email.ended.v2"])
     with pytest.raises(ValueError, match="frozen"):
-        email.threshold = 90  # type: ignore[misc]
+        email.outcome = "accepted"  # type: ignore[misc]
 
 
 def test_new_ids_are_uuids_of_version_7_that_ascend() -> None:

@@ -1,0 +1,36 @@
+"""The ends of metering.balances, asked when a letter is about to be sent: what was read up to there is the newest."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+from meter.runtime.kafka import TopicAdmin
+from meter.runtime.settings import Settings
+from schemas.topics import BALANCES
+
+
+class Ends(Protocol):
+    async def fetch(self, shard: int) -> int:
+        """The offset behind the last record of the shard, no older than the call. Raises transient errors."""
+        ...
+
+
+class KafkaEnds:
+    """Whoever asks while a question is on its way shares the next one: its answer is younger than their call."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._next: asyncio.Future[Mapping[int, int]] | None = None
+        self._lock = asyncio.Lock()
+
+    async def fetch(self, shard: int) -> int:
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._ask())
+        ends = await asyncio.shield(self._next)
+        return ends.get(shard, 0)
+
+    async def _ask(self) -> Mapping[int, int]:
+        async with self._lock:
+            self._next = None  # from here on the answer may be older than a new question
+            async with TopicAdmin(self._settings) as admin:
+                return await admin.end_offsets(BALANCES)

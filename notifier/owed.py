@@ -1,0 +1,75 @@
+"""Letters that a batch or the end of another letter makes owed: pure. Both stores do as is worked out here."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from notifier.ids import contact_id, email_id, line_notice_id, next_email_id
+from notifier.letters import Contact, Ending, Letters, Lines, change_contacts, end, find_due, move_line, owed_lines
+from notifier.model import ContactsChanged, EmailRow, LetterStep, LineMoved
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known after the change, and the letters that became owed by it."""
+
+    letters: Letters
+    queued: tuple[EmailRow, ...] = ()
+
+
+def follow(letters: Letters, steps: Iterable[LetterStep]) -> Letters:
+    for step in steps:
+        letters = follow_one(letters, step)
+    return letters
+
+
+def follow_one(letters: Letters, step: LetterStep) -> Letters:
+    if isinstance(step, LineMoved):
+        return move_line(letters, step.resource, step.reached)
+    account = step.account
+    listed = [
+        (address, contact_id(account.account_id, account.shard, account.position, place))
+        for place, address in enumerate(dict.fromkeys(account.contacts))
+    ]
+    return change_contacts(letters, listed, is_open=account.is_open)
+
+
+def apply_steps(account_id: str, letters: Letters, steps: Sequence[LetterStep], at: datetime) -> Outcome:
+    """All steps of one account in a batch, then a letter to everybody who is owed one and has none on its way."""
+    letters = follow(letters, steps)
+    shard, position = place_of(steps[-1])
+    queued = []
+    for address in find_due(letters):
+        contact = letters.contacts[address]
+        notice = choose_notice(account_id, letters, contact)
+        number = email_id(notice, address, position)
+        queued.append(EmailRow(number, contact.contact_id, notice, account_id, shard, address, at))
+        letters = letters.put(address, replace(contact, unsent=number))
+    return Outcome(letters, tuple(queued))
+
+
+def place_of(step: LetterStep) -> tuple[int, int]:
+    """Shard and position."""
+    if isinstance(step, ContactsChanged):
+        return step.account.shard, step.account.position
+    return step.shard, step.position
+
+
+def end_letter(email: EmailRow, letters: Letters, ending: Ending, tried: Lines, at: datetime) -> Outcome:
+    """The end of a letter, and the one that follows it where its reader is owed something still."""
+    letters = end(letters, email.recipient, ending, tried)
+    if email.recipient not in find_due(letters):
+        return Outcome(letters)
+    contact = letters.contacts[email.recipient]
+    notice = choose_notice(email.account_id, letters, contact)
+    following = replace(email, email_id=next_email_id(email.email_id), notice_id=notice, created_at=at)
+    letters = letters.put(email.recipient, replace(contact, unsent=following.email_id))
+    return Outcome(letters, (following,))
+
+
+def choose_notice(account_id: str, letters: Letters, contact: Contact) -> UUID:
+    """The notice that a letter is filed under: that of the highest line owed."""
+    owed = owed_lines(letters, contact)
+    resource = max(owed, key=lambda name: (owed[name], name))
+    return line_notice_id(account_id, resource, letters.reached[resource].epoch, owed[resource])

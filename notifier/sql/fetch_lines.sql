@@ -1,0 +1,3 @@
+-- The epoch and the line that the balances of accounts are at.
+-- $1 account_ids text[]
+SELECT account_id, resource, epoch, line FROM notifier.balances WHERE account_id = ANY($1)

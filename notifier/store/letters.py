@@ -1,0 +1,135 @@
+"""Told levels in Postgres. The fold and the mailers change them one after the other, by a lock on the account's row."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from meter.runtime.postgres import Executor, load_sql, transpose
+from notifier import events
+from notifier.letters import Contact, Letters, Lines, Reached, Shown, Told
+from notifier.model import EmailRow, LetterStep, NotifyPlan, OutboxEvent
+from notifier.owed import Outcome, apply_steps, place_of
+
+PACKAGE = "notifier"
+
+
+async def fetch_letters(connection: Executor, shards: Mapping[str, int], *, lock: bool = True) -> dict[str, Letters]:
+    """By account id; `shards` holds the shard of each. With `lock` nobody else changes them until the commit."""
+    ids = sorted(shards)
+    if lock:
+        await connection.execute(load_sql(PACKAGE, "lock_accounts"), ids)
+    is_open = {row["account_id"]: row["is_open"] for row in await fetch(connection, "fetch_open", ids)}
+    reached: dict[str, dict[str, Reached]] = {}
+    for row in await fetch(connection, "fetch_lines", ids):
+        reached.setdefault(row["account_id"], {})[row["resource"]] = Reached(row["epoch"], row["line"])
+    contacts: dict[str, dict[str, Contact]] = {}
+    for row in await fetch(connection, "fetch_contacts", [shards[name] for name in ids], ids):
+        contacts.setdefault(row["account_id"], {})[row["contact"]] = read_contact(row)
+    return {name: Letters(is_open.get(name, True), reached.get(name, {}), contacts.get(name, {})) for name in ids}
+
+
+async def fetch(connection: Executor, name: str, *parameters: Any) -> list[Any]:
+    return list(await connection.fetch(load_sql(PACKAGE, name), *parameters))
+
+
+def read_contact(row: Any) -> Contact:
+    return Contact(
+        contact_id=row["contact_id"],
+        is_contact=row["is_contact"],
+        refused=row["refused"],
+        told={resource: Told(*levels) for resource, levels in json.loads(row["told"]).items()},
+        unsent=row["email_id"],
+        lines=read_lines(row["lines"]),
+    )
+
+
+def read_lines(text: str) -> Lines:
+    return {
+        line["resource"]: Shown(line["epoch"], line["line"], line["counts"], line["position"])
+        for line in json.loads(text)
+    }
+
+
+def write_lines(lines: Lines) -> str:
+    return json.dumps(
+        [
+            {
+                "resource": resource,
+                "epoch": shown.epoch,
+                "line": shown.line,
+                "counts": shown.counts,
+                "position": shown.position,
+            }
+            for resource, shown in sorted(lines.items())
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Of one account: what was known, and what follows."""
+
+    account_id: str
+    shard: int
+    before: Letters
+    outcome: Outcome
+
+
+async def work_out(connection: Executor, plan: NotifyPlan) -> list[Change]:
+    """What a batch changes about letters. Call it before its balances are written: it reads the lines of before."""
+    steps: dict[str, list[LetterStep]] = {}
+    for step in plan.letters:
+        steps.setdefault(step.account_id, []).append(step)
+    if not steps:
+        return []
+    shards = {name: place_of(found[0])[0] for name, found in steps.items()}
+    known = await fetch_letters(connection, shards)
+    return [
+        Change(name, shards[name], known[name], apply_steps(name, known[name], steps[name], plan.at))
+        for name in sorted(steps)
+    ]
+
+
+async def write_changes(connection: Executor, changes: Sequence[Change], pause_s: float, at: datetime) -> int:
+    """The number of letters that became owed. Call it after the notices are written that they are filed under."""
+    await save_contacts(connection, changes)
+    queued = [row for change in changes for row in change.outcome.queued]
+    await queue_letters(connection, queued, pause_s, at)
+    return len(queued)
+
+
+async def save_contacts(connection: Executor, changes: Sequence[Change]) -> None:
+    """Write what differs from before."""
+    contacts, told, lines = list[Any](), list[Any](), list[Any]()
+    for change in changes:
+        for address, contact in change.outcome.letters.contacts.items():
+            before = change.before.contacts.get(address)
+            if contact == before:
+                continue
+            place = (change.shard, change.account_id, address)
+            contacts.append((*place, contact.contact_id, contact.is_contact, contact.refused))
+            told += [
+                (*place, resource, known.level, known.given_up)
+                for resource, known in contact.told.items()
+                if before is None or before.told.get(resource) != known
+            ]
+            if before is not None and contact.unsent == before.unsent and contact.lines != before.lines:
+                lines.append((contact.unsent, write_lines(contact.lines)))
+    for statement, rows, width in (("save_contacts", contacts, 6), ("save_told", told, 6), ("save_lines", lines, 2)):
+        if rows:
+            await connection.execute(load_sql(PACKAGE, statement), *transpose(rows, width))
+
+
+async def queue_letters(connection: Executor, rows: Sequence[EmailRow], pause_s: float, at: datetime) -> None:
+    if not rows:
+        return
+    columns = transpose([(r.email_id, r.shard, r.account_id, r.recipient, r.notice_id) for r in rows], 5)
+    await connection.execute(load_sql(PACKAGE, "queue_emails"), *columns, at, pause_s)
+    await append_events(connection, [(row.shard, events.email_queued(row, at)) for row in rows])
+
+
+async def append_events(connection: Executor, found: Sequence[tuple[int, OutboxEvent]]) -> None:
+    columns = transpose([(shard, event.key, event.value) for shard, event in found], 3)
+    await connection.execute(load_sql(PACKAGE, "append_outbox"), *columns)
