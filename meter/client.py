@@ -92,8 +92,12 @@ class EventProducer:
         )
         topic = topic_of(type, self.topic)
         check_event(topic, account_id, value, now, self._limits)
-        await self._delivery.enqueue(event_id, Message(topic, account_id, value, headers=STRUCTURED_HEADERS))
+        await self.enqueue(event_id, Message(topic, account_id, value, headers=STRUCTURED_HEADERS))
         return event_id
+
+    async def enqueue(self, event_id: str, message: Message) -> None:
+        """Buffer an event that was checked, waiting while the buffer is full."""
+        await self._delivery.enqueue(event_id, message)
 
 
 def topic_of(type: str, topic: str) -> str:

@@ -10,7 +10,7 @@ from tests.architecture.sources import PACKAGES, ROOT, calls_of, imports_any, mo
 EDGE_OF_SCHEMAS = {Path("schemas/build.py"), Path("schemas/generate.py")}
 CORE = sorted(
     set(modules("schemas")) - EDGE_OF_SCHEMAS
-    | {Path("meter/allowance.py"), Path("meter/content.py"), Path("meter/plan.py")}
+    | {Path("meter/allowance.py"), Path("meter/content.py"), Path("meter/effects.py"), Path("meter/plan.py")}
     | {Path("meter/store/layout.py"), Path("meter/store/bisect.py"), Path("meter/store/check.py")}
     | {Path("projections/fold.py"), Path("projections/plan.py"), Path("projections/accounts.py")}
     | {Path("projections/messages.py"), Path("projections/timeline.py")}

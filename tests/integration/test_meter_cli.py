@@ -52,10 +52,12 @@ def test_help_shows_an_example_and_needs_nothing(command: list[str]) -> None:
         assert "Example" in done.stdout and f"meter {' '.join(command)}" in done.stdout
 
 
-def test_opening_and_granting_print_the_events_id(processes: Processes, settings: MeterSettings) -> None:
-    opened = processes.run("meter", "open", "acc-1", "--contact", "owner@example.com", "--plan", "pro")
+def test_opening_and_granting_without_waiting_print_the_events_id(
+    processes: Processes, settings: MeterSettings
+) -> None:
+    opened = processes.run("meter", "open", "acc-1", "--contact", "owner@example.com", "--plan", "pro", "--no-wait")
     granted = processes.run(
-        "meter", "grant", "acc-1", "tool_runs", "12", "--reason", "top_up", "--reference", "ticket-7"
+        "meter", "grant", "acc-1", "tool_runs", "12", "--reason", "top_up", "--reference", "ticket-7", "--no-wait"
     )
     for done in (opened, granted):
         assert (done.returncode, done.stderr) == (0, "")
@@ -66,7 +68,7 @@ async def test_a_command_repeated_with_its_event_id_counts_once(
     processes: Processes, settings: MeterSettings, pool: Pool
 ) -> None:
     id = "0193a1f2-7c00-7000-8000-000000000001"
-    grant = ["grant", "acc-1", "model_credits", "5", "--reason", "r", "--reference", "r", "--event-id", id]
+    grant = ["grant", "acc-1", "model_credits", "5", "--reason", "r", "--reference", "r", "--event-id", id, "--no-wait"]
     outputs = [processes.run("meter", *grant).stdout.strip() for _ in range(2)]
     async with running_meter(settings):
         await wait_until_stored(pool, settings)
@@ -126,7 +128,7 @@ def test_what_postgres_refuses_is_said_in_a_sentence(
     assert complaint in done.stderr and "METERING_POSTGRES_DSN" in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [["setup", "--no-roles"], ["open", "acc-1"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["setup", "--no-roles"], ["open", "acc-1", "--no-wait"]], ids=" ".join)
 def test_an_unreachable_kafka_exits_with_3(env: dict[str, str], command: list[str]) -> None:
     done = run_command("meter", *command, env=env | {"METERING_KAFKA_BOOTSTRAP": NOWHERE})
     assert done.returncode == 3
@@ -134,9 +136,10 @@ def test_an_unreachable_kafka_exits_with_3(env: dict[str, str], command: list[st
 
 
 def test_opening_before_setup_says_what_to_do(processes: Processes) -> None:
-    done = processes.run("meter", "open", "acc-1")
-    assert done.returncode == 3
-    assert "meter setup" in done.stderr
+    for arguments, code in (["open", "acc-1"], 1), (["open", "acc-1", "--no-wait"], 3):
+        done = processes.run("meter", *arguments)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert "meter setup" in done.stderr
 
 
 def test_setup_tells_its_steps(env: dict[str, str], empty_dsn: str) -> None:

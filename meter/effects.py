@@ -1,0 +1,91 @@
+"""Sentences about what a verb has done and what its account has now. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+UNITS: Final = {"model_credits": ("model credit", "model credits"), "tool_runs": ("tool run", "tool runs")}
+
+
+class AccountNow(NamedTuple):
+    plan: str
+    display_name: str | None
+    opened_at: datetime
+    contacts: tuple[str, ...]
+
+
+class BalanceNow(NamedTuple):
+    """In credits or runs."""
+
+    resource: str
+    allocation: Decimal
+    consumed: Decimal
+    remaining: Decimal
+    allowed: bool
+
+
+def format_plain(amount: Decimal) -> str:
+    """Exact, without zeros that say nothing: 10,000 and 0.25."""
+    text = f"{amount:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def describe_amount(amount: Decimal, resource: str) -> str:
+    """`1 tool run`, `0.25 model credits`."""
+    return f"{format_plain(amount)} {UNITS[resource][amount != 1]}"
+
+
+def describe_balance(balance: BalanceNow, *, opened: bool) -> str:
+    """`2 of 3 model credits left`; where it is refused, why."""
+    whole = describe_amount(balance.allocation, balance.resource)
+    text = f"{format_plain(balance.remaining)} of {whole} left"
+    if not opened:
+        return f"{text}; nobody opened the account yet"
+    if balance.remaining < 0:
+        return f"{text}, still refused: overdrawn by {format_plain(-balance.remaining)}"
+    return text if balance.allowed else f"{text}, refused"
+
+
+def describe_opening(account_id: str, account: AccountNow, balances: Iterable[BalanceNow]) -> list[str]:
+    """One line for the account, one for each resource."""
+    contacts = len(account.contacts)
+    warned = f"{contacts} contact{'' if contacts == 1 else 's'}" if contacts else "no contact: nobody gets its emails"
+    lines = [f"opened {account_id} on plan {account.plan}, {warned}"]
+    return lines + [f"now {describe_balance(balance, opened=True)}" for balance in balances]
+
+
+def find_differences(
+    account: AccountNow, *, plan: str, contacts: Sequence[str], display_name: str | None
+) -> dict[str, tuple[object, object]]:
+    """What the account has and what was asked for, by field, where they differ.
+
+    Contacts and name count where they were given. Their order and the case of letters make no difference.
+    """
+    found: dict[str, tuple[object, object]] = {}
+    if account.plan != plan.lower():
+        found["plan"] = (account.plan, plan)
+    if contacts and fold_all(contacts) != fold_all(account.contacts):
+        found["contacts"] = (list(account.contacts), list(contacts))
+    if display_name is not None and display_name != account.display_name:
+        found["display name"] = (account.display_name, display_name)
+    return found
+
+
+def fold_all(addresses: Iterable[str]) -> set[str]:
+    return {address.casefold() for address in addresses}
+
+
+def describe_differences(account_id: str, account: AccountNow, differences: dict[str, tuple[object, object]]) -> str:
+    """Why an opening would change nothing."""
+    opened = f"{account_id} is open since {account.opened_at.isoformat(timespec='seconds')}; nothing is sent or changed"
+    if not differences:
+        return f"{opened}. What it has is what was asked for."
+    lines = [f"  {field}: it has {show(has)}, not {show(asked)}" for field, (has, asked) in differences.items()]
+    return "\n".join([f"{opened}. What differs:", *lines])
+
+
+def show(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return "none" if value is None else str(value)

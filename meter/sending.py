@@ -1,0 +1,119 @@
+"""For the verbs that send an event: send it, and wait until it is judged and its account's balances have it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple, TypeVar
+
+from meter.client import AccountsProducer, DeliveryError
+from meter.runtime.errors import DependencyUnreachableError, RefusalError
+from meter.runtime.kafka import Message
+from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.settings import Settings
+from meter.runtime.waiting import pauses
+from meter.store.outcomes import Outcomes, RejectedEvent, Sent, StoredEvent
+
+SOURCE = "/credit-meter/cli"
+DELIVERY_TIMEOUT_S = 30
+EFFECT_TIMEOUT_S = 30  # the services trail by a fraction of a second; after this time one of them is not running
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5
+
+Send = Callable[[AccountsProducer, str], Awaitable[str]]
+T = TypeVar("T")
+
+
+class Effect(NamedTuple):
+    """An event that is stored and folded."""
+
+    event_id: str
+    position: int
+
+
+class CheckingProducer(AccountsProducer):
+    """Judges events and sends none."""
+
+    async def enqueue(self, event_id: str, message: Message) -> None:
+        pass
+
+
+@asynccontextmanager
+async def open_outcomes(settings: Settings) -> AsyncIterator[Outcomes]:
+    pool = await open_pool(settings, "credit-verbs")
+    try:
+        yield Outcomes(pool)
+    finally:
+        await close_pool(pool)
+
+
+async def check_event(settings: Settings, event_id: str, send: Send) -> None:
+    """Have the arguments judged before anything else is done. Raises InvalidEventError."""
+    await send(CheckingProducer(settings, source=SOURCE), event_id)
+
+
+async def send_event(settings: Settings, event_id: str, send: Send) -> None:
+    """Send one event and wait for its acknowledgement. After a fault the message says how to repeat it."""
+    try:
+        async with AccountsProducer(settings, source=SOURCE, delivery_timeout_s=DELIVERY_TIMEOUT_S) as producer:
+            await send(producer, event_id)
+    except DeliveryError as error:
+        message = f"{error}\nIt may have arrived: repeat with --event-id {event_id}"
+        raise DependencyUnreachableError(message, dependency="kafka") from error
+
+
+async def send_and_wait(
+    settings: Settings, outcomes: Outcomes, account_id: str, event_id: str, send: Send, timeout_s: float
+) -> Effect:
+    """Send one event and wait until its account's balances have it.
+
+    Raises RefusalError when its id is used already (nothing is sent then) or when it is rejected.
+    """
+    sent = Sent(account_id, SOURCE, event_id)
+    place = await outcomes.find_place(account_id)
+    if (before := await outcomes.find_stored(place, sent)) is not None:
+        raise RefusalError(describe_used(event_id, before))
+    await send_event(settings, event_id, send)
+
+    async def judged() -> StoredEvent | RejectedEvent | None:
+        return await outcomes.find_rejected(place, sent) or await outcomes.find_stored(place, sent)
+
+    outcome = await wait_for(judged, timeout_s)
+    if outcome is None:
+        raise waited_for("it is not stored yet: is `meter run` running?", event_id, timeout_s)
+    if isinstance(outcome, RejectedEvent):
+        raise RefusalError(f"{outcome.reason}: {outcome.detail}\nSee `meter rejections show {outcome.rejection_id}`.")
+    last = outcome.last_position
+
+    async def folded() -> bool:
+        return await outcomes.find_folded_position(place.shard) >= last
+
+    if not await wait_for(folded, timeout_s):
+        raise waited_for("it is stored, but no balance shows it: is `projections run` running?", event_id, timeout_s)
+    return Effect(event_id, outcome.position)
+
+
+async def wait_for(ask: Callable[[], Awaitable[T]], timeout_s: float) -> T | None:
+    """The first answer that is true, asked again and again in growing pauses; None when the time is over."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            for pause_s in pauses(FIRST_PAUSE_S, LONGEST_PAUSE_S):
+                if answer := await ask():
+                    return answer
+                await asyncio.sleep(pause_s)
+    except TimeoutError:
+        pass
+    return None
+
+
+def describe_used(event_id: str, stored: StoredEvent) -> str:
+    recorded = stored.recorded_at.isoformat(timespec="seconds")
+    return (
+        f"id_reused: an event with id {event_id} is stored for this account, position {stored.position}, recorded "
+        f"{recorded}. Nothing is sent: what was meant then counts once."
+    )
+
+
+def waited_for(what: str, event_id: str, timeout_s: float) -> RefusalError:
+    return RefusalError(
+        f"sent, and after {timeout_s:g} s {what}\nIt is on Kafka and counts once the service reads it: do not send it "
+        f"again with another id than {event_id}."
+    )

@@ -1,0 +1,82 @@
+"""What became of an event that a person sent, and what its account has now. Reads only."""
+
+import json
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from meter.effects import AccountNow, BalanceNow
+from meter.runtime.errors import RefusalError
+from meter.runtime.postgres import Pool, load_sql
+from schemas.identity import identity_key, is_uuid, normalize_id
+from schemas.topics import ACCOUNTS, partition_for
+
+
+class Sent(NamedTuple):
+    """An event of metering.accounts, by what it is known."""
+
+    account_id: str
+    source: str
+    event_id: str
+
+
+class Place(NamedTuple):
+    """Where the outcome of an event will stand: records of its account come at `first_offset` or later."""
+
+    shard: int
+    first_offset: int
+
+
+class StoredEvent(NamedTuple):
+    position: int
+    recorded_at: datetime
+    last_position: int  # of what was stored with it: an opening has its free allowance behind it
+
+
+class RejectedEvent(NamedTuple):
+    rejection_id: int
+    reason: str
+    detail: str
+
+
+class Outcomes:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def find_place(self, account_id: str) -> Place:
+        """Where events of the account go from now on. Raises RefusalError when nothing is set up."""
+        shards = await self._pool.fetchval(load_sql("meter", "count_shards"))
+        if not shards:
+            raise RefusalError("no shard is set up: run `meter setup` first")
+        shard = partition_for(account_id.encode(), shards)
+        [row] = await self._pool.fetch(load_sql("meter", "fetch_offsets"), [shard])
+        return Place(shard, row["accounts_offset"])
+
+    async def find_stored(self, place: Place, sent: Sent) -> StoredEvent | None:
+        id = normalize_id(sent.event_id)
+        key = identity_key(ACCOUNTS, sent.account_id, sent.source, id)
+        old = UUID(id) if is_uuid(id) else None
+        statement = load_sql("meter", "find_stored_event")
+        row = await self._pool.fetchrow(statement, place.shard, key, old, sent.account_id, sent.source)
+        return None if row is None else StoredEvent(*row)
+
+    async def find_rejected(self, place: Place, sent: Sent) -> RejectedEvent | None:
+        account, id = sent.account_id.encode(), json.dumps(sent.event_id).encode()
+        statement = load_sql("meter", "find_rejected_event")
+        row = await self._pool.fetchrow(statement, place.shard, ACCOUNTS, place.first_offset, account, id)
+        return None if row is None else RejectedEvent(*row)
+
+    async def find_folded_position(self, shard: int) -> int:
+        """How far the balances of a shard have come; 0 before their first event."""
+        return await self._pool.fetchval(load_sql("meter", "find_folded_position"), shard) or 0
+
+    async def fetch_account(self, account_id: str) -> AccountNow | None:
+        """None when nobody opened it, or when its opening is not folded yet."""
+        row = await self._pool.fetchrow(load_sql("meter", "show_account"), account_id)
+        if row is None:
+            return None
+        return AccountNow(row["plan"], row["display_name"], row["opened_at"], tuple(json.loads(row["contacts"])))
+
+    async def fetch_balances(self, account_id: str) -> list[BalanceNow]:
+        rows = await self._pool.fetch(load_sql("meter", "show_balances"), account_id)
+        return [BalanceNow(*row) for row in rows]

@@ -1,0 +1,174 @@
+"""`meter open` and `meter grant`: send an event, wait for its effect and print it."""
+
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from meter.client import AccountsProducer, InvalidEventError
+from meter.effects import (
+    BalanceNow,
+    describe_amount,
+    describe_balance,
+    describe_differences,
+    describe_opening,
+    find_differences,
+)
+from meter.presentation import printable
+from meter.runtime.errors import RefusalError
+from meter.runtime.process.cli import fail, run_command
+from meter.runtime.process.service import Exit
+from meter.runtime.settings import Settings
+from meter.sending import EFFECT_TIMEOUT_S, Effect, Send, check_event, open_outcomes, send_and_wait, send_event
+from meter.store.outcomes import Outcomes
+from schemas.build import new_event_id
+from schemas.resources import Resource
+
+Command = Callable[[Settings], Coroutine[None, None, None]]
+
+Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
+EventId = Annotated[
+    str | None, typer.Option(help="Id of the event. Repeat a command with the same one and it counts once.")
+]
+Wait = Annotated[
+    bool, typer.Option(help="Wait for the effect and print it; without, print the event's id once Kafka has it.")
+]
+JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def open_account(
+    account_id: Account,
+    plan: Annotated[str, typer.Option(help="Plan, in any case; free is the free plan.")] = "free",
+    contact: Annotated[
+        list[str] | None, typer.Option(help="Email address that gets the notices; may be repeated.")
+    ] = None,
+    display_name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
+    event_id: EventId = None,
+    wait: Wait = True,
+    as_json: JsonOutput = False,
+) -> None:
+    """Open an account with the free allowance, and print what it has then.
+
+    \b
+    An account that is open already keeps what it has: the command says what differs and exits with 1.
+
+    \b
+    Example:
+      meter open acc-1 --plan free --contact owner@example.com --contact billing@example.com
+    """
+    contacts = contact or []
+    sent_id = event_id or new_event_id()
+
+    async def send(producer: AccountsProducer, id: str) -> str:
+        return await producer.opened(account_id, plan=plan, contacts=contacts, display_name=display_name, event_id=id)
+
+    async def command(settings: Settings) -> None:
+        await check_event(settings, sent_id, send)
+        if not wait:
+            await send_only(settings, sent_id, send, as_json=as_json)
+            return
+        async with open_outcomes(settings) as outcomes:
+            if (there := await outcomes.fetch_account(account_id)) is not None:
+                differences = find_differences(there, plan=plan, contacts=contacts, display_name=display_name)
+                raise RefusalError(describe_differences(account_id, there, differences))
+            effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
+            account = await outcomes.fetch_account(account_id)
+            balances = await outcomes.fetch_balances(account_id)
+        if account is None:  # forgotten or rebuilt in the same moment
+            raise RefusalError(f"{account_id} was opened at position {effect.position}, and is not there any more")
+        print_effect(effect, account_id, balances, describe_opening(account_id, account, balances), as_json=as_json)
+
+    run_verb(command)
+
+
+def grant(
+    account_id: Account,
+    resource: Annotated[Resource, typer.Argument(help="What is granted.")],
+    amount: Annotated[str, typer.Argument(help="Credits, at most six decimals, or whole runs.")],
+    reason: Annotated[str, typer.Option(help="Why, for the history.")],
+    reference: Annotated[str, typer.Option(help="Ticket, invoice or order it follows from.")],
+    event_id: EventId = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Grant to an account that nobody opened without a question.")
+    ] = False,
+    wait: Wait = True,
+    as_json: JsonOutput = False,
+) -> None:
+    """Add credits or runs to an account, and print what it has then.
+
+    \b
+    Asks before it grants to an account that nobody opened; in a pipe it refuses that without --yes. With --no-wait it
+    asks nothing and needs no database.
+
+    \b
+    Example:
+      meter grant acc-1 model_credits 100 --reason top_up --reference invoice-2041
+    """
+    sent_id = event_id or new_event_id()
+
+    async def send(producer: AccountsProducer, id: str) -> str:
+        return await producer.granted(
+            account_id, resource=resource, amount=amount, reason=reason, reference=reference, event_id=id
+        )
+
+    async def command(settings: Settings) -> None:
+        await check_event(settings, sent_id, send)
+        if not wait:
+            await send_only(settings, sent_id, send, as_json=as_json)
+            return
+        async with open_outcomes(settings) as outcomes:
+            if not yes:
+                await confirm_unopened(outcomes, account_id)
+            effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
+            opened = await outcomes.fetch_account(account_id) is not None
+            balances = [b for b in await outcomes.fetch_balances(account_id) if b.resource == resource.value]
+        granted = f"granted {describe_amount(Decimal(amount), resource.value)} to {account_id}"
+        lines = [f"{granted}; now {describe_balance(balance, opened=opened)}" for balance in balances]
+        print_effect(effect, account_id, balances, lines, as_json=as_json)
+
+    run_verb(command)
+
+
+async def confirm_unopened(outcomes: Outcomes, account_id: str) -> None:
+    """Ask whether an account that nobody opened is meant. Raises RefusalError for no, and where nobody can be asked."""
+    if await outcomes.fetch_account(account_id) is not None:
+        return
+    unknown = f"nobody opened {account_id}"
+    if not sys.stdin.isatty():
+        raise RefusalError(f"{unknown}: nothing is sent. Open it first, or repeat with --yes.")
+    if not typer.confirm(f"{unknown}. Grant nevertheless?", err=True):
+        raise RefusalError("nothing is sent")
+
+
+async def send_only(settings: Settings, event_id: str, send: Send, *, as_json: bool) -> None:
+    await send_event(settings, event_id, send)
+    print(json.dumps({"event_id": event_id}) if as_json else event_id)
+
+
+def print_effect(
+    effect: Effect, account_id: str, balances: list[BalanceNow], lines: list[str], *, as_json: bool
+) -> None:
+    """Sentences for people, or one object with the amounts as exact decimal text."""
+    if not as_json:
+        print("\n".join(map(printable, lines)))
+        return
+    amounts = [
+        {name: value if isinstance(value, str | bool) else str(value) for name, value in balance._asdict().items()}
+        for balance in balances
+    ]
+    print(
+        json.dumps(
+            {"event_id": effect.event_id, "position": effect.position, "account": account_id, "balances": amounts}
+        )
+    )
+
+
+def run_verb(command: Command) -> None:
+    """`run_command`; what the contract refuses is a fault of the arguments."""
+    try:
+        run_command(Settings, command)
+    except InvalidEventError as error:
+        raise fail(str(error), Exit.USAGE) from None

@@ -1,0 +1,79 @@
+"""What verbs say of an account and its balances."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from meter.effects import (
+    AccountNow,
+    BalanceNow,
+    describe_amount,
+    describe_balance,
+    describe_differences,
+    describe_opening,
+    find_differences,
+)
+
+CREDITS, RUNS = "model_credits", "tool_runs"
+ACCOUNT = AccountNow("free", "Example", datetime(2026, 3, 1, tzinfo=UTC), ("a@example.com", "b@example.com"))
+
+
+def balance(allocation: str, consumed: str, resource: str = CREDITS, *, allowed: bool | None = None) -> BalanceNow:
+    whole, used = Decimal(allocation), Decimal(consumed)
+    return BalanceNow(resource, whole, used, whole - used, used < whole if allowed is None else allowed)
+
+
+@pytest.mark.parametrize(
+    ("amount", "resource", "text"),
+    [
+        ("1.000000", CREDITS, "1 model credit"),
+        ("1", RUNS, "1 tool run"),
+        ("0.250000", CREDITS, "0.25 model credits"),
+        ("10000.000000", RUNS, "10,000 tool runs"),
+        ("100", CREDITS, "100 model credits"),
+        ("0", RUNS, "0 tool runs"),
+    ],
+)
+def test_amounts_are_exact_and_have_their_unit(amount: str, resource: str, text: str) -> None:
+    assert describe_amount(Decimal(amount), resource) == text
+
+
+@pytest.mark.parametrize(
+    ("now", "opened", "text"),
+    [
+        (balance("3.000000", "1.000000"), True, "2 of 3 model credits left"),
+        (balance("0", "2"), True, "-2 of 0 model credits left, still refused: overdrawn by 2"),
+        (balance("1", "1", RUNS), True, "0 of 1 tool run left, refused"),
+        (balance("5", "0", allowed=False), True, "5 of 5 model credits left, refused"),
+        (balance("5", "0", allowed=False), False, "5 of 5 model credits left; nobody opened the account yet"),
+    ],
+)
+def test_a_balance_says_what_is_left_and_why_it_is_refused(now: BalanceNow, opened: bool, text: str) -> None:
+    assert describe_balance(now, opened=opened) == text
+
+
+def test_an_opening_says_who_is_warned_and_what_there_is() -> None:
+    lines = describe_opening("acct-1", ACCOUNT, [balance("75", "0"), balance("10000", "0", RUNS)])
+    assert lines == [
+        "opened acct-1 on plan free, 2 contacts",
+        "now 75 of 75 model credits left",
+        "now 10,000 of 10,000 tool runs left",
+    ]
+    assert "nobody gets its emails" in describe_opening("acct-1", ACCOUNT._replace(contacts=()), [])[0]
+
+
+def test_what_was_not_asked_for_does_not_differ() -> None:
+    same = find_differences(ACCOUNT, plan="FREE", contacts=["B@example.com", "a@example.com"], display_name="Example")
+    assert same == find_differences(ACCOUNT, plan="free", contacts=[], display_name=None) == {}
+    assert "What it has is what was asked for" in describe_differences("acct-1", ACCOUNT, {})
+
+
+def test_each_difference_is_a_line() -> None:
+    found = find_differences(ACCOUNT, plan="team", contacts=["c@example.com"], display_name="Other")
+    assert describe_differences("acct-1", ACCOUNT, found).splitlines() == [
+        "acct-1 is open since 2026-03-01T00:00:00+00:00; nothing is sent or changed. What differs:",
+        "  plan: it has free, not team",
+        "  contacts: it has a@example.com, b@example.com, not c@example.com",
+        "  display name: it has Example, not Other",
+    ]
