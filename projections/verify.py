@@ -1,7 +1,8 @@
-"""`projections verify`: compute the read models again from the log, in plain SQL, and list every difference.
+"""`projections verify`: compute the read models again from the log, and list every difference.
 
-Shares no code with the fold, so that a fault in one does not hide in the other. Each shard is looked at in one
-snapshot of its log, its cursor, its read models and its notices; the services go on meanwhile.
+In plain SQL, but for the rules of epochs, which `walk.py` tells a second time. Shares no code with the fold, so that a
+fault in one does not hide in the other. Each shard is looked at in one snapshot of its log, its cursor, its read models
+and its notices; the services go on meanwhile.
 
 **Notices** are the notifier's, but what they must be follows from the log: which lines each epoch reached, whether its
 start had reached them already (seeded), its allocation, and, for the position a notice names, what was consumed by then
@@ -19,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from meter.runtime.postgres import Executor, Pool, transpose
 from projections.store import PROJECTION, sql
+from projections.walk import Epoch, EpochStep, Walk, walk
 
 BALANCES: Final = "balances"
 COMPARISONS: Final = (BALANCES, "usage", "accounts")
@@ -45,20 +47,6 @@ class ShardReport(NamedTuple):
     events: int
     differences: list[Difference]
     waiting: int | None = None
-
-
-class EpochStep(NamedTuple):
-    """One step of `walk_epochs`: what it left of a balance. `boundaries` are array text."""
-
-    account_id: str
-    resource: int
-    position: int
-    recorded_at: datetime
-    granted: int
-    boundaries: str
-    base: int
-    epoch: int
-    begins: bool
 
 
 class NoticeRules(NamedTuple):
@@ -96,14 +84,14 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
     cursors = await connection.fetch(sql("fetch_cursors"), PROJECTION)
     position = next(row["position"] for row in cursors if row["shard"] == shard)
     differences = await find_holes(connection, shard, position)
-    steps = [EpochStep(*row) for row in await fetch(connection, "walk_epochs", shard, position)]
+    ends, epochs = walk(EpochStep(*row) for row in await fetch(connection, "list_epoch_steps", shard, position))
     for model in COMPARISONS:
-        walked: Iterable[object] = list_last(steps) if model == BALANCES else ()
+        walked: Iterable[object] = end_columns(ends) if model == BALANCES else ()
         rows = await fetch(connection, f"compare_{model}", shard, position, *walked)
         differences += [Difference(shard, model, *row) for row in rows]
     if rules is None:
         return ShardReport(shard, position, differences)
-    found, waiting = await compare_notices(connection, shard, position, rules, steps)
+    found, waiting = await compare_notices(connection, shard, position, rules, epochs)
     return ShardReport(shard, position, differences + found, waiting)
 
 
@@ -118,25 +106,18 @@ async def fetch(connection: Executor, name: str, *arguments: object) -> Sequence
     return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
 
 
-def list_last(steps: Iterable[EpochStep]) -> tuple[list[object], ...]:
-    """Columns of the last step of each balance."""
-    last = {(s.account_id, s.resource): s for s in steps}
-    rows = [(s.account_id, s.resource, s.granted, s.boundaries, s.base, s.epoch) for s in last.values()]
+def end_columns(ends: Iterable[Walk]) -> tuple[list[object], ...]:
+    rows = [
+        (end.account_id, end.resource, end.granted, "{" + ",".join(map(str, end.totals)) + "}", end.base, end.epoch)
+        for end in ends
+    ]
     return transpose(rows, 6)
 
 
-def list_epochs(steps: Iterable[EpochStep]) -> tuple[list[object], ...]:
-    """Columns of the steps that begin an epoch."""
-    rows = [
-        (s.account_id, s.resource, s.epoch, s.position, s.recorded_at, s.granted, s.base) for s in steps if s.begins
-    ]
-    return transpose(rows, 7)
-
-
 async def compare_notices(
-    connection: Executor, shard: int, position: int, rules: NoticeRules, steps: Sequence[EpochStep]
+    connection: Executor, shard: int, position: int, rules: NoticeRules, epochs: Sequence[Epoch]
 ) -> tuple[list[Difference], int]:
     """Differences, and how many notices are still on their way."""
-    rows = await fetch(connection, "compare_notices", shard, position, *rules, *list_epochs(steps))
+    rows = await fetch(connection, "compare_notices", shard, position, *rules, *transpose(epochs, len(Epoch._fields)))
     *found, (_nobody, _what, _stored, waiting) = rows
     return [Difference(shard, NOTICES, *row) for row in found], int(waiting)

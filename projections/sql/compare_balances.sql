@@ -1,4 +1,4 @@
--- Balances that differ from the log: sums of its events, and what the last step of `walk_epochs` left of each.
+-- Balances that differ from the log: sums of its events, and what projections/walk.py found of each.
 -- $1 shard int, $2 position bigint,
 -- $3 accounts text[], $4 resources smallint[], $5 granted bigint[], $6 boundaries text[], $7 bases bigint[],
 -- $8 epochs int[]

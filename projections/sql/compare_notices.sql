@@ -1,5 +1,5 @@
 -- Notices that differ from the log; the last row, without an account, counts those that are still on their way.
--- Epochs are those of `walk_epochs`; within one a line is reached when what was used of the allocation gets there. Sums
+-- Epochs are those that projections/walk.py found; within one a line is reached when what was used of the allocation gets there. Sums
 -- are needed at few positions only (splits), so events are added up between them, and all else is done on the splits.
 -- $1 shard int, $2 position bigint, $3 banner thresholds smallint[], $4 email thresholds smallint[],
 -- $5 since timestamptz, $6 settled boolean,
