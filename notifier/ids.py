@@ -1,5 +1,6 @@
 """Ids that follow from what they name, so that a repeated attempt makes the same ones."""
 
+from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -31,6 +32,11 @@ def email_id(notice: UUID, recipient: str, position: int) -> UUID:
 def next_email_id(ended: UUID) -> UUID:
     """Of the letter that takes the place of one that ended, where something is owed still."""
     return uuid5(ended, "next")
+
+
+def retry_email_id(ended: UUID, at: datetime) -> UUID:
+    """Of the letter that a person asks for in place of one that ended."""
+    return uuid5(ended, f"retry\n{at.isoformat()}")
 
 
 def contact_id(account_id: str, shard: int, position: int, place: int) -> UUID:

@@ -5,8 +5,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from notifier.ids import contact_id, email_id, line_notice_id, next_email_id
-from notifier.letters import Contact, Ending, Letters, Lines, change_contacts, end, find_due, move_line, owed_lines
+from notifier.ids import contact_id, email_id, line_notice_id, next_email_id, retry_email_id
+from notifier.letters import (
+    Contact,
+    Ending,
+    Letters,
+    Lines,
+    change_contacts,
+    end,
+    find_due,
+    move_line,
+    owed_lines,
+    retry,
+)
 from notifier.model import ContactsChanged, EmailRow, LetterStep, LineMoved
 
 
@@ -58,13 +69,21 @@ def place_of(step: LetterStep) -> tuple[int, int]:
 
 def end_letter(email: EmailRow, letters: Letters, ending: Ending, tried: Lines, at: datetime) -> Outcome:
     """The end of a letter, and the one that follows it where its reader is owed something still."""
-    letters = end(letters, email.recipient, ending, tried)
+    return queue_following(email, end(letters, email.recipient, ending, tried), next_email_id(email.email_id), at)
+
+
+def retry_letter(email: EmailRow, letters: Letters, at: datetime) -> Outcome:
+    """A person says that the cause is gone: another letter, where something is owed and none is on its way."""
+    return queue_following(email, retry(letters, email.recipient), retry_email_id(email.email_id, at), at)
+
+
+def queue_following(email: EmailRow, letters: Letters, number: UUID, at: datetime) -> Outcome:
     if email.recipient not in find_due(letters):
         return Outcome(letters)
     contact = letters.contacts[email.recipient]
     notice = choose_notice(email.account_id, letters, contact)
-    following = replace(email, email_id=next_email_id(email.email_id), notice_id=notice, created_at=at)
-    letters = letters.put(email.recipient, replace(contact, unsent=following.email_id))
+    following = replace(email, email_id=number, notice_id=notice, created_at=at)
+    letters = letters.put(email.recipient, replace(contact, unsent=number))
     return Outcome(letters, (following,))
 
 

@@ -13,7 +13,7 @@ from notifier.model import Draft, EmailRow
 from notifier.owed import end_letter
 from notifier.store.letters import Change, append_events, fetch_letters, read_lines, write_changes, write_lines
 from notifier.store.port import ClaimedEmail, Outlook
-from notifier.store.rows import read_account, read_balance
+from notifier.store.rows import read_account, read_balance, read_email
 from schemas.topics import BALANCES
 
 PACKAGE = "notifier"
@@ -159,14 +159,5 @@ def contact_of(letters: Letters, row: EmailRow) -> Contact:
 
 def read_claimed(row: Any) -> ClaimedEmail:
     lines = read_lines(row["lines"])
-    email = EmailRow(
-        email_id=row["email_id"],
-        contact_id=row["contact_id"],
-        notice_id=row["notice_id"],
-        account_id=row["account_id"],
-        shard=row["shard"],
-        recipient=row["recipient"],
-        created_at=row["created_at"],
-    )
     draft = Draft(row["message_id"], row["message"], lines, row["notice_id"]) if lines and row["message"] else None
-    return ClaimedEmail(email, row["claim"], row["attempts"], row["ambiguous_attempts"], draft)
+    return ClaimedEmail(read_email(row), row["claim"], row["attempts"], row["ambiguous_attempts"], draft)

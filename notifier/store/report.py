@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from meter.runtime.postgres import Pool, load_sql
 
@@ -22,6 +23,12 @@ class Report:
 
     async def list_notices(self, account_id: str, limit: int) -> Sequence[Row]:
         return list(await self._pool.fetch(load_sql(PACKAGE, "list_notices"), account_id, limit))
+
+    async def show_email(self, email_id: UUID) -> Row | None:
+        return await self._pool.fetchrow(load_sql(PACKAGE, "show_email"), email_id)
+
+    async def list_attempts(self, email_id: UUID) -> Sequence[Row]:
+        return list(await self._pool.fetch(load_sql(PACKAGE, "list_attempts"), email_id))
 
     async def list_emails(
         self, state: str | None, account_id: str | None, recipient: str | None, limit: int

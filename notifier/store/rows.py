@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from notifier.decide import BalanceKey, BalanceSnapshot, Channel, Noticed
-from notifier.model import AccountSnapshot, Banner, BannerKind
+from notifier.model import AccountSnapshot, Banner, BannerKind, EmailRow
 
 
 def key_of(row: Any) -> BalanceKey:
@@ -57,3 +57,15 @@ def group_noticed(rows: Iterable[Any]) -> dict[BalanceKey, Noticed]:
     for row in rows:
         found.setdefault(key_of(row), set()).add((Channel(row["channel"]), row["threshold"]))
     return {key: frozenset(lines) for key, lines in found.items()}
+
+
+def read_email(row: Any) -> EmailRow:
+    return EmailRow(
+        email_id=row["email_id"],
+        contact_id=row["contact_id"],
+        notice_id=row["notice_id"],
+        account_id=row["account_id"],
+        shard=row["shard"],
+        recipient=row["recipient"],
+        created_at=row["created_at"],
+    )

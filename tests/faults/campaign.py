@@ -55,6 +55,8 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "mail_trouble_first_s": "0.1",
         "mail_trouble_max_s": "1",
         "mail_poll_s": "0.3",
+        "mail_pause_s": "0.5",
+        "mail_day_limit": "10000",  # accounts are topped up more often here than in years
         "http_host": "127.0.0.1",
         "http_port": "0",
     }

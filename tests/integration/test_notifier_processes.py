@@ -187,13 +187,26 @@ async def test_commands_tell_what_an_account_was_told(
     assert lines[0].split("\t")[:3] == ["created_at", "resource", "epoch"] and len(lines) == len(told) + 1
     banner = rows(ok(processes, "banners", "acc-0", "--json"))[0]
     assert (banner["threshold"], banner["removable"], banner["kind"]) == (100, False, "free_expired")
-    [refused] = rows(ok(processes, "emails", "--state", "refused", "--json"))
+    [refused] = rows(ok(processes, "emails", "list", "--state", "refused", "--json"))
     assert "550" in refused["reason"] and refused["recipient"] == "acc-0.b@example.com"
-    [accepted] = rows(ok(processes, "emails", "--account", "acc-0", "--state", "accepted", "--json"))
+    [accepted] = rows(ok(processes, "emails", "list", "--account", "acc-0", "--state", "accepted", "--json"))
     assert accepted["lines"] == "model_credits 90 % (epoch 1)" and accepted["next_attempt_at"] is None
-    assert rows(ok(processes, "emails", "--recipient", "nobody@example.com", "--json")) == []
+    assert rows(ok(processes, "emails", "list", "--recipient", "nobody@example.com", "--json")) == []
+    await check_retry(processes, mail, refused["email_id"], accepted["email_id"])
     unknown = processes.run("notifier", "notices", "nobody")
     assert unknown.returncode == 1 and "nobody" in unknown.stderr and unknown.stdout == ""
+
+
+async def check_retry(processes: Processes, mail: MailSink, refused: str, accepted: str) -> None:
+    """What was refused is sent when a person says so, and what was accepted is owed to nobody."""
+    shown, *tries = rows(ok(processes, "emails", "show", refused, "--json"))
+    assert (shown["state"], shown["refused"], shown["told"]) == ("refused", True, None)
+    assert shown["reached_now"] == "model_credits 90 %" and [row["reply_code"] for row in tries] == [550]
+    idle = processes.run("notifier", "emails", "retry", accepted)
+    assert idle.returncode == 1 and "nothing is owed" in idle.stdout
+    mail.clear_rules()
+    assert f"{refused}: queued" in ok(processes, "emails", "retry", refused)
+    await until(lambda: mail.sent_to("acc-0.b@example.com"), timeout_s=30)
 
 
 def ok(processes: Processes, *arguments: str) -> str:

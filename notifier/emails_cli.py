@@ -1,0 +1,114 @@
+"""`notifier emails`: list letters, look at one with its tries, have another try at what did not arrive."""
+
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from meter.presentation import print_fields
+from meter.runtime.clock import SystemClock
+from meter.runtime.errors import RefusalError
+from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.process.cli import run_command
+from notifier.listing import JsonOutput, Limit, describe_letter, open_report, plain, print_rows
+from notifier.settings import NotifierSettings
+from notifier.store.retry import Retried, retry_email
+
+app = typer.Typer(
+    help="Letters: list them, look at one, have one tried again.", no_args_is_help=True, rich_markup_mode=None
+)
+
+EMAIL_COLUMNS = (
+    "created_at", "email_id", "account_id", "recipient", "state", "lines", "attempts", "ambiguous_attempts",
+    "next_attempt_at", "finished_at", "reason",
+)  # fmt: skip
+SHOWN = (
+    "email_id", "account_id", "recipient", "is_contact", "refused", "state", "lines", "reason", "told", "reached_now",
+    "attempts", "ambiguous_attempts", "created_at", "next_attempt_at", "finished_at",
+)  # fmt: skip
+ATTEMPT_COLUMNS = ("claim", "started_at", "ended_at", "outcome", "phase", "reply_code", "detail")
+
+EmailId = Annotated[UUID, typer.Argument(help="Id of a letter, as `notifier emails list` shows it.")]
+
+
+class EmailState(StrEnum):
+    QUEUED = "queued"
+    ACCEPTED = "accepted"
+    PRESUMED = "presumed"
+    REFUSED = "refused"
+    GIVEN_UP = "given_up"
+    CAPPED = "capped"
+    CANCELLED = "cancelled"
+
+
+@app.command(name="list")
+def list_(
+    state: Annotated[EmailState | None, typer.Option(help="Only letters in this state.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only letters of this account.")] = None,
+    recipient: Annotated[str | None, typer.Option(help="Only letters to this address.")] = None,
+    limit: Limit = 50,
+    as_json: JsonOutput = False,
+) -> None:
+    """List letters, newest first, each with the lines that it tells, its state and its last reason.
+
+    \b
+    Examples:
+      notifier emails list --account acc-1
+      notifier emails list --state given_up --json | jq -r .reason | sort | uniq -c
+    """
+
+    async def command(settings: NotifierSettings) -> None:
+        async with open_report(settings) as report:
+            found = await report.list_emails(state and state.value, account, recipient, limit)
+            print_rows(EMAIL_COLUMNS, [describe_letter(row) for row in found], as_json=as_json)
+
+    run_command(NotifierSettings, command)
+
+
+@app.command()
+def show(email_id: EmailId, as_json: JsonOutput = False) -> None:
+    """Show a letter, what its contact was told, what is reached now, and every try.
+
+    \b
+    Example:
+      notifier emails show 6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10
+    """
+
+    async def command(settings: NotifierSettings) -> None:
+        async with open_report(settings) as report:
+            row = await report.show_email(email_id)
+            if row is None:
+                raise RefusalError(f"{email_id}: {Retried.UNKNOWN}")
+            letter = describe_letter(row)
+            print_fields({name: plain(letter[name]) for name in SHOWN}, as_json=as_json)
+            print_rows(ATTEMPT_COLUMNS, await report.list_attempts(email_id), as_json=as_json)
+
+    run_command(NotifierSettings, command)
+
+
+@app.command()
+def retry(
+    email_ids: Annotated[list[UUID], typer.Argument(help="Ids of letters that were refused or given up.")],
+) -> None:
+    """Try again what was refused or given up, once its cause is gone: what is owed now is sent.
+
+    Needs the database role of the notifier. Exit 1 when a letter is on its way already, or nothing is owed.
+
+    \b
+    Example:
+      notifier emails retry 6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10
+    """
+
+    async def command(settings: NotifierSettings) -> None:
+        pool = await open_pool(settings, "credit-notices")
+        try:
+            found = {number: await retry_email(pool, number, SystemClock().now()) for number in email_ids}
+        finally:
+            await close_pool(pool)
+        for number, what in found.items():
+            print(f"{number}: {what}")
+        if any(what is not Retried.QUEUED for what in found.values()):
+            raise RefusalError("not every letter was queued")
+
+    run_command(NotifierSettings, command)

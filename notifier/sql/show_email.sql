@@ -1,0 +1,13 @@
+-- A letter, with what its contact was told and is owed.
+-- $1 email_id uuid
+SELECT e.email_id, e.account_id, e.shard, e.recipient, c.contact_id, c.is_contact, c.refused, e.state, e.lines, e.attempts,
+       e.ambiguous_attempts, e.created_at, e.notice_id,
+       CASE e.state WHEN 'queued' THEN e.next_attempt_at END AS next_attempt_at, e.finished_at, e.reason,
+       (SELECT string_agg(format('%s %s %%', b.resource, b.line), ', ' ORDER BY b.resource)
+        FROM notifier.balances b WHERE b.account_id = e.account_id AND b.line > 0) AS reached_now,
+       (SELECT string_agg(format('%s %s %%', t.resource, t.level), ', ' ORDER BY t.resource)
+        FROM notifier.told t
+        WHERE t.shard = e.shard AND t.account_id = e.account_id AND t.contact = e.recipient AND t.level > 0) AS told
+FROM notifier.emails e
+JOIN notifier.contacts c ON c.shard = e.shard AND c.account_id = e.account_id AND c.contact = e.recipient
+WHERE e.email_id = $1
