@@ -17,7 +17,8 @@ from notifier.service import build_notifier
 from notifier.settings import NotifierSettings
 from schemas.build import Decoded, decode_event
 from schemas.topics import BALANCES, NOTIFICATIONS, partition_for
-from tests.support import until
+from tests.support import raw_batches, until
+from tests.support.raw_batches import ZSTD, RawProducer, record
 from tests.unit.notifier.builders import account, encode_change, percent
 
 PARTITIONS = 3
@@ -119,3 +120,23 @@ async def test_a_crossing_becomes_a_notice_a_banner_an_event_and_an_email(
     assert await pool.fetchval("SELECT count(*) FROM notifier.outbox") == 0
     assert await pool.fetchval("SELECT threshold FROM notifier.banners") == 80
     assert await pool.fetchval("SELECT sum(next_offset) FROM notifier.cursors") == len(changes)
+
+
+@pytest.mark.needs_kafka("record batches stored as they were sent")
+async def test_what_no_client_can_read_is_kept_and_the_next_change_counts(
+    notifier_settings: NotifierSettings, mail: MailSink, pool: Pool
+) -> None:
+    shard = partition_for(b"acc-1", PARTITIONS)
+    bad_name = raw_batches.batch([record(0, b"{}", key=b"acc-1", headers=[(b"\xff", b"x")])])
+    bomb = raw_batches.batch([record(number, bytes(9 << 20)) for number in range(2)], kind=ZSTD)
+    await publish(notifier_settings, [account(1, shard=shard), percent(0, 2, shard=shard)])
+    async with RawProducer(notifier_settings.kafka_bootstrap) as producer:
+        for written in (bad_name, bomb):
+            await producer.send(notifier_settings.topic(BALANCES), shard, written)
+    await publish(notifier_settings, [percent(85, 3, shard=shard)])
+    async with running(notifier_settings):
+        await until(lambda: mail.mails, message="no mail came")
+    rows = await pool.fetch("SELECT kafka_offset, reason, detail FROM notifier.rejections ORDER BY kafka_offset")
+    assert [(row["kafka_offset"], row["reason"]) for row in rows] == [(2, "not_cloudevents"), (3, "undecodable")]
+    assert "offsets 3 to 4" in rows[1]["detail"]
+    assert await pool.fetchval("SELECT sum(next_offset) FROM notifier.cursors") == 6

@@ -1,24 +1,28 @@
 """Record batches that no client library writes, on a real broker: none ends the reading or holds another partition."""
 
+import random
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from meter.runtime.kafka import Batch, ShardConsumer
 from meter.runtime.kafka.adapter.tolerant import KEPT_BYTES, MOST_HEADERS
+from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.settings import Settings
 from schemas.reasons import Reason
 from schemas.records import Record, Rejected
 from schemas.topics import ACCOUNTS, USAGE
 from tests.integration.runtime_ledger import Ledger, fill, joined, read_ends
-from tests.support.raw_batches import GZIP, LZ4, NONE, SNAPPY, ZSTD, RawProducer, batch, record
+from tests.support.raw_batches import GZIP, LZ4, NONE, SNAPPY, ZSTD, RawProducer, batch, record, reseal
 
 pytestmark = pytest.mark.needs_kafka("record batches stored as they were sent")
 EVERY_CODEC = pytest.mark.parametrize("kind", [GZIP, SNAPPY, LZ4, ZSTD], ids=["gzip", "snappy", "lz4", "zstd"])
 MIB = 1 << 20
 HOSTILE = 1  # the partition
+NOISY = 300
 
 
 class Outcomes(NamedTuple):
@@ -62,13 +66,21 @@ async def read_among_others(settings: Settings, *batches: bytes) -> tuple[Outcom
     await fill(settings, 150)
     offsets = await send(settings, *batches)
     await fill(settings, 150, start=150)
-    found = await read_all(settings, Ledger())
-    ends = (await read_ends(settings))[USAGE]
-    for shard, end in ends.items():
+    found = await check_all(settings)
+    for shard, end in (await read_ends(settings))[USAGE].items():
         assert found[shard].covered() == list(range(end)), f"shard {shard}"
+    return found[HOSTILE], offsets
+
+
+async def check_all(settings: Settings) -> dict[int, Outcomes]:
+    """Read all: no offset comes twice, and the 300 honest records are there."""
+    found = await read_all(settings, Ledger())
+    for shard, end in (await read_ends(settings))[USAGE].items():
+        covered = found[shard].covered()
+        assert len(covered) == len(set(covered)) and set(covered) <= set(range(end)), f"shard {shard}"
     honest = [int(r.value or b"") for outcomes in found.values() for r in outcomes.records if is_honest(r)]
     assert sorted(honest) == list(range(300))
-    return found[HOSTILE], offsets
+    return found
 
 
 def is_honest(record: Record) -> bool:
@@ -114,6 +126,13 @@ async def test_a_record_that_says_a_far_offset_moves_nothing(topics: Settings) -
     outcomes, [offset] = await read_among_others(topics, batch([record(9_000_000, b"far", key=b"k")]))
     found = at(outcomes, offset)
     assert isinstance(found, Record) and found.value == b"far"
+
+
+async def test_records_in_another_order_keep_their_places(topics: Settings) -> None:
+    values = [b"two", b"one", b"zero"]
+    mixed = batch([record(2 - number, value, key=b"k") for number, value in enumerate(values)])
+    outcomes, [offset] = await read_among_others(topics, mixed)
+    assert [getattr(at(outcomes, offset + n), "value", None) for n in range(3)] == values
 
 
 async def test_three_million_empty_headers_are_not_made(topics: Settings) -> None:
@@ -193,3 +212,42 @@ async def drain_to_ends(consumer: ShardConsumer, ledger: Ledger, settings: Setti
         for received in await consumer.receive():
             ledger.append(received)
             consumer.advance(received)
+
+
+async def test_a_topic_that_is_read_to_its_end_is_read_past_it_as_well(topics: Settings) -> None:
+    """As `meter verify` reads the anchors: what cannot be read is a record that is no anchor."""
+    bomb = batch([record(number, bytes(9 * MIB)) for number in range(2)], kind=ZSTD)
+    sound = batch([record(0, b"sound")])
+    offsets = await send(topics, sound, bomb, sound)
+    found = [found async for records in read_topic(topics, USAGE) for found in records]
+    assert [record.offset for record in found] == offsets
+    assert [record.value for record in found if record.value == b"sound"] == [b"sound"] * 2
+
+
+async def test_batches_with_noise_written_over_them_end_nothing(topics: Settings) -> None:
+    """The broker refuses most; what it takes is read or recorded, and what is honest around it comes."""
+    rng = random.Random(16)
+    taken = 0
+    await fill(topics, 150)
+    async with RawProducer(topics.kafka_bootstrap) as producer:
+        for _ in range(NOISY):
+            try:
+                await producer.send(topics.topic(USAGE), HOSTILE, spoil(rng))
+            except KafkaError:
+                continue
+            taken += 1
+    await fill(topics, 150, start=150)
+    assert taken > NOISY // 20
+    found = await check_all(topics)
+    # A record that says the offset of one before it is passed over: its own offset becomes a gap.
+    assert len(found[HOSTILE].covered()) > (await read_ends(topics))[USAGE][HOSTILE] - NOISY // 20
+
+
+def spoil(rng: random.Random) -> bytes:
+    """A sound batch with some bytes of its attributes or records changed, under a checksum that fits."""
+    headers = [(b"content-type", b"text/plain"), (b"h", None)]
+    records = [record(n, b"v" * rng.randint(0, 40), key=b"k", headers=headers) for n in range(rng.randint(1, 4))]
+    written = bytearray(batch(records, kind=rng.choice([NONE, NONE, NONE, GZIP, SNAPPY, LZ4, ZSTD])))
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        written[rng.choice([22, *range(61, len(written))])] = rng.choice([0, 1, 127, 128, 255, rng.randrange(256)])
+    return reseal(bytes(written))

@@ -16,7 +16,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.record.util import calc_crc32c
 
 from meter.runtime.kafka.adapter.protocols import UnreadRecords
-from meter.runtime.kafka.adapter.record_objects import complete, weigh
+from meter.runtime.kafka.adapter.record_objects import MOST_TAKEN_BYTES, EnoughError, complete, weigh
 from meter.runtime.kafka.adapter.tolerant import MOST_RECORDS, read_batch, read_head
 
 LENGTH: Final = Struct(">8xi")
@@ -24,14 +24,6 @@ LENGTH_END: Final = 12
 MAGIC_AT: Final = 16
 CRC_FROM: Final = 21
 HEAD_BYTES: Final = 61
-
-
-# Of one fetched partition; what is behind is fetched again. A fetch brings 1 MiB, packed.
-MOST_TAKEN_BYTES: Final = 8 * 1024 * 1024
-
-
-class EnoughError(Exception):
-    """The records delivered of a fetched partition take as much memory as they may."""
 
 
 class TooManyRecordsError(Exception):
@@ -46,7 +38,7 @@ class FetchedBatches:
         self._at = 0
         self.packed = self._data[:0]
         self.next_offset = 0  # behind the last batch
-        self._taken = 0  # bytes of the records that were delivered
+        self.taken = 0  # bytes of the records that were delivered
 
     def size_in_bytes(self) -> int:
         return len(self._data)
@@ -73,12 +65,6 @@ class FetchedBatches:
         if len(self.packed) <= MAGIC_AT:
             raise ValueError(f"a batch of {len(self.packed)} bytes")
         return LegacyRecordBatch(self.packed, self.packed[MAGIC_AT])
-
-    def take(self, size: int) -> None:
-        """Before a record is delivered. Raises EnoughError when there is no more room for it."""
-        if self._taken > MOST_TAKEN_BYTES:
-            raise EnoughError
-        self._taken += size
 
     def is_whole(self) -> bool:
         """Whether the last batch is what its producer sent. The broker lets no other in, so the fault is on the way."""
@@ -111,7 +97,9 @@ def _read_on(self: Any) -> Iterator[Any]:
 
 def _read_tolerantly(self: Any, batches: FetchedBatches, cause: Exception) -> Iterator[Any]:
     for record in read_batch(batches.packed, self.next_fetch_offset, cause):
-        batches.take(weigh(record))
+        if batches.taken > MOST_TAKEN_BYTES:
+            raise EnoughError
+        batches.taken += weigh(record)
         self.next_fetch_offset = record.to_offset if isinstance(record, UnreadRecords) else record.offset + 1
         yield complete(self, self._tp, record)
     self.next_fetch_offset = max(self.next_fetch_offset, batches.next_offset)

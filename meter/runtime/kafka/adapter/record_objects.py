@@ -14,6 +14,13 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from meter.runtime.kafka.adapter.tolerant import HEADER_BYTES, MOST_HEADERS, MOST_RECORD_BYTES, UnreadableError
 from schemas.reasons import Reason
 
+# Of one fetched partition; what is behind is fetched again. A fetch brings 1 MiB, packed.
+MOST_TAKEN_BYTES: Final = 8 * 1024 * 1024
+
+
+class EnoughError(Exception):
+    """The records delivered of a fetched partition take as much memory as they may."""
+
 
 def as_read(key: bytes | None) -> bytes | None:
     """Marks the consumer; as a deserializer it changes nothing."""
@@ -37,11 +44,20 @@ def weigh(record: Any) -> int:
 
 
 def _deliver(self: Any, tp: Any, record: Any) -> Any:
-    """Raises EnoughError before the record, or UnreadableError: then `tolerant` reads its batch."""
-    batches, size = self._records, weigh(record)
-    if size > MOST_RECORD_BYTES or len(record.headers) > MOST_HEADERS or record.offset >= batches.next_offset:
-        raise UnreadableError(Reason.TOO_LARGE, "a record is too large, or says an offset that its batch does not hold")
-    batches.take(size + HEADER_BYTES * len(record.headers))
+    """Raises UnreadableError, and `tolerant` reads the batch, or EnoughError: both before the record is delivered.
+
+    Every record comes by here, so `weigh` is written out: it takes 0.6 µs in all.
+    """
+    batches, headers = self._records, record.headers
+    size = len(record.key or b"") + len(record.value or b"")
+    for name, value in headers:
+        size += len(name) + len(value or b"")
+    # Behind a hole (retention, compaction) or where its offset is made up: `tolerant` can tell.
+    if record.offset != self.next_fetch_offset or size > MOST_RECORD_BYTES or len(headers) > MOST_HEADERS:
+        raise UnreadableError(Reason.TOO_LARGE, "a record is too large, or says another offset than its own")
+    if batches.taken > MOST_TAKEN_BYTES:
+        raise EnoughError
+    batches.taken += size + HEADER_BYTES * len(headers)
     return record if self._key_deserializer is as_read else _complete(self, tp, record)
 
 

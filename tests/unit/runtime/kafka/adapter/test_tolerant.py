@@ -12,10 +12,10 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.runtime.kafka.adapter.batches import MOST_TAKEN_BYTES, FetchedBatches
+from meter.runtime.kafka.adapter.batches import FetchedBatches
 from meter.runtime.kafka.adapter.patches import patch_aiokafka
 from meter.runtime.kafka.adapter.protocols import UnreadRecords
-from meter.runtime.kafka.adapter.record_objects import as_read
+from meter.runtime.kafka.adapter.record_objects import MOST_TAKEN_BYTES, as_read
 from meter.runtime.kafka.adapter.tolerant import (
     KEPT_BYTES,
     MOST_HEADERS,
