@@ -21,7 +21,7 @@ from schemas.build import STRUCTURED_HEADERS, encode_event, new_event_id
 from schemas.events import INPUT_TYPES
 from schemas.parsing.parse import parse
 from schemas.reasons import InvalidEventError, Reason
-from schemas.records import Limits, Record, Rejected
+from schemas.records import Limits, Outcome, Record, Rejected
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, USAGE
 
@@ -106,11 +106,16 @@ def topic_of(type: str, topic: str) -> str:
 
 
 def check_event(topic: str, account_id: str, value: bytes, now: datetime) -> None:
-    """Judge an event as the meter will."""
-    timestamp_ms = int(now.timestamp() * 1000)
-    result = parse(Record(topic, 0, 0, timestamp_ms, account_id.encode(), value, STRUCTURED_HEADERS), now, LIMITS)
+    """Raise InvalidEventError for what the meter would reject."""
+    result = judge_event(topic, account_id, value, now)
     if isinstance(result, Rejected):
         raise InvalidEventError(result.reason, result.detail)
+
+
+def judge_event(topic: str, account_id: str, value: bytes, now: datetime) -> Outcome:
+    """What the meter will make of an event."""
+    timestamp_ms = int(now.timestamp() * 1000)
+    return parse(Record(topic, 0, 0, timestamp_ms, account_id.encode(), value, STRUCTURED_HEADERS), now, LIMITS)
 
 
 def decimal_text(amount: Amount) -> str:

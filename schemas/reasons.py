@@ -73,7 +73,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         "corrected event with a new id.",
         Reason.INVALID_AMOUNT: 'Send amounts as decimal text like "0.25": not negative, at most 6 decimals, at most '
         "10000000.",
-        Reason.INVALID_CONTACTS: "Give at most 20 plain addresses like name@example.com, each once, no display names.",
+        Reason.INVALID_CONTACTS: "Give at least one plain address like name@example.com, without a display name; an "
+        "empty list takes all contacts away.",
         Reason.ID_REUSED: "Find out which of the two is right. If this one is to count as well, send it again with "
         "an id of its own; replaying cannot help.",
         Reason.UNSTORABLE: "The database refused a value, see the detail; report it, because the checks should "
