@@ -22,7 +22,7 @@ from schemas.build import STRUCTURED_HEADERS, encode_event, new_event_id
 from schemas.events import INPUT_TYPES
 from schemas.parsing.parse import parse
 from schemas.reasons import InvalidEventError, Reason
-from schemas.records import Limits, Record, Rejected
+from schemas.records import Limits, Outcome, Record, Rejected
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, USAGE
 
@@ -110,11 +110,16 @@ def topic_of(type: str, topic: str) -> str:
 
 
 def check_event(topic: str, account_id: str, value: bytes, now: datetime, limits: Limits = LIMITS) -> None:
-    """Judge an event as the meter will."""
-    timestamp_ms = int(now.timestamp() * 1000)
-    result = parse(Record(topic, 0, 0, timestamp_ms, account_id.encode(), value, STRUCTURED_HEADERS), now, limits)
+    """Raise InvalidEventError for what the meter would reject."""
+    result = judge_event(topic, account_id, value, now, limits)
     if isinstance(result, Rejected):
         raise InvalidEventError(result.reason, result.detail)
+
+
+def judge_event(topic: str, account_id: str, value: bytes, now: datetime, limits: Limits = LIMITS) -> Outcome:
+    """What the meter will make of an event."""
+    timestamp_ms = int(now.timestamp() * 1000)
+    return parse(Record(topic, 0, 0, timestamp_ms, account_id.encode(), value, STRUCTURED_HEADERS), now, limits)
 
 
 def decimal_text(amount: Amount) -> str:

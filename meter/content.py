@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from schemas.amounts import format_amount
+from schemas.contacts import FIELD, take_contacts
 from schemas.events import TYPES_BY_CODE, USAGE_CODES
 from schemas.records import Accepted
 from schemas.resources import RESOURCE_CODES
@@ -36,8 +37,14 @@ def is_same(event: Accepted, stored: Content) -> bool:
 
 
 def read(data: str) -> Any:
-    """JSON with exact numbers: what differs in form alone is the same."""
-    return json.loads(data, parse_float=Decimal, parse_int=Decimal)
+    """JSON with exact numbers: what differs in form alone is the same.
+
+    Contacts count as they are taken now: an event stored before that rule may hold other capitals.
+    """
+    value = json.loads(data, parse_float=Decimal, parse_int=Decimal)
+    if isinstance(value, dict) and isinstance(value.get(FIELD), list):
+        value[FIELD] = list(take_contacts(value[FIELD]).contacts)
+    return value
 
 
 def describe_reuse(event: Accepted, stored: Content) -> str:

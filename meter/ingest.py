@@ -12,7 +12,7 @@ from meter.runtime.kafka import Batch
 from meter.runtime.process.metrics import Metrics
 from meter.store.port import Appended, EventStore
 from schemas.parsing.parse import parse_all
-from schemas.records import Limits, Rerouted
+from schemas.records import Limits, Remarked, Rerouted
 
 log = structlog.get_logger(component="ingest")
 
@@ -81,6 +81,8 @@ class Ingest:
         for outcome, count in outcomes.items():
             if count:
                 self._metrics.records.labels(outcome).inc(count)
+        if plan.remarked:
+            self._note_remarked(plan.remarked)
         if plan.rerouted:
             self._note_rerouted(plan.rerouted)
         log.debug("batch_appended", shard=batch.shard, position=saved.last_position, **outcomes)
@@ -92,6 +94,11 @@ class Ingest:
                 gaps=saved.gaps,
                 reason=sorted({rejected.reason.value for rejected in plan.rejections}),
             )
+
+    def _note_remarked(self, remarked: Sequence[Remarked]) -> None:
+        fields = Counter(remark.field.partition("[")[0] for result in remarked for remark in result.remarks)
+        for field, count in fields.items():
+            self._metrics.fields_ignored.labels(field).inc(count)
 
     def _note_rerouted(self, rerouted: Sequence[Rerouted]) -> None:
         self._wake_relay()

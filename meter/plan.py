@@ -16,7 +16,7 @@ from meter.allowance import Allowance
 from meter.content import Content, content_of, describe_reuse, is_same
 from schemas.events import INPUT_TYPES
 from schemas.reasons import Reason
-from schemas.records import Accepted, Outcome, Record, Rejected, Rerouted
+from schemas.records import Accepted, Outcome, Record, Rejected, Remarked, Rerouted
 from schemas.topics import ACCOUNTS, USAGE
 
 offset_of = attrgetter("offset")
@@ -57,6 +57,16 @@ class Gap(NamedTuple):
     to_offset: int
 
 
+class RemarkRow(NamedTuple):
+    """A field that was left out of a stored event of an account."""
+
+    topic: str
+    offset: int
+    account_id: str
+    field: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class AppendPlan:
     """What to append to one shard in one transaction. Rows are in the order of their positions."""
@@ -73,12 +83,23 @@ class AppendPlan:
     rerouted: tuple[Rerouted, ...]
     gaps: tuple[Gap, ...]
     records: Mapping[str, Sequence[Record]]
+    remarked: tuple[Remarked, ...] = ()  # what was left out of records, whatever becomes of their events
 
     def rejected_offsets(self) -> int:
         return sum(rejected.beyond - rejected.record.offset for rejected in self.rejections)
 
     def gap_offsets(self) -> int:
         return sum(gap.to_offset - gap.from_offset for gap in self.gaps)
+
+    def remarks(self) -> list[RemarkRow]:
+        """What was left out of the events of accounts that are stored; of usage, which is much, it is only counted."""
+        stored = {row.offset for row in self.rows if row.topic == ACCOUNTS} if self.remarked else frozenset()
+        return [
+            RemarkRow(event.topic, event.offset, event.account_id, remark.field, remark.reason)
+            for event, remarks in self.remarked
+            for remark in remarks
+            if event.topic == ACCOUNTS and event.offset in stored
+        ]
 
     def record_at(self, at: TopicOffset) -> Record:
         """The record that a row came from."""
@@ -104,6 +125,9 @@ def plan_append(
     ordered = [result for topic in INPUT_TOPICS for result in results.get(topic, ())]
     accepted = [result for result in ordered if type(result) is Accepted]
     others = [result for result in ordered if type(result) is not Accepted] if len(accepted) < len(ordered) else []
+    remarked = tuple(result for result in others if type(result) is Remarked)
+    if remarked:
+        accepted = [event for event in map(event_of, ordered) if event is not None]
     rows, derived, again = split_repeats(accepted, allowance)
     return AppendPlan(
         shard=shard,
@@ -129,6 +153,7 @@ def plan_append(
             for gap in find_gaps(topic, records.get(topic, ()), start[topic], end[topic], unread.get(topic, ()))
         ),
         records=records,
+        remarked=remarked,
     )
 
 
@@ -162,6 +187,12 @@ def join(group: Sequence[Rejected]) -> Rejected:
         return first
     count = last.beyond - first.record.offset
     return first._replace(detail=f"{count} records; of the first: {first.detail}", to_offset=last.beyond)
+
+
+def event_of(result: Outcome) -> Accepted | None:
+    if isinstance(result, Remarked):
+        return result.event
+    return result if isinstance(result, Accepted) else None
 
 
 def split_repeats(

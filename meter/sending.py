@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple, TypeVar
 
-from meter.client import AccountsProducer, DeliveryError
+from meter.client import AccountsProducer, DeliveryError, InvalidEventError, judge_event
+from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, RefusalError
 from meter.runtime.kafka import Message
 from meter.runtime.postgres import close_pool, open_pool
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses
 from meter.store.outcomes import Outcomes, RejectedEvent, Sent, StoredEvent
+from schemas.reasons import Reason
+from schemas.records import Remarked
 
 SOURCE = "/credit-meter/cli"
 DELIVERY_TIMEOUT_S = 30
@@ -30,10 +33,15 @@ class Effect(NamedTuple):
 
 
 class CheckingProducer(AccountsProducer):
-    """Judges events and sends none."""
+    """Judges events and sends none. What the meter would leave out is refused: whoever typed it can put it right."""
 
     async def enqueue(self, event_id: str, message: Message) -> None:
-        pass
+        now = SystemClock().now()
+        outcome = judge_event(message.topic, str(message.key), message.value or b"", now)
+        if isinstance(outcome, Remarked):
+            [first, *_] = outcome.remarks
+            reason = Reason.INVALID_CONTACTS if first.field.startswith("contacts") else Reason.INVALID_DATA
+            raise InvalidEventError(reason, f"{first.field} {first.reason}")
 
 
 @asynccontextmanager

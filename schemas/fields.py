@@ -137,8 +137,12 @@ def refuse_control(value: str) -> str:
     return value
 
 
+def is_address(value: str) -> bool:
+    return len(value) <= MAX_ADDRESS_CHARS and _ADDRESS.fullmatch(value) is not None
+
+
 def check_address(value: str) -> str:
-    if len(value) > MAX_ADDRESS_CHARS or not _ADDRESS.fullmatch(value):
+    if not is_address(value):
         raise PydanticCustomError(CONTACTS, "not one plain email address")
     return value
 

@@ -86,7 +86,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         "10000000.",
         Reason.AMOUNT_ABOVE_LIMIT: "Check the unit: amounts are credits and runs, not millionths of them. For events "
         "that really are that large raise METERING_MAX_USAGE_CREDITS or METERING_MAX_USAGE_RUNS, then replay.",
-        Reason.INVALID_CONTACTS: "Give at most 20 plain addresses like name@example.com, each once, no display names.",
+        Reason.INVALID_CONTACTS: "Give at least one plain address like name@example.com, without a display name; an "
+        "empty list takes all contacts away.",
         Reason.ID_REUSED: "Find out which of the two is right. If this one is to count as well, send it again with "
         "an id of its own; replaying cannot help.",
         Reason.UNSTORABLE: "The database refused a value, see the detail; report it, because the checks should "

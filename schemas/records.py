@@ -70,7 +70,21 @@ class Rerouted(NamedTuple):
     source: str
 
 
-Outcome = Accepted | Rejected | Rerouted
+class Remark(NamedTuple):
+    """A field of an event that was left out, or a part of one; the reason is for people and shows no personal data."""
+
+    field: str  # like `status` or `contacts[3]`
+    reason: str
+
+
+class Remarked(NamedTuple):
+    """An event that keeps the contract but for some fields that were left out."""
+
+    event: Accepted
+    remarks: tuple[Remark, ...]
+
+
+Outcome = Accepted | Remarked | Rejected | Rerouted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

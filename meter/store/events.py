@@ -108,6 +108,7 @@ async def append_batch(connection: Executor, plan: AppendPlan, write: Writer) ->
     known = await find_known(connection, plan, head)
     plan, stream = await write(connection, plan, known, head)
     evidence = await append_evidence(connection, plan)
+    await append_remarks(connection, plan)
     return await seal_batch(connection, plan, head, stream, evidence)
 
 
@@ -221,6 +222,12 @@ async def append_evidence(connection: Executor, plan: AppendPlan) -> bytes:
         columns = rerouted_columns(plan.rerouted)
         digests.append(await connection.fetchval(sql("append_rerouted"), plan.shard, plan.recorded_at, *columns))
     return b"".join(digests)
+
+
+async def append_remarks(connection: Executor, plan: AppendPlan) -> None:
+    if remarks := plan.remarks():
+        columns = [list(column) for column in zip(*remarks, strict=True)]
+        await connection.execute(sql("append_remarks"), plan.shard, plan.recorded_at, *columns)
 
 
 async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream: bytes, evidence: bytes) -> Appended:

@@ -115,8 +115,8 @@ def _is_name(text: object) -> bool:
 def _read_inference(data: Mapping[str, Any], text: str) -> Facts | None:
     credits, name, fields, texts = data["credits"], data["model"], 2, 1
     if "deployment" in data:
-        deployment, fields, texts = data["deployment"], 3, 2
-        if type(deployment) is not str or not 0 < len(deployment) <= MAX_NAME_CHARS:
+        fields, texts = 3, 2
+        if not _is_name(data["deployment"]):
             return None
     if "input_tokens" in data:
         tokens, fields = data["input_tokens"], fields + 1

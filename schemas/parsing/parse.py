@@ -6,9 +6,9 @@ from datetime import datetime
 from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
 from schemas.reasons import Reason
-from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Rerouted
+from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Remark, Remarked, Rerouted
 
-__all__ = ["Accepted", "Limits", "Record", "Rejected", "Rerouted", "parse", "parse_all"]
+__all__ = ["Accepted", "Limits", "Record", "Rejected", "Remark", "Remarked", "Rerouted", "parse", "parse_all"]
 
 
 def parse(record: Record, now: datetime, limits: Limits) -> Outcome:

@@ -45,7 +45,6 @@ _UUID: Final = rf"{_HEX}{{8}}+-{_HEX}{{4}}+-{_HEX}{{4}}+-{_HEX}{{4}}+-{_HEX}{{12
 # A name or an id that begins with a blank may be nothing but blanks: the reference judges it.
 _SOLID: Final = r"[!#-\[\]-~]"
 _ID: Final = rf"{_SOLID}{_PLAIN}{{0,{MAX_ID_CHARS - 1}}}+"
-_NAME: Final = rf"{_PLAIN}{{1,{MAX_NAME_CHARS}}}+"
 _SOLID_NAME: Final = rf"{_SOLID}{_PLAIN}{{0,{MAX_NAME_CHARS - 1}}}+"
 # Numbers below MAX_TOKENS and MAX_RUNS. The reference judges all others.
 _TOKENS: Final = "(?:0|[1-9][0-9]{0,14}+)"
@@ -55,8 +54,8 @@ _RUNS: Final = "[1-9][0-9]{0,5}+"
 _COMPACT: Final = (
     rf'\{{"specversion":"1\.0","id":"(?:({_UUID})|({_ID}))","source":"({_PLAIN}{{1,{MAX_SOURCE_CHARS}}}+)","type":"([^"]*+)",'
     rf'"subject":"([^"]*+)","time":"({_TIME})","datacontenttype":"application/json",'
-    rf'"data":(\{{(?:"credits":"([0-9.]++)","|")(model|guardrail|script|tool)":"({_SOLID_NAME})"(?:,"deployment":"{_NAME}"|)'
-    rf'(?:,"input_tokens":{_TOKENS}|)(?:,"output_tokens":{_TOKENS}|)(?:,"runs":({_RUNS})|)(?:,"status":"{_NAME}"|)\}})\}}'
+    rf'"data":(\{{(?:"credits":"([0-9.]++)","|")(model|guardrail|script|tool)":"({_SOLID_NAME})"(?:,"deployment":"{_SOLID_NAME}"|)'
+    rf'(?:,"input_tokens":{_TOKENS}|)(?:,"output_tokens":{_TOKENS}|)(?:,"runs":({_RUNS})|)(?:,"status":"{_SOLID_NAME}"|)\}})\}}'
 )
 _match_compact: Final = re.compile(_COMPACT).fullmatch
 _match_spaced: Final = re.compile(_COMPACT.replace('":', '": ').replace(',"', ', "')).fullmatch

@@ -1,5 +1,6 @@
 """The reference reader: checks every rule of the contract one after the other, cheap ones first. About 100 µs."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from schemas.amounts import MICRO, format_amount
+from schemas.contacts import FIELD, take_contacts
 from schemas.events import (
     INPUT_TYPES,
     USAGE_CODES,
@@ -43,7 +45,7 @@ from schemas.parsing.envelope import (
 )
 from schemas.parsing.json_text import Member
 from schemas.reasons import InvalidEventError, Reason
-from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Rerouted
+from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Remark, Remarked, Rerouted
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.times import format_time
 from schemas.topics import REROUTED_HEADER, partition_for
@@ -67,21 +69,24 @@ def read_by_reference(record: Record, now: datetime, limits: Limits) -> Outcome:
         return Rejected(record, error.reason, error.detail[:MAX_DETAIL_CHARS])
 
 
-def _accept(record: Record, now: datetime, limits: Limits) -> Accepted | Rerouted:
+def _accept(record: Record, now: datetime, limits: Limits) -> Accepted | Remarked | Rerouted:
     attributes = read_attributes(_check_size(record, limits), record.headers)
     event = _find_type(read_type(attributes), record.topic)
     event_id, source, account_id = read_id(attributes), read_foreign_source(attributes), read_subject(attributes)
     _check_key(record, account_id)
     attributes = _add_time(attributes, record)
     occurred_at = _check_time(read_time(attributes), now, limits)
-    resource, amount, name = read_facts(_check_rules(validate_data(event.model, read_data(attributes))))
+    attributes, remarks = _take_contacts(event, attributes)
+    data = _check_rules(validate_data(event.model, read_data(attributes)))
+    remarks += find_left_out(data, read_data(attributes))
+    resource, amount, name = read_facts(data)
     if event.code in USAGE_CODES:
         _check_usage(resource, amount, limits)
     partition = partition_for(account_id.encode(), limits.partitions)
     if record.partition != partition:
         _refuse_second_trip(record, partition)
         return Rerouted(record, partition, account_id, source)
-    return Accepted(
+    accepted = Accepted(
         topic=record.topic,
         offset=record.offset,
         event_id=event_id,
@@ -96,6 +101,7 @@ def _accept(record: Record, now: datetime, limits: Limits) -> Accepted | Reroute
         extensions=attributes.extensions(),
         key=identity_key(record.topic, account_id, source, event_id),
     )
+    return Remarked(accepted, remarks) if remarks else accepted
 
 
 def _check_size(record: Record, limits: Limits) -> bytes:
@@ -157,6 +163,42 @@ def _check_usage(resource: int | None, amount: int, limits: Limits) -> None:
     if amount > most:
         detail = f"{format_amount(amount)} {unit} in one event, at most {format_amount(most)}"
         raise InvalidEventError(Reason.AMOUNT_ABOVE_LIMIT, detail)
+
+
+def _take_contacts(event: EventType, attributes: Attributes) -> tuple[Attributes, tuple[Remark, ...]]:
+    """Bad contacts never cost an opening, and one bad address not a change of contacts: the good ones stay in the data.
+
+    Raises InvalidEventError for a change that names no good address. An empty list names no bad one either: it takes
+    all contacts away.
+    """
+    if event.model not in (AccountOpened, ContactsChanged) or attributes.data is None:
+        return attributes, ()
+    sent = attributes.data.get(FIELD, Member(None, "null"))
+    contacts, remarks = take_contacts(sent.value)
+    if event.model is ContactsChanged and not contacts and remarks:
+        raise InvalidEventError(Reason.INVALID_CONTACTS, f"{remarks[0].field} {remarks[0].reason}")
+    if list(contacts) == sent.value:
+        return attributes, ()
+    return _replace_data(
+        attributes, FIELD, Member(list(contacts), json.dumps(contacts, separators=(",", ":")))
+    ), remarks
+
+
+def _replace_data(attributes: Attributes, name: str, member: Member) -> Attributes:
+    """The same with one member of the data replaced; the text of the others stays as sent."""
+    data = {**(attributes.data or {}), name: member}
+    members = [f"{json.dumps(key, ensure_ascii=False)}:{member.raw}" for key, member in data.items()]
+    return replace(attributes, data=data, data_text="{" + ",".join(members) + "}")
+
+
+def find_left_out(data: EventData, sent: Mapping[str, Any]) -> tuple[Remark, ...]:
+    """Fields for information that were sent and could not be read."""
+    optional = [name for name, field in type(data).model_fields.items() if field.default is None]
+    return tuple(
+        Remark(name, "cannot be read")
+        for name in optional
+        if sent.get(name) is not None and getattr(data, name) is None
+    )
 
 
 def validate_data(model: type[EventData], data: Mapping[str, Any]) -> EventData:

@@ -10,7 +10,7 @@ from meter.plan import NOTHING_UNREAD, AppendPlan, plan_append
 from schemas.events import CODES
 from schemas.identity import identity_key
 from schemas.reasons import Reason
-from schemas.records import Accepted, Outcome, Record, Rejected, Rerouted
+from schemas.records import Accepted, Outcome, Record, Rejected, Remarked, Rerouted
 from schemas.topics import ACCOUNTS, USAGE
 
 MOMENT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -101,12 +101,14 @@ def plan(
 def place_of(result: Outcome) -> tuple[str, int]:
     if isinstance(result, Rejected | Rerouted):
         return result.record.topic, result.record.offset
+    if isinstance(result, Remarked):
+        return result.event.topic, result.event.offset
     return result.topic, result.offset
 
 
 def records_of(by_topic: Mapping[str, Sequence[Outcome]]) -> dict[str, list[Record]]:
     return {
-        topic: [r.record if isinstance(r, Rejected | Rerouted) else record(topic, r.offset) for r in results]
+        topic: [r.record if isinstance(r, Rejected | Rerouted) else record(topic, place_of(r)[1]) for r in results]
         for topic, results in by_topic.items()
     }
 

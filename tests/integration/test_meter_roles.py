@@ -10,15 +10,16 @@ from deploy.local.stack import Addresses
 from meter.roles import ROLES, create_roles
 from meter.runtime.postgres import Pool, load_sql
 from meter.store.events import PostgresEventStore
+from schemas.records import Remark, Remarked
 from schemas.topics import USAGE
 from tests.contract.rows import opened, plan, rejected, rerouted, usage
 
 KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 READ_BY_PROJECTIONS = {"events", "shards", "batches", "event_types", "resources", "event_log"}
-APPENDED_BY_METER = {"events", "batches", "duplicates", "rejections", "gaps", "rerouted", "topics"}
+APPENDED_BY_METER = {"events", "batches", "duplicates", "rejections", "gaps", "rerouted", "remarks", "topics"}
 CHANGED_BY_METER = {"shards": {"UPDATE"}, "outbox": {"INSERT", "DELETE"}, "outbox_shards": {"UPDATE"}}
 SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
-LOG = ("events", "batches", "duplicates", "rejections", "replays", "gaps", "rerouted")
+LOG = ("events", "batches", "duplicates", "rejections", "replays", "gaps", "rerouted", "remarks")
 
 
 def allowed(role: str, schema: str, name: str) -> set[str]:
@@ -64,7 +65,8 @@ async def relations(pool: Pool) -> list[Relation]:
     await pool.execute(load_sql("meter", "insert_shards"), 1)
     event = usage(0)
     repeat = usage(1, event_id=event.event_id)
-    batch = plan(event, repeat, rejected(USAGE, 2), rerouted(USAGE, 3), opened(0), end=(5, 1))
+    remarked = Remarked(opened(0), (Remark("display_name", "cannot be read"),))
+    batch = plan(event, repeat, rejected(USAGE, 2), rerouted(USAGE, 3), remarked, end=(5, 1))
     await PostgresEventStore(pool).append(batch)
     rows = await pool.fetch(
         "SELECT n.nspname, c.relname, c.relkind::text, (SELECT quote_ident(a.attname) FROM pg_attribute a "

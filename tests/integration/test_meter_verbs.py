@@ -9,8 +9,13 @@ from collections.abc import Mapping
 import pytest
 
 from deploy.local.stack import Addresses
+from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool
+from meter.runtime.settings import Settings
+from schemas.topics import ACCOUNTS
+from tests.support import builders
 from tests.support.processes import Processes, clean_environment, program
+from tests.support.waiting import until
 
 WHY = ("--reason", "top_up", "--reference", "INV-1042")
 ID = "order 2041"
@@ -98,6 +103,24 @@ async def test_a_rejected_event_exits_with_1_and_says_why(services: Processes, p
     rejected = services.run("meter", "open", "acct-10")
     assert (rejected.returncode, rejected.stdout) == (1, "")
     assert "unstorable" in rejected.stderr and "meter rejections show" in rejected.stderr
+
+
+async def test_bad_contacts_of_another_producer_open_the_account_and_are_remarked(
+    services: Processes, settings: Settings, pool: Pool
+) -> None:
+    event = builders.opened("acct-9", contacts=["ok@example.com", "bad@localhost", "eve@b\u00fccher.example"])
+    async with Producer(settings) as producer:
+        await producer.publish([Message(ACCOUNTS, "acct-9", builders.encode(event), headers=builders.STRUCTURED)])
+
+    async def opened() -> str | None:
+        return await pool.fetchval("SELECT contacts::text FROM projections.account_states")  # type: ignore[no-any-return]
+
+    contacts = await until(opened, timeout_s=30, message="not opened")
+    assert json.loads(contacts or "") == ["ok@example.com", "eve@xn--bcher-kva.example"]
+    remarks = await pool.fetch("SELECT account_id, field, reason FROM meter.remarks")
+    assert [tuple(row) for row in remarks] == [("acct-9", "contacts[1]", "is not one plain email address")]
+    done = services.run("projections", "verify")
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 async def test_verbs_work_as_the_role_of_support(services: Processes, stack: Addresses, env: dict[str, str]) -> None:

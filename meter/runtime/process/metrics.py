@@ -19,6 +19,9 @@ class Metrics:
         self.rerouted = Counter(
             "metering_rerouted", "Records sent on to the partition of their account", ["source"], registry=self.registry
         )
+        self.fields_ignored = Counter(
+            "metering_fields_ignored", "Fields of events that were left out", ["field"], registry=self.registry
+        )
         self.emails = Counter("metering_emails", "Emails by outcome", ["outcome"], registry=self.registry)
         self.reconnects = Counter(
             "metering_reconnects", "Restarts after a lost dependency", ["dependency"], registry=self.registry

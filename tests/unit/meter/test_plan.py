@@ -10,7 +10,7 @@ from meter.plan import AppendPlan, Gap, Offsets, Repeat, find_record, settle, wi
 from schemas.amounts import MICRO
 from schemas.events import CODES
 from schemas.reasons import Reason
-from schemas.records import Accepted, Record, Rejected
+from schemas.records import Accepted, Record, Rejected, Remark, Remarked
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, USAGE
 from tests.contract.rows import GRANTED, MOMENT, opened, plan, record, rejected, usage
@@ -22,6 +22,24 @@ def test_accounts_come_before_usage() -> None:
     """A grant that waits beside usage counts before it; within a topic the order is Kafka's."""
     made = plan(usage(0), usage(1), opened(0), opened(1, account_id="acc-2"), allowance=Allowance(0, 0))
     assert [(row.topic, row.offset) for row in made.rows] == [(ACCOUNTS, 0), (ACCOUNTS, 1), (USAGE, 0), (USAGE, 1)]
+
+
+def test_what_is_left_out_of_an_account_is_remarked_with_its_row() -> None:
+    """Of usage it is only counted; and an event that is stored already is not remarked again."""
+    left_out = (Remark("contacts[1]", "is not one plain email address"),)
+    opening, used = opened(0), usage(0)
+    made = plan(Remarked(used, left_out), Remarked(opening, left_out), opened(1, account_id="acc-2"))
+    assert {row.offset for row in made.rows if row.topic == ACCOUNTS} == {0, 1} and used in made.rows
+    assert [tuple(row) for row in made.remarks()] == [(ACCOUNTS, 0, opening.account_id, *left_out[0])]
+    assert len(made.remarked) == 2
+    assert settle(made, known(opening)).remarks() == []
+
+
+def test_an_opening_sent_again_is_the_same_in_the_capitals_of_before() -> None:
+    stored = opened(0)._replace(data='{"plan":"free","contacts":["Ann@EXAMPLE.com"]}')
+    again = stored._replace(offset=1, data='{"plan":"free","contacts":["Ann@example.com"]}')
+    made = settle(plan(again, start=(0, 1)), known(stored))
+    assert made.rejections == () and made.repeats == (repeat(again),)
 
 
 def test_offsets_are_the_range_of_the_batch() -> None:

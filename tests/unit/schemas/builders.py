@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.parsing.parse import Accepted, Limits, Record, Rejected, parse
+from schemas.parsing.parse import Accepted, Limits, Record, Rejected, Remarked, parse
 from schemas.topics import ACCOUNTS, USAGE, partition_for
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -74,7 +74,10 @@ def record_of(event: dict[str, Any], **record: Any) -> Record:
 
 
 def accept(record: Record, limits: Limits = LIMITS) -> Accepted:
+    """The event of a record that is taken, with or without remarks."""
     result = parse(record, NOW, limits)
+    if isinstance(result, Remarked):
+        return result.event
     assert isinstance(result, Accepted), result
     return result
 

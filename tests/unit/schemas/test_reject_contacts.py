@@ -34,21 +34,17 @@ from tests.unit.schemas.builders import make_event, record_of, reject
         ["a..b@example.com"],
         [".a@example.com"],
         ["änn@example.com"],
-        ["ann@exämple.com"],
         ["ann@[127.0.0.1]"],
         ["ann(comment)@example.com"],
         ["a" * 65 + "@example.com"],
         ["a@" + "b." * 130 + "com"],
-        ["ann@example.com", "ann@example.com"],
-        ["ann@example.com", "Ann@Example.com"],
-        [f"a{n}@example.com" for n in range(21)],
         ["ann@example.com."],
         ["ann%0d@example..com"],
         ["ann\\@example.com"],
         ["ann\x7f@example.com"],
     ],
 )
-def test_contacts(contacts: Any) -> None:
+def test_a_change_without_one_good_address(contacts: Any) -> None:
     rejected = reject(record_of(make_event("account.contacts_changed.v1", {"contacts": contacts})))
     assert rejected.reason is Reason.INVALID_CONTACTS
     assert "@" not in rejected.detail
