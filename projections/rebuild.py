@@ -121,8 +121,9 @@ class ShardRebuild:
         """With `less_stored` the connection's snapshot must be the one that `position` is of."""
         while True:
             cut = PositionRange(self.shard, self._position, min(self._position + RANGE_EVENTS, position))
-            [of] = await keep_openings_whole(connection, [cut])
-            last = of.upto >= position  # the cursor never stands where an opening would be cut
+            # Never beyond the cursor: the version before may have left it between an opening and its free grants.
+            [of] = [cut] if cut.upto == position else await keep_openings_whole(connection, [cut])
+            last = of.upto == position
             self._apply(await self._read(connection, of, less_stored=less_stored and last))
             self._progress(of.upto - of.after)
             self._position = of.upto
