@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from meter.accounts_cli import app as accounts_app
 from meter.presentation import print_settings
 from meter.rejections_cli import app as rejections_app
 from meter.rerouted_cli import rerouted
@@ -21,6 +22,7 @@ app = make_app(
     "The event store of credit-meter: ingest usage from Kafka, open accounts, add credits.\n\n"
     "Settings come from the environment (METERING_POSTGRES_DSN, METERING_KAFKA_BOOTSTRAP, …).",
 )
+app.add_typer(accounts_app, name="accounts")
 app.add_typer(rejections_app, name="rejections")
 app.command(name="open")(open_account)
 app.command()(grant)

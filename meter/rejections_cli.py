@@ -40,6 +40,7 @@ async def open_rejections(settings: Settings) -> AsyncIterator[Rejections]:
 def list_command(
     reason: Annotated[Reason | None, typer.Option(help="Only those with this reason.")] = None,
     topic: Annotated[str | None, typer.Option(help="Only those of this topic, e.g. metering.usage.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only those whose Kafka key is this account.")] = None,
     pending: Annotated[bool, typer.Option("--pending", help="Only those never replayed.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of rejections to list.")] = 50,
     as_json: JsonOutput = False,
@@ -49,13 +50,14 @@ def list_command(
     \b
     Examples:
       meter rejections list --reason wrong_partition --pending
+      meter rejections list --account acc-1
       meter rejections list --json --limit 1000 | jq .detail
     """
 
     async def command(settings: Settings) -> None:
         async with open_rejections(settings) as rejections:
             lines = await rejections.list_rejections(
-                reason=reason.value if reason else None, topic=topic, limit=limit, pending=pending
+                reason=reason.value if reason else None, topic=topic, account=account, limit=limit, pending=pending
             )
         rows = [[*line[:6], line.recorded_at.isoformat(timespec="seconds"), *line[7:]] for line in lines]
         print_table(COLUMNS, rows, as_json=as_json)

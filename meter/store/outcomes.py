@@ -39,6 +39,24 @@ class RejectedEvent(NamedTuple):
     detail: str
 
 
+class AccountLine(NamedTuple):
+    """One line of a list."""
+
+    account_id: str
+    plan: str
+    display_name: str | None
+    opened_at: datetime
+
+
+class RemarkLine(NamedTuple):
+    """A field that was left out of a stored event; `offset` is that of its record."""
+
+    offset: int
+    field: str
+    reason: str
+    recorded_at: datetime
+
+
 class Outcomes:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -80,3 +98,13 @@ class Outcomes:
     async def fetch_balances(self, account_id: str) -> list[BalanceNow]:
         rows = await self._pool.fetch(load_sql("meter", "show_balances"), account_id)
         return [BalanceNow(*row) for row in rows]
+
+    async def find_accounts(self, text: str, limit: int) -> list[AccountLine]:
+        rows = await self._pool.fetch(load_sql("meter", "find_accounts"), text, limit)
+        return [AccountLine(*row) for row in rows]
+
+    async def list_remarks(self, account_id: str, limit: int) -> list[RemarkLine]:
+        """Newest first."""
+        place = await self.find_place(account_id)
+        rows = await self._pool.fetch(load_sql("meter", "list_remarks"), place.shard, account_id, limit)
+        return [RemarkLine(*row) for row in rows]

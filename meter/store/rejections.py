@@ -51,10 +51,16 @@ class Rejections:
         self._pool = pool
 
     async def list_rejections(
-        self, *, reason: str | None = None, topic: str | None = None, limit: int = 50, pending: bool = False
+        self,
+        *,
+        reason: str | None = None,
+        topic: str | None = None,
+        account: str | None = None,
+        limit: int = 50,
+        pending: bool = False,
     ) -> list[RejectionLine]:
-        """Newest first; `pending` leaves out those that were replayed."""
-        rows = await self._pool.fetch(load_sql("meter", "list_rejections"), reason, topic, limit, pending)
+        """Newest first; `pending` leaves out those that were replayed, `account` those with another Kafka key."""
+        rows = await self._pool.fetch(load_sql("meter", "list_rejections"), reason, topic, limit, pending, account)
         return [RejectionLine(*row) for row in rows]
 
     async def fetch_rejections(self, ids: list[int]) -> list[Rejection]:

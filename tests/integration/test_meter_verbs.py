@@ -103,6 +103,9 @@ async def test_a_rejected_event_exits_with_1_and_says_why(services: Processes, p
     rejected = services.run("meter", "open", "acct-10")
     assert (rejected.returncode, rejected.stdout) == (1, "")
     assert "unstorable" in rejected.stderr and "meter rejections show" in rejected.stderr
+    for account, count in ("acct-10", 1), ("acct-1", 0):
+        listed = services.run("meter", "rejections", "list", "--account", account, "--json")
+        assert len(listed.stdout.splitlines()) == count
 
 
 async def test_bad_contacts_of_another_producer_open_the_account_and_are_remarked(
@@ -119,6 +122,19 @@ async def test_bad_contacts_of_another_producer_open_the_account_and_are_remarke
     assert json.loads(contacts or "") == ["ok@example.com", "eve@xn--bcher-kva.example"]
     remarks = await pool.fetch("SELECT account_id, field, reason FROM meter.remarks")
     assert [tuple(row) for row in remarks] == [("acct-9", "contacts[1]", "is not one plain email address")]
+    shown = services.run("meter", "accounts", "show", "acct-9")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = [line.partition(" ") for line in shown.stdout.splitlines()]
+    fields = [[name, text.strip()] for name, _, text in lines]
+    assert ["contacts", "ok@example.com"] in fields and ["balances", "75 of 75 model credits left"] in fields
+    [remark] = [text for name, text in fields if name == "remarks"]
+    assert remark.startswith("contacts[1] is not one plain email address: left out (offset 0, recorded ")
+    for text in ("ACCT", "EVE@", "free"):
+        found = services.run("meter", "accounts", "find", text, "--json")
+        assert [json.loads(line)["account"] for line in found.stdout.splitlines()] == ["acct-9"]
+    assert services.run("meter", "accounts", "find", "nobody").stdout.splitlines() == ["account\tplan\tname\topened"]
+    unknown = services.run("meter", "accounts", "show", "acct-0")
+    assert (unknown.returncode, unknown.stdout) == (1, "") and "nobody opened acct-0" in unknown.stderr
     done = services.run("projections", "verify")
     assert (done.returncode, done.stdout) == (0, "")
 

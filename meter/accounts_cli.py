@@ -1,0 +1,89 @@
+"""`meter accounts`: find an account, and show what it is, what it has and what was left out of its events."""
+
+from typing import Annotated
+
+import typer
+
+from meter.effects import AccountNow, BalanceNow, describe_balance
+from meter.presentation import print_fields, print_table
+from meter.runtime.errors import RefusalError
+from meter.runtime.process.cli import run_command
+from meter.runtime.settings import Settings
+from meter.sending import open_outcomes
+from meter.store.outcomes import RemarkLine
+from meter.support_cli import Account, JsonOutput
+
+MAX_REMARKS = 100
+COLUMNS = ("account", "plan", "name", "opened")
+
+app = typer.Typer(
+    help="Accounts, their contacts and balances: find and show.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command()
+def find(
+    text: Annotated[str, typer.Argument(help="Part of an id, plan, name or contact, in any case of letters.")],
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of accounts to list.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """List the accounts that a text occurs in: a table on a terminal, tab-separated lines in a pipe.
+
+    \b
+    Example:
+      meter accounts find owner@example.com
+    """
+
+    async def command(settings: Settings) -> None:
+        async with open_outcomes(settings) as outcomes:
+            lines = await outcomes.find_accounts(text, limit)
+        rows = [[*line[:3], line.opened_at.isoformat(timespec="seconds")] for line in lines]
+        print_table(COLUMNS, rows, as_json=as_json)
+
+    run_command(Settings, command)
+
+
+@app.command()
+def show(account_id: Account, as_json: JsonOutput = False) -> None:
+    """Show plan, name, contacts and balances of an account, and what was left out of its events.
+
+    \b
+    Example:
+      meter accounts show acc-1
+    """
+
+    async def command(settings: Settings) -> None:
+        async with open_outcomes(settings) as outcomes:
+            account = await outcomes.fetch_account(account_id)
+            balances = await outcomes.fetch_balances(account_id)
+            remarks = await outcomes.list_remarks(account_id, MAX_REMARKS)
+        if account is None and not balances:
+            raise RefusalError(f"nobody opened {account_id}, and nothing was granted to it or used by it")
+        print_fields(describe(account_id, account, balances, remarks), as_json=as_json)
+
+    run_command(Settings, command)
+
+
+def describe(
+    account_id: str, account: AccountNow | None, balances: list[BalanceNow], remarks: list[RemarkLine]
+) -> dict[str, object]:
+    """One field a line; what an account that nobody opened has not is left out."""
+    known: dict[str, object] = {"opened": "no"}
+    if account is not None:
+        known = {
+            "opened": account.opened_at.isoformat(timespec="seconds"),
+            "plan": account.plan,
+            "name": account.display_name,
+            "contacts": list(account.contacts) or ["none"],
+        }
+    return {
+        "account": account_id,
+        **known,
+        "balances": [describe_balance(balance, opened=account is not None) for balance in balances] or ["none"],
+        "remarks": [describe_remark(remark) for remark in remarks] or ["none"],
+    }
+
+
+def describe_remark(remark: RemarkLine) -> str:
+    recorded = remark.recorded_at.isoformat(timespec="seconds")
+    return f"{remark.field} {remark.reason}: left out (offset {remark.offset}, recorded {recorded})"
