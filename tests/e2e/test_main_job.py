@@ -4,6 +4,7 @@ import re
 
 from deploy.local.demo.ledger import BANNERS, EMAILS, NoticeKey
 from projections.reader import BalanceReader
+from schemas.amounts import MAX_USAGE
 from schemas.resources import Resource
 from tests.e2e.running import MICRO, Running
 
@@ -13,7 +14,7 @@ SMALLEST = {CREDITS: 1, RUNS: MICRO}  # what one event can be off by: a micro-un
 
 
 async def test_every_line_is_hit_exactly_and_not_one_unit_earlier(running: Running) -> None:
-    """An account for each resource, line and side of it, driven there by one event."""
+    """An account for each resource, line and side of it, driven there by one event, or two beyond what one may have."""
     cases = {
         f"{resource}.{line}.{side}": (resource, line, ALLOCATIONS[resource] * line // 100 + step * SMALLEST[resource])
         for resource in ALLOCATIONS
@@ -22,7 +23,8 @@ async def test_every_line_is_hit_exactly_and_not_one_unit_earlier(running: Runni
     }
     await running.open(*cases)
     for account, (resource, _, amount) in cases.items():
-        await running.use(account, resource, amount)
+        for part in filter(None, (min(amount, MAX_USAGE), amount - min(amount, MAX_USAGE))):
+            await running.use(account, resource, part)
     await running.settle()
     for account, (resource, _, amount) in cases.items():
         reached = [line for line in BANNERS if amount * 100 >= line * ALLOCATIONS[resource]]

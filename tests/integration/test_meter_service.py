@@ -170,9 +170,7 @@ async def test_bad_accounts_events_are_rejected(settings: MeterSettings, produce
     grant = {"resource": "model_credits", "amount": "1", "reason": "r", "reference": "r"}
     cases = {
         "wrong_topic": message("acc-1", inference("acc-1"), topic=ACCOUNTS),
-        "invalid_contacts": account_event(
-            "account.opened.v1", {"plan": "free", "contacts": ["a@b.example,c@d.example"]}
-        ),
+        "invalid_contacts": account_event("account.contacts_changed.v1", {"contacts": ["a@b.example,c@d.example"]}),
         "invalid_data": account_event("account.opened.v1", {"plan": "NO SPACES", "contacts": []}),
         "invalid_amount": account_event("credits.granted.v1", grant | {"amount": "0"}),
     }

@@ -91,7 +91,8 @@ async def test_a_kill_anywhere_loses_nothing_and_repeats_only_messages(
     pool: Pool, log: EventLog, topics: Settings, processes: Processes, point: str
 ) -> None:
     await log.append(*random_history(seed=22, length=150))
-    killed = processes.spawn("projections", fault_points=f"{point}:3:kill", fold_events="20")
+    hit = 1 if point.startswith("outbox") else 3  # a relay that is late publishes everything at once
+    killed = processes.spawn("projections", fault_points=f"{point}:{hit}:kill", fold_events="20")
     assert killed.wait() == -9
     processes.start("projections")
     await settle(pool)
