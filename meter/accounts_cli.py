@@ -72,6 +72,7 @@ def describe(
     if account is not None:
         known = {
             "opened": account.opened_at.isoformat(timespec="seconds"),
+            "state": account.state,
             "plan": account.plan,
             "name": account.display_name,
             "contacts": list(account.contacts) or ["none"],
@@ -79,7 +80,7 @@ def describe(
     return {
         "account": account_id,
         **known,
-        "balances": [describe_balance(balance, opened=account is not None) for balance in balances] or ["none"],
+        "balances": [describe_balance(balance) for balance in balances] or ["none"],
         "remarks": [describe_remark(remark) for remark in remarks] or ["none"],
     }
 

@@ -25,7 +25,8 @@ app = make_app(
 app.add_typer(accounts_app, name="accounts")
 app.add_typer(rejections_app, name="rejections")
 app.command(name="open")(open_account)
-app.command()(grant)
+# A negative amount is no option: the contract has words for it.
+app.command(context_settings={"ignore_unknown_options": True})(grant)
 app.command()(verify)
 app.command()(rerouted)
 

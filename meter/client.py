@@ -122,6 +122,11 @@ def judge_event(topic: str, account_id: str, value: bytes, now: datetime, limits
     return parse(Record(topic, 0, 0, timestamp_ms, account_id.encode(), value, STRUCTURED_HEADERS), now, limits)
 
 
+def credit_data(resource: Resource, amount: Amount, reason: str, **more: str | None) -> dict[str, str | None]:
+    """Data of an event that moves credits or runs by hand."""
+    return {"resource": Resource(resource).value, "amount": decimal_text(amount), "reason": reason, **more}
+
+
 def decimal_text(amount: Amount) -> str:
     """Exact decimal text. A float is refused: it is not the amount that was meant."""
     if isinstance(amount, bool) or not isinstance(amount, Decimal | int | str):
@@ -254,12 +259,7 @@ class AccountsProducer(EventProducer):
         event_id: str | None = None,
         time: datetime | None = None,
     ) -> str:
-        data = {
-            "resource": Resource(resource).value,
-            "amount": decimal_text(amount),
-            "reason": reason,
-            "reference": reference,
-        }
+        data = credit_data(resource, amount, reason, reference=reference)
         return await self.send("credits.granted.v1", account_id, data, event_id=event_id, time=time)
 
     async def revoked(
@@ -274,13 +274,7 @@ class AccountsProducer(EventProducer):
         event_id: str | None = None,
         time: datetime | None = None,
     ) -> str:
-        data = {
-            "resource": Resource(resource).value,
-            "amount": decimal_text(amount),
-            "reason": reason,
-            "reference": reference,
-            "revokes": revokes,
-        }
+        data = credit_data(resource, amount, reason, reference=reference, revokes=revokes)
         return await self.send("credits.revoked.v1", account_id, data, event_id=event_id, time=time)
 
     async def reversed(
@@ -294,10 +288,5 @@ class AccountsProducer(EventProducer):
         event_id: str | None = None,
         time: datetime | None = None,
     ) -> str:
-        data = {
-            "resource": Resource(resource).value,
-            "amount": decimal_text(amount),
-            "reason": reason,
-            "reverses": reverses,
-        }
+        data = credit_data(resource, amount, reason, reverses=reverses)
         return await self.send("usage.reversed.v1", account_id, data, event_id=event_id, time=time)

@@ -13,16 +13,18 @@ class AccountNow(NamedTuple):
     display_name: str | None
     opened_at: datetime
     contacts: tuple[str, ...]
+    state: str  # open or closed
 
 
 class BalanceNow(NamedTuple):
-    """In credits or runs."""
+    """In credits or runs; `account_state` is open, closed or not_opened."""
 
     resource: str
     allocation: Decimal
     consumed: Decimal
     remaining: Decimal
     allowed: bool
+    account_state: str
 
 
 def format_plain(amount: Decimal) -> str:
@@ -36,15 +38,23 @@ def describe_amount(amount: Decimal, resource: str) -> str:
     return f"{format_plain(amount)} {UNITS[resource][amount != 1]}"
 
 
-def describe_balance(balance: BalanceNow, *, opened: bool) -> str:
+def describe_balance(balance: BalanceNow) -> str:
     """`2 of 3 model credits left`; where it is refused, why."""
     whole = describe_amount(balance.allocation, balance.resource)
     text = f"{format_plain(balance.remaining)} of {whole} left"
-    if not opened:
-        return f"{text}; nobody opened the account yet"
+    if balance.account_state == "not_opened":
+        return "nobody opened the account yet, and grants are kept until then"
+    if balance.account_state == "closed":
+        return f"{text}, refused: the account is closed"
     if balance.remaining < 0:
         return f"{text}, still refused: overdrawn by {format_plain(-balance.remaining)}"
     return text if balance.allowed else f"{text}, refused"
+
+
+def describe_now(balance: BalanceNow) -> str:
+    """What the account has after a verb."""
+    text = describe_balance(balance)
+    return text if balance.account_state == "not_opened" else f"now {text}"
 
 
 def describe_opening(account_id: str, account: AccountNow, balances: Iterable[BalanceNow]) -> list[str]:
@@ -52,7 +62,7 @@ def describe_opening(account_id: str, account: AccountNow, balances: Iterable[Ba
     contacts = len(account.contacts)
     warned = f"{contacts} contact{'' if contacts == 1 else 's'}" if contacts else "no contact: nobody gets its emails"
     lines = [f"opened {account_id} on plan {account.plan}, {warned}"]
-    return lines + [f"now {describe_balance(balance, opened=True)}" for balance in balances]
+    return lines + [describe_now(balance) for balance in balances]
 
 
 def find_differences(
@@ -78,7 +88,8 @@ def fold_all(addresses: Iterable[str]) -> set[str]:
 
 def describe_differences(account_id: str, account: AccountNow, differences: dict[str, tuple[object, object]]) -> str:
     """Why an opening would change nothing."""
-    opened = f"{account_id} is open since {account.opened_at.isoformat(timespec='seconds')}; nothing is sent or changed"
+    now = "is open since" if account.state == "open" else "is closed, and was opened at"
+    opened = f"{account_id} {now} {account.opened_at.isoformat(timespec='seconds')}; nothing is sent or changed"
     if not differences:
         return f"{opened}. What it has is what was asked for."
     lines = [f"  {field}: it has {show(has)}, not {show(asked)}" for field, (has, asked) in differences.items()]

@@ -14,7 +14,7 @@ from meter.replay import replay_rejections
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Producer
-from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import run_command
 from meter.runtime.settings import Settings
 from meter.store.rejections import Rejection, Rejections
@@ -29,11 +29,8 @@ JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per li
 
 @asynccontextmanager
 async def open_rejections(settings: Settings) -> AsyncIterator[Rejections]:
-    pool = await open_pool(settings, "credit-rejections")
-    try:
+    async with opened_pool(settings, "credit-rejections") as pool:
         yield Rejections(pool)
-    finally:
-        await close_pool(pool)
 
 
 @app.command(name="list")

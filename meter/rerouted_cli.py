@@ -7,7 +7,7 @@ import typer
 
 from meter.presentation import print_table
 from meter.runtime.clock import SystemClock
-from meter.runtime.postgres import close_pool, load_sql, open_pool
+from meter.runtime.postgres import load_sql, opened_pool
 from meter.runtime.process.cli import run_command
 from meter.runtime.settings import Settings
 
@@ -32,11 +32,8 @@ def rerouted(
 
     async def command(settings: Settings) -> None:
         since = None if days is None else SystemClock().now() - timedelta(days=days)
-        pool = await open_pool(settings, "credit-rerouted")
-        try:
+        async with opened_pool(settings, "credit-rerouted") as pool:
             rows = await pool.fetch(load_sql("meter", "list_rerouted"), since, limit)
-        finally:
-            await close_pool(pool)
         lines = [[*row[:4], *(moment.isoformat(timespec="seconds") for moment in row[4:])] for row in rows]
         print_table(COLUMNS, lines, as_json=as_json)
 

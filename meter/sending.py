@@ -9,7 +9,7 @@ from meter.client import AccountsProducer, DeliveryError, InvalidEventError, jud
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, RefusalError
 from meter.runtime.kafka import Message
-from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.postgres import opened_pool
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses
 from meter.store.outcomes import Outcomes, RejectedEvent, Sent, StoredEvent
@@ -46,11 +46,8 @@ class CheckingProducer(AccountsProducer):
 
 @asynccontextmanager
 async def open_outcomes(settings: Settings) -> AsyncIterator[Outcomes]:
-    pool = await open_pool(settings, "credit-verbs")
-    try:
+    async with opened_pool(settings, "credit-verbs") as pool:
         yield Outcomes(pool)
-    finally:
-        await close_pool(pool)
 
 
 async def check_event(settings: Settings, event_id: str, send: Send) -> None:
@@ -84,7 +81,7 @@ async def send_and_wait(
     async def judged() -> StoredEvent | RejectedEvent | None:
         return await outcomes.find_rejected(place, sent) or await outcomes.find_stored(place, sent)
 
-    outcome = await wait_for(judged, timeout_s)
+    outcome = await ask_until(judged, timeout_s)
     if outcome is None:
         raise waited_for("it is not stored yet: is `meter run` running?", event_id, timeout_s)
     if isinstance(outcome, RejectedEvent):
@@ -94,21 +91,25 @@ async def send_and_wait(
     async def folded() -> bool:
         return await outcomes.find_folded_position(place.shard) >= last
 
-    if not await wait_for(folded, timeout_s):
+    if not await ask_until(folded, timeout_s):
         raise waited_for("it is stored, but no balance shows it: is `projections run` running?", event_id, timeout_s)
     return Effect(event_id, outcome.position)
 
 
-async def wait_for(ask: Callable[[], Awaitable[T]], timeout_s: float) -> T | None:
-    """The first answer that is true, asked again and again in growing pauses; None when the time is over."""
+async def ask_until(ask: Callable[[], Awaitable[T]], timeout_s: float) -> T | None:
+    """The first answer that is true, asked again and again in growing pauses; None when the time is over.
+
+    A question that itself takes too long is the database's fault and is raised.
+    """
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s) as limit:
             for pause_s in pauses(FIRST_PAUSE_S, LONGEST_PAUSE_S):
                 if answer := await ask():
                     return answer
                 await asyncio.sleep(pause_s)
     except TimeoutError:
-        pass
+        if not limit.expired():
+            raise
     return None
 
 

@@ -11,7 +11,7 @@ from meter.reroute import make_relay
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka import Producer, ShardConsumer
 from meter.runtime.outbox import OutboxRelay
-from meter.runtime.postgres import check_set_up, close_pool, load_sql, open_pool
+from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
@@ -30,8 +30,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
 
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
-        pool = await open_pool(settings, "credit-meter")
-        try:
+        async with opened_pool(settings, "credit-meter") as pool:
             await check_set_up(pool, load_sql("meter", "find_store"))
             health.set_ready("postgres", True)
             store = PostgresEventStore(pool)
@@ -46,8 +45,6 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 relay = make_relay(pool, producer, health)
                 yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay]
                 await anchors.publish_last()
-        finally:
-            await close_pool(pool)
 
     return build
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ from meter.roles import ROLES, create_roles, set_password
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
-from meter.runtime.postgres import Executor, Pool, close_pool, load_sql, open_pool
+from meter.runtime.postgres import Executor, Pool, load_sql, opened_pool
 from meter.runtime.postgres.migrations import Report, migrate, report_nothing
 from meter.settings import SetupSettings
 from meter.store.topics import PostgresTopicStore
@@ -35,7 +34,7 @@ async def set_up(
 
     `report` gets lines about a step that takes long.
     """
-    async with setup_pool(settings) as pool:
+    async with opened_pool(settings, "credit-setup") as pool:
         async with pool.acquire() as connection:
             for name in await migrate_reporting(pool, connection, report):
                 yield Step(f"migration {name}", "applied")
@@ -52,15 +51,6 @@ async def set_up(
                 )
             await check_topics(admin, pool, settings, clock)
         yield Step("input topics", "identity recorded")
-
-
-@asynccontextmanager
-async def setup_pool(settings: SetupSettings) -> AsyncIterator[Pool]:
-    pool = await open_pool(settings, "credit-setup")
-    try:
-        yield pool
-    finally:
-        await close_pool(pool)
 
 
 async def migrate_reporting(pool: Pool, connection: Executor, report: Report) -> list[str]:

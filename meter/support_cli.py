@@ -12,8 +12,8 @@ from meter.client import AccountsProducer, InvalidEventError
 from meter.effects import (
     BalanceNow,
     describe_amount,
-    describe_balance,
     describe_differences,
+    describe_now,
     describe_opening,
     find_differences,
 )
@@ -21,6 +21,7 @@ from meter.presentation import printable
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import fail, run_command
 from meter.runtime.process.service import Exit
+from meter.runtime.process.terminal import fit
 from meter.runtime.settings import Settings
 from meter.sending import EFFECT_TIMEOUT_S, Effect, Send, check_event, open_outcomes, send_and_wait, send_event
 from meter.store.outcomes import Outcomes
@@ -123,10 +124,9 @@ def grant(
             if not yes:
                 await confirm_unopened(outcomes, account_id)
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
-            opened = await outcomes.fetch_account(account_id) is not None
             balances = [b for b in await outcomes.fetch_balances(account_id) if b.resource == resource.value]
         granted = f"granted {describe_amount(Decimal(amount), resource.value)} to {account_id}"
-        lines = [f"{granted}; now {describe_balance(balance, opened=opened)}" for balance in balances]
+        lines = [f"{granted}; {describe_now(balance)}" for balance in balances]
         print_effect(effect, account_id, balances, lines, as_json=as_json)
 
     run_verb(command)
@@ -153,7 +153,7 @@ def print_effect(
 ) -> None:
     """Sentences for people, or one object with the amounts as exact decimal text."""
     if not as_json:
-        print("\n".join(map(printable, lines)))
+        print(fit("\n".join(map(printable, lines)), sys.stdout))
         return
     amounts = [
         {name: value if isinstance(value, str | bool) else str(value) for name, value in balance._asdict().items()}

@@ -8,7 +8,7 @@ import typer
 
 from meter.presentation import print_table, printable
 from meter.progress import show_progress
-from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import run_command
 from meter.runtime.process.service import Exit
 from meter.runtime.settings import Settings
@@ -40,8 +40,7 @@ def verify(
     """
 
     async def command(settings: Settings) -> Report:
-        pool = await open_pool(settings, "credit-meter-verify")
-        try:
+        async with opened_pool(settings, "credit-meter-verify") as pool:
             started = time.monotonic()
             sizes = await choose_shards(pool, shard)
             audit = audit_anchors(settings, pool, shard=shard, first_batch=first_batch) if anchors else None
@@ -49,8 +48,6 @@ def verify(
                 report = await verify_store(pool, sizes, audit, first_batch=first_batch, progress=advance)
             show_report(report, time.monotonic() - started, as_json=as_json)
             return report
-        finally:
-            await close_pool(pool)
 
     if run_command(Settings, command).findings:
         raise typer.Exit(Exit.FAILED)

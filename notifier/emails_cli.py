@@ -9,7 +9,7 @@ import typer
 from meter.presentation import print_fields
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
-from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import run_command
 from notifier.listing import JsonOutput, Limit, describe_letter, open_report, plain, print_rows
 from notifier.settings import NotifierSettings
@@ -101,11 +101,8 @@ def retry(
     """
 
     async def command(settings: NotifierSettings) -> None:
-        pool = await open_pool(settings, "credit-notices")
-        try:
+        async with opened_pool(settings, "credit-notices") as pool:
             found = {number: await retry_email(pool, number, SystemClock().now()) for number in email_ids}
-        finally:
-            await close_pool(pool)
         for number, what in found.items():
             print(f"{number}: {what}")
         if any(what is not Retried.QUEUED for what in found.values()):

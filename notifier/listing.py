@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from meter.presentation import print_table
-from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.postgres import opened_pool
 from notifier.settings import NotifierSettings
 from notifier.store.report import Report, Row
 
@@ -22,11 +22,8 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Show only this num
 
 @asynccontextmanager
 async def open_report(settings: NotifierSettings) -> AsyncIterator[Report]:
-    pool = await open_pool(settings, "credit-notices")
-    try:
+    async with opened_pool(settings, "credit-notices") as pool:
         yield Report(pool)
-    finally:
-        await close_pool(pool)
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) -> None:

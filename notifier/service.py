@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka import Producer, ShardConsumer
-from meter.runtime.outbox import OutboxRelay
-from meter.runtime.postgres import check_set_up, close_pool, load_sql, open_pool
+from meter.runtime.outbox import OutboxRelay, messages_for
+from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
@@ -32,8 +32,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
 
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
-        pool = await open_pool(settings, "credit-notifier")
-        try:
+        async with opened_pool(settings, "credit-notifier") as pool:
             await check_set_up(pool, load_sql("notifier", "find_cursors"))
             health.set_ready("postgres", True)
             health.set_ready(SMTP, True)  # until an email says otherwise: none may be due for weeks
@@ -44,13 +43,11 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 health.set_ready("kafka", True)
                 health.watch(WORK, consumer.lag)
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
-                relay = OutboxRelay(pool, producer, "notifier", NOTIFICATIONS, health=health)
+                relay = OutboxRelay(pool, producer, "notifier", messages_for(NOTIFICATIONS), health=health)
                 queue, ends = PostgresMailQueue(pool, settings.mail_pause_s), KafkaEnds(settings)
                 mailer = Mailer(queue, server, settings, clock, health, ends=ends, renderer=renderer)
                 mailer.recorded = relay.wake
                 yield [make_loop(settings, consumer, store, renderer, clock, health, relay, mailer), relay, mailer]
-        finally:
-            await close_pool(pool)
 
     return build
 

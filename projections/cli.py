@@ -11,7 +11,7 @@ import typer
 from meter.presentation import print_settings, print_table
 from meter.progress import Advance, show_progress
 from meter.runtime.errors import RefusalError
-from meter.runtime.postgres import close_pool, open_pool
+from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from meter.runtime.process.service import Exit
 from projections.explain import RANGE_EVENTS, Explainer, Explanation
@@ -63,16 +63,13 @@ def show(account_id: Account, as_json: AsJson = False) -> None:
     """
 
     async def command(settings: ProjectionsSettings) -> None:
-        pool = await open_pool(settings, "credit-projections-show")
-        try:
+        async with opened_pool(settings, "credit-projections-show") as pool:
             reader = BalanceReader(pool)
             balances = await reader.get(account_id)
             account = await reader.account(account_id)
             if not balances and account is None:
                 raise RefusalError(f"nothing is known of account {account_id}")
             show_account(account, balances, await reader.usage_by_day(account_id), as_json=as_json)
-        finally:
-            await close_pool(pool)
 
     run_command(ProjectionsSettings, command)
 
@@ -104,8 +101,7 @@ def explain(
     """
 
     async def command(settings: VerifySettings) -> Explanation:
-        pool = await open_pool(settings, "credit-projections-explain")
-        try:
+        async with opened_pool(settings, "credit-projections-explain") as pool:
             return await Explainer(
                 account_id,
                 thresholds={*settings.banner_thresholds, *settings.email_thresholds},
@@ -113,8 +109,6 @@ def explain(
                 limit=limit,
                 watch=show_reading,
             ).explain(pool)
-        finally:
-            await close_pool(pool)
 
     explanation = run_command(VerifySettings, command)
     show_explanation(explanation, as_json=as_json)
@@ -176,8 +170,7 @@ def verify(
     """
 
     async def command(settings: VerifySettings) -> set[str]:
-        pool = await open_pool(settings, "credit-projections-verify")
-        try:
+        async with opened_pool(settings, "credit-projections-verify") as pool:
             rules: NoticeRules | None = NoticeRules(
                 settings.banner_thresholds, settings.email_thresholds, at_utc(since) or EVER, settled
             )
@@ -189,8 +182,6 @@ def verify(
                 show_differences(report, as_json=as_json)
                 models |= {difference.model for difference in report.differences}
             return models
-        finally:
-            await close_pool(pool)
 
     if models := run_command(VerifySettings, command):
         show_advice(models)
@@ -217,13 +208,10 @@ def rebuild(
     models = list(Model) if name is None else [name]
 
     async def command(settings: ProjectionsSettings) -> list[Exchange]:
-        pool = await open_pool(settings, "credit-projections-rebuild")
-        try:
+        async with opened_pool(settings, "credit-projections-rebuild") as pool:
             total = await count_events(pool)
             with show_progress("rebuild", total) as advance:
                 return await Rebuild(pool, models, progress=advance, dry_run=dry_run).run()
-        finally:
-            await close_pool(pool)
 
     exchanges = run_command(ProjectionsSettings, command)
     print_table(Exchange._fields, exchanges, as_json=as_json)

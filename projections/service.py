@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from meter.runtime.kafka import Producer
-from meter.runtime.outbox import OutboxRelay
-from meter.runtime.postgres import Pool, check_set_up, close_pool, not_set_up, open_pool
+from meter.runtime.outbox import OutboxRelay, messages_for
+from meter.runtime.postgres import Pool, check_set_up, not_set_up, opened_pool
 from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
@@ -19,23 +19,22 @@ from schemas.topics import BALANCES
 def build_projections(settings: ProjectionsSettings) -> Build:
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
-        pool = await open_pool(settings, "credit-projections")
-        try:
+        async with opened_pool(settings, "credit-projections") as pool:
             await check_set_up(pool, sql("find_read_models"))
             await check_shards(pool)
             health.set_ready("postgres", True)
             async with Producer(settings, client_id="credit-projections") as producer:
                 health.set_ready("kafka", True)
                 yield make_loops(settings, pool, producer, health)
-        finally:
-            await close_pool(pool)
 
     return build
 
 
 def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, health: Health) -> list[Service]:
     store = FoldStore(pool, most_events=settings.fold_events)
-    relay = OutboxRelay(pool, producer, "projections", BALANCES, health=health, woken_by_every_commit=True)
+    relay = OutboxRelay(
+        pool, producer, "projections", messages_for(BALANCES), health=health, woken_by_every_commit=True
+    )
     workers = [
         FoldRunner(
             store,

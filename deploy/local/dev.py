@@ -51,6 +51,7 @@ def describe(platform: Platform) -> list[str]:
         f"{'logs in':<12} {LOGS}",
         "",
         "In another shell, for meter, projections and notifier:",
+        f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH",
         *settings,
         "",
         "Ctrl-C stops everything and removes its data.",

@@ -32,7 +32,8 @@ ReadMessage = Callable[[Any], Message]  # of a row of the outbox, by the names o
 class OutboxRelay:
     """Publishes `<schema>.outbox`. Any number may run, in any number of processes.
 
-    `topic`: where its messages go, or what makes the message of a row. `key`: the columns that `delete_outbox` takes.
+    `read` makes the message of a row, `messages_for` where all go to one topic. `key`: the columns that `delete_outbox`
+    takes.
 
     `woken_by_every_commit`: the owner sets `wake` after every commit to the outbox, also after those of other
     processes. Otherwise the relay looks once more after it took everything: another process may have committed to a
@@ -44,7 +45,7 @@ class OutboxRelay:
         pool: Pool,
         producer: Producer,
         schema: str,
-        topic: str | ReadMessage,
+        read: ReadMessage,
         *,
         key: Sequence[str] = ("shard", "id"),
         health: Health | None = None,
@@ -57,7 +58,7 @@ class OutboxRelay:
         self._pool = pool
         self._producer = producer
         self._schema = schema
-        self._read = read_messages_for(topic) if isinstance(topic, str) else topic
+        self._read = read
         self._key = key
         self._health = health
         self._batch = batch
@@ -125,5 +126,6 @@ class OutboxRelay:
         return int(await self._pool.fetchval(load_sql(self._schema, "count_outbox")))
 
 
-def read_messages_for(topic: str) -> ReadMessage:
+def messages_for(topic: str) -> ReadMessage:
+    """Key and value as they stand in the row, to this topic."""
     return lambda row: Message(topic, row["key"], row["value"], headers=STRUCTURED_HEADERS)

@@ -1,6 +1,6 @@
--- Plan, name and contacts of an account as they are now; no row: nobody opened it.
+-- Plan, name, contacts and state of an account as they are now; no row: nobody opened it.
 -- $1 account text
-SELECT v.plan, v.display_name, v.opened_at, s.contacts
+SELECT v.plan, v.display_name, v.opened_at, s.contacts, v.state
 FROM projections.accounts v
 JOIN projections.account_states s ON s.account_id = v.account_id
 WHERE v.account_id = $1

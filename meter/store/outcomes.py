@@ -93,7 +93,8 @@ class Outcomes:
         row = await self._pool.fetchrow(load_sql("meter", "show_account"), account_id)
         if row is None:
             return None
-        return AccountNow(row["plan"], row["display_name"], row["opened_at"], tuple(json.loads(row["contacts"])))
+        plan, name, opened_at, contacts, state = row
+        return AccountNow(plan, name, opened_at, tuple(json.loads(contacts)), state)
 
     async def fetch_balances(self, account_id: str) -> list[BalanceNow]:
         rows = await self._pool.fetch(load_sql("meter", "show_balances"), account_id)

@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -22,8 +22,9 @@ from notifier.ends import Ends
 from notifier.mail.drafting import make_draft
 from notifier.mail.gate import Gate, Relay
 from notifier.mail.recheck import Action, Doubt, choose_step
-from notifier.mail.session import SmtpServer, SmtpSession
-from notifier.mail.verdict import Judgement, Phase, Result, Tries, Verdict, judge, pause_for
+from notifier.mail.sender import Sender
+from notifier.mail.session import SmtpServer
+from notifier.mail.verdict import Judgement, Phase, Tries, Verdict, judge, pause_for
 from notifier.render import Renderer
 from notifier.settings import NotifierSettings
 from notifier.store.port import ClaimedEmail, MailQueue, Outlook
@@ -37,8 +38,6 @@ RECORD_TRIES = 8
 # Ends that no mail server had a part in.
 UNSENT = {Action.CANCEL: Verdict.CANCELLED, Action.PRESUME: Verdict.PRESUMED, Action.CAP: Verdict.CAPPED}
 QUIET = (Verdict.ACCEPTED, Verdict.CANCELLED, Verdict.BEHIND)
-# After a stop: the share of the grace time that conversations in flight may take.
-DRAIN_SHARE = 0.6
 
 
 class Mailer:
@@ -70,7 +69,7 @@ class Mailer:
         self._gate = Gate(settings.mail_trouble_first_s, settings.mail_trouble_max_s)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; conversations in flight are finished first, within DRAIN_SHARE of the grace time."""
+        """Until `stop`; conversations in flight are finished first, within a share of the grace time."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.smtp_connections):
                 group.create_task(self._send_all(stop), name=f"sender-{number}")
@@ -91,11 +90,11 @@ class Mailer:
             self._gate.leave(sender)
             await sender.close()
 
-    async def _may_send(self, sender: "Sender", stop: asyncio.Event) -> bool:
+    async def _may_send(self, sender: Sender, stop: asyncio.Event) -> bool:
         await first_of(self._gate.enter(sender), stop)
         return not stop.is_set()
 
-    async def _wait_for_work(self, sender: "Sender", stop: asyncio.Event) -> None:
+    async def _wait_for_work(self, sender: Sender, stop: asyncio.Event) -> None:
         """Wait until the queue may have work. One waiting sender is woken; when it finds an email it wakes the next."""
         sender.note_idle()
         now = asyncio.get_running_loop().time
@@ -107,7 +106,7 @@ class Mailer:
                 break
         await sender.close_if_idle(self._settings.smtp_idle_s)
 
-    async def _send_one(self, sender: "Sender", email: ClaimedEmail) -> None:
+    async def _send_one(self, sender: Sender, email: ClaimedEmail) -> None:
         ready = await self._prepare(email)
         if isinstance(ready, Judgement):
             self._gate.leave(sender)
@@ -142,7 +141,7 @@ class Mailer:
     def _draft(self, email: ClaimedEmail, outlook: Outlook) -> ClaimedEmail:
         return replace(email, draft=make_draft(email, outlook, self._renderer, self._clock.now()))
 
-    async def _attempt(self, sender: "Sender", email: ClaimedEmail) -> None:
+    async def _attempt(self, sender: Sender, email: ClaimedEmail) -> None:
         result = await sender.send(email)
         if result is None:
             log.info("not_handed_over", email=str(email.row.email_id), claim=email.claim)
@@ -157,7 +156,7 @@ class Mailer:
         self._heed(sender, judgement)
         await self._record(email, judgement)
 
-    def _heed(self, sender: "Sender", judgement: Judgement) -> None:
+    def _heed(self, sender: Sender, judgement: Judgement) -> None:
         """Open or close the gate by what the attempt shows about the mail server as a whole."""
         if judgement.verdict is Verdict.STOPPED:
             self._gate.leave(sender)
@@ -224,80 +223,6 @@ class Mailer:
             counts = await self._queue.count()
             self._health.metrics.waiting.labels("emails").set(counts["waiting"])
             await wait_for(stop, REPORT_PAUSE_S)
-
-
-class Sender:
-    """One connection and the conversation on it."""
-
-    def __init__(self, queue: MailQueue, server: SmtpServer, settings: NotifierSettings, stop: asyncio.Event) -> None:
-        self._queue = queue
-        self._session = SmtpSession(server)
-        self._settings = settings
-        self._stop = stop
-        self._hurry = asyncio.Event()
-        self._idle_since: float | None = None
-        self.interrupted = False
-
-    async def send(self, email: ClaimedEmail) -> Result | None:
-        """The end of the conversation; None when nothing was handed over: see `MailQueue.hand_over`."""
-        self._idle_since = None
-        conversation = asyncio.create_task(self._converse(email))
-        try:
-            await self._attend(conversation)
-        finally:
-            if not conversation.done():
-                conversation.cancel()
-                await asyncio.wait({conversation})
-        if conversation.cancelled():
-            self.interrupted = True
-            self._session.abort()
-            return Result(self._session.phase, None, "the notifier was stopped before the reply came")
-        return conversation.result()
-
-    async def _attend(self, conversation: "asyncio.Task[Any]") -> None:
-        """Wait for the end of the conversation; after a stop, for DRAIN_SHARE of the grace time at most."""
-        hurried = [asyncio.create_task(event.wait()) for event in (self._stop, self._hurry)]
-        try:
-            await asyncio.wait({conversation, *hurried}, return_when=asyncio.FIRST_COMPLETED)
-            if not conversation.done():
-                await asyncio.wait({conversation}, timeout=self._settings.grace_s * DRAIN_SHARE)
-        finally:
-            for task in hurried:
-                task.cancel()
-
-    async def _converse(self, email: ClaimedEmail) -> Result | None:
-        reused = self._session.is_open
-        ended = None if reused else await self._session.open()
-        if ended is not None:
-            return ended
-        result = await self._deliver(email)
-        if reused and result is not None and result.phase is Phase.MAIL and result.code in (None, 421):
-            # The server closed a connection that stood unused: no trouble, and no reason to wait.
-            return await self._session.open() or await self._deliver(email)
-        return result
-
-    async def _deliver(self, email: ClaimedEmail) -> Result | None:
-        async def before_dot() -> bool:
-            return await self._queue.hand_over(email, self._settings.smtp_dot_timeout_s + self._settings.claim_s)
-
-        if email.draft is None:
-            raise ValueError("a letter without bytes cannot be sent")
-        message = email.draft.message
-        return await self._session.deliver(self._settings.mail_from, email.row.recipient, message, before_dot)
-
-    def hurry(self) -> None:
-        self._hurry.set()
-
-    def note_idle(self) -> None:
-        if self._idle_since is None:
-            self._idle_since = asyncio.get_running_loop().time()
-
-    async def close_if_idle(self, idle_s: float) -> None:
-        if self._idle_since is not None and asyncio.get_running_loop().time() - self._idle_since >= idle_s:
-            await self._session.close()
-
-    async def close(self) -> None:
-        await self._session.close()
 
 
 async def first_of(call: Awaitable[T], stop: asyncio.Event) -> None:

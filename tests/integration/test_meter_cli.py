@@ -80,6 +80,7 @@ async def test_a_command_repeated_with_its_event_id_counts_once(
     ("arguments", "complaint"),
     [
         (["grant", "acc-1", "model_credits", "1.1234567", "--reason", "r", "--reference", "r"], "invalid_amount"),
+        (["grant", "acc-1", "model_credits", "-5", "--reason", "r", "--reference", "r"], "negative"),
         (["grant", "acc-1", "model_credits", "0", "--reason", "r", "--reference", "r"], "invalid_amount"),
         (["grant", "acc 1", "model_credits", "1", "--reason", "r", "--reference", "r"], "invalid_subject"),
         (["grant", "acc-1", "gold", "1", "--reason", "r", "--reference", "r"], "model_credits"),

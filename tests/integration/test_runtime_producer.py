@@ -17,7 +17,7 @@ from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.fault_points import InjectedError, parse_fault_points
 from meter.runtime.kafka import Message, Producer, TopicAdmin
 from meter.runtime.kafka.adapter import producer as producer_adapter
-from meter.runtime.outbox import OutboxRelay
+from meter.runtime.outbox import OutboxRelay, messages_for
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from meter.runtime.settings import Settings
@@ -190,7 +190,7 @@ async def write_outbox(pool: Pool, shard: int, values: list[str]) -> None:
 @asynccontextmanager
 async def relay(settings: Settings, pool: Pool, **options: Any) -> AsyncIterator[OutboxRelay]:
     async with asyncio.timeout(DEADLINE_S), Producer(settings) as producer:
-        yield OutboxRelay(pool, producer, "projections", BALANCES, **options)
+        yield OutboxRelay(pool, producer, "projections", messages_for(BALANCES), **options)
 
 
 async def published(settings: Settings) -> dict[bytes, list[str]]:

@@ -29,8 +29,12 @@ class Dev:
     @property
     def env(self) -> dict[str, str]:
         """The settings it tells people to export."""
-        lines = [line.removeprefix("export ") for line in self.text.splitlines() if line.startswith("export ")]
+        lines = [line.removeprefix("export ") for line in self.exports if line.startswith("export METERING_")]
         return dict(line.split("=", 1) for line in lines)
+
+    @property
+    def exports(self) -> list[str]:
+        return [line for line in self.text.splitlines() if line.startswith("export ")]
 
     def is_up(self) -> bool:
         assert self.process.poll() is None, self.text
@@ -55,6 +59,12 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
 def test_it_takes_commands_with_the_settings_it_prints_and_drains_at_ctrl_c(dev: Dev) -> None:
     opened = run_command("meter", "open", "acct-dev", "--contact", "owner@example.com", env=dev.env)
     assert opened.returncode == 0, opened.stderr
+
+    pasted = "\n".join([*dev.exports, "meter accounts show acct-dev"])
+    shell = subprocess.run(
+        ["sh", "-c", pasted], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False
+    )
+    assert "owner@example.com" in shell.stdout, shell.stderr
 
     def shown() -> str:
         done = run_command("projections", "show", "acct-dev", env=dev.env)

@@ -31,7 +31,10 @@ def read_with_kafkajs(settings: Settings, topic: str, count: int) -> list[str]:
 
 
 def go(client: str) -> list[str]:
-    return [str(build("go", "go", ["go", "build", "-o", "produce", "."]) / "produce"), client]
+    return [
+        str(build("go", "go", ["go", "mod", "download"], ["go", "build", "-o", "produce", "."]) / "produce"),
+        client,
+    ]
 
 
 def node(client: str) -> list[str]:
@@ -61,8 +64,12 @@ PRODUCERS: dict[str, Callable[[], list[str]]] = {
 }
 
 
-def build(name: str, tool: str, command: Sequence[str]) -> Path:
-    """A folder with the clients of `tests/clients/<name>`, built. Skips the test where that cannot be done."""
+def build(name: str, tool: str, fetch: Sequence[str], compile: Sequence[str] = ()) -> Path:
+    """A folder with the clients of `tests/clients/<name>`, built.
+
+    Skips the test where the tool or what is to be fetched cannot be had. What does not compile is our own fault, and
+    fails.
+    """
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not there to build the clients of tests/clients/{name}")
     source = CLIENTS / name
@@ -76,13 +83,18 @@ def build(name: str, tool: str, command: Sequence[str]) -> Path:
         if not (target / ".built").exists():
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("node_modules", "produce"))
-            done = subprocess.run(
-                command, cwd=target, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
-            )
-            if done.returncode != 0:
-                pytest.skip(f"{' '.join(command)} failed: {done.stderr.strip().splitlines()[-1:]}")
+            if why := run_in(target, fetch):
+                pytest.skip(f"the clients of tests/clients/{name} cannot be fetched: {why[-200:]}")
+            if compile and (why := run_in(target, compile)):
+                pytest.fail(why)
             (target / ".built").touch()
     return target
+
+
+def run_in(directory: Path, command: Sequence[str]) -> str:
+    """What the command said where it failed; "" where it did not."""
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
+    return "" if done.returncode == 0 else f"{' '.join(command)}: {done.stderr.strip() or done.returncode}"
 
 
 def run(command: Sequence[str], text: bytes = b"") -> bytes:

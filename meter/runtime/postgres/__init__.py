@@ -12,6 +12,7 @@ from meter.runtime.postgres.pool import (
     guard_socket,
     note_failure,
     open_pool,
+    opened_pool,
 )
 from meter.runtime.postgres.set_up import check_set_up, not_set_up
 from meter.runtime.postgres.statements import load_sql
@@ -32,5 +33,6 @@ __all__ = [
     "not_set_up",
     "note_failure",
     "open_pool",
+    "opened_pool",
     "transpose",
 ]

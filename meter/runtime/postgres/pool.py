@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -73,6 +75,16 @@ async def open_pool(settings: Settings, application_name: str) -> Pool:
         command_timeout_s=settings.postgres_timeout_s,
         lock_timeout_s=settings.postgres_lock_timeout_s,
     )
+
+
+@asynccontextmanager
+async def opened_pool(settings: Settings, application_name: str) -> AsyncIterator[Pool]:
+    """The pool of a service or a command, closed at the end of the block."""
+    pool = await open_pool(settings, application_name)
+    try:
+        yield pool
+    finally:
+        await close_pool(pool)
 
 
 async def connect(dsn: str, application_name: str) -> Connection:

@@ -18,6 +18,7 @@ from meter.runtime.postgres import explain_misconfigured
 from meter.runtime.postgres.probe import PostgresProbe
 from meter.runtime.process.logging import configure_logging
 from meter.runtime.process.service import Build, Exit, run_service
+from meter.runtime.process.terminal import fit
 from meter.runtime.settings import Settings, load_settings
 
 DISTRIBUTION: Final = "credit-meter"
@@ -94,5 +95,5 @@ def run_service_command(name: str, kind: type[S], build: Callable[[S], Build]) -
 
 
 def fail(message: str, code: Exit) -> typer.Exit:
-    print(message, file=sys.stderr)
+    print(fit(message, sys.stderr), file=sys.stderr)
     return typer.Exit(code)

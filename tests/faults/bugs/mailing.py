@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from notifier.mail.mailer import Mailer, Sender
+from notifier.mail.mailer import Mailer
+from notifier.mail.sender import Sender
 from notifier.mail.verdict import Judgement, Phase, Result, Verdict
 from notifier.store.emails import PostgresMailQueue
 from notifier.store.port import ClaimedEmail

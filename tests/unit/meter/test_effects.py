@@ -16,12 +16,12 @@ from meter.effects import (
 )
 
 CREDITS, RUNS = "model_credits", "tool_runs"
-ACCOUNT = AccountNow("free", "Example", datetime(2026, 3, 1, tzinfo=UTC), ("a@example.com", "b@example.com"))
+ACCOUNT = AccountNow("free", "Example", datetime(2026, 3, 1, tzinfo=UTC), ("a@example.com", "b@example.com"), "open")
 
 
-def balance(allocation: str, consumed: str, resource: str = CREDITS, *, allowed: bool | None = None) -> BalanceNow:
+def balance(allocation: str, consumed: str, resource: str = CREDITS, *, state: str = "open") -> BalanceNow:
     whole, used = Decimal(allocation), Decimal(consumed)
-    return BalanceNow(resource, whole, used, whole - used, used < whole if allowed is None else allowed)
+    return BalanceNow(resource, whole, used, whole - used, used < whole and state == "open", state)
 
 
 @pytest.mark.parametrize(
@@ -40,17 +40,20 @@ def test_amounts_are_exact_and_have_their_unit(amount: str, resource: str, text:
 
 
 @pytest.mark.parametrize(
-    ("now", "opened", "text"),
+    ("now", "text"),
     [
-        (balance("3.000000", "1.000000"), True, "2 of 3 model credits left"),
-        (balance("0", "2"), True, "-2 of 0 model credits left, still refused: overdrawn by 2"),
-        (balance("1", "1", RUNS), True, "0 of 1 tool run left, refused"),
-        (balance("5", "0", allowed=False), True, "5 of 5 model credits left, refused"),
-        (balance("5", "0", allowed=False), False, "5 of 5 model credits left; nobody opened the account yet"),
+        (balance("3.000000", "1.000000"), "2 of 3 model credits left"),
+        (balance("0", "2"), "-2 of 0 model credits left, still refused: overdrawn by 2"),
+        (balance("1", "1", RUNS), "0 of 1 tool run left, refused"),
+        (balance("5", "0", state="closed"), "5 of 5 model credits left, refused: the account is closed"),
+        (
+            balance("0", "0", state="not_opened"),
+            "nobody opened the account yet, and grants are kept until then",
+        ),
     ],
 )
-def test_a_balance_says_what_is_left_and_why_it_is_refused(now: BalanceNow, opened: bool, text: str) -> None:
-    assert describe_balance(now, opened=opened) == text
+def test_a_balance_says_what_is_left_and_why_it_is_refused(now: BalanceNow, text: str) -> None:
+    assert describe_balance(now) == text
 
 
 def test_an_opening_says_who_is_warned_and_what_there_is() -> None:
@@ -67,6 +70,7 @@ def test_what_was_not_asked_for_does_not_differ() -> None:
     same = find_differences(ACCOUNT, plan="FREE", contacts=["B@example.com", "a@example.com"], display_name="Example")
     assert same == find_differences(ACCOUNT, plan="free", contacts=[], display_name=None) == {}
     assert "What it has is what was asked for" in describe_differences("acct-1", ACCOUNT, {})
+    assert "acct-1 is closed, and was opened at" in describe_differences("acct-1", ACCOUNT._replace(state="closed"), {})
 
 
 def test_each_difference_is_a_line() -> None:

@@ -1,0 +1,134 @@
+"""The fold while others work: runners side by side, failures, logs that are damaged, newer or being written."""
+
+import asyncio
+import threading
+
+import asyncpg
+import pytest
+
+from meter.runtime.errors import RefusalError
+from meter.runtime.postgres import Pool
+from projections.plan import FoldPlan, LogDamagedError, Reading, plan
+from projections.store import FoldStore
+from tests.integration.projections_log import (
+    SHARDS,
+    Event,
+    EventLog,
+    assert_balances,
+    assert_usage,
+    random_history,
+    take_batch,
+    used,
+)
+from tests.integration.test_projections_fold import MOST, fold_all
+
+
+async def test_runners_side_by_side_fold_every_event_once(pool: Pool, log: EventLog) -> None:
+    history = random_history(seed=7, accounts=20, length=600)
+
+    async def write() -> None:
+        while history:
+            await log.append(*take_batch(history, 20))
+
+    stop = asyncio.Event()
+
+    async def run(most_events: int) -> None:
+        store = FoldStore(pool, most_events=most_events)
+        while not stop.is_set():
+            if await store.fold(plan) is None:
+                await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        workers = [group.create_task(run(most)) for most in (3, 10, 1000)]
+        await write()
+        stop.set()
+    assert all(worker.done() for worker in workers)
+    await fold_all(pool)
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+
+
+async def test_two_runners_never_hold_the_same_shard(pool: Pool, log: EventLog) -> None:
+    await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
+    inside = asyncio.Event()
+    async with pool.acquire() as one, one.transaction():
+        held = {r.shard for r in await FoldStore(pool, most_events=1).claim_shards(one)}
+        inside.set()
+        async with pool.acquire() as two, two.transaction():
+            others = {r.shard for r in await FoldStore(pool, most_events=MOST).claim_shards(two)}
+    assert len(held) == 1
+    assert held | others == set(range(SHARDS))
+    assert not held & others
+
+
+async def test_small_lags_of_all_shards_are_folded_together(pool: Pool, log: EventLog) -> None:
+    await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
+    assert await fold_all(pool, most_events=30) == 1
+
+
+async def test_a_failure_before_commit_leaves_no_trace(pool: Pool, log: EventLog) -> None:
+    await log.append(*random_history(seed=9))
+
+    def fail(reading: Reading) -> FoldPlan:
+        plan(reading)
+        raise ConnectionResetError("gone")
+
+    with pytest.raises(ConnectionResetError):
+        await FoldStore(pool, most_events=MOST).fold(fail)
+    for table in ("balance_states", "usage_days", "account_states", "outbox"):
+        assert await pool.fetchval(f"SELECT count(*) FROM projections.{table}") == 0
+    await fold_all(pool)
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+
+
+async def test_a_connection_killed_in_the_middle_repeats_nothing(pool: Pool, log: EventLog, dsn: str) -> None:
+    await log.append(*random_history(seed=13))
+
+    async def kill() -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND state = 'idle in transaction'"
+        )
+        await connection.close()
+
+    def cut(reading: Reading) -> FoldPlan:
+        thread = threading.Thread(target=asyncio.run, args=(kill(),))
+        thread.start()
+        thread.join()
+        return plan(reading)
+
+    store = FoldStore(pool, most_events=50)
+    await store.fold(plan)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await store.fold(cut)
+    await fold_all(pool)
+    await assert_balances(pool, log.events)
+    await assert_usage(pool, log.events)
+
+
+async def test_a_hole_in_the_log_is_refused(pool: Pool, log: EventLog) -> None:
+    await log.append(*(used("acct-1", 1) for _ in range(10)))
+    shard = log.events[0].shard
+    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await pool.execute("DELETE FROM meter.events WHERE shard = $1 AND position = 4", shard)
+    with pytest.raises(LogDamagedError, match=f"shard {shard}: of the events at positions 1 to 10 only 9 of 10"):
+        await fold_all(pool)
+    assert await pool.fetchval("SELECT sum(position) FROM projections.cursors") == 0
+
+
+async def test_an_event_of_a_newer_version_is_refused(pool: Pool, log: EventLog) -> None:
+    await log.append(Event(account_id="acct-1", type=99))
+    with pytest.raises(RefusalError, match="type code 99"):
+        await fold_all(pool)
+
+
+async def test_events_of_an_append_under_way_are_left_alone(pool: Pool, log: EventLog) -> None:
+    await log.append(used("acct-1", 1))
+    shard = log.events[0].shard
+    async with pool.acquire() as writer, writer.transaction():
+        await writer.execute("UPDATE meter.shards SET next_position = 900 WHERE shard = $1", shard)
+        await fold_all(pool)
+        assert await pool.fetchval("SELECT position FROM projections.cursors WHERE shard = $1", shard) == 1
+        await writer.execute("UPDATE meter.shards SET next_position = 2 WHERE shard = $1", shard)
