@@ -20,7 +20,6 @@ from notifier.events import render_event
 from notifier.ids import notice_id
 from notifier.letters import Reached
 from notifier.model import (
-    FREE_PLAN,
     AccountSnapshot,
     Banner,
     BannerCleared,
@@ -36,7 +35,6 @@ from notifier.model import (
     Unreadable,
 )
 from notifier.render import Renderer
-from schemas.exhaustion import EXHAUSTED_PERCENT
 
 Change = BalanceSnapshot | AccountSnapshot
 
@@ -71,7 +69,7 @@ class Planner:
         self._accounts[account.account_id] = account
         self._touched_accounts.add(account.account_id)
         self._letters.append(ContactsChanged(account))
-        # The plan decides which text an exhausted account sees; a closed account sees none.
+        # Its name stands in each text; a closed account sees none.
         for key in [key for key in self._states if key[0] == account.account_id]:
             if (balance := self._states[key].balance) is not None:
                 self._show(balance, self._find_banner(balance), account.position)
@@ -126,13 +124,13 @@ class Planner:
 
     def _make_banner(self, balance: BalanceSnapshot, threshold: int, position: int) -> Banner:
         account = self._accounts.get(balance.account_id)
-        kind = choose_kind(threshold, account.plan if account is not None else None)
+        kind = choose_kind(balance)
         return Banner(
             account_id=balance.account_id,
             resource=balance.resource,
             threshold=threshold,
             kind=kind,
-            removable=threshold < EXHAUSTED_PERCENT,
+            removable=not balance.is_exhausted,
             text=self._renderer.render_banner(kind, balance, threshold, account),
             epoch=balance.epoch,
             shard=balance.shard,
@@ -158,11 +156,11 @@ class Planner:
         )
 
 
-def choose_kind(threshold: int, plan: str | None) -> BannerKind:
-    """Only an account that is known to be on the free plan sees the text about free credits."""
-    if threshold < EXHAUSTED_PERCENT:
+def choose_kind(balance: BalanceSnapshot) -> BannerKind:
+    """The text about free credits is true only while nothing else was ever granted, whatever the plan is called."""
+    if not balance.is_exhausted:
         return BannerKind.LOW
-    return BannerKind.FREE_EXPIRED if plan == FREE_PLAN else BannerKind.PAID_EXPIRED
+    return BannerKind.FREE_EXPIRED if balance.free_only else BannerKind.PAID_EXPIRED
 
 
 def plan_notices(

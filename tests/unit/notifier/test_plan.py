@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,19 +88,47 @@ def test_the_banner_rises_changes_and_is_cleared() -> None:
     ]  # fmt: skip
 
 
-def test_exhausted_tells_the_free_plan_from_a_paid_one() -> None:
-    for name, kind in (("free", BannerKind.FREE_EXPIRED), ("team", BannerKind.PAID_EXPIRED)):
-        made = plan([account(1, plan=name), percent(0, 2), percent(100, 3)])
-        assert [banner.kind for banner in made.banners] == [kind]
-    assert [banner.kind for banner in plan([percent(0, 2), percent(100, 3)]).banners] == [BannerKind.PAID_EXPIRED]
+@pytest.mark.parametrize("name", ["free", "team"])
+@pytest.mark.parametrize(
+    ("free_only", "kind"),
+    [(True, BannerKind.FREE_EXPIRED), (False, BannerKind.PAID_EXPIRED), (None, BannerKind.PAID_EXPIRED)],
+)
+def test_exhausted_is_told_by_what_was_granted_and_not_by_the_plans_name(
+    name: str, free_only: bool | None, kind: BannerKind
+) -> None:
+    made = plan([account(1, plan=name), percent(0, 2), percent(100, 3, free_only=free_only)])
+    assert [(banner.kind, banner.removable) for banner in made.banners] == [(kind, False)]
+    known = learn(Known(), made)
+    assert types(plan([account(4, plan="gold")], known)) == types(plan([account(4, contacts=())], known)) == []
 
 
-def test_a_change_of_plan_changes_the_text_of_the_fixed_banner() -> None:
+def test_a_change_of_name_changes_the_text_of_the_banner() -> None:
     known = learn(Known(), plan([account(1), percent(0, 2), percent(100, 3)]))
-    made = plan([account(4, plan="team")], known)
-    assert [(banner.kind, banner.position) for banner in made.banners] == [(BannerKind.PAID_EXPIRED, 4)]
+    made = plan([account(4, display_name="Other Example")], known)
+    assert [(banner.text[:35], banner.position) for banner in made.banners] == [
+        ("The model credits of Other Example ", 4)
+    ]
     assert types(made) == ["banner.changed.v1"]
-    assert types(plan([account(4, contacts=())], known)) == []
+
+
+def test_without_a_line_at_100_the_banner_still_says_that_calls_are_refused() -> None:
+    """Where an operator sets other lines, the highest of them is shown, with the text of what is true."""
+    lines = Thresholds.of((50, 90), ())
+    changes: list[Change] = [
+        account(1), percent(0, 2), percent(92, 3), percent(100, 4, free_only=False), percent(97, 5),
+    ]  # fmt: skip
+    made = plan_notices(changes, Known(), lines, RENDERER, topic=BALANCES, shard=0, start=0, end=5, at=AT)
+    shown = [event.data for event in events(made) if isinstance(event.data, BannerRaised)]
+    assert [(data.threshold, data.kind, data.removable) for data in shown] == [
+        (90, "low", True), (90, "paid_expired", False), (90, "low", True),
+    ]  # fmt: skip
+    assert ["refused now" in data.text for data in shown] == [False, True, False]
+
+
+def test_an_allocation_of_nothing_names_the_overdraft() -> None:
+    changes: list[Change] = [account(1), balance(0, 2), balance(5 * MICRO, 3, allocation=0, epoch=2, free_only=False)]
+    [banner] = plan(changes).banners
+    assert "The model credits of Example Account are overdrawn: " in banner.text and "are refused now" in banner.text
 
 
 def test_a_new_epoch_shows_the_same_line_anew() -> None:
