@@ -46,15 +46,15 @@ class Planner:
         self._accounts = dict(known.accounts)
         self._states = known.states()
         self._banners = dict(known.banners)
+        self._before = known.banners
         self._thresholds = thresholds
         self._renderer = renderer
         self._at = at
         self._touched_accounts: set[str] = set()
         self._touched_balances: dict[BalanceKey, BalanceSnapshot] = {}
-        self._touched_banners: set[BalanceKey] = set()
         self._notices: list[NoticeRow] = []
         self._letters: list[LetterStep] = []
-        self._occurrences: list[Occurrence] = []
+        self._last_shown: dict[BalanceKey, Occurrence] = {}  # in the order of their last changes
 
     def apply(self, change: Change) -> None:
         if isinstance(change, AccountSnapshot):
@@ -106,21 +106,27 @@ class Planner:
         return None if account is not None and not account.is_open else find_banner(balance, self._thresholds)
 
     def _show(self, balance: BalanceSnapshot, threshold: int | None, position: int) -> None:
-        """Bring the banner in line with the balance, and record what changed about it."""
+        """Bring the banner in line with the balance. What a batch ends with is published, and not the steps to it."""
         key = balance.key
-        before = self._banners.get(key)
         after = self._make_banner(balance, threshold, position) if threshold is not None else None
-        if after is None and before is None:
-            return
         if after is None:
-            del self._banners[key]
-            self._occurrences.append(BannerCleared(balance, position))
-        elif after.shows_same(before):
-            return
-        else:
+            if self._banners.pop(key, None) is not None:
+                self._note(key, BannerCleared(balance, position))
+        elif not after.shows_same(self._banners.get(key)):
             self._banners[key] = after
-            self._occurrences.append(BannerShown(after, raised=before is None))
-        self._touched_banners.add(key)
+            self._note(key, BannerShown(after, raised=key not in self._before))
+
+    def _note(self, key: BalanceKey, occurrence: Occurrence) -> None:
+        self._last_shown.pop(key, None)
+        self._last_shown[key] = occurrence
+
+    def _find_seen(self) -> dict[BalanceKey, Occurrence]:
+        """What people see a difference in. A banner that is again as it was before the batch stays, with its place."""
+        return {key: last for key, last in self._last_shown.items() if not self._shows_as_before(key)}
+
+    def _shows_as_before(self, key: BalanceKey) -> bool:
+        before, after = self._before.get(key), self._banners.get(key)
+        return before is None if after is None else after.shows_same(before)
 
     def _make_banner(self, balance: BalanceSnapshot, threshold: int, position: int) -> Banner:
         account = self._accounts.get(balance.account_id)
@@ -139,6 +145,7 @@ class Planner:
         )
 
     def finish(self, *, topic: str, shard: int, start: int, end: int, unreadable: Iterable[Unreadable]) -> NotifyPlan:
+        seen = self._find_seen()
         return NotifyPlan(
             shard=shard,
             topic=topic,
@@ -148,10 +155,10 @@ class Planner:
             accounts=tuple(self._accounts[name] for name in sorted(self._touched_accounts)),
             balances=tuple(self._touched_balances[key] for key in sorted(self._touched_balances)),
             notices=tuple(self._notices),
-            banners=tuple(self._banners[key] for key in sorted(self._touched_banners) if key in self._banners),
-            cleared=tuple(key for key in sorted(self._touched_banners) if key not in self._banners),
+            banners=tuple(self._banners[key] for key in sorted(seen) if key in self._banners),
+            cleared=tuple(key for key in sorted(seen) if key not in self._banners),
             letters=tuple(self._letters),
-            events=tuple(render_event(occurrence, self._at) for occurrence in self._occurrences),
+            events=tuple(render_event(occurrence, self._at) for occurrence in seen.values()),
             unreadable=tuple(unreadable),
         )
 
