@@ -12,6 +12,7 @@ from notifier.model import AccountSnapshot
 from notifier.plan import choose_kind
 from notifier.render import Renderer
 from notifier.samples import SAMPLES, Sample
+from schemas.figures import UNITS
 
 CONTACT: Final = UUID(int=1)  # stands for the sample contact in links
 INDEX: Final = "index.html"
@@ -89,8 +90,10 @@ def make_banners(renderer: Renderer, sample: Sample) -> Iterator[BannerSample]:
     """One for each balance that has reached a line."""
     reached = [balance for balance in sample.balances if balance.line]
     for balance in reached:
-        name = sample.name if len(reached) == 1 else f"{sample.name}_{balance.resource}"
-        yield make_banner(renderer, name, sample.says, balance, sample.account)
+        alone, unit = len(reached) == 1, UNITS[balance.resource][1]
+        name = sample.name if alone else f"{sample.name}_{balance.resource}"
+        says = sample.says if alone else f"{sample.says}; of its {unit}"
+        yield make_banner(renderer, name, says, balance, sample.account)
 
 
 def make_banner(
@@ -102,7 +105,7 @@ def make_banner(
 
 def lay_out(banners: Sequence[BannerSample]) -> str:
     return "\n".join(
-        f"<h2>{escape(banner.name.replace('_', ' '))}: {escape(banner.says)}</h2>\n"
+        f"<h2>{escape(banner.says)}</h2>\n"
         + BANNER.format(
             fixed="" if banner.removable else " fixed",
             text=escape(banner.text),
