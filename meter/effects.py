@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-UNITS: Final = {"model_credits": ("model credit", "model credits"), "tool_runs": ("tool run", "tool runs")}
+from schemas.amounts import MICRO
+from schemas.figures import show_balance, unit_of
 
 
 class AccountNow(NamedTuple):
@@ -34,20 +35,22 @@ def format_plain(amount: Decimal) -> str:
 
 
 def describe_amount(amount: Decimal, resource: str) -> str:
-    """`1 tool run`, `0.25 model credits`."""
-    return f"{format_plain(amount)} {UNITS[resource][amount != 1]}"
+    """Exactly what somebody asked for: `1 tool run`, `0.000001 model credits`."""
+    shown = format_plain(amount)
+    return f"{shown} {unit_of(resource, shown)}"
 
 
 def describe_balance(balance: BalanceNow) -> str:
     """`2 of 3 model credits left`; where it is refused, why."""
-    whole = describe_amount(balance.allocation, balance.resource)
-    text = f"{format_plain(balance.remaining)} of {whole} left"
+    figures = show_balance(int(balance.consumed * MICRO), int(balance.allocation * MICRO))
+    left = f"-{figures.over}" if balance.remaining <= Decimal("-0.01") else figures.left
+    text = f"{left} of {figures.allocation} {unit_of(balance.resource, figures.allocation)} left"
     if balance.account_state == "not_opened":
         return "nobody opened the account yet, and grants are kept until then"
     if balance.account_state == "closed":
         return f"{text}, refused: the account is closed"
     if balance.remaining < 0:
-        return f"{text}, still refused: overdrawn by {format_plain(-balance.remaining)}"
+        return f"{text}, still refused: overdrawn by {figures.over}"
     return text if balance.allowed else f"{text}, refused"
 
 

@@ -1,6 +1,5 @@
 """The `notifier` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency is unreachable."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +11,8 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from notifier.emails_cli import app as emails_app
 from notifier.listing import Account, JsonOutput, Limit, open_report, print_rows
-from notifier.model import BannerKind
-from notifier.render import SAMPLE_ACCOUNT, Renderer, sample_balances
+from notifier.preview import write_preview
+from notifier.render import Renderer
 from notifier.service import build_notifier
 from notifier.settings import NotifierSettings
 from notifier.store.report import Report
@@ -89,16 +88,21 @@ def banners(account_id: Account, as_json: JsonOutput = False) -> None:
 def preview(
     directory: Annotated[Path, typer.Argument(help="Directory to write to; it is made if it is missing.")],
 ) -> None:
-    """Write sample emails and banners with the templates, sender and links of the settings; sends nothing.
+    """Write every letter and banner with the templates, sender and links of the settings; sends nothing.
+
+    \b
+    Each state is there: low, expired, overdrawn, refused, both resources, long and hostile names. Open index.html
+    first.
 
     \b
     Example:
-      METERING_TEMPLATES_DIR=./texts notifier preview ./preview && open ./preview/model_credits.html
+      METERING_TEMPLATES_DIR=./texts notifier preview ./preview && open ./preview/index.html
     """
 
     async def command(settings: NotifierSettings) -> None:
-        for path in write_preview(settings, directory, SystemClock().now()):
-            print(path)
+        renderer = Renderer(settings.sender, settings.templates_dir)
+        for written in write_preview(renderer, directory, SystemClock().now()):
+            print(f"{written.path}\t{written.says}")
 
     run_command(NotifierSettings, command)
 
@@ -117,21 +121,3 @@ def show_settings(as_json: JsonOutput = False) -> None:
 async def check_known(report: Report, account_id: str) -> None:
     if not await report.knows(account_id):
         raise RefusalError(f"the notifier knows no account {account_id!r}")
-
-
-def write_preview(settings: NotifierSettings, directory: Path, at: datetime) -> list[Path]:
-    renderer = Renderer(settings.sender, settings.templates_dir)
-    renderer.check(at)
-    files: dict[str, str] = {}
-    for balances in sample_balances():
-        first = balances[0]
-        letter, resource = renderer.render_letter(balances, SAMPLE_ACCOUNT, at), first.resource
-        files[f"{resource}.html"] = letter.html
-        files[f"{resource}.txt"] = f"Subject: {letter.subject}\n\n{letter.text}"
-        for kind in BannerKind:
-            text = renderer.render_banner(kind, first, first.line, SAMPLE_ACCOUNT)
-            files[f"banner_{kind.value}_{resource}.txt"] = text + "\n"
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    return [directory / name for name in files]

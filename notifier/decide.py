@@ -58,6 +58,7 @@ class BalanceSnapshot:
     position: int
     line: int = 0  # the highest line of emails at or below it, by the thresholds in force when it came; 0 for none
     as_of: datetime | None = None  # when the event it follows from was recorded
+    free_only: bool | None = None  # nothing but the free allowance was ever granted; older events do not say
 
     @property
     def key(self) -> BalanceKey:
@@ -75,6 +76,11 @@ class BalanceSnapshot:
     def reaches(self, threshold: int) -> bool:
         """Whether the balance is at the threshold or above it. Tool runs, counted in ones, meet every line exactly."""
         return reaches(self.consumed, self.allocation, threshold)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether calls are refused. An allocation of nothing is exhausted from the start."""
+        return self.remaining <= 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ from notifier.decide import BalanceKey, BalanceSnapshot, Notice, Noticed, Notice
 from notifier.letters import Lines, Reached
 from schemas.records import Record
 
-FREE_PLAN = "free"
-
 
 @dataclass(frozen=True, slots=True)
 class AccountSnapshot:
@@ -24,10 +22,7 @@ class AccountSnapshot:
     display_name: str | None
     contacts: tuple[str, ...] = field(repr=False)
     is_open: bool = True
-
-    @property
-    def title(self) -> str:
-        return self.display_name or self.account_id
+    time_zone: str | None = None
 
 
 class BannerKind(StrEnum):

@@ -41,9 +41,15 @@ def follow_one(letters: Letters, step: LetterStep) -> Letters:
     account = step.account
     listed = [
         (address, contact_id(account.account_id, account.shard, account.position, place))
-        for place, address in enumerate(dict.fromkeys(account.contacts))
+        for place, address in enumerate(spell_as_before(letters, account.contacts))
     ]
     return change_contacts(letters, listed, is_open=account.is_open)
+
+
+def spell_as_before(letters: Letters, addresses: Iterable[str]) -> list[str]:
+    """Two spellings of one address are one contact: the first one stays, and with it what they were told."""
+    known = {address.casefold(): address for address in letters.contacts}
+    return list(dict.fromkeys(known.get(address.casefold(), address) for address in addresses))
 
 
 def apply_steps(account_id: str, letters: Letters, steps: Sequence[LetterStep], at: datetime) -> Outcome:

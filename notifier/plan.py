@@ -20,7 +20,6 @@ from notifier.events import render_event
 from notifier.ids import notice_id
 from notifier.letters import Reached
 from notifier.model import (
-    FREE_PLAN,
     AccountSnapshot,
     Banner,
     BannerCleared,
@@ -36,7 +35,6 @@ from notifier.model import (
     Unreadable,
 )
 from notifier.render import Renderer
-from schemas.exhaustion import EXHAUSTED_PERCENT
 
 Change = BalanceSnapshot | AccountSnapshot
 
@@ -48,15 +46,15 @@ class Planner:
         self._accounts = dict(known.accounts)
         self._states = known.states()
         self._banners = dict(known.banners)
+        self._before = known.banners
         self._thresholds = thresholds
         self._renderer = renderer
         self._at = at
         self._touched_accounts: set[str] = set()
         self._touched_balances: dict[BalanceKey, BalanceSnapshot] = {}
-        self._touched_banners: set[BalanceKey] = set()
         self._notices: list[NoticeRow] = []
         self._letters: list[LetterStep] = []
-        self._occurrences: list[Occurrence] = []
+        self._last_shown: dict[BalanceKey, Occurrence] = {}  # in the order of their last changes
 
     def apply(self, change: Change) -> None:
         if isinstance(change, AccountSnapshot):
@@ -71,7 +69,7 @@ class Planner:
         self._accounts[account.account_id] = account
         self._touched_accounts.add(account.account_id)
         self._letters.append(ContactsChanged(account))
-        # The plan decides which text an exhausted account sees; a closed account sees none.
+        # Its name stands in each text; a closed account sees none.
         for key in [key for key in self._states if key[0] == account.account_id]:
             if (balance := self._states[key].balance) is not None:
                 self._show(balance, self._find_banner(balance), account.position)
@@ -108,31 +106,37 @@ class Planner:
         return None if account is not None and not account.is_open else find_banner(balance, self._thresholds)
 
     def _show(self, balance: BalanceSnapshot, threshold: int | None, position: int) -> None:
-        """Bring the banner in line with the balance, and record what changed about it."""
+        """Bring the banner in line with the balance. What a batch ends with is published, and not the steps to it."""
         key = balance.key
-        before = self._banners.get(key)
         after = self._make_banner(balance, threshold, position) if threshold is not None else None
-        if after is None and before is None:
-            return
         if after is None:
-            del self._banners[key]
-            self._occurrences.append(BannerCleared(balance, position))
-        elif after.shows_same(before):
-            return
-        else:
+            if self._banners.pop(key, None) is not None:
+                self._note(key, BannerCleared(balance, position))
+        elif not after.shows_same(self._banners.get(key)):
             self._banners[key] = after
-            self._occurrences.append(BannerShown(after, raised=before is None))
-        self._touched_banners.add(key)
+            self._note(key, BannerShown(after, raised=key not in self._before))
+
+    def _note(self, key: BalanceKey, occurrence: Occurrence) -> None:
+        self._last_shown.pop(key, None)
+        self._last_shown[key] = occurrence
+
+    def _find_seen(self) -> dict[BalanceKey, Occurrence]:
+        """What people see a difference in. A banner that is again as it was before the batch stays, with its place."""
+        return {key: last for key, last in self._last_shown.items() if not self._shows_as_before(key)}
+
+    def _shows_as_before(self, key: BalanceKey) -> bool:
+        before, after = self._before.get(key), self._banners.get(key)
+        return before is None if after is None else after.shows_same(before)
 
     def _make_banner(self, balance: BalanceSnapshot, threshold: int, position: int) -> Banner:
         account = self._accounts.get(balance.account_id)
-        kind = choose_kind(threshold, account.plan if account is not None else None)
+        kind = choose_kind(balance)
         return Banner(
             account_id=balance.account_id,
             resource=balance.resource,
             threshold=threshold,
             kind=kind,
-            removable=threshold < EXHAUSTED_PERCENT,
+            removable=not balance.is_exhausted,
             text=self._renderer.render_banner(kind, balance, threshold, account),
             epoch=balance.epoch,
             shard=balance.shard,
@@ -141,6 +145,7 @@ class Planner:
         )
 
     def finish(self, *, topic: str, shard: int, start: int, end: int, unreadable: Iterable[Unreadable]) -> NotifyPlan:
+        seen = self._find_seen()
         return NotifyPlan(
             shard=shard,
             topic=topic,
@@ -150,19 +155,19 @@ class Planner:
             accounts=tuple(self._accounts[name] for name in sorted(self._touched_accounts)),
             balances=tuple(self._touched_balances[key] for key in sorted(self._touched_balances)),
             notices=tuple(self._notices),
-            banners=tuple(self._banners[key] for key in sorted(self._touched_banners) if key in self._banners),
-            cleared=tuple(key for key in sorted(self._touched_banners) if key not in self._banners),
+            banners=tuple(self._banners[key] for key in sorted(seen) if key in self._banners),
+            cleared=tuple(key for key in sorted(seen) if key not in self._banners),
             letters=tuple(self._letters),
-            events=tuple(render_event(occurrence, self._at) for occurrence in self._occurrences),
+            events=tuple(render_event(occurrence, self._at) for occurrence in seen.values()),
             unreadable=tuple(unreadable),
         )
 
 
-def choose_kind(threshold: int, plan: str | None) -> BannerKind:
-    """Only an account that is known to be on the free plan sees the text about free credits."""
-    if threshold < EXHAUSTED_PERCENT:
+def choose_kind(balance: BalanceSnapshot) -> BannerKind:
+    """The text about free credits is true only while nothing else was ever granted, whatever the plan is called."""
+    if not balance.is_exhausted:
         return BannerKind.LOW
-    return BannerKind.FREE_EXPIRED if plan == FREE_PLAN else BannerKind.PAID_EXPIRED
+    return BannerKind.FREE_EXPIRED if balance.free_only else BannerKind.PAID_EXPIRED
 
 
 def plan_notices(

@@ -42,6 +42,7 @@ def read_balance(data: BalanceChanged) -> BalanceSnapshot:
         shard=data.shard,
         position=data.position,
         as_of=data.as_of,
+        free_only=data.free_only,
     )
 
 
@@ -54,4 +55,5 @@ def read_account(data: AccountChanged) -> AccountSnapshot:
         display_name=data.display_name,
         contacts=tuple(data.contacts),
         is_open=data.state == "open",
+        time_zone=data.time_zone,
     )

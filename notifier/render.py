@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 from uuid import UUID
 
 from jinja2 import (
@@ -23,10 +24,17 @@ from jinja2 import (
 from meter.runtime.errors import SettingsError
 from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot, BannerKind
-from schemas.amounts import MICRO, format_amount
+from notifier.moments import show_moment
+from notifier.names import clean_line, shorten, show_name
+from notifier.samples import SAMPLE_ACCOUNT, SAMPLES
+from schemas.figures import UNITS, show_amount, show_balance, unit_of
+from schemas.resources import Resource
 
-# One of them, and any other number of them.
-RESOURCE_NAMES: Final = {"model_credits": ("model credit", "model credits"), "tool_runs": ("tool run", "tool runs")}
+# What is refused when nothing is left: in a sentence, and in a subject.
+CALLS: Final = {
+    Resource.MODEL_CREDITS.value: ("model calls, guardrails and custom scripts", "model calls"),
+    Resource.TOOL_RUNS.value: ("tool calls", "tool calls"),
+}
 # Limits of the event that carries the text, and of a header that every mail program shows whole.
 MAX_BANNER_CHARS: Final = 2000
 MAX_SUBJECT_CHARS: Final = 200
@@ -43,10 +51,18 @@ class Sender:
     billing_url: str | None = None
     support_url: str | None = None
     support_email: str | None = None
+    unsubscribe_url: str | None = None
 
     @property
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
+
+    def unsubscribe_link(self, account_id: str, contact_id: UUID | None) -> str | None:
+        """Where one contact of an account asks for no more letters."""
+        if self.unsubscribe_url is None:
+            return None
+        contact = str(contact_id) if contact_id is not None else ""
+        return self.unsubscribe_url.replace("{account}", quote(account_id, safe="")).replace("{contact}", contact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,7 @@ class Letter:
     html: str
     sender: Sender
     at: datetime
+    unsubscribe_url: str | None = None
 
     def address(self, email_id: UUID, recipient: str, edition: int = 1) -> tuple[str, bytes]:
         """The Message-ID and the bytes. Everything in them follows from the input.
@@ -76,6 +93,8 @@ class Letter:
         message["Auto-Submitted"] = "auto-generated"
         if self.sender.reply_to:
             message["Reply-To"] = self.sender.reply_to
+        if self.unsubscribe_url:
+            message["List-Unsubscribe"] = f"<{self.unsubscribe_url}>"
         message.set_content(self.text, cte="quoted-printable")
         message.add_alternative(self.html, subtype="html", cte="quoted-printable")
         message.set_boundary(f"=_{email_id.hex}")
@@ -97,36 +116,51 @@ class Renderer:
             auto_reload=False,  # else every rendering looks at the files' times
         )
         self._environment.filters["amount"] = show_amount
-        self._environment.globals["name_for"] = name_for
+        self._environment.globals["unit"] = unit_of
 
     def check(self, at: datetime) -> None:
         """Render everything once, at start: a template that cannot be used is found before it is needed."""
         try:
-            for samples in sample_balances():
-                letter = self.render_letter(samples, SAMPLE_ACCOUNT, at)
+            for sample in SAMPLES:
+                letter = self.render_letter(sample.balances, SAMPLE_ACCOUNT, at)
                 letter.address(UUID(int=0), "someone@example.com")
                 for kind in BannerKind:
-                    self.render_banner(kind, samples[0], samples[0].line, SAMPLE_ACCOUNT)
+                    self.render_banner(kind, sample.balances[0], sample.balances[0].line, SAMPLE_ACCOUNT)
         except Exception as error:  # a template may raise anything
             raise SettingsError(f"a template cannot be rendered: {type(error).__name__}: {error}") from error
 
     def render_banner(
         self, kind: BannerKind, balance: BalanceSnapshot, threshold: int, account: AccountSnapshot | None
     ) -> str:
-        text = self._render(f"banner_{kind.value}.txt.j2", self._values(balance, threshold, account))
+        values = self._values(balance, threshold, account) | {"is_free": kind is BannerKind.FREE_EXPIRED}
+        text = self._render(f"banner_{kind.value}.txt.j2", values | {"b": values})
         return fold_line(text, MAX_BANNER_CHARS)
 
-    def render_letter(self, balances: Sequence[BalanceSnapshot], account: AccountSnapshot, at: datetime) -> Letter:
+    def render_letter(
+        self,
+        balances: Sequence[BalanceSnapshot],
+        account: AccountSnapshot,
+        at: datetime,
+        *,
+        contact_id: UUID | None = None,
+    ) -> Letter:
         """One letter for all balances of an account; the one that is used up most comes first and gives the subject."""
         ordered = sorted(balances, key=lambda balance: (balance.line == 0, -balance.percent, balance.resource))
         each = [self._values(balance, balance.line, account) for balance in ordered]
-        values = each[0] | {"balances": each}
+        unsubscribe_url = self._sender.unsubscribe_link(account.account_id, contact_id)
+        values = each[0] | {"b": each[0], "balances": each, "unsubscribe_url": unsubscribe_url}
+        subject = fold_line(self._render("email_subject.txt.j2", values), MAX_SUBJECT_CHARS)
+        values |= {
+            "subject": subject,
+            "headline": fold_line(self._render("headline.txt.j2", values), MAX_SUBJECT_CHARS),
+        }
         return Letter(
-            subject=fold_line(self._render("email_subject.txt.j2", values), MAX_SUBJECT_CHARS),
+            subject=subject,
             text=self._render("email.txt.j2", values).strip() + "\n",
             html=self._render("email.html.j2", values),
             sender=self._sender,
             at=at,
+            unsubscribe_url=unsubscribe_url,
         )
 
     def _render(self, name: str, values: Mapping[str, Any]) -> str:
@@ -138,59 +172,40 @@ class Renderer:
 
     def _values(self, balance: BalanceSnapshot, threshold: int, account: AccountSnapshot | None) -> dict[str, Any]:
         """The names that templates may use; all are always there."""
+        figures = show_balance(balance.consumed, balance.allocation)
+        calls, short_calls = CALLS[balance.resource]
         return {
             "account_id": balance.account_id,
-            "account": account.title if account is not None else balance.account_id,
+            "account": show_name(account.display_name if account is not None else None, balance.account_id),
             "plan": account.plan if account is not None else None,
             "resource": balance.resource,
-            "resource_name": RESOURCE_NAMES[balance.resource][1],
+            "resource_name": UNITS[balance.resource][1],
+            "calls": calls,
+            "short_calls": short_calls,
             "threshold": threshold,
             "percent": balance.percent,
             "allocation": balance.allocation,
             "consumed": balance.consumed,
             "remaining": max(0, balance.remaining),
-            "is_exhausted": balance.consumed >= balance.allocation,
-            "as_of": show_moment(balance.as_of),
+            "used": figures.used,
+            "left": figures.left,
+            "over": figures.over,
+            "is_exhausted": balance.is_exhausted,
+            "is_overdrawn": balance.allocation <= 0 and balance.remaining < 0,
+            "is_free": bool(balance.free_only),
+            "as_of": show_moment(balance.as_of, account.time_zone if account is not None else None),
             "sender": self._sender,
         }
 
 
-def show_amount(micro: int) -> str:
-    """The exact amount, with thousands separated: 1,234.5"""
-    whole, _, fraction = format_amount(micro).partition(".")
-    return f"{int(whole):,}" + (f".{fraction}" if fraction else "")
-
-
-def name_for(resource: str, micro: int) -> str:
-    """1 model credit, 1.5 model credits."""
-    one, others = RESOURCE_NAMES[resource]
-    return one if micro == MICRO else others
-
-
-def show_moment(at: datetime | None) -> str | None:
-    """5 March 2026, 09:30 UTC"""
-    return None if at is None else f"{at.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
-
-
 def fold_line(text: str, limit: int) -> str:
-    """One line without control characters, whatever a template or a display name holds."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    """One line, whatever a template or a display name holds."""
+    line = clean_line(text)
     if not line:
         raise ValueError("a text is empty")
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return shorten(line, limit)
 
 
 def quote_name(name: str) -> str:
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-SAMPLE_ACCOUNT: Final = AccountSnapshot("example-account", 0, 1, "free", "Example Account", ("someone@example.com",))
-
-
-def sample_balances() -> list[list[BalanceSnapshot]]:
-    """Sample letters, for the check at start and for `notifier preview`: the first balance gives its name."""
-    moment = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    used = BalanceSnapshot("example-account", "model_credits", 1, 75 * MICRO, 60_500_000, 0, 7, 80, moment)
-    runs = BalanceSnapshot("example-account", "tool_runs", 1, 10_000 * MICRO, 5_000 * MICRO, 0, 8, 50, moment)
-    return [[used, runs], [runs]]

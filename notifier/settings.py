@@ -31,6 +31,12 @@ class NotifierSettings(ThresholdSettings):
     billing_url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$", description="link to manage billing")
     support_url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$", description="link to contact support")
     support_email: str | None = Field(None, description="address of support, where there is no support_url")
+    unsubscribe_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s\"<>]+$",
+        description="link to get no more letters, also in the header List-Unsubscribe; {account} and {contact} in it "
+        "become the account id and the contact's id in events",
+    )
 
     smtp_host: str = Field("localhost", description="mail server")
     smtp_port: int | None = Field(None, ge=1, le=65_535, description="default: 25, with starttls 587, with tls 465")
@@ -109,6 +115,7 @@ class NotifierSettings(ThresholdSettings):
             billing_url=self.billing_url,
             support_url=self.support_url,
             support_email=self.support_email,
+            unsubscribe_url=self.unsubscribe_url,
         )
 
     @property

@@ -50,6 +50,7 @@ def render_account(state: AccountState) -> OutboxMessage:
         display_name=state.display_name,
         contacts=state.contacts,
         state="closed" if state.closed else "open",
+        time_zone=state.time_zone,
         shard=state.shard,
         position=state.position,
     )

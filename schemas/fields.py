@@ -220,12 +220,9 @@ FilledName = Annotated[Name, WithJsonSchema({**_NAME_SCHEMA, "pattern": FILLED_P
 NameOrNone = Annotated[
     Annotated[Name, AfterValidator(refuse_blank)] | None, WrapValidator(leave_out), WithJsonSchema({})
 ]
-# For information, like the names: an IANA time zone, by its form alone.
-TimeZoneOrNone = Annotated[
-    Annotated[str, Field(strict=True, max_length=MAX_TIME_ZONE_CHARS, pattern=TIME_ZONE_PATTERN)] | None,
-    WrapValidator(leave_out),
-    WithJsonSchema({}),
-]
+# An IANA time zone, by its form alone. For information, like the names.
+TimeZone = Annotated[str, Field(strict=True, max_length=MAX_TIME_ZONE_CHARS, pattern=TIME_ZONE_PATTERN)]
+TimeZoneOrNone = Annotated[TimeZone | None, WrapValidator(leave_out), WithJsonSchema({})]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000), AfterValidator(refuse_control)]
 Plan = Annotated[
     str,

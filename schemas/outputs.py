@@ -19,6 +19,7 @@ from schemas.fields import (
     ResourceName,
     Shard,
     Text,
+    TimeZone,
     Total,
 )
 from schemas.inputs import EventData
@@ -77,6 +78,7 @@ class AccountChanged(EventData):
     display_name: Name | None = None
     contacts: Contacts
     state: AccountStanding = Field("open", description="Closed: nothing is allowed, and nobody is to be told anything.")
+    time_zone: TimeZone | None = Field(None, description="IANA time zone of its days.", examples=["Europe/Berlin"])
     shard: Shard
     position: Position
 

@@ -37,6 +37,7 @@ REPORT_PAUSE_S = 15
 RECORD_TRIES = 8
 # Ends that no mail server had a part in.
 UNSENT = {Action.CANCEL: Verdict.CANCELLED, Action.PRESUME: Verdict.PRESUMED, Action.CAP: Verdict.CAPPED}
+LATE = "late"  # accepted when another mailer had ended the letter already
 QUIET = (Verdict.ACCEPTED, Verdict.CANCELLED, Verdict.BEHIND)
 
 
@@ -201,13 +202,15 @@ class Mailer:
 
     def _note(self, email: ClaimedEmail, judgement: Judgement, *, held: bool, pause_s: float) -> None:
         """Count and log the attempt, without the recipient and the server's text: both may hold an address."""
-        self._health.metrics.emails.labels(judgement.verdict.value).inc()
+        late = judgement.verdict is Verdict.ACCEPTED and not held
+        outcome = LATE if late else judgement.verdict.value
+        self._health.metrics.emails.labels(outcome).inc()
         if judgement.ambiguous:
             self._health.metrics.emails.labels("ambiguous").inc()
         result = judgement.result
-        write = log.info if judgement.verdict in QUIET else log.warning
+        write = log.info if judgement.verdict in QUIET and not late else log.warning
         write(
-            f"email_{judgement.verdict.value}",
+            f"email_{outcome}",
             email=str(email.row.email_id),
             account_id=email.row.account_id,
             attempt=email.attempts,

@@ -106,19 +106,19 @@ def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
 def account_columns(accounts: Sequence[AccountSnapshot]) -> tuple[list[Any], ...]:
     return transpose(
         [
-            (a.account_id, a.shard, a.position, a.plan, a.display_name, json.dumps(a.contacts), a.is_open)
+            (a.account_id, a.shard, a.position, a.plan, a.display_name, json.dumps(a.contacts), a.is_open, a.time_zone)
             for a in accounts
         ],
-        7,
+        8,
     )
 
 
 def balance_columns(balances: Sequence[BalanceSnapshot]) -> tuple[list[Any], ...]:
     rows = [
-        (b.account_id, b.resource, b.shard, b.position, b.epoch, b.allocation, b.consumed, b.line, b.as_of)
+        (b.account_id, b.resource, b.shard, b.position, b.epoch, b.allocation, b.consumed, b.line, b.as_of, b.free_only)
         for b in balances
     ]
-    return transpose(rows, 9)
+    return transpose(rows, 10)
 
 
 def notice_columns(notices: Sequence[NoticeRow]) -> tuple[list[Any], ...]:

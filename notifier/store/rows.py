@@ -20,6 +20,7 @@ def read_account(row: Any) -> AccountSnapshot:
         display_name=row["display_name"],
         contacts=tuple(row["contacts"]),
         is_open=row["is_open"],
+        time_zone=row["time_zone"],
     )
 
 
@@ -34,6 +35,7 @@ def read_balance(row: Any) -> BalanceSnapshot:
         position=row["position"],
         line=row["line"],
         as_of=row["as_of"],
+        free_only=row["free_only"],
     )
 
 

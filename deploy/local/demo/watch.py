@@ -9,10 +9,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.mail import MailSink
+from schemas.figures import UNITS
 from schemas.topics import NOTIFICATIONS
 
 POLL_MS = 100
-UNITS = {"model_credits": "model credits", "tool_runs": "tool runs"}
 
 
 class Screen:
@@ -60,7 +60,7 @@ class Watch:
         self.banners[event["type"]] += 1
         data = event["data"]
         verb = event["type"].split(".")[1]
-        where = f"{data['account_id']}, {UNITS[data['resource']]}"
+        where = f"{data['account_id']}, {UNITS[data['resource']][1]}"
         if verb == "cleared":
             self._screen.say("banner", f"{where}: cleared")
             return

@@ -45,6 +45,10 @@ def test_amounts_are_exact_and_have_their_unit(amount: str, resource: str, text:
         (balance("3.000000", "1.000000"), "2 of 3 model credits left"),
         (balance("0", "2"), "-2 of 0 model credits left, still refused: overdrawn by 2"),
         (balance("1", "1", RUNS), "0 of 1 tool run left, refused"),
+        (balance("75", "74.999"), "less than 0.01 of 75 model credits left"),
+        (balance("10000", "0.000001"), "9,999.99 of 10,000 model credits left"),
+        (balance("175", "34.655556"), "140.35 of 175 model credits left"),
+        (balance("75", "75.000001"), "0 of 75 model credits left, still refused: overdrawn by less than 0.01"),
         (balance("5", "0", state="closed"), "5 of 5 model credits left, refused: the account is closed"),
         (
             balance("0", "0", state="not_opened"),

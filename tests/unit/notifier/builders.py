@@ -57,11 +57,12 @@ def account_data(change: AccountSnapshot) -> dict[str, Any]:
         "position": change.position,
         "state": "open" if change.is_open else "closed",
     }
-    return data | ({"display_name": change.display_name} if change.display_name else {})
+    optional = {"display_name": change.display_name, "time_zone": change.time_zone}
+    return data | {name: value for name, value in optional.items() if value}
 
 
 def balance_data(change: BalanceSnapshot) -> dict[str, Any]:
-    return {
+    data = {
         "account_id": change.account_id,
         "resource": change.resource,
         "epoch": change.epoch,
@@ -75,6 +76,7 @@ def balance_data(change: BalanceSnapshot) -> dict[str, Any]:
         "position": change.position,
         "as_of": "2026-03-05T09:30:00Z",
     }
+    return data if change.free_only is None else data | {"free_only": change.free_only}
 
 
 def record(value: bytes | None, offset: int = 0, shard: int = 0, at: datetime = AT) -> Record:

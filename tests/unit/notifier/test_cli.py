@@ -37,6 +37,13 @@ def test_settings_are_listed_with_default_and_meaning() -> None:
 def test_a_preview_shows_every_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METERING_BILLING_URL", "https://example.com/billing")
     written = ask("preview", str(tmp_path / "new")).splitlines()
-    assert len(written) == 2 * (2 + 3)
-    assert "https://example.com/billing" in (tmp_path / "new" / "model_credits.html").read_text()
-    assert "60.5 of 75" in (tmp_path / "new" / "model_credits.txt").read_text()
+    files = [Path(line.partition("\t")[0]) for line in written]
+    assert sorted(files) == sorted((tmp_path / "new").iterdir()) and all("\t" in line for line in written)
+    texts = {file.name: file.read_text() for file in files}
+    assert "https://example.com/billing" in texts["low_model_credits.html"]
+    assert "60.5 of 75 model credits" in texts["low_model_credits.txt"]
+    assert all(name in texts["index.html"] for name in texts if name != "index.html")
+    for name in ("free_expired", "paid_expired", "overdrawn", "both_refused_tool_runs"):
+        assert "are refused now" in texts[f"banner_{name}.txt" if "both" in name else f"{name}.txt"]
+    assert "<b " not in texts["hostile_name.html"].replace("&lt;b ", "") and "<b " not in texts["banners.html"]
+    assert not any("example.com/prize" in text for text in texts.values())

@@ -238,6 +238,27 @@ class ForgetfulStore(FakeStore):
         return await super().finish(email, judgement, pause_s, at)
 
 
+class EndedStore(FakeStore):
+    """Another mailer ends the letter while its acceptance is on its way."""
+
+    def __init__(self, other: FakeStore) -> None:
+        self.__dict__.update(other.__dict__)
+
+    async def finish(self, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: Any) -> bool:
+        self.emails[email.row.email_id].state = "cancelled"
+        return await super().finish(email, judgement, pause_s, at)
+
+
+async def test_an_acceptance_of_a_letter_that_had_ended_is_counted() -> None:
+    async with serving(Script()) as script:
+        made = Bench(script)
+        await queue_one(made)
+        made.fake = EndedStore(made.fake)
+        async with made.sending():
+            await until(lambda: made.count("late") == 1)
+        assert made.email().state == "cancelled" and made.count("accepted") == 0
+
+
 async def test_that_a_mail_was_sent_is_recorded_even_when_the_database_has_to_be_waited_for() -> None:
     async with serving(Script()) as script:
         made = Bench(script)

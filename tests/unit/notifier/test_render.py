@@ -12,7 +12,7 @@ from meter.runtime.errors import SettingsError
 from meter.runtime.failures import is_transient
 from notifier.decide import BalanceSnapshot
 from notifier.model import BannerKind
-from notifier.render import Renderer, Sender, show_amount
+from notifier.render import Renderer, Sender
 from schemas.amounts import MICRO
 from tests.unit.notifier.builders import AT, RENDERER, account, balance, percent
 
@@ -39,10 +39,17 @@ def test_both_parts_say_what_was_used_of_what_where_and_what_to_do() -> None:
     message = compose()
     for kind in ("plain", "html"):
         text = part(message, kind)
-        for said in ("52.500001", "75", "22.499999", "70 %", "Example Account", "acc-1", "https://example.com/billing"):
+        for said in (
+            "52.5 of 75 model credits",
+            "22.5 model credits",
+            "70 %",
+            "Example Account",
+            "acc-1",
+            "https://example.com/billing",
+        ):
             assert said in text, (kind, said)
         assert "support" in text
-    assert "Used:       52.500001 of 75 model credits (70 %)" in part(message, "plain")
+    assert "Used:       52.5 of 75 model credits (70 %)" in part(message, "plain")
 
 
 def test_one_letter_tells_both_resources_the_most_used_first_and_as_of_when() -> None:
@@ -50,7 +57,7 @@ def test_one_letter_tells_both_resources_the_most_used_first_and_as_of_when() ->
     assert message["Subject"] == "71 % of tool runs and 70 % of model credits used: Example Account"
     for kind in ("plain", "html"):
         text = part(message, kind)
-        assert text.index("7,100") < text.index("52.500001")
+        assert text.index("7,100") < text.index("52.5 of")
         assert "5 March 2026, 09:30 UTC" in text
 
 
@@ -62,10 +69,44 @@ def test_a_resource_without_a_line_is_shown_and_not_in_the_subject() -> None:
 
 @pytest.mark.parametrize("consumed", [75 * MICRO, 80 * MICRO])
 def test_at_the_end_a_letter_says_that_calls_are_refused_now(consumed: int) -> None:
+    message = compose(RENDERER, balance(consumed, 3, line=90))
+    assert "% of model credits used, model calls refused: Example Account" in message["Subject"]
     for kind in ("plain", "html"):
-        text = part(compose(RENDERER, balance(consumed, 3, line=90)), kind)
+        text = part(message, kind)
         assert "are refused now" in text and "When no model credits remain" not in text
-        assert "refused now" not in part(compose(RENDERER, balance(75 * MICRO - 1, 3, line=90)), kind)
+        assert "efused now" not in part(compose(RENDERER, balance(75 * MICRO - 1, 3, line=90)), kind)
+
+
+@pytest.mark.parametrize(
+    ("used", "says"),
+    [
+        (balance(75 * MICRO, 3, line=90, free_only=True), "The free model credits have expired"),
+        (balance(75 * MICRO, 3, line=90, free_only=False), "The model credits have expired"),
+        (balance(75 * MICRO, 3, line=90), "The model credits have expired"),
+        (balance(5 * MICRO, 3, line=90, allocation=0, free_only=False), "The model credits are overdrawn"),
+        (balance(0, 3, line=90, allocation=0, free_only=True), "No model credits are left"),
+    ],
+)
+def test_the_end_is_named_by_what_was_ever_granted(used: BalanceSnapshot, says: str) -> None:
+    for plan in ("free", "team"):
+        message = compose(RENDERER, used, plan=plan)
+        for kind in ("plain", "html"):
+            assert f"{says}: model calls, guardrails and custom scripts are refused now." in part(message, kind)
+
+
+def test_an_overdraft_has_its_amount_and_no_percent() -> None:
+    message = compose(RENDERER, balance(5 * MICRO, 3, line=90, allocation=0))
+    assert message["Subject"] == "Model credits overdrawn, model calls refused: Example Account"
+    plain = part(message, "plain")
+    assert "Overdrawn:  5 model credits" in plain.splitlines() and "%" not in plain
+    assert "100 %" not in part(message, "html").replace('width="100%"', "")
+
+
+def test_two_that_are_used_up_stand_in_one_subject() -> None:
+    runs = balance(10_001 * MICRO, 4, allocation=10_000 * MICRO, resource="tool_runs", line=90)
+    assert compose(RENDERER, balance(80 * MICRO, 3, line=90), runs)["Subject"] == (
+        "106 % of model credits and 100 % of tool runs used, model calls and tool calls refused: Example Account"
+    )
 
 
 def test_one_is_singular() -> None:
@@ -99,7 +140,7 @@ def test_display_names_are_text_in_html(name: str) -> None:
     assert name in part(compose(display_name=name), "plain")
 
 
-@pytest.mark.parametrize("name", ["Team\r\nBcc: evil@example.com", "Zürich Team ✓", "x" * 256, "{{ 7 * 7 }}"])
+@pytest.mark.parametrize("name", ["Team\r\nBcc: nobody", "Zürich Team ✓", "x" * 256, "{{ 7 * 7 }}"])
 def test_a_name_cannot_add_a_header_or_run_a_template(name: str) -> None:
     message = compose(display_name=name)
     assert message["Bcc"] is None
@@ -120,8 +161,10 @@ def test_a_sender_name_is_quoted() -> None:
 def test_banners_say_what_to_do() -> None:
     low, free, paid = (RENDERER.render_banner(kind, USED, 70, account()) for kind in BannerKind)
     assert "70 %" in low and "Top up or upgrade" in low
+    assert "When no model credits remain, model calls, guardrails and custom scripts are refused." in low
     assert "free model credits" in free and "Upgrade the plan" in free and "op up" not in free
-    assert "Upgrade the plan or top up" in paid
+    assert "Top up or upgrade the plan" in paid and "free" not in paid
+    assert "are refused now" in free and "are refused now" in paid
     assert "acc-1" in RENDERER.render_banner(BannerKind.LOW, USED, 70, None)
 
 
@@ -136,7 +179,7 @@ def test_own_templates_take_the_place_of_the_packages(tmp_path: Path) -> None:
     (tmp_path / "email_subject.txt.j2").write_text("{{ account }}:\n{{ consumed | amount }} used")
     renderer = Renderer(Sender(address="a@example.com"), tmp_path)
     renderer.check(AT)
-    assert compose(renderer)["Subject"] == "Example Account: 52.500001 used"
+    assert compose(renderer)["Subject"] == "Example Account: 52.5 used"
     assert "Used:" in part(compose(renderer), "plain")
 
 
@@ -157,7 +200,19 @@ def test_a_template_that_is_missed_only_for_some_accounts_is_refused_and_not_ret
     assert not is_transient(raised.value)
 
 
-def test_amounts_are_exact_with_thousands_marked() -> None:
-    assert [show_amount(n) for n in (0, 1, 12_500_000, 10_000 * MICRO, 1_234_567_890_000)] == [
-        "0", "0.000001", "12.5", "10,000", "1,234,567.89",
-    ]  # fmt: skip
+def test_times_are_the_accounts_own() -> None:
+    for kind in ("plain", "html"):
+        assert "5 March 2026, 10:30 (Europe/Berlin, UTC+1)" in part(compose(time_zone="Europe/Berlin"), kind)
+
+
+def test_a_link_to_get_no_more_letters_names_account_and_contact() -> None:
+    url = "https://example.com/letters?account={account}&contact={contact}"
+    renderer = Renderer(Sender(address="a@example.com", unsubscribe_url=url))
+    letter = renderer.render_letter([USED], account(account_id="team@acc:1"), AT, contact_id=UUID(int=9))
+    link = f"https://example.com/letters?account=team%40acc%3A1&contact={UUID(int=9)}"
+    _, data = letter.address(EMAIL_ID, "owner@example.com")
+    parsed = email.message_from_bytes(data, policy=email.policy.default)
+    assert isinstance(parsed, EmailMessage)
+    assert parsed["List-Unsubscribe"] == f"<{link}>"
+    assert link in part(parsed, "plain") and link.replace("&", "&amp;") in part(parsed, "html")
+    assert compose()["List-Unsubscribe"] is None

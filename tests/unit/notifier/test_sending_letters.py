@@ -54,7 +54,9 @@ async def test_after_an_outage_one_letter_tells_all_that_is_true_now() -> None:
         for n, used in enumerate((0, 5_000, 7_100))
     ]
     made = await sent_after(account(1), *credits_used, *runs)
-    assert made.subjects() == ["104 % of model credits and 71 % of tool runs used: Example Account"]
+    assert made.subjects() == [
+        "104 % of model credits and 71 % of tool runs used, model calls refused: Example Account"
+    ]
     assert b"refused now" in made.script.bodies[0]
 
 
