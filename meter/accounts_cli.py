@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from meter.changes_cli import app as changes
 from meter.effects import AccountNow, BalanceNow, describe_balance
 from meter.presentation import print_fields, print_table
 from meter.runtime.errors import RefusalError
@@ -24,8 +25,11 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of 
 JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 app = typer.Typer(
-    help="Accounts, their contacts and balances: find and show.", no_args_is_help=True, rich_markup_mode=None
+    help="Accounts, their contacts and balances: find, show and change them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
+app.registered_commands += changes.registered_commands
 
 
 @app.command()
@@ -111,6 +115,7 @@ def describe(
             "state": account.state,
             "plan": account.plan,
             "name": account.display_name,
+            "time zone": account.time_zone,
             "contacts": list(account.contacts) or ["none"],
         }
     return {

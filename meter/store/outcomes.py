@@ -110,8 +110,8 @@ class Outcomes:
         row = await self._pool.fetchrow(load_sql("meter", "show_account"), account_id)
         if row is None:
             return None
-        plan, name, opened_at, contacts, state = row
-        return AccountNow(plan, name, opened_at, tuple(json.loads(contacts)), state)
+        plan, name, opened_at, contacts, state, time_zone = row
+        return AccountNow(plan, name, opened_at, tuple(json.loads(contacts)), state, time_zone)
 
     async def fetch_balances(self, account_id: str) -> list[BalanceNow]:
         rows = await self._pool.fetch(load_sql("meter", "show_balances"), account_id)
