@@ -4,28 +4,39 @@ from typing import Annotated
 
 import typer
 
+from meter.changes_cli import app as changes
 from meter.effects import AccountNow, BalanceNow, describe_balance
 from meter.presentation import print_fields, print_table
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import run_command
 from meter.runtime.settings import Settings
 from meter.sending import open_outcomes
-from meter.store.outcomes import RemarkLine
+from meter.store.outcomes import RemarkLine, UnopenedLine
 from meter.support_cli import Account, JsonOutput
 
 MAX_REMARKS = 100
 COLUMNS = ("account", "plan", "name", "opened")
+UNOPENED_COLUMNS = (
+    "account", "since", "credits_granted", "credits_used", "runs_granted", "runs_used", "plan", "name", "time_zone",
+    "contacts",
+)  # fmt: skip
+
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of accounts to list.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 app = typer.Typer(
-    help="Accounts, their contacts and balances: find and show.", no_args_is_help=True, rich_markup_mode=None
+    help="Accounts, their contacts and balances: find, show and change them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
+app.registered_commands += changes.registered_commands
 
 
 @app.command()
 def find(
     text: Annotated[str, typer.Argument(help="Part of an id, plan, name or contact, in any case of letters.")],
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of accounts to list.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    limit: Limit = 50,
+    as_json: JsonLines = False,
 ) -> None:
     """List the accounts that a text occurs in: a table on a terminal, tab-separated lines in a pipe.
 
@@ -41,6 +52,35 @@ def find(
         print_table(COLUMNS, rows, as_json=as_json)
 
     run_command(Settings, command)
+
+
+@app.command()
+def unopened(limit: Limit = 50, as_json: JsonLines = False) -> None:
+    """List the accounts that nobody opened and that were used, granted to or named all the same.
+
+    \b
+    All of it is kept, nothing is allowed. The opening applies it: what was granted counts, and plan, name, time zone
+    and contacts win over the opening's own. An id that stands here by mistake is a producer's: look at its source.
+
+    \b
+    Example:
+      meter accounts unopened
+    """
+
+    async def command(settings: Settings) -> None:
+        async with open_outcomes(settings) as outcomes:
+            lines = await outcomes.list_unopened(limit)
+        print_table(UNOPENED_COLUMNS, [unopened_cells(line) for line in lines], as_json=as_json)
+
+    run_command(Settings, command)
+
+
+def unopened_cells(line: UnopenedLine) -> list[object]:
+    """Amounts as plain decimal text; what nobody named stays empty."""
+    amounts = (line.credits_granted, line.credits_used, line.runs_granted, line.runs_used)
+    since = None if line.since is None else line.since.isoformat()
+    plain = [f"{amount.normalize():f}" for amount in amounts]
+    return [line.account_id, since, *plain, line.plan, line.display_name, line.time_zone, line.contacts]
 
 
 @app.command()
@@ -75,6 +115,7 @@ def describe(
             "state": account.state,
             "plan": account.plan,
             "name": account.display_name,
+            "time zone": account.time_zone,
             "contacts": list(account.contacts) or ["none"],
         }
     return {

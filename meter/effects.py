@@ -15,6 +15,7 @@ class AccountNow(NamedTuple):
     opened_at: datetime
     contacts: tuple[str, ...]
     state: str  # open or closed
+    time_zone: str | None = None
 
 
 class BalanceNow(NamedTuple):

@@ -7,18 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from meter.runtime.process.terminal import fit, fit_beside, printable
 from meter.runtime.settings import ENV_PREFIX, Settings
 from meter.terminal_table import lay_out_table
 
+__all__ = [
+    "describe_bytes", "print_fields", "print_on_terminal", "print_sentences", "print_settings", "print_table",
+    "printable",
+]  # fmt: skip
 MAX_SHOWN_BYTES = 65_536
-
-
-def printable(value: object) -> str:
-    """Text without control characters, tabs and line ends among them: one cell stays one cell."""
-    text = "" if value is None else str(value)
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def describe_bytes(value: bytes | None) -> str | None:
@@ -53,15 +50,20 @@ def print_on_terminal(render: Callable[[int], Sequence[RenderableType]]) -> None
     console.print(Group(*render(console.width)), crop=False)
 
 
+def print_sentences(sentences: Sequence[str]) -> None:
+    """One a line, broken between words on a terminal."""
+    print(fit("\n".join(map(printable, sentences)), sys.stdout))
+
+
 def print_fields(fields: Mapping[str, object], *, as_json: bool) -> None:
-    """One field a line; a list gets a line per entry."""
+    """One field a line, broken between words on a terminal; a list gets a line per entry."""
     if as_json:
         print(json.dumps(fields))
         return
     width = max(map(len, fields))
     for name, value in fields.items():
         for entry in value if isinstance(value, list) else [value]:
-            print(f"{name:<{width}}  {printable(entry)}")
+            print(fit_beside(f"{name:<{width}}  ", printable(entry), sys.stdout))
 
 
 def print_settings(kind: type[Settings], *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`meter rejections`: look at what was refused, and send it again."""
+"""`meter rejections`: look at what was refused, send it again, or say that it is dealt with."""
 
 import json
 import sys
@@ -9,21 +9,25 @@ from typing import Annotated
 
 import typer
 
-from meter.presentation import describe_bytes, print_fields, print_table
-from meter.replay import replay_rejections
+from meter.presentation import describe_bytes, print_fields, print_sentences, print_table
+from meter.replay import fetch_all, replay_rejections
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Producer
 from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import run_command
 from meter.runtime.settings import Settings
-from meter.store.rejections import Rejection, Rejections
+from meter.settings import MeterSettings
+from meter.store.rejections import Dismissal, Rejection, Rejections
 from schemas.reasons import Reason
 
 app = typer.Typer(
-    help="Records that broke the contract: list, show and replay them.", no_args_is_help=True, rich_markup_mode=None
+    help="Records that broke the contract: list, show, replay and dismiss them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 COLUMNS = ("id", "topic", "shard", "offset", "reason", "detail", "recorded_at", "replays", "records")
+MAX_REASON_CHARS = 500
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 
@@ -39,10 +43,11 @@ def list_command(
     topic: Annotated[str | None, typer.Option(help="Only those of this topic, e.g. metering.usage.")] = None,
     account: Annotated[str | None, typer.Option(help="Only those whose Kafka key is this account.")] = None,
     pending: Annotated[bool, typer.Option("--pending", help="Only those never replayed.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Those that were dismissed too, and why.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of rejections to list.")] = 50,
     as_json: JsonOutput = False,
 ) -> None:
-    """List rejections, newest first: a table on a terminal, tab-separated lines in a pipe.
+    """List rejections, newest first: a table on a terminal, tab-separated lines in a pipe. Without the dismissed ones.
 
     \b
     Examples:
@@ -54,10 +59,13 @@ def list_command(
     async def command(settings: Settings) -> None:
         async with open_rejections(settings) as rejections:
             lines = await rejections.list_rejections(
-                reason=reason.value if reason else None, topic=topic, account=account, limit=limit, pending=pending
-            )
+                reason=reason.value if reason else None, topic=topic, account=account, limit=limit, pending=pending,
+                dismissed=all_,
+            )  # fmt: skip
         rows = [[*line[:6], line.recorded_at.isoformat(timespec="seconds"), *line[7:]] for line in lines]
-        print_table(COLUMNS, rows, as_json=as_json)
+        columns = (*COLUMNS, "dismissed")
+        shown = len(columns) if all_ else len(COLUMNS)
+        print_table(columns[:shown], [row[:shown] for row in rows], as_json=as_json)
 
     run_command(Settings, command)
 
@@ -82,11 +90,13 @@ def show(
             if not found:
                 raise RefusalError(f"there is no rejection {rejection_id}")
             replays = await rejections.list_replays(rejection_id)
+            dismissals = await rejections.fetch_dismissals([rejection_id])
         if raw:
             sys.stdout.buffer.write(found[0].value or b"")
             return
         fields = describe(found[0])
         fields["replays"] = [f"{replay.replayed_at.isoformat()} by {replay.replayed_by}" for replay in replays]
+        fields["dismissed"] = [describe_dismissal(dismissal) for dismissal in dismissals]
         print_fields(fields, as_json=as_json)
 
     run_command(Settings, command)
@@ -112,21 +122,59 @@ def describe(rejection: Rejection) -> dict[str, object]:
     }
 
 
+def describe_dismissal(dismissal: Dismissal) -> str:
+    return f"{dismissal.dismissed_at.isoformat(timespec='seconds')} by {dismissal.dismissed_by}: {dismissal.reason}"
+
+
 def advice_for(reason: str) -> str | None:
     """None for a reason of a newer version than this one."""
     return Reason(reason).advice if reason in set(Reason) else None
 
 
 @app.command()
+def dismiss(
+    rejection_ids: Annotated[list[int], typer.Argument(help="Numbers of the rejections, from the list.")],
+    reason: Annotated[str, typer.Option(help="Why nothing more is to be done, for whoever looks later.")],
+    by: Annotated[str | None, typer.Option(help="Who dismisses, for the record; default: the user's name.")] = None,
+) -> None:
+    """Say that rejections are dealt with: they leave the list, and stay in the log with your reason.
+
+    \b
+    It cannot be taken back; `list --all` and `show` still have them, and a replay is still possible.
+
+    \b
+    Example:
+      meter rejections dismiss 17 18 --reason "sent again by billing, ticket 4711"
+    """
+    why = reason.strip()
+    if not why or len(why) > MAX_REASON_CHARS or not why.isprintable():
+        raise typer.BadParameter(f"say why, in 1 to {MAX_REASON_CHARS} characters on one line", param_hint="--reason")
+
+    async def command(settings: Settings) -> None:
+        async with open_rejections(settings) as rejections:
+            found = await fetch_all(rejections, rejection_ids)
+            if before := await rejections.fetch_dismissals(rejection_ids):
+                lines = [f"{d.rejection_id} is dismissed already: {describe_dismissal(d)}" for d in before]
+                raise RefusalError("\n".join([*lines, "Nothing is dismissed."]))
+            await rejections.append_dismissals(rejection_ids, why, by or getuser(), SystemClock())
+        print_sentences([f"dismissed {each.rejection_id} ({each.reason}): {why}" for each in found])
+
+    run_command(Settings, command)
+
+
+@app.command()
 def replay(
     rejection_ids: Annotated[list[int], typer.Argument(help="Numbers of the rejections, from the list.")],
     by: Annotated[str | None, typer.Option(help="Who replays, for the record; default: the user's name.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Send what would be rejected again, too.")] = False,
 ) -> None:
     """Send the original bytes again as a new record, which the meter judges again.
 
     \b
     This helps when the cause is gone: a wrong partition (the key decides now), a time that was ahead, a type that
-    this version knows. An event that was stored in the meantime counts once.
+    this version knows. What would be rejected again is refused with the reason, and nothing is sent. It is judged by
+    the settings of this command: give it those that `meter run` has. An event that was stored in the meantime counts
+    once.
 
     \b
     Examples:
@@ -134,11 +182,11 @@ def replay(
       meter rejections list --reason wrong_partition --pending | tail -n +2 | cut -f 1 | xargs meter rejections replay
     """
 
-    async def command(settings: Settings) -> None:
+    async def command(settings: MeterSettings) -> None:
         async with open_rejections(settings) as rejections, Producer(settings, client_id="credit-replay") as producer:
             async for rejection in replay_rejections(
-                rejections, producer, rejection_ids, by or getuser(), SystemClock()
+                rejections, producer, rejection_ids, by or getuser(), SystemClock(), settings.limits(), force=force
             ):
                 print(json.dumps({"replayed": rejection.rejection_id, "topic": rejection.topic}), flush=True)
 
-    run_command(Settings, command)
+    run_command(MeterSettings, command)

@@ -1,36 +1,57 @@
 """Replay: the original bytes of a rejection are sent again as a new record, which is judged afresh.
 
 What helps: a record in the wrong partition comes to the right one (the key decides), an event from the future has
-become past, a newer version knows the type. What was wrong in the bytes stays wrong and is rejected again.
+become past, a newer version knows the type. What was wrong in the bytes stays wrong and would be rejected again: the
+bytes are judged before they are sent.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Message, Producer
 from meter.store.rejections import Rejection, Rejections
-from schemas.reasons import FINAL
+from schemas.parsing.parse import parse
+from schemas.reasons import FINAL, Reason
+from schemas.records import Limits, Record, Rejected
 from schemas.topics import REROUTED_HEADER
 
 
 async def replay_rejections(
-    rejections: Rejections, producer: Producer, ids: Sequence[int], replayed_by: str, clock: Clock
+    rejections: Rejections,
+    producer: Producer,
+    ids: Sequence[int],
+    replayed_by: str,
+    clock: Clock,
+    limits: Limits,
+    *,
+    force: bool = False,
 ) -> AsyncIterator[Rejection]:
-    """Send each again and note it; yields what was sent. Raises RefusalError, with nothing sent, if one cannot be.
+    """Send each again and note it; yields what was sent. Raises RefusalError, with nothing sent, if one cannot be, or
+    would be rejected again: `force` sends that all the same.
 
     Sent first, noted after: a crash between the two at worst sends a record twice, and its id counts once.
     """
-    found = await rejections.fetch_rejections(list(ids))
-    if missing := sorted(set(ids) - {rejection.rejection_id for rejection in found}):
-        raise RefusalError(f"there is no rejection {', '.join(map(str, missing))}")
+    found = await fetch_all(rejections, ids)
     if final := [rejection for rejection in found if is_final(rejection)]:
         names = ", ".join(f"{rejection.rejection_id} ({rejection.reason})" for rejection in final)
         raise RefusalError(f"a replay cannot help {names}: there is no event in what was sent. Send the events again")
+    if not force and (hopeless := list(find_hopeless(found, clock.now(), limits))):
+        raise RefusalError("\n".join([*hopeless, "Nothing is sent; --force sends the bytes all the same."]))
     for rejection in found:
         await producer.publish([replay_message(rejection)])
         await rejections.append_replay(rejection.rejection_id, replayed_by, clock)
         yield rejection
+
+
+async def fetch_all(rejections: Rejections, ids: Sequence[int]) -> list[Rejection]:
+    """Raises RefusalError when one is not there."""
+    found = await rejections.fetch_rejections(list(ids))
+    if missing := sorted(set(ids) - {rejection.rejection_id for rejection in found}):
+        raise RefusalError(f"there is no rejection {', '.join(map(str, missing))}")
+    return found
 
 
 def is_final(rejection: Rejection) -> bool:
@@ -39,6 +60,37 @@ def is_final(rejection: Rejection) -> bool:
     return partly_kept or rejection.reason in {reason.value for reason in FINAL}
 
 
+def find_hopeless(found: Sequence[Rejection], now: datetime, limits: Limits) -> Iterator[str]:
+    """A sentence for each that would be rejected again."""
+    for rejection in found:
+        if (verdict := judge(rejection, now, limits)) is not None:
+            reason, detail = verdict
+            again = f"it would be rejected again, {reason.value}: {detail}"
+            yield f"a replay cannot help {rejection.rejection_id}: {again}. {reason.advice}"
+
+
+def judge(rejection: Rejection, now: datetime, limits: Limits) -> tuple[Reason, str] | None:
+    """Why the bytes would be rejected now; None where a replay may help.
+
+    An id that is used stays used: the log forgets none. What the database refused only the database can judge.
+    """
+    if rejection.reason == Reason.ID_REUSED.value:
+        return Reason.ID_REUSED, "an event with its id is stored, with other content"
+    outcome = parse(replay_record(rejection, now), now, replace(limits, partitions=1))
+    return (outcome.reason, outcome.detail) if isinstance(outcome, Rejected) else None
+
+
+def replay_record(rejection: Rejection, now: datetime) -> Record:
+    """As the meter will read it: a new record, whose partition its key decides."""
+    headers = [(name, b"" if value is None else value) for name, value in headers_to_send(rejection)]
+    timestamp_ms = int(now.timestamp() * 1000)
+    return Record(rejection.topic, 0, 0, timestamp_ms, rejection.key, rejection.value, headers)
+
+
+def headers_to_send(rejection: Rejection) -> list[tuple[str, bytes | None]]:
+    return [header for header in rejection.headers if header[0] != REROUTED_HEADER]  # so that it is sent on again
+
+
 def replay_message(rejection: Rejection) -> Message:
-    headers = [header for header in rejection.headers if header[0] != REROUTED_HEADER]  # so that it is sent on again
+    headers = headers_to_send(rejection)
     return Message(rejection.topic, rejection.key, rejection.value, headers=headers)  # type: ignore[arg-type]  # null

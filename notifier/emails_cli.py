@@ -1,19 +1,20 @@
 """`notifier emails`: list letters, look at one with its tries, have another try at what did not arrive."""
 
 from enum import StrEnum
+from getpass import getuser
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from meter.presentation import print_fields
-from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import run_command
+from meter.sending import EFFECT_TIMEOUT_S, ask_until
 from notifier.listing import JsonOutput, Limit, describe_letter, open_report, plain, print_rows
 from notifier.settings import NotifierSettings
-from notifier.store.retry import Retried, retry_email
+from notifier.store.retry import UNKNOWN, Request, Retried, RetryRequests
 
 app = typer.Typer(
     help="Letters: list them, look at one, have one tried again.", no_args_is_help=True, rich_markup_mode=None
@@ -28,6 +29,9 @@ SHOWN = (
     "attempts", "ambiguous_attempts", "created_at", "next_attempt_at", "finished_at",
 )  # fmt: skip
 ATTEMPT_COLUMNS = ("claim", "started_at", "ended_at", "outcome", "phase", "reply_code", "detail")
+
+ASKED = "asked for"
+UNANSWERED = f"asked for, and not answered after {EFFECT_TIMEOUT_S} s: is `notifier run` running? It goes on from here"
 
 EmailId = Annotated[UUID, typer.Argument(help="Id of a letter, as `notifier emails list` shows it.")]
 
@@ -79,7 +83,7 @@ def show(email_id: EmailId, as_json: JsonOutput = False) -> None:
         async with open_report(settings) as report:
             row = await report.show_email(email_id)
             if row is None:
-                raise RefusalError(f"{email_id}: {Retried.UNKNOWN}")
+                raise RefusalError(f"{email_id}: {UNKNOWN}")
             letter = describe_letter(row)
             print_fields({name: plain(letter[name]) for name in SHOWN}, as_json=as_json)
             print_rows(ATTEMPT_COLUMNS, await report.list_attempts(email_id), as_json=as_json)
@@ -90,10 +94,13 @@ def show(email_id: EmailId, as_json: JsonOutput = False) -> None:
 @app.command()
 def retry(
     email_ids: Annotated[list[UUID], typer.Argument(help="Ids of letters that were refused or given up.")],
+    by: Annotated[str | None, typer.Option(help="Who asks, for the record; default: the user's name.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the notifier's answer and print it.")] = True,
 ) -> None:
     """Try again what was refused or given up, once its cause is gone: what is owed now is sent.
 
-    Needs the database role of the notifier. Exit 1 when a letter is on its way already, or nothing is owed.
+    The running notifier does it, so that support needs no right to change letters. Exit 1 when a letter is on its way
+    already, or nothing is owed.
 
     \b
     Example:
@@ -102,10 +109,22 @@ def retry(
 
     async def command(settings: NotifierSettings) -> None:
         async with opened_pool(settings, "credit-notices") as pool:
-            found = {number: await retry_email(pool, number, SystemClock().now()) for number in email_ids}
-        for number, what in found.items():
+            requests = RetryRequests(pool)
+            asked = {number: await requests.ask(number, by or getuser()) for number in dict.fromkeys(email_ids)}
+            if not wait:
+                words = {number: UNKNOWN if request is None else ASKED for number, request in asked.items()}
+            else:
+                words = {number: await wait_for_answer(requests, request) for number, request in asked.items()}
+        for number, what in words.items():
             print(f"{number}: {what}")
-        if any(what is not Retried.QUEUED for what in found.values()):
+        if any(what not in (ASKED, Retried.QUEUED.words) for what in words.values()):
             raise RefusalError("not every letter was queued")
 
     run_command(NotifierSettings, command)
+
+
+async def wait_for_answer(requests: RetryRequests, request: Request | None) -> str:
+    if request is None:
+        return UNKNOWN
+    answer = await ask_until(lambda: requests.fetch_answer(request), EFFECT_TIMEOUT_S)
+    return UNANSWERED if answer is None else answer.words

@@ -17,6 +17,7 @@ from notifier.mail.session import SmtpServer
 from notifier.model import NotifyPlan
 from notifier.notify import TOGETHER_CHANGES, WORK, Notify
 from notifier.render import Renderer
+from notifier.retries import RetryLoop
 from notifier.settings import NotifierSettings
 from notifier.store.emails import PostgresMailQueue
 from notifier.store.notices import PostgresNoticeStore
@@ -50,7 +51,9 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 queue, ends = PostgresMailQueue(pool, settings.mail_pause_s), KafkaEnds(settings)
                 mailer = Mailer(queue, server, settings, clock, health, ends=ends, renderer=renderer)
                 mailer.recorded = relay.wake
-                yield [make_loop(settings, consumer, store, renderer, clock, health, relay, mailer), relay, mailer]
+                retries = RetryLoop(pool, clock, (mailer.wake, relay.wake))
+                loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
+                yield [loop, relay, mailer, retries]
 
     return build
 

@@ -16,16 +16,23 @@ from schemas.upcast import read_stored
 
 
 class AccountState(NamedTuple):
+    """Before the opening (`opened_at` is None): what came so far of plan, name, time zone and contacts, None where
+    nothing did. Kept, until the opening applies it."""
+
     account_id: str
     shard: int
-    plan: str
+    plan: str | None
     display_name: str | None
-    contacts: tuple[str, ...]
-    opened_at: datetime
+    contacts: tuple[str, ...] | None
+    opened_at: datetime | None
     position: int
     as_of: datetime
     time_zone: str | None
     closed: bool
+
+    @property
+    def opened(self) -> bool:
+        return self.opened_at is not None
 
 
 class AccountEvent(NamedTuple):
@@ -39,42 +46,53 @@ class AccountEvent(NamedTuple):
 
 
 def apply(state: AccountState | None, event: AccountEvent) -> AccountState | None:
-    """The state after one event. The first opening wins; what comes before it has nothing to change. An event that
+    """The state after one event; None while nothing is known of the account. The first opening wins. An event that
     changes nothing leaves position and time as they were."""
     if state is not None and event.position <= state.position:
         return state
-    data = read_stored(event.type, event.data)
-    if state is None:
-        return open_account(event, data) if isinstance(data, AccountOpened) else None
-    after = change(state, data)
-    return state if after is state else after._replace(position=event.position, as_of=event.recorded_at)
+    before = state or nothing_known(event)
+    after = change(before, event, read_stored(event.type, event.data))
+    return state if after is before else after._replace(position=event.position, as_of=event.recorded_at)
 
 
-def change(state: AccountState, data: EventData) -> AccountState:
+def nothing_known(event: AccountEvent) -> AccountState:
+    return AccountState(
+        account_id=event.account_id,
+        shard=event.shard,
+        plan=None,
+        display_name=None,
+        contacts=None,
+        opened_at=None,
+        position=event.position,
+        as_of=event.recorded_at,
+        time_zone=None,
+        closed=False,
+    )
+
+
+def change(state: AccountState, event: AccountEvent, data: EventData) -> AccountState:
     match data:
+        case AccountOpened() if not state.opened:
+            return open_account(state, event.occurred_at, data)
         case PlanChanged(plan=plan):
             return state._replace(plan=plan)
         case ContactsChanged(contacts=contacts):
             return state._replace(contacts=contacts)
         case AccountRenamed(display_name=name, time_zone=zone) if name or zone:
             return state._replace(display_name=name or state.display_name, time_zone=zone or state.time_zone)
-        case AccountClosed() if not state.closed:
+        case AccountClosed() if state.opened and not state.closed:
             return state._replace(closed=True)
         case AccountReopened() if state.closed:
             return state._replace(closed=False)
     return state
 
 
-def open_account(event: AccountEvent, data: AccountOpened) -> AccountState:
-    return AccountState(
-        account_id=event.account_id,
-        shard=event.shard,
-        plan=data.plan,
-        display_name=data.display_name,
-        contacts=data.contacts,
-        opened_at=event.occurred_at,
-        position=event.position,
-        as_of=event.recorded_at,
-        time_zone=data.time_zone,
-        closed=False,
+def open_account(kept: AccountState, opened_at: datetime, data: AccountOpened) -> AccountState:
+    """What came before the opening wins over its own: somebody has put it right since the opening was written."""
+    return kept._replace(
+        plan=kept.plan or data.plan,
+        display_name=kept.display_name or data.display_name,
+        contacts=data.contacts if kept.contacts is None else kept.contacts,
+        time_zone=kept.time_zone or data.time_zone,
+        opened_at=opened_at,
     )

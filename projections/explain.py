@@ -47,7 +47,7 @@ class NotifierRecords:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """`notifications` is None where the role may not read the notifier's tables. `differences`: fields of stored
-    balances that the log does not explain."""
+    balances that the log does not explain. `remarks`: what was left out of the account's events, the newest first."""
 
     account_id: str
     progress: ShardProgress
@@ -56,6 +56,7 @@ class Explanation:
     balances: Mapping[Resource, Balance]
     notifications: NotifierRecords | None
     differences: Sequence[FieldDifference] = field(default=())
+    remarks: Sequence[Row] = field(default=())
 
 
 async def find_progress(connection: Executor, account_id: str) -> ShardProgress:
@@ -125,6 +126,7 @@ class Explainer:
                 balances=balances,
                 notifications=await self._fetch_notifications(connection) if may_read_notices else None,
                 differences=await self._compare(connection, timeline),
+                remarks=await fetch_rows(connection, "fetch_remarks", progress.shard, self._account_id, self._limit),
             )
 
     async def _read_timeline(self, connection: Executor, progress: ShardProgress, *, noticed: bool) -> Timeline:

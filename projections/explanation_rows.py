@@ -28,6 +28,7 @@ EMAIL_COLUMNS: Final = (
     "created_at", "finished_at", "next_attempt_at", "reason",
 )  # fmt: skip
 ATTEMPT_COLUMNS: Final = ("email_id", "claim", "started_at", "ended_at", "outcome", "phase", "reply_code", "detail")
+REMARK_COLUMNS: Final = ("offset", "field", "reason", "recorded_at")
 DIFFERENCE_COLUMNS: Final = ("resource", "field", "stored", "log")
 AMOUNTS: Final = {"consumed", "allocation"}
 
@@ -78,6 +79,7 @@ def sections(e: Explanation) -> list[Section]:
             Section("emails", EMAIL_COLUMNS, [row_cells(EMAIL_COLUMNS, row) for row in e.notifications.emails]),
             Section("attempts", ATTEMPT_COLUMNS, [row_cells(ATTEMPT_COLUMNS, row) for row in e.notifications.attempts]),
         ]
+    found.append(Section("remarks", REMARK_COLUMNS, [row_cells(REMARK_COLUMNS, row) for row in e.remarks]))
     differing = {difference.resource for difference in e.differences}
     balances = [(*balance_cells(b), RESOURCE_CODES[b.resource] not in differing) for b in e.balances.values()]
     found.append(Section("balances", (*BALANCE_COLUMNS, "equal"), balances))

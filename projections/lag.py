@@ -1,4 +1,4 @@
-"""How far the fold is behind, for the metrics and the watchdog."""
+"""What is looked at now and then: how far the fold is behind, and which accounts nobody opened."""
 
 import asyncio
 
@@ -31,3 +31,20 @@ class LagWatch:
             self._health.mark_progress(WORK)
         self._last = lag
         self._health.metrics.shards.set(lag.shards)
+
+
+class UnopenedWatch:
+    """Counts the accounts that nobody opened, for the metric: whoever opens accounts has missed them, or a producer
+    writes wrong ids. Every process counts all of them."""
+
+    name = "unopened-accounts"
+
+    def __init__(self, store: FoldStore, health: Health, *, every_s: float = 15.0) -> None:
+        self._store = store
+        self._health = health
+        self._every_s = every_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._health.metrics.unopened.set(await self._store.count_unopened())
+            await wait_for(stop, self._every_s)

@@ -44,6 +44,9 @@ def render_balance(state: BalanceState) -> OutboxMessage:
 
 
 def render_account(state: AccountState) -> OutboxMessage:
+    """Of an account that is open or closed. Raises ValueError for one that nobody opened: nobody hears of it."""
+    if state.plan is None or state.contacts is None:
+        raise ValueError(f"{state.account_id} was never opened")
     data = AccountChanged(
         account_id=state.account_id,
         plan=state.plan,

@@ -134,7 +134,8 @@ def check_contiguous(reading: Reading) -> None:
 def start_state(reading: Reading, key: BalanceKey, shard: int, as_of: datetime) -> BalanceState:
     """Of a balance that is not stored yet."""
     account = reading.accounts.get(key[0])
-    return empty_state(*key, shard, as_of, opened=account is not None, closed=account is not None and account.closed)
+    opened, closed = (account.opened, account.closed) if account is not None else (False, False)
+    return empty_state(*key, shard, as_of, opened=opened, closed=closed)
 
 
 def fold_totals(reading: Reading, published: list[BalanceState]) -> tuple[list[BalanceState], list[BalanceState]]:
@@ -199,8 +200,9 @@ def as_account_event(o: NonUsageEvent) -> AccountEvent:
 
 
 def must_publish_account(before: AccountState | None, after: AccountState) -> bool:
-    return before is None or told_of(before) != told_of(after)
+    """What is kept before the opening is told to nobody."""
+    return after.opened and (before is None or told_of(before) != told_of(after))
 
 
 def told_of(state: AccountState) -> tuple[object, ...]:
-    return state.plan, state.contacts, state.display_name, state.closed
+    return state.opened, state.plan, state.contacts, state.display_name, state.closed

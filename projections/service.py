@@ -10,7 +10,7 @@ from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.topics import RiskWarnings
-from projections.lag import LagWatch
+from projections.lag import LagWatch, UnopenedWatch
 from projections.runner import FoldRunner
 from projections.settings import ProjectionsSettings
 from projections.store import FoldStore, sql
@@ -56,7 +56,7 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
     # more: after a wake-up for every batch they would find nothing to fold.
     stored = Wakeups(settings.postgres_dsn, "meter_events", event=workers[0].wake)
     published = Wakeups(settings.postgres_dsn, "projections_outbox", event=relay.wake)
-    return [*workers, stored, relay, published, LagWatch(store, health)]
+    return [*workers, stored, relay, published, LagWatch(store, health), UnopenedWatch(store, health)]
 
 
 async def check_shards(pool: Pool) -> None:

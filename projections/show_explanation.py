@@ -35,7 +35,8 @@ PHRASES: Final = {
     What.RENAMED: "name or time zone changed",
     What.CLOSED: "closed",
     What.REOPENED: "reopened",
-    What.IGNORED: "{note} {name}: without effect",
+    What.IGNORED: "{change}: without effect",
+    What.KEPT_CHANGE: "{change}: kept until the account is opened",
     What.GRANTED: "granted {amount}: {name}, {note}",
     What.KEPT: "granted {amount}: {name}, {note}; kept until the account is opened",
     What.REVERSED: "reversed {amount}: {name}",
@@ -95,7 +96,7 @@ def describe_line(line: Line) -> str:
     state = line.state
     fields: Mapping[str, object] = {
         "amount": format_amount(line.amount), "events": count(line.events), "name": printable(line.name),
-        "note": printable(line.note), "threshold": line.threshold,
+        "note": printable(line.note), "change": name_change(line), "threshold": line.threshold,
         "cause": "the account is closed" if state and state.closed else "nothing is left",
     }  # fmt: skip
     phrase = PHRASES[line.what].format_map(fields).removesuffix(", ")
@@ -111,6 +112,11 @@ def describe_line(line: Line) -> str:
     ]
     hidden = len(line.parts) - SHOWN_PARTS
     return phrase + "".join(shown) + (f"\n  and {hidden} more" if hidden > 0 else "")
+
+
+def name_change(line: Line) -> str:
+    """Of an account: `plan changed team`."""
+    return f"{(line.note or '').replace('_', ' ')} {printable(line.name)}".rstrip()
 
 
 def short(cell: object) -> str:

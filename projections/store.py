@@ -58,6 +58,10 @@ class FoldStore:
         rows = await self._pool.fetch(sql("measure_lag"), PROJECTION)
         return Lag(*rows[0])
 
+    async def count_unopened(self) -> int:
+        """Accounts with usage or grants that nobody opened."""
+        return int(await self._pool.fetchval(sql("count_unopened")))
+
 
 def sql(name: str) -> str:
     return load_sql("projections", name)
@@ -121,7 +125,13 @@ async def fetch_balances(connection: Executor, accounts: Sequence[str]) -> dict[
 
 async def fetch_accounts(connection: Executor, accounts: Sequence[str]) -> dict[str, AccountState]:
     rows = await connection.fetch(sql("fetch_accounts"), accounts)
-    return {row[0]: AccountState(*row)._replace(contacts=tuple(orjson.loads(row["contacts"]))) for row in rows}
+    return {row["account_id"]: as_account_state(row) for row in rows}
+
+
+def as_account_state(row: Iterable[Any]) -> AccountState:
+    """A row with the columns of `projections.account_states`, in the order of the fields; contacts as JSON text."""
+    state = AccountState(*row)
+    return state if state.contacts is None else state._replace(contacts=tuple(orjson.loads(str(state.contacts))))
 
 
 async def write(connection: Executor, planned: FoldPlan) -> None:
@@ -146,7 +156,7 @@ def balance_row(s: BalanceState) -> tuple[object, ...]:
 
 
 def account_row(s: AccountState) -> tuple[object, ...]:
-    contacts = orjson.dumps(s.contacts).decode()
+    contacts = None if s.contacts is None else orjson.dumps(s.contacts).decode()
     return tuple(s._replace(contacts=contacts))  # type: ignore[arg-type]  # as JSON text
 
 

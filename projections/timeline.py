@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from projections.fold import BalanceState, Kind, Step, apply, empty_state
 from projections.steps import ACCOUNT_STEP_KINDS, kind_of
-from projections.timeline_lines import KINDS, LINES, MOVING, OPENED, Entry, Line, Lines, Run, What
+from projections.timeline_lines import KINDS, LINES, MOVING, Entry, Line, Lines, Run, What
 from schemas.exhaustion import reaches
 
 
@@ -149,16 +149,20 @@ class Timeline:
         return self.resources[resource]
 
     def _account_line(self, entry: Entry) -> Line:
-        """The first opening wins; what comes before it has nothing to change, nor has closing what is closed."""
-        kind = KINDS[entry.type]
-        counts = (entry.type == OPENED) != self._opened
-        if kind in (What.CLOSED, What.REOPENED):
-            counts = counts and self._closed == (kind == What.REOPENED)
-        self._opened = self._opened or entry.type == OPENED
+        what = self._effect(What(KINDS[entry.type]))
+        self._opened = self._opened or what is What.OPENED
         return Line(
-            what=What(kind) if counts else What.IGNORED, first=entry.position, last=entry.position,
-            at=entry.recorded_at, event_id=entry.event_id, name=entry.name, note=None if counts else kind,
+            what=what, first=entry.position, last=entry.position, at=entry.recorded_at, event_id=entry.event_id,
+            name=entry.name, note=KINDS[entry.type] if what in (What.IGNORED, What.KEPT_CHANGE) else None,
         )  # fmt: skip
+
+    def _effect(self, kind: What) -> What:
+        """The first opening wins. What comes before it is kept; closing before it, or what is closed, does nothing."""
+        if kind is What.OPENED:
+            return What.IGNORED if self._opened else kind
+        if kind in (What.CLOSED, What.REOPENED):
+            return kind if self._opened and self._closed == (kind is What.REOPENED) else What.IGNORED
+        return kind if self._opened else What.KEPT_CHANGE
 
 
 class FieldDifference(NamedTuple):

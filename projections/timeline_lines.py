@@ -13,7 +13,6 @@ from schemas.upcast import read_stored
 MAX_PARTS: Final = 100  # names listed separately within one run of usage
 OTHER_NAMES: Final = "(other names)"
 KINDS: Final = {event.code: event.type.split(".")[1] for event in INPUT_TYPES.values()}
-OPENED: Final = next(code for code, kind in KINDS.items() if kind == "opened")
 
 
 class Entry(NamedTuple):
@@ -48,8 +47,9 @@ class What(StrEnum):
     RENAMED = "renamed"
     CLOSED = "closed"
     REOPENED = "reopened"
-    IGNORED = "ignored"  # opened or closed again, or changed before it was opened
+    IGNORED = "ignored"  # opened or closed again, or closed before it was opened
     KEPT = "kept"  # granted before the account was opened: counts from the opening on
+    KEPT_CHANGE = "kept_change"  # plan, contacts or name from before the opening: the account has them from then on
     GRANTED = "granted"
     REVERSED = "reversed"
     REVOKED = "revoked"

@@ -1,8 +1,10 @@
--- credit_support reads everything, contacts among it, and notes replays of rejections. Credits are added through Kafka.
+-- credit_support reads everything, contacts among it, and notes replays and dismissals of rejections. It
+-- asks for letters to be tried again, and does not answer itself. Credits are added through Kafka.
 DO $$
 BEGIN
     GRANT USAGE ON SCHEMA meter, projections, notifier TO credit_support;
     GRANT SELECT ON ALL TABLES IN SCHEMA meter, projections, notifier TO credit_support;
-    GRANT INSERT ON meter.replays TO credit_support;
+    GRANT INSERT ON meter.replays, meter.dismissals TO credit_support;
+    GRANT INSERT (shard, request_id, email_id, requested_by) ON notifier.retry_requests TO credit_support;
 END
 $$

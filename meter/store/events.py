@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from meter.content import Content
+from meter.openings import Opening, accounts_opened, merge_remarks, remark_later_openings
 from meter.plan import AppendPlan, TopicOffset, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
@@ -108,7 +109,7 @@ async def append_batch(connection: Executor, plan: AppendPlan, write: Writer) ->
     known = await find_known(connection, plan, head)
     plan, stream = await write(connection, plan, known, head)
     evidence = await append_evidence(connection, plan)
-    await append_remarks(connection, plan)
+    await append_remarks(connection, plan, await append_openings(connection, plan, head), head)
     return await seal_batch(connection, plan, head, stream, evidence)
 
 
@@ -220,8 +221,20 @@ async def append_evidence(connection: Executor, plan: AppendPlan) -> bytes:
     return b"".join(digests)
 
 
-async def append_remarks(connection: Executor, plan: AppendPlan) -> None:
-    if remarks := plan.remarks():
+async def append_openings(connection: Executor, plan: AppendPlan, head: Head) -> Mapping[str, Opening]:
+    """Keep the batch's first openings; returns, of each account that it has an opening of, the one that opened it."""
+    accounts = accounts_opened(plan.rows)
+    if not accounts:
+        return {}
+    last = head.next_position + len(plan.rows) - 1
+    await connection.execute(sql("append_openings"), plan.shard, head.next_position, last)
+    rows = await connection.fetch(sql("fetch_openings"), plan.shard, accounts)
+    return {account_id: Opening(*opening) for account_id, *opening in rows}
+
+
+async def append_remarks(connection: Executor, plan: AppendPlan, openings: Mapping[str, Opening], head: Head) -> None:
+    later = remark_later_openings(plan.rows, head.next_position, openings) if openings else []
+    if remarks := merge_remarks(plan.remarks(), later):
         columns = [list(column) for column in zip(*remarks, strict=True)]
         await connection.execute(sql("append_remarks"), plan.shard, plan.recorded_at, *columns)
 

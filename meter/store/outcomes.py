@@ -1,7 +1,8 @@
 """What became of an event that a person sent, and what its account has now. Reads only."""
 
 import json
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
@@ -46,6 +47,22 @@ class AccountLine(NamedTuple):
     plan: str
     display_name: str | None
     opened_at: datetime
+
+
+class UnopenedLine(NamedTuple):
+    """What is kept of an account that nobody opened, in credits or runs; `contacts` is their number, None where nobody
+    named any."""
+
+    account_id: str
+    plan: str | None
+    display_name: str | None
+    time_zone: str | None
+    contacts: int | None
+    credits_granted: Decimal
+    credits_used: Decimal
+    runs_granted: Decimal
+    runs_used: Decimal
+    since: date | None
 
 
 class RemarkLine(NamedTuple):
@@ -93,8 +110,8 @@ class Outcomes:
         row = await self._pool.fetchrow(load_sql("meter", "show_account"), account_id)
         if row is None:
             return None
-        plan, name, opened_at, contacts, state = row
-        return AccountNow(plan, name, opened_at, tuple(json.loads(contacts)), state)
+        plan, name, opened_at, contacts, state, time_zone = row
+        return AccountNow(plan, name, opened_at, tuple(json.loads(contacts)), state, time_zone)
 
     async def fetch_balances(self, account_id: str) -> list[BalanceNow]:
         rows = await self._pool.fetch(load_sql("meter", "show_balances"), account_id)
@@ -103,6 +120,10 @@ class Outcomes:
     async def find_accounts(self, text: str, limit: int) -> list[AccountLine]:
         rows = await self._pool.fetch(load_sql("meter", "find_accounts"), text, limit)
         return [AccountLine(*row) for row in rows]
+
+    async def list_unopened(self, limit: int) -> list[UnopenedLine]:
+        """Those with the newest event first."""
+        return [UnopenedLine(*row) for row in await self._pool.fetch(load_sql("meter", "list_unopened"), limit)]
 
     async def list_remarks(self, account_id: str, limit: int) -> list[RemarkLine]:
         """Newest first."""

@@ -20,6 +20,7 @@ class RejectionLine(NamedTuple):
     recorded_at: datetime
     replays: int
     records: int
+    dismissed: str | None  # why
 
 
 class Rejection(NamedTuple):
@@ -46,6 +47,15 @@ class Replay(NamedTuple):
     replayed_at: datetime
 
 
+class Dismissal(NamedTuple):
+    """That a person has dealt with a rejection."""
+
+    rejection_id: int
+    reason: str
+    dismissed_by: str
+    dismissed_at: datetime
+
+
 class Rejections:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -58,9 +68,12 @@ class Rejections:
         account: str | None = None,
         limit: int = 50,
         pending: bool = False,
+        dismissed: bool = False,
     ) -> list[RejectionLine]:
-        """Newest first; `pending` leaves out those that were replayed, `account` those with another Kafka key."""
-        rows = await self._pool.fetch(load_sql("meter", "list_rejections"), reason, topic, limit, pending, account)
+        """Newest first; `pending` leaves out those that were replayed, `account` those with another Kafka key.
+        Dismissed ones are left out unless asked for."""
+        statement = load_sql("meter", "list_rejections")
+        rows = await self._pool.fetch(statement, reason, topic, limit, pending, account, dismissed)
         return [RejectionLine(*row) for row in rows]
 
     async def fetch_rejections(self, ids: list[int]) -> list[Rejection]:
@@ -73,3 +86,10 @@ class Rejections:
 
     async def append_replay(self, rejection_id: int, replayed_by: str, clock: Clock) -> None:
         await self._pool.execute(load_sql("meter", "append_replay"), rejection_id, replayed_by, clock.now())
+
+    async def fetch_dismissals(self, ids: list[int]) -> list[Dismissal]:
+        return [Dismissal(*row) for row in await self._pool.fetch(load_sql("meter", "fetch_dismissals"), ids)]
+
+    async def append_dismissals(self, ids: list[int], reason: str, dismissed_by: str, clock: Clock) -> None:
+        """Those that are dismissed already stay as they are."""
+        await self._pool.execute(load_sql("meter", "append_dismissals"), ids, reason, dismissed_by, clock.now())

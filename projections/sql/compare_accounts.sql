@@ -25,24 +25,26 @@ WITH events AS (
     ) AS each
     WHERE closed <> before  -- closing what is closed changes nothing
 ), changes AS (
-    -- The first opening and the changes after it.
+    -- The first opening and the changes before and after it; openings and closings before it have no effect.
     SELECT e.*, c.closed
     FROM events e
     LEFT JOIN closings c ON c.account_id = e.account_id AND c.position = e.position
     WHERE e.position = e.opening
-       OR e.position > e.opening
-          AND (e.type IN ({{account.plan_changed.v1}}, {{account.contacts_changed.v1}})
-               OR e.type = {{account.renamed.v1}} AND (e.display_name IS NOT NULL OR e.time_zone IS NOT NULL)
-               OR c.closed IS NOT NULL)
+       OR e.type IN ({{account.plan_changed.v1}}, {{account.contacts_changed.v1}})
+       OR e.type = {{account.renamed.v1}} AND (e.display_name IS NOT NULL OR e.time_zone IS NOT NULL)
+       OR c.closed IS NOT NULL
 ), expected AS (
+    -- The newest change; what the opening says counts only where nobody changed it, before or after.
     SELECT account_id,
-           (array_agg(lower(data ->> 'plan') ORDER BY position DESC)
+           (array_agg(lower(data ->> 'plan') ORDER BY position = opening, position DESC)
                FILTER (WHERE type IN ({{account.opened.v1}}, {{account.plan_changed.v1}})))[1] AS plan,
-           (array_agg(display_name ORDER BY position DESC) FILTER (WHERE display_name IS NOT NULL))[1] AS display_name,
-           md5((array_agg(data -> 'contacts' ORDER BY position DESC)
+           (array_agg(display_name ORDER BY position = opening, position DESC)
+               FILTER (WHERE display_name IS NOT NULL))[1] AS display_name,
+           md5((array_agg(data -> 'contacts' ORDER BY position = opening, position DESC)
                FILTER (WHERE type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}})))[1]::jsonb::text) AS contacts,
            max(occurred_at) FILTER (WHERE type = {{account.opened.v1}}) AS opened_at, max(position) AS position,
-           (array_agg(time_zone ORDER BY position DESC) FILTER (WHERE time_zone IS NOT NULL))[1] AS time_zone,
+           (array_agg(time_zone ORDER BY position = opening, position DESC)
+               FILTER (WHERE time_zone IS NOT NULL))[1] AS time_zone,
            coalesce((array_agg(closed ORDER BY position DESC) FILTER (WHERE closed IS NOT NULL))[1], false) AS closed
     FROM changes
     GROUP BY account_id

@@ -10,4 +10,4 @@ FROM unnest(
 ) AS n (account_id, shard, plan, display_name, contacts, opened_at, position, as_of, time_zone, closed)
 ON CONFLICT (account_id) DO UPDATE
 SET plan = excluded.plan, display_name = excluded.display_name, contacts = excluded.contacts,
-    position = excluded.position, as_of = excluded.as_of, time_zone = excluded.time_zone, closed = excluded.closed
+    opened_at = excluded.opened_at, position = excluded.position, as_of = excluded.as_of, time_zone = excluded.time_zone, closed = excluded.closed

@@ -119,6 +119,7 @@ def random_change(rng: random.Random, name: str) -> Event:
     return rng.choice(
         (
             plan_changed(name, rng.choice(("free", "team"))),
+            contacts_changed(name, *rng.choice(((), ("ann@example.com",), ("ann@example.com", "bob@example.com")))),
             closed(name),
             reopened(name),
             renamed(name, display_name=rng.choice(("Ann", "Bob", " ", "", 5, "x" * 300, "a\tb"))),

@@ -21,7 +21,9 @@ from tests.support.processes import Processes, run_command
 
 COMMANDS = [
     [], ["setup"], ["run"], ["open"], ["grant"], ["rejections"], ["rejections", "list"], ["rejections", "show"],
-    ["rejections", "replay"], ["accounts"], ["accounts", "find"], ["accounts", "show"], ["rerouted"], ["verify"],
+    ["rejections", "replay"], ["rejections", "dismiss"], ["accounts"], ["accounts", "find"], ["accounts", "show"],
+    ["accounts", "unopened"], ["accounts", "plan"], ["accounts", "rename"], ["accounts", "contacts"],
+    ["accounts", "close"], ["accounts", "reopen"], ["rerouted"], ["verify"],
 ]  # fmt: skip
 NOWHERE = "127.0.0.1:1"
 
@@ -205,6 +207,41 @@ async def test_a_record_without_an_event_is_kept_but_no_replay_can_help_it(
     assert (done.returncode, done.stdout) == (1, "")
     assert f"a replay cannot help {row['rejection_id']} (empty)" in done.stderr
     assert await pool.fetchval("SELECT count(*) FROM meter.replays") == 0
+
+
+async def test_a_rejection_that_no_replay_helps_is_dismissed_with_a_reason(
+    processes: Processes, settings: MeterSettings, producer: Producer, pool: Pool
+) -> None:
+    await send(producer, json.dumps(builders.model_inference(credits="-1")).encode())
+    await send(producer, b"{")
+    async with running_meter(settings):
+        await wait_until_stored(pool, settings)
+    ids = {row["reason"]: str(row["rejection_id"]) for row in await pool.fetch("SELECT * FROM meter.rejections")}
+    bad = ids["invalid_amount"]
+    refused = processes.run("meter", "rejections", "replay", bad)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"a replay cannot help {bad}: it would be rejected again, invalid_amount" in refused.stderr
+    assert "--force" in refused.stderr and await pool.fetchval("SELECT count(*) FROM meter.replays") == 0
+    assert processes.run("meter", "rejections", "replay", bad, "--force").returncode == 0
+    assert await pool.fetchval("SELECT count(*) FROM meter.replays") == 1
+
+    for reason in ("", " ", "a\tb", "x" * 501):
+        assert processes.run("meter", "rejections", "dismiss", bad, "--reason", reason).returncode == 2
+    unknown = processes.run("meter", "rejections", "dismiss", bad, "99", "--reason", "sent again")
+    assert (unknown.returncode, unknown.stdout) == (1, "") and "there is no rejection 99" in unknown.stderr
+    done = processes.run("meter", "rejections", "dismiss", bad, "--reason", "sent again", "--by", "support-1")
+    assert (done.returncode, done.stdout) == (0, f"dismissed {bad} (invalid_amount): sent again\n")
+    again = processes.run("meter", "rejections", "dismiss", *ids.values(), "--reason", "other")
+    assert (again.returncode, again.stdout) == (1, "") and "by support-1: sent again" in again.stderr
+    assert await pool.fetchval("SELECT count(*) FROM meter.dismissals") == 1
+
+    listed = [processes.run("meter", "rejections", "list", *more, "--json").stdout for more in ((), ("--all",))]
+    shown, everything = ([json.loads(line) for line in text.splitlines()] for text in listed)
+    assert [entry["reason"] for entry in shown] == ["not_json"] and "dismissed" not in shown[0]
+    assert {entry["reason"]: entry["dismissed"] for entry in everything} == {
+        "not_json": None, "invalid_amount": "sent again",
+    }  # fmt: skip
+    assert "by support-1: sent again" in processes.run("meter", "rejections", "show", bad).stdout
 
 
 def test_a_rejection_that_is_not_there(processes: Processes, settings: MeterSettings) -> None:

@@ -40,7 +40,8 @@ from tests.integration.tampering import fetch_anchors, find_damage
 SHARDS = 2
 BEFORE_COMMIT = ("after_compare_and_set", "in_copy", "before_commit")
 TABLES = (
-    "meter.events, meter.batches, meter.duplicates, meter.rejections, meter.replays, meter.gaps, meter.shards, "
+    "meter.events, meter.batches, meter.duplicates, meter.rejections, meter.replays, meter.dismissals, meter.gaps, "
+    "meter.remarks, meter.openings, meter.shards, "
     "projections.cursors, projections.outbox_shards, projections.outbox, projections.balance_states, "
     "projections.usage_days, projections.account_states"
 )

@@ -15,11 +15,26 @@ from schemas.topics import USAGE
 from tests.contract.rows import opened, plan, rejected, rerouted, usage
 
 KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
-READ_BY_PROJECTIONS = {"events", "shards", "batches", "event_types", "resources", "event_log"}
-APPENDED_BY_METER = {"events", "batches", "duplicates", "rejections", "gaps", "rerouted", "remarks", "topics"}
+READ_BY_PROJECTIONS = {"events", "shards", "batches", "event_types", "resources", "event_log", "remarks"}
+APPENDED_BY_METER = {
+    "events", "batches", "duplicates", "rejections", "gaps", "rerouted", "remarks", "openings", "topics",
+}  # fmt: skip
 CHANGED_BY_METER = {"shards": {"UPDATE"}, "outbox": {"INSERT", "DELETE"}, "outbox_shards": {"UPDATE"}}
+WITHOUT_TIME = {"gaps": "to_offset", "replays": "replayed_at", "dismissals": "dismissed_at", "openings": "position"}
+NOTED_BY_SUPPORT = {("meter", "replays"), ("meter", "dismissals"), ("notifier", "retry_requests")}
 SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
-LOG = ("events", "batches", "duplicates", "rejections", "replays", "gaps", "rerouted", "remarks")
+LOG = (
+    "events",
+    "batches",
+    "duplicates",
+    "rejections",
+    "replays",
+    "dismissals",
+    "gaps",
+    "rerouted",
+    "remarks",
+    "openings",
+)
 
 
 def allowed(role: str, schema: str, name: str) -> set[str]:
@@ -35,7 +50,7 @@ def allowed(role: str, schema: str, name: str) -> set[str]:
         case "notifier", "notifier":
             return {"SELECT", "INSERT", "UPDATE", "DELETE"}
         case "support", "meter" | "projections" | "notifier":
-            return {"SELECT"} | ({"INSERT"} if (schema, name) == ("meter", "replays") else set())
+            return {"SELECT"} | ({"INSERT"} if (schema, name) in NOTED_BY_SUPPORT else set())
         case "reader", "projections":
             return {"SELECT"} if name in SEEN_BY_READER else set()
     return set()
@@ -161,8 +176,9 @@ async def test_triggers_refuse_even_the_owner(relations: list[Relation], pool: P
     """The tests' pool is the superuser who owns everything."""
     if table == "replays":
         await pool.execute(load_sql("meter", "append_replay"), 1, "tests", usage(0).occurred_at)
-    column = "to_offset" if table == "gaps" else "recorded_at"
-    column = "replayed_at" if table == "replays" else column
+    if table == "dismissals":
+        await pool.execute(load_sql("meter", "append_dismissals"), [1], "tests", "tests", usage(0).occurred_at)
+    column = WITHOUT_TIME.get(table, "recorded_at")
     for statement in (
         f"UPDATE meter.{table} SET {column} = {column}",
         f"DELETE FROM meter.{table}",

@@ -164,6 +164,10 @@ async def test_no_role_changes_the_log(as_role: Connections, role: str) -> None:
                 await as_role[role].execute(statement)
 
 
+ASK_FOR_A_TRY = (
+    "INSERT INTO notifier.retry_requests (shard, request_id, email_id, requested_by) "
+    "SELECT shard, email_id, email_id, 'x' FROM notifier.emails"
+)
 FORBIDDEN = {
     "meter": [
         "SELECT * FROM projections.balances", "SELECT * FROM notifier.accounts", "DELETE FROM meter.shards",
@@ -177,6 +181,8 @@ FORBIDDEN = {
     "support": [
         "UPDATE meter.shards SET usage_offset = 0", "INSERT INTO meter.gaps VALUES (0, 'x', 1, 2, now())",
         "UPDATE projections.account_states SET plan = 'x'", "DELETE FROM notifier.emails",
+        "UPDATE notifier.emails SET state = 'queued'", "UPDATE notifier.retry_requests SET outcome = 'queued'",
+        "INSERT INTO notifier.retry_requests (outcome) VALUES ('queued')",
     ],
     "reader": [
         "SELECT * FROM meter.events", "SELECT * FROM meter.event_log", "SELECT * FROM projections.account_states",
@@ -198,6 +204,7 @@ ALLOWED = {
         "SELECT contacts FROM projections.account_states", "SELECT * FROM notifier.emails",
         "SELECT * FROM meter.rejections",
         "INSERT INTO meter.replays (rejection_id, replayed_by, replayed_at) VALUES (1, 'x', now())",
+        ASK_FOR_A_TRY,
     ],
     "reader": [
         "SELECT * FROM projections.balances", "SELECT * FROM projections.usage_by_day",

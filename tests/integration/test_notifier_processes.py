@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from deploy.local.mail import DROP, MailSink
+from deploy.local.stack import Addresses
+from meter.roles import create_roles
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
@@ -169,8 +171,11 @@ def rows(output: str) -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("installed")
 async def test_commands_tell_what_an_account_was_told(
-    settings: Settings, pool: Pool, mail: MailSink, processes: Processes, mailing: dict[str, str]
-) -> None:
+    settings: Settings, pool: Pool, mail: MailSink, processes: Processes, mailing: dict[str, str], stack: Addresses,
+    dsn: str,
+) -> None:  # fmt: skip
+    async with pool.acquire() as connection:
+        await create_roles(connection)
     mail.rule("rcpt", "550 5.1.1 no such user", recipient="acc-0.b@example.com")
     await publish(settings, ACCOUNTS[:1])
     processes.start("notifier", **mailing)
@@ -192,20 +197,28 @@ async def test_commands_tell_what_an_account_was_told(
     [accepted] = rows(ok(processes, "emails", "list", "--account", "acc-0", "--state", "accepted", "--json"))
     assert accepted["lines"] == "model_credits 90 % (epoch 1)" and accepted["next_attempt_at"] is None
     assert rows(ok(processes, "emails", "list", "--recipient", "nobody@example.com", "--json")) == []
-    await check_retry(processes, mail, refused["email_id"], accepted["email_id"])
+    support = {"postgres_dsn": stack.dsn(dsn.rpartition("/")[2], "credit_support")}
+    await check_retry(processes, mail, support, refused["email_id"], accepted["email_id"])
+    requests = await pool.fetch("SELECT requested_by, outcome FROM notifier.retry_requests ORDER BY requested_at")
+    assert [tuple(row)[1] for row in requests] == ["nothing", "queued"] and requests[1]["requested_by"] == "support-1"
     unknown = processes.run("notifier", "notices", "nobody")
     assert unknown.returncode == 1 and "nobody" in unknown.stderr and unknown.stdout == ""
 
 
-async def check_retry(processes: Processes, mail: MailSink, refused: str, accepted: str) -> None:
-    """What was refused is sent when a person says so, and what was accepted is owed to nobody."""
+async def check_retry(
+    processes: Processes, mail: MailSink, support: dict[str, str], refused: str, accepted: str
+) -> None:
+    """What was refused is sent when a person says so, and what was accepted is owed to nobody. Support asks for it."""
     shown, *tries = rows(ok(processes, "emails", "show", refused, "--json"))
     assert (shown["state"], shown["refused"], shown["told"]) == ("refused", True, None)
     assert shown["reached_now"] == "model_credits 90 %" and [row["reply_code"] for row in tries] == [550]
-    idle = processes.run("notifier", "emails", "retry", accepted)
+    idle = processes.run("notifier", "emails", "retry", accepted, **support)
     assert idle.returncode == 1 and "nothing is owed" in idle.stdout
     mail.clear_rules()
-    assert f"{refused}: queued" in ok(processes, "emails", "retry", refused)
+    nobody = processes.run("notifier", "emails", "retry", "6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10", **support)
+    assert nobody.returncode == 1 and "there is no such letter" in nobody.stdout
+    done = processes.run("notifier", "emails", "retry", refused, "--by", "support-1", **support)
+    assert (done.returncode, done.stdout) == (0, f"{refused}: queued\n"), done.stderr
     await until(lambda: mail.sent_to("acc-0.b@example.com"), timeout_s=30)
 
 

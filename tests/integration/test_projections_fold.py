@@ -230,7 +230,6 @@ async def test_reversal_is_negative_in_usage_by_day_so_that_amounts_add_up(pool:
 
 async def test_first_opening_wins_and_changes_are_told(pool: Pool, log: EventLog) -> None:
     await log.append(
-        plan_changed("acct-1", "team"),  # nothing to change yet
         *opened("acct-1", plan="free", contacts=["a@example.com"]),
         opened("acct-1", plan="team", contacts=["b@example.com"])[0],
         plan_changed("acct-1", "team"),
@@ -247,6 +246,40 @@ async def test_first_opening_wins_and_changes_are_told(pool: Pool, log: EventLog
     row = await pool.fetchrow("SELECT plan, contacts::text, display_name FROM projections.account_states")
     assert row is not None
     assert tuple(row) == ("team", '["c@example.com", "d@example.com"]', "Name of acct-1")
+
+
+@pytest.mark.parametrize("most_events", [1, MOST])
+async def test_what_came_before_the_opening_is_kept_listed_and_applied(
+    pool: Pool, log: EventLog, most_events: int
+) -> None:
+    await log.append(
+        plan_changed("acct-1", "team"),
+        contacts_changed("acct-1", "c@example.com"),
+        renamed("acct-1", time_zone="Asia/Tokyo"),
+        closed("acct-1"),
+        granted("acct-1", 5),
+        used("acct-1", 2),
+        used("acct-2", 3),
+    )
+    await fold_all(pool, most_events=most_events)
+    assert await pool.fetchval("SELECT count(*) FROM projections.accounts") == 0
+    rows = await pool.fetch(
+        "SELECT account_id, plan, time_zone, contacts, credits_granted, credits_used, runs_used "
+        "FROM projections.unopened_accounts ORDER BY account_id"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("acct-1", "team", "Asia/Tokyo", 1, 5, 2, 0), ("acct-2", None, None, None, 0, 3, 0)
+    ]  # fmt: skip
+    assert await read_outbox(pool) == []
+    await log.append(*opened("acct-1", plan="free", contacts=["a@example.com"]))
+    await fold_all(pool, most_events=most_events)
+    [told] = [m for m in await read_outbox(pool) if isinstance(m, AccountChanged)]
+    assert (told.plan, told.contacts, told.display_name, told.state) == (
+        "team", ("c@example.com",), "Name of acct-1", "open"
+    )  # fmt: skip
+    row = await pool.fetchrow("SELECT plan, time_zone, state FROM projections.accounts")
+    assert row is not None and tuple(row) == ("team", "Asia/Tokyo", "open")
+    assert await pool.fetchval("SELECT array_agg(account_id) FROM projections.unopened_accounts") == ["acct-2"]
 
 
 async def test_many_grants_and_reversals_in_one_transaction_are_folded_one_by_one(pool: Pool, log: EventLog) -> None:

@@ -16,11 +16,15 @@ from projections.verify import Difference, verify
 from tests.integration.projections_log import (
     MICRO,
     NOON,
+    OPENED,
     Event,
     EventLog,
     assert_balances,
+    contacts_changed,
     granted,
     opened,
+    plan_changed,
+    renamed,
     reversed_,
     used,
 )
@@ -89,10 +93,12 @@ class OldFold:
         total = consumed = base = 0
         boundaries: list[int] = []
         for event in events:
-            if event.resource is None:
+            if event.type == OPENED:
                 await self._pool.execute(
                     OLD_ACCOUNT, account_id, event.shard, event.data["display_name"], NOON, 1, NOON
                 )
+            elif event.resource is None:
+                continue
             elif event.type == granted("x", 1).type:
                 total += event.amount
                 boundaries.append(total)
@@ -166,6 +172,29 @@ async def test_the_fold_goes_on_from_what_was_migrated(old: asyncpg.Connection, 
         pass
     assert await find_differences(pool) == []
     await assert_balances(pool, log.events)
+
+
+async def test_what_came_before_an_opening_is_applied_and_kept(
+    old: asyncpg.Connection, pool: Pool, log: EventLog
+) -> None:
+    """The version before left it out, and its cursor has passed it."""
+    await log.append(
+        plan_changed("acct-1", "Team"), contacts_changed("acct-1", "c@example.com"), *open_with_credits("acct-1"),
+        renamed("acct-1", display_name="Later"), plan_changed("acct-7", "pro"), renamed("acct-7", display_name=" "),
+    )  # fmt: skip
+    await OldFold(pool, log).run("acct-1")
+    await pool.execute("UPDATE projections.account_states SET position = 5, display_name = 'Later'")
+    await migrate(old, ["projections"])
+    accounts = await pool.fetch(
+        "SELECT account_id, plan, display_name, contacts::text, opened_at IS NULL FROM projections.account_states "
+        "ORDER BY account_id"
+    )
+    assert [tuple(account) for account in accounts] == [
+        ("acct-1", "team", "Later", '["c@example.com"]', False),
+        ("acct-7", "pro", None, None, True),
+    ]
+    found = [difference async for report in verify(pool) for difference in report.differences]
+    assert [difference for difference in found if difference.model == "accounts"] == []
 
 
 async def test_a_fold_of_the_version_before_fails(old: asyncpg.Connection, pool: Pool) -> None:

@@ -18,7 +18,7 @@ from meter.runtime.postgres import explain_misconfigured
 from meter.runtime.postgres.probe import PostgresProbe
 from meter.runtime.process.logging import configure_logging
 from meter.runtime.process.service import Build, Exit, run_service
-from meter.runtime.process.terminal import fit
+from meter.runtime.process.terminal import fit, printable
 from meter.runtime.settings import Settings, load_settings
 
 DISTRIBUTION: Final = "credit-meter"
@@ -95,5 +95,7 @@ def run_service_command(name: str, kind: type[S], build: Callable[[S], Build]) -
 
 
 def fail(message: str, code: Exit) -> typer.Exit:
-    print(fit(message, sys.stderr), file=sys.stderr)
+    """A message may name what a record says."""
+    lines = [printable(line) for line in message.split("\n")]
+    print(fit("\n".join(lines), sys.stderr), file=sys.stderr)
     return typer.Exit(code)

@@ -27,6 +27,11 @@ class Metrics:
             "metering_reconnects", "Restarts after a lost dependency", ["dependency"], registry=self.registry
         )
         self.ready = Gauge("metering_ready", "1 when the dependency is usable", ["dependency"], registry=self.registry)
+        self.unopened = Gauge(
+            "metering_unopened_accounts",
+            "Accounts with usage or grants that nobody opened; known to projections alone",
+            registry=self.registry,
+        )
         self.shards = Gauge("metering_shards", "Shards assigned to this process", registry=self.registry)
 
     def render(self) -> bytes:

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from meter.presentation import describe_bytes, print_fields, print_table, printable
+from meter.presentation import describe_bytes, print_fields, print_sentences, print_table, printable
+from meter.runtime.process.cli import fail
+from meter.runtime.process.service import Exit
 
 
 @pytest.mark.parametrize(
@@ -16,6 +18,12 @@ from meter.presentation import describe_bytes, print_fields, print_table, printa
         ("\x1b[31mred", "\\x1b[31mred"),
         ("a\tb\nc\r\x00", "a\\tb\\nc\\r\\x00"),
         ("\u202eabc", "\\u202eabc"),
+        ("\u2066a\u2069\u200f\u061cb\u200b\ufeff", "\\u2066a\\u2069\\u200f\\u061cb\\u200b\\ufeff"),
+        ("\u2028\x85\x9b2J", "\\u2028\\x85\\x9b2J"),
+        ("\u0645\u06cc\u200c\u0634\u0648\u062f", "\u0645\u06cc\u200c\u0634\u0648\u062f"),  # a Persian word
+        ("\U0001f469\u200d\U0001f467", "\U0001f469\u200d\U0001f467"),
+        ("   ", '"   "'),
+        ("", ""),
         ("\ud800", "\\ud800"),
         (None, ""),
         (17, "17"),
@@ -54,3 +62,30 @@ def test_a_terminal_gets_a_table_without_markup_of_the_records(monkeypatch: pyte
 def test_lists_take_a_line_per_entry(capsys: pytest.CaptureFixture[str]) -> None:
     print_fields({"id": 1, "headers": ["a: 1", "b: 2"], "none": []}, as_json=False)
     assert capsys.readouterr().out == "id       1\nheaders  a: 1\nheaders  b: 2\n"
+
+
+class Narrow(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_fields_and_sentences_fit_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Narrow()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    words = "contacts[1] is not one plain email address: left out (offset 3, recorded 2026-03-01T00:00:00+00:00)"
+    print_fields({"account": "a", "remarks": [words, "short"], "name": " ", "none": None}, as_json=False)
+    print_sentences([f"acct-1 is named {'x' * 40} and has time zone Europe/Berlin; now open, plan team\x1b[2J"])
+    lines = terminal.getvalue().splitlines()
+    assert all(len(line) <= 80 for line in lines) and "\x1b" not in terminal.getvalue()
+    assert lines[:4] == [
+        "account  a",
+        "remarks  contacts[1] is not one plain email address: left out (offset 3,",
+        "         recorded 2026-03-01T00:00:00+00:00)",
+        "remarks  short",
+    ]
+
+
+def test_an_error_that_names_what_a_record_says_obeys_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    fail("plan: it has \x1b]0;title\x07\u202e, not free\n  second line", Exit.FAILED)
+    assert capsys.readouterr().err == "plan: it has \\x1b]0;title\\x07\\u202e, not free\n  second line\n"

@@ -1,26 +1,36 @@
-"""The account fold: what sets the name, the zone and the state of an account, and what has no effect."""
+"""The account fold: what sets plan, name, zone, contacts and state of an account, before its opening and after it."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from projections.accounts import AccountEvent, AccountState, apply
+from projections.plan import Reading, fold_accounts
+from projections.steps import NonUsageEvent
 from schemas.events import CODES
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 OPENED = {"plan": "free", "contacts": ["owner@example.com"], "display_name": "Ann", "time_zone": "UTC"}
+SECOND = timedelta(seconds=1)
 Script = list[tuple[str, dict[str, Any]]]
 
 
 def play(*script: tuple[str, dict[str, Any]]) -> AccountState | None:
     state: AccountState | None = None
     for position, (change, data) in enumerate(script, start=1):
-        at = NOON + timedelta(seconds=position)
-        code = CODES[f"account.{change}.v1"]
-        state = apply(state, AccountEvent("acct-1", 0, position, code, json.dumps(data), at, at))
+        state = apply(state, event(change, data, position))
     return state
+
+
+def event(change: str, data: dict[str, Any], position: int) -> AccountEvent:
+    at = NOON + position * SECOND
+    return AccountEvent("acct-1", 0, position, CODES[f"account.{change}.v1"], json.dumps(data), at, at)
 
 
 def after(*script: tuple[str, dict[str, Any]]) -> AccountState:
@@ -55,9 +65,91 @@ def test_closed_and_reopened() -> None:
     assert after(("reopened", {})) == after()
 
 
-@pytest.mark.parametrize("change", ["closed", "reopened", "renamed"])
-def test_before_the_opening_there_is_nothing_to_change(change: str) -> None:
-    assert play((change, {"display_name": "Bob"})) is None
-    state = play((change, {"display_name": "Bob"}), ("opened", OPENED))
-    assert state is not None
-    assert (state.display_name, state.closed) == ("Ann", False)
+@pytest.mark.parametrize("change", ["closed", "reopened"])
+def test_before_the_opening_there_is_nothing_to_close(change: str) -> None:
+    assert play((change, {})) is None
+    opened = play((change, {}), ("opened", OPENED))
+    assert opened is not None and opened.opened and not opened.closed
+    assert (opened.display_name, opened.position) == ("Ann", 2)
+
+
+def test_what_comes_before_the_opening_is_kept_and_wins_over_its_own() -> None:
+    kept = play(
+        ("plan_changed", {"plan": "Team"}),
+        ("renamed", {"display_name": "Bob"}),
+        ("renamed", {"time_zone": "Asia/Tokyo"}),
+        ("contacts_changed", {"contacts": ["billing@example.com"]}),
+        ("closed", {}),
+    )
+    assert kept is not None and not kept.opened and not kept.closed
+    assert (kept.plan, kept.display_name, kept.time_zone) == ("team", "Bob", "Asia/Tokyo")
+    assert (kept.contacts, kept.position) == (("billing@example.com",), 4)
+    opened = apply(kept, event("opened", OPENED, 6))
+    assert opened is not None
+    assert opened == kept._replace(opened_at=NOON + 6 * SECOND, position=6, as_of=NOON + 6 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("change", "data", "kept"),
+    [
+        ("plan_changed", {"plan": "team"}, {"plan": "team"}),
+        ("renamed", {"display_name": "Bob"}, {"display_name": "Bob"}),
+        ("renamed", {"time_zone": "Asia/Tokyo"}, {"time_zone": "Asia/Tokyo"}),
+        ("contacts_changed", {"contacts": []}, {"contacts": ()}),  # none is meant, and not: nothing said
+    ],
+)
+def test_the_opening_says_what_nothing_before_it_said(change: str, data: dict[str, Any], kept: dict[str, Any]) -> None:
+    opened = play((change, data), ("opened", OPENED))
+    assert opened == after()._replace(**kept, opened_at=NOON + 2 * SECOND, position=2, as_of=NOON + 2 * SECOND)
+
+
+def test_a_second_opening_changes_nothing() -> None:
+    assert after(("opened", OPENED | {"plan": "team", "contacts": []})) == after()
+
+
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("opened", OPENED),
+    ("opened", {"plan": "team", "contacts": []}),
+    *(("plan_changed", {"plan": plan}) for plan in ("free", "Team")),
+    *(("contacts_changed", {"contacts": contacts}) for contacts in ([], ["a@example.com"])),
+    *(("renamed", names) for names in ({}, {"display_name": "Bob"}, {"time_zone": "Asia/Tokyo"})),
+    ("closed", {}),
+    ("reopened", {}),
+]
+
+
+@given(st.lists(st.sampled_from(CHANGES), max_size=12), st.data())
+def test_accounts_and_what_is_told_do_not_depend_on_where_batches_are_cut(script: Script, data: st.DataObject) -> None:
+    events = [event(change, content, position) for position, (change, content) in enumerate(script, start=1)]
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(events)))) | {0, len(events)})
+    whole, told = fold([events])
+    assert fold([events[a:b] for a, b in pairwise(cuts)]) == (whole, told)
+    openings = [each for each in events if each.type == CODES["account.opened.v1"]]
+    assert bool(told) == bool(openings)
+    assert all(state.opened for state in told)
+    if whole is not None:
+        assert whole.opened == bool(openings)
+        assert whole.opened_at == (openings[0].occurred_at if openings else None)
+        renames = [each["display_name"] for change, each in script if change == "renamed" and "display_name" in each]
+        own = "Ann" if openings and openings[0].data == json.dumps(OPENED) else None
+        assert whole.display_name == (renames[-1] if renames else own)
+
+
+def fold(batches: Sequence[Sequence[AccountEvent]]) -> tuple[AccountState | None, list[AccountState]]:
+    """The state after all batches, and every state that was told."""
+    state: AccountState | None = None
+    told: list[AccountState] = []
+    for batch in batches:
+        states, published = fold_accounts(reading(batch, state))
+        state = states[0] if states else state
+        told += published
+    return state, told
+
+
+def reading(batch: Sequence[AccountEvent], state: AccountState | None) -> Reading:
+    non_usage = [
+        NonUsageEvent(e.shard, e.position, e.type, e.account_id, None, 0, e.occurred_at, e.recorded_at, e.data, False)
+        for e in batch
+    ]
+    accounts = {} if state is None else {state.account_id: state}
+    return Reading(ranges=[], totals=[], non_usage=non_usage, steps={}, balances={}, accounts=accounts)

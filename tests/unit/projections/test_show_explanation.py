@@ -201,3 +201,24 @@ def test_the_help_has_an_example() -> None:
 @pytest.mark.parametrize("arguments", [[], ["acc-1", "--limit", "0"], ["acc-1", "--resource", "gold"]])
 def test_a_wrong_option_ends_with_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, ["explain", *arguments]).exit_code == 2
+
+
+def test_remarks_are_shown_at_80_columns_and_obey_nothing() -> None:
+    remark = {
+        "offset": 3,
+        "field": "plan\x1b[2J",
+        "reason": "cannot change by a second opening",
+        "recorded_at": NOON,
+    }
+    text = shown(replace(explained(*STORY), remarks=[remark]), width=80)
+    assert "Remarks" in text and "cannot change by a second" in text
+    assert "\x1b" not in text and "plan\\x1b[2J" in text
+    assert all(len(line) <= 80 for line in text[text.index("Remarks") :].splitlines())
+
+
+def test_what_is_kept_until_the_opening_says_so() -> None:
+    plan = Entry(1, "event-1", CODES["account.plan_changed.v1"], None, 0, "team", None, NOON, False)
+    contacts = plan._replace(position=2, type=CODES["account.contacts_changed.v1"], name="")
+    text = shown(explained(plan, contacts))
+    assert "plan changed team: kept until the account is opened" in text
+    assert "contacts changed: kept until the account is opened" in text

@@ -157,12 +157,12 @@ def test_the_newest_lines_are_kept_and_the_others_counted() -> None:
 
 
 def test_the_account_has_lines_of_its_own() -> None:
-    timeline = Timeline("acct-1", 0, THRESHOLDS, limit=10)
-    kinds = (PLAN, OPENED, OPENED, PLAN, CONTACTS, REOPENED, CLOSED, CLOSED, RENAMED, REOPENED)
+    timeline = Timeline("acct-1", 0, THRESHOLDS, limit=20)
+    kinds = (CLOSED, PLAN, OPENED, OPENED, PLAN, CONTACTS, REOPENED, CLOSED, CLOSED, RENAMED, REOPENED)
     timeline.enter(entry(n, kind, name="free", resource=None) for n, kind in enumerate(kinds, start=1))
     assert words(timeline.account.newest) == [
-        "ignored@1", "opened@2", "ignored@3", "plan_changed@4", "contacts_changed@5", "ignored@6", "closed@7",
-        "ignored@8", "renamed@9", "reopened@10",
+        "ignored@1", "kept_change@2", "opened@3", "ignored@4", "plan_changed@5", "contacts_changed@6", "ignored@7",
+        "closed@8", "ignored@9", "renamed@10", "reopened@11",
     ]  # fmt: skip
     assert timeline.resources == {}
 

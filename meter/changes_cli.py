@@ -1,0 +1,204 @@
+"""`meter accounts plan|rename|contacts|close|reopen`: send one change, wait for its effect and print it."""
+
+import json
+from typing import Annotated
+from zoneinfo import available_timezones
+
+import typer
+
+from meter.changes import Change, describe_change, find_refusal
+from meter.client import AccountsProducer
+from meter.confirm import confirm
+from meter.effects import AccountNow, BalanceNow, describe_now
+from meter.presentation import print_sentences
+from meter.runtime.errors import RefusalError
+from meter.runtime.settings import Settings
+from meter.sending import EFFECT_TIMEOUT_S, Effect, Send, check_event, open_outcomes, send_and_wait
+from meter.support_cli import Account, EventId, JsonOutput, Wait, run_verb, send_only
+from schemas.build import new_event_id
+
+app = typer.Typer()  # its commands become some of `meter accounts`
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without a question.")]
+
+
+@app.command()
+def plan(
+    account_id: Account,
+    plan: Annotated[str, typer.Argument(help="Plan, in any case; free is the free plan.")],
+    event_id: EventId = None,
+    yes: Yes = False,
+    wait: Wait = True,
+    as_json: JsonOutput = False,
+) -> None:
+    """Give an account another plan. Nothing is granted by it.
+
+    \b
+    Example:
+      meter accounts plan acc-1 team
+    """
+
+    async def send(producer: AccountsProducer, id: str) -> str:
+        return await producer.plan_changed(account_id, plan=plan, event_id=id)
+
+    run_change(account_id, Change(plan=plan), send, event_id, yes=yes, wait=wait, as_json=as_json)
+
+
+@app.command()
+def rename(
+    account_id: Account,
+    name: Annotated[str | None, typer.Argument(help="Name for people.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="IANA time zone of its days, like Europe/Berlin.")] = None,
+    event_id: EventId = None,
+    yes: Yes = False,
+    wait: Wait = True,
+    as_json: JsonOutput = False,
+) -> None:
+    """Give an account another name, another time zone, or both. What is not given stays.
+
+    \b
+    Examples:
+      meter accounts rename acc-1 "Example Company"
+      meter accounts rename acc-1 --time-zone Europe/Berlin
+    """
+    if name is None and time_zone is None:
+        raise typer.BadParameter("give a name, --time-zone, or both", param_hint="NAME")
+    check_time_zone(time_zone)
+
+    async def send(producer: AccountsProducer, id: str) -> str:
+        return await producer.renamed(account_id, display_name=name, time_zone=time_zone, event_id=id)
+
+    change = Change(display_name=name, time_zone=time_zone)
+    run_change(account_id, change, send, event_id, yes=yes, wait=wait, as_json=as_json)
+
+
+@app.command()
+def contacts(
+    account_id: Account,
+    addresses: Annotated[list[str] | None, typer.Argument(help="Email addresses: all that it is to have.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="Take all contacts away: nobody gets its emails.")] = False,
+    event_id: EventId = None,
+    yes: Yes = False,
+    wait: Wait = True,
+    as_json: JsonOutput = False,
+) -> None:
+    """Say who gets the emails of an account: these addresses and nobody else.
+
+    \b
+    Examples:
+      meter accounts contacts acc-1 owner@example.com billing@example.com
+      meter accounts contacts acc-1 --none
+    """
+    listed = addresses or []
+    if bool(listed) == none:
+        raise typer.BadParameter("give all addresses that it is to have, or --none", param_hint="ADDRESSES")
+
+    async def send(producer: AccountsProducer, id: str) -> str:
+        return await producer.contacts_changed(account_id, contacts=listed, event_id=id)
+
+    run_change(account_id, Change(contacts=listed), send, event_id, yes=yes, wait=wait, as_json=as_json)
+
+
+@app.command()
+def close(
+    account_id: Account, event_id: EventId = None, yes: Yes = False, wait: Wait = True, as_json: JsonOutput = False
+) -> None:
+    """Close an account: it is allowed nothing, and nobody gets its emails. What it uses still counts.
+
+    \b
+    Asks first; in a pipe it refuses without --yes.
+
+    \b
+    Example:
+      meter accounts close acc-1
+    """
+
+    async def send(producer: AccountsProducer, id: str) -> str:
+        return await producer.closed(account_id, event_id=id)
+
+    run_change(account_id, Change(state="closed"), send, event_id, yes=yes, wait=wait, as_json=as_json)
+
+
+@app.command()
+def reopen(account_id: Account, event_id: EventId = None, wait: Wait = True, as_json: JsonOutput = False) -> None:
+    """Open a closed account again, with what it had. Nothing is granted by it.
+
+    \b
+    Example:
+      meter accounts reopen acc-1
+    """
+
+    async def send(producer: AccountsProducer, id: str) -> str:
+        return await producer.reopened(account_id, event_id=id)
+
+    run_change(account_id, Change(state="open"), send, event_id, yes=True, wait=wait, as_json=as_json)
+
+
+def check_time_zone(name: str | None) -> None:
+    """The contract takes any name of that form; whoever types one can be told that there is none such."""
+    known = available_timezones()  # none on a machine without the data
+    if name is not None and known and name not in known:
+        raise typer.BadParameter("there is no such time zone: write one like Europe/Berlin", param_hint="--time-zone")
+
+
+def run_change(
+    account_id: str, change: Change, send: Send, event_id: str | None, *, yes: bool, wait: bool, as_json: bool
+) -> None:
+    """Exit 1 with a sentence where the change has no effect; then nothing is sent."""
+    sent_id = event_id or new_event_id()
+
+    async def command(settings: Settings) -> None:
+        await check_event(settings, sent_id, send)
+        if not wait:
+            if not yes:
+                confirm_closing(account_id, change)
+            await send_only(settings, sent_id, send, as_json=as_json)
+            return
+        async with open_outcomes(settings) as outcomes:
+            before = await outcomes.fetch_account(account_id)
+            if refusal := find_refusal(account_id, change, before):
+                raise RefusalError(refusal)
+            if not yes:
+                confirm_change(account_id, change, before)
+            effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
+            account = await outcomes.fetch_account(account_id)
+            balances = await outcomes.fetch_balances(account_id) if change.state else []
+        check_effect(account_id, change, before, account, effect)
+        print_change(effect, account_id, change, account, balances, as_json=as_json)
+
+    run_verb(command)
+
+
+def confirm_change(account_id: str, change: Change, account: AccountNow | None) -> None:
+    if account is None:
+        confirm(f"nobody opened {account_id}", "Keep the change until somebody does?")
+    confirm_closing(account_id, change)
+
+
+def confirm_closing(account_id: str, change: Change) -> None:
+    if change.state == "closed":
+        confirm(f"{account_id} will be allowed nothing, and nobody will get its emails", "Close it?")
+
+
+def check_effect(
+    account_id: str, change: Change, before: AccountNow | None, account: AccountNow | None, effect: Effect
+) -> None:
+    """Raises RefusalError when another event came between."""
+    gone = account is None and before is not None
+    if gone or (account is not None and not change.is_in(account)):
+        raise RefusalError(f"stored at position {effect.position}; {account_id} was changed again since: look at it")
+
+
+def print_change(
+    effect: Effect, account_id: str, change: Change, account: AccountNow | None, balances: list[BalanceNow],
+    *, as_json: bool,
+) -> None:  # fmt: skip
+    if not as_json:
+        print_sentences([describe_change(account_id, change, account), *map(describe_now, balances)])
+        return
+    shown: dict[str, object] = {"event_id": effect.event_id, "position": effect.position, "account": account_id}
+    shown["state"] = "not_opened" if account is None else account.state
+    if account is not None:
+        shown |= {"plan": account.plan, "name": account.display_name, "time_zone": account.time_zone}
+        shown["contacts"] = list(account.contacts)
+    print(json.dumps(shown))

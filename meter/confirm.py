@@ -1,0 +1,23 @@
+"""A question before something that is not easily undone."""
+
+import sys
+from typing import Final
+
+from meter.presentation import printable
+from meter.runtime.errors import RefusalError
+from meter.runtime.process.terminal import fit
+
+YES: Final = frozenset({"y", "yes"})
+
+
+def confirm(fact: str, question: str) -> None:
+    """Ask on a terminal. Raises RefusalError for no, and in a pipe, where nobody can be asked.
+
+    The question goes to stderr: what stdout gets may be read by a program.
+    """
+    if not sys.stdin.isatty():
+        raise RefusalError(f"{fact}: nothing is sent. Repeat with --yes if that is meant.")
+    asked = fit(f"{printable(fact)}. {question} [y/N]:", sys.stderr)
+    print(asked, end=" ", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in YES:
+        raise RefusalError("nothing is sent")

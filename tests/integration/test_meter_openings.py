@@ -1,0 +1,40 @@
+"""Openings of accounts that are open already, in the store: remarked where they differ, in one batch or in many."""
+
+import json
+
+import pytest
+
+from meter.allowance import Allowance
+from meter.openings import ALREADY_OPEN
+from meter.runtime.postgres import Pool, load_sql
+from meter.store.events import PostgresEventStore
+from schemas.records import Outcome, Remark, Remarked
+from tests.contract.rows import opened, plan, usage
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("allowance", [Allowance(), Allowance(0, 0)])
+async def test_a_later_opening_is_remarked_where_it_differs(pool: Pool, together: bool, allowance: Allowance) -> None:
+    await pool.execute(load_sql("meter", "insert_shards"), 1)
+    store = PostgresEventStore(pool)
+    team = json.dumps({"plan": "team", "contacts": ["owner@example.com"]})
+    bad = Remarked(opened(3, data=team), (Remark("contacts[1]", "is not one plain email address"),))
+    results: list[Outcome] = [opened(0), opened(1), opened(2, data=team), bad, opened(4, account_id="acc-2", data=team)]
+    if together:
+        await store.append(plan(*results, usage(0), allowance=allowance))
+    else:
+        for offset, result in enumerate(results):
+            await store.append(plan(result, start=(0, offset), allowance=allowance))
+    rows = await pool.fetch("SELECT kafka_offset, account_id, field, reason FROM meter.remarks ORDER BY 1")
+    assert [tuple(row) for row in rows] == [(2, "acc-1", "plan", ALREADY_OPEN), (3, "acc-1", "plan", ALREADY_OPEN)]
+    openings = await pool.fetch("SELECT account_id, position FROM meter.openings ORDER BY 1")
+    assert [row["account_id"] for row in openings] == ["acc-1", "acc-2"] and openings[0]["position"] == 1
+
+
+async def test_a_repeat_of_an_opening_is_not_remarked(pool: Pool) -> None:
+    await pool.execute(load_sql("meter", "insert_shards"), 1)
+    store, first = PostgresEventStore(pool), opened(0)
+    await store.append(plan(first))
+    repeated = await store.append(plan(first._replace(offset=1), start=(0, 1)))
+    assert repeated.duplicates == 1
+    assert await pool.fetchval("SELECT count(*) FROM meter.remarks") == 0

@@ -1,0 +1,76 @@
+"""Later openings of an account: what is remarked of them, wherever batches are cut."""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meter.openings import ALREADY_OPEN, Opening, accounts_opened, merge_remarks, remark_later_openings
+from meter.plan import RemarkRow
+from schemas.records import Accepted
+from schemas.topics import ACCOUNTS
+from tests.contract.rows import opened, usage
+
+FIRST: dict[str, Any] = {"plan": "free", "contacts": ["a@example.com", "b@example.com"], "display_name": "Ann"}
+
+
+def opening(offset: int, account: str = "acc-1", **changes: Any) -> Accepted:
+    return opened(offset, account_id=account, data=json.dumps(FIRST | changes))
+
+
+def remark(batches: Sequence[Sequence[Accepted]]) -> list[RemarkRow]:
+    """As the store does: the first opening of an account is kept, whatever batch it came in."""
+    openings: dict[str, Opening] = {}
+    found: list[RemarkRow] = []
+    position = 1
+    for rows in batches:
+        for number, row in enumerate(rows, start=position):
+            if row.account_id in accounts_opened([row]):
+                openings.setdefault(row.account_id, Opening(number, row.type, row.data))
+        found += remark_later_openings(rows, position, openings)
+        position += len(rows)
+    return found
+
+
+def fields(*rows: Accepted) -> list[tuple[int, str]]:
+    return [(remark.offset, remark.field) for remark in remark([rows])]
+
+
+def test_the_opening_of_an_account_and_an_equal_one_are_silent() -> None:
+    same = opening(1, plan="Free", contacts=["B@example.com", "a@example.com"])
+    assert remark([[opening(0), same, usage(0), opening(2, "acc-2", plan="team")]]) == []
+
+
+def test_what_an_opening_leaves_out_is_no_difference() -> None:
+    assert remark([[opening(0), opening(1, display_name=None)]]) == []
+
+
+def test_each_field_that_differs_is_remarked() -> None:
+    later = opening(1, plan="team", contacts=["c@example.com"], display_name="Bob", time_zone="UTC")
+    assert fields(opening(0), later) == [(1, "plan"), (1, "contacts"), (1, "display_name"), (1, "time_zone")]
+    [found] = remark([[opening(0), opening(7, contacts=[])]])
+    assert found == RemarkRow(ACCOUNTS, 7, "acc-1", "contacts", ALREADY_OPEN)
+    assert "@" not in found.reason
+
+
+def test_of_an_opening_without_effect_only_that_counts() -> None:
+    own = [RemarkRow(ACCOUNTS, offset, "acc-1", "contacts", "9 more are left out") for offset in (1, 2)]
+    later = [RemarkRow(ACCOUNTS, 2, "acc-1", "contacts", ALREADY_OPEN)]
+    assert merge_remarks(own, later) == [own[0], later[0]]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["acc-1", "acc-2"]), st.sampled_from(["free", "team"])), max_size=10), st.data()
+)
+def test_remarks_do_not_depend_on_where_batches_are_cut(openings: list[tuple[str, str]], data: st.DataObject) -> None:
+    rows = [opening(offset, account, plan=plan) for offset, (account, plan) in enumerate(openings)]
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(rows)))) | {0, len(rows)})
+    found = remark([rows[a:b] for a, b in pairwise(cuts)])
+    assert found == remark([rows])
+    first: dict[str, str] = {}
+    for account, plan in openings:
+        first.setdefault(account, plan)
+    assert [r.offset for r in found] == [n for n, (account, plan) in enumerate(openings) if plan != first[account]]

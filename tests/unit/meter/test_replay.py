@@ -1,0 +1,78 @@
+"""Which rejections a replay may help: the bytes are judged again before they are sent."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from meter.replay import find_hopeless, judge, replay_message
+from meter.store.rejections import Rejection
+from schemas.reasons import Reason
+from schemas.records import Limits
+from schemas.topics import REROUTED_HEADER, USAGE
+from tests.support import builders
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+LIMITS = Limits(partitions=12)
+GOOD = builders.model_inference(account_id=builders.ACCOUNT, time="2026-03-01T00:00:00Z")
+
+
+def rejection(reason: Reason, value: bytes, **changes: Any) -> Rejection:
+    fields: dict[str, Any] = {
+        "rejection_id": 17, "shard": 3, "topic": USAGE, "offset": 5, "reason": reason.value, "detail": "",
+        "key": builders.ACCOUNT.encode(), "value": value, "headers": list(builders.STRUCTURED),
+        "kafka_timestamp": NOW, "recorded_at": NOW, "to_offset": None, "original_bytes": None, "original_sha256": None,
+    }  # fmt: skip
+    return Rejection(**fields | changes)
+
+
+def encode(**changes: Any) -> bytes:
+    return json.dumps(GOOD | changes).encode()
+
+
+def test_a_sound_record_may_be_replayed_wherever_it_was() -> None:
+    moved = rejection(Reason.WRONG_PARTITION, encode(), headers=[*builders.STRUCTURED, (REROUTED_HEADER, b"0/1")])
+    assert judge(moved, NOW, LIMITS) is None
+    assert REROUTED_HEADER not in dict(replay_message(moved).headers)
+
+
+def test_what_was_ahead_of_time_helps_later() -> None:
+    ahead = rejection(Reason.TIME_AHEAD, encode(time="2026-03-02T00:00:00Z"))
+    verdict = judge(ahead, NOW, LIMITS)
+    assert verdict is not None and verdict[0] is Reason.TIME_AHEAD
+    assert judge(ahead, NOW + timedelta(days=1), LIMITS) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"{", Reason.NOT_JSON),
+        (encode(data={"credits": "-1", "model": "large"}), Reason.INVALID_AMOUNT),
+        (encode(type="usage.nobody.v1"), Reason.UNKNOWN_TYPE),
+        (encode(subject="acct-other"), Reason.KEY_MISMATCH),
+    ],
+)
+def test_what_is_wrong_in_the_bytes_stays_wrong_and_says_so(value: bytes, reason: Reason) -> None:
+    [sentence] = find_hopeless([rejection(reason, value)], NOW, LIMITS)
+    assert f"a replay cannot help 17: it would be rejected again, {reason.value}: " in sentence
+    assert sentence.endswith(reason.advice)
+
+
+def test_the_reason_of_now_is_told_where_it_is_another() -> None:
+    """A version that knows the type, and finds its amount wrong."""
+    known = rejection(Reason.UNKNOWN_TYPE, encode(data={"credits": "x", "model": "large"}))
+    verdict = judge(known, NOW, LIMITS)
+    assert verdict is not None and verdict[0] is Reason.INVALID_AMOUNT
+
+
+def test_a_used_id_stays_used() -> None:
+    verdict = judge(rejection(Reason.ID_REUSED, encode()), NOW, LIMITS)
+    assert verdict is not None and verdict[0] is Reason.ID_REUSED
+
+
+def test_the_limits_are_those_of_the_settings() -> None:
+    large = rejection(Reason.AMOUNT_ABOVE_LIMIT, encode(data={"credits": "50", "model": "large"}))
+    verdict = judge(large, NOW, Limits(partitions=3, max_credits=10_000_000))
+    assert verdict is not None and verdict[0] is Reason.AMOUNT_ABOVE_LIMIT
+    assert judge(large, NOW, LIMITS) is None
