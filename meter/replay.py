@@ -11,7 +11,7 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Message, Producer
 from meter.store.rejections import Rejection, Rejections
 from schemas.reasons import FINAL
-from schemas.topics import REROUTED_HEADER
+from schemas.topics import OWN_HEADERS
 
 
 async def replay_rejections(
@@ -40,5 +40,5 @@ def is_final(rejection: Rejection) -> bool:
 
 
 def replay_message(rejection: Rejection) -> Message:
-    headers = [header for header in rejection.headers if header[0] != REROUTED_HEADER]  # so that it is sent on again
+    headers = [header for header in rejection.headers if header[0] not in OWN_HEADERS]  # so that it is sent on again
     return Message(rejection.topic, rejection.key, rejection.value, headers=headers)  # type: ignore[arg-type]  # null

@@ -12,7 +12,7 @@ from meter.runtime.postgres import Pool, load_sql
 from meter.store.events import PostgresEventStore
 from schemas.records import Remark, Remarked
 from schemas.topics import USAGE
-from tests.contract.rows import opened, plan, rejected, rerouted, usage
+from tests.contract.rows import opened, plan, rejected, rerouted, reversal, usage
 
 KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 READ_BY_PROJECTIONS = {"events", "shards", "batches", "event_types", "resources", "event_log", "reversals"}
@@ -26,10 +26,22 @@ APPENDED_BY_METER = {
     "remarks",
     "reversals",
     "topics",
+    "waiting",
 }
 CHANGED_BY_METER = {"shards": {"UPDATE"}, "outbox": {"INSERT", "DELETE"}, "outbox_shards": {"UPDATE"}}
 SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
-LOG = ("events", "batches", "duplicates", "rejections", "replays", "gaps", "rerouted", "remarks")
+LOG = (
+    "events",
+    "batches",
+    "duplicates",
+    "rejections",
+    "replays",
+    "gaps",
+    "rerouted",
+    "remarks",
+    "reversals",
+    "waiting",
+)
 
 
 def allowed(role: str, schema: str, name: str) -> set[str]:
@@ -76,7 +88,8 @@ async def relations(pool: Pool) -> list[Relation]:
     event = usage(0)
     repeat = usage(1, event_id=event.event_id)
     remarked = Remarked(opened(0), (Remark("display_name", "cannot be read"),))
-    batch = plan(event, repeat, rejected(USAGE, 2), rerouted(USAGE, 3), remarked, end=(5, 1))
+    reversals = reversal(1, 1, event.event_id), reversal(2, 1, "request 1")
+    batch = plan(event, repeat, rejected(USAGE, 2), rerouted(USAGE, 3), remarked, *reversals, end=(5, 3), usage_end=6)
     await PostgresEventStore(pool).append(batch)
     rows = await pool.fetch(
         "SELECT n.nspname, c.relname, c.relkind::text, (SELECT quote_ident(a.attname) FROM pg_attribute a "
@@ -172,7 +185,7 @@ async def test_triggers_refuse_even_the_owner(relations: list[Relation], pool: P
     if table == "replays":
         await pool.execute(load_sql("meter", "append_replay"), 1, "tests", usage(0).occurred_at)
     column = "to_offset" if table == "gaps" else "recorded_at"
-    column = "replayed_at" if table == "replays" else column
+    column = {"replays": "replayed_at", "reversals": "amount"}.get(table, column)
     for statement in (
         f"UPDATE meter.{table} SET {column} = {column}",
         f"DELETE FROM meter.{table}",
