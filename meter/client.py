@@ -284,9 +284,11 @@ class AccountsProducer(EventProducer):
         resource: Resource,
         amount: Amount,
         reason: str,
-        reverses: str | None = None,
+        reverses: str,
+        reverses_source: str | None = None,
         event_id: str | None = None,
         time: datetime | None = None,
     ) -> str:
-        data = credit_data(resource, amount, reason, reverses=reverses)
+        """Give back usage of one event, named by its id, and by its source where several sources used that id."""
+        data = credit_data(resource, amount, reason, reverses=reverses, reverses_source=reverses_source)
         return await self.send("usage.reversed.v1", account_id, data, event_id=event_id, time=time)

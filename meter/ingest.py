@@ -1,7 +1,8 @@
 """What `meter run` does with the records it receives: plan what to append, and have it appended to the event store."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -13,6 +14,7 @@ from meter.runtime.process.metrics import Metrics
 from meter.store.port import Appended, EventStore
 from schemas.parsing.parse import parse_all
 from schemas.records import Limits, Remarked, Rerouted
+from schemas.topics import USAGE
 
 log = structlog.get_logger(component="ingest")
 
@@ -21,6 +23,13 @@ WORK = "append"
 TOGETHER_EVENTS = 2_000
 SOURCES_COUNTED = 100  # each by its own name; the rest together
 OTHER_SOURCES = "other"
+
+FindEnd = Callable[[Batch], Awaitable[int]]
+
+
+async def all_is_read(_batch: Batch) -> int:
+    """For a log that nobody writes to meanwhile."""
+    return 0
 
 
 class Ingest:
@@ -37,17 +46,26 @@ class Ingest:
         allowance: Allowance,
         metrics: Metrics,
         wake_relay: Callable[[], None] = lambda: None,
+        find_end: FindEnd = all_is_read,
     ) -> None:
+        """`find_end` asks for the end of the usage of a batch's shard, as of now."""
         self._store = store
         self._clock = clock
         self._limits = limits
         self._allowance = allowance
         self._metrics = metrics
         self._wake_relay = wake_relay
+        self._find_end = find_end
+        self._held: dict[int, int] = {}  # by shard: up to where usage must be stored before a reversal is tried again
         self._sources: set[str] = set()
 
     async def plan(self, batches: Sequence[Batch]) -> list[AppendPlan]:
-        return [self.plan_batch(batch) for batch in batches]
+        return [await self._plan(batch) for batch in batches]
+
+    async def _plan(self, batch: Batch) -> AppendPlan:
+        """The end of usage is asked after corrections were read: what was sent before them lies below it."""
+        planned = self.plan_batch(batch)
+        return replace(planned, usage_end=await self._find_end(batch)) if planned.corrections else planned
 
     def plan_batch(self, batch: Batch) -> AppendPlan:
         """What this batch will append. The time is read once: all its rows share it."""
@@ -77,6 +95,7 @@ class Ingest:
             "rejected": saved.rejected - len(plan.rejections) + plan.rejected_offsets(),
             "gap": saved.gaps,
             "rerouted": saved.rerouted,
+            "waiting": saved.waiting,
         }
         for outcome, count in outcomes.items():
             if count:
@@ -85,6 +104,7 @@ class Ingest:
             self._note_remarked(plan.remarked)
         if plan.rerouted:
             self._note_rerouted(plan.rerouted)
+        self._note_held(batch, saved.waiting, plan.usage_end)
         log.debug("batch_appended", shard=batch.shard, position=saved.last_position, **outcomes)
         if plan.rejections or plan.gaps:
             log.warning(
@@ -99,6 +119,14 @@ class Ingest:
         fields = Counter(remark.field.partition("[")[0] for result in remarked for remark in result.remarks)
         for field, count in fields.items():
             self._metrics.fields_ignored.labels(field).inc(count)
+
+    def _note_held(self, batch: Batch, waiting: int, usage_end: int) -> None:
+        """Wake the relay once the usage is stored that reversals of the shard wait for; it looks by itself as well."""
+        if waiting:
+            self._held[batch.shard] = usage_end
+        if self._held.get(batch.shard, batch.end[USAGE] + 1) <= batch.end[USAGE]:
+            del self._held[batch.shard]
+            self._wake_relay()
 
     def _note_rerouted(self, rerouted: Sequence[Rerouted]) -> None:
         self._wake_relay()

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import merge
+from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 from meter.allowance import Allowance
 from meter.content import Content, content_of, describe_reuse, is_same
+from meter.floods import join_floods
 from schemas.events import INPUT_TYPES
 from schemas.reasons import Reason
 from schemas.records import Accepted, Outcome, Record, Rejected, Remarked, Rerouted
@@ -22,6 +24,8 @@ from schemas.topics import ACCOUNTS, USAGE
 offset_of = attrgetter("offset")
 INPUT_TOPICS = (ACCOUNTS, USAGE)  # the order of one batch: a grant that waits beside usage counts before it
 OPENED = INPUT_TYPES["account.opened.v1"].code
+# They take back what other events gave or counted, and come behind all others of their batch.
+CORRECTIONS = frozenset(INPUT_TYPES[type].code for type in ("usage.reversed.v1", "credits.revoked.v1"))
 
 NOTHING_UNREAD: Final[Mapping[str, Sequence[Rejected]]] = MappingProxyType({})
 
@@ -57,6 +61,24 @@ class Gap(NamedTuple):
     to_offset: int
 
 
+class Link(NamedTuple):
+    """A stored reversal and the usage it reverses, by their positions."""
+
+    position: int
+    reverses: int
+    amount: int
+
+
+class Wait(NamedTuple):
+    """A reversal whose usage is not known yet, while there is usage to read; it is tried again behind `usage_end`."""
+
+    record: Record
+    account_id: str
+    event_id: str
+    reverses: str
+    usage_end: int
+
+
 class RemarkRow(NamedTuple):
     """A field that was left out of a stored event of an account."""
 
@@ -84,6 +106,10 @@ class AppendPlan:
     gaps: tuple[Gap, ...]
     records: Mapping[str, Sequence[Record]]
     remarked: tuple[Remarked, ...] = ()  # what was left out of records, whatever becomes of their events
+    corrections: tuple[Accepted, ...] = ()  # reversals and revocations; `settle_corrections` judges them
+    usage_end: int = 0  # of the usage partition, asked when the batch was there; 0 where nobody needs to know
+    links: tuple[Link, ...] = ()
+    waiting: tuple[Wait, ...] = ()
 
     def rejected_offsets(self) -> int:
         return sum(rejected.beyond - rejected.record.offset for rejected in self.rejections)
@@ -116,11 +142,12 @@ def plan_append(
     recorded_at: datetime,
     allowance: Allowance,
     unread: Mapping[str, Sequence[Rejected]] = NOTHING_UNREAD,
+    usage_end: int = 0,
 ) -> AppendPlan:
-    """Sort what parsing made of a batch into rows, repeats, rejections, records to send on and gaps.
+    """Sort what parsing made of a batch into rows, corrections, repeats, rejections, records to send on and gaps.
 
     `results[topic]` answers `records[topic]` one by one; `unread` has what no client could read between them; `start`
-    and `end` are the next offsets before and after.
+    and `end` are the next offsets before and after; `usage_end` is what the broker has of usage.
     """
     ordered = [result for topic in INPUT_TOPICS for result in results.get(topic, ())]
     accepted = [result for result in ordered if type(result) is Accepted]
@@ -128,6 +155,9 @@ def plan_append(
     remarked = tuple(result for result in others if type(result) is Remarked)
     if remarked:
         accepted = [event for event in map(event_of, ordered) if event is not None]
+    corrections = tuple(event for event in map(event_of, results.get(ACCOUNTS, ())) if is_correction(event))
+    if corrections:
+        accepted = [event for event in accepted if event.type not in CORRECTIONS]
     rows, derived, again = split_repeats(accepted, allowance)
     return AppendPlan(
         shard=shard,
@@ -154,39 +184,13 @@ def plan_append(
         ),
         records=records,
         remarked=remarked,
+        corrections=corrections,
+        usage_end=usage_end,
     )
 
 
-def join_floods(rejections: Sequence[Rejected]) -> list[Rejected]:
-    """Neighbours of one reason that no replay can help become one rejection, with the bytes of the first.
-
-    82 kB of empty records would otherwise become 20 MB of rows.
-    """
-    joined: list[list[Rejected]] = []
-    for rejected in sorted(rejections, key=place_of):
-        if joined and is_flood(joined[-1][-1], rejected):
-            joined[-1].append(rejected)
-        else:
-            joined.append([rejected])
-    return [join(group) for group in joined]
-
-
-def place_of(rejected: Rejected) -> TopicOffset:
-    return rejected.record.topic, rejected.record.offset
-
-
-def is_flood(before: Rejected, rejected: Rejected) -> bool:
-    if not rejected.reason.is_final or rejected.reason is not before.reason:
-        return False
-    return (before.record.topic, before.beyond) == place_of(rejected)
-
-
-def join(group: Sequence[Rejected]) -> Rejected:
-    first, last = group[0], group[-1]
-    if first is last:
-        return first
-    count = last.beyond - first.record.offset
-    return first._replace(detail=f"{count} records; of the first: {first.detail}", to_offset=last.beyond)
+def is_correction(event: Accepted | None) -> TypeGuard[Accepted]:
+    return event is not None and event.type in CORRECTIONS
 
 
 def event_of(result: Outcome) -> Accepted | None:
@@ -287,14 +291,21 @@ def without_unstorable(plan: AppendPlan, faults: Mapping[TopicOffset, str]) -> A
     """
     if not faults:
         return plan
-    refused = {row.key: faults[row.topic, row.offset] for row in plan.rows if (row.topic, row.offset) in faults}
+    refused = {
+        row.key: faults[row.topic, row.offset]
+        for row in chain(plan.rows, plan.corrections)
+        if (row.topic, row.offset) in faults
+    }
+    kept = [row for row in plan.corrections if (row.topic, row.offset) not in faults]
     again = {(r.topic, r.offset): refused[r.key] for r in plan.repeats if r.key in refused}
+    again |= {(row.topic, row.offset): refused[row.key] for row in kept if row.key in refused}
     rejections = [
         Rejected(plan.record_at(place), Reason.UNSTORABLE, detail) for place, detail in {**faults, **again}.items()
     ]
     return replace(
         plan,
         rows=tuple(row for row in plan.rows if (row.topic, row.offset) not in faults),
+        corrections=tuple(row for row in kept if row.key not in refused),
         repeats=tuple(r for r in plan.repeats if r.key not in refused),
         rejections=(*plan.rejections, *rejections),
     )

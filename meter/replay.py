@@ -16,7 +16,7 @@ from meter.store.rejections import Rejection, Rejections
 from schemas.parsing.parse import parse
 from schemas.reasons import FINAL, Reason
 from schemas.records import Limits, Record, Rejected
-from schemas.topics import REROUTED_HEADER
+from schemas.topics import OWN_HEADERS
 
 
 async def replay_rejections(
@@ -88,7 +88,7 @@ def replay_record(rejection: Rejection, now: datetime) -> Record:
 
 
 def headers_to_send(rejection: Rejection) -> list[tuple[str, bytes | None]]:
-    return [header for header in rejection.headers if header[0] != REROUTED_HEADER]  # so that it is sent on again
+    return [header for header in rejection.headers if header[0] not in OWN_HEADERS]  # so that it is sent on again
 
 
 def replay_message(rejection: Rejection) -> Message:

@@ -1,7 +1,8 @@
-"""Sends records in a wrong partition on to that of their account: once, unchanged but for a header that says so.
+"""Sends on records in a wrong partition to that of their account, and once more reversals that waited for their usage.
 
 Such a record is stored as an outcome of its own in the transaction of its batch, with a copy in the outbox. The relay
-publishes the copies afterwards, at least once; the identity of an event makes a second copy harmless.
+publishes the copies afterwards, at least once, unchanged but for a header that says so; the identity of an event makes
+a second copy harmless. A waiting reversal is due once the usage is stored that was there when it was read.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from meter.store.evidence import decode_headers
-from schemas.topics import REROUTED_HEADER
+from schemas.topics import REROUTED_HEADER, WAITED_HEADER
 
 OUTBOX_KEY: Final = ("shard", "topic", "kafka_offset")
 RECORDS: Final = 500  # of one transaction: originals of 64 KB at most, so 32 MB
@@ -28,6 +29,8 @@ def make_relay(pool: Pool, producer: Producer, health: Health) -> OutboxRelay:
 def read_rerouted(row: Mapping[str, Any]) -> Message:
     """The record of a row of the outbox: key, value, headers and timestamp as they were."""
     origin = f"{row['shard']}/{row['kafka_offset']}".encode()
-    headers: list[tuple[str, Any]] = [*decode_headers(row["headers"]), (REROUTED_HEADER, origin)]
+    added = REROUTED_HEADER if row["usage_end"] is None else WAITED_HEADER
+    kept = [header for header in decode_headers(row["headers"]) if header[0] != added]  # one that waits twice has it
+    headers: list[tuple[str, Any]] = [*kept, (added, origin)]
     timestamp_ms = row["timestamp_ms"] if row["timestamp_ms"] >= 0 else None
     return Message(row["topic"], row["key"], row["value"], row["partition"], headers, timestamp_ms)

@@ -33,7 +33,7 @@ from schemas.amounts import (
     parse_number,
     parse_signed,
 )
-from schemas.identity import ID_PATTERN, MAX_ID_CHARS
+from schemas.identity import ID_PATTERN, MAX_ID_CHARS, MAX_SOURCE_CHARS
 from schemas.resources import Resource
 from schemas.times import format_time, parse_time
 
@@ -231,7 +231,11 @@ Plan = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}),
 ]
 AccountId = Annotated[str, Field(strict=True, pattern=ACCOUNT_PATTERN)]
+ID_SCHEMA: Final[JsonDict] = {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS, "pattern": ID_PATTERN}
 EventId = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_ID_CHARS, pattern=ID_PATTERN)]
+EventSource = Annotated[
+    str, Field(strict=True, min_length=1, max_length=MAX_SOURCE_CHARS), AfterValidator(refuse_control)
+]
 Address = Annotated[
     str,
     Field(strict=True),

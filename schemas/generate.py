@@ -13,8 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.events import INPUT_TYPES, OUTPUT_TYPES, EventType, OutputType
 from schemas.fields import ACCOUNT_PATTERN
-from schemas.identity import ID_PATTERN, MAX_ID_CHARS, NIL_ID
-from schemas.parsing.envelope import MAX_SOURCE_CHARS
+from schemas.identity import ID_PATTERN, MAX_ID_CHARS, MAX_SOURCE_CHARS, NIL_ID
 from schemas.topics import TOPICS, TopicSpec
 
 HERE: Final = Path(__file__).parent

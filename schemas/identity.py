@@ -11,6 +11,7 @@ from typing import Final
 OWN_SOURCE: Final = "/credit-meter/meter"  # of the events that the meter derives; nobody else may use it
 
 MAX_ID_CHARS: Final = 128
+MAX_SOURCE_CHARS: Final = 1024
 NIL_ID: Final = "00000000-0000-0000-0000-000000000000"
 # Printable ASCII; blanks alone are no id.
 ID_PATTERN: Final = "^[ -~]*[!-~][ -~]*$"

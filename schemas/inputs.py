@@ -7,9 +7,11 @@ from pydantic.config import JsonDict
 
 from schemas.amounts import MAX_USAGE, MICRO
 from schemas.fields import (
+    ID_SCHEMA,
     AsSent,
     Contacts,
     EventId,
+    EventSource,
     FilledName,
     NameOrNone,
     Plan,
@@ -140,12 +142,25 @@ class CreditsRevoked(EventData):
     revokes: EventId | None = Field(None, description="Event id of the grant, where it is one grant.")
 
 
-class UsageReversed(EventData):
-    """Usage that should not have been counted is given back. Tool runs are whole."""
+# Reversals that were stored before they had to name an event may have no `reverses`: the model reads them, and the
+# reference reader refuses new ones.
+NAMED_USAGE: JsonDict = {**WHOLE_RUNS, "required": ["resource", "amount", "reason", "reverses"]}
 
-    model_config = ConfigDict(json_schema_extra=WHOLE_RUNS)
+
+class UsageReversed(EventData):
+    """Usage that should not have been counted is given back: of one event, at most what is left of it.
+
+    Tool runs are whole.
+    """
+
+    model_config = ConfigDict(json_schema_extra=NAMED_USAGE)
 
     resource: ResourceName
     amount: PositiveCredits
     reason: FilledName = Field(description="Why, for people and reports.", examples=["failed run"])
-    reverses: EventId | None = Field(None, description="Event id of the usage, where it is one event.")
+    reverses: Annotated[EventId | None, WithJsonSchema(ID_SCHEMA)] = Field(
+        None, description="Event id of the usage, of the same account and resource."
+    )
+    reverses_source: EventSource | None = Field(
+        None, description="Source of that event, where several sources used its id for the account."
+    )

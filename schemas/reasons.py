@@ -30,6 +30,14 @@ class Reason(StrEnum):
     AMOUNT_ABOVE_LIMIT = "amount_above_limit"
     INVALID_CONTACTS = "invalid_contacts"
     ID_REUSED = "id_reused"
+    REVERSES_UNKNOWN = "reverses_unknown"
+    REVERSES_AMBIGUOUS = "reverses_ambiguous"
+    REVERSES_OTHER_RESOURCE = "reverses_other_resource"
+    REVERSES_TOO_MUCH = "reverses_too_much"
+    REVOKES_UNKNOWN = "revokes_unknown"
+    REVOKES_AMBIGUOUS = "revokes_ambiguous"
+    REVOKES_OTHER_RESOURCE = "revokes_other_resource"
+    REVOKES_TOO_MUCH = "revokes_too_much"
     UNSTORABLE = "unstorable"
 
     @property
@@ -90,6 +98,21 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         "empty list takes all contacts away.",
         Reason.ID_REUSED: "Find out which of the two is right. If this one is to count as well, send it again with "
         "an id of its own; replaying cannot help.",
+        Reason.REVERSES_UNKNOWN: "Compare the id and the account with those of the usage. All usage that was sent "
+        "before has been read: if that event was sent since, replay.",
+        Reason.REVERSES_AMBIGUOUS: "Send it again with an id of its own, and say in reverses_source whose event is "
+        "meant.",
+        Reason.REVERSES_OTHER_RESOURCE: "Send it again with an id of its own and the resource of the event it "
+        "reverses.",
+        Reason.REVERSES_TOO_MUCH: "Usage is reversed once: find out who did. For what is left of the event send "
+        "another reversal with an id of its own; replaying cannot help.",
+        Reason.REVOKES_UNKNOWN: "Compare the id in revokes and the account with those of the grant, or leave revokes "
+        "out to take from all grants.",
+        Reason.REVOKES_AMBIGUOUS: "Several grants of the account have this id. Send it again with an id of its own and "
+        "without revokes: it then takes from all grants.",
+        Reason.REVOKES_OTHER_RESOURCE: "Send it again with an id of its own and the resource of the grant it revokes.",
+        Reason.REVOKES_TOO_MUCH: "Nothing that was not granted can be taken back. For what is left send another "
+        "revocation with an id of its own; replay only if a grant has come since.",
         Reason.UNSTORABLE: "The database refused a value, see the detail; report it, because the checks should "
         "have caught it.",
     }

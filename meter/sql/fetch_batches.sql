@@ -11,20 +11,25 @@ SELECT CASE b.chain_version
                b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
                b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at,
                b.evidence, b.generation, b.rerouted))
+           WHEN 4 THEN '\x04'::bytea || b.previous || record_send(ROW(
+               b.shard, b.batch, b.first_position, b.last_position, b.usage_from, b.usage_to, b.accounts_from,
+               b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.recorded_at,
+               b.evidence, b.generation, b.rerouted, b.waiting))
            ELSE ''::bytea
        END AS head,
        CASE b.chain_version WHEN 2 THEN found.evidence ELSE ''::bytea END AS evidence, b.chain_version,
        b.batch, b.hash AS sealed_hash, b.previous, b.first_position, b.last_position, b.usage_from, b.usage_to,
-       b.accounts_from, b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.rerouted,
+       b.accounts_from, b.accounts_to, b.stored, b.duplicates, b.rejected, b.gaps, b.rerouted, b.waiting,
        e.rows AS event_rows, d.rows AS duplicate_rows, r.rows AS rejection_rows,
        coalesce(r.offsets, 0)::bigint AS rejection_offsets, coalesce(g.offsets, 0) AS gap_offsets,
-       o.rows AS rerouted_rows, e.sources AS event_offsets,
+       o.rows AS rerouted_rows, w.rows AS waiting_rows, e.sources AS event_offsets,
        CASE b.chain_version
-           WHEN 2 THEN b.evidence IS NULL AND b.generation = 1 AND b.rerouted = 0 AND e.keyed = 0
+           WHEN 2 THEN b.evidence IS NULL AND b.generation = 1 AND b.rerouted = 0 AND b.waiting = 0 AND e.keyed = 0
+           WHEN 3 THEN b.evidence IS NOT DISTINCT FROM found.evidence AND b.waiting = 0
            ELSE b.evidence IS NOT DISTINCT FROM found.evidence
        END AS evidence_whole,
        coalesce(e.sum, 0) + coalesce(d.sum, 0) + coalesce(r.sum, 0) + coalesce(g.sum, 0)
-       + coalesce(o.sum, 0) AS offset_sum
+       + coalesce(o.sum, 0) + coalesce(w.sum, 0) AS offset_sum
 FROM meter.batches b
 CROSS JOIN LATERAL (
     -- The free grants stored with an account.opened stand at the offset of its record: the meter's own source, in events
@@ -109,8 +114,22 @@ CROSS JOIN LATERAL (
     ) v
 ) o
 CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, sum(v.kafka_offset) AS sum,
+           sha256(string_agg(
+               record_send(ROW(
+                   v.shard, v.topic, v.kafka_offset, v.account_id, v.event_id, v.reverses, v.usage_end, v.recorded_at)),
+               ''::bytea ORDER BY v.topic COLLATE "C", v.kafka_offset)) AS digest
+    FROM (VALUES ('metering.usage', b.usage_from, b.usage_to), ('metering.accounts', b.accounts_from, b.accounts_to))
+        AS t (topic, begin, beyond)
+    CROSS JOIN LATERAL (
+        SELECT * FROM meter.waiting o
+        WHERE o.shard = b.shard AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
+        OFFSET 0
+    ) v
+) w
+CROSS JOIN LATERAL (
     SELECT coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea)
-           || coalesce(o.digest, ''::bytea) AS evidence
+           || coalesce(o.digest, ''::bytea) || coalesce(w.digest, ''::bytea) AS evidence
 ) found
 WHERE b.shard = $1 AND b.batch BETWEEN $2 AND $3
 ORDER BY b.batch

@@ -65,3 +65,18 @@ UNION ALL
  FROM meter.rerouted
  WHERE shard = $1 AND (topic, kafka_offset) >= ('metering.usage', $3)
  ORDER BY topic, kafka_offset LIMIT 10)
+UNION ALL
+(SELECT 'waiting', topic || ' offset ' || kafka_offset
+ FROM meter.waiting
+ WHERE shard = $1 AND (topic, kafka_offset) < ('metering.accounts', 0)
+ ORDER BY topic, kafka_offset LIMIT 10)
+UNION ALL
+(SELECT 'waiting', topic || ' offset ' || kafka_offset
+ FROM meter.waiting
+ WHERE shard = $1 AND (topic, kafka_offset) >= ('metering.accounts', $4) AND (topic, kafka_offset) < ('metering.usage', 0)
+ ORDER BY topic, kafka_offset LIMIT 10)
+UNION ALL
+(SELECT 'waiting', topic || ' offset ' || kafka_offset
+ FROM meter.waiting
+ WHERE shard = $1 AND (topic, kafka_offset) >= ('metering.usage', $3)
+ ORDER BY topic, kafka_offset LIMIT 10)

@@ -4,7 +4,7 @@ BEGIN
     GRANT USAGE ON SCHEMA meter TO credit_meter;
     GRANT SELECT ON ALL TABLES IN SCHEMA meter TO credit_meter;
     GRANT INSERT ON meter.events, meter.batches, meter.duplicates, meter.rejections, meter.gaps, meter.topics,
-        meter.rerouted, meter.outbox, meter.remarks, meter.openings TO credit_meter;
+        meter.rerouted, meter.outbox, meter.remarks, meter.openings, meter.reversals, meter.waiting TO credit_meter;
     GRANT DELETE ON meter.outbox TO credit_meter;
     GRANT UPDATE ON meter.outbox_shards TO credit_meter;
     GRANT UPDATE ON meter.shards TO credit_meter;

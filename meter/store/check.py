@@ -38,14 +38,16 @@ class BatchRow(NamedTuple):
     rejected: int
     gaps: int
     rerouted: int
+    waiting: int
     event_rows: int
     duplicate_rows: int
     rejection_rows: int
     rejection_offsets: int
     gap_offsets: int
     rerouted_rows: int
+    waiting_rows: int
     event_offsets: int
-    evidence_whole: bool  # duplicates, rejections, gaps and rerouted are those that the batch was sealed with
+    evidence_whole: bool  # duplicates, rejections, gaps, rerouted and waiting are those that the batch was sealed with
     offset_sum: int
 
     def link(self) -> Link:
@@ -80,7 +82,7 @@ def find_changes(row: BatchRow) -> Iterator[str]:
     if row.hash != row.sealed_hash:
         yield "its rows do not give the hash it was sealed with"
     elif not row.evidence_whole:
-        yield "its duplicates, rejections, gaps and rerouted records do not give the digest it was sealed with"
+        yield "its duplicates, rejections, gaps, rerouted and waiting records do not give the digest it was sealed with"
 
 
 def check_link(link: Link, row: BatchRow | Unreadable) -> Iterator[tuple[int, Damage, str]]:
@@ -111,10 +113,12 @@ def check_counts(row: BatchRow) -> Iterator[str]:
         ("rejections", row.rejection_rows, row.rejected),
         ("offsets in gaps", row.gap_offsets, row.gaps),
         ("rerouted records", row.rerouted_rows, row.rerouted),
+        ("waiting reversals", row.waiting_rows, row.waiting),
     ):
         if there != said:
             yield f"{name}: {there} are there, the batch says {said}"
     covered = row.event_offsets + row.duplicate_rows + row.rejection_offsets + row.gap_offsets + row.rerouted_rows
+    covered += row.waiting_rows
     offsets = (row.usage_to - row.usage_from) + (row.accounts_to - row.accounts_from)
     if covered != offsets:
         yield f"{covered} offsets are accounted for, the batch covers {offsets}"
@@ -142,6 +146,11 @@ def check_shard(shard: int, stored: Link | None, link: Link) -> list[Finding]:
 
 def check_strays(shard: int, strays: Iterable[tuple[str, str]]) -> list[Finding]:
     return [Finding(shard, None, Damage.STRAY_ROW, f"meter.{table}, {at}: in no batch") for table, at in strays]
+
+
+def check_links(shard: int, wrong: Iterable[tuple[int, str]]) -> list[Finding]:
+    """Reversals whose row in meter.reversals is not what follows from the log."""
+    return [Finding(shard, None, Damage.LINK_WRONG, f"reversal at position {at}: {why}") for at, why in wrong]
 
 
 def show(value: int | bytes) -> str:

@@ -15,6 +15,7 @@ class Damage(StrEnum):
     SHARD_CHANGED = "shard_changed"
     SHARD_MISSING = "shard_missing"
     STRAY_ROW = "stray_row"
+    LINK_WRONG = "link_wrong"
     CODES_CHANGED = "codes_changed"
     LOG_CUT = "log_cut"
     HISTORY_REWRITTEN = "history_rewritten"
@@ -51,6 +52,8 @@ ADVICE = {
     "of meter.shards to what follows from the last batch; otherwise restore from a backup.",
     Damage.STRAY_ROW: "No batch vouches for these rows: they were inserted outside the meter. Find out by whom; remove "
     "them only once that is known.",
+    Damage.LINK_WRONG: "Stop the meter, so that nothing is reversed twice. If all batches are whole, the rows of "
+    "meter.reversals were changed: put them back to what the events of the log say.",
     Damage.CODES_CHANGED: "Put meter.event_types and meter.resources back to what the migration has.",
     Damage.LOG_CUT: "The end of the log is gone, or the database was restored from a backup older than the anchor. "
     "While Kafka still has the records, the meter reads them again from the stored offsets; the batches will be cut "

@@ -10,13 +10,21 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from meter.content import Content
+from meter.corrections import settle_corrections
 from meter.openings import Opening, accounts_opened, merge_remarks, remark_later_openings
 from meter.plan import AppendPlan, TopicOffset, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, tried, write_transaction
 from meter.store.bisect import Fault, Refusal, find_refused
-from meter.store.evidence import duplicate_columns, gap_columns, rejection_columns, rerouted_columns
+from meter.store.corrections import append_links, fetch_facts
+from meter.store.evidence import (
+    duplicate_columns,
+    gap_columns,
+    rejection_columns,
+    rerouted_columns,
+    waiting_columns,
+)
 from meter.store.layout import (
     CHAIN_VERSION,
     EVENT_COLUMNS,
@@ -125,8 +133,8 @@ async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
 
 
 async def find_known(connection: Executor, plan: AppendPlan, head: Head) -> Known:
-    """What is stored already under the identities of the plan's rows."""
-    return await fetch_known(connection, plan.shard, plan.rows, has_old=head.has_old)
+    """What is stored already under the identities of the plan's rows and corrections."""
+    return await fetch_known(connection, plan.shard, (*plan.rows, *plan.corrections), has_old=head.has_old)
 
 
 async def fetch_known(connection: Executor, shard: int, rows: Sequence[Accepted], *, has_old: bool) -> Known:
@@ -149,7 +157,13 @@ def stored_content(row: asyncpg.Record) -> Content:
 
 async def copy_rows(connection: Executor, plan: AppendPlan, known: Known, head: Head) -> tuple[AppendPlan, bytes]:
     """The usual way: every row is good."""
-    return await copy_settled(connection, settle(plan, known), head)
+    return await copy_settled(connection, await settle_all(connection, settle(plan, known), known, head), head)
+
+
+async def settle_all(connection: Executor, settled: AppendPlan, known: Known, head: Head) -> AppendPlan:
+    """Judge the corrections as well; the other events of the plan are settled."""
+    facts = await fetch_facts(connection, settled)
+    return settle_corrections(settled, facts, known, head.next_position)
 
 
 async def copy_settled(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, bytes]:
@@ -157,6 +171,7 @@ async def copy_settled(connection: Executor, plan: AppendPlan, head: Head) -> tu
     await fault_point("in_copy")
     if plan.rows:
         await copy_to_events(connection, stream)
+    await append_links(connection, plan)
     return plan, stream
 
 
@@ -177,14 +192,16 @@ async def copy_accepted_rows(
             return Refusal(Fault.UNSTORABLE, f"the database refused the event: {error}")
         return None
 
-    refused = await find_refused(settle(plan, known).rows, attempt)
+    tentative = await settle_all(connection, settle(plan, known), known, head)
+    refused = await find_refused(tentative.rows, attempt)
     missed = [row for row, refusal in refused if refusal.fault is Fault.KNOWN]
     found = await fetch_known(connection, plan.shard, missed, has_old=False)
     faults: dict[TopicOffset, str] = {
         (row.topic, row.offset): refusal.detail for row, refusal in refused if refusal.fault is Fault.UNSTORABLE
     }
-    settled = settle(plan, {**known, **found})
-    return await copy_settled(connection, without_unstorable(settled, faults), head)
+    known = {**known, **found}
+    settled = without_unstorable(settle(plan, known), faults)
+    return await copy_settled(connection, await settle_all(connection, settled, known, head), head)
 
 
 async def try_copy(connection: Executor, stream: bytes) -> None:
@@ -218,6 +235,9 @@ async def append_evidence(connection: Executor, plan: AppendPlan) -> bytes:
     if plan.rerouted:
         columns = rerouted_columns(plan.rerouted)
         digests.append(await connection.fetchval(sql("append_rerouted"), plan.shard, plan.recorded_at, *columns))
+    if plan.waiting:
+        columns = waiting_columns(plan.waiting)
+        digests.append(await connection.fetchval(sql("append_waiting"), plan.shard, plan.recorded_at, *columns))
     return b"".join(digests)
 
 
@@ -263,6 +283,7 @@ def make_header(plan: AppendPlan, head: Head, evidence: bytes) -> BatchHeader:
         recorded_at=plan.recorded_at,
         evidence=evidence,
         rerouted=len(plan.rerouted),
+        waiting=len(plan.waiting),
     )
 
 
@@ -277,6 +298,7 @@ def to_appended(header: BatchHeader) -> Appended:
         header.rejected,
         header.gaps,
         header.rerouted,
+        header.waiting,
     )
 
 

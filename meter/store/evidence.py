@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from meter.plan import Gap, Repeat
+from meter.plan import Gap, Repeat, Wait
 from schemas.records import Record, Rejected, Rerouted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,6 +57,25 @@ def rerouted_columns(rerouted: Iterable[Rerouted]) -> Columns:
             moved.record.timestamp_ms,
         )
         for moved in rerouted
+    )
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def waiting_columns(waiting: Iterable[Wait]) -> Columns:
+    rows = (
+        (
+            wait.record.topic,
+            wait.record.offset,
+            wait.account_id,
+            wait.event_id,
+            wait.reverses,
+            wait.usage_end,
+            wait.record.key,
+            wait.record.value,
+            pack_headers(wait.record.headers),
+            wait.record.timestamp_ms,
+        )
+        for wait in waiting
     )
     return [list(column) for column in zip(*rows, strict=True)]
 

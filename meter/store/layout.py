@@ -39,7 +39,7 @@ BYTEA, INT8, INT4, TIMESTAMPTZ = 17, 20, 23, 1184  # type oids, in record_send
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
-CHAIN_VERSION = 3
+CHAIN_VERSION = 4
 GENESIS = bytes(32)
 MAX_TEXTS = 10_000  # kept at most, then all are forgotten: some MB
 
@@ -51,7 +51,7 @@ _HEAD = Struct("!6sq4sq4sq4sq16s").pack  # position to event_id; what is the sam
 _INT8 = _INT(8)
 _KEY = _INT(KEY_BYTES)
 _BATCH = Struct("!i" + "iii" + "iiq" * 7 + "iii" * 3 + "iiq" * 2)
-_END = Struct("!" + "iii" * 2)
+_END = Struct("!" + "iii" * 3)
 
 
 class UnstorableError(Exception):
@@ -74,9 +74,10 @@ class BatchHeader(NamedTuple):
     rejected: int
     gaps: int
     recorded_at: datetime
-    evidence: bytes  # SHA-256 of its duplicates, of its rejections, of its gaps and of what it sent on, those there are
+    evidence: bytes  # SHA-256 of its duplicates, rejections, gaps, what it sent on and what waits, those there are
     generation: int = 1
     rerouted: int = 0
+    waiting: int = 0
 
 
 def to_micros(moment: datetime) -> int:
@@ -178,5 +179,5 @@ def encode_header(header: BatchHeader) -> bytes:
     values = (*header[:12], to_micros(header.recorded_at))
     fields = [part for (oid, size), value in zip(sizes, values, strict=True) for part in (oid, size, value)]
     evidence = Struct("!ii").pack(BYTEA, len(header.evidence)) + header.evidence
-    end = _END.pack(INT4, 4, header.generation, INT4, 4, header.rerouted)
+    end = _END.pack(INT4, 4, header.generation, INT4, 4, header.rerouted, INT4, 4, header.waiting)
     return _BATCH.pack(len(header), *fields) + evidence + end

@@ -18,6 +18,7 @@ class Appended(NamedTuple):
     rejected: int
     gaps: int
     rerouted: int
+    waiting: int
 
 
 class EventStore(Protocol):

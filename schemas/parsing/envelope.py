@@ -13,12 +13,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from schemas.amounts import Number
-from schemas.identity import MAX_ID_CHARS, NIL_ID, OWN_SOURCE, is_id, normalize_id
+from schemas.identity import MAX_ID_CHARS, MAX_SOURCE_CHARS, NIL_ID, OWN_SOURCE, is_id, normalize_id
 from schemas.parsing.json_text import Member, check_text, read_object
 from schemas.reasons import InvalidEventError, Reason
 from schemas.times import parse_time
 
-MAX_SOURCE_CHARS: Final = 1024
 JSON_TYPE: Final = "application/json"
 STRUCTURED_TYPE: Final = "application/cloudevents+json"
 

@@ -19,10 +19,10 @@ import orjson
 from schemas.amounts import MICRO
 from schemas.events import CODES
 from schemas.fields import MAX_NAME_CHARS
-from schemas.identity import is_id
+from schemas.identity import MAX_SOURCE_CHARS, is_id
 from schemas.inputs import MAX_RUNS, MAX_TOKENS
 from schemas.parsing.cache import find_amount
-from schemas.parsing.envelope import ATTRIBUTE, MAX_SOURCE_CHARS
+from schemas.parsing.envelope import ATTRIBUTE
 from schemas.resources import RESOURCE_CODES, Resource
 
 _INFERENCE: Final = CODES["usage.model_inference.v1"]

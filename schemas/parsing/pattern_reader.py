@@ -14,9 +14,17 @@ from typing import Final
 
 from schemas.events import CODES
 from schemas.fields import MAX_NAME_CHARS
-from schemas.identity import MAX_ID_CHARS, NO_TIME, OWN_SOURCE, hash_source, is_uuid, text_key, uuid_key
+from schemas.identity import (
+    MAX_ID_CHARS,
+    MAX_SOURCE_CHARS,
+    NO_TIME,
+    OWN_SOURCE,
+    hash_source,
+    is_uuid,
+    text_key,
+    uuid_key,
+)
 from schemas.parsing.cache import find_account, find_amount
-from schemas.parsing.envelope import MAX_SOURCE_CHARS
 from schemas.parsing.json_reader import UNREADABLE, read_any_order
 from schemas.records import Accepted, Limits, Record, Rerouted
 from schemas.resources import RESOURCE_CODES, Resource

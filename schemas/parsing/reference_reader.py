@@ -48,7 +48,7 @@ from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Remark, Remarked, Rerouted
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.times import format_time
-from schemas.topics import REROUTED_HEADER, partition_for
+from schemas.topics import OWN_HEADERS, REROUTED_HEADER, partition_for
 
 MAX_DETAIL_CHARS: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -107,7 +107,7 @@ def _accept(record: Record, now: datetime, limits: Limits) -> Accepted | Remarke
 def _check_size(record: Record, limits: Limits) -> bytes:
     if not record.value:
         raise InvalidEventError(Reason.EMPTY, "the record has no value")
-    size = len(record.value) + header_bytes(header for header in record.headers if header[0] != REROUTED_HEADER)
+    size = len(record.value) + header_bytes(header for header in record.headers if header[0] not in OWN_HEADERS)
     if size > limits.max_bytes:
         raise InvalidEventError(Reason.TOO_LARGE, f"{size} bytes, at most {limits.max_bytes}")
     return record.value
@@ -222,6 +222,8 @@ def _check_rules(data: EventData) -> EventData:
     for name in (field for field in _NAMES if field in type(data).model_fields):
         if not getattr(data, name).strip():
             raise InvalidEventError(Reason.INVALID_DATA, f"{name}: is blank, and blank is no name")
+    if isinstance(data, UsageReversed) and data.reverses is None:
+        raise InvalidEventError(Reason.INVALID_DATA, "reverses: a reversal names the event of usage that it takes back")
     moved = data if isinstance(data, CreditsGranted | CreditsRevoked | UsageReversed) else None
     if moved is not None and moved.resource is Resource.TOOL_RUNS and moved.amount % MICRO:
         raise InvalidEventError(Reason.INVALID_AMOUNT, "amount: tool runs are whole")

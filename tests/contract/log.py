@@ -10,4 +10,6 @@ class Log:
     rejections: list[tuple[str, int, str]] = field(default_factory=list)  # topic, offset, reason
     gaps: list[tuple[str, int, int]] = field(default_factory=list)  # topic, from, to
     rerouted: list[tuple[str, int, int]] = field(default_factory=list)  # topic, offset, partition it is sent to
+    links: list[tuple[int, int, int]] = field(default_factory=list)  # position, position of the usage, amount
+    waiting: list[tuple[str, int, str]] = field(default_factory=list)  # topic, offset, id of the usage
     hashes: list[bytes] = field(default_factory=list)  # of the batches, in order

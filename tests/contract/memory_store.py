@@ -1,10 +1,21 @@
 """The event store in memory: the same promises as the one in Postgres, for tests of what uses it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
 from meter.content import Content, content_of
+from meter.corrections import (
+    GRANTED,
+    REVOKED,
+    Facts,
+    NamedUsage,
+    accounts_wanted,
+    move_of,
+    names_wanted,
+    settle_corrections,
+)
 from meter.plan import AppendPlan, Offsets, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.store.layout import GENESIS, BatchHeader, chain_hash, encode_rows, rows_of
@@ -20,6 +31,30 @@ class Shard:
     head: bytes = GENESIS
     log: Log = field(default_factory=Log)
     contents: dict[bytes, Content] = field(default_factory=dict)
+    rows: list[Accepted] = field(default_factory=list)
+
+    def facts(self, plan: AppendPlan) -> Facts:
+        """What is stored that the plan's corrections may mean, found the slow way."""
+        reversed_ = Counter[int]()
+        for _, reverses, amount in self.log.links:
+            reversed_[reverses] += amount
+        usage = {
+            name: [
+                NamedUsage(position, row.source, row.resource or 0, row.amount, row.amount - reversed_[position])
+                for position, row in enumerate(self.rows, 1)
+                if row.topic == USAGE and (row.account_id, row.event_id) == name
+            ]
+            for name in names_wanted(plan)
+        }
+        moves = {
+            account: [
+                move_of(row.type, row.event_id, row.resource or 0, row.amount, row.data)
+                for row in self.rows
+                if row.account_id == account and row.type in (GRANTED, REVOKED)
+            ]
+            for account in accounts_wanted(plan)
+        }
+        return Facts(usage, moves)
 
 
 class MemoryEventStore:
@@ -35,8 +70,12 @@ class MemoryEventStore:
         shard = self._shards.get(plan.shard)
         if shard is None or shard.offsets != plan.expected:
             raise OwnershipLostError(f"shard {plan.shard} expects other offsets")
-        plan = settle(plan, {row.key: shard.contents[row.key] for row in plan.rows if row.key in shard.contents})
-        plan = without_unstorable(plan, {(r.topic, r.offset): "NUL" for r in plan.rows if not is_storable(r)})
+        events = (*plan.rows, *plan.corrections)
+        known = {row.key: shard.contents[row.key] for row in events if row.key in shard.contents}
+        plan = settle(plan, known)
+        events = (*plan.rows, *plan.corrections)
+        plan = without_unstorable(plan, {(r.topic, r.offset): "NUL" for r in events if not is_storable(r)})
+        plan = settle_corrections(plan, shard.facts(plan), known, len(shard.log.events) + 1)
         return self._carry_out(shard, plan)
 
     async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
@@ -57,7 +96,7 @@ class MemoryEventStore:
             plan.shard, len(shard.log.hashes) + 1, first, first + len(plan.rows) - 1,
             plan.expected.usage, plan.following.usage, plan.expected.accounts, plan.following.accounts,
             len(plan.rows), len(plan.repeats), len(plan.rejections), plan.gap_offsets(), plan.recorded_at, b"",
-            rerouted=len(plan.rerouted),
+            rerouted=len(plan.rerouted), waiting=len(plan.waiting),
         )  # fmt: skip
         stream = encode_rows(plan.rows, plan.shard, first, plan.recorded_at)
         shard.head = chain_hash(shard.head, header, rows_of(stream))
@@ -68,8 +107,11 @@ class MemoryEventStore:
         shard.log.rejections += [(r.record.topic, r.record.offset, r.reason.value) for r in plan.rejections]
         shard.log.gaps += [(gap.topic, gap.from_offset, gap.to_offset) for gap in plan.gaps]
         shard.log.rerouted += [(r.record.topic, r.record.offset, r.partition) for r in plan.rerouted]
+        shard.log.links += plan.links
+        shard.log.waiting += [(w.record.topic, w.record.offset, w.reverses) for w in plan.waiting]
+        shard.rows += plan.rows
         shard.log.hashes.append(shard.head)
-        return Appended(*header[:4], *header[8:12], header.rerouted)
+        return Appended(*header[:4], *header[8:12], header.rerouted, header.waiting)
 
     def log(self, shard: int) -> Log:
         return deepcopy(self._shards[shard].log)

@@ -1,12 +1,15 @@
 """Plans to append, built by hand."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from meter.allowance import Allowance
+from meter.content import RESOURCES
 from meter.plan import NOTHING_UNREAD, AppendPlan, plan_append
+from schemas.amounts import format_amount
 from schemas.events import CODES
 from schemas.identity import identity_key
 from schemas.reasons import Reason
@@ -16,6 +19,7 @@ from schemas.topics import ACCOUNTS, USAGE
 MOMENT = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 MODEL_INFERENCE, TOOL_RUN = CODES["usage.model_inference.v1"], CODES["usage.tool_run.v1"]
 OPENED, GRANTED = CODES["account.opened.v1"], CODES["credits.granted.v1"]
+REVOKED, REVERSED = CODES["credits.revoked.v1"], CODES["usage.reversed.v1"]
 
 
 def usage(offset: int, **changes: Any) -> Accepted:
@@ -51,6 +55,29 @@ def opened(offset: int, **changes: Any) -> Accepted:
     return usage(offset, **(fields | changes))
 
 
+def granted(offset: int, amount: int, resource: int = 1, **changes: Any) -> Accepted:
+    return moved(offset, GRANTED, amount, resource, {"reference": "ticket 1"}, **changes)
+
+
+def revoked(offset: int, amount: int, resource: int = 1, *, revokes: str | None = None, **changes: Any) -> Accepted:
+    more = {"reference": "ticket 2"} | ({} if revokes is None else {"revokes": revokes})
+    return moved(offset, REVOKED, amount, resource, more, **changes)
+
+
+def reversal(
+    offset: int, amount: int, reverses: str, resource: int = 1, *, reverses_source: str | None = None, **changes: Any
+) -> Accepted:
+    more = {"reverses": reverses} | ({} if reverses_source is None else {"reverses_source": reverses_source})
+    return moved(offset, REVERSED, amount, resource, more, **changes)
+
+
+def moved(offset: int, type: int, amount: int, resource: int, more: dict[str, str], **changes: Any) -> Accepted:
+    """An event of billing or support that moves credits or runs."""
+    data = {"resource": RESOURCES[resource], "amount": format_amount(amount), "reason": "test"} | more
+    fields = {"topic": ACCOUNTS, "type": type, "resource": resource, "amount": amount, "name": "test"}
+    return usage(offset, **(fields | {"source": "/example/support", "data": json.dumps(data)} | changes))
+
+
 def record(topic: str, offset: int, **changes: Any) -> Record:
     fields: dict[str, Any] = {
         "topic": topic,
@@ -80,6 +107,7 @@ def plan(
     allowance: Allowance | None = None,
     at: datetime = MOMENT,
     unread: Mapping[str, Sequence[Rejected]] = NOTHING_UNREAD,
+    usage_end: int = 0,
 ) -> AppendPlan:
     """A plan for these results; `start` and `end` are (usage, accounts). Without `end` the range ends with the last."""
     by_topic: dict[str, list[Outcome]] = {USAGE: [], ACCOUNTS: []}
@@ -95,6 +123,7 @@ def plan(
         recorded_at=at,
         allowance=allowance or Allowance(),
         unread=unread,
+        usage_end=usage_end,
     )
 
 

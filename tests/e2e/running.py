@@ -43,6 +43,7 @@ class Running:
         self.settings, self.pool, self.mail = settings, pool, mail
         self.services, self.processes = services, processes
         self.ledger = Ledger()
+        self.last_usage: dict[tuple[str, str], str] = {}  # id of the newest event by account and resource
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -65,9 +66,10 @@ class Running:
     async def use(self, account: str, resource: str, micro: int) -> None:
         """One event of so many micro-units (whole runs for tools); not waited for."""
         if resource == Resource.TOOL_RUNS:
-            await self.usage.tool_run(account, tool="web-search", runs=micro // MICRO)
+            sent = await self.usage.tool_run(account, tool="web-search", runs=micro // MICRO)
         else:
-            await self.usage.model_inference(account, credits=format_amount(micro), model="large-chat")
+            sent = await self.usage.model_inference(account, credits=format_amount(micro), model="large-chat")
+        self.last_usage[account, resource] = sent
         self.ledger.use(account, resource, micro)
 
     async def use_settled(self, account: str, resource: str, amount: str) -> None:
@@ -83,7 +85,11 @@ class Running:
         await self.settle()
 
     async def reverse(self, account: str, resource: str, amount: str) -> None:
-        await self.accounts.reversed(account, resource=Resource(resource), amount=amount, reason="failed_run")
+        """Of the last usage of the account and resource."""
+        reverses = self.last_usage[account, resource]
+        await self.accounts.reversed(
+            account, resource=Resource(resource), amount=amount, reason="failed_run", reverses=reverses
+        )
         self.ledger.use(account, resource, -parse_amount(amount))
         await self.accounts.flush()
         await self.settle()

@@ -122,5 +122,6 @@ class Load:
         if error is not None:
             self._failed.append(message)
             return
+        self.world.note_acknowledged(message)
         place = (message.topic, record.partition())
         self.acked[place] = max(self.acked.get(place, 0), record.offset() + 1)

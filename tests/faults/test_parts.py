@@ -2,6 +2,7 @@
 
 import asyncio
 from array import array
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -13,11 +14,12 @@ from schemas.topics import partition_for
 from tests.bench.events import MICRO
 from tests.faults.load import CONTENT_TYPE
 from tests.faults.oracle.books import Book, lines_of
+from tests.faults.oracle.corrections import REJECTED, WAITING, Corrections
 from tests.faults.oracle.findings import Findings
-from tests.faults.oracle.offsets import GAP, REJECTED, REPEAT, STORED, OffsetCheck, name, wanted_outcome
+from tests.faults.oracle.offsets import GAP, REPEAT, STORED, OffsetCheck, name, wanted_outcome
 from tests.faults.proxy import COMMIT, COMMITTED, HOST, Proxy
 from tests.faults.schedule import USUAL_MIX, Focus, make_schedule
-from tests.faults.world import GARBAGE, USAGE, World, number_of
+from tests.faults.world import GARBAGE, REVERSED, USAGE, Message, Truth, World, number_of
 
 PARTITIONS = 4
 
@@ -35,9 +37,16 @@ def test_a_focus_narrows_the_schedule() -> None:
     assert {(fault.kind, fault.target, fault.point) for fault in faults} == {("point_kill", "meter", "in_copy")}
 
 
+def make_acknowledged(world: World, count: int) -> Iterator[Message]:
+    for _ in range(count):
+        message = world.make()
+        world.note_acknowledged(message)
+        yield message
+
+
 def test_the_product_reads_the_world_as_its_truth_says() -> None:
     world = World(events=4000, accounts=60, seed=3)
-    messages = [*world.openings(), *(world.make() for _ in range(4000))]
+    messages = [*world.openings(), *make_acknowledged(world, 4000)]
     limits = Limits(max_ahead=timedelta(hours=1), partitions=PARTITIONS)
     kinds = set()
     for offset, message in enumerate(messages):
@@ -56,14 +65,13 @@ def test_the_product_reads_the_world_as_its_truth_says() -> None:
         )
         assert result.account_id == world.accounts[truth.accounts[number]].name
         kinds.add(result.type)
-    assert kinds == {1, 2, 3, 4, 10, 11, 12, 13, 14}
+    assert kinds == {1, 2, 3, 4, 10, 11, 12, 13, 14, 15}
 
 
 def test_a_seed_gives_the_same_amounts_again() -> None:
     worlds = [World(events=1000, accounts=40, seed=5) for _ in range(2)]
     for world in worlds:
-        for _ in range(1000):
-            world.make()
+        list(make_acknowledged(world, 1000))
     assert worlds[0].truth.amounts == worlds[1].truth.amounts
     assert worlds[0].truth.kinds == worlds[1].truth.kinds
 
@@ -155,6 +163,23 @@ def test_an_offset_that_is_not_what_it_must_be(outcomes: tuple[int, ...], counte
         check._mark((USAGE, 0), 0, outcome)
     check._judge_offsets()
     assert findings.counts[counter] == 1 and not findings.clean
+
+
+def test_usage_is_reversed_once() -> None:
+    """10 used; 7 and 4 are reversed: one of the two may be refused, not both, and not both stored."""
+    truth = Truth()
+    used = truth.add(1, 0, 1, 10)
+    first, second = (truth.add(REVERSED, 0, 1, amount, used) for amount in (7, 4))
+    for stored, fair, counted in (((first,), True, 0), ((first, second), True, 1), ((), False, 0)):
+        findings = Findings()
+        corrections = Corrections(truth, bytearray(number in (used, *stored) for number in range(3)))
+        for number in stored:
+            corrections.take(number)
+        corrections.judge(findings)
+        assert corrections.may_be_refused(second) is fair
+        assert corrections.may_end_as(second, REJECTED) is (second not in stored)
+        assert corrections.may_end_as(second, WAITING) and not corrections.may_end_as(used, WAITING)
+        assert findings.counts["doubled"] == counted
 
 
 def test_findings_are_counted_in_full_and_listed_in_part() -> None:

@@ -18,7 +18,7 @@ from tests.bench.events import MICRO, make_garbage, uuid7_text
 
 USAGE, ACCOUNTS = "metering.usage", "metering.accounts"
 MODEL_INFERENCE, GUARDRAIL, CUSTOM_SCRIPT, TOOL_RUN = 1, 2, 3, 4
-OPENED, PLAN_CHANGED, CONTACTS_CHANGED, GRANTED, REVERSED = 10, 11, 12, 13, 14
+OPENED, PLAN_CHANGED, CONTACTS_CHANGED, GRANTED, REVERSED, REVOKED = 10, 11, 12, 13, 14, 15
 CREDITS, RUNS = 1, 2
 RESOURCES = {CREDITS: "model_credits", RUNS: "tool_runs"}
 FREE = {CREDITS: 75 * MICRO, RUNS: 10_000 * MICRO}
@@ -32,13 +32,17 @@ TYPES = {
     CONTACTS_CHANGED: "account.contacts_changed.v1",
     GRANTED: "credits.granted.v1",
     REVERSED: "usage.reversed.v1",
+    REVOKED: "credits.revoked.v1",
 }
 NUMBER_BYTES = 5
 GARBAGE = -1
+NOTHING = -1  # what an event names that takes nothing back
 NAMES = ("swift-1", "sage-3-large", "ember-7b", "quill-2")
 # Accounts that use tool runs in equal steps and stop exactly on a line: "≥" and ">" differ only there.
 STEP_PERCENT, LINES = 5, (20, 50, 70, 80, 90, 100)
 RECENT_MESSAGES = 4000
+NAMED = 2000  # events that may be named by a reversal or a revocation, the newest
+GREEDY = 0.1  # share of corrections that take as if nothing had been taken before
 TOP_UPS = (0.1, 0.5, 1, 2)  # of the free allowance
 
 
@@ -59,26 +63,29 @@ class Shares:
     garbage: float = 0.01
     grants: float = 0.004
     reversals: float = 0.006
+    revocations: float = 0.0005
     changes: float = 0.002
 
 
 class Truth:
-    """Kind, account, resource and amount in micro-units of every sound event, by its number."""
+    """Kind, account, resource, amount in micro-units and what it takes back of every sound event, by its number."""
 
     def __init__(self) -> None:
         self.kinds = array("b")
         self.accounts = array("i")
         self.resources = array("b")
         self.amounts = array("q")
+        self.names = array("q")  # number of the usage that is reversed, or of the grant that is revoked
 
     def __len__(self) -> int:
         return len(self.kinds)
 
-    def add(self, kind: int, account: int, resource: int, amount: int) -> int:
+    def add(self, kind: int, account: int, resource: int, amount: int, names: int = NOTHING) -> int:
         self.kinds.append(kind)
         self.accounts.append(account)
         self.resources.append(resource)
         self.amounts.append(amount)
+        self.names.append(names)
         return len(self.kinds) - 1
 
 
@@ -87,7 +94,15 @@ class Account:
     name: str
     contacts: tuple[str, ...]
     steps_left: int | None = None  # None: usage without end
-    used: "dict[int, int] | None" = None
+
+
+@dataclass(slots=True)
+class Named:
+    """An event that the broker has and that may be taken back; `left` as far as this world knows."""
+
+    number: int
+    event_id: str
+    left: int
 
 
 def number_of(event_id: bytes) -> int:
@@ -116,6 +131,8 @@ class World:
         self._late_every = max(events // (4 * (len(self._late) + 1)), 50)
         self._recent: deque[Message] = deque(maxlen=RECENT_MESSAGES)
         self._old: list[Message] = []
+        self._acknowledged: set[int] = set()
+        self._named: dict[int, deque[Named]] = {REVERSED: deque(maxlen=NAMED), REVOKED: deque(maxlen=NAMED)}
 
     def index_of(self, name: str) -> int:
         return self._by_name.get(name, -1)
@@ -137,7 +154,9 @@ class World:
         if (draw := draw - shares.grants) < 0:
             return self._remember(self._grant())
         if (draw := draw - shares.reversals) < 0:
-            return self._remember(self._reverse())
+            return self._remember(self._take_back(REVERSED))
+        if (draw := draw - shares.revocations) < 0:
+            return self._remember(self._take_back(REVOKED))
         if (draw := draw - shares.changes) < 0:
             return self._remember(self._change())
         return self._remember(self._use())
@@ -146,7 +165,7 @@ class World:
 
     def _make_account(self, index: int) -> Account:
         contacts = (f"owner-{index}@example.com", f"second-{index}@example.com")[: (1, 2, 1, 0, 1)[index % 5]]
-        account = Account(f"acct-{index:06d}", contacts, used={CREDITS: 0, RUNS: 0})
+        account = Account(f"acct-{index:06d}", contacts)
         if index % 20 == 7:
             account.steps_left = LINES[index // 20 % len(LINES)] // STEP_PERCENT
         return account
@@ -180,17 +199,10 @@ class World:
         )
         amount = int(2 * rng.random() * self._mean[CREDITS])
         data = {"credits": decimal(amount), field: NAMES[int(rng.random() * len(NAMES))]}
-        self._count(index, CREDITS, amount)
         return self._event(kind, index, CREDITS, amount, data)
 
     def _tool_run(self, index: int, runs: int) -> Message:
-        self._count(index, RUNS, runs * MICRO)
         return self._event(TOOL_RUN, index, RUNS, runs * MICRO, {"tool": "search_web", "runs": runs})
-
-    def _count(self, index: int, resource: int, amount: int) -> None:
-        used = self.accounts[index].used
-        assert used is not None
-        used[resource] += amount
 
     def _grant(self) -> Message:
         index, resource = self._pick_moving()
@@ -203,16 +215,40 @@ class World:
         }
         return self._event(GRANTED, index, resource, amount, data)
 
-    def _reverse(self) -> Message:
-        index, resource = self._pick_moving()
-        used = self.accounts[index].used
-        assert used is not None
-        amount = whole(resource, min(used[resource], int(FREE[resource] * self._rng.random() * 0.3)))
+    def note_acknowledged(self, message: Message) -> None:
+        """The broker has it: from now on it may be named. What names an event that never arrived would be refused."""
+        number = message.number
+        if number < 0 or number in self._acknowledged:
+            return
+        self._acknowledged.add(number)
+        kind, index = self.truth.kinds[number], self.truth.accounts[number]
+        if (kind != GRANTED and kind >= OPENED) or self.accounts[index].steps_left is not None:
+            return
+        event_id = json.loads(message.value)["id"]
+        named = self._named[REVOKED if kind == GRANTED else REVERSED]
+        named.append(Named(number, event_id, self.truth.amounts[number]))
+
+    def _take_back(self, kind: int) -> Message:
+        """A reversal of usage, or a revocation of a grant: a part, the rest, or greedily more than is left."""
+        rng, known = self._rng, self._named[kind]
+        if not known:
+            return self._use()
+        named = known[int(rng.random() * len(known))]
+        index, resource = self.truth.accounts[named.number], self.truth.resources[named.number]
+        if index in self._late:
+            return self._use()
+        greedy = rng.random() < GREEDY
+        most = self.truth.amounts[named.number] if greedy else named.left
+        amount = whole(resource, most if greedy or rng.random() < 0.5 else int(most * rng.random()))
         if amount == 0:
             return self._use()
-        used[resource] -= amount
-        data = {"resource": RESOURCES[resource], "amount": decimal(amount), "reason": "failed_run"}
-        return self._event(REVERSED, index, resource, amount, data)
+        named.left = max(0, named.left - amount)
+        data = {"resource": RESOURCES[resource], "amount": decimal(amount)}
+        if kind == REVERSED:
+            data |= {"reason": "failed_run", "reverses": named.event_id}
+        else:
+            data |= {"reason": "chargeback", "reference": f"T-{len(self.truth)}", "revokes": named.event_id}
+        return self._event(kind, index, resource, amount, data, named.number)
 
     def _pick_moving(self) -> tuple[int, int]:
         """Not one of those that stop on a line, nor one that is not open yet."""
@@ -234,8 +270,10 @@ class World:
     def _open(self, index: int) -> Message:
         return self._event(OPENED, index, 0, 0, {"plan": "free", "contacts": list(self.accounts[index].contacts)})
 
-    def _event(self, kind: int, index: int, resource: int, amount: int, data: dict[str, Any]) -> Message:
-        number = self.truth.add(kind, index, resource, amount)
+    def _event(
+        self, kind: int, index: int, resource: int, amount: int, data: dict[str, Any], names: int = NOTHING
+    ) -> Message:
+        number = self.truth.add(kind, index, resource, amount, names)
         name = self.accounts[index].name
         moment = datetime.now(UTC)
         event_id = uuid7_text(int(moment.timestamp() * 1000), self._salt << 8 * NUMBER_BYTES | number)

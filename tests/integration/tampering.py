@@ -16,14 +16,26 @@ from meter.store.events import PostgresEventStore
 from meter.store.rehash import hash_batches
 from schemas.records import Outcome
 from schemas.topics import ACCOUNTS, USAGE
-from tests.contract.rows import MOMENT, opened, plan, rejected, rerouted, usage
+from tests.contract.rows import MOMENT, opened, plan, rejected, rerouted, reversal, usage
 
 SHARDS = 2
 BATCHES = 6
 Values = list[tuple[int, bytes | None]]
 
 # Every column of every table the check vouches for.
-TABLES = ("events", "batches", "duplicates", "rejections", "gaps", "rerouted", "shards", "event_types", "resources")
+TABLES = (
+    "events",
+    "batches",
+    "duplicates",
+    "rejections",
+    "gaps",
+    "rerouted",
+    "reversals",
+    "waiting",
+    "shards",
+    "event_types",
+    "resources",
+)
 KEYS = {
     "events": ("shard", "position"),
     "batches": ("shard", "batch"),
@@ -31,11 +43,13 @@ KEYS = {
     "rejections": ("rejection_id",),
     "gaps": ("shard", "topic", "from_offset"),
     "rerouted": ("shard", "topic", "kafka_offset"),
+    "reversals": ("shard", "position"),
+    "waiting": ("shard", "topic", "kafka_offset"),
 }
 
 
 async def fill(pool: Pool) -> None:
-    """Batches with events, openings, repeats, rejections, gaps and records sent on, one of them without events."""
+    """Batches with events, openings, repeats, rejections, gaps, records sent on, reversals; one has no events."""
     await pool.execute(load_sql("meter", "insert_shards"), SHARDS)
     store = PostgresEventStore(pool)
     for shard in range(SHARDS):
@@ -44,7 +58,7 @@ async def fill(pool: Pool) -> None:
 
 
 def make_plan(shard: int, number: int) -> AppendPlan:
-    at, offset, account = MOMENT + timedelta(seconds=number), number * 8, number * 2
+    at, offset, account = MOMENT + timedelta(seconds=number), number * 8, number * 4
     if number == BATCHES - 2:
         results: list[Outcome] = [rejected(USAGE, offset, key=None)]
     else:
@@ -58,9 +72,12 @@ def make_plan(shard: int, number: int) -> AppendPlan:
             usage(offset + 6, source="/example/other"),
             opened(account, account_id=f"acc-{shard}-{number}"),
             rejected(ACCOUNTS, account + 1),
+            reversal(account + 2, 1, event.event_id),
+            reversal(account + 3, 1, "request 1"),
         ]
     return plan(
-        *results, shard=shard, start=(offset, account), end=(offset + 8, account + 2), at=at
+        *results, shard=shard, start=(offset, account), end=(offset + 8, account + 4), at=at,
+        usage_end=offset + 9,
     )  # fmt: skip
 
 

@@ -12,15 +12,18 @@ from meter.runtime.postgres import Pool, load_sql
 from meter.store.events import PostgresEventStore
 from schemas.records import Remark, Remarked
 from schemas.topics import USAGE
-from tests.contract.rows import opened, plan, rejected, rerouted, usage
+from tests.contract.rows import opened, plan, rejected, rerouted, reversal, usage
 
 KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
-READ_BY_PROJECTIONS = {"events", "shards", "batches", "event_types", "resources", "event_log", "remarks"}
+READ_BY_PROJECTIONS = {
+    "events", "shards", "batches", "event_types", "resources", "event_log", "remarks", "reversals",
+}  # fmt: skip
 APPENDED_BY_METER = {
-    "events", "batches", "duplicates", "rejections", "gaps", "rerouted", "remarks", "openings", "topics",
+    "events", "batches", "duplicates", "rejections", "gaps", "rerouted", "remarks", "openings", "reversals", "topics",
+    "waiting",
 }  # fmt: skip
 CHANGED_BY_METER = {"shards": {"UPDATE"}, "outbox": {"INSERT", "DELETE"}, "outbox_shards": {"UPDATE"}}
-WITHOUT_TIME = {"gaps": "to_offset", "replays": "replayed_at", "dismissals": "dismissed_at", "openings": "position"}
+WITHOUT_TIME = {"gaps": "to_offset", "replays": "replayed_at", "dismissals": "dismissed_at", "openings": "position", "reversals": "amount"}
 NOTED_BY_SUPPORT = {("meter", "replays"), ("meter", "dismissals"), ("notifier", "retry_requests")}
 SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
 LOG = (
@@ -34,6 +37,8 @@ LOG = (
     "rerouted",
     "remarks",
     "openings",
+    "reversals",
+    "waiting",
 )
 
 
@@ -81,7 +86,8 @@ async def relations(pool: Pool) -> list[Relation]:
     event = usage(0)
     repeat = usage(1, event_id=event.event_id)
     remarked = Remarked(opened(0), (Remark("display_name", "cannot be read"),))
-    batch = plan(event, repeat, rejected(USAGE, 2), rerouted(USAGE, 3), remarked, end=(5, 1))
+    reversals = reversal(1, 1, event.event_id), reversal(2, 1, "request 1")
+    batch = plan(event, repeat, rejected(USAGE, 2), rerouted(USAGE, 3), remarked, *reversals, end=(5, 3), usage_end=6)
     await PostgresEventStore(pool).append(batch)
     rows = await pool.fetch(
         "SELECT n.nspname, c.relname, c.relkind::text, (SELECT quote_ident(a.attname) FROM pg_attribute a "

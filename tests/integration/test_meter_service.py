@@ -56,14 +56,17 @@ async def test_events_of_the_client_are_stored(settings: MeterSettings, pool: Po
             await accounts.granted(
                 "acc-1", resource=Resource.TOOL_RUNS, amount=500, reason="top_up", reference="ticket-7"
             )
-            await accounts.reversed("acc-1", resource=Resource.MODEL_CREDITS, amount="0.5", reason="outage")
             await accounts.plan_changed("acc-1", plan="pro")
             await accounts.contacts_changed("acc-1", contacts=[])
         async with UsageProducer(settings, source="/tests/gateway") as usage:
-            await usage.model_inference("acc-1", credits=Decimal("1.500000"), model="large", input_tokens=7)
+            used = await usage.model_inference("acc-1", credits=Decimal("1.500000"), model="large", input_tokens=7)
             await usage.guardrail("acc-1", credits="0.000001", guardrail="pii")
             await usage.custom_script("acc-1", credits=2, script="nightly")
             await usage.tool_run("acc-1", tool="search", runs=3, status="ok")
+        async with AccountsProducer(settings, source="/tests/billing") as accounts:
+            await accounts.reversed(
+                "acc-1", resource=Resource.MODEL_CREDITS, amount="0.5", reason="outage", reverses=used
+            )
         await wait_until_stored(pool, settings)
     rows = await pool.fetch("SELECT type, resource, amount::text, name FROM meter.event_log ORDER BY position")
     assert {tuple(row) for row in rows} == {

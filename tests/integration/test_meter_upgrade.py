@@ -52,6 +52,8 @@ async def test_the_log_is_whole_after_the_migration_and_goes_on(old: asyncpg.Con
     assert [line.rpartition(" in ")[0] or line for line in steps] == [
         "index events_identity: being built", "index events_identity: built",
         "index events_old_id: being built", "index events_old_id: built",
+        "index events_text_id: being built", "index events_text_id: built",
+        "index events_moves: being built", "index events_moves: built",
     ]  # fmt: skip
     after = await old.fetch("SELECT shard, position, event_id, type, source FROM meter.event_log ORDER BY 1, 2")
     assert [tuple(row) for row in before] == [tuple(row) for row in after] and len(after) == 6
@@ -62,7 +64,7 @@ async def test_the_log_is_whole_after_the_migration_and_goes_on(old: asyncpg.Con
     await store.append(plan(usage(0), shard=1))
     assert await find_damage(pool) == []
     versions = await pool.fetch("SELECT chain_version FROM meter.batches WHERE shard = 0 ORDER BY batch")
-    assert [row[0] for row in versions] == [2, 2, 3, 3]
+    assert [row[0] for row in versions] == [2, 2, 4, 4]
 
 
 async def test_a_meter_of_the_version_before_stores_nothing_any_more(old: asyncpg.Connection, pool: Pool) -> None:
@@ -107,6 +109,8 @@ async def test_tampering_with_what_the_old_chain_does_not_cover_is_found(old: as
         "UPDATE meter.batches SET evidence = '' WHERE batch = 1",
         "UPDATE meter.batches SET chain_version = 3 WHERE batch = 1",
         "UPDATE meter.batches SET chain_version = 4 WHERE batch = 1",
+        "UPDATE meter.batches SET chain_version = 5 WHERE batch = 1",
+        "UPDATE meter.batches SET waiting = 1 WHERE batch = 1",
     ):
         await old.execute("BEGIN; SET session_replication_role = replica; " + change + "; COMMIT")
         assert await find_damage(pool), change
@@ -119,7 +123,7 @@ async def undo(connection: asyncpg.Connection) -> None:
     await connection.execute("ALTER TABLE meter.events DROP CONSTRAINT IF EXISTS events_identified")
     await connection.execute("UPDATE meter.events SET id = NULL, event_key = NULL")
     await connection.execute("UPDATE meter.duplicates SET id = NULL")
-    await connection.execute("UPDATE meter.batches SET generation = 1, evidence = NULL, chain_version = 2")
+    await connection.execute("UPDATE meter.batches SET generation = 1, evidence = NULL, chain_version = 2, waiting = 0")
 
 
 async def test_an_interrupted_index_is_built_again(old: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,9 +68,9 @@ def granted(
 
 
 def reversed_(
-    amount: str = "1", resource: str = "model_credits", account_id: str = ACCOUNT, **attributes: Any
+    reverses: str, amount: str = "1", resource: str = "model_credits", account_id: str = ACCOUNT, **attributes: Any
 ) -> dict[str, Any]:
-    data = {"resource": resource, "amount": amount, "reason": "failed_run"}
+    data = {"resource": resource, "amount": amount, "reason": "failed_run", "reverses": reverses}
     return event("usage.reversed.v1", data, account_id, **attributes)
 
 

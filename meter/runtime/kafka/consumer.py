@@ -184,6 +184,25 @@ class ShardConsumer:
                 total += buffer.lag(client.highwater(tp) if end is None or end < 0 else end)
         return total
 
+    async def find_end(self, topic: str, batch: Batch) -> int:
+        """The end of the batch's partition of a topic, asked of the broker now.
+
+        Where nothing but markers of transactions lies behind the batch, that is its own end. Raises TransientError.
+        """
+        client, tp = self._started, TopicPartition(self._names[topic], batch.shard)
+        try:
+            ends = await within(client.end_offsets([tp]), f"reading the end of {topic}")
+        except KafkaError as error:
+            if is_transient(error):
+                raise unreachable(error, f"reading the end of {topic}") from error
+            raise
+        held = tp in client.assignment()
+        end = max(ends[tp], (client.highwater(tp) or 0) if held else 0)  # some brokers answer a little too low
+        buffer = self._buffers.partitions.get(tp)
+        if buffer is not None and not buffer.waiting and max(buffer.fetch_offset, buffer.next) >= end:
+            return batch.end[topic]
+        return end
+
     @property
     def _started(self) -> ConsumerClient:
         if self._client is None:

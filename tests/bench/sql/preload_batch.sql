@@ -44,14 +44,14 @@ WITH head AS (
            usage_offset AS usage_from, usage_offset + $2 AS usage_to,
            accounts_offset AS accounts_from, accounts_offset AS accounts_to,
            $2::int AS stored, 0 AS duplicates, 0 AS rejected, 0::bigint AS gaps,
-           $4::timestamptz + $2 * $5::interval AS recorded_at, ''::bytea AS evidence, 1 AS generation, 0 AS rerouted
+           $4::timestamptz + $2 * $5::interval AS recorded_at, ''::bytea AS evidence, 1 AS generation, 0 AS rerouted, 0 AS waiting
     FROM head
 )
 INSERT INTO meter.batches (shard, batch, first_position, last_position, usage_from, usage_to, accounts_from, accounts_to,
-                           stored, duplicates, rejected, gaps, recorded_at, evidence, generation, rerouted, chain_version,
+                           stored, duplicates, rejected, gaps, recorded_at, evidence, generation, rerouted, waiting, chain_version,
                            previous, hash)
-SELECT header.*, 3, head.head,
-       sha256('\x03'::bytea || head.head || record_send(header.*)
+SELECT header.*, 4, head.head,
+       sha256('\x04'::bytea || head.head || record_send(header.*)
               || (SELECT string_agg(
                       '\x001000000008'::bytea || int8send(s.position) || '\x00000008' || int8send(s.amount)
                       || '\x00000008' || int8send(s.kafka_offset) || '\x00000008' || timestamptz_send(s.occurred_at)

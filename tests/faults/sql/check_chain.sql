@@ -52,14 +52,20 @@ WITH numbered AS (
                   WHERE x.shard = n.shard
                     AND (x.topic = 'metering.usage' AND x.kafka_offset >= n.usage_from AND x.kafka_offset < n.usage_to
                          OR x.topic = 'metering.accounts' AND x.kafka_offset >= n.accounts_from
-                            AND x.kafka_offset < n.accounts_to)) o), ''::bytea) AS found
+                            AND x.kafka_offset < n.accounts_to)) o), ''::bytea) 
+        || coalesce((
+            SELECT sha256(string_agg(record_send(w.*), ''::bytea ORDER BY w.topic COLLATE "C", w.kafka_offset))
+            FROM (SELECT x.shard, x.topic, x.kafka_offset, x.account_id, x.event_id, x.reverses, x.usage_end, x.recorded_at
+                  FROM meter.waiting x
+                  WHERE x.shard = n.shard AND x.topic = 'metering.accounts' AND x.kafka_offset >= n.accounts_from
+                    AND x.kafka_offset < n.accounts_to) w), ''::bytea) AS found
     FROM numbered n
 ), hashed AS (
     SELECT n.*, sha256(
-        '\x03'::bytea || n.previous
+        '\x04'::bytea || n.previous
         || record_send(ROW(n.shard, n.batch, n.first_position, n.last_position, n.usage_from, n.usage_to,
                            n.accounts_from, n.accounts_to, n.stored, n.duplicates, n.rejected, n.gaps, n.recorded_at,
-                           n.found, n.generation, n.rerouted))
+                           n.found, n.generation, n.rerouted, n.waiting))
         || coalesce((
             SELECT string_agg(
                 '\x001000000008'::bytea || int8send(e.position) || '\x00000008' || int8send(e.amount)

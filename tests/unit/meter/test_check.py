@@ -15,9 +15,9 @@ def row(**changes: Any) -> BatchRow:
     fields: dict[str, Any] = {
         "batch": 1, "hash": HASH, "sealed_hash": HASH, "previous": START.hash, "first_position": 1, "last_position": 5,
         "usage_from": 0, "usage_to": 10, "accounts_from": 0, "accounts_to": 0, "stored": 5, "duplicates": 2,
-        "rejected": 1, "gaps": 1, "rerouted": 1, "event_rows": 5, "duplicate_rows": 2, "rejection_rows": 1,
-        "rejection_offsets": 1, "gap_offsets": 1, "rerouted_rows": 1, "event_offsets": 5, "evidence_whole": True,
-        "offset_sum": 45,
+        "rejected": 1, "gaps": 1, "rerouted": 1, "waiting": 0, "event_rows": 5, "duplicate_rows": 2,
+        "rejection_rows": 1, "rejection_offsets": 1, "gap_offsets": 1, "rerouted_rows": 1, "waiting_rows": 0,
+        "event_offsets": 5, "evidence_whole": True, "offset_sum": 45,
     }  # fmt: skip
     return BatchRow(**(fields | changes))
 
@@ -48,6 +48,7 @@ def test_a_batch_that_follows_and_adds_up() -> None:
         ({"gap_offsets": 2}, Damage.COUNTS_WRONG),
         ({"rerouted_rows": 0}, Damage.COUNTS_WRONG),
         ({"event_offsets": 4}, Damage.COUNTS_WRONG),
+        ({"waiting_rows": 1, "event_offsets": 4}, Damage.COUNTS_WRONG),
         ({"offset_sum": 46}, Damage.COUNTS_WRONG),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else value,

@@ -4,18 +4,21 @@ import pytest
 
 from meter.allowance import Allowance
 from meter.ingest import OTHER_SOURCES, SOURCES_COUNTED, Ingest
+from meter.plan import Wait
 from meter.reroute import read_rerouted
 from meter.runtime.kafka import Batch
 from meter.runtime.process.metrics import Metrics
-from meter.store.evidence import rerouted_columns
+from meter.store.evidence import rerouted_columns, waiting_columns
 from meter.store.port import Appended
 from schemas.records import Limits, Rerouted
-from schemas.topics import ACCOUNTS, REROUTED_HEADER, USAGE
+from schemas.topics import ACCOUNTS, REROUTED_HEADER, USAGE, WAITED_HEADER
 from tests.contract.memory_store import MemoryEventStore
 from tests.contract.rows import plan, record, rerouted
+from tests.support import builders
 from tests.unit.meter.test_ingest import FixedClock
 
 COLUMNS = ("topic", "kafka_offset", "partition", "account_id", "source", "key", "value", "headers", "timestamp_ms")
+HELD = ("topic", "kafka_offset", "account_id", "event_id", "reverses", "usage_end", *COLUMNS[5:])
 
 
 @pytest.mark.parametrize("key", [b"acc-1", b"", None])
@@ -25,11 +28,63 @@ def test_a_record_comes_back_as_it_was(
     key: bytes | None, headers: list[tuple[str, bytes | None]], timestamp: int
 ) -> None:
     moved = rerouted(USAGE, 42, partition=7, key=key, headers=headers, timestamp_ms=timestamp)
-    row = {"shard": 3, **dict(zip(COLUMNS, (column[0] for column in rerouted_columns([moved])), strict=True))}
+    row = {
+        "shard": 3,
+        "usage_end": None,
+        **dict(zip(COLUMNS, (column[0] for column in rerouted_columns([moved])), strict=True)),
+    }
     message = read_rerouted(row)
     assert message[:4] == (USAGE, key, moved.record.value, 7)
     assert message.headers == [*headers, (REROUTED_HEADER, b"3/42")]
     assert message.timestamp_ms == (None if timestamp < 0 else timestamp)
+
+
+def test_a_reversal_that_waited_says_where_it_was_last() -> None:
+    """However often: one header, of the record before it."""
+    headers = [("content-type", b"x"), (WAITED_HEADER, b"3/7")]
+    held = Wait(record(ACCOUNTS, 42, headers=headers), "acc-1", "reversal-1", "request-1", 99)
+    columns = dict(zip(HELD, (column[0] for column in waiting_columns([held])), strict=True))
+    message = read_rerouted({"shard": 3, "partition": 3, **columns})
+    assert (message.topic, message.key, message.value, message.partition) == (ACCOUNTS, b"acc-1", held.record.value, 3)
+    assert message.headers == [("content-type", b"x"), (WAITED_HEADER, b"3/42")]
+
+
+def test_the_relay_is_woken_once_the_usage_is_stored() -> None:
+    woken = list[bool]()
+    ingest = Ingest(
+        MemoryEventStore(1), clock=FixedClock(), limits=Limits(partitions=1), allowance=Allowance(), metrics=Metrics(),
+        wake_relay=lambda: woken.append(True),
+    )  # fmt: skip
+    counts: list[int] = []
+    for usage_to, waiting in (1, 1), (4, 0), (5, 0), (9, 0):
+        batch = Batch(0, {USAGE: [], ACCOUNTS: []}, {USAGE: 0, ACCOUNTS: 0}, {USAGE: usage_to, ACCOUNTS: 0})
+        ingest.note(batch, plan(usage_end=5), Appended(0, 1, 1, 0, 0, 0, 0, 0, 0, waiting))
+        counts.append(len(woken))
+    assert counts == [0, 0, 1, 1]
+
+
+async def test_the_end_of_usage_is_asked_for_corrections_alone() -> None:
+    asked: list[int] = []
+
+    async def find_end(batch: Batch) -> int:
+        asked.append(batch.shard)
+        return 8
+
+    ingest = Ingest(
+        MemoryEventStore(1), clock=FixedClock(), limits=Limits(partitions=1), allowance=Allowance(), metrics=Metrics(),
+        find_end=find_end,
+    )  # fmt: skip
+    time = "2026-03-01T12:00:00Z"
+    events = (
+        builders.reversed_("request-1", account_id="acc-1", time=time),
+        builders.opened(account_id="acc-1", time=time),
+    )
+    for event, end in zip(events, (8, 0), strict=True):
+        value = record(ACCOUNTS, 0, key=b"acc-1", value=builders.encode(event))
+        batch = Batch(0, {USAGE: [], ACCOUNTS: [value]}, {USAGE: 0, ACCOUNTS: 0}, {USAGE: 0, ACCOUNTS: 1})
+        [planned] = await ingest.plan([batch])
+        assert planned.rejections == () and planned.usage_end == end
+    assert asked == [0]
 
 
 def test_sources_are_counted_by_name_up_to_a_number() -> None:
@@ -41,7 +96,7 @@ def test_sources_are_counted_by_name_up_to_a_number() -> None:
     moved = [Rerouted(record(USAGE, n), 1, "acc-1", f"/source/{n}") for n in range(SOURCES_COUNTED + 5)]
     batch = Batch(0, {USAGE: [], ACCOUNTS: []}, {USAGE: 0, ACCOUNTS: 0}, {USAGE: 1, ACCOUNTS: 0})
     for _ in range(2):
-        ingest.note(batch, plan(*moved), Appended(0, 1, 1, 0, 0, 0, 0, 0, len(moved)))
+        ingest.note(batch, plan(*moved), Appended(0, 1, 1, 0, 0, 0, 0, 0, len(moved), 0))
     values = {
         sample.labels["source"]: sample.value
         for metric in metrics.registry.collect()

@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 
+from schemas.inputs import UsageReversed
 from schemas.reasons import Reason
 from tests.unit.schemas.builders import LIMITS, accept, make_event, make_record, record_of, reject, to_bytes, with_data
 
 INFERENCE = {"credits": "1", "model": "m"}
-GRANT = {"resource": "tool_runs", "amount": "1", "reason": "r", "reference": "x"}
+GRANT = {"resource": "tool_runs", "amount": "1", "reason": "r", "reference": "x", "reverses": "e"}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_one_usage_event_has_a_limit_that_a_grant_has_not(
 @pytest.mark.parametrize("type", ["credits.granted.v1", "usage.reversed.v1"])
 @pytest.mark.parametrize("resource", ["model_credits", "tool_runs"])
 def test_grants_and_reversals_keep_their_bound(type: str, resource: str) -> None:
-    data = {"resource": resource, "amount": "10000000", "reason": "r", "reference": "x"}
+    data = {**GRANT, "resource": resource, "amount": "10000000"}
     assert accept(record_of(make_event(type, data))).amount == 10**13
 
 
@@ -121,6 +122,8 @@ def test_grants_and_reversals_are_above_zero(type: str, amount: Any) -> None:
         ("credits.granted.v1", {**GRANT, "reference": ""}),
         ("credits.revoked.v1", {**GRANT, "revokes": ""}),
         ("usage.reversed.v1", {**GRANT, "reverses": "Beleg\u00e4 5"}),
+        ("usage.reversed.v1", {**GRANT, "reverses": None}),
+        ("usage.reversed.v1", {**GRANT, "reverses_source": ""}),
     ],
 )
 def test_data(type: str, data: Any) -> None:
@@ -142,6 +145,14 @@ def test_tool_runs_are_whole(type: str, amount: Any) -> None:
 def test_three_tenths_of_a_float_client_are_refused_in_their_own_words() -> None:
     rejected = reject(record_of(make_event(data={"credits": 0.1 * 3, "guardrail": "g"})))
     assert rejected.detail == "credits: has more than six decimals: round it, or send it as text"
+
+
+def test_a_new_reversal_names_its_usage() -> None:
+    """Those that were stored before may name none; the model reads them."""
+    data = {name: value for name, value in GRANT.items() if name != "reverses"}
+    rejected = reject(record_of(make_event("usage.reversed.v1", data)))
+    assert (rejected.reason, rejected.detail[:9]) == (Reason.INVALID_DATA, "reverses:")
+    assert UsageReversed.model_validate(data).reverses is None
 
 
 def test_data_must_be_there() -> None:

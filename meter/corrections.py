@@ -1,0 +1,234 @@
+"""Judge reversals and revocations: what they take back must be there, and is taken back once. Pure.
+
+They are judged one after the other, behind all other events of their batch, against what is stored and what stands
+before them in the batch. So the outcome does not depend on where batches are cut.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+from meter.content import RESOURCES, Content, content_of, is_same
+from meter.plan import AppendPlan, Link, Repeat, Wait, reject_reuse, repeat_of
+from schemas.amounts import format_amount
+from schemas.events import CODES
+from schemas.identity import normalize_id
+from schemas.reasons import Reason
+from schemas.records import Accepted, Rejected
+from schemas.topics import ACCOUNTS, USAGE
+
+REVERSED, GRANTED, REVOKED = CODES["usage.reversed.v1"], CODES["credits.granted.v1"], CODES["credits.revoked.v1"]
+SHOWN_SOURCES: Final = 3
+
+Name = tuple[str, str]  # account and event id, normalized
+
+
+class NamedUsage(NamedTuple):
+    """An event of usage that a reversal may mean."""
+
+    position: int
+    source: str
+    resource: int
+    amount: int
+    left: int  # not reversed yet
+
+
+class Move(NamedTuple):
+    """A grant, or a revocation with the id of the grant it names, if it names one."""
+
+    is_grant: bool
+    event_id: str
+    resource: int
+    amount: int
+    revokes: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is stored that corrections may mean: usage by name, grants and revocations by account, in order."""
+
+    usage: Mapping[Name, Sequence[NamedUsage]] = field(default_factory=dict)
+    moves: Mapping[str, Sequence[Move]] = field(default_factory=dict)
+
+
+NO_FACTS: Final = Facts()
+
+
+class Refused(NamedTuple):
+    reason: Reason
+    detail: str
+
+
+def names_wanted(plan: AppendPlan) -> list[Name]:
+    """The usage that the plan's reversals name."""
+    return list(dict.fromkeys(reversed_name(event) for event in plan.corrections if event.type == REVERSED))
+
+
+def accounts_wanted(plan: AppendPlan) -> list[str]:
+    """The accounts that the plan's revocations are of."""
+    return list(dict.fromkeys(event.account_id for event in plan.corrections if event.type == REVOKED))
+
+
+def reversed_name(event: Accepted) -> Name:
+    return event.account_id, normalize_id(json.loads(event.data)["reverses"])
+
+
+def move_of(type: int, event_id: str, resource: int, amount: int, data: str) -> Move:
+    revokes = json.loads(data).get("revokes") if type == REVOKED else None
+    return Move(type == GRANTED, event_id, resource, amount, None if revokes is None else normalize_id(revokes))
+
+
+def settle_corrections(
+    plan: AppendPlan, facts: Facts, known: Mapping[bytes, Content], first_position: int
+) -> AppendPlan:
+    """Judge the corrections of a plan whose other events are settled: row, repeat, rejection or waiting.
+
+    `first_position` is that of the plan's first row; `known` has what is stored under the corrections' identities.
+    """
+    if not plan.corrections:
+        return plan
+    judge = _Judge(plan, facts, known, first_position)
+    for event in plan.corrections:
+        judge.judge(event)
+    return judge.result()
+
+
+class _Judge:
+    def __init__(self, plan: AppendPlan, facts: Facts, known: Mapping[bytes, Content], first_position: int) -> None:
+        self._plan = plan
+        self._rows = list(plan.rows)
+        self._first_position = first_position
+        self._contents = {**{row.key: content_of(row) for row in plan.rows if row.topic == ACCOUNTS}, **known}
+        self._usage = {name: list(found) for name, found in facts.usage.items()}
+        self._moves = {account: list(moves) for account, moves in facts.moves.items()}
+        self._taken: Counter[int] = Counter()  # of usage by position, in this batch
+        self._repeats: list[Repeat] = []
+        self._rejections: list[Rejected] = []
+        self._links: list[Link] = []
+        self._waiting: list[Wait] = []
+        self._add_batch(set(names_wanted(plan)), set(accounts_wanted(plan)))
+
+    def _add_batch(self, names: set[Name], accounts: set[str]) -> None:
+        """What stands before the corrections in their own batch."""
+        for position, row in enumerate(self._rows, self._first_position):
+            name = row.account_id, row.event_id
+            if row.topic == USAGE and name in names:
+                resource = row.resource or 0
+                found = NamedUsage(position, row.source, resource, row.amount, row.amount)
+                self._usage.setdefault(name, []).append(found)
+            elif row.type == GRANTED and row.account_id in accounts:
+                self._add_move(row)
+
+    def _add_move(self, row: Accepted) -> None:
+        move = move_of(row.type, row.event_id, row.resource or 0, row.amount, row.data)
+        self._moves.setdefault(row.account_id, []).append(move)
+
+    def judge(self, event: Accepted) -> None:
+        stored = self._contents.get(event.key)
+        if stored is not None:
+            if is_same(event, stored):
+                self._repeats.append(repeat_of(event))
+            else:
+                self._rejections.append(reject_reuse(self._plan, event, stored))
+            return
+        refused = self._judge_reversal(event) if event.type == REVERSED else self._judge_revocation(event)
+        if isinstance(refused, Refused):
+            record = self._plan.record_at((event.topic, event.offset))
+            self._rejections.append(Rejected(record, refused.reason, refused.detail))
+        elif isinstance(refused, Wait):
+            self._waiting.append(refused)
+
+    def _store(self, event: Accepted) -> int:
+        """Make it a row; its position."""
+        self._rows.append(event)
+        self._contents[event.key] = content_of(event)
+        return self._first_position + len(self._rows) - 1
+
+    def _judge_reversal(self, event: Accepted) -> Refused | Wait | None:
+        source = json.loads(event.data).get("reverses_source")
+        name = reversed_name(event)
+        found = [usage for usage in self._usage.get(name, ()) if source in (None, usage.source)]
+        if not found:
+            return self._refuse_unknown(event, name[1], source)
+        if len(found) > 1:
+            return Refused(Reason.REVERSES_AMBIGUOUS, f"{describe_name(*name)} was used by {describe_sources(found)}")
+        [usage] = found
+        if usage.resource != event.resource:
+            return Refused(Reason.REVERSES_OTHER_RESOURCE, f"that event is {describe(usage.amount, usage.resource)}")
+        left = usage.left - self._taken[usage.position]
+        if event.amount > left:
+            detail = f"{describe(left, usage.resource)} of its {format_amount(usage.amount)} are left to reverse"
+            return Refused(Reason.REVERSES_TOO_MUCH, detail)
+        self._taken[usage.position] += event.amount
+        self._links.append(Link(self._store(event), usage.position, event.amount))
+        return None
+
+    def _refuse_unknown(self, event: Accepted, reverses: str, source: str | None) -> Refused | Wait:
+        if self._plan.usage_end > self._plan.following.usage:
+            record = self._plan.record_at((event.topic, event.offset))
+            return Wait(record, event.account_id, event.event_id, reverses, self._plan.usage_end)
+        by = "" if source is None else f" of source {source!a}"
+        return Refused(Reason.REVERSES_UNKNOWN, f"{describe_name(event.account_id, reverses)}{by} is no usage")
+
+    def _judge_revocation(self, event: Accepted) -> Refused | None:
+        resource = event.resource or 0
+        move = move_of(event.type, event.event_id, resource, event.amount, event.data)
+        moves = self._moves.get(event.account_id, [])
+        left = left_of_all(move for move in moves if move.resource == resource)
+        of = f"all that was granted to {event.account_id}"
+        if move.revokes is not None:
+            grants = [grant for grant in moves if grant.is_grant and grant.event_id == move.revokes]
+            named = describe_name(event.account_id, move.revokes)
+            if not grants:
+                return Refused(Reason.REVOKES_UNKNOWN, f"{named} is no grant")
+            if len(grants) > 1:
+                return Refused(Reason.REVOKES_AMBIGUOUS, f"{named} is {len(grants)} grants")
+            granted = describe(grants[0].amount, grants[0].resource)
+            if grants[0].resource != resource:
+                return Refused(Reason.REVOKES_OTHER_RESOURCE, f"that grant is {granted}")
+            left, of = min(left, left_of_grant(grants[0], moves)), "that grant"
+        if event.amount > left:
+            return Refused(Reason.REVOKES_TOO_MUCH, f"{describe(left, resource)} of {of} are left to revoke")
+        self._store(event)
+        self._add_move(event)
+        return None
+
+    def result(self) -> AppendPlan:
+        return replace(
+            self._plan,
+            rows=tuple(self._rows),
+            corrections=(),
+            repeats=(*self._plan.repeats, *self._repeats),
+            rejections=(*self._plan.rejections, *self._rejections),
+            links=tuple(self._links),
+            waiting=tuple(self._waiting),
+        )
+
+
+def left_of_all(moves: Iterable[Move]) -> int:
+    """What of all grants of a resource was not taken back; revocations of before they had a bound took at most all."""
+    left = 0
+    for move in moves:
+        left = left + move.amount if move.is_grant else max(0, left - move.amount)
+    return left
+
+
+def left_of_grant(grant: Move, moves: Iterable[Move]) -> int:
+    named = sum(move.amount for move in moves if not move.is_grant and move.revokes == grant.event_id)
+    return max(0, grant.amount - named)
+
+
+def describe(amount: int, resource: int) -> str:
+    return f"{format_amount(amount)} {RESOURCES[resource]}"
+
+
+def describe_name(account_id: str, event_id: str) -> str:
+    return f"id {event_id!a} of account {account_id}"
+
+
+def describe_sources(found: Sequence[NamedUsage]) -> str:
+    shown = ", ".join(ascii(usage.source[:100]) for usage in found[:SHOWN_SOURCES])
+    more = len(found) - SHOWN_SOURCES
+    return f"{len(found)} sources: {shown}" + (f" and {more} more" if more > 0 else "")
