@@ -1,10 +1,10 @@
 -- Keep balances as they are now.
 -- $1 account_ids text[], $2 resources text[], $3 shards int[], $4 positions bigint[], $5 epochs int[],
--- $6 allocations bigint[], $7 consumed bigint[], $8 lines smallint[], $9 as of timestamptz[], $10 changed_at timestamptz
+-- $6 allocations numeric[], $7 consumed numeric[], $8 lines smallint[], $9 as of timestamptz[], $10 changed_at timestamptz
 INSERT INTO notifier.balances (account_id, resource, shard, position, epoch, allocation, consumed, line, as_of,
                                changed_at)
 SELECT account_id, resource, shard, position, epoch, allocation, consumed, line, as_of, $10
-FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::int[], $6::bigint[], $7::bigint[], $8::smallint[],
+FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::int[], $6::numeric[], $7::numeric[], $8::smallint[],
             $9::timestamptz[])
     AS new (account_id, resource, shard, position, epoch, allocation, consumed, line, as_of)
 ON CONFLICT (account_id, resource) DO UPDATE SET

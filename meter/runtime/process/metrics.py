@@ -27,6 +27,9 @@ class Metrics:
             "metering_reconnects", "Restarts after a lost dependency", ["dependency"], registry=self.registry
         )
         self.ready = Gauge("metering_ready", "1 when the dependency is usable", ["dependency"], registry=self.registry)
+        self.shards_set_aside = Gauge(
+            "metering_shards_set_aside", "Shards whose events cannot be folded", registry=self.registry
+        )
         self.shards = Gauge("metering_shards", "Shards assigned to this process", registry=self.registry)
 
     def render(self) -> bytes:
