@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -129,8 +130,8 @@ def row_cells(columns: Sequence[str], row: Row) -> Cells:
 
 def plain(value: object, *, amount: bool = False) -> object:
     """Amounts as credits or runs, ids as text; times are left to whoever shows them."""
-    if amount and isinstance(value, int):
-        return format_amount(value)
+    if amount and isinstance(value, int | Decimal):
+        return format_amount(int(value))
     return str(value) if isinstance(value, UUID) else value
 
 

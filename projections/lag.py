@@ -5,17 +5,20 @@ import asyncio
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
 from projections.runner import WORK
+from projections.set_aside import SetAside
 from projections.store import FoldStore, Lag
 
 
 class LagWatch:
-    """Looks every `every_s`. Work that another process did counts as progress: a busy peer is no stall of ours."""
+    """Looks every `every_s`. Work that another process did counts as progress: a busy peer is no stall of ours, nor
+    is a shard that is set aside, which a new process could not fold either."""
 
     name = "fold-lag"
 
-    def __init__(self, store: FoldStore, health: Health, *, every_s: float = 1.0) -> None:
+    def __init__(self, store: FoldStore, health: Health, set_aside: SetAside, *, every_s: float = 1.0) -> None:
         self._store = store
         self._health = health
+        self._set_aside = set_aside
         self._every_s = every_s
         self._last = Lag(0, 0, 0)
 
@@ -26,7 +29,7 @@ class LagWatch:
             await wait_for(stop, self._every_s)
 
     async def look(self) -> None:
-        lag = await self._store.measure_lag()
+        lag = await self._store.measure_lag(self._set_aside.shards)
         if lag.folded > self._last.folded:
             self._health.mark_progress(WORK)
         self._last = lag

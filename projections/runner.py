@@ -2,6 +2,8 @@
 
 The store's transaction spans receiving and writing; what acknowledges is the cursor inside it. A crash anywhere leaves
 the cursor where it was, so nothing is lost and nothing is folded twice.
+
+What a repeat does not cure is most often in the events of one shard: that shard is set aside, and the others go on.
 """
 
 import asyncio
@@ -10,9 +12,12 @@ from typing import Final
 
 import structlog
 
+from meter.runtime.failures import is_transient
+from meter.runtime.postgres import MISCONFIGURED
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
 from projections.plan import FoldPlan, plan
+from projections.set_aside import SetAside
 from projections.store import FoldStore
 
 log = structlog.get_logger(component="fold")
@@ -31,6 +36,7 @@ class FoldRunner:
         store: FoldStore,
         *,
         health: Health,
+        set_aside: SetAside,
         published: asyncio.Event,
         most_events: int,
         pause_s: float = 0.02,
@@ -41,13 +47,15 @@ class FoldRunner:
         self.wake = asyncio.Event()
         self._store = store
         self._health = health
+        self._set_aside = set_aside
         self._published = published
         self._most_events = most_events
         self._pause_s = pause_s
         self._poll_s = poll_s
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Fold until stopped; woken by `wake`, and every `poll_s` in any case. Errors go to the caller."""
+        """Fold until stopped; woken by `wake`, and every `poll_s` in any case. Errors that are of no shard go to the
+        caller."""
         stopped = asyncio.create_task(stop.wait())
         stopped.add_done_callback(lambda _task: self.wake.set())
         try:
@@ -62,9 +70,34 @@ class FoldRunner:
             stopped.cancel()
 
     async def fold(self) -> int:
-        """Fold once; how many events."""
+        """Fold once, and what was set aside where its pause is over; how many events."""
+        folded = sum([await self._fold_shard(shard) for shard in self._set_aside.due()])
         started = time.monotonic()
-        done = await self._store.fold(plan)
+        try:
+            done = await self._store.fold(plan, apart=self._set_aside.shards)
+        except Exception as error:
+            if not is_of_shard(error):
+                raise
+            apart = self._set_aside.shards
+            behind = [shard for shard in await self._store.find_behind() if shard not in apart]
+            return folded + sum([await self._fold_shard(shard) for shard in behind])
+        return folded + self._finish(done, started)
+
+    async def _fold_shard(self, shard: int) -> int:
+        """One by itself: if it fails, it is known which one it is."""
+        started = time.monotonic()
+        try:
+            done = await self._store.fold(plan, only=shard)
+        except Exception as error:
+            if not is_of_shard(error):
+                raise
+            self._set_aside.add(shard, error)
+            return 0
+        if done is not None or shard not in await self._store.find_behind():  # another process may have folded it
+            self._set_aside.remove([shard])
+        return self._finish(done, started)
+
+    def _finish(self, done: FoldPlan | None, started: float) -> int:
         if done is None:
             return 0
         if done.messages:
@@ -83,6 +116,11 @@ class FoldRunner:
             messages=len(done.messages),
             duration_ms=round(duration_s * 1000, 1),
         )
+
+
+def is_of_shard(error: Exception) -> bool:
+    """Whether it may be of the events of one shard. A lost database and missing rights are not."""
+    return not is_transient(error) and not isinstance(error, MISCONFIGURED)
 
 
 def choose_pause(folded: int, shortest_s: float) -> float:

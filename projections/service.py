@@ -12,6 +12,7 @@ from meter.runtime.process.service import Build, Service
 from meter.topics import RiskWarnings
 from projections.lag import LagWatch, UnopenedWatch
 from projections.runner import FoldRunner
+from projections.set_aside import SetAside
 from projections.settings import ProjectionsSettings
 from projections.store import FoldStore, sql
 from schemas.topics import BALANCES
@@ -39,10 +40,12 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
     relay = OutboxRelay(
         pool, producer, "projections", messages_for(BALANCES), health=health, woken_by_every_commit=True
     )
+    set_aside = SetAside(health)
     workers = [
         FoldRunner(
             store,
             health=health,
+            set_aside=set_aside,
             published=relay.wake,
             most_events=settings.fold_events,
             # Further workers serve a backlog of several transactions. Without one they only poll.
@@ -56,7 +59,8 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
     # more: after a wake-up for every batch they would find nothing to fold.
     stored = Wakeups(settings.postgres_dsn, "meter_events", event=workers[0].wake)
     published = Wakeups(settings.postgres_dsn, "projections_outbox", event=relay.wake)
-    return [*workers, stored, relay, published, LagWatch(store, health), UnopenedWatch(store, health)]
+    lag = LagWatch(store, health, set_aside)
+    return [*workers, stored, relay, published, lag, UnopenedWatch(store, health)]
 
 
 async def check_shards(pool: Pool) -> None:

@@ -7,7 +7,8 @@ from meter.thresholds import ThresholdSettings
 
 
 class ProjectionsSettings(Settings):
-    fold_events: int = Field(50_000, ge=1, le=1_000_000, description="most events folded in one transaction")
+    # So many events of the largest amount still add up to a BIGINT.
+    fold_events: int = Field(50_000, ge=1, le=900_000, description="most events folded in one transaction")
     fold_workers: int = Field(2, ge=1, le=64, description="transactions folded at the same time; below the pool size")
     fold_pause_ms: int = Field(
         20, ge=0, le=10_000, description="shortest pause after a transaction, so that the next one finds more to fold"

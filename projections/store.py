@@ -30,12 +30,13 @@ class FoldStore:
         self._pool = pool
         self._most_events = most_events
 
-    async def fold(self, plan: Plan) -> FoldPlan | None:
-        """Fold what comes next. None: no events wait, or other workers have claimed every shard that has some."""
+    async def fold(self, plan: Plan, *, apart: Sequence[int] = (), only: int | None = None) -> FoldPlan | None:
+        """Fold what comes next, but not of the shards `apart`; or of one shard only. None: no events wait, or other
+        workers have claimed every shard that has some."""
         async with self._pool.acquire() as connection:
             async with write_transaction(connection):
                 await connection.execute(sql("tune_transaction"))
-                ranges = await self.claim_shards(connection)
+                ranges = await self.claim_shards(connection, apart, only)
                 if not ranges:
                     return None
                 reading = await read_and_add_usage(connection, ranges)
@@ -46,21 +47,29 @@ class FoldStore:
             await fault_point("after_commit")
         return planned
 
-    async def claim_shards(self, connection: Executor) -> list[PositionRange]:
+    async def claim_shards(
+        self, connection: Executor, apart: Sequence[int] = (), only: int | None = None
+    ) -> list[PositionRange]:
         """Lock the cursors of shards with events, and share `most_events` between them."""
-        rows = await connection.fetch(sql("claim_shards"), PROJECTION, self._most_events)
+        chosen = None if only is None else [only]
+        rows = await connection.fetch(sql("claim_shards"), PROJECTION, self._most_events, list(apart), chosen)
         waiting = [PositionRange(*row) for row in rows]
         shared = share(waiting, self._most_events)
         # The log ends where a batch of the meter ends, which has the whole opening.
         return shared if shared == waiting else await keep_openings_whole(connection, shared)
 
-    async def measure_lag(self) -> Lag:
-        rows = await self._pool.fetch(sql("measure_lag"), PROJECTION)
+    async def measure_lag(self, apart: Sequence[int] = ()) -> Lag:
+        rows = await self._pool.fetch(sql("measure_lag"), PROJECTION, list(apart))
         return Lag(*rows[0])
 
     async def count_unopened(self) -> int:
         """Accounts with usage or grants that nobody opened."""
         return int(await self._pool.fetchval(sql("count_unopened")))
+
+    async def find_behind(self) -> list[int]:
+        """The shards with events that are not folded yet."""
+        rows = await self._pool.fetch(sql("measure_shards"), PROJECTION)
+        return [row["shard"] for row in rows if row["head"] > row["position"]]
 
 
 def sql(name: str) -> str:
@@ -113,9 +122,11 @@ def as_usage_total(row: Iterable[Any]) -> UsageTotal:
 
 
 def as_balance_state(row: Iterable[Any]) -> BalanceState:
-    """A row with the columns of `projections.balance_states`, in the order of the fields."""
-    state = BalanceState(*row)
-    return state._replace(boundaries=tuple(state.boundaries))
+    """A row with the columns of `projections.balance_states`, in the order of the fields. Totals are NUMERIC there, and
+    come as text, which takes half the time of a Decimal; from here on they are integers."""
+    account_id, resource, shard, granted, consumed, base, epoch, boundaries, *rest = row
+    totals = int(granted), int(consumed), int(base)
+    return BalanceState(account_id, resource, shard, *totals, epoch, tuple(map(int, boundaries)), *rest)
 
 
 async def fetch_balances(connection: Executor, accounts: Sequence[str]) -> dict[BalanceKey, BalanceState]:
@@ -147,12 +158,18 @@ async def write(connection: Executor, planned: FoldPlan) -> None:
 
 
 def consumed_row(s: BalanceState) -> tuple[object, ...]:
-    return s.account_id, s.resource, s.consumed, s.position, s.as_of
+    return s.account_id, s.resource, str(s.consumed), s.position, s.as_of
 
 
 def balance_row(s: BalanceState) -> tuple[object, ...]:
-    boundaries = "{" + ",".join(map(str, s.boundaries)) + "}"
-    return tuple(s._replace(boundaries=boundaries))  # type: ignore[arg-type]  # array text: see save_balances.sql
+    """The opposite of `as_balance_state`."""
+    totals = str(s.granted), str(s.consumed), str(s.base)
+    return (*s[:3], *totals, s.epoch, as_array(s.boundaries), *s[8:])
+
+
+def as_array(totals: Iterable[int]) -> str:
+    """As Postgres reads an array: integers of any size."""
+    return "{" + ",".join(map(str, totals)) + "}"
 
 
 def account_row(s: AccountState) -> tuple[object, ...]:

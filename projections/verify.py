@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from meter.runtime.postgres import Executor, Pool, transpose
-from projections.store import PROJECTION, sql
+from projections.store import PROJECTION, as_array, sql
 from projections.walk import Epoch, EpochStep, Walk, walk
 
 BALANCES: Final = "balances"
@@ -84,7 +84,8 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
     cursors = await connection.fetch(sql("fetch_cursors"), PROJECTION)
     position = next(row["position"] for row in cursors if row["shard"] == shard)
     differences = await find_holes(connection, shard, position)
-    ends, epochs = walk(EpochStep(*row) for row in await fetch(connection, "list_epoch_steps", shard, position))
+    steps = await fetch(connection, "list_epoch_steps", shard, position)
+    ends, epochs = walk(EpochStep(*row)._replace(consumed=int(row["consumed"])) for row in steps)
     for model in COMPARISONS:
         walked: Iterable[object] = end_columns(ends) if model == BALANCES else ()
         rows = await fetch(connection, f"compare_{model}", shard, position, *walked)
@@ -108,16 +109,20 @@ async def fetch(connection: Executor, name: str, *arguments: object) -> Sequence
 
 def end_columns(ends: Iterable[Walk]) -> tuple[list[object], ...]:
     rows = [
-        (end.account_id, end.resource, end.granted, "{" + ",".join(map(str, end.totals)) + "}", end.base, end.epoch)
-        for end in ends
+        (end.account_id, end.resource, str(end.granted), as_array(end.totals), str(end.base), end.epoch) for end in ends
     ]
     return transpose(rows, 6)
+
+
+def epoch_columns(epochs: Iterable[Epoch]) -> tuple[list[object], ...]:
+    rows = [epoch._replace(granted=str(epoch.granted), base=str(epoch.base)) for epoch in epochs]  # type: ignore[arg-type]
+    return transpose(rows, len(Epoch._fields))
 
 
 async def compare_notices(
     connection: Executor, shard: int, position: int, rules: NoticeRules, epochs: Sequence[Epoch]
 ) -> tuple[list[Difference], int]:
     """Differences, and how many notices are still on their way."""
-    rows = await fetch(connection, "compare_notices", shard, position, *rules, *transpose(epochs, len(Epoch._fields)))
+    rows = await fetch(connection, "compare_notices", shard, position, *rules, *epoch_columns(epochs))
     *found, (_nobody, _what, _stored, waiting) = rows
     return [Difference(shard, NOTICES, *row) for row in found], int(waiting)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 MICRO: Final = 1_000_000
-# Bounded so that sums stay within BIGINT: it holds 922,337 events of the largest amount.
+# Bounded so that what one statement adds up stays within BIGINT: it holds 922,337 events of the largest amount. Totals
+# of a lifetime have no bound.
 MAX_AMOUNT: Final = 10_000_000 * MICRO
 # Of one usage event, where the installation sets no other limit: a wrong unit shows at once instead of in the account.
 MAX_USAGE: Final = 10_000 * MICRO

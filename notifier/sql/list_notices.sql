@@ -1,8 +1,8 @@
 -- The notices of an account with the emails that came of each, newest first.
 -- $1 account_id text, $2 limit bigint
 SELECT n.created_at, n.resource, n.epoch, n.channel, n.threshold, n.outcome,
-       (n.consumed::numeric / 1000000)::numeric(20, 6) AS consumed,
-       (n.allocation::numeric / 1000000)::numeric(20, 6) AS allocation,
+       (n.consumed * 0.000001)::numeric(38, 6) AS consumed,
+       (n.allocation * 0.000001)::numeric(38, 6) AS allocation,
        e.email_id, e.recipient, e.state, e.attempts, e.ambiguous_attempts, e.finished_at, e.reason
 FROM notifier.notices n
 LEFT JOIN notifier.emails e USING (notice_id)

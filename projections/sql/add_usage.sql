@@ -36,7 +36,7 @@ WITH splits AS MATERIALIZED (
     DO UPDATE SET events = d.events + excluded.events, amount = d.amount + excluded.amount
 )
 SELECT u.account_id, u.resource, u.shard, u.events, u.amount, u.position, u.as_of,
-       s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position AS state_position, s.as_of AS state_as_of,
+       s.granted::text, s.consumed::text, s.base::text, s.epoch, s.boundaries::text[], s.position AS state_position, s.as_of AS state_as_of,
        s.opened, s.closed, s.free_only
 FROM usage u
 -- Fenced as above: else a fold of a hundred events may go through all balances.

@@ -1,15 +1,16 @@
 -- Lock the cursors to fold next: every shard with new events while they fit into one transaction, else as many of them
 -- as do on average, and at least one.
--- $1 projection text, $2 most events numeric
+-- $1 projection text, $2 most events numeric, $3 shards to leave alone int[], $4 shards to choose from int[] or null
 SELECT c.shard, c.position AS after, s.next_position - 1 AS head
 FROM projections.cursors c
 JOIN meter.shards s ON s.shard = c.shard
 WHERE c.projection = $1 AND s.next_position - 1 > c.position
+  AND c.shard <> ALL($3::int[]) AND ($4::int[] IS NULL OR c.shard = ANY($4::int[]))
 ORDER BY random()
 LIMIT (
     SELECT greatest(1, floor(count(*) * least(1, $2 / sum(t.next_position - 1 - d.position))))::bigint
     FROM projections.cursors d
     JOIN meter.shards t ON t.shard = d.shard
-    WHERE d.projection = $1 AND t.next_position - 1 > d.position
+    WHERE d.projection = $1 AND t.next_position - 1 > d.position AND d.shard <> ALL($3::int[])
 )
 FOR UPDATE OF c SKIP LOCKED

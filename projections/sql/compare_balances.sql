@@ -1,10 +1,10 @@
 -- Balances that differ from the log: sums of its events, and what projections/walk.py found of each.
 -- $1 shard int, $2 position bigint,
--- $3 accounts text[], $4 resources smallint[], $5 granted bigint[], $6 boundaries text[], $7 bases bigint[],
+-- $3 accounts text[], $4 resources smallint[], $5 granted text[], $6 boundaries text[], $7 bases text[],
 -- $8 epochs int[]
 WITH walked AS MATERIALIZED (
-    SELECT *
-    FROM unnest($3::text[], $4::smallint[], $5::bigint[], $6::text[], $7::bigint[], $8::int[])
+    SELECT account_id, resource, granted::numeric, boundaries::numeric[], base::numeric, epoch
+    FROM unnest($3::text[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::int[])
          AS w (account_id, resource, granted, boundaries, base, epoch)
 ), openings AS MATERIALIZED (
     SELECT account_id, position, recorded_at
@@ -32,7 +32,7 @@ WITH walked AS MATERIALIZED (
 ), moved AS MATERIALIZED (
     SELECT account_id, resource, min(position) AS first, max(position) AS position, max(recorded_at) AS as_of,
            sum(CASE WHEN type = {{usage.reversed.v1}} THEN -amount
-                    WHEN type <= {{last_usage}} THEN amount ELSE 0 END)::bigint AS consumed,
+                    WHEN type <= {{last_usage}} THEN amount ELSE 0 END) AS consumed,
            coalesce(bool_and(source = {{own_source}}) FILTER (WHERE type = {{credits.granted.v1}}), true) AS free_only
     FROM meter.events
     WHERE shard = $1 AND position <= $2
@@ -50,7 +50,7 @@ WITH walked AS MATERIALIZED (
 ), expected AS (
     SELECT m.account_id, m.resource, coalesce(w.granted, 0) AS granted, m.consumed,
            coalesce(w.base, 0) AS base, coalesce(w.epoch, 0) AS epoch,
-           coalesce(w.boundaries, '{}')::bigint[] AS boundaries, greatest(m.position, l.position) AS position,
+           coalesce(w.boundaries, '{}') AS boundaries, greatest(m.position, l.position) AS position,
            greatest(m.as_of, l.as_of) AS as_of, a.account_id IS NOT NULL AS opened,
            coalesce(a.closed, false) AS closed, m.free_only
     FROM moved m

@@ -4,10 +4,10 @@
 -- $1 shard int, $2 position bigint, $3 banner thresholds smallint[], $4 email thresholds smallint[],
 -- $5 since timestamptz, $6 settled boolean,
 -- $7 accounts text[] (of each epoch), $8 resources smallint[], $9 epochs int[], $10 positions bigint[],
--- $11 recorded_at timestamptz[], $12 granted bigint[], $13 bases bigint[]
+-- $11 recorded_at timestamptz[], $12 granted text[], $13 bases text[]
 WITH epochs_begun AS MATERIALIZED (
-    SELECT *
-    FROM unnest($7::text[], $8::smallint[], $9::int[], $10::bigint[], $11::timestamptz[], $12::bigint[], $13::bigint[])
+    SELECT account_id, resource, epoch, position, recorded_at, granted::numeric, base::numeric
+    FROM unnest($7::text[], $8::smallint[], $9::int[], $10::bigint[], $11::timestamptz[], $12::text[], $13::text[])
          AS e (account_id, resource, epoch, position, recorded_at, granted, base)
 ), granted AS MATERIALIZED (
     SELECT account_id, resource, array_agg(position ORDER BY epoch) AS starts, max(position) AS last,

@@ -2,7 +2,7 @@
 -- $1 shard int, $2 position bigint
 WITH expected AS (
     SELECT account_id COLLATE "C" AS account_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, resource, type,
-           name COLLATE "C" AS name, count(*) AS events, sum(amount)::bigint AS amount
+           name COLLATE "C" AS name, count(*) AS events, sum(amount) AS amount
     FROM meter.events
     WHERE shard = $1 AND position <= $2 AND type IN ({{usage}}, {{usage.reversed.v1}})
     GROUP BY 1, 2, 3, 4, 5

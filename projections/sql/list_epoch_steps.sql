@@ -47,7 +47,7 @@ WITH openings AS MATERIALIZED (
 SELECT n.account_id, n.resource, n.position, n.recorded_at, n.type, n.amount,
        coalesce(n.position >= o.position, false) AS opened,
        (sum(coalesce(u.amount, 0) - CASE n.type WHEN {{usage.reversed.v1}} THEN n.amount ELSE 0 END)
-            OVER (PARTITION BY n.account_id, n.resource ORDER BY n.position))::bigint AS consumed
+            OVER (PARTITION BY n.account_id, n.resource ORDER BY n.position))::text AS consumed
 FROM numbered n
 LEFT JOIN openings o ON o.account_id = n.account_id
 LEFT JOIN used u ON u.account_id = n.account_id AND u.resource = n.resource AND u.piece = n.step - 1

@@ -6,11 +6,11 @@ WITH differing AS MATERIALIZED (
            d.account_id IS NOT NULL AND d.events + n.events = 0 AS gone
     FROM (
         SELECT account_id, day, resource, type, name, projections.total(events) AS events,
-               projections.total(amount) AS amount
+               sum(amount) AS amount
         FROM projections.rebuilt_usage
         WHERE shard = $1
         GROUP BY account_id, day, resource, type, name
-        HAVING projections.total(events) <> 0 OR projections.total(amount) <> 0
+        HAVING projections.total(events) <> 0 OR sum(amount) <> 0
     ) AS n
     -- Fenced, so that each is found by the primary key, however few of them the planner expects.
     LEFT JOIN LATERAL (

@@ -1,7 +1,7 @@
 -- Balances of which nothing but the consumption changed.
--- $1 accounts text[], $2 resources smallint[], $3 consumed bigint[], $4 positions bigint[], $5 as_of timestamptz[]
+-- $1 accounts text[], $2 resources smallint[], $3 consumed text[], $4 positions bigint[], $5 as_of timestamptz[]
 UPDATE projections.balance_states s
-SET consumed = n.consumed, position = n.position, as_of = n.as_of
-FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[], $5::timestamptz[])
+SET consumed = n.consumed::numeric, position = n.position, as_of = n.as_of
+FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[], $5::timestamptz[])
      AS n (account_id, resource, consumed, position, as_of)
 WHERE s.account_id = n.account_id AND s.resource = n.resource

@@ -83,6 +83,49 @@ async def test_from_the_log_to_the_topic(pool: Pool, log: EventLog, topics: Sett
         assert len(set(ids)) == len(ids)
 
 
+async def test_a_shard_that_cannot_be_folded_is_set_aside_while_the_others_go_on(
+    pool: Pool, log: EventLog, topics: Settings, processes: Processes
+) -> None:
+    """What ended the fold of all shards at every start."""
+    await log.append(*random_history(seed=24))
+    [bad, other] = [opened(f"acct-{number}") for number in (0, 1)]
+    assert bad[0].shard != other[0].shard
+    await log.append(used("acct-0", 1))
+    hole = await pool.fetchval("SELECT next_position - 1 FROM meter.shards WHERE shard = $1", bad[0].shard)
+    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await pool.execute(
+        "CREATE TABLE gone AS SELECT * FROM meter.events WHERE shard = $1 AND position = $2", bad[0].shard, hole
+    )
+    await pool.execute("DELETE FROM meter.events WHERE shard = $1 AND position = $2", bad[0].shard, hole)
+    service = processes.spawn("projections")
+
+    def faults() -> list[str]:
+        status, body = service.get("/readyz")
+        return list(json.loads(body)["faults"]) if status == 503 else []
+
+    await until(lambda: faults() == [f"shard {bad[0].shard}"], timeout_s=TIMEOUT_S, message="readiness names no shard")
+    await log.append(*(used(event[0].account_id, 1) for event in (bad, other)))
+
+    async def behind() -> list[int]:
+        rows = await pool.fetch(
+            "SELECT shard FROM projections.cursors JOIN meter.shards USING (shard) WHERE position < next_position - 1"
+        )
+        return [row[0] for row in rows]
+
+    async def only_it_is_behind() -> bool:
+        return await behind() == [bad[0].shard]
+
+    await until(only_it_is_behind, timeout_s=TIMEOUT_S, message="the others were not folded")
+    assert "metering_shards_set_aside 1.0" in service.get("/metrics")[1]
+    # No stall, which would end the process: a new one could not fold it either.
+    await until(lambda: 'metering_waiting{work="balance-fold"} 0.0' in service.get("/metrics")[1], timeout_s=TIMEOUT_S)
+    assert "only" in service.logged("shard_set_aside")[0]["detail"]
+    await pool.execute("INSERT INTO meter.events SELECT * FROM gone")
+    await settle(pool)
+    await until(lambda: service.get("/readyz")[0] == 200, timeout_s=TIMEOUT_S, message="not ready again")
+    await assert_balances(pool, log.events)
+
+
 @pytest.mark.parametrize(
     "point",
     ["after_fetch", "before_commit", "after_commit", "outbox_before_publish", "outbox_between_publish_and_delete"],

@@ -38,7 +38,8 @@ class Health:
     """Readiness by dependency, and progress by kind of work.
 
     A dependency is ready when the service has opened it (`set_ready`) and its probe does not report that it is silent
-    (`set_reachable`).
+    (`set_reachable`). A fault is what keeps a part of the work from going on while everything is connected
+    (`set_fault`); while there is one the service is not ready, and the report says why.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class Health:
         self._reachable: dict[str, bool] = {}
         self._details: dict[str, dict[str, str | None]] = {}
         self._work: dict[str, Work] = {}
+        self._faults: dict[str, str] = {}
         self.progress_marks = 0
 
     def set_ready(self, dependency: str, ready: bool) -> None:
@@ -64,6 +66,13 @@ class Health:
         self._details[dependency] = {"detail": detail, "host": where}
         if dependency in self._ready:
             self._note(dependency)
+
+    def set_fault(self, part: str, reason: str | None) -> None:
+        """None: the part works again."""
+        if reason is None:
+            self._faults.pop(part, None)
+        else:
+            self._faults[part] = reason
 
     def _note(self, dependency: str) -> None:
         self.metrics.ready.labels(dependency).set(self.dependencies[dependency])
@@ -89,7 +98,8 @@ class Health:
             self._work[work].progress += 1
 
     def forget_work(self) -> None:
-        """Watch nothing between two attempts: a lost dependency is not a stall."""
+        """Watch nothing between two attempts: a lost dependency is not a stall, and faults are found anew."""
+        self._faults.clear()
         for name in self._work:
             self.metrics.waiting.remove(name)
         self._work.clear()
@@ -99,7 +109,7 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        return bool(self._ready) and all(self.dependencies.values())
+        return bool(self._ready) and all(self.dependencies.values()) and not self._faults
 
     def _report_details(self) -> dict[str, dict[str, str]]:
         """What is known beyond yes and no, where anything is."""
@@ -114,6 +124,7 @@ class Health:
             "ready": self.ready,
             "dependencies": self.dependencies,
             "details": self._report_details(),
+            "faults": dict(self._faults),
             "waiting": {name: work.waiting() for name, work in self._work.items()},
         }
 

@@ -32,6 +32,9 @@ class Metrics:
             "Accounts with usage or grants that nobody opened; known to projections alone",
             registry=self.registry,
         )
+        self.shards_set_aside = Gauge(
+            "metering_shards_set_aside", "Shards whose events cannot be folded", registry=self.registry
+        )
         self.shards = Gauge("metering_shards", "Shards assigned to this process", registry=self.registry)
 
     def render(self) -> bytes:
