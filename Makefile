@@ -27,8 +27,8 @@ $(BIN)/.installed: requirements.lock pyproject.toml
 demo: $(BIN)/.installed  ## play the whole story on embedded servers, in about a minute
 	$(BIN)/python -m deploy.local.demo
 
-dev: $(BIN)/.installed  ## start the same stack, leave it running and print the addresses
-	$(BIN)/python -m deploy.local.dev
+dev: $(BIN)/.installed  ## leave the same stack running; KAFKA=apache NAME=second
+	$(BIN)/python -m deploy.local.dev $(if $(KAFKA),--kafka $(KAFKA)) $(if $(NAME),--name $(NAME))
 
 test: $(BIN)/.installed  ## run every test on the best real servers found
 	$(PYTEST) $(PARALLEL)

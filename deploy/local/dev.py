@@ -2,10 +2,11 @@
 
 python -m deploy.local.dev                    on the embedded servers
 python -m deploy.local.dev --kafka apache     on Apache Kafka, where Java and Maven are
+python -m deploy.local.dev --name second      beside one that runs already
 """
 
 import argparse
-import shlex
+import re
 import signal
 import sys
 import threading
@@ -13,11 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local.child import UnavailableError
+from deploy.local.dev_files import ENV, TakenError, claimed, first_steps, write_env_files
 from deploy.local.platform import Platform, address_lines, run_platform
 from deploy.local.services import ServiceFailedError
 from deploy.local.stack import kafka_candidates
 
-LOGS = Path(".local/dev")
+HOME = Path(".local")
 LOOK_S = 0.5
 
 
@@ -25,15 +27,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.dev", description="Run the whole system here.")
     kinds = [candidate.name for candidate in kafka_candidates()]
     parser.add_argument("--kafka", choices=kinds, default="embedded", help="default: embedded")
+    parser.add_argument("--name", type=stack_name, help="what tells this stack from others in this folder")
     options = parser.parse_args(arguments)
+    directory = HOME / (f"dev-{options.name}" if options.name else "dev")
     over = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: over.set())
     try:
-        with run_platform(LOGS, kafka=options.kafka) as platform:
-            print("\n".join(describe(platform)), flush=True)
+        with claimed(directory), run_platform(directory, kafka=options.kafka) as platform:
+            write_env_files(platform, directory)
+            print("\n".join(describe(platform, directory)), flush=True)
             watch(platform, over)
             print("The services drain.", flush=True)
+    except TakenError as error:
+        print(error, file=sys.stderr)
+        return 1
     except UnavailableError as error:
         print(f"the servers cannot be had here: {error}", file=sys.stderr)
         return 3
@@ -43,16 +51,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def describe(platform: Platform) -> list[str]:
-    """The addresses, and the settings to give commands and clients of one's own."""
-    settings = [f"export METERING_{name.upper()}={shlex.quote(value)}" for name, value in platform.admin.items()]
+def stack_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]{1,20}", text):
+        raise argparse.ArgumentTypeError("1 to 20 small letters and digits")
+    return text
+
+
+def describe(platform: Platform, directory: Path) -> list[str]:
+    """The addresses, how to take the settings over, and the first event."""
     return [
         *address_lines(platform),
-        f"{'logs in':<12} {LOGS}",
+        f"{'logs in':<12} {directory}",
         "",
-        "In another shell, for meter, projections and notifier:",
-        f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH",
-        *settings,
+        "In another shell, in this folder:",
+        f"  . {directory / ENV}",
+        *(f"  {line}" for line in first_steps(platform)),
+        f"The other roles: {directory}/as-meter.sh, as-projections.sh, as-notifier.sh, as-reader.sh, as-admin.sh",
         "",
         "Ctrl-C stops everything and removes its data.",
     ]

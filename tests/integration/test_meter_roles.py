@@ -23,7 +23,13 @@ APPENDED_BY_METER = {
     "waiting",
 }  # fmt: skip
 CHANGED_BY_METER = {"shards": {"UPDATE"}, "outbox": {"INSERT", "DELETE"}, "outbox_shards": {"UPDATE"}}
-WITHOUT_TIME = {"gaps": "to_offset", "replays": "replayed_at", "dismissals": "dismissed_at", "openings": "position", "reversals": "amount"}
+WITHOUT_TIME = {
+    "gaps": "to_offset",
+    "replays": "replayed_at",
+    "dismissals": "dismissed_at",
+    "openings": "position",
+    "reversals": "amount",
+}
 NOTED_BY_SUPPORT = {("meter", "replays"), ("meter", "dismissals"), ("notifier", "retry_requests")}
 SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
 LOG = (

@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from tests.support import until_sync
-from tests.support.processes import run_command
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 90
@@ -27,14 +26,16 @@ class Dev:
         return self.output.read_text()
 
     @property
-    def env(self) -> dict[str, str]:
-        """The settings it tells people to export."""
-        lines = [line.removeprefix("export ") for line in self.exports if line.startswith("export METERING_")]
-        return dict(line.split("=", 1) for line in lines)
+    def sourced(self) -> str:
+        """The line that it tells people to paste."""
+        return next(line.strip() for line in self.text.splitlines() if line.strip().startswith(". "))
 
-    @property
-    def exports(self) -> list[str]:
-        return [line for line in self.text.splitlines() if line.startswith("export ")]
+    def shell(self, command: str) -> subprocess.CompletedProcess[str]:
+        pasted = f"{self.sourced}\n{command}"
+        path = {"PATH": "/usr/bin:/bin"}
+        return subprocess.run(
+            ["sh", "-c", pasted], cwd=ROOT, env=path, capture_output=True, text=True, check=False, timeout=60
+        )
 
     def is_up(self) -> bool:
         assert self.process.poll() is None, self.text
@@ -45,7 +46,7 @@ class Dev:
 def dev(tmp_path: Path) -> Iterator[Dev]:
     output = tmp_path / "output"
     with output.open("wb") as out:
-        command = [sys.executable, "-m", "deploy.local.dev"]
+        command = [sys.executable, "-m", "deploy.local.dev", "--name", "test"]
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
     made = Dev(process, output)
     try:
@@ -56,25 +57,17 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
         process.wait()
 
 
-def test_it_takes_commands_with_the_settings_it_prints_and_drains_at_ctrl_c(dev: Dev) -> None:
-    opened = run_command("meter", "open", "acct-dev", "--contact", "owner@example.com", env=dev.env)
+def test_it_takes_commands_with_the_settings_it_writes_and_drains_at_ctrl_c(dev: Dev) -> None:
+    opened = dev.shell("meter open acct-dev --contact owner@example.com")
     assert opened.returncode == 0, opened.stderr
-
-    pasted = "\n".join([*dev.exports, "meter accounts show acct-dev"])
-    shell = subprocess.run(
-        ["sh", "-c", pasted], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False
-    )
-    assert "owner@example.com" in shell.stdout, shell.stderr
-
-    def shown() -> str:
-        done = run_command("projections", "show", "acct-dev", env=dev.env)
-        return done.stdout if done.returncode == 0 else ""
-
-    text = until_sync(shown, 30, lambda: dev.text)
-    assert "10000" in text.replace(",", "").replace(" ", "")
+    assert "owner@example.com" in dev.shell("meter accounts show acct-dev").stdout
+    assert "10000" in dev.shell("projections show acct-dev").stdout.replace(",", "").replace(" ", "")
+    file = ROOT / dev.sourced.removeprefix(". ")
+    assert file.exists()
     dev.process.send_signal(signal.SIGINT)
     assert dev.process.wait(60) == 0, dev.text
     assert dev.text.rstrip().endswith("The services drain.")
+    assert not file.exists(), "it leads nowhere any more"
 
 
 def test_it_ends_with_a_failure_when_a_service_ends(dev: Dev) -> None:

@@ -1,0 +1,179 @@
+"""Every shell block of the READMEs, in a shell with what the text says: the stack of `make dev`, its file sourced."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support import until_sync
+
+# The blocks share one stack, in the order of the text.
+pytestmark = pytest.mark.xdist_group("shell_samples")
+
+ROOT = Path(__file__).parents[2]
+START_TIMEOUT_S = 120
+BLOCK_TIMEOUT_S = 180
+NAME = "samples"
+ENV = f".local/dev-{NAME}/env.sh"
+REJECTED = 17  # the README shows and replays this one
+
+# Blocks that no test runs, by file and first command, each with the reason. A block that is here and is no more, fails.
+NOT_RUN = {
+    ("README.md", "make demo"): "tests/e2e/test_demo.py plays the demo; `make test` would run itself",
+    ("README.md", "docker compose"): "builds and starts containers: tests/architecture holds the files",
+    ("deploy/README.md", "(umask 077;"): "builds and starts containers: tests/architecture holds the files",
+    ("deploy/README.md", "docker compose"): "runs in the containers of the block before",
+    ("deploy/README.md", "docker build"): "builds an image: tests/architecture holds the file",
+    ("CONTRIBUTING.md", "make check"): "runs the tests themselves",
+    ("CONTRIBUTING.md", "make servers"): "stays until Ctrl-C: tests/integration/test_stack_servers.py starts it",
+    ("CONTRIBUTING.md", "export METERING_TEST_STACK"): "runs the tests themselves",
+    ("CONTRIBUTING.md", ".venv/bin/python -m pytest"): "runs the tests themselves: the files they name are looked for",
+    ("tests/README.md", "make test"): "runs the tests themselves: the files they name are looked for",
+    ("tests/faults/README.md", "make faults"): "minutes each: tests/faults/test_campaign.py runs the short form",
+    ("tests/bench/README.md", "make bench"): "an hour: tests/bench/test_smoke.py runs the quick form",
+}
+
+
+class Block(NamedTuple):
+    file: str
+    text: str
+
+    @property
+    def first(self) -> str:
+        return next(line for line in self.text.splitlines() if line.strip() and not line.startswith("#"))
+
+    @property
+    def exceptions(self) -> list[tuple[str, str]]:
+        return [(file, start) for file, start in NOT_RUN if file == self.file and self.first.startswith(start)]
+
+
+def documents() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.split()]
+
+
+def fences(text: str) -> Iterator[tuple[str, str]]:
+    """Language and text of each block, an indented one without its indentation."""
+    for indent, language, body in re.findall(r"^( *)```(\w*)\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE):
+        yield language, re.sub(rf"^{indent}", "", body, flags=re.MULTILINE)
+
+
+def blocks(language: str) -> list[Block]:
+    return [
+        Block(path.relative_to(ROOT).as_posix(), text)
+        for path in documents()
+        for found, text in fences(path.read_text(encoding="utf-8"))
+        if found == language
+    ]
+
+
+SHELL = blocks("sh")
+RUN = [block for block in SHELL if not block.exceptions]
+
+
+def test_every_exception_is_needed() -> None:
+    assert set(NOT_RUN) - {known for block in SHELL for known in block.exceptions} == set()
+
+
+def test_commands_stand_in_blocks_that_say_so() -> None:
+    """A block without a language is a drawing or a formula: commands in it would not be run."""
+    verbs = re.compile(
+        r"^\s*(?:meter|projections|notifier|make|docker|pip|\.venv/\S+|python3?|pytest) [-a-z]", re.MULTILINE
+    )
+    assert [block.file for block in blocks("") if verbs.search(block.text)] == []
+
+
+@pytest.mark.parametrize("block", [b for b in SHELL if b.exceptions], ids=lambda b: f"{b.file}: {b.first[:30]}")
+def test_files_that_are_named_are_there(block: Block) -> None:
+    assert [name for name in re.findall(r"\btests(?:/\w+)+(?:\.py)?", block.text) if not (ROOT / name).exists()] == []
+
+
+def in_shell(text: str) -> subprocess.CompletedProcess[str]:
+    """As pasted into a new shell: no path to our programs, no settings but those that are sourced."""
+    return subprocess.run(
+        ["sh", "-euc", f". {ENV}\n{text}"], cwd=ROOT, env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        capture_output=True, text=True, timeout=BLOCK_TIMEOUT_S, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The stack of `make dev`, with as many rejections as the samples speak of."""
+    output = tmp_path_factory.mktemp("dev") / "output"
+    with output.open("wb") as out:
+        command = [sys.executable, "-m", "deploy.local.dev", "--name", NAME]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        until_sync(lambda: "Ctrl-C" in output.read_text() or process.poll() is not None, START_TIMEOUT_S, "it is up")
+        assert process.poll() is None, output.read_text()
+        sent = in_shell(f"python - <<'END'\n{SEND_UNREADABLE}\nEND")
+        assert sent.returncode == 0, sent.stderr
+        until_sync(
+            lambda: in_shell("meter rejections list").stdout.count("not_json") == REJECTED, 30, "all are rejected"
+        )
+        yield output
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+
+
+SEND_UNREADABLE = f"""
+import asyncio
+from meter.runtime.kafka import Message, Producer
+from meter.runtime.settings import Settings, load_settings
+
+async def main():
+    async with Producer(load_settings(Settings)) as producer:
+        unreadable = [Message("metering.usage", "acct-1", b"{{" + str(n).encode()) for n in range({REJECTED})]
+        await producer.publish(unreadable)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.usefixtures("dev")
+@pytest.mark.parametrize("block", RUN, ids=lambda b: f"{b.file}: {b.first[:30]}")
+def test_a_shell_block_runs_as_pasted(block: Block) -> None:
+    done = in_shell(block.text)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_stack_keeps_away_from_the_first(dev: Path) -> None:
+    again = subprocess.run(
+        [sys.executable, "-m", "deploy.local.dev", "--name", NAME],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 1
+    assert "make dev NAME=" in again.stderr
+    assert in_shell("projections show acct-1").returncode == 0, "the first one still stands"
+
+
+WHO_AM_I = """
+import asyncio, asyncpg, os
+
+async def main():
+    connection = await asyncpg.connect(os.environ["METERING_POSTGRES_DSN"])
+    print(await connection.fetchval("SELECT current_user"))
+    await connection.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.usefixtures("dev")
+@pytest.mark.parametrize("role", ["meter", "projections", "notifier", "reader", "admin"])
+def test_each_role_has_a_file_of_its_own(role: str) -> None:
+    done = in_shell(f". .local/dev-{NAME}/as-{role}.sh\npython - <<'END'\n{WHO_AM_I}\nEND")
+    assert done.stdout.strip() == ("postgres" if role == "admin" else f"credit_{role}"), done.stderr
