@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka import Producer, ShardConsumer
+from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, messages_for
 from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
@@ -47,7 +48,8 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 queue, ends = PostgresMailQueue(pool, settings.mail_pause_s), KafkaEnds(settings)
                 mailer = Mailer(queue, server, settings, clock, health, ends=ends, renderer=renderer)
                 mailer.recorded = relay.wake
-                yield [make_loop(settings, consumer, store, renderer, clock, health, relay, mailer), relay, mailer]
+                loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
+                yield [loop, relay, mailer, LagWatch(consumer, health)]
 
     return build
 

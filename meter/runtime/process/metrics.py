@@ -27,6 +27,12 @@ class Metrics:
             "metering_reconnects", "Restarts after a lost dependency", ["dependency"], registry=self.registry
         )
         self.ready = Gauge("metering_ready", "1 when the dependency is usable", ["dependency"], registry=self.registry)
+        self.lag_records = Gauge(
+            "metering_lag_records", "Offsets on the broker that are not stored yet", ["shard"], registry=self.registry
+        )
+        self.lag_seconds = Gauge(
+            "metering_lag_seconds", "For how long the oldest of them waits", ["shard"], registry=self.registry
+        )
         self.shards_set_aside = Gauge(
             "metering_shards_set_aside", "Shards whose events cannot be folded", registry=self.registry
         )
