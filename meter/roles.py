@@ -1,21 +1,63 @@
-"""Database roles of the services and of people, with the least grants each needs. The grants are in sql/grant_*.sql."""
+"""Database roles: the owner of everything, those of the services and of people, with the least grants each needs.
+
+Two parts. What needs a superuser (`prepare`) makes roles, gives everything to `credit_owner` and closes the database to
+PUBLIC; it runs no code that lies in the database. All else is done with the rights of `credit_owner` (`grant`). The
+grants are in sql/grant_*.sql.
+"""
 
 import base64
 import hashlib
 import hmac
 import secrets
+from typing import Final
 
+from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, load_sql
 
 ROLES = ("meter", "projections", "notifier", "support", "reader")
+OWNER: Final = "credit_owner"
 SCRAM_ITERATIONS = 4096
 
 
 async def create_roles(connection: Executor) -> None:
-    """Make the roles that are missing and grant what each needs; repeatable."""
-    await connection.execute(load_sql("meter", "create_roles"))
+    """Make the roles that are missing and grant what each needs; repeatable. Needs a superuser."""
+    await prepare(connection)
+    async with connection.transaction():
+        await connection.execute(load_sql("meter", "become_owner"))
+        await grant(connection)
+
+
+async def prepare(connection: Executor) -> None:
+    """Raises RefusalError where a service's role has made something: nothing of it was run, and nothing will be."""
+    async with connection.transaction():
+        await connection.execute(load_sql("meter", "look_up_in_catalog"))
+        await connection.execute(load_sql("meter", "create_roles"))
+        await connection.execute(load_sql("meter", "take_create"))
+        # Waits for transactions under way that made a trigger, because their table is locked. Then it can be seen.
+        await connection.execute(load_sql("meter", "give_to_owner"))
+        await connection.execute(load_sql("meter", "set_role_defaults"))
+    found = await connection.fetch(load_sql("meter", "find_foreign"))
+    if found:
+        raise RefusalError(explain_foreign([f"{row['what']} of {row['owner']}" for row in found]))
+
+
+def explain_foreign(found: list[str]) -> str:
+    return (
+        f"there is something in the database that no service makes: {', '.join(found)}. Its role can make nothing "
+        "more, and nothing of it was run. Find out who made it, drop it as a superuser, and run `meter setup` again."
+    )
+
+
+async def grant(connection: Executor) -> None:
+    """As the owner, in one transaction: services that run meanwhile never miss what they need."""
+    await connection.execute(load_sql("meter", "revoke_all"))
     for role in ROLES:
         await connection.execute(load_sql("meter", f"grant_{role}"))
+
+
+async def is_prepared(connection: Executor) -> bool:
+    """Whether this session is one of the owner, so that a superuser has been here before."""
+    return bool(await connection.fetchval(load_sql("meter", "is_owner")))
 
 
 async def set_password(connection: Executor, role: str, password: str) -> None:

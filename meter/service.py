@@ -10,6 +10,7 @@ from meter.plan import AppendPlan
 from meter.reroute import make_relay
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka import Producer, ShardConsumer
+from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
@@ -45,7 +46,8 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 tune_collector()
                 anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
                 relay = make_relay(pool, producer, health)
-                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay]
+                watch = LagWatch(consumer, health)
+                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay, watch]
                 await anchors.publish_last()
 
     return build

@@ -8,6 +8,7 @@ from meter.allowance import Allowance
 from meter.runtime.settings import Settings
 from schemas.amounts import MAX_USAGE, MICRO, format_amount, parse_amount
 from schemas.inputs import MAX_RUNS
+from schemas.parsing.sources import compile_sources, parse_sources
 from schemas.records import Limits
 
 
@@ -22,6 +23,11 @@ class MeterSettings(Settings):
         format_amount(MAX_USAGE), description="most model credits of one usage event; decimal, at most 10000000"
     )
     max_usage_runs: int = Field(MAX_USAGE // MICRO, ge=1, le=MAX_RUNS, description="most tool runs of one usage event")
+    allowed_sources: str = Field(
+        "{}",
+        description='which source may charge which accounts, as JSON: {"//tools.example.com": "team-a-*"}; '
+        "a source that is not listed then charges nobody; empty: any may charge any",
+    )
     # Parsing and encoding a batch are two slices without a pause: 10,000 events keep each below 100 ms, so heartbeats
     # and health checks are never late.
     batch_events: int = Field(5000, ge=1, le=10_000, description="most records of one shard in one transaction")
@@ -36,6 +42,12 @@ class MeterSettings(Settings):
         parse_amount(text)
         return text
 
+    @field_validator("allowed_sources")
+    @classmethod
+    def check_sources(cls, text: str) -> str:
+        compile_sources(parse_sources(text))
+        return text
+
     def limits(self) -> Limits:
         return Limits(
             max_ahead=timedelta(seconds=self.max_ahead_s),
@@ -43,6 +55,7 @@ class MeterSettings(Settings):
             partitions=self.partitions,
             max_credits=parse_amount(self.max_usage_credits),
             max_runs=self.max_usage_runs * MICRO,
+            sources=compile_sources(parse_sources(self.allowed_sources)),
         )
 
     def allowance(self) -> Allowance:
@@ -52,6 +65,9 @@ class MeterSettings(Settings):
 class SetupSettings(MeterSettings):
     """Passwords are set where given, and left alone where not (certificates, peer authentication)."""
 
+    setup_password_owner: SecretStr | None = Field(
+        None, description="password that setup gives credit_owner, as which it can be run from then on"
+    )
     setup_password_meter: SecretStr | None = Field(None, description="password that setup gives credit_meter")
     setup_password_projections: SecretStr | None = Field(
         None, description="password that setup gives credit_projections"

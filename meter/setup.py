@@ -1,11 +1,11 @@
 """`meter setup`: migrations, shards, roles, topics. Idempotent: every step looks at what is there first."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from meter.roles import ROLES, create_roles, set_password
+from meter.roles import OWNER, ROLES, grant, is_prepared, prepare, set_password
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
@@ -33,18 +33,21 @@ async def set_up(
 ) -> AsyncIterator[Step]:
     """Make everything the services need; yields each step. Raises RefusalError when a person must decide.
 
-    `report` gets lines about a step that takes long.
+    With `roles` only the preparation has the rights of the session, which a superuser has the first time. All else,
+    migrations above all, has those of `credit_owner`. `report` gets lines about a step that takes long.
     """
-    async with opened_pool(settings, "credit-setup") as pool:
+    if roles:
+        for step in await prepare_roles(settings):
+            yield step
+    async with opened_pool(settings, "credit-setup", OWNER if roles else None) as pool:
         async with pool.acquire() as connection:
             for name in await migrate_reporting(pool, connection, report):
                 yield Step(f"migration {name}", "applied")
             yield Step("shards", await insert_shards(connection, settings.partitions))
             if roles:
-                await create_roles(connection)
+                async with connection.transaction():
+                    await grant(connection)
                 yield Step("roles", ", ".join(f"credit_{role}" for role in ROLES))
-                for role in await set_passwords(connection, settings):
-                    yield Step(f"password of {role}", "set")
         async with TopicAdmin(settings) as admin:
             for change in await admin.ensure(wanted_topics(settings), settings.replication_factor):
                 yield Step(
@@ -64,6 +67,24 @@ async def check_setup(settings: SetupSettings) -> AsyncIterator[Step]:
         for change in await admin.compare(wanted_topics(settings), settings.replication_factor):
             outcome = ": ".join(filter(None, (change.action, change.detail)))
             yield Step(f"topic {settings.topic(change.topic)}", outcome)
+
+
+async def prepare_roles(settings: SetupSettings) -> list[Step]:
+    async with opened_pool(settings, "credit-setup") as pool, pool.acquire() as connection:
+        wanted = [role for role in (*ROLES, "owner") if getattr(settings, f"setup_password_{role}") is not None]
+        if await is_prepared(connection):
+            if wanted:
+                raise RefusalError(
+                    f"{OWNER} cannot set passwords: run `meter setup` as a superuser for that, or without "
+                    + ", ".join(f"METERING_SETUP_PASSWORD_{role.upper()}" for role in wanted)
+                )
+            return [Step("owner", f"{OWNER}: this session is its own")]
+        await prepare(connection)
+        changed = await set_passwords(connection, settings, wanted)
+        return [
+            Step("owner", f"{OWNER} has the schemas; PUBLIC has nothing in this database"),
+            *(Step(f"password of {role}", "set") for role in changed),
+        ]
 
 
 async def migrate_reporting(pool: Pool, connection: Executor, report: Report) -> list[str]:
@@ -97,19 +118,16 @@ async def insert_shards(connection: Executor, partitions: int) -> str:
         await connection.execute(load_sql("meter", "insert_outbox_shards"), partitions)
         await connection.execute(load_sql("meter", "insert_projection_cursors"), partitions)
         await connection.execute(load_sql("meter", "insert_projection_outbox_shards"), partitions)
+        await connection.execute(load_sql("meter", "insert_rebuild_shards"), partitions)
         await connection.execute(load_sql("meter", "insert_notifier_cursors"), partitions, BALANCES)
         await connection.execute(load_sql("meter", "insert_notifier_outbox_shards"), partitions)
     return f"{partitions} kept" if found else f"{partitions} made"
 
 
-async def set_passwords(connection: Executor, settings: SetupSettings) -> list[str]:
-    changed = []
-    for role in ROLES:
-        password = getattr(settings, f"setup_password_{role}")
-        if password is not None:
-            await set_password(connection, role, password.get_secret_value())
-            changed.append(f"credit_{role}")
-    return changed
+async def set_passwords(connection: Executor, settings: SetupSettings, roles: Sequence[str]) -> list[str]:
+    for role in roles:
+        await set_password(connection, role, getattr(settings, f"setup_password_{role}").get_secret_value())
+    return [f"credit_{role}" for role in roles]
 
 
 def wanted_topics(settings: SetupSettings) -> list[TopicSpec]:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka import Producer, ShardConsumer
+from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, messages_for
 from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
@@ -53,7 +54,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 mailer.recorded = relay.wake
                 retries = RetryLoop(pool, clock, (mailer.wake, relay.wake))
                 loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
-                yield [loop, relay, mailer, retries]
+                yield [loop, relay, mailer, retries, LagWatch(consumer, health)]
 
     return build
 

@@ -61,17 +61,17 @@ class Rebuild:
 
     async def run(self) -> list[Exchange]:
         """All shards; the sums by model. Raises RefusalError while another rebuild runs or when the log has holes."""
-        async with self._pool.acquire() as connection:
-            if not await connection.fetchval(sql("lock_rebuild")):
+        async with self._pool.acquire() as holder, holder.transaction():
+            await holder.execute(sql("prepare_long_read"))
+            if not await holder.fetch(sql("lock_rebuild")):
                 raise RefusalError("another rebuild is under way: wait until it has ended")
             try:
-                await connection.execute(sql("clear_rebuilt"))
-                shards = [row["shard"] for row in await connection.fetch(sql("fetch_cursors"), PROJECTION)]
+                await self._pool.execute(sql("clear_rebuilt"))
+                shards = [row["shard"] for row in await self._pool.fetch(sql("fetch_cursors"), PROJECTION)]
                 tasks = [asyncio.ensure_future(self._rebuild_shard(shard)) for shard in shards]
                 return sum_up(self._models, await gather(tasks))
             finally:
-                await connection.execute(sql("clear_rebuilt"))
-                await connection.execute(sql("unlock_rebuild"))
+                await self._pool.execute(sql("clear_rebuilt"))
 
     async def _rebuild_shard(self, shard: int) -> list[Exchange]:
         async with self._slots, self._pool.acquire() as connection:

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     INVALID_DATA = "invalid_data"
     INVALID_AMOUNT = "invalid_amount"
     AMOUNT_ABOVE_LIMIT = "amount_above_limit"
+    SOURCE_NOT_ALLOWED = "source_not_allowed"
     INVALID_CONTACTS = "invalid_contacts"
     ID_REUSED = "id_reused"
     REVERSES_UNKNOWN = "reverses_unknown"
@@ -94,6 +95,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         "10000000.",
         Reason.AMOUNT_ABOVE_LIMIT: "Check the unit: amounts are credits and runs, not millionths of them. For events "
         "that really are that large raise METERING_MAX_USAGE_CREDITS or METERING_MAX_USAGE_RUNS, then replay.",
+        Reason.SOURCE_NOT_ALLOWED: "Correct the account or the source; where the source really may charge the account, "
+        "say so in METERING_ALLOWED_SOURCES, then replay.",
         Reason.INVALID_CONTACTS: "Give at least one plain address like name@example.com, without a display name; an "
         "empty list takes all contacts away.",
         Reason.ID_REUSED: "Find out which of the two is right. If this one is to count as well, send it again with "

@@ -1,6 +1,7 @@
 """What parsing takes and gives. Tuples, because they are the cheapest immutable values to make."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -90,7 +91,8 @@ Outcome = Accepted | Remarked | Rejected | Rerouted
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`partitions` of the topics; `max_ahead` and `max_behind` of the meter's clock; `max_bytes` of value and headers
-    together; `max_credits` and `max_runs` of one usage event, in micro-units."""
+    together; `max_credits` and `max_runs` of one usage event, in micro-units; of each source that may report usage the
+    accounts that it may charge, or None where any may charge any."""
 
     partitions: int
     max_ahead: timedelta = timedelta(hours=1)
@@ -98,3 +100,4 @@ class Limits:
     max_bytes: int = MAX_EVENT_BYTES
     max_credits: int = MAX_USAGE
     max_runs: int = MAX_USAGE
+    sources: Mapping[str, re.Pattern[str]] | None = None

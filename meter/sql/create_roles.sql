@@ -1,10 +1,11 @@
--- The roles of the services and of people. Roles belong to the whole server, so another setup may be making them now.
+-- The owner of everything, and the roles of the services and of people. Roles belong to the whole server, so another setup may
+-- be making them now. Needs a superuser, or a role that may make roles.
 DO $$
 DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY[
-        'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader'
+        'credit_owner', 'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader'
     ] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             BEGIN

@@ -1,4 +1,4 @@
--- credit_meter appends to the event store and moves the shards' cursors; it can change and delete nothing.
+-- credit_meter appends to the event store and moves the shards' cursors; it can change and delete nothing in the log.
 DO $$
 BEGIN
     GRANT USAGE ON SCHEMA meter TO credit_meter;
@@ -6,7 +6,7 @@ BEGIN
     GRANT INSERT ON meter.events, meter.batches, meter.duplicates, meter.rejections, meter.gaps, meter.topics,
         meter.rerouted, meter.outbox, meter.remarks, meter.openings, meter.reversals, meter.waiting TO credit_meter;
     GRANT DELETE ON meter.outbox TO credit_meter;
-    GRANT UPDATE ON meter.outbox_shards TO credit_meter;
-    GRANT UPDATE ON meter.shards TO credit_meter;
+    GRANT UPDATE (shard) ON meter.outbox_shards TO credit_meter;  -- to lock a row
+    GRANT UPDATE (usage_offset, accounts_offset, next_position, next_batch, head) ON meter.shards TO credit_meter;
 END
 $$

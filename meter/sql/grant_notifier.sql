@@ -1,7 +1,15 @@
--- credit_notifier never sees the event store.
+-- credit_notifier keeps banners, notices and letters. It never sees the event store.
 DO $$
 BEGIN
     GRANT USAGE ON SCHEMA notifier TO credit_notifier;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA notifier TO credit_notifier;
+    GRANT SELECT ON ALL TABLES IN SCHEMA notifier TO credit_notifier;
+    GRANT UPDATE (next_offset) ON notifier.cursors TO credit_notifier;
+    GRANT INSERT ON notifier.notices, notifier.rejections TO credit_notifier;
+    GRANT INSERT, UPDATE ON notifier.accounts, notifier.balances, notifier.contacts, notifier.told, notifier.emails
+        TO credit_notifier;
+    GRANT INSERT, UPDATE, DELETE ON notifier.banners, notifier.email_attempts TO credit_notifier;
+    GRANT INSERT, DELETE ON notifier.outbox TO credit_notifier;
+    GRANT UPDATE (shard) ON notifier.outbox_shards TO credit_notifier;  -- to lock a row
+    GRANT UPDATE (outcome, answered_at) ON notifier.retry_requests TO credit_notifier;
 END
 $$

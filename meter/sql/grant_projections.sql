@@ -1,11 +1,17 @@
--- credit_projections reads the log and owns the read models.
+-- credit_projections reads the log and keeps the read models. It can make nothing of its own: what it could make would run with
+-- the rights of whoever sets up.
 DO $$
 BEGIN
-    GRANT USAGE ON SCHEMA meter TO credit_projections;
-    GRANT SELECT ON meter.events, meter.shards, meter.batches, meter.event_types, meter.resources, meter.event_log,
-        meter.remarks, meter.reversals
+    GRANT USAGE ON SCHEMA meter, projections TO credit_projections;
+    GRANT SELECT ON meter.events, meter.shards, meter.resources, meter.remarks, meter.reversals TO credit_projections;
+    GRANT SELECT ON ALL TABLES IN SCHEMA projections TO credit_projections;
+    GRANT INSERT, UPDATE, DELETE ON projections.balance_states, projections.usage_days, projections.account_states
         TO credit_projections;
-    GRANT ALL ON SCHEMA projections TO credit_projections;
-    GRANT ALL ON ALL TABLES IN SCHEMA projections TO credit_projections;
+    GRANT UPDATE (position) ON projections.cursors TO credit_projections;
+    GRANT INSERT, DELETE ON projections.outbox TO credit_projections;
+    GRANT UPDATE (shard) ON projections.outbox_shards, projections.rebuild_shards TO credit_projections;  -- to lock a row
+    GRANT INSERT, TRUNCATE ON projections.rebuilt_balances, projections.rebuilt_accounts, projections.rebuilt_usage
+        TO credit_projections;
+    GRANT EXECUTE ON FUNCTION projections.total(bigint) TO credit_projections;
 END
 $$

@@ -2,9 +2,10 @@
 -- One event fits into BIGINT, and so does what one transaction adds up. The tables are written anew, which takes minutes
 -- where usage by day has millions of lines.
 -- The views are made anew, because a column of a view keeps its type; who was granted them keeps them.
-CREATE TEMPORARY TABLE kept_grants ON COMMIT DROP AS
-SELECT c.relname AS view, a.privilege_type AS privilege, a.is_grantable AS grantable,
-       CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee
+SELECT set_config('metering.kept_grants', coalesce(json_agg(json_build_array(
+           a.privilege_type, c.relname,
+           CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+           CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)), '[]')::text, true)
 FROM pg_class c
 CROSS JOIN LATERAL aclexplode(c.relacl) AS a
 WHERE c.oid IN ('projections.balances'::regclass, 'projections.usage_by_day'::regclass) AND a.grantee <> c.relowner;
@@ -60,11 +61,10 @@ COMMENT ON VIEW projections.usage_by_day IS
 
 DO $$
 DECLARE
-    kept record;
+    kept json;
 BEGIN
-    FOR kept IN SELECT * FROM kept_grants LOOP
-        EXECUTE format('GRANT %s ON projections.%I TO %s%s', kept.privilege, kept.view, kept.grantee,
-                       CASE WHEN kept.grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+    FOR kept IN SELECT json_array_elements(current_setting('metering.kept_grants')::json) LOOP
+        EXECUTE format('GRANT %s ON projections.%I TO %s%s', kept ->> 0, kept ->> 1, kept ->> 2, kept ->> 3);
     END LOOP;
 END
 $$;

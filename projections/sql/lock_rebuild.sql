@@ -1,2 +1,3 @@
--- One rebuild at a time: the session keeps the lock until it gives it back or ends.
-SELECT pg_try_advisory_lock(7236837, 1)
+-- One rebuild at a time: the transaction holds these rows to its end. Nobody but the role that rebuilds can lock them, while
+-- any role could hold an advisory lock. Returns the shards; none while another rebuild has them.
+SELECT shard FROM projections.rebuild_shards FOR UPDATE SKIP LOCKED

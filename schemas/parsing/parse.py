@@ -5,6 +5,7 @@ from datetime import datetime
 
 from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
+from schemas.parsing.sources import judge_source
 from schemas.reasons import Reason
 from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Remark, Remarked, Rerouted
 
@@ -13,11 +14,14 @@ __all__ = ["Accepted", "Limits", "Record", "Rejected", "Remark", "Remarked", "Re
 
 def parse(record: Record, now: datetime, limits: Limits) -> Outcome:
     """Judge one record of an input topic. `now` is the meter's clock, aware UTC. Never raises."""
-    return read_by_pattern(record, now, limits) or _judge(record, now, limits)
+    outcome = read_by_pattern(record, now, limits) or _judge(record, now, limits)
+    return judge_source(outcome, record, limits)
 
 
 def parse_all(records: Iterable[Record], now: datetime, limits: Limits) -> list[Outcome]:
     """`parse` for each record of a batch, in order. Saves one call per record that the short cut accepts."""
+    if limits.sources is not None:
+        return [parse(record, now, limits) for record in records]
     return [read_by_pattern(record, now, limits) or _judge(record, now, limits) for record in records]
 
 

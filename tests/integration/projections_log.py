@@ -178,6 +178,9 @@ class EventLog:
             SHARDS,
         )
         await self._pool.execute(
+            "INSERT INTO projections.rebuild_shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS
+        )
+        await self._pool.execute(
             "INSERT INTO projections.outbox_shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS
         )
 

@@ -13,16 +13,23 @@ from meter.store.events import PostgresEventStore
 from schemas.records import Remark, Remarked
 from schemas.topics import USAGE
 from tests.contract.rows import opened, plan, rejected, rerouted, reversal, usage
+from tests.integration.acl import parse, wanted
 
-KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
-READ_BY_PROJECTIONS = {
-    "events", "shards", "batches", "event_types", "resources", "event_log", "remarks", "reversals",
-}  # fmt: skip
-APPENDED_BY_METER = {
-    "events", "batches", "duplicates", "rejections", "gaps", "rerouted", "remarks", "openings", "reversals", "topics",
+TABLE_KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER", "REFERENCES")
+LOG = (
+    "events",
+    "batches",
+    "duplicates",
+    "rejections",
+    "replays",
+    "gaps",
+    "rerouted",
+    "remarks",
+    "dismissals",
+    "openings",
+    "reversals",
     "waiting",
-}  # fmt: skip
-CHANGED_BY_METER = {"shards": {"UPDATE"}, "outbox": {"INSERT", "DELETE"}, "outbox_shards": {"UPDATE"}}
+)
 WITHOUT_TIME = {
     "gaps": "to_offset",
     "replays": "replayed_at",
@@ -30,41 +37,26 @@ WITHOUT_TIME = {
     "openings": "position",
     "reversals": "amount",
 }
-NOTED_BY_SUPPORT = {("meter", "replays"), ("meter", "dismissals"), ("notifier", "retry_requests")}
-SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
-LOG = (
-    "events",
-    "batches",
-    "duplicates",
-    "rejections",
-    "replays",
-    "dismissals",
-    "gaps",
-    "rerouted",
-    "remarks",
-    "openings",
-    "reversals",
-    "waiting",
-)
+RIGHTS = parse(wanted())
 
 
 def allowed(role: str, schema: str, name: str) -> set[str]:
-    """What the design gives each role."""
-    match role, schema:
-        case "meter", "meter":
-            insert = {"INSERT"} if name in APPENDED_BY_METER else set()
-            return {"SELECT"} | insert | CHANGED_BY_METER.get(name, set())
-        case "projections", "meter":
-            return {"SELECT"} if name in READ_BY_PROJECTIONS else set()
-        case "projections", "projections":
-            return set(KINDS)
-        case "notifier", "notifier":
-            return {"SELECT", "INSERT", "UPDATE", "DELETE"}
-        case "support", "meter" | "projections" | "notifier":
-            return {"SELECT"} | ({"INSERT"} if (schema, name) in NOTED_BY_SUPPORT else set())
-        case "reader", "projections":
-            return {"SELECT"} if name in SEEN_BY_READER else set()
-    return set()
+    """What the table of rights gives to the role, some columns included."""
+    full = f"{schema}.{name}"
+    return {
+        right
+        for given in RIGHTS
+        if given.role == f"credit_{role}" and (given.name == full or given.name.rpartition(".")[0] == full)
+        for right in given.rights
+    }
+
+
+def columns_of(role: str, schema: str, name: str, right: str) -> list[str]:
+    """The columns to which the right is limited."""
+    own = [
+        given for given in RIGHTS if given.kind == "column" and given.role == f"credit_{role}" and right in given.rights
+    ]
+    return [given.name.rpartition(".")[2] for given in own if given.name.rpartition(".")[0] == f"{schema}.{name}"]
 
 
 class Relation(tuple[str, str, str, str]):
@@ -74,13 +66,25 @@ class Relation(tuple[str, str, str, str]):
     def full_name(self) -> str:
         return f'"{self[0]}"."{self[1]}"'
 
-    def statements(self) -> Iterator[tuple[str, str]]:
+    def statements(self, role: str) -> Iterator[tuple[str, str]]:
+        """Of each kind one, which touches what the role has where that is some columns only."""
+        changed = columns_of(role, self[0], self[1], "UPDATE") or [self[3]]
         yield "SELECT", f"SELECT 1 FROM {self.full_name} LIMIT 1"
         yield "INSERT", f"INSERT INTO {self.full_name} DEFAULT VALUES"
-        yield "UPDATE", f"UPDATE {self.full_name} SET {self[3]} = DEFAULT WHERE false"
+        for column in changed:
+            yield "UPDATE", f"UPDATE {self.full_name} SET {column} = DEFAULT WHERE false"
         yield "DELETE", f"DELETE FROM {self.full_name} WHERE false"
         if self[2] == "r":
             yield "TRUNCATE", f"TRUNCATE {self.full_name}"
+            yield "REFERENCES", f"CREATE TABLE projections.more (x int REFERENCES {self.full_name})"
+        when = "INSTEAD OF INSERT" if self[2] == "v" else "BEFORE INSERT"
+        yield (
+            "TRIGGER",
+            (
+                f"CREATE TRIGGER more {when} ON {self.full_name} FOR EACH ROW "
+                "EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+            ),
+        )
 
 
 @pytest.fixture
@@ -138,12 +142,77 @@ async def test_every_statement_on_every_table(relations: list[Relation], stack: 
     async with log_in(stack, dsn, role) as connection:
         for relation in relations:
             wanted = allowed(role, relation[0], relation[1])
-            for kind, statement in relation.statements():
+            for kind, statement in relation.statements(role):
                 permitted = await is_permitted(connection, statement)
                 is_view_write = relation[2] == "v" and kind != "SELECT"  # allowed or not: views of joins take none
                 if permitted != (kind in wanted) and (permitted or not is_view_write):
                     wrong.append(f"{kind} on {relation.full_name} is {'permitted' if permitted else 'refused'}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_of_some_columns_can_change_no_other(
+    relations: list[Relation], stack: Addresses, dsn: str, pool: Pool, role: str
+) -> None:
+    async with log_in(stack, dsn, role) as connection:
+        for schema, name, _kind, _column in relations:
+            for right, statement in (
+                ("UPDATE", "UPDATE {} SET {} = DEFAULT WHERE false"),
+                ("INSERT", "INSERT INTO {} ({}) VALUES (DEFAULT)"),
+            ):
+                granted = columns_of(role, schema, name, right)
+                names = await pool.fetch(
+                    "SELECT attname FROM pg_attribute "
+                    "WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped",
+                    f"{schema}.{name}",
+                )
+                for (column,) in names if granted else ():
+                    permitted = await is_permitted(connection, statement.format(f"{schema}.{name}", column))
+                    assert permitted == (column in granted), f"{right} of {schema}.{name}.{column}"
+
+
+MAKING = (
+    "CREATE SCHEMA more",
+    "CREATE TEMPORARY TABLE more (x int)",
+    *(
+        statement.format(schema=schema)
+        for schema in ("meter", "projections", "notifier", "public")
+        for statement in (
+            "CREATE TABLE {schema}.more (x int)",
+            "CREATE VIEW {schema}.more AS SELECT 1",
+            "CREATE SEQUENCE {schema}.more",
+            "CREATE TYPE {schema}.more AS (x int)",
+            "CREATE FUNCTION {schema}.more() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "CREATE FUNCTION {schema}.more() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            "CREATE OPERATOR {schema}.@@@ (FUNCTION = int4pl, LEFTARG = int, RIGHTARG = int)",
+        )
+    ),
+    "CREATE EVENT TRIGGER more ON ddl_command_start EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "CREATE PUBLICATION more",
+    "CREATE ROLE more",
+    "COPY pg_roles TO PROGRAM 'cat'",
+    "SELECT pg_read_file('postgresql.conf')",
+    "SET ROLE credit_owner",
+    "SET SESSION AUTHORIZATION credit_owner",
+)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_no_role_can_make_anything(relations: list[Relation], stack: Addresses, dsn: str, role: str) -> None:
+    assert relations
+    made = []
+    async with log_in(stack, dsn, role) as connection:
+        for statement in MAKING:
+            try:
+                async with connection.transaction():
+                    await connection.execute(statement)
+            except asyncpg.InsufficientPrivilegeError:
+                continue
+            except asyncpg.PostgresError as error:
+                made.append(f"{statement}: {error}")
+                continue
+            made.append(statement)
+    assert made == []
 
 
 @pytest.mark.parametrize("role", ROLES)

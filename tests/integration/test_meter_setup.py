@@ -193,7 +193,7 @@ FORBIDDEN = {
 ALLOWED = {
     "meter": ["SELECT * FROM meter.event_log", "SELECT * FROM meter.rejections"],
     "projections": [
-        "SELECT * FROM meter.events, meter.shards, meter.batches, meter.event_types, meter.resources",
+        "SELECT * FROM meter.events, meter.shards, meter.resources",
         "UPDATE projections.cursors SET position = 1", "DELETE FROM projections.outbox",
     ],
     "notifier": [

@@ -153,9 +153,10 @@ async def test_the_fold_goes_on_during_a_rebuild(pool: Pool, log: EventLog) -> N
 async def test_a_second_rebuild_at_the_same_time_is_refused(pool: Pool, log: EventLog, dsn: str) -> None:
     other = await asyncpg.connect(dsn)
     try:
-        assert await other.fetchval(sql("lock_rebuild"))
-        with pytest.raises(RefusalError, match="another rebuild is under way"):
-            await rebuild(pool)
+        async with other.transaction():
+            assert await other.fetch(sql("lock_rebuild"))
+            with pytest.raises(RefusalError, match="another rebuild is under way"):
+                await rebuild(pool)
     finally:
         await other.close()
     await rebuild(pool)

@@ -132,7 +132,25 @@ async def test_a_failing_migration_leaves_nothing_and_frees_the_lock(dsn: str, m
             await migrate(connection, ["meter"])
         assert await connection.fetchval("SELECT to_regclass('half')") is None
     async with connected(dsn) as other:
-        assert await other.fetchval("SELECT pg_try_advisory_lock($1)", migrate_module.LOCK_KEY)
+        assert await other.fetchval("SELECT pid FROM public.metering_migrator") is None
+
+
+async def test_a_migrator_that_was_killed_keeps_nobody_waiting(dsn: str) -> None:
+    async with connected(dsn) as killed:
+        await migrate_module.lock_migrations(killed)
+        async with connected(dsn) as other:
+            assert not await other.fetchval(load_sql("meter.runtime.postgres", "lock_migrations"))
+            await other.execute("SELECT pg_terminate_backend($1, 5000)", killed.get_server_pid())
+            async with asyncio.timeout(10):
+                await migrate_module.lock_migrations(other)
+
+
+async def test_advisory_locks_keep_no_migrator_waiting(dsn: str) -> None:
+    """Every role that can sign in can hold any of them."""
+    async with connected(dsn) as other, connected(dsn) as connection:
+        await other.execute("SELECT pg_advisory_lock(k) FROM (VALUES (0), (1), (469853562226)) AS keys (k)")
+        async with asyncio.timeout(10):
+            assert await migrate(connection, PACKAGES) == []
 
 
 @asynccontextmanager

@@ -18,10 +18,10 @@ from schemas.topics import ACCOUNTS, USAGE
 from tests.support.waiting import until
 
 
-async def set_up_meter(values: Mapping[str, Any]) -> list[str]:
-    """Everything but the roles, which belong to the whole server. The steps, as told."""
+async def set_up_meter(values: Mapping[str, Any], *, roles: bool = False) -> list[str]:
+    """Everything; the roles on demand, because they belong to the whole server. The steps, as told."""
     settings = SetupSettings(**values)
-    return [f"{step.name}: {step.outcome}" async for step in set_up(settings, SystemClock(), roles=False)]
+    return [f"{step.name}: {step.outcome}" async for step in set_up(settings, SystemClock(), roles=roles)]
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from meter.runtime.kafka.admin import TopicAdmin
 from meter.runtime.kafka.assignment import Assignment, OffsetStore, within
 from meter.runtime.kafka.commits import Commits
 from meter.runtime.kafka.failures import OFFSET_NOT_THERE, KafkaError, is_transient, unreachable
+from meter.runtime.kafka.lag import PartitionLag
 from meter.runtime.kafka.poller import Poller, seek_if_assigned
 from meter.runtime.kafka.shard_buffers import Batch, ShardBuffers
 from meter.runtime.settings import Settings
@@ -169,7 +170,8 @@ class ShardConsumer:
         return self._assignment.shards
 
     def lag(self) -> int:
-        """Offsets on the broker that are not stored yet, of the positioned shards, as of the last fetch.
+        """Offsets that can be read and are not stored yet, of the positioned shards, as of the last fetch: the work
+        that waits. What an open transaction holds back is none, because no process could do it (`measure_lag` has it).
 
         A shard that is assigned and cannot be positioned yet counts as one: it is waiting work.
         """
@@ -202,6 +204,21 @@ class ShardConsumer:
         if buffer is not None and not buffer.waiting and max(buffer.fetch_offset, buffer.next) >= end:
             return batch.end[topic]
         return end
+
+    def measure_lag(self) -> list[PartitionLag]:
+        """Of each positioned partition, to the high watermark, as of the last fetch."""
+        client = self._client
+        if client is None:
+            return []
+        held = client.assignment()
+        lags = []
+        for tp, buffer in self._buffers.partitions.items():
+            end = client.highwater(tp) if tp in held else None
+            if end is not None:
+                stable = client.last_stable_offset(tp)
+                stable = end if stable is None or stable < 0 else stable
+                lags.append(PartitionLag(buffer.topic, tp.partition, buffer.stored, stable, end, buffer.lag(end)))
+        return lags
 
     @property
     def _started(self) -> ConsumerClient:

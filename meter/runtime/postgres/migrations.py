@@ -1,4 +1,4 @@
-"""Migrations: numbered SQL files in `<package>/migrations`, forward-only, each in a transaction, under one lock.
+"""Migrations: numbered SQL files in `<package>/migrations`, forward-only, each in a transaction, one process at a time.
 
 A file whose first line begins with `-- outside a transaction:` builds indexes CONCURRENTLY. Its statements run one by
 one and may take hours. An interrupted run leaves an invalid index at worst, which the next run drops and builds again;
@@ -10,14 +10,15 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from importlib import resources
 from typing import NamedTuple
+
+import asyncpg
 
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool, load_sql
 
-# Any fixed number will do; it must only be the same in every process that migrates this database.
-LOCK_KEY = 0x6D65_7465_72  # "meter"
 NO_LIMIT_S = 30 * 86_400.0  # the driver takes no limit for its default, so a month
 LOCK_PAUSE_S = 0.2
 OUTSIDE = "-- outside a transaction:"
@@ -86,11 +87,14 @@ async def migrate(connection: Executor, packages: Sequence[str], report: Report 
             applied += await migrate_package(connection, package, report)
         return applied
     finally:
-        await connection.execute(load_sql("meter.runtime.postgres", "unlock_migrations"), LOCK_KEY)
+        await connection.execute(load_sql("meter.runtime.postgres", "unlock_migrations"))
 
 
 async def lock_migrations(connection: Executor) -> None:
-    while not await connection.fetchval(load_sql("meter.runtime.postgres", "lock_migrations"), LOCK_KEY):  # noqa: ASYNC110
+    with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):  # another makes it at this moment
+        await connection.execute(load_sql("meter.runtime.postgres", "create_migrator"))
+    await connection.execute(load_sql("meter.runtime.postgres", "insert_migrator"))
+    while not await connection.fetchval(load_sql("meter.runtime.postgres", "lock_migrations")):  # noqa: ASYNC110
         await asyncio.sleep(LOCK_PAUSE_S)
 
 

@@ -33,8 +33,11 @@ async def create_pool(
     command_timeout_s: float = 30,
     lock_timeout_s: float = 10,
     connect_timeout_s: float = 10,
+    role: str | None = None,
 ) -> Pool:
     """Open a pool whose statements, locks, transactions and sockets all have a deadline.
+
+    With `role` its sessions have the rights of that role, and look names up in pg_catalog alone.
 
     A black-holed connection otherwise hangs for ever: asyncpg sets no keepalive and no timeout of its own.
     """
@@ -54,6 +57,7 @@ async def create_pool(
             "statement_timeout": str(statement_ms),
             "lock_timeout": str(int(lock_timeout_s * 1000)),
             "idle_in_transaction_session_timeout": str(2 * statement_ms),
+            **({"role": role, "search_path": "pg_catalog"} if role else {}),
         },
         init=guard_socket,
         reset=leave_session,
@@ -68,7 +72,7 @@ async def leave_session(_connection: Any) -> None:
     """
 
 
-async def open_pool(settings: Settings, application_name: str) -> Pool:
+async def open_pool(settings: Settings, application_name: str, role: str | None = None) -> Pool:
     """The pool of a service, by its settings."""
     return await create_pool(
         settings.postgres_dsn,
@@ -77,13 +81,14 @@ async def open_pool(settings: Settings, application_name: str) -> Pool:
         application_name=application_name,
         command_timeout_s=settings.postgres_timeout_s,
         lock_timeout_s=settings.postgres_lock_timeout_s,
+        role=role,
     )
 
 
 @asynccontextmanager
-async def opened_pool(settings: Settings, application_name: str) -> AsyncIterator[Pool]:
+async def opened_pool(settings: Settings, application_name: str, role: str | None = None) -> AsyncIterator[Pool]:
     """The pool of a service or a command, closed at the end of the block. It follows a fail-over to another host."""
-    pool = await open_pool(settings, application_name)
+    pool = await open_pool(settings, application_name, role)
     hosts = hosts_of(settings.postgres_dsn)
     watch = asyncio.create_task(watch_host(hosts)) if hosts.several else None
     try:

@@ -32,6 +32,12 @@ class Metrics:
             "Accounts with usage or grants that nobody opened; known to projections alone",
             registry=self.registry,
         )
+        self.lag_records = Gauge(
+            "metering_lag_records", "Offsets on the broker that are not stored yet", ["shard"], registry=self.registry
+        )
+        self.lag_seconds = Gauge(
+            "metering_lag_seconds", "For how long the oldest of them waits", ["shard"], registry=self.registry
+        )
         self.shards_set_aside = Gauge(
             "metering_shards_set_aside", "Shards whose events cannot be folded", registry=self.registry
         )

@@ -1,4 +1,6 @@
--- One migrator at a time; the lock is the session's and goes with the connection. It is not waited for: a statement that
--- waits has a snapshot, and the migrator that builds an index waits for all older snapshots.
--- $1 key bigint
-SELECT pg_try_advisory_lock($1);
+-- One migrator at a time: the row names the process of the session, and is free once that has ended. No transaction stays open
+-- meanwhile: the migrator that builds an index waits for all older snapshots.
+UPDATE public.metering_migrator SET pid = pg_backend_pid()
+WHERE pid IS NULL OR pid = pg_backend_pid()
+   OR pid NOT IN (SELECT a.pid FROM pg_stat_activity a WHERE a.datname = current_database())
+RETURNING true;

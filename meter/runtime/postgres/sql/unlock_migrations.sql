@@ -1,3 +1,2 @@
--- Give the migrators' lock back.
--- $1 key bigint
-SELECT pg_advisory_unlock($1);
+-- Let the next migrator begin.
+UPDATE public.metering_migrator SET pid = NULL WHERE pid = pg_backend_pid();

@@ -1,0 +1,81 @@
+"""Looks at the lag of a consumer every second: metrics by shard, and a fault that names what holds a shard back."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from meter.runtime.kafka.lag import LagClock, PartitionLag
+from meter.runtime.process.health import Health
+from meter.runtime.waiting import wait_for
+
+log = structlog.get_logger(component="kafka_lag")
+EVERY_S: Final = 1.0
+# A producer that commits as it should is through by then.
+HELD_BACK_S: Final = 10.0
+
+
+class Consumer(Protocol):
+    def measure_lag(self) -> Sequence[PartitionLag]: ...
+
+
+class LagWatch:
+    name = "kafka-lag"
+
+    def __init__(self, consumer: Consumer, health: Health, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._consumer = consumer
+        self._health = health
+        self._clock = clock
+        self._clocks: dict[tuple[str, int], LagClock] = {}
+        self._held: set[str] = set()  # the parts that have a fault
+        self._shown: set[int] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self.look()
+            await wait_for(stop, EVERY_S)
+
+    def look(self) -> None:
+        now = self._clock()
+        records: dict[int, int] = {}
+        seconds: dict[int, float] = {}
+        held: dict[str, str] = {}
+        lags = {(lag.topic, lag.shard): lag for lag in self._consumer.measure_lag()}
+        self._clocks = {key: self._clocks.get(key) or LagClock() for key in lags}
+        for key, lag in lags.items():
+            behind_s, held_s = self._clocks[key].note(lag, now)
+            records[lag.shard] = records.get(lag.shard, 0) + lag.records
+            seconds[lag.shard] = max(seconds.get(lag.shard, 0.0), behind_s)
+            if held_s >= HELD_BACK_S:
+                held[f"{lag.topic} {lag.shard}"] = explain(lag)
+        self._show(records, seconds)
+        self._tell(held)
+
+    def _show(self, records: dict[int, int], seconds: dict[int, float]) -> None:
+        metrics = self._health.metrics
+        for shard in self._shown - records.keys():
+            metrics.lag_records.remove(shard)
+            metrics.lag_seconds.remove(shard)
+        for shard, count in records.items():
+            metrics.lag_records.labels(shard).set(count)
+            metrics.lag_seconds.labels(shard).set(seconds[shard])
+        self._shown = set(records)
+
+    def _tell(self, held: dict[str, str]) -> None:
+        for part in self._held - held.keys():
+            log.warning("partition_read_again", partition=part)
+            self._health.set_fault(part, None)
+        for part, reason in held.items():
+            if part not in self._held:
+                log.error("partition_held_back", partition=part, detail=reason)
+            self._health.set_fault(part, reason)
+        self._held = set(held)
+
+
+def explain(lag: PartitionLag) -> str:
+    return (
+        f"an open transaction holds back {lag.held_back} records of {lag.topic}, partition {lag.shard}, from offset "
+        f"{lag.stable} on. They are read once its producer or the broker ends it: deploy/README.md, Transactions"
+    )
