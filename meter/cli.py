@@ -38,8 +38,8 @@ def setup(
     """Make tables, shards, roles and topics; may be repeated at any time.
 
     \b
-    Passwords of the roles are set from METERING_SETUP_PASSWORD_METER, _PROJECTIONS, _NOTIFIER, _SUPPORT and _READER,
-    where given.
+    Passwords of the roles are set from METERING_SETUP_PASSWORD_METER, _PROJECTIONS, _NOTIFIER, _SUPPORT, _READER
+    and _CONSOLE, where given.
 
     \b
     Example:

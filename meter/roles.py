@@ -7,7 +7,7 @@ import secrets
 
 from meter.runtime.postgres import Executor, load_sql
 
-ROLES = ("meter", "projections", "notifier", "support", "reader")
+ROLES = ("meter", "projections", "notifier", "support", "reader", "console")
 SCRAM_ITERATIONS = 4096
 
 

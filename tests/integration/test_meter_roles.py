@@ -19,6 +19,12 @@ READ_BY_PROJECTIONS = {"events", "shards", "batches", "event_types", "resources"
 APPENDED_BY_METER = {"events", "batches", "duplicates", "rejections", "gaps", "rerouted", "remarks", "topics"}
 CHANGED_BY_METER = {"shards": {"UPDATE"}, "outbox": {"INSERT", "DELETE"}, "outbox_shards": {"UPDATE"}}
 SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
+SEEN_BY_CONSOLE = {
+    "projections": {
+        *SEEN_BY_READER, "usage_by_slot", "usage_by_own_day", "usage_as_of", "balances_as_of", "catalogue", "runway",
+    },
+    "notifier": {"shown_banners", "notice_history", "letter_history"},
+}  # fmt: skip
 LOG = ("events", "batches", "duplicates", "rejections", "replays", "gaps", "rerouted", "remarks")
 
 
@@ -32,12 +38,16 @@ def allowed(role: str, schema: str, name: str) -> set[str]:
             return {"SELECT"} if name in READ_BY_PROJECTIONS else set()
         case "projections", "projections":
             return set(KINDS)
+        case "notifier", "projections":
+            return {"SELECT"} if name == "runway" else set()
         case "notifier", "notifier":
             return {"SELECT", "INSERT", "UPDATE", "DELETE"}
         case "support", "meter" | "projections" | "notifier":
             return {"SELECT"} | ({"INSERT"} if (schema, name) == ("meter", "replays") else set())
         case "reader", "projections":
             return {"SELECT"} if name in SEEN_BY_READER else set()
+        case "console", "projections" | "notifier":
+            return {"SELECT"} if name in SEEN_BY_CONSOLE[schema] else set()
     return set()
 
 
