@@ -15,8 +15,18 @@ from schemas.topics import USAGE
 from tests.contract.rows import opened, plan, rejected, rerouted, usage
 
 KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
-READ_BY_PROJECTIONS = {"events", "shards", "batches", "event_types", "resources", "event_log"}
-APPENDED_BY_METER = {"events", "batches", "duplicates", "rejections", "gaps", "rerouted", "remarks", "topics"}
+READ_BY_PROJECTIONS = {"events", "shards", "batches", "event_types", "resources", "event_log", "reversals"}
+APPENDED_BY_METER = {
+    "events",
+    "batches",
+    "duplicates",
+    "rejections",
+    "gaps",
+    "rerouted",
+    "remarks",
+    "reversals",
+    "topics",
+}
 CHANGED_BY_METER = {"shards": {"UPDATE"}, "outbox": {"INSERT", "DELETE"}, "outbox_shards": {"UPDATE"}}
 SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
 SEEN_BY_CONSOLE = {
