@@ -1,4 +1,4 @@
-"""`make dev`: the servers, the mail sink and the three services on this machine, left running until Ctrl-C.
+"""`make dev`: the servers, the mail sink and the services on this machine, left running until Ctrl-C.
 
 python -m deploy.local.dev                    on the embedded servers
 python -m deploy.local.dev --kafka apache     on Apache Kafka, where Java and Maven are
@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local.child import UnavailableError
-from deploy.local.platform import Platform, address_lines, run_platform
+from deploy.local.platform import Platform, address_lines, console_lines, run_platform
 from deploy.local.services import ServiceFailedError
 from deploy.local.stack import kafka_candidates
 
 LOGS = Path(".local/dev")
 LOOK_S = 0.5
+ACCOUNT = "acct-1"  # of the README's examples
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +50,7 @@ def describe(platform: Platform) -> list[str]:
     return [
         *address_lines(platform),
         f"{'logs in':<12} {LOGS}",
+        *console_lines(platform, ACCOUNT),
         "",
         "In another shell, for meter, projections and notifier:",
         f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH",
