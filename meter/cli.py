@@ -43,8 +43,8 @@ def setup(
     --check changes nothing and exits with 1 when something is missing or differs from the settings.
 
     \b
-    Passwords of the roles are set from METERING_SETUP_PASSWORD_METER, _PROJECTIONS, _NOTIFIER, _SUPPORT, _READER
-    and _OWNER, where given. Roles and passwords need a superuser, as the first run does. Later ones may be
+    Passwords of the roles are set from METERING_SETUP_PASSWORD_METER, _PROJECTIONS, _NOTIFIER, _SUPPORT, _READER,
+    _CONSOLE and _OWNER, where given. Roles and passwords need a superuser, as the first run does. Later ones may be
     credit_owner's, which has the schemas and nothing else.
 
     \b

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 
+from meter.links import LinkSettings
 from meter.thresholds import ThresholdSettings
 from notifier.decide import Thresholds
 from notifier.render import Sender
@@ -16,7 +17,7 @@ STANDARD_PORTS: dict[str, int] = {"auto": 25, "none": 25, "starttls": 587, "tls"
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
-class NotifierSettings(ThresholdSettings):
+class NotifierSettings(ThresholdSettings, LinkSettings):
     # Each change may queue an email per contact: smaller batches than the meter's keep transactions short.
     batch_events: int = Field(500, ge=1, le=5_000, description="most changes of one shard in one transaction")
 
@@ -28,8 +29,6 @@ class NotifierSettings(ThresholdSettings):
     mail_from_name: str = Field("Credit Meter", max_length=100, description="name beside that address")
     mail_reply_to: str | None = Field(None, description="address for answers")
     mail_product: str = Field("the agent platform", max_length=100, description="what the account belongs to, in texts")
-    billing_url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$", description="link to manage billing")
-    support_url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$", description="link to contact support")
     support_email: str | None = Field(None, description="address of support, where there is no support_url")
     unsubscribe_url: str | None = Field(
         None,

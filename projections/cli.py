@@ -217,5 +217,64 @@ def rebuild(
     print_table(Exchange._fields, exchanges, as_json=as_json)
 
 
+@app.command()
+def console() -> None:
+    """Show people their usage: summary, billing pages, banners, and JSON for other front ends, until SIGTERM.
+
+    \b
+    Read-only, as the role credit_console; needs no Kafka. Listens on METERING_CONSOLE_HOST and METERING_CONSOLE_PORT
+    (127.0.0.1:8090), and serves /healthz, /readyz and /metrics on METERING_HTTP_PORT. With keys
+    (METERING_CONSOLE_SECRET, or METERING_CONSOLE_KEY_FILE) a token for the account is asked for; without, it listens
+    on a loopback address only.
+
+    \b
+    Examples:
+      METERING_HTTP_PORT=8083 projections console
+      projections console-settings
+    """
+    from projections.console.service import build_console
+    from projections.console.settings import ConsoleSettings
+
+    run_service_command("console", ConsoleSettings, build_console, kafka=False)
+
+
+@app.command(name="console-settings")
+def show_console_settings(as_json: AsJson = False) -> None:
+    """Every setting of the console as an environment variable, with its default and meaning.
+
+    \b
+    Example:
+      projections console-settings | grep CONSOLE
+    """
+    from projections.console.settings import ConsoleSettings
+
+    print_settings(ConsoleSettings, as_json=as_json)
+
+
+@app.command()
+def token(
+    account_id: Account,
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long it is valid.")] = 60,
+    member: Annotated[bool, typer.Option("--member", help="For a person who cannot buy credits.")] = False,
+) -> None:
+    """Print a token for the console, for trying it out: your platform makes its own.
+
+    \b
+    Needs METERING_CONSOLE_SECRET, or a private key in METERING_CONSOLE_KEY_FILE.
+
+    \b
+    Example:
+      projections token acct-1
+    """
+    from meter.runtime.clock import SystemClock
+    from projections.console.settings import ConsoleSettings
+    from projections.console.tokens import make_token
+
+    async def command(settings: ConsoleSettings) -> str:
+        return make_token(settings, account_id, minutes=minutes, member=member, clock=SystemClock())
+
+    print(run_command(ConsoleSettings, command))
+
+
 if __name__ == "__main__":
     app()

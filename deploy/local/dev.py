@@ -1,4 +1,4 @@
-"""`make dev`: the servers, the mail sink and the three services on this machine, left running until Ctrl-C.
+"""`make dev`: the servers, the mail sink and the services on this machine, left running until Ctrl-C.
 
 python -m deploy.local.dev                    on the embedded servers
 python -m deploy.local.dev --kafka apache     on Apache Kafka, where Java and Maven are
@@ -15,12 +15,13 @@ from pathlib import Path
 
 from deploy.local.child import UnavailableError
 from deploy.local.dev_files import ENV, TakenError, claimed, first_steps, write_env_files
-from deploy.local.platform import Platform, address_lines, run_platform
+from deploy.local.platform import Platform, address_lines, console_lines, run_platform
 from deploy.local.services import ServiceFailedError
 from deploy.local.stack import kafka_candidates
 
 HOME = Path(".local")
 LOOK_S = 0.5
+ACCOUNT = "acct-1"  # of the README's examples
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +63,7 @@ def describe(platform: Platform, directory: Path) -> list[str]:
     return [
         *address_lines(platform),
         f"{'logs in':<12} {directory}",
+        *console_lines(platform, ACCOUNT),
         "",
         "In another shell, in this folder:",
         f"  . {directory / ENV}",

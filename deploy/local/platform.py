@@ -1,15 +1,17 @@
-"""The whole platform on one machine: servers, mail sink, setup and the three services under their own roles."""
+"""The whole platform on one machine: servers, mail sink, setup and the services under their own roles."""
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.mail import MailSink
+from deploy.local.ports import free_port
 from deploy.local.services import ROLES, ServiceProcess, run_command, run_services
 from deploy.local.stack import Addresses, Stack
 
-SERVICES = ("meter", "projections", "notifier")
+SERVICES = ("meter", "projections", "notifier", "console")
 PARTITIONS = 4
 DATABASE = "postgres"
 # The embedded broker has no idempotent producer, and keeps members of a group waiting for whole sessions.
@@ -50,9 +52,21 @@ def common_settings(addresses: Addresses, mail: MailSink, partitions: int) -> di
         "smtp_host": mail.host,
         "smtp_port": str(mail.port),
         "mail_from": "credits@example.com",
+        "console_port": str(free_port()),
+        "console_secret": secrets.token_urlsafe(32),
         "billing_url": "https://example.com/billing",
         "support_url": "https://example.com/support",
     }
+
+
+def console_lines(platform: Platform, account_id: str) -> list[str]:
+    """Where the console is, and a token to paste there: never in the address, which logs and histories keep."""
+    token = run_command(("projections", "token", account_id), platform.admin).strip()
+    return [
+        f"{'console at':<12} http://127.0.0.1:{platform.admin['console_port']}",
+        f"{'its token':<12} for {account_id}, one hour; any other account: projections token ACCOUNT",
+        token,
+    ]
 
 
 def address_lines(platform: Platform, names: Sequence[str] = SERVICES) -> list[str]:

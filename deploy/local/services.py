@@ -14,7 +14,14 @@ from pathlib import Path
 from deploy.local.child import Child
 from deploy.local.ports import free_port
 
-ROLES = {"meter": "credit_meter", "projections": "credit_projections", "notifier": "credit_notifier"}
+ROLES = {
+    "meter": "credit_meter",
+    "projections": "credit_projections",
+    "notifier": "credit_notifier",
+    "console": "credit_console",
+}
+# What starts a service, where it is not `NAME run`.
+COMMANDS = {"console": ("projections", "console")}
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 40
 COMMAND_TIMEOUT_S = 3600
@@ -26,14 +33,15 @@ class ServiceFailedError(Exception):
 
 
 class ServiceProcess:
-    """`NAME run` with its log in a file. It ends with us, however we end."""
+    """A service with its log in a file. It ends with us, however we end."""
 
     def __init__(self, name: str, settings: Mapping[str, str], logs: Path) -> None:
         self.name, self.log = name, logs / f"{name}.log"
         self.port = free_port()
         own = {"http_host": "127.0.0.1", "http_port": str(self.port)}
         env = environment(dict(settings) | own)
-        self._child = Child(name, command(name, "run"), logs, env=env, grace_s=STOP_TIMEOUT_S, keeps=True)
+        started = command(*COMMANDS.get(name, (name, "run")))
+        self._child = Child(name, started, logs, env=env, grace_s=STOP_TIMEOUT_S, keeps=True)
 
     def start(self) -> None:
         self._child.spawn()

@@ -5,7 +5,8 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY[
-        'credit_owner', 'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader'
+        'credit_owner', 'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader',
+        'credit_console'
     ] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             BEGIN

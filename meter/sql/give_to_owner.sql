@@ -3,7 +3,7 @@
 DO $$
 DECLARE
     services CONSTANT text[] := ARRAY[
-        'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader'];
+        'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader', 'credit_console'];
     thing text;
 BEGIN
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN

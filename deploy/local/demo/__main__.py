@@ -19,9 +19,9 @@ from rich.console import Console
 from deploy.local.child import UnavailableError
 from deploy.local.demo.ledger import Ledger
 from deploy.local.demo.report import UNFINISHED, find_faults, print_report
-from deploy.local.demo.story import Story
+from deploy.local.demo.story import SPENDER, Story
 from deploy.local.demo.watch import Screen, Watch
-from deploy.local.platform import DATABASE, Platform, run_platform
+from deploy.local.platform import DATABASE, Platform, console_lines, run_platform
 from deploy.local.services import ServiceFailedError, run_command
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.clock import SystemClock
@@ -44,10 +44,11 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     screen = Screen()
-    screen.say("start", "Postgres, broker, mail sink, meter, projections, notifier")
+    screen.say("start", "Postgres, broker, mail sink, meter, projections, notifier, console")
     try:
         with run_platform(LOGS, kafka=options.kafka) as platform:
             screen.say("ready", "; ".join(f"{name}: {choice}" for name, choice in platform.addresses.picked.items()))
+            print("\n".join(console_lines(platform, SPENDER)), flush=True)
             faults = asyncio.run(play(screen, platform))
             screen.say("stop", "services drain")
     except UnavailableError as error:

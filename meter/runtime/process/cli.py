@@ -81,12 +81,13 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
         raise
 
 
-def run_service_command(name: str, kind: type[S], build: Callable[[S], Build]) -> None:
-    """The `run` verb: settings, logs, the service, and its exit code."""
+def run_service_command(name: str, kind: type[S], build: Callable[[S], Build], *, kafka: bool = True) -> None:
+    """The verb of a service: settings, logs, the service, and its exit code. `kafka` says whether it needs Kafka."""
 
     async def start(settings: S) -> Exit:
         configure_logging(name, settings)
-        probes = (PostgresProbe(settings, f"credit-{name}-probe"), KafkaProbe(settings))
+        postgres = PostgresProbe(settings, f"credit-{name}-probe")
+        probes = (postgres, KafkaProbe(settings)) if kafka else (postgres,)
         return await run_service(name, settings, build(settings), probes=probes)
 
     code = run_command(kind, start)

@@ -1,0 +1,198 @@
+"""JSON for other front ends: `/v1/accounts/{id}/…`, for the account of the token."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from meter.runtime.clock import Clock
+from projections.console import openapi
+from projections.console.access import Guard
+from projections.console.history import Entry, tell_history
+from projections.console.live import BalanceWatch
+from projections.console.periods import DEFAULT, Period, PeriodError, period_of
+from projections.console.reader import ConsoleReader
+from projections.console.settings import ConsoleSettings
+from projections.console.summary import Summary, banner_json, moment, to_json
+from projections.console.tokens import AccessError
+from projections.reader import as_resource
+from schemas.fields import ACCOUNT_PATTERN
+from schemas.resources import Resource
+
+ACCOUNT: Final = re.compile(ACCOUNT_PATTERN)
+PING_S: Final = 15
+SEND_TIMEOUT_S: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What every answer is made with."""
+
+    settings: ConsoleSettings
+    reader: ConsoleReader
+    watch: BalanceWatch
+    guard: Guard
+    clock: Clock
+
+    @property
+    def stale_after(self) -> timedelta:
+        return timedelta(seconds=self.settings.console_stale_s)
+
+    def zone_of(self, summary: Summary) -> ZoneInfo:
+        """The account's own, or that of the installation; a name that this machine does not know is UTC."""
+        try:
+            return ZoneInfo(summary.time_zone or self.settings.console_zone)
+        except (ValueError, OSError, LookupError):
+            return ZoneInfo("UTC")
+
+    def period_of(self, request: Request, summary: Summary) -> Period:
+        """Raises AccessError (400) for one that cannot be shown."""
+        query = request.query_params
+        try:
+            return period_of(
+                query.get("period", DEFAULT), self.clock.now(), self.zone_of(summary), query.get("from", ""),
+                query.get("to", ""),
+            )  # fmt: skip
+        except PeriodError as error:
+            raise AccessError(400, "period_unknown", f"That period cannot be shown: {error}.") from None
+
+
+def account_of(request: Request) -> str:
+    """The account that the path names. Raises AccessError for what can be no account id."""
+    account_id: str = request.path_params["account_id"]
+    if not ACCOUNT.fullmatch(account_id):
+        raise AccessError(404, "no_account_id", "That is no account id.")
+    return account_id
+
+
+def json_ready(value: Any) -> Any:
+    """Amounts as decimal text, times as ISO 8601."""
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}" if value else "0"
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {key: json_ready(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(part) for part in value]
+    return value
+
+
+def period_json(period: Period) -> dict[str, Any]:
+    return {
+        "name": period.name,
+        "from": moment(period.start),
+        "until": moment(period.end),
+        "first_day": period.first.isoformat(),
+        "last_day": period.last.isoformat(),
+        "unit": period.unit,
+        "time_zone": period.zone.key,
+    }
+
+
+class Api:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def _summary(self, request: Request) -> Summary:
+        account_id = account_of(request)
+        self._console.guard.admit(request, account_id)
+        return await self._console.reader.summary(account_id)
+
+    async def summary(self, request: Request) -> Response:
+        summary = await self._summary(request)
+        body = to_json(summary, self._console.clock.now(), self._console.stale_after)
+        settings = self._console.settings
+        return JSONResponse(body | {"links": {"billing": settings.billing_url, "support": settings.support_url}})
+
+    async def allowed(self, request: Request) -> Response:
+        """200 or 402, for gates that have no Postgres. Both resources, or the one that is asked for."""
+        summary = await self._summary(request)
+        wanted = resources_of(request)
+        answer: dict[str, Any] = {str(resource): summary.allowed(resource) for resource in wanted}
+        refused = [resource for resource in wanted if not summary.allowed(resource)]
+        code = refusal_code(summary, refused)
+        body = {"allowed": not refused, "code": code, "resources": answer}
+        return JSONResponse(body, status_code=402 if refused else 200)
+
+    async def banners(self, request: Request) -> Response:
+        summary = await self._summary(request)
+        return JSONResponse({"banners": [banner_json(banner) for banner in summary.banners]})
+
+    async def usage(self, request: Request) -> Response:
+        summary = await self._summary(request)
+        period = self._console.period_of(request, summary)
+        rows = await self._console.reader.usage(summary.account_id, period)
+        points = await self._console.reader.points(summary.account_id, period)
+        return JSONResponse(
+            {
+                "period": period_json(period),
+                "usage": [json_ready(asdict(row)) for row in rows],
+                "points": [json_ready(asdict(point)) for point in sorted(points, key=lambda one: (one.at, one.kind))],
+            }
+        )
+
+    async def items(self, request: Request) -> Response:
+        summary = await self._summary(request)
+        found = await self._console.reader.catalogue(summary.account_id)
+        return JSONResponse({"items": [json_ready(asdict(item)) for item in found]})
+
+    async def history(self, request: Request) -> Response:
+        summary = await self._summary(request)
+        entries = await read_history(self._console, summary.account_id)
+        return JSONResponse({"history": [json_ready(asdict(entry)) for entry in entries]})
+
+    async def live(self, request: Request) -> Response:
+        account_id = account_of(request)
+        self._console.guard.admit(request, account_id)
+        self._console.watch.check_room()
+        return EventSourceResponse(
+            self._console.watch.follow(account_id),
+            ping=PING_S,
+            send_timeout=SEND_TIMEOUT_S,
+            headers={"Cache-Control": "no-store"},
+        )
+
+    def routes(self) -> list[Route]:
+        account = "/v1/accounts/{account_id}/"
+        methods = ("summary", "usage", "items", "banners", "history", "allowed", "live")
+        return [
+            *(Route(account + name, getattr(self, name), methods=["GET"]) for name in methods),
+            Route("/v1/openapi.json", describe, methods=["GET"]),
+        ]
+
+
+async def read_history(console: Console, account_id: str) -> Sequence[Entry]:
+    reader = console.reader
+    return tell_history(await reader.notices(account_id), await reader.letters(account_id))
+
+
+async def describe(_request: Request) -> Response:
+    return JSONResponse(openapi.document())
+
+
+def resources_of(request: Request) -> list[Resource]:
+    name = request.query_params.get("resource")
+    try:
+        return list(Resource) if name is None else [as_resource(name)]
+    except ValueError as error:
+        raise AccessError(400, "resource_unknown", f"{error}.") from None
+
+
+def refusal_code(summary: Summary, refused: Sequence[Resource]) -> str:
+    """Stable: programs compare it."""
+    if not refused:
+        return "allowed"
+    if summary.state != "open":
+        return f"account_{summary.state}"
+    return f"{refused[0]}_exhausted"

@@ -1,0 +1,93 @@
+"""Figures for people: at most two decimals, never rounded to look better or worse than they are. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from typing import Final
+
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
+
+LOCALE: Final = "en"
+CENT: Final = Decimal("0.01")
+MINUS: Final = "\u2212"
+UNITS: Final = {"model_credits": ("credit", "credits"), "tool_runs": ("run", "runs")}
+NAMES: Final = {"model_credits": "Model credits", "tool_runs": "Tool runs"}
+
+
+def show_amount(amount: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
+    """1,234.5; "<0.01" for what would be shown as nothing and is something."""
+    rounded = amount.quantize(CENT, rounding)
+    if rounded == 0 and amount != 0:
+        return "<0.01" if amount > 0 else "0"
+    text = grouped(abs(rounded), "#,##0.##")
+    return MINUS + text if rounded < 0 else text
+
+
+def show_cell(amount: Decimal) -> str:
+    """In a column: always two decimals, so that points stand below each other; nothing is 0."""
+    text = show_amount(amount)
+    if amount == 0 or text.startswith("<"):
+        return text
+    whole, _, cents = text.partition(".")
+    return f"{whole}.{cents.ljust(2, '0')}"
+
+
+def grouped(number: Decimal | int, pattern: str) -> str:
+    text: str = format_decimal(number, format=pattern, locale=LOCALE)
+    return text
+
+
+def show_used(amount: Decimal) -> str:
+    """Rounded down: 74.999 of 75 is not yet 75."""
+    return show_amount(amount, ROUND_FLOOR)
+
+
+def show_left(amount: Decimal) -> str:
+    """Rounded up, so that what is used and what is left add up to the allocation as shown."""
+    return show_amount(amount, ROUND_CEILING)
+
+
+def show_percent(percent: Decimal) -> str:
+    """Two decimals, as the balance has them: rounded down."""
+    return f"{grouped(percent, '#,##0.00')}\u00a0%"
+
+
+def show_count(count: int) -> str:
+    return grouped(count, "#,##0")
+
+
+def unit_of(resource: str, amount: Decimal) -> str:
+    one, many = UNITS[resource]
+    return one if amount == 1 else many
+
+
+def show_share(part: Decimal, whole: Decimal) -> str:
+    """The percent that a part is of the whole; nothing where there is no whole."""
+    return show_percent((part * 100 / whole).quantize(CENT, ROUND_FLOOR)) if whole > 0 else ""
+
+
+def show_moment(at: datetime) -> str:
+    """Thu 5 Mar 2026, 14:00: of the zone that the time is in."""
+    return format_datetime(at, "EEE d MMM y, HH:mm", tzinfo=at.tzinfo, locale=LOCALE)
+
+
+def show_day(at: datetime) -> str:
+    return format_date(at.date(), "d MMM y", locale=LOCALE)
+
+
+def show_ago(age: timedelta) -> str:
+    """In the largest unit that says enough: 2 s, 3 min, 5 h, 4 days."""
+    seconds = max(0, int(age.total_seconds()))
+    steps: Sequence[tuple[int, str]] = ((86_400, "day"), (3600, "h"), (60, "min"))
+    for size, unit in steps:
+        if seconds >= size:
+            number = seconds // size
+            return f"{number} {unit}{'s' if unit == 'day' and number > 1 else ''}"
+    return f"{seconds} s"
+
+
+def show_duration(seconds: Decimal | int) -> str:
+    """Hours and minutes: 1:05 h."""
+    minutes = int(seconds) // 60
+    return f"{minutes // 60:,}:{minutes % 60:02d} h"

@@ -1,0 +1,64 @@
+"""Who was told what, when and why: notices and letters as sentences, newest first. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from projections.console.figures import NAMES, show_amount, show_left, show_used
+from projections.console.summary import read_json
+
+NOTICE_WORDS: Final[Mapping[str, str]] = {
+    "seeded": "the line was reached at the start of the allocation already: nobody was told again",
+    "superseded": "a higher line was reached at the same moment: only that one was told",
+    "delivered": "told",
+    "no_contact": "there was nobody to write to",
+}
+LETTER_WORDS: Final[Mapping[str, str]] = {
+    "queued": "waits to be sent",
+    "accepted": "was accepted by the mail server",
+    "presumed": "was sent; the mail server's reply was lost",
+    "refused": "was refused: the address is bad",
+    "given_up": "was given up after many tries",
+    "capped": "was held back: the day's limit was reached",
+    "cancelled": "was cancelled: nothing was to be told any more",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    at: datetime
+    kind: str  # notice, letter
+    title: str
+    detail: str
+
+
+def tell_history(notices: Iterable[Mapping[str, Any]], letters: Iterable[Mapping[str, Any]]) -> Sequence[Entry]:
+    entries = [*map(tell_notice, notices), *map(tell_letter, letters)]
+    return sorted(entries, key=lambda entry: entry.at, reverse=True)
+
+
+def tell_notice(row: Mapping[str, Any]) -> Entry:
+    name = NAMES[row["resource"]]
+    used = f"{show_used(row['consumed'])} of {show_left(row['allocation'])} used"
+    channel = "banner" if row["channel"] == "banner" else "email"
+    return Entry(
+        at=row["created_at"],
+        kind="notice",
+        title=f"{name}: {row['threshold']} % reached ({channel})",
+        detail=f"{used}; allocation {row['epoch']}; {NOTICE_WORDS.get(row['outcome'], row['outcome'])}",
+    )
+
+
+def tell_letter(row: Mapping[str, Any]) -> Entry:
+    lines = row["lines"] if isinstance(row["lines"], list) else read_json(row["lines"])
+    told = ", ".join(f"{NAMES[line['resource']]} {line['line']} %" for line in lines)
+    tries = f"; {show_amount(Decimal(row['attempts']))} tries" if row["attempts"] > 1 else ""
+    contact = str(row["contact_id"])[:8] if row["contact_id"] is not None else "a former contact"
+    return Entry(
+        at=row["finished_at"] or row["created_at"],
+        kind="letter",
+        title=f"Letter {LETTER_WORDS.get(row['state'], row['state'])}",
+        detail=f"to contact {contact}" + (f": {told}" if told else "") + tries,
+    )

@@ -1,0 +1,119 @@
+"""Live pages: one look at all watched accounts at a time, and server-sent events of what changed.
+
+A page holds no queue: each gets the newest state of its account when it is ready for it, so a page that does not read
+costs no memory.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from sse_starlette import ServerSentEvent
+
+from meter.runtime.clock import Clock
+from meter.runtime.waiting import wait_for
+from projections.console.reader import ConsoleReader
+from projections.console.settings import ConsoleSettings
+from projections.console.summary import Summary, to_json
+from projections.console.tokens import AccessError
+
+# How often a page hears that its figures are still those of now.
+HEARTBEAT: Final = timedelta(seconds=5)
+
+
+class Channel:
+    """One watched account: its newest state, and who waits for the next one."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self.version = 0
+        self.data = ""
+        self.seen: Summary | None = None
+        self.stale = False
+        self.told_at: datetime | None = None
+        self.changed = asyncio.Event()
+
+    def tell(self, data: str) -> None:
+        self.version += 1
+        self.data = data
+        self.wake()
+
+    def wake(self) -> None:
+        waiting, self.changed = self.changed, asyncio.Event()
+        waiting.set()
+
+
+class BalanceWatch:
+    """Asks Postgres for all watched accounts in one statement, at most twice a second."""
+
+    name = "console-watch"
+
+    def __init__(self, reader: ConsoleReader, settings: ConsoleSettings, clock: Clock) -> None:
+        self._reader = reader
+        self._pause_s = settings.console_poll_ms / 1000
+        self._stale_after = timedelta(seconds=settings.console_stale_s)
+        self._most_pages = settings.console_pages
+        self._clock = clock
+        self._channels: dict[str, Channel] = {}
+        self._over = False
+        self.pages = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        try:
+            while not stop.is_set():
+                if self._channels:
+                    await self._look()
+                await wait_for(stop, self._pause_s)
+        finally:
+            self._over = True
+            for channel in self._channels.values():
+                channel.wake()
+
+    async def _look(self) -> None:
+        found = await self._reader.summaries(list(self._channels), runways=False)
+        now = self._clock.now()
+        for account_id, summary in found.items():
+            if channel := self._channels.get(account_id):
+                self._compare(channel, summary, now)
+
+    def _compare(self, channel: Channel, summary: Summary, now: datetime) -> None:
+        stale = summary.is_stale(now, self._stale_after)
+        same = channel.seen is not None and same_figures(channel.seen, summary) and stale == channel.stale
+        quiet = channel.told_at is not None and now - channel.told_at < HEARTBEAT
+        if same and quiet:
+            return
+        channel.seen, channel.stale, channel.told_at = summary, stale, now
+        channel.tell(json.dumps(to_json(summary, now, self._stale_after, runways=False)))
+
+    def check_room(self) -> None:
+        """Raises AccessError where too many pages are open."""
+        if self.pages >= self._most_pages:
+            raise AccessError(503, "too_many_pages", "Too many pages are kept live: this one is not.")
+
+    async def follow(self, account_id: str) -> AsyncIterator[ServerSentEvent]:
+        """The states of an account from now on; what comes between two looks of the page is left out."""
+        channel = self._channels.setdefault(account_id, Channel())
+        channel.pages += 1
+        self.pages += 1
+        try:
+            seen = 0
+            while not self._over:
+                changed = channel.changed
+                if channel.version != seen:
+                    seen = channel.version
+                    yield ServerSentEvent(data=channel.data, event="summary", id=str(seen))
+                else:
+                    await changed.wait()
+        finally:
+            self.pages -= 1
+            channel.pages -= 1
+            if channel.pages == 0:
+                self._channels.pop(account_id, None)
+
+
+def same_figures(old: Summary, new: Summary) -> bool:
+    return (old.shares, old.banners, old.state, old.plan, old.display_name) == (
+        new.shares, new.banners, new.state, new.plan, new.display_name,
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""The OpenAPI document of the JSON under /v1."""
+
+from typing import Any, Final
+
+from projections.console.periods import LABELS
+from schemas.fields import ACCOUNT_PATTERN
+from schemas.resources import Resource
+
+TEXT: Final = {"type": "string"}
+AMOUNT: Final = {"type": "string", "description": "exact decimal text of credits or runs", "examples": ["12.5"]}
+TIME: Final = {"type": "string", "format": "date-time"}
+FLAG: Final = {"type": "boolean"}
+RESOURCE: Final = {"type": "string", "enum": [resource.value for resource in Resource]}
+STATUS: Final = {"type": "string", "enum": ["good", "moderate", "low", "exhausted"]}
+
+
+def maybe(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def thing(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def many(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema}
+
+
+BANNER: Final = thing(
+    key=TEXT, resource=RESOURCE, threshold={"type": "integer"}, kind=TEXT, removable=FLAG, text=TEXT,
+    epoch={"type": "integer"}, raised_at=TIME,
+)  # fmt: skip
+RUNWAY: Final = maybe(thing(per_hour=AMOUNT, empty_at=TIME, text=TEXT))
+SHARE: Final = thing(
+    resource=RESOURCE, name=TEXT, allocation=AMOUNT, consumed=AMOUNT, remaining=AMOUNT, exhaustion=maybe(AMOUNT),
+    left_percent=AMOUNT, used_text=TEXT, left_text=TEXT, status=STATUS, allowed=FLAG, epoch={"type": "integer"},
+    free_only=FLAG, exhausted_since=maybe(TIME), runway=RUNWAY,
+)  # fmt: skip
+SUMMARY: Final = thing(
+    account_id=TEXT, display_name=maybe(TEXT), plan=maybe(TEXT),
+    state={"type": "string", "enum": ["not_opened", "open", "closed"]}, time_zone=maybe(TEXT), status=STATUS,
+    sentence=TEXT, as_of=maybe(TIME), stale=FLAG, unused=FLAG, resources=many(SHARE), banners=many(BANNER),
+    links=thing(billing=maybe(TEXT), support=maybe(TEXT)),
+)  # fmt: skip
+PERIOD: Final = thing(
+    name=TEXT, **{"from": TIME}, until=TIME, first_day=TEXT, last_day=TEXT, unit=TEXT, time_zone=TEXT
+)  # fmt: skip
+USED: Final = thing(
+    resource=RESOURCE, kind=TEXT, item=TEXT, deployment=TEXT, category=TEXT, status=TEXT, events={"type": "integer"},
+    amount=AMOUNT, tokens_in=AMOUNT, tokens_out=AMOUNT, seconds=AMOUNT, last_used=TIME,
+)  # fmt: skip
+USAGE: Final = thing(
+    period=PERIOD, usage=many(USED), points=many(thing(at=TIME, resource=RESOURCE, kind=TEXT, amount=AMOUNT))
+)
+ITEM: Final = thing(
+    kind=TEXT, id=TEXT, name=TEXT, status=maybe(TEXT), owner=maybe(TEXT), type=maybe(TEXT), language=maybe(TEXT),
+    version=maybe(TEXT), reason=maybe(TEXT), deployed_at=maybe(TIME), deployment=TEXT, first_used=maybe(TIME),
+    hardware=maybe(TEXT), replicas=maybe({"type": "integer"}), cpus=maybe(AMOUNT), memory_gb=maybe(AMOUNT), told=FLAG,
+)  # fmt: skip
+ALLOWED: Final = thing(
+    allowed=FLAG,
+    code={
+        "type": "string",
+        "enum": [
+            "allowed",
+            "account_not_opened",
+            "account_closed",
+            *(f"{resource.value}_exhausted" for resource in Resource),
+        ],
+    },
+    resources={"type": "object", "additionalProperties": FLAG},
+)
+ERROR: Final = thing(code=TEXT, detail=TEXT)
+ANSWERS: Final = {
+    "summary": ("What the account has left", SUMMARY),
+    "usage": ("What was used in a period", USAGE),
+    "items": ("Models, guardrails, scripts and tools, used or not", thing(items=many(ITEM))),
+    "banners": ("The banners that the account sees now", thing(banners=many(BANNER))),
+    "history": (
+        "When lines were reached, and what became of each letter",
+        thing(history=many(thing(at=TIME, kind=TEXT, title=TEXT, detail=TEXT))),
+    ),
+    "allowed": ("Whether the account may go on: 200 or 402", ALLOWED),
+}
+REFUSALS: Final = {
+    "400": "the period or the resource is not known",
+    "401": "no token, or one that is not valid or has expired",
+    "403": "the token is for another account",
+    "429": "too many requests; Retry-After says when to come again",
+}
+
+
+def document() -> dict[str, Any]:
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "credit-meter console", "version": "1", "license": {"name": "Apache-2.0"}},
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "schemas": {"Error": ERROR},
+        },
+        "security": [{"token": []}],
+        "paths": {f"/v1/accounts/{{account_id}}/{name}": {"get": operation(name)} for name in [*ANSWERS, "live"]},
+    }
+
+
+def operation(name: str) -> dict[str, Any]:
+    refusals = {status: {"description": text, **content({"$ref": "#/components/schemas/Error"})}
+                for status, text in REFUSALS.items()}  # fmt: skip
+    if name == "live":
+        events = {"description": "server-sent events `summary`", "content": {"text/event-stream": {"schema": TEXT}}}
+        return {
+            "summary": "The summary whenever it changes",
+            "parameters": parameters(name),
+            "responses": {"200": events} | refusals,
+        }
+    summary, schema = ANSWERS[name]
+    good = {"200": {"description": summary, **content(schema)}}
+    if name == "allowed":
+        good["402"] = {"description": "refused: `code` says why", **content(schema)}
+    return {"summary": summary, "parameters": parameters(name), "responses": good | refusals}
+
+
+def content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def parameters(name: str) -> list[dict[str, Any]]:
+    found = [
+        {"name": "account_id", "in": "path", "required": True, "schema": {"type": "string", "pattern": ACCOUNT_PATTERN}}
+    ]
+    if name == "usage":
+        found.append(query("period", {"type": "string", "enum": list(LABELS)}))
+        found += [query(day, {"type": "string", "format": "date"}) for day in ("from", "to")]
+    if name == "allowed":
+        found.append(query("resource", RESOURCE))
+    return found
+
+
+def query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}

@@ -1,0 +1,326 @@
+"""Pages for people: signing in, the billing page with its tabs, CSV files. All of it works without JavaScript."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from projections.console import billing, charts, figures
+from projections.console.access import check_origin, end_session, set_session
+from projections.console.api import ACCOUNT, Console, account_of, read_history
+from projections.console.billing import KINDS, TITLES, Tab
+from projections.console.periods import LABELS, Period
+from projections.console.rows import Item, Usage
+from projections.console.shell import wants_page
+from projections.console.summary import Banner, Summary
+from projections.console.tables import Column, Row, Table, show, show_name, to_csv
+from projections.console.tokens import AccessError, Viewer
+
+MOST_BODY: Final = 8192
+CLOSED_COOKIE: Final = "credit-console-closed"
+MOST_CLOSED: Final = 20
+MOST_SECONDS: Final = 400 * 86_400
+SEARCH_FROM: Final = 20
+GROUPS: Final = {"day": "Day", "week": "Week", "month": "Month"}
+REASONS: Final = {
+    "token_missing": "Sign in with a token for your account.",
+    "token_expired": "The token has expired: sign in again.",
+    "token_invalid": "The token is not valid for this console.",
+    "signed_out": "You are signed out.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a page is asked for: the account as it is now, who looks, the period and the choices in the address."""
+
+    request: Request
+    summary: Summary
+    viewer: Viewer
+    period: Period
+    now: datetime
+    tab: Tab
+
+    def query(self, name: str, default: str = "") -> str:
+        found: str = self.request.query_params.get(name, default)
+        return found
+
+    def link(self, tab: Tab | None = None, **changes: str | None) -> str:
+        """The address of a tab, with the choices in force and these changed; None leaves one out."""
+        kept = dict(self.request.query_params) if tab is None or tab is self.tab else self._period_alone()
+        wanted = {name: value for name, value in (kept | changes).items() if value is not None}
+        path = f"/accounts/{quote(self.summary.account_id, safe='')}/{tab or self.tab}"
+        return f"{path}?{urlencode(wanted)}" if wanted else path
+
+    def _period_alone(self) -> dict[str, str]:
+        return {name: value for name, value in self.request.query_params.items() if name in ("period", "from", "to")}
+
+
+class Pages:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._templates = make_templates()
+
+    def _render(self, name: str, status: int = 200, **values: Any) -> Response:
+        return HTMLResponse(self._templates.get_template(name).render(**values), status_code=status)
+
+    async def refuse(self, request: Request, error: Exception) -> Response:
+        """JSON with a stable code; a page for people, who are sent to sign in where that helps."""
+        assert isinstance(error, AccessError)  # noqa: S101  # the one kind that is registered
+        if wants_page(request) and error.status == 401:
+            return RedirectResponse(f"/?why={error.code}", status_code=303)
+        if wants_page(request):
+            return self._render("refused.html.j2", error.status, sentence=error.sentence)
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+        return JSONResponse({"code": error.code, "detail": error.sentence}, error.status, headers)
+
+    async def start(self, request: Request) -> Response:
+        """Where to sign in, or to name an account where the console has no keys."""
+        why = REASONS.get(request.query_params.get("why", ""), "")
+        return self._render("sign_in.html.j2", why=why, has_keys=self._console.guard.has_keys)
+
+    async def sign_in(self, request: Request) -> Response:
+        """Exchange a token for the cookie. The token comes in the body, so no log of addresses has it."""
+        check_origin(request)
+        form = await read_form(request)
+        if not self._console.guard.has_keys:
+            self._console.guard.viewer(request)
+            return RedirectResponse(account_path(form.get("account", "")), status_code=303)
+        token = form.get("token", "").strip()
+        viewer = self._console.guard.read(token)
+        response = RedirectResponse(account_path(viewer.account_id or ""), status_code=303)
+        set_session(response, token, viewer, self._console.clock)
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        check_origin(request)
+        response = RedirectResponse("/?why=signed_out", status_code=303)
+        end_session(response)
+        return response
+
+    async def _view(self, request: Request) -> View:
+        account_id = account_of(request)
+        viewer = self._console.guard.admit(request, account_id)
+        tab = tab_of(request)
+        summary = await self._console.reader.summary(account_id)
+        period = self._console.period_of(request, summary)
+        return View(request, summary, viewer, period, self._console.clock.now(), tab)
+
+    async def account(self, request: Request) -> Response:
+        return RedirectResponse(f"{account_path(account_of(request))}/{Tab.OVERVIEW}", status_code=303)
+
+    async def tab(self, request: Request) -> Response:
+        view = await self._view(request)
+        content = await self._content(view)
+        name = view.tab.value if view.tab not in KINDS else "items"
+        return self._render(f"{name}.html.j2", **self._frame(view), **content)
+
+    def _frame(self, view: View) -> dict[str, Any]:
+        """What every page of an account shows around its content."""
+        settings = self._console.settings
+        return {
+            "view": view,
+            "summary": view.summary,
+            "stale": view.summary.is_stale(view.now, self._console.stale_after),
+            "tabs": [(tab, TITLES[tab], view.link(tab)) for tab in Tab],
+            "banners": [banner for banner in view.summary.banners if banner.key not in closed_of(view.request)],
+            "billing_url": settings.billing_url,
+            "support_url": settings.support_url,
+            "labels": LABELS,
+            "has_keys": self._console.guard.has_keys,
+        }
+
+    async def _content(self, view: View) -> dict[str, Any]:
+        reader, account_id = self._console.reader, view.summary.account_id
+        if view.tab is Tab.HISTORY:
+            return {"entries": await read_history(self._console, account_id)}
+        usage = await reader.usage(account_id, view.period)
+        catalogue = await reader.catalogue(account_id)
+        if view.tab is not Tab.OVERVIEW:
+            return items_content(view, usage, catalogue) | {"first_use": await self._first_use(account_id, usage)}
+        points = await reader.points(account_id, view.period)
+        trend = billing.trend(points, view.period, group_of(view))
+        return {
+            "slices": billing.slices(usage),
+            "trend": trend,
+            "credits_table": billing.trend_table(trend.labels, trend.credits, "credits"),
+            "runs_table": billing.trend_table(trend.labels, trend.runs, "runs"),
+            "top": billing.top_items(usage, catalogue),
+            "groups": GROUPS,
+            "group": group_of(view),
+            "first_use": await self._first_use(account_id, usage),
+        }
+
+    async def _first_use(self, account_id: str, usage: Sequence[Usage]) -> Any:
+        return None if usage else await self._console.reader.first_use(account_id)
+
+    async def csv(self, request: Request) -> Response:
+        view = await self._view(request)
+        if view.tab is Tab.HISTORY:
+            table = history_table(await read_history(self._console, view.summary.account_id), view)
+        elif view.tab is Tab.OVERVIEW:
+            points = await self._console.reader.points(view.summary.account_id, view.period)
+            table = points_table(billing.trend(points, view.period))
+        else:
+            usage = await self._console.reader.usage(view.summary.account_id, view.period)
+            catalogue = await self._console.reader.catalogue(view.summary.account_id)
+            table = billing.item_page(view.tab, usage, catalogue, view.period.zone).table
+        name = f"{view.tab}-{view.period.first}-{view.period.last}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(to_csv(table), media_type="text/csv; charset=utf-8", headers=headers)
+
+    async def part(self, request: Request) -> Response:
+        """One part of the page anew, for a page that is kept live: its banners or its cards."""
+        view = await self._view(request)
+        name = {"banners": "part_banners.html.j2", "cards": "part_cards.html.j2"}.get(view.query("part"))
+        if name is None:
+            raise AccessError(404, "no_part", "There is no such part.")
+        return self._render(name, **self._frame(view))
+
+    async def close_banner(self, request: Request) -> Response:
+        """Gone for this account and browser, until the next level or epoch. Fixed ones stay."""
+        check_origin(request)
+        account_id = account_of(request)
+        self._console.guard.admit(request, account_id)
+        key = (await read_form(request)).get("key", "")
+        summary = await self._console.reader.summary(account_id)
+        kept = {banner.key for banner in summary.banners if banner.removable}
+        closed = [one for one in closed_of(request) if one in kept]
+        if key in kept:
+            closed = [*closed, key][-MOST_CLOSED:]
+        response = RedirectResponse(back_of(request, account_id), status_code=303)
+        response.set_cookie(
+            CLOSED_COOKIE, quote(json.dumps(closed)), max_age=MOST_SECONDS, path=account_path(account_id),
+            secure=True, httponly=True, samesite="strict",
+        )  # fmt: skip
+        return response
+
+    def routes(self) -> list[Route]:
+        account = "/accounts/{account_id}"
+        return [
+            Route("/", self.start, methods=["GET"]),
+            Route("/session", self.sign_in, methods=["POST"]),
+            Route("/session/end", self.sign_out, methods=["POST"]),
+            Route(account, self.account, methods=["GET"]),
+            Route(account + "/banners/close", self.close_banner, methods=["POST"]),
+            Route(account + "/{tab}/part", self.part, methods=["GET"]),
+            Route(account + "/{tab}.csv", self.csv, methods=["GET"]),
+            Route(account + "/{tab}", self.tab, methods=["GET"]),
+        ]
+
+
+def make_templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("projections.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    templates.globals.update(action_for=action_for, charts=charts, figures=figures, show=show, show_name=show_name)
+    return templates
+
+
+def account_path(account_id: str) -> str:
+    if not ACCOUNT.fullmatch(account_id):
+        raise AccessError(404, "no_account_id", "That is no account id.")
+    return f"/accounts/{quote(account_id, safe='')}"
+
+
+def tab_of(request: Request) -> Tab:
+    try:
+        return Tab(request.path_params["tab"])
+    except ValueError:
+        raise AccessError(404, "no_page", "There is no such page.") from None
+
+
+def group_of(view: View) -> str:
+    group = view.query("group", "day")
+    return group if group in GROUPS else "day"
+
+
+def closed_of(request: Request) -> list[str]:
+    """The banners that were closed in this browser; a cookie that is not ours closes none."""
+    try:
+        found = json.loads(unquote(request.cookies.get(CLOSED_COOKIE, "[]")))
+    except ValueError:
+        return []
+    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
+
+
+def back_of(request: Request, account_id: str) -> str:
+    """The page that the form was on, where that is one of this account."""
+    parts = urlsplit(request.headers.get("referer", ""))
+    home = account_path(account_id)
+    if parts.path.startswith(f"{home}/"):
+        return f"{parts.path}?{parts.query}" if parts.query else parts.path
+    return f"{home}/{Tab.OVERVIEW}"
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """A small form, read by hand: nothing here takes files."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BODY:
+            raise AccessError(413, "too_large", "The form is too large.")
+    return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
+
+
+def items_content(view: View, usage: Sequence[Usage], catalogue: Sequence[Item]) -> dict[str, Any]:
+    page = billing.item_page(view.tab, usage, catalogue, view.period.zone)
+    amount = "runs" if view.tab is Tab.TOOLS else "credits"
+    sort = view.query("sort", amount)
+    descending = view.query("dir", "asc" if sort == "name" else "desc") != "asc"
+    table = page.table.sorted(sort, descending=descending)
+    search = view.query("q")[:100]
+    opened = view.query("open")
+    names = {row.id: str(row.values[0]) for row in table.rows}
+    known = opened in names
+    return {
+        "page": page,
+        "table": table.found(search) if search else table,
+        "sort": sort,
+        "descending": descending,
+        "search": search,
+        "has_search": len(table.rows) >= SEARCH_FROM,
+        "opened": opened if known else None,
+        "opened_name": names.get(opened, ""),
+        "details": billing.deployments(view.tab, opened, usage, catalogue, view.period.zone) if known else None,
+        "noun": billing.NOUNS[view.tab],
+    }
+
+
+def history_table(entries: Sequence[Any], view: View) -> Table:
+    columns = (
+        Column("at", "When", "moment"), Column("kind", "Kind"), Column("title", "What"),
+        Column("detail", "Detail"),
+    )  # fmt: skip
+    rows = [
+        Row(str(n), [billing.in_zone(one.at, view.period.zone), one.kind, one.title, one.detail])
+        for n, one in enumerate(entries)
+    ]
+    return Table(columns, rows)
+
+
+def points_table(trend: billing.Trend) -> Table:
+    """Every point of the charts, credits and runs side by side."""
+    columns = [
+        Column("at", "From"),
+        *(Column(one.key, f"{one.name} (credits)", "amount") for one in trend.credits),
+        *(Column(one.key, f"{one.name} (runs)", "amount") for one in trend.runs),
+    ]
+    series = [*trend.credits, *trend.runs]
+    rows = [Row(str(n), [label, *(one.values[n] for one in series)]) for n, label in enumerate(trend.labels)]
+    return Table(columns, rows)
+
+
+def action_for(banner: Banner, viewer: Viewer) -> str:
+    """The one useful step: who may buy tops up; who may not reads who can."""
+    if viewer.role != "admin":
+        return "Ask an administrator of this account to add credits or upgrade the plan."
+    return "Upgrade the plan" if banner.kind == "free_expired" else "Manage billing"

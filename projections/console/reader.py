@@ -1,0 +1,59 @@
+"""What the console asks Postgres: views alone, as the role `credit_console`, one statement each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date
+from functools import partial
+from typing import Any, Final
+
+from meter.runtime.postgres import Pool, load_sql
+from projections.console.periods import Period, midnight
+from projections.console.rows import Item, Point, Usage
+from projections.console.summary import Summary, summary_of
+
+sql = partial(load_sql, "projections.console")
+MOST_HISTORY: Final = 500
+
+
+class ConsoleReader:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def summaries(self, account_ids: Iterable[str], *, runways: bool = True) -> Mapping[str, Summary]:
+        """One statement, however many accounts."""
+        rows = await self._pool.fetch(sql("read_summaries"), list(account_ids), runways)
+        return {row["account_id"]: summary_of(dict(row)) for row in rows}
+
+    async def summary(self, account_id: str) -> Summary:
+        return (await self.summaries([account_id]))[account_id]
+
+    async def usage(self, account_id: str, period: Period) -> list[Usage]:
+        if period.whole_days:
+            rows = await self._pool.fetch(sql("sum_days"), account_id, period.first, period.last)
+        else:
+            rows = await self._pool.fetch(sql("sum_slots"), account_id, period.start, period.end)
+        return [Usage(**row) for row in rows]
+
+    async def points(self, account_id: str, period: Period) -> list[Point]:
+        if period.whole_days:
+            rows = await self._pool.fetch(sql("list_days"), account_id, period.first, period.last)
+            return [point_of_day(dict(row), period) for row in rows]
+        rows = await self._pool.fetch(sql("list_hours"), account_id, period.start, period.end)
+        return [Point(**row) for row in rows]
+
+    async def catalogue(self, account_id: str) -> list[Item]:
+        return [Item(**row) for row in await self._pool.fetch(sql("list_catalogue"), account_id)]
+
+    async def first_use(self, account_id: str) -> date | None:
+        found: date | None = await self._pool.fetchval(sql("find_first_use"), account_id)
+        return found
+
+    async def notices(self, account_id: str) -> Sequence[Mapping[str, Any]]:
+        return [dict(row) for row in await self._pool.fetch(sql("list_notices"), account_id, MOST_HISTORY)]
+
+    async def letters(self, account_id: str) -> Sequence[Mapping[str, Any]]:
+        return [dict(row) for row in await self._pool.fetch(sql("list_letters"), account_id, MOST_HISTORY)]
+
+
+def point_of_day(row: Mapping[str, Any], period: Period) -> Point:
+    at = midnight(row["day"], period.zone).astimezone(UTC)
+    return Point(at=at, resource=row["resource"], kind=row["kind"], amount=row["amount"])

@@ -1,0 +1,56 @@
+"""Rows that the console reads, as values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one item was used for in a period. Reversals have negative amounts."""
+
+    resource: str
+    kind: str
+    item: str
+    deployment: str
+    category: str
+    status: str
+    events: int
+    amount: Decimal
+    tokens_in: Decimal
+    tokens_out: Decimal
+    seconds: Decimal
+    last_used: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """What was used of a kind in one hour or on one day."""
+
+    at: datetime
+    resource: str
+    kind: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One deployment of an item, or an item that was never used."""
+
+    kind: str
+    id: str
+    name: str
+    status: str | None
+    owner: str | None
+    type: str | None
+    language: str | None
+    version: str | None
+    reason: str | None
+    deployed_at: datetime | None
+    deployment: str
+    first_used: datetime | None
+    hardware: str | None
+    replicas: int | None
+    cpus: Decimal | None
+    memory_gb: Decimal | None
+    told: bool

@@ -1,0 +1,81 @@
+"""What stands around every answer: headers, the limit of requests, and errors as JSON or as a page."""
+
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from meter.runtime.clock import Clock
+from projections.console.limits import RateLimit
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # Not no-referrer: browsers then send the origin of a form as null.
+    "referrer-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cross-origin-opener-policy": "same-origin",
+    "strict-transport-security": "max-age=31536000",
+}
+
+
+class SecurityHeaders:
+    """Pure ASGI, so that streams pass through as they come."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        kept = scope["path"].startswith("/static/")
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                if kept:
+                    headers["cross-origin-resource-policy"] = "cross-origin"
+                    headers["access-control-allow-origin"] = "*"
+                headers["cache-control"] = "public, max-age=300" if kept else "no-store"
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class Limited:
+    """Refuses with 429 whoever asks too often."""
+
+    def __init__(self, app: ASGIApp, limit: RateLimit, clock: Clock) -> None:
+        self._app = app
+        self._limit = limit
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        client = (scope.get("client") or ("",))[0]
+        pause_s = self._limit.take(client, self._clock.now().timestamp())
+        if pause_s > 0:
+            refusal = JSONResponse(
+                {"code": "too_many_requests", "detail": "Too many requests: wait a little."},
+                status_code=429,
+                headers={"Retry-After": str(int(pause_s) + 1)},
+            )
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def wants_page(request: Request) -> bool:
+    return not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,6 @@
+-- When each line was reached, newest first.
+-- $1 account text, $2 most integer
+SELECT resource, epoch, channel, threshold, outcome, allocation, consumed, created_at
+FROM notifier.notice_history WHERE account_id = $1
+ORDER BY created_at DESC, threshold DESC
+LIMIT $2::int

@@ -1,0 +1,81 @@
+// What the pages gain from JavaScript: live parts, keys, the switch of schemes. Without it all of them work, too.
+const main = document.querySelector("main");
+
+// Live: banners and cards come anew from the server when what they show has changed.
+let shown = null;
+const shape = (summary) => JSON.stringify([summary.state, summary.stale, summary.resources.map((share) => [share.consumed, share.allocation, share.status]), summary.banners.map((banner) => banner.key)]);
+
+async function renew(name) {
+  const place = document.querySelector(`[data-part="${name}"]`);
+  if (!place) return;
+  const address = new URL(`${main.dataset.path}/part`, location.href);
+  address.search = location.search;
+  address.searchParams.set("part", name);
+  const reply = await fetch(address, { cache: "no-store" });
+  if (reply.ok) place.innerHTML = await reply.text();
+}
+
+document.addEventListener("credit-summary", (event) => {
+  const now = shape(event.detail);
+  if (shown !== null && shown !== now) { renew("banners"); renew("cards"); }
+  shown = now;
+});
+
+// Keys: arrows between tabs, J and K through rows, Esc closes what is open, ? shows the keys.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+const tabs = [...document.querySelectorAll(".tabs a")];
+document.querySelector(".tabs")?.addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  const place = tabs.indexOf(document.activeElement);
+  let next = null;
+  if (step && place >= 0) next = tabs[(place + step + tabs.length) % tabs.length];
+  if (event.key === "Home") next = tabs[0];
+  if (event.key === "End") next = tabs.at(-1);
+  if (next) { event.preventDefault(); next.focus(); }
+});
+
+function stepRows(step) {
+  const rows = [...document.querySelectorAll("a.row")];
+  const place = rows.indexOf(document.activeElement);
+  rows.at(place < 0 ? (step > 0 ? 0 : -1) : Math.min(rows.length - 1, Math.max(0, place + step)))?.focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea")) return;
+  if (event.key === "j" || event.key === "k") stepRows(event.key === "j" ? 1 : -1);
+  if (event.key === "?") {
+    const keys = document.getElementById("keys");
+    keys.open = !keys.open;
+    if (keys.open) keys.querySelector("summary").focus();
+  }
+  if (event.key === "Escape") document.querySelector("[data-close]")?.click();
+});
+
+// A row that was opened gives the focus to its panel, and gets it back when the panel is closed.
+const detail = document.getElementById("detail");
+const opened = new URLSearchParams(location.search).get("open");
+if (detail) {
+  detail.focus();
+  sessionStorage.setItem("credit-console-row", opened);
+} else {
+  const last = sessionStorage.getItem("credit-console-row");
+  sessionStorage.removeItem("credit-console-row");
+  if (last !== null) {
+    [...document.querySelectorAll("a.row")].find((row) => new URL(row.href).searchParams.get("open") === last)?.focus();
+  }
+}
+
+const theme = document.querySelector("[data-theme-switch]");
+if (theme) {
+  const dark = () => document.documentElement.dataset.theme === "dark"
+    || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+  const name = () => { theme.textContent = dark() ? "Light" : "Dark"; };
+  theme.hidden = false;
+  name();
+  theme.addEventListener("click", () => {
+    const chosen = dark() ? "light" : "dark";
+    document.documentElement.dataset.theme = chosen;
+    try { localStorage.setItem("credit-console-theme", chosen); } catch { /* it counts for this page alone */ }
+    name();
+  });
+}

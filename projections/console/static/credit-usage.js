@@ -1,0 +1,371 @@
+// <credit-usage account="acct-1"> shows what an account has left: an icon, a panel, and with `banners` its banners.
+//
+// Attributes: account; base (address of the console, by default where this file is from); live (kept up to date);
+// banners. Property: token, or getToken() that answers one; without, the cookie of the console counts.
+// It follows the page's font. Variables: --credit-accent, --credit-text, --credit-quiet, --credit-card, --credit-line,
+// --credit-track, --credit-good, --credit-moderate, --credit-low. Event: "credit-summary", with the summary as detail.
+const HOME = new URL("..", import.meta.url);
+const RETRY_MS = [1000, 2000, 5000, 15000];
+const CLOSED = "credit-usage-closed";
+
+const CSS = `
+:host { display: inline-block; position: relative; color: var(--credit-text, var(--text, CanvasText)); font-variant-numeric: tabular-nums; }
+:host([banners]) { display: block; }
+* { box-sizing: border-box; }
+p, h2, h3 { margin: 0; }
+button { font: inherit; color: inherit; cursor: pointer; }
+.open { background: none; border: 0; border-radius: 8px; padding: 8px; min-width: 40px; min-height: 40px; display: block; }
+.open:hover { background: color-mix(in srgb, currentColor 8%, transparent); }
+:focus-visible { outline: 2px solid var(--credit-accent, var(--accent, #2450b8)); outline-offset: 2px; }
+svg { display: block; fill: none; stroke-linecap: round; stroke-linejoin: round; }
+.good { color: var(--credit-good, var(--good, #1d7a4c)); }
+.moderate { color: var(--credit-moderate, var(--orange, #c97700)); }
+.moderate .state { color: var(--credit-moderate-text, var(--moderate, #97590a)); }
+.low, .exhausted { color: var(--credit-low, var(--low, #b3261e)); }
+.stale, .loading { color: var(--credit-quiet, var(--quiet, #68717f)); }
+.track { stroke: var(--credit-track, var(--track, #dde1e7)); stroke-width: 3; }
+.ring { stroke: currentColor; stroke-width: 3; stroke-linecap: butt; }
+.sign { stroke: currentColor; stroke-width: 2; }
+.fill { fill: currentColor; }
+.triangle { fill: currentColor; stroke: currentColor; stroke-width: 1.6; }
+.on { stroke: var(--credit-card, var(--card, Canvas)); stroke-width: 2; }
+.panel { position: absolute; right: 0; top: calc(100% + 6px); z-index: 20; width: min(360px, calc(100vw - 24px));
+  background: var(--credit-card, var(--card, Canvas)); border: 1px solid var(--credit-line, var(--line, #dfe3e9));
+  border-radius: 12px; padding: 18px 20px; box-shadow: 0 12px 32px rgb(0 0 0 / .16); font-size: 15px; line-height: 1.5; text-align: start; }
+.panel[hidden] { display: none; }
+.row { display: flex; align-items: center; justify-content: space-between; gap: 12px; }
+.quiet { color: var(--credit-quiet, var(--quiet, #566173)); font-size: .9em; }
+code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere; }
+.small { background: none; border: 1px solid var(--credit-line, var(--line, #dfe3e9)); border-radius: 8px; padding: 4px 10px; min-height: 32px; }
+section { border-top: 1px solid var(--credit-line, var(--line, #dfe3e9)); margin-top: 12px; padding-top: 12px; display: grid;
+  grid-template-columns: 44px 1fr; gap: 2px 14px; align-items: center; }
+section > * { grid-column: 2; }
+section > .pie { grid-column: 1; grid-row: 1 / span 2; align-self: start; margin-top: 2px; }
+section > :is(h3, p:not(.state)) { color: var(--credit-text, var(--text, CanvasText)); }
+section > p.quiet { color: var(--credit-quiet, var(--quiet, #566173)); }
+.pie .track, .pie .ring { stroke-width: 16; }
+h3 { font-size: 1em; font-weight: 600; }
+h2 { font-size: 1em; }
+section > .bar { grid-column: 1 / -1; grid-row: auto; } .bar { width: 100%; height: 8px; border-radius: 4px; overflow: hidden; margin-top: 8px; }
+.bar .back { fill: var(--credit-track, var(--track, #dde1e7)); }
+.bar .ghost { fill: currentColor; opacity: .3; }
+strong { font-weight: 650; }
+.state { font-weight: 600; grid-column: 1 / -1; }
+.wide { grid-column: 1 / -1; }
+.links { display: flex; gap: 16px; margin-top: 14px; }
+a { color: var(--credit-accent, var(--accent, #2450b8)); text-underline-offset: 3px; }
+.banner { display: flex; gap: 12px; align-items: center; padding: 10px 16px; margin-bottom: 8px; border-radius: 10px;
+  border: 1px solid currentColor; }
+.banner p { flex: 1; min-width: 0; overflow-wrap: anywhere; color: var(--credit-text, var(--text, CanvasText)); }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+@media (forced-colors: active) { .ring, .fill, .triangle { forced-color-adjust: none; } }
+@media (prefers-reduced-motion: no-preference) { .ring, .bar rect { transition: all .4s ease; } }
+`;
+
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(CSS);
+
+function el(name, props = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(props)) {
+    if (key in made && key !== "role") made[key] = value;
+    else made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+function svg(name, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+// The shapes differ as the colours do: hands, hands with a dot, "!", a triangle.
+function clock(left, status) {
+  const box = (...parts) => svg("svg", { viewBox: "0 0 24 24", width: 24, height: 24, "aria-hidden": "true" }, ...parts);
+  if (status === "exhausted") {
+    return box(svg("path", { class: "triangle", d: "M12 2.5 22.5 21h-21z" }), svg("path", { class: "on", d: "M12 9v6m0 2.2v.6" }));
+  }
+  const whole = 2 * Math.PI * 9;
+  const inside = {
+    good: [svg("path", { class: "sign", d: "M12 7.5V12l3 2" })],
+    moderate: [svg("path", { class: "sign", d: "M12 7.5V12l3 2" }), svg("circle", { class: "fill", cx: 12, cy: 12, r: 1.9 })],
+    low: [svg("path", { class: "sign", d: "M12 7v6m0 2.6v.6" })],
+  }[status] ?? [svg("path", { class: "sign", d: "M8 12h8" })];
+  return box(
+    svg("circle", { class: "track", cx: 12, cy: 12, r: 9 }),
+    svg("circle", { class: "ring", cx: 12, cy: 12, r: 9, "stroke-dasharray": `${(whole * left) / 100} ${whole}`, transform: "rotate(-90 12 12)" }),
+    ...inside,
+  );
+}
+
+function pie(used) {
+  const whole = 2 * Math.PI * 8;
+  return svg("svg", { class: "pie", viewBox: "0 0 44 44", width: 40, height: 40, "aria-hidden": "true" },
+    svg("circle", { class: "track", cx: 22, cy: 22, r: 10 }),
+    svg("circle", { class: "ring", cx: 22, cy: 22, r: 10, pathLength: whole, "stroke-dasharray": `${(whole * used) / 100} ${whole}`, transform: "rotate(-90 22 22)" }));
+}
+
+// How much of the bar will be used by the end of the day, at the pace of the last 24 hours.
+function ghostOf(share, used) {
+  if (!share.runway) return used;
+  const midnight = new Date();
+  midnight.setHours(24, 0, 0, 0);
+  const hours = (midnight - Date.now()) / 3600000;
+  const allocation = Number(share.allocation);
+  return allocation > 0 ? Math.min(100, used + (Number(share.runway.per_hour) * hours * 100) / allocation) : used;
+}
+
+function bar(used, ghost) {
+  return svg("svg", { class: "bar", viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("rect", { class: "back", width: 100, height: 8 }),
+    svg("rect", { class: "ghost", width: ghost, height: 8 }),
+    svg("rect", { class: "fill", width: used, height: 8 }));
+}
+
+const WORDS = { good: "", moderate: "moderate", low: "low", exhausted: "used up" };
+const at = (text) => new Date(text).toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+
+function ago(text) {
+  const seconds = Math.max(0, Math.round((Date.now() - new Date(text)) / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  return seconds < 3600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
+}
+
+class CreditUsage extends HTMLElement {
+  static observedAttributes = ["account", "base"];
+  #root = this.attachShadow({ mode: "open" });
+  #summary = null;
+  #failed = false;
+  #over = null;
+  #tries = 0;
+  #told = "";
+  #grants = new Map();
+  token = null;
+  getToken = null;
+
+  connectedCallback() {
+    this.#root.adoptedStyleSheets = [sheet];
+    this.#build();
+    this.#begin();
+    this.#clock = setInterval(() => this.#tick(), 1000);
+    document.addEventListener("pointerdown", this.#outside);
+  }
+  #clock = 0;
+
+  disconnectedCallback() {
+    this.#over?.abort();
+    clearInterval(this.#clock);
+    document.removeEventListener("pointerdown", this.#outside);
+  }
+
+  attributeChangedCallback(_name, before, after) {
+    if (this.isConnected && before !== after && before !== null) { this.#summary = null; this.#begin(); }
+  }
+
+  get summary() { return this.#summary; }
+
+  refresh() { return this.#load(); }
+
+  #build() {
+    this.button = el("button", { className: "open", type: "button", "aria-haspopup": "dialog", "aria-expanded": "false" });
+    this.button.addEventListener("click", () => this.toggle());
+    this.panel = el("div", { className: "panel", role: "dialog", "aria-label": "Credit usage", hidden: true, tabIndex: -1 });
+    this.status = el("span", { className: "hidden", role: "status", "aria-live": "polite" });
+    this.list = el("div", {});
+    this.#root.replaceChildren(this.list, this.button, this.panel, this.status);
+    this.#root.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !this.panel.hidden) { event.stopPropagation(); this.toggle(false); this.button.focus(); }
+    });
+    this.#draw();
+  }
+
+  #outside = (event) => { if (!this.panel.hidden && !event.composedPath().includes(this)) this.toggle(false); };
+
+  toggle(open = this.panel.hidden) {
+    this.panel.hidden = !open;
+    this.button.setAttribute("aria-expanded", String(open));
+    if (open) { this.#draw(); this.panel.focus(); }
+  }
+
+  #address(name) {
+    const base = new URL(this.getAttribute("base") ?? HOME, document.baseURI);
+    return new URL(`v1/accounts/${encodeURIComponent(this.getAttribute("account") ?? "")}/${name}`, base);
+  }
+
+  async #ask(name, signal) {
+    const token = this.token ?? (this.getToken ? await this.getToken() : null);
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    return fetch(this.#address(name), { headers, signal, credentials: token ? "omit" : "same-origin", cache: "no-store" });
+  }
+
+  #begin() {
+    this.#over?.abort();
+    this.#over = new AbortController();
+    this.#load();
+    if (this.hasAttribute("live")) this.#follow(this.#over.signal);
+  }
+
+  async #load() {
+    try {
+      const reply = await this.#ask("summary", this.#over?.signal);
+      if (!reply.ok) throw new Error(String(reply.status));
+      this.#take(await reply.json());
+    } catch (error) {
+      if (error.name !== "AbortError") { this.#failed = true; this.#draw(); }
+    }
+  }
+
+  // Server-sent events over fetch, for EventSource can send no token.
+  async #follow(signal) {
+    while (!signal.aborted) {
+      try {
+        const reply = await this.#ask("live", signal);
+        if (!reply.ok) throw new Error(String(reply.status));
+        this.#tries = 0;
+        await this.#read(reply.body.pipeThrough(new TextDecoderStream()).getReader());
+      } catch (error) {
+        if (error.name === "AbortError") return;
+        this.#failed = true;
+        this.#draw();
+      }
+      await new Promise((done) => setTimeout(done, RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)]));
+    }
+  }
+
+  async #read(reader) {
+    let text = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      text += value.replaceAll("\r\n", "\n");
+      const parts = text.split("\n\n");
+      text = parts.pop();
+      for (const part of parts) {
+        const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
+        if (data) this.#take(JSON.parse(data));
+      }
+    }
+  }
+
+  #take(summary) {
+    const before = this.#summary;
+    for (const share of summary.resources) {
+      const old = before?.resources.find((one) => one.resource === share.resource);
+      if (share.runway === undefined) share.runway = old?.runway ?? null;
+      const added = old && share.epoch > old.epoch ? Number(share.remaining) - Number(old.remaining) : 0;
+      if (added > 0) this.#grants.set(share.resource, { until: Date.now() + 60000, text: `${added.toLocaleString(undefined, { maximumFractionDigits: 2 })} added` });
+    }
+    this.#summary = { ...before, ...summary };
+    this.#failed = false;
+    this.#draw();
+    this.dispatchEvent(new CustomEvent("credit-summary", { detail: this.#summary, bubbles: true, composed: true }));
+  }
+
+  #tick() {
+    const shown = this.#root.querySelector(".as-of");
+    if (shown && this.#summary?.as_of) shown.textContent = this.#asOf();
+  }
+
+  #asOf() { return `As of ${ago(this.#summary.as_of)} ago${this.#summary.stale ? ", catching up" : ""}`; }
+
+  #draw() {
+    if (!this.button) return;
+    const summary = this.#summary;
+    const shares = summary?.resources ?? [];
+    const left = Math.min(100, ...shares.map((share) => Number(share.left_percent)));
+    const status = !summary ? "loading" : summary.stale || this.#failed ? "stale" : summary.status;
+    this.button.className = `open ${status}`;
+    this.button.replaceChildren(clock(shares.length ? left : 0, status));
+    const failed = this.#failed ? " Could not be loaded anew." : "";
+    this.button.setAttribute("aria-label", summary ? summary.sentence + failed : this.#failed ? "Credit usage: could not be loaded." : "Credit usage: loading.");
+    // People hear of a change of status, not of each figure.
+    const said = summary ? `${summary.state} ${summary.status} ${summary.stale}` : "";
+    if (said !== this.#told && this.#told) this.status.textContent = summary.sentence;
+    this.#told = said;
+    if (!this.panel.hidden) this.#drawPanel();
+    if (this.hasAttribute("banners")) this.#drawBanners();
+  }
+
+  #drawPanel() {
+    const focused = this.#root.activeElement?.dataset?.name;
+    const summary = this.#summary;
+    const account = this.getAttribute("account") ?? "";
+    const copy = el("button", { className: "small", type: "button" }, "Copy");
+    copy.dataset.name = "copy";
+    copy.addEventListener("click", () => this.#copy(account, copy));
+    const parts = [el("div", { className: "row" }, el("p", {}, el("span", { className: "quiet" }, "Account "), el("code", {}, account)), copy)];
+    if (this.#failed) parts.push(this.#drawFailure());
+    if (!summary) parts.push(el("p", { className: "quiet" }, this.#failed ? "" : "Loading …"));
+    else if (summary.state === "not_opened") parts.push(el("p", { className: "state" }, "This account is not opened yet: nothing is allowed."));
+    else if (summary.state === "closed") parts.push(el("p", { className: "state" }, "This account is closed: nothing is allowed."));
+    for (const share of summary?.resources ?? []) parts.push(this.#drawShare(share));
+    if (summary?.as_of) parts.push(el("p", { className: "quiet as-of" }, this.#asOf()));
+    const links = [["billing", "Manage billing"], ["support", "Contact support"]].filter(([name]) => summary?.links?.[name]);
+    if (links.length) parts.push(el("p", { className: "links" }, ...links.map(([name, text]) => el("a", { href: summary.links[name] }, text))));
+    this.panel.replaceChildren(...parts);
+    if (focused) this.#root.querySelector(`[data-name="${focused}"]`)?.focus();
+  }
+
+  #drawFailure() {
+    const again = el("button", { className: "small", type: "button" }, "Try again");
+    again.dataset.name = "again";
+    again.addEventListener("click", () => this.#load());
+    return el("div", { className: "row" }, el("p", { className: "quiet" }, this.#summary ? "Could not be loaded anew: these are old figures." : "Could not be loaded."), again);
+  }
+
+  #drawShare(share) {
+    const stale = this.#summary.stale || this.#failed;
+    const used = 100 - Number(share.left_percent);
+    const kind = stale ? "stale" : share.status;
+    const unused = Number(share.consumed) === 0;
+    const hint = share.resource === "model_credits" ? "For models, guardrails and custom scripts" : null;
+    const section = el("section", { className: kind }, pie(used), el("h3", {}, share.name),
+      el("p", {}, el("strong", {}, share.used_text)), hint ? el("p", { className: "quiet" }, hint) : null, bar(used, ghostOf(share, used)));
+    const grant = this.#grants.get(share.resource);
+    let state = unused ? `No usage yet: ${share.left_text}` : `${share.left_text}${WORDS[share.status] ? `, ${WORDS[share.status]}` : ""}`;
+    if (stale) state = "May be old: catching up";
+    else if (share.epoch === 0) state = "Nothing was granted yet";
+    else if (Number(share.remaining) < 0) state = `${share.left_text.replace(" left", "")}: comes off the next top-up`;
+    else if (share.status === "exhausted") state = share.exhausted_since ? `Nothing left since ${at(share.exhausted_since)}` : "Nothing left";
+    section.append(el("p", { className: "state" }, state));
+    if (grant && grant.until > Date.now()) section.append(el("p", { className: "wide" }, grant.text));
+    if (share.runway && !stale) section.append(el("p", { className: "quiet wide" }, share.runway.text));
+    return section;
+  }
+
+  async #copy(account, button) {
+    try {
+      await navigator.clipboard.writeText(account);
+      button.textContent = this.status.textContent = "Copied";
+    } catch {
+      button.textContent = this.status.textContent = "Could not be copied";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  }
+
+  #drawBanners() {
+    const account = this.getAttribute("account");
+    let closed = {};
+    try { closed = JSON.parse(localStorage.getItem(CLOSED) ?? "{}"); } catch { /* storage is off: nothing stays closed */ }
+    const shown = (this.#summary?.banners ?? []).filter((banner) => !banner.removable || !closed[account]?.includes(banner.key));
+    this.list.replaceChildren(...shown.map((banner) => {
+      const line = el("div", { className: `banner ${banner.removable ? "moderate" : "low"}`, role: banner.removable ? "status" : "alert" }, el("p", {}, banner.text));
+      if (banner.removable) {
+        const close = el("button", { className: "small", type: "button", "aria-label": `Close: ${banner.text}` }, "×");
+        close.addEventListener("click", () => {
+          const kept = (this.#summary?.banners ?? []).map((one) => one.key);
+          closed[account] = [...(closed[account] ?? []).filter((key) => kept.includes(key)), banner.key];
+          try { localStorage.setItem(CLOSED, JSON.stringify(closed)); } catch { /* as above */ }
+          line.remove();
+        });
+        line.append(close);
+      }
+      return line;
+    }));
+  }
+}
+
+if (!customElements.get("credit-usage")) customElements.define("credit-usage", CreditUsage);

@@ -1,0 +1,243 @@
+"""The summary of an account: what the icon, the panel and other front ends show. Pure, given the time."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from projections.console.figures import NAMES, show_left, show_moment, show_used
+from projections.reader import STATUSES
+from schemas.outputs import Status
+from schemas.resources import Resource
+
+Standing = Literal["not_opened", "open", "closed"]
+WORDS: Final[Mapping[Status, str]] = {"good": "good", "moderate": "moderate", "low": "low", "exhausted": "used up"}
+JUST_GRANTED: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runway:
+    """When nothing is left, at the pace of the last 24 hours."""
+
+    per_hour: Decimal
+    empty_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One resource of an account: exact amounts, and the same in words."""
+
+    resource: Resource
+    allocation: Decimal
+    consumed: Decimal
+    remaining: Decimal
+    exhaustion: Decimal | None
+    status: Status
+    allowed: bool
+    epoch: int
+    free_only: bool
+    runway: Runway | None = None
+    exhausted_since: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return NAMES[self.resource]
+
+    @property
+    def left_percent(self) -> Decimal:
+        """Of the allocation, 0 to 100, for pies and bars."""
+        if self.allocation <= 0:
+            return Decimal(100 if self.remaining > 0 else 0)
+        return max(Decimal(0), min(Decimal(100), self.remaining * 100 / self.allocation))
+
+    @property
+    def sentence(self) -> str:
+        if self.epoch == 0:
+            return f"{self.name}: none yet."
+        if self.remaining <= 0:
+            return f"{self.name}: nothing left, used up."
+        return f"{self.name}: {self.left_percent:.0f} % left, {WORDS[self.status]}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Banner:
+    resource: Resource
+    threshold: int
+    kind: str
+    removable: bool
+    text: str
+    epoch: int
+    raised_at: datetime
+
+    @property
+    def key(self) -> str:
+        """What a person closed: the same level in a later epoch is another banner."""
+        return f"{self.resource}:{self.epoch}:{self.threshold}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    account_id: str
+    display_name: str | None
+    plan: str | None
+    state: Standing
+    time_zone: str | None
+    shares: Sequence[Share]
+    banners: Sequence[Banner]
+    as_of: datetime | None  # when its shard was last read to the end of the log; None where nothing is known
+
+    @property
+    def status(self) -> Status:
+        """The worse resource decides; of nothing known: exhausted, for nothing is allowed."""
+        return max((share.status for share in self.shares), key=STATUSES.index, default="exhausted")
+
+    @property
+    def unused(self) -> bool:
+        return all(share.consumed == 0 for share in self.shares)
+
+    def share(self, resource: Resource) -> Share | None:
+        return next((share for share in self.shares if share.resource is resource), None)
+
+    def allowed(self, resource: Resource) -> bool:
+        share = self.share(resource)
+        return share is not None and share.allowed
+
+    def is_stale(self, now: datetime, most: timedelta) -> bool:
+        return self.as_of is not None and now - self.as_of > most
+
+    def sentence(self, stale: bool = False) -> str:
+        """The accessible name of the icon: both resources, never the colour alone."""
+        if self.state == "not_opened":
+            return "Credit usage: this account is not opened yet."
+        start = "Credit usage, not up to date." if stale else "Credit usage."
+        closed = " The account is closed." if self.state == "closed" else ""
+        return " ".join([start + closed, *(share.sentence for share in self.shares)])
+
+
+def read_json(text: str) -> Any:
+    """Numbers stay exact."""
+    return json.loads(text, parse_float=Decimal)
+
+
+def summary_of(row: Mapping[str, Any]) -> Summary:
+    """From a row of `read_summaries`."""
+    balances, banners = read_json(row["balances"]), [banner_of(banner) for banner in read_json(row["banners"])]
+    runways = {runway["resource"]: runway for runway in read_json(row["runways"])}
+    since = {banner.resource: banner.raised_at for banner in banners if not banner.removable}
+    states = {balance["account_state"] for balance in balances}
+    return Summary(
+        account_id=row["account_id"],
+        display_name=row["display_name"],
+        plan=row["plan"],
+        state=row["state"] or ("closed" if "closed" in states else "not_opened"),
+        time_zone=row["time_zone"],
+        shares=[share_of(balance, runways.get(balance["resource"]), since) for balance in balances],
+        banners=banners,
+        as_of=row["as_of"],
+    )
+
+
+def share_of(balance: Mapping[str, Any], runway: Mapping[str, Any] | None, since: Mapping[Resource, datetime]) -> Share:
+    resource = Resource(balance["resource"])
+    exact = {name: Decimal(balance[name]) for name in ("allocation", "consumed", "remaining")}
+    exhausted = balance["status"] == "exhausted"
+    return Share(
+        resource=resource,
+        **exact,
+        exhaustion=None if balance["exhaustion"] is None else Decimal(balance["exhaustion"]),
+        status=balance["status"],
+        allowed=balance["allowed"],
+        epoch=balance["epoch"],
+        free_only=balance["free_only"],
+        runway=None if exhausted else runway_of(runway),
+        exhausted_since=since.get(resource) if exhausted else None,
+    )
+
+
+def runway_of(row: Mapping[str, Any] | None) -> Runway | None:
+    if row is None or row["empty_at"] is None:
+        return None
+    return Runway(per_hour=Decimal(row["pace_per_hour"]), empty_at=datetime.fromisoformat(row["empty_at"]))
+
+
+def banner_of(row: Mapping[str, Any]) -> Banner:
+    return Banner(
+        resource=Resource(row["resource"]),
+        threshold=row["threshold"],
+        kind=row["kind"],
+        removable=row["removable"],
+        text=row["text"],
+        epoch=row["epoch"],
+        raised_at=datetime.fromisoformat(row["raised_at"]),
+    )
+
+
+def to_json(summary: Summary, now: datetime, stale_after: timedelta, *, runways: bool = True) -> dict[str, Any]:
+    """What `GET /v1/accounts/{id}/summary` answers: amounts are decimal text, as everywhere.
+
+    Where nobody asked how long credits last, `runway` is left out: what was told before still counts.
+    """
+    stale = summary.is_stale(now, stale_after)
+    return {
+        "account_id": summary.account_id,
+        "display_name": summary.display_name,
+        "plan": summary.plan,
+        "state": summary.state,
+        "time_zone": summary.time_zone,
+        "status": summary.status,
+        "sentence": summary.sentence(stale),
+        "as_of": moment(summary.as_of),
+        "stale": stale,
+        "unused": summary.unused,
+        "resources": [share_json(share, runways) for share in summary.shares],
+        "banners": [banner_json(banner) for banner in summary.banners],
+    }
+
+
+def share_json(share: Share, runways: bool) -> dict[str, Any]:
+    told = {"runway": runway_json(share.runway)} if runways else {}
+    return told | {
+        "resource": share.resource.value,
+        "name": share.name,
+        "allocation": str(share.allocation),
+        "consumed": str(share.consumed),
+        "remaining": str(share.remaining),
+        "exhaustion": None if share.exhaustion is None else str(share.exhaustion),
+        "left_percent": f"{share.left_percent:.2f}",
+        "used_text": f"{show_used(share.consumed)} of {show_left(share.allocation)} used",
+        "left_text": f"{show_left(share.remaining)} left",
+        "status": share.status,
+        "allowed": share.allowed,
+        "epoch": share.epoch,
+        "free_only": share.free_only,
+        "exhausted_since": moment(share.exhausted_since),
+    }
+
+
+def runway_json(runway: Runway | None) -> dict[str, Any] | None:
+    if runway is None:
+        return None
+    return {
+        "per_hour": str(runway.per_hour),
+        "empty_at": moment(runway.empty_at),
+        "text": f"At the pace of the last 24 hours empty {show_moment(runway.empty_at)}",
+    }
+
+
+def banner_json(banner: Banner) -> dict[str, Any]:
+    return {
+        "key": banner.key,
+        "resource": banner.resource.value,
+        "threshold": banner.threshold,
+        "kind": banner.kind,
+        "removable": banner.removable,
+        "text": banner.text,
+        "epoch": banner.epoch,
+        "raised_at": moment(banner.raised_at),
+    }
+
+
+def moment(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,138 @@
+"""Who may look at what: JWTs for one account, with algorithm and keys pinned by the settings. Pure, given the time."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from joserfc import jwt
+from joserfc.errors import ExpiredTokenError, JoseError
+from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
+
+from meter.runtime.clock import Clock
+from meter.runtime.errors import RefusalError, SettingsError
+from projections.console.settings import Algorithm, ConsoleSettings
+from schemas.fields import ACCOUNT_PATTERN
+
+Key = OctKey | RSAKey | ECKey | OKPKey
+Role = Literal["admin", "member"]
+# The one kind of key that each algorithm takes: a public RSA key is never read as a secret.
+KINDS: Final[Mapping[Algorithm, type[Key]]] = {"HS256": OctKey, "RS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey}
+MAX_TOKEN_CHARS: Final = 4096
+MAX_SESSION: Final = timedelta(days=1)
+
+
+class AccessError(Exception):
+    """Refused. `code` is stable; `sentence` says to people what to do and holds nothing of the token."""
+
+    def __init__(self, status: int, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks: at one account, or at any where the console has no keys."""
+
+    account_id: str | None
+    role: Role
+    until: datetime | None
+
+    def may_see(self, account_id: str) -> bool:
+        return self.account_id is None or self.account_id == account_id
+
+
+ANYBODY: Final = Viewer(None, "admin", None)
+
+
+class Tokens:
+    """Reads tokens, and makes them where the key can sign."""
+
+    def __init__(self, settings: ConsoleSettings) -> None:
+        self._algorithm = settings.console_algorithm
+        self._keys = load_keys(settings)
+        self._audience = settings.console_audience
+        self._leeway_s = settings.console_leeway_s
+
+    def read(self, token: str, now: datetime) -> Viewer:
+        """Raises AccessError for whatever is not a token of ours, for this console, now."""
+        if len(token) > MAX_TOKEN_CHARS:
+            raise AccessError(401, "token_invalid", "The token is too long.")
+        try:
+            claims = jwt.decode(token, self._keys, algorithms=[self._algorithm]).claims
+            self._registry(now).validate(claims)
+        except ExpiredTokenError:
+            raise AccessError(401, "token_expired", "The token has expired: sign in again.") from None
+        except (JoseError, ValueError, TypeError):
+            raise AccessError(401, "token_invalid", "The token is not valid for this console.") from None
+        return viewer_of(claims, now)
+
+    def _registry(self, now: datetime) -> jwt.JWTClaimsRegistry:
+        return jwt.JWTClaimsRegistry(
+            now=lambda: int(now.timestamp()),
+            leeway=self._leeway_s,
+            exp={"essential": True},
+            sub={"essential": True},
+            aud={"essential": True, "value": self._audience},
+        )
+
+    def make(self, account_id: str, role: Role, now: datetime, lifetime: timedelta) -> str:
+        """Raises SettingsError where the key can only check."""
+        claims = {
+            "sub": account_id,
+            "aud": self._audience,
+            "role": role,
+            "iat": int(now.timestamp()),
+            "exp": int((now + lifetime).timestamp()),
+        }
+        key = self._keys.keys[0]
+        if not isinstance(key, OctKey) and not key.is_private:
+            raise SettingsError("the key is a public one: it checks tokens and cannot make them")
+        return jwt.encode({"alg": self._algorithm}, claims, key, algorithms=[self._algorithm])
+
+
+def make_token(settings: ConsoleSettings, account_id: str, *, minutes: int, member: bool, clock: Clock) -> str:
+    """Raises RefusalError for what is no account id, and where there is no key that signs."""
+    if not re.fullmatch(ACCOUNT_PATTERN, account_id):
+        raise RefusalError("that is no account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")
+    role: Role = "member" if member else "admin"
+    return Tokens(settings).make(account_id, role, clock.now(), timedelta(minutes=minutes))
+
+
+def viewer_of(claims: Mapping[str, Any], now: datetime) -> Viewer:
+    account_id = claims["sub"]
+    if not isinstance(account_id, str):
+        raise AccessError(401, "token_invalid", "The token names no account.")
+    # The cookie of a token that is valid for longer ends after this time all the same.
+    left_s = max(0, min(claims["exp"] - now.timestamp(), MAX_SESSION.total_seconds()))
+    role: Role = "admin" if claims.get("role") == "admin" else "member"
+    return Viewer(account_id, role, now + timedelta(seconds=left_s))
+
+
+def load_keys(settings: ConsoleSettings) -> KeySet:
+    """Raises SettingsError, without a part of the key."""
+    kind = KINDS[settings.console_algorithm]
+    if settings.console_secret is not None:
+        return KeySet([OctKey.import_key(settings.console_secret.get_secret_value())])
+    if settings.console_key_file is None:
+        raise SettingsError("no keys: set METERING_CONSOLE_SECRET or METERING_CONSOLE_KEY_FILE")
+    try:
+        keys = parse_keys(settings.console_key_file, kind)
+    except (OSError, JoseError, ValueError, TypeError) as error:
+        raise SettingsError(f"METERING_CONSOLE_KEY_FILE cannot be read: {type(error).__name__}") from None
+    if not keys or not all(isinstance(key, kind) for key in keys):
+        raise SettingsError(f"METERING_CONSOLE_KEY_FILE holds no keys of {settings.console_algorithm}, or others too")
+    return KeySet(keys)
+
+
+def parse_keys(file: Path, kind: type[Key]) -> list[Any]:
+    text = file.read_text(encoding="utf-8")
+    if not text.lstrip().startswith("{"):
+        return [kind.import_key(text)]
+    found = json.loads(text)
+    return list(KeySet.import_key_set(found if "keys" in found else {"keys": [found]}).keys)

@@ -1,0 +1,163 @@
+"""A console in this process on a test's database, with read models that are put there as the services would."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from meter.runtime.postgres import Pool
+from meter.runtime.process.health import Health
+from projections.console.service import WebServer, build_console
+from projections.console.settings import ConsoleSettings
+from schemas.events import CODES
+from schemas.resources import RESOURCE_CODES, Resource
+from schemas.topics import partition_for
+
+MICRO = 1_000_000
+SHARDS = 3
+SECRET = "a secret of the tests, 32 characters at least"
+KINDS = {
+    "model": CODES["usage.model_inference.v1"],
+    "guardrail": CODES["usage.guardrail.v1"],
+    "script": CODES["usage.custom_script.v1"],
+    "tool": CODES["usage.tool_run.v1"],
+}
+INSERT_BALANCE = """
+INSERT INTO projections.balance_states (account_id, resource, shard, granted, consumed, base, epoch, boundaries,
+    position, as_of, opened, closed, free_only)
+VALUES ($1, $2, $3, $4, $5, 0, $6, '{}', 1, $7, $8, $9, true)
+ON CONFLICT (account_id, resource) DO UPDATE SET granted = excluded.granted, consumed = excluded.consumed,
+    epoch = excluded.epoch, opened = excluded.opened, closed = excluded.closed
+"""
+INSERT_ACCOUNT = """
+INSERT INTO projections.account_states (account_id, shard, plan, display_name, contacts, opened_at, position, as_of,
+    time_zone, closed)
+VALUES ($1, $2, $3, $4, '[]', $5, 1, $5, $6, $7)
+"""
+INSERT_SLOT = """
+INSERT INTO projections.usage_slots VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+"""
+ADD_TOTALS = """
+INSERT INTO projections.usage_totals
+SELECT shard, account_id, (slot AT TIME ZONE $2)::date, resource, kind, item, deployment, category, status,
+       sum(events), sum(amount), sum(tokens_in), sum(tokens_out), sum(seconds), max(last_used)
+FROM projections.usage_slots WHERE account_id = $1 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+"""
+INSERT_ITEM = "INSERT INTO projections.items VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)"
+INSERT_USED = """
+INSERT INTO projections.used_items VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1) ON CONFLICT DO NOTHING
+"""
+INSERT_BANNER = """
+INSERT INTO notifier.banners VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9)
+ON CONFLICT (account_id, resource) DO UPDATE SET threshold = excluded.threshold, removable = excluded.removable,
+    text = excluded.text, epoch = excluded.epoch
+"""
+
+
+@dataclass(frozen=True)
+class Books:
+    """Writes the read models of one account."""
+
+    pool: Pool
+    account_id: str
+    zone: str = "UTC"
+
+    @property
+    def shard(self) -> int:
+        return partition_for(self.account_id.encode(), SHARDS)
+
+    async def open(self, *, plan: str = "free", name: str | None = None, closed: bool = False) -> None:
+        await self.pool.execute(
+            INSERT_ACCOUNT, self.account_id, self.shard, plan, name, datetime.now(UTC), self.zone, closed
+        )
+
+    async def balance(
+        self, consumed: float | str, allocation: int = 75, resource: Resource = Resource.MODEL_CREDITS, *,
+        epoch: int = 1, opened: bool = True, closed: bool = False,
+    ) -> None:  # fmt: skip
+        await self.pool.execute(
+            INSERT_BALANCE, self.account_id, RESOURCE_CODES[resource], self.shard, allocation * MICRO,
+            int(Decimal(str(consumed)) * MICRO), epoch, datetime.now(UTC), opened, closed,
+        )  # fmt: skip
+
+    async def both(self, credits: float | str, runs: int = 0, **more: Any) -> None:
+        await self.balance(credits, **more)
+        await self.balance(runs, 10_000, Resource.TOOL_RUNS, **more)
+
+    async def use(
+        self, kind: str, item: str, amount: str, at: datetime, *, deployment: str = "", category: str = "",
+        status: str = "", events: int = 1, tokens: tuple[int, int] = (0, 0), seconds: int = 0,
+        hardware: str | None = None, cpus: str | None = None, memory: str | None = None,
+    ) -> None:  # fmt: skip
+        resource = Resource.TOOL_RUNS if kind == "tool" else Resource.MODEL_CREDITS
+        slot = at.astimezone(UTC).replace(minute=at.minute // 15 * 15, second=0, microsecond=0)
+        await self.pool.execute(
+            INSERT_SLOT, self.shard, self.account_id, slot, RESOURCE_CODES[resource], KINDS[kind], item, deployment,
+            category, status, events, Decimal(amount) * MICRO, Decimal(tokens[0]), Decimal(tokens[1]),
+            Decimal(seconds), at,
+        )  # fmt: skip
+        await self.pool.execute(
+            INSERT_USED, self.shard, self.account_id, KINDS[kind], item, deployment, at, hardware, None,
+            None if cpus is None else Decimal(cpus), None if memory is None else Decimal(memory), None,
+        )  # fmt: skip
+
+    async def add_up(self) -> None:
+        """The days of what was used, after the last `use`."""
+        await self.pool.execute("DELETE FROM projections.usage_totals WHERE account_id = $1", self.account_id)
+        await self.pool.execute(ADD_TOTALS, self.account_id, self.zone)
+
+    async def item(self, kind: str, id: str, status: str = "deployed", name: str | None = None, **more: Any) -> None:
+        values = [more.get(field) for field in ("owner", "type", "language", "version", "reason", "deployed_at")]
+        await self.pool.execute(INSERT_ITEM, self.shard, self.account_id, kind, id, name or id, status, *values)
+
+    async def banner(
+        self, threshold: int, resource: Resource = Resource.MODEL_CREDITS, *, epoch: int = 1, text: str | None = None
+    ) -> None:
+        kind = "low" if threshold < 100 else "free_expired"
+        text = text or f"{threshold} % of the model credits of {self.account_id} are used. Top up or upgrade the plan."
+        await self.pool.execute(
+            INSERT_BANNER, self.account_id, resource.value, threshold, kind, threshold < 100, text, epoch, self.shard,
+            datetime.now(UTC),
+        )  # fmt: skip
+
+    async def clear_banners(self) -> None:
+        await self.pool.execute("DELETE FROM notifier.banners WHERE account_id = $1", self.account_id)
+
+
+async def set_up_cursors(pool: Pool) -> None:
+    """Shards that are folded to the end of an empty log."""
+    await pool.execute("INSERT INTO meter.shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS)
+    await pool.execute(
+        "INSERT INTO projections.cursors (projection, shard) "
+        "SELECT p, s FROM unnest(ARRAY['balance', 'usage']) p, generate_series(0, $1::int - 1) s "
+        "ON CONFLICT DO NOTHING",
+        SHARDS,
+    )
+
+
+def local(zone: str, day: date, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo(zone))
+
+
+def days_ago(count: float) -> datetime:
+    return datetime.now(UTC) - timedelta(days=count)
+
+
+@asynccontextmanager
+async def running_console(dsn: str, **values: Any) -> AsyncIterator[str]:
+    """Its address, until the block ends."""
+    given: Mapping[str, Any] = {"postgres_dsn": dsn, "console_port": 0, "console_secret": SECRET} | values
+    settings = ConsoleSettings(**given)
+    stop = asyncio.Event()
+    async with build_console(settings)(Health()) as services, asyncio.TaskGroup() as group:
+        for service in services:
+            group.create_task(service.run(stop))
+        [server] = [service for service in services if isinstance(service, WebServer)]
+        try:
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            stop.set()

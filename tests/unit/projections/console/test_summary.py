@@ -1,0 +1,115 @@
+"""The summary: the worse resource decides, nothing stale sounds sure, and rounding flatters nobody."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from projections.console.figures import show_ago, show_amount, show_duration, show_left, show_percent, show_used
+from projections.console.limits import RateLimit
+from projections.console.summary import summary_of, to_json
+from schemas.resources import Resource
+
+NOW = datetime(2026, 11, 26, 9, tzinfo=UTC)
+STALE = timedelta(seconds=10)
+
+
+def balance(resource: str, consumed: str, allocation: str, status: str, **more: Any) -> dict[str, Any]:
+    used, whole = Decimal(consumed), Decimal(allocation)
+    return {
+        "resource": resource, "allocation": float(whole), "consumed": float(used), "remaining": float(whole - used),
+        "exhaustion": 50.5, "status": status, "allowed": whole > used, "epoch": 1, "free_only": True,
+        "account_state": "open",
+    } | more  # fmt: skip
+
+
+def row(*balances: dict[str, Any], **more: Any) -> dict[str, Any]:
+    found = {"account_id": "acct-1", "plan": "free", "display_name": None, "time_zone": None, "state": "open",
+             "as_of": NOW, "balances": json.dumps(balances), "banners": "[]", "runways": "[]"}  # fmt: skip
+    return found | more
+
+
+def test_the_worse_resource_decides() -> None:
+    summary = summary_of(row(balance("model_credits", "60", "75", "low"), balance("tool_runs", "1", "10000", "good")))
+    assert summary.status == "low"
+    assert summary.sentence() == "Credit usage. Model credits: 20 % left, low. Tool runs: 100 % left, good."
+
+
+def test_of_an_account_nobody_knows_nothing_is_allowed() -> None:
+    summary = summary_of(row(state=None, as_of=None))
+    assert (summary.state, summary.status) == ("not_opened", "exhausted")
+    assert not summary.allowed(Resource.MODEL_CREDITS)
+    assert summary.sentence() == "Credit usage: this account is not opened yet."
+    assert not summary.is_stale(NOW, STALE)
+
+
+@pytest.mark.parametrize(("age_s", "stale"), [(0, False), (10, False), (10.5, True), (3600, True)])
+def test_figures_far_behind_the_log_are_stale(age_s: float, stale: bool) -> None:
+    summary = summary_of(row(balance("tool_runs", "1", "2", "moderate"), as_of=NOW - timedelta(seconds=age_s)))
+    assert summary.is_stale(NOW, STALE) is stale
+    assert ("not up to date" in summary.sentence(stale)) is stale
+
+
+def test_amounts_stay_exact_and_words_round_against_nobody() -> None:
+    shown = balance("model_credits", "74.999", "75", "low") | {"consumed": 74.999, "remaining": 0.001}
+    share = to_json(summary_of(row(shown)), NOW, STALE)["resources"][0]
+    assert (share["consumed"], share["remaining"]) == ("74.999", "0.001")
+    assert (share["used_text"], share["left_text"]) == ("74.99 of 75 used", "0.01 left")
+
+
+def test_a_runway_is_left_out_where_nobody_asked_and_where_nothing_is_left() -> None:
+    runways = json.dumps([{"resource": "tool_runs", "pace_per_hour": 2.5, "empty_at": "2026-11-27T14:00:00+00:00"}])
+    full = summary_of(row(balance("tool_runs", "1", "2", "moderate"), runways=runways))
+    assert to_json(full, NOW, STALE)["resources"][0]["runway"]["text"].endswith("empty Fri 27 Nov 2026, 14:00")
+    assert "runway" not in to_json(full, NOW, STALE, runways=False)["resources"][0]
+    gone = summary_of(row(balance("tool_runs", "2", "2", "exhausted"), runways=runways))
+    assert to_json(gone, NOW, STALE)["resources"][0]["runway"] is None
+
+
+def test_a_banner_of_another_epoch_is_another_banner() -> None:
+    def key(**changes: Any) -> str:
+        banner = {
+            "resource": "model_credits", "threshold": 70, "kind": "low", "removable": True, "text": "t", "epoch": 1,
+            "raised_at": "2026-11-26T09:00:00+00:00",
+        }  # fmt: skip
+        return summary_of(row(banners=json.dumps([banner | changes]))).banners[0].key
+
+    assert len({key(), key(epoch=2), key(threshold=80), key(resource="tool_runs")}) == 4
+    assert key() == key(text="other")
+
+
+@pytest.mark.parametrize(
+    ("amount", "used", "left"),
+    [
+        ("0", "0", "0"), ("74.999", "74.99", "75"), ("0.001", "<0.01", "0.01"),
+        ("1234567.5", "1,234,567.5", "1,234,567.5"), ("-3.2", "\u22123.2", "\u22123.2"),
+    ],
+)  # fmt: skip
+def test_used_rounds_down_and_left_rounds_up(amount: str, used: str, left: str) -> None:
+    assert (show_used(Decimal(amount)), show_left(Decimal(amount))) == (used, left)
+
+
+def test_figures_for_people() -> None:
+    assert show_percent(Decimal("70.7")) == "70.70\u00a0%"
+    assert show_amount(Decimal("12.345")) == "12.34"
+    assert [show_ago(timedelta(seconds=s)) for s in (-3, 2, 200, 7200, 90_000, 200_000)] == [
+        "0 s", "2 s", "3 min", "2 h", "1 day", "2 days",
+    ]  # fmt: skip
+    assert show_duration(3_900) == "1:05 h"
+
+
+def test_a_client_is_limited_and_others_are_not() -> None:
+    limit = RateLimit(60)
+    assert all(limit.take("a", 0) == 0 for _ in range(60))
+    assert limit.take("a", 0) == pytest.approx(1)
+    assert limit.take("b", 0) == 0
+    assert limit.take("a", 1.01) == 0
+
+
+def test_the_memory_of_clients_is_bounded() -> None:
+    limit = RateLimit(60)
+    for n in range(20_000):
+        limit.take(str(n), 0)
+    assert len(limit._buckets) == 10_000
