@@ -7,6 +7,7 @@ from pydantic.config import JsonDict
 
 from schemas.amounts import MAX_USAGE, MICRO
 from schemas.fields import (
+    ANYTHING,
     AsSent,
     Contacts,
     EventId,
@@ -38,7 +39,9 @@ class EventData(BaseModel):
 
 
 TokensOrNone = Annotated[
-    Annotated[int, Field(strict=True, ge=0, le=MAX_TOKENS), AsSent] | None, WrapValidator(leave_out), WithJsonSchema({})
+    Annotated[int, Field(strict=True, ge=0, le=MAX_TOKENS), AsSent] | None,
+    WrapValidator(leave_out),
+    WithJsonSchema(ANYTHING),
 ]
 # More than usual ones are for installations that raised the limit of one event.
 Runs = Annotated[
