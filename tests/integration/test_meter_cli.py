@@ -22,6 +22,7 @@ from tests.support.processes import Processes, run_command
 COMMANDS = [
     [], ["setup"], ["run"], ["open"], ["grant"], ["rejections"], ["rejections", "list"], ["rejections", "show"],
     ["rejections", "replay"], ["accounts"], ["accounts", "find"], ["accounts", "show"], ["rerouted"], ["verify"],
+    ["check"],
 ]  # fmt: skip
 NOWHERE = "127.0.0.1:1"
 
