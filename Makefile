@@ -12,7 +12,7 @@ PARALLEL := -n $(WORKERS) --dist loadgroup
 SERVERS := .local/servers.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults lock schemas clean
+.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults lock schemas client clean
 
 help:  ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -69,12 +69,18 @@ faults: $(BIN)/.installed  ## the fault campaign: kills, stops, cut connections;
 schemas: $(BIN)/.installed  ## write the JSON Schema files and the AsyncAPI document again
 	$(BIN)/python -m schemas.generate
 
+client: $(BIN)/.installed  ## build the wheel for services that send events
+	$(BIN)/python -m deploy.client.build
+
 lock: $(BIN)/.installed  ## pin the dependencies again, with hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev \
 	    --custom-compile-command 'make lock' -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --constraint requirements.lock --custom-compile-command 'make lock' -o deploy/requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --constraint requirements.lock --custom-compile-command 'make lock' -o deploy/client/requirements.lock \
+	    deploy/client/pyproject.toml
 
 clean:  ## remove the environment and local data
-	rm -rf $(VENV) .local build *.egg-info .coverage
+	rm -rf $(VENV) .local build dist *.egg-info .coverage

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from meter.accounts_cli import app as accounts_app
+from meter.check_cli import check
 from meter.presentation import print_settings
 from meter.rejections_cli import app as rejections_app
 from meter.rerouted_cli import rerouted
@@ -28,6 +29,7 @@ app.add_typer(rejections_app, name="rejections")
 app.command(name="open")(open_account)
 # A negative amount is no option: the contract has words for it.
 app.command(context_settings={"ignore_unknown_options": True})(grant)
+app.command()(check)
 app.command()(verify)
 app.command()(rerouted)
 

@@ -1,6 +1,6 @@
 """For services that produce events: typed, checked before sending, delivered at least once, counted once.
 
-    async with UsageProducer(load_settings(Settings), source="/example/gateway") as usage:
+    async with UsageProducer(source="/example/gateway") as usage:
         await usage.model_inference("acc-1", credits="0.25", model="large")
         await usage.flush()
 
@@ -14,10 +14,18 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
-from meter.delivery import Delivery, DeliveryError
+from meter.delivery import (
+    BLOCK_S,
+    DELIVERY_TIMEOUT_S,
+    MAX_PENDING,
+    BufferFullError,
+    Delivery,
+    DeliveryError,
+    OnLost,
+)
 from meter.runtime.clock import Clock, SystemClock
-from meter.runtime.kafka import Message
-from meter.runtime.settings import Settings
+from meter.runtime.kafka.producer import Message
+from meter.runtime.settings import Settings, load_settings
 from schemas.build import STRUCTURED_HEADERS, encode_event, new_event_id
 from schemas.events import INPUT_TYPES
 from schemas.parsing.parse import parse
@@ -26,7 +34,7 @@ from schemas.records import Limits, Outcome, Record, Rejected
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, USAGE
 
-__all__ = ["AccountsProducer", "DeliveryError", "InvalidEventError", "UsageProducer"]
+__all__ = ["AccountsProducer", "BufferFullError", "DeliveryError", "InvalidEventError", "UsageProducer"]
 
 Amount = Decimal | int | str
 # The partition is the producer's business; with one partition every key is in the right one.
@@ -40,20 +48,36 @@ class EventProducer:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Settings | None = None,
         *,
         source: str,
         clock: Clock | None = None,
-        max_pending: int = 10_000,
-        delivery_timeout_s: float = 120,
+        max_pending: int = MAX_PENDING,
+        delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+        block_s: float = BLOCK_S,
+        connect: bool = True,
+        on_lost: OnLost | None = None,
         limits: Limits = LIMITS,
     ) -> None:
-        """`limits` are the meter's: others than the usual ones where METERING_MAX_USAGE_CREDITS or _RUNS is raised."""
+        """Settings come from the environment where none are given.
+
+        max_pending: events in the buffer; where it is full, senders wait for `block_s` and get BufferFullError.
+        delivery_timeout_s: so long an event is tried again while Kafka is away; then it is lost: `on_lost` is called
+            with a DeliveryError that has the events, or the next flush raises it.
+        connect: with False the producer starts although Kafka is away.
+        limits: the meter's, others than the usual ones where METERING_MAX_USAGE_CREDITS or _RUNS is raised.
+        """
         self._source = source
         self._limits = replace(limits, partitions=1)
         self._clock = clock or SystemClock()
         self._delivery = Delivery(
-            settings, client_id=type(self).__name__, max_pending=max_pending, delivery_timeout_s=delivery_timeout_s
+            settings or load_settings(Settings),
+            client_id=type(self).__name__,
+            max_pending=max_pending,
+            delivery_timeout_s=delivery_timeout_s,
+            block_s=block_s,
+            connect=connect,
+            on_lost=on_lost,
         )
 
     async def __aenter__(self) -> Self:
@@ -62,6 +86,10 @@ class EventProducer:
 
     async def __aexit__(self, *exception: object) -> None:
         await self._delivery.__aexit__(*exception)
+
+    async def close(self, timeout_s: float | None = None) -> None:
+        """Flush within this time and close, as the end of the block does. Raises DeliveryError for what is left."""
+        await self._delivery.stop(timeout_s)
 
     async def flush(self) -> None:
         """Wait for the acknowledgement of everything sent so far. Raises DeliveryError."""
@@ -94,6 +122,11 @@ class EventProducer:
         check_event(topic, account_id, value, now, self._limits)
         await self.enqueue(event_id, Message(topic, account_id, value, headers=STRUCTURED_HEADERS))
         return event_id
+
+    async def send_again(self, error: DeliveryError) -> None:
+        """Buffer the events of an earlier DeliveryError once more, as they were: they count once."""
+        for event in error.events:
+            await self.enqueue(event.event_id, event.message)
 
     async def enqueue(self, event_id: str, message: Message) -> None:
         """Buffer an event that was checked, waiting while the buffer is full."""

@@ -1,62 +1,115 @@
-"""Delivery of events to Kafka: a bounded buffer, one sender, retries that cannot double an event (ids are unique)."""
+"""Delivery of events to Kafka: a bounded buffer, one sender, retries that cannot double an event (ids are unique).
+
+Nothing is dropped unseen. An event that is not delivered in time is logged and goes to `on_lost`; without that the next
+`flush` or `stop` raises DeliveryError with it. A full buffer makes senders wait, and then raises BufferFullError.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from typing import Self
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Self
 
-from meter.runtime.failures import explain, is_transient
-from meter.runtime.kafka import Message, Producer
+from meter.runtime.errors import TransientError, explain
+from meter.runtime.kafka import failures
+from meter.runtime.kafka.producer import Message, Producer
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses
 
-LINGER_S = 0.005
-MAX_SEND = 2_000
+LINGER_S: Final = 0.005
+MAX_SEND: Final = 2_000
+MAX_PENDING: Final = 10_000  # events in the buffer, about 10 MB
+DELIVERY_TIMEOUT_S: Final = 120.0  # from the moment an event is buffered
+BLOCK_S: Final = 10.0  # the longest a sender waits for room in the buffer
+MAX_KEPT: Final = 10_000  # lost events that are kept for the next flush where there is no `on_lost`
+ABORT_S: Final = 5.0  # for what is buffered when the block of a producer ends by an exception
+SHOWN: Final = 5  # ids in a message; the exception has all
+
+log = logging.getLogger(__name__)
+
+
+class Pending(NamedTuple):
+    """An event in the buffer."""
+
+    event_id: str
+    message: Message
+    deadline: float = 0.0  # by the loop's clock
 
 
 class DeliveryError(Exception):
     """Events that did not reach Kafka within the delivery time; sending them again with the same ids is safe."""
 
-    def __init__(self, event_ids: Sequence[str], cause: BaseException) -> None:
-        super().__init__(f"{len(event_ids)} events were not delivered: {explain(cause)}")
-        self.event_ids = tuple(event_ids)
+    def __init__(self, events: Sequence[Pending], cause: BaseException | None, *, others: int = 0) -> None:
+        """`others`: so many more were lost, whose ids were only logged."""
+        count = len(events) + others
+        ids = ", ".join(event.event_id for event in events[:SHOWN]) + (" …" if count > SHOWN else "")
+        why = "the producer was closed" if cause is None else explain(cause)
+        super().__init__(f"{count} events were not delivered ({ids}): {why}")
+        self.events = tuple(events)
+
+    @property
+    def event_ids(self) -> tuple[str, ...]:
+        return tuple(event.event_id for event in self.events)
+
+
+class BufferFullError(Exception):
+    """The event was not taken: Kafka has been away, or slower than the events, until the buffer was full."""
+
+
+OnLost = Callable[[DeliveryError], None]
 
 
 class Delivery:
     """Sends messages in order. `enqueue` returns once a message is buffered, waiting while the buffer is full."""
 
-    def __init__(self, settings: Settings, *, client_id: str, max_pending: int, delivery_timeout_s: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        client_id: str,
+        max_pending: int = MAX_PENDING,
+        delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+        block_s: float = BLOCK_S,
+        connect: bool = True,
+        on_lost: OnLost | None = None,
+    ) -> None:
         self._settings = settings
         self._producer = Producer(settings, client_id=client_id)
         self._max_pending = max_pending
         self._delivery_timeout_s = delivery_timeout_s
-        self._waiting: list[tuple[str, Message]] = []
+        self._block_s = block_s
+        self._connect = connect
+        self._on_lost = on_lost
+        self._waiting: list[Pending] = []
+        self._sending: list[Pending] = []
         self._changed = asyncio.Condition()
-        self._pending = 0
-        self._failed: list[str] = []
+        self._lost: list[Pending] = []
+        self._others = 0
         self._cause: BaseException | None = None
+        self._trouble: Exception | None = None  # of the last try
         self._sender: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect. Raises DependencyUnreachableError."""
-        await self._producer.start()
+        """Connect, if asked to. Raises DependencyUnreachableError."""
+        if self._connect:
+            await self._producer.start()
         self._sender = asyncio.create_task(self._send_forever(), name="delivery")
 
-    async def stop(self) -> None:
+    async def stop(self, timeout_s: float | None = None) -> None:
         """Flush, then close. Raises DeliveryError when something could not be delivered."""
         try:
-            await self.flush()
+            async with asyncio.timeout(timeout_s):
+                await self.flush()
+        except TimeoutError:
+            await self._close()
+            self._raise_lost()
         finally:
-            await self.abort()
+            await self._close()
 
     async def abort(self) -> None:
-        """Close at once; what is buffered is dropped."""
-        if self._sender is not None:
-            self._sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sender
-            self._sender = None
-        await self._producer.stop()
+        """Close in a moment, under an exception that must not be covered up: what is lost is reported and logged."""
+        with contextlib.suppress(DeliveryError):
+            await self.stop(ABORT_S)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -68,55 +121,108 @@ class Delivery:
     async def enqueue(self, event_id: str, message: Message) -> None:
         if self._sender is None:
             raise RuntimeError("the producer is not started: use it in `async with`")
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._pending < self._max_pending)
-            self._waiting.append((event_id, message))
-            self._pending += 1
-            self._changed.notify_all()
+        try:
+            async with asyncio.timeout(self._block_s), self._changed:
+                await self._changed.wait_for(lambda: self._pending < self._max_pending)
+                deadline = asyncio.get_running_loop().time() + self._delivery_timeout_s
+                self._waiting.append(Pending(event_id, message, deadline))
+                self._changed.notify_all()
+        except TimeoutError:
+            why = f": {explain(self._trouble)}" if self._trouble else ""
+            text = f"{self._max_pending} events wait for Kafka, and none left the buffer in {self._block_s:g} s{why}"
+            raise BufferFullError(f"{text}; {event_id} was not taken") from self._trouble
 
     async def flush(self) -> None:
         """Wait until nothing is pending. Raises DeliveryError for what has failed since the last flush."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._pending == 0)
-        failed, cause, self._failed, self._cause = self._failed, self._cause, [], None
-        if failed and cause is not None:
-            raise DeliveryError(failed, cause) from cause
+        self._raise_lost()
+
+    @property
+    def _pending(self) -> int:
+        return len(self._waiting) + len(self._sending)
+
+    def _raise_lost(self) -> None:
+        lost, others, cause = self._lost, self._others, self._cause
+        self._lost, self._others, self._cause = [], 0, None
+        if lost:
+            raise DeliveryError(lost, cause, others=others) from cause
+
+    async def _close(self) -> None:
+        """End the sender and the connection; what is still buffered is lost, and reported as that."""
+        if self._sender is not None:
+            self._sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sender
+            self._sender = None
+        left, self._sending, self._waiting = [*self._sending, *self._waiting], [], []
+        self._report(left, None)
+        await self._producer.stop()
 
     async def _send_forever(self) -> None:
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: bool(self._waiting))
             await asyncio.sleep(LINGER_S)  # let a burst gather into one request
-            batch, self._waiting = self._waiting[:MAX_SEND], self._waiting[MAX_SEND:]
-            failed, cause = await self._deliver_each(batch)
-            async with self._changed:
-                self._failed += failed
-                self._cause = cause or self._cause
-                self._pending -= len(batch)
-                self._changed.notify_all()
+            self._sending, self._waiting = self._waiting[:MAX_SEND], self._waiting[MAX_SEND:]
+            while self._sending:
+                lost, cause = await self._deliver_some()
+                async with self._changed:
+                    self._report(lost, cause)
+                    self._changed.notify_all()
 
-    async def _deliver_each(self, batch: Sequence[tuple[str, Message]]) -> tuple[list[str], Exception | None]:
-        """All at once; where Kafka refuses for good (one is too large), one by one, so that only the culprit fails."""
-        cause = await self._deliver([message for _, message in batch])
-        if cause is None or is_transient(cause) or len(batch) == 1:
-            return ([] if cause is None else [event_id for event_id, _ in batch]), cause
-        failed = []
-        for event_id, message in batch:
-            if error := await self._deliver([message]):
-                failed.append(event_id)
-                cause = error
-        return failed, cause if failed else None
+    async def _deliver_some(self) -> tuple[list[Pending], Exception | None]:
+        """Try what is being sent, all at once. What is lost, and why; the rest is done or stays to be tried again.
 
-    async def _deliver(self, messages: Sequence[Message]) -> Exception | None:
-        """Publish, again and again while the fault may pass and there is time; None or the last error."""
+        Where Kafka refuses for good (one is too large) they are tried one by one, so that only the culprit fails.
+        """
+        batch = self._sending
+        cause = await self._deliver(batch)
+        if cause is None:
+            self._sending = []
+            return [], None
+        if may_pass(cause):
+            now = asyncio.get_running_loop().time()
+            over = [event for event in batch if event.deadline <= now]
+            self._sending = [event for event in batch if event.deadline > now]
+            return over, cause
+        lost = batch if len(batch) == 1 else [event for event in batch if await self._deliver([event])]
+        self._sending = []
+        return lost, cause if lost else None
+
+    async def _deliver(self, batch: Sequence[Pending]) -> Exception | None:
+        """Publish, again and again while the fault may pass and the oldest has time; None or the last error."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._delivery_timeout_s
         for pause_s in pauses(self._settings.retry_first_s, self._settings.retry_max_s):
             try:
-                await self._producer.publish(messages)
+                await self._producer.publish([event.message for event in batch])
+                self._trouble = None
                 return None
             except Exception as error:
-                if not is_transient(error) or loop.time() + pause_s > deadline:
+                self._trouble = error
+                left_s = batch[0].deadline - loop.time()
+                if not may_pass(error) or left_s <= 0:
                     return error
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(min(pause_s, left_s))
         raise AssertionError("pauses never end")
+
+    def _report(self, lost: Sequence[Pending], cause: Exception | None) -> None:
+        """Tell of lost events, and keep them for the next flush where nobody is there to be told."""
+        if not lost:
+            return
+        error = DeliveryError(lost, cause)
+        log.error("events_lost: %s", error)
+        if self._on_lost is None:
+            room = MAX_KEPT - len(self._lost)
+            self._lost += lost[:room]
+            self._others += len(lost[room:])
+            self._cause = cause or self._cause
+            return
+        try:
+            self._on_lost(error)
+        except Exception:
+            log.exception("events_lost: on_lost failed for %s", ", ".join(error.event_ids))
+
+
+def may_pass(error: BaseException) -> bool:
+    return isinstance(error, TransientError) or failures.is_transient(error)

@@ -1,23 +1,19 @@
 """The lines that notices are drawn at, as settings: the notifier draws by them, `projections verify` checks by them."""
 
-from typing import Annotated
-
 from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
 
 from meter.runtime.settings import Settings
 from schemas.exhaustion import DEFAULT_BANNER_THRESHOLDS, DEFAULT_EMAIL_THRESHOLDS
 
-Percents = Annotated[tuple[int, ...], NoDecode]
 # An empty variable counts as one that is not set.
 NO_THRESHOLDS = "none"
 
 
 class ThresholdSettings(Settings):
-    banner_thresholds: Percents = Field(
+    banner_thresholds: tuple[int, ...] = Field(
         DEFAULT_BANNER_THRESHOLDS, description="percents of exhaustion with a banner, separated by commas"
     )
-    email_thresholds: Percents = Field(
+    email_thresholds: tuple[int, ...] = Field(
         DEFAULT_EMAIL_THRESHOLDS,
         description="percents of exhaustion with an email, separated by commas; none for no emails",
     )

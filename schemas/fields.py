@@ -216,13 +216,14 @@ Name = Annotated[
 # The name of what was used or why. Blank is no name: the reference reader refuses it. Events that were stored before
 # that rule may have one, so the model reads it.
 FilledName = Annotated[Name, WithJsonSchema({**_NAME_SCHEMA, "pattern": FILLED_PATTERN})]
-# For information: what is no name is left out. Its schema takes anything, as the parser does.
+# For information: what is no name is left out. Its schema takes anything that can be stored, as the parser does.
+ANYTHING: Final[JsonDict] = {"not": {"type": "string", "pattern": r"\x00"}}
 NameOrNone = Annotated[
-    Annotated[Name, AfterValidator(refuse_blank)] | None, WrapValidator(leave_out), WithJsonSchema({})
+    Annotated[Name, AfterValidator(refuse_blank)] | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)
 ]
 # An IANA time zone, by its form alone. For information, like the names.
 TimeZone = Annotated[str, Field(strict=True, max_length=MAX_TIME_ZONE_CHARS, pattern=TIME_ZONE_PATTERN)]
-TimeZoneOrNone = Annotated[TimeZone | None, WrapValidator(leave_out), WithJsonSchema({})]
+TimeZoneOrNone = Annotated[TimeZone | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000), AfterValidator(refuse_control)]
 Plan = Annotated[
     str,

@@ -12,8 +12,10 @@ import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.events import INPUT_TYPES, OUTPUT_TYPES, EventType, OutputType
-from schemas.fields import ACCOUNT_PATTERN
-from schemas.identity import ID_PATTERN, MAX_ID_CHARS, MAX_SOURCE_CHARS, NIL_ID
+from schemas.fields import ACCOUNT_PATTERN, ANYTHING, NAME_PATTERN
+from schemas.identity import ID_PATTERN, MAX_ID_CHARS, MAX_SOURCE_CHARS, NIL_ID, OWN_SOURCE
+from schemas.parsing.envelope import ATTRIBUTE_PATTERN
+from schemas.times import TIME_PATTERN
 from schemas.topics import TOPICS, TopicSpec
 
 HERE: Final = Path(__file__).parent
@@ -41,6 +43,9 @@ def data_schema(event: EventType | OutputType) -> Schema:
 
 def envelope_schema() -> Schema:
     """JSON Schema of the attributes and the place of the data in structured mode."""
+    json_media = (
+        rf"^(?:{any_case('application')}|{any_case('text')})/(?:[A-Za-z0-9.-]+\+)?{any_case('json')}[ \t]*(?:;.*)?$"
+    )
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         "$id": "cloudevent.json",
@@ -59,7 +64,12 @@ def envelope_schema() -> Schema:
                 "description": "Unique within source and account; a UUID of version 7 is best. A second event with the "
                 "same topic, subject, source and id is a duplicate; if it says something else, it is rejected.",
             },
-            "source": {"type": "string", "minLength": 1, "maxLength": MAX_SOURCE_CHARS},
+            "source": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": MAX_SOURCE_CHARS,
+                "pattern": NAME_PATTERN,
+            },
             "type": {"type": "string"},
             "subject": {
                 "type": "string",
@@ -67,15 +77,30 @@ def envelope_schema() -> Schema:
                 "description": "The account id, which is the Kafka key too.",
             },
             "time": {
-                "type": "string",
+                "type": ["string", "null"],
                 "format": "date-time",
+                "pattern": f"^{TIME_PATTERN}$",
                 "description": "When it happened, RFC 3339 with offset. Digits beyond microseconds are cut. "
                 "Where it is missing, Kafka's timestamp counts, and the stored event has the extension timefrom.",
             },
-            "datacontenttype": {"type": "string", "default": "application/json"},
+            "datacontenttype": {
+                "type": ["string", "null"],
+                "default": "application/json",
+                "pattern": json_media,
+            },
             "data": {"type": "object"},
         },
+        # Extensions; null is as good as absent.
+        "patternProperties": {
+            f"^(?!data$){ATTRIBUTE_PATTERN}$": {"type": ["string", "number", "boolean", "null"], **ANYTHING}
+        },
+        "additionalProperties": {"type": "null"},
     }
+
+
+def any_case(word: str) -> str:
+    """A pattern for the word in small letters, capitals or both: JSON Schema has no flag for that."""
+    return "".join(f"[{letter}{letter.upper()}]" for letter in word)
 
 
 def asyncapi_document() -> Schema:
@@ -151,7 +176,12 @@ def message(event: EventType | OutputType) -> Schema:
                 {"$ref": "./json/cloudevent.json"},
                 {
                     "type": "object",
-                    "properties": {"type": {"const": event.type}, "data": {"$ref": f"./json/{event.type}.json"}},
+                    "properties": {
+                        "type": {"const": event.type},
+                        "data": {"$ref": f"./json/{event.type}.json"},
+                        # Ours is refused from outside.
+                        **({"source": {"not": {"const": OWN_SOURCE}}} if event.type in INPUT_TYPES else {}),
+                    },
                 },
             ]
         },

@@ -7,6 +7,7 @@ from pydantic.config import JsonDict
 
 from schemas.amounts import MAX_USAGE, MICRO
 from schemas.fields import (
+    ANYTHING,
     ID_SCHEMA,
     AsSent,
     Contacts,
@@ -40,7 +41,9 @@ class EventData(BaseModel):
 
 
 TokensOrNone = Annotated[
-    Annotated[int, Field(strict=True, ge=0, le=MAX_TOKENS), AsSent] | None, WrapValidator(leave_out), WithJsonSchema({})
+    Annotated[int, Field(strict=True, ge=0, le=MAX_TOKENS), AsSent] | None,
+    WrapValidator(leave_out),
+    WithJsonSchema(ANYTHING),
 ]
 # More than usual ones are for installations that raised the limit of one event.
 Runs = Annotated[

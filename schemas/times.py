@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 # Fractions beyond microseconds (Go, Rust, Java send nanoseconds) are cut: Postgres keeps microseconds.
-_RFC3339: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,18})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+TIME_PATTERN: Final = (
+    "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"(?:\.[0-9]{1,18})?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
+_RFC3339: Final = re.compile(TIME_PATTERN)
 
 
 def parse_time(text: str) -> datetime:

@@ -34,3 +34,15 @@ class SettingsError(RefusalError):
 
 class StalledError(Exception):
     """Work was waiting and nothing was stored for `stall_s`: another process must take over."""
+
+
+def flatten(error: BaseException) -> list[BaseException]:
+    """The single errors of a group: several loops may fail together."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in flatten(part)]
+    return [error]
+
+
+def explain(error: BaseException) -> str:
+    """The messages of all errors in one line, for people."""
+    return "; ".join(str(part) or type(part).__name__ for part in flatten(error))

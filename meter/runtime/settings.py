@@ -3,20 +3,23 @@
 Packages extend `Settings` with their own fields. Nothing is read at import time.
 """
 
+import os
 from typing import Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from meter.runtime.dsn import check_dsn
+from meter.runtime.environment import ENV_PREFIX, find_typos, read_values, variable
 from meter.runtime.errors import SettingsError
 
-ENV_PREFIX = "METERING_"
+__all__ = ["ENV_PREFIX", "Settings", "load_settings"]
+
 MIB = 1024 * 1024
 S = TypeVar("S", bound="Settings")
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, env_ignore_empty=True)
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     postgres_dsn: str = Field(
         "postgresql://localhost:5432/metering", repr=False, description="address of the database, libpq URI"
@@ -106,6 +109,11 @@ class Settings(BaseSettings):
         """The name on the broker of a service's consumer group."""
         return f"{self.topic_prefix}credit-{name}"
 
+    @field_validator("postgres_dsn")
+    @classmethod
+    def check_postgres_dsn(cls, dsn: str) -> str:
+        return check_dsn(dsn)
+
     @model_validator(mode="after")
     def check_sasl(self) -> Self:
         sasl = self.kafka_security_protocol.startswith("SASL")
@@ -118,17 +126,22 @@ class Settings(BaseSettings):
 
 def load_settings(kind: type[S]) -> S:
     """Read the settings of a service. Raises one SettingsError that names every fault by its variable."""
+    faults = find_typos(kind, os.environ)
     try:
-        return kind()
+        settings = kind.model_validate(read_values(kind, os.environ))
     except ValidationError as error:
-        raise SettingsError(explain_faults(error)) from None
+        faults = [*explain_faults(error), *faults]
+    else:
+        if not faults:
+            return settings
+    raise SettingsError("settings are not usable:\n  " + "\n  ".join(faults))
 
 
-def explain_faults(error: ValidationError) -> str:
+def explain_faults(error: ValidationError) -> list[str]:
     """One line per fault, without the values: some of them are secrets."""
     lines = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         name = ".".join(str(part) for part in fault["loc"])
-        variable = f"{ENV_PREFIX}{name.upper()}: " if name else ""
-        lines.append(f"{variable}{fault['msg']}")
-    return "settings are not usable:\n  " + "\n  ".join(lines)
+        said = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{variable(name)}: {said}" if name else said)
+    return lines

@@ -3,16 +3,14 @@
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Final, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import NoDecode
 
 from meter.links import LinkSettings
 
 Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
-Origins = Annotated[tuple[str, ...], NoDecode]
 MIN_SECRET_CHARS: Final = 32
 ORIGIN: Final = r"^https?://[A-Za-z0-9.\-\[\]:]+$"
 
@@ -28,7 +26,7 @@ class ConsoleSettings(LinkSettings):
     )
     console_audience: str = Field("credit-console", min_length=1, description="the `aud` that a token must have")
     console_leeway_s: int = Field(30, ge=0, le=300, description="how far the issuer's clock may differ from ours")
-    console_origins: Origins = Field(
+    console_origins: tuple[str, ...] = Field(
         (), description="origins whose pages may ask with a token, separated by commas: https://app.example.com"
     )
 

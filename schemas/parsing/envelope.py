@@ -21,9 +21,11 @@ from schemas.times import parse_time
 JSON_TYPE: Final = "application/json"
 STRUCTURED_TYPE: Final = "application/cloudevents+json"
 
-ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,64}")
+ATTRIBUTE_PATTERN: Final = "[a-z0-9]{1,64}"
+ATTRIBUTE: Final = re.compile(ATTRIBUTE_PATTERN)
 ACCOUNT: Final = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
-_JSON_MEDIA: Final = re.compile(r"(?:application|text)/(?:[a-z0-9.-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE)
+# ASCII: without it `ſ` would be a small s.
+_JSON_MEDIA: Final = re.compile(r"(?:application|text)/(?:[a-z0-9.-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE | re.ASCII)
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _CORE: Final = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype"})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from deploy.client.build import write_tree
 from deploy.local.stack import Addresses
 from meter.roles import create_roles
 from meter.runtime.postgres import Pool
@@ -25,7 +26,7 @@ def samples(language: str, *files: str) -> Iterator[object]:
             yield pytest.param(block, id=f"{file}-{number}")
 
 
-PROGRAMS = list(samples("python", "README.md", "meter/README.md", "projections/README.md"))
+PROGRAMS = list(samples("python", "README.md", "meter/README.md", "projections/README.md", "deploy/client/README.md"))
 QUERIES = list(samples("sql", "README.md", "projections/README.md"))
 
 
@@ -33,11 +34,19 @@ def test_the_samples_are_found() -> None:
     assert len(PROGRAMS) >= 3 and QUERIES
 
 
+@pytest.fixture(scope="session")
+def client_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `pip install credit-meter-client` would bring."""
+    tree = tmp_path_factory.mktemp("client") / "tree"
+    write_tree(tree)
+    return tree
+
+
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("program", PROGRAMS)
-async def test_a_python_sample_is_a_whole_program(program: str, env: dict[str, str]) -> None:
+async def test_a_python_sample_is_a_whole_program(program: str, env: dict[str, str], client_tree: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, cwd=ROOT, env=clean_environment() | env,
+        sys.executable, "-c", program, cwd=ROOT, env=clean_environment() | env | {"PYTHONPATH": str(client_tree)},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_S)

@@ -9,6 +9,7 @@ __all__ = [
     "OFFSET_NOT_THERE",
     "KafkaError",
     "MessageSizeTooLargeError",
+    "explain_unauthorized",
     "is_transient",
     "unreachable",
 ]
@@ -55,6 +56,25 @@ def is_transient(error: BaseException) -> bool:
         # When a background task dies aiokafka raises a plain KafkaError, "Unexpected error …": a new client cures it.
         return bool(error.retriable) or type(error) is kafka_errors.KafkaError
     return False
+
+
+UNAUTHORIZED: tuple[type[BaseException], ...] = (
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.GroupAuthorizationFailedError,
+    kafka_errors.ClusterAuthorizationFailedError,
+)
+
+
+def explain_unauthorized(error: BaseException) -> str | None:
+    """A sentence for people where Kafka's access control refuses, else None. A person must grant the right."""
+    if not isinstance(error, UNAUTHORIZED):
+        return None
+    what = {"T": "a topic", "G": "a consumer group"}.get(type(error).__name__[0], "the cluster")
+    named = ", ".join(str(part) for part in error.args if part)
+    return (
+        f"kafka refuses: the user of METERING_KAFKA_SASL_USERNAME (or of the certificate) lacks a right on {what}"
+        f"{f' ({named})' if named else ''}. meter/README.md lists the rights that are needed."
+    )
 
 
 def unreachable(error: BaseException, doing: str) -> DependencyUnreachableError:

@@ -1,19 +1,18 @@
 """The producer: acks from all replicas, idempotent, the Java client's partitioner, a deadline on everything."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
-import structlog
-
 from meter.runtime.errors import DependencyUnreachableError
-from meter.runtime.kafka.adapter.patches import patch_aiokafka
 from meter.runtime.kafka.adapter.producer import AiokafkaProducer
 from meter.runtime.kafka.adapter.protocols import Headers, ProducerClient
 from meter.runtime.kafka.failures import MessageSizeTooLargeError, is_transient, unreachable
 from meter.runtime.settings import Settings
 
-log = structlog.get_logger(component="kafka_producer")
+# The standard library's, because clients of producers have no structlog; the services render it as their own lines.
+log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 5
@@ -49,7 +48,6 @@ class Producer:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        patch_aiokafka()
         await self._open()
 
     async def stop(self) -> None:

@@ -11,8 +11,11 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
+from meter.runtime.dsn import describe_hosts
+from meter.runtime.environment import variable
 from meter.runtime.errors import RefusalError, SettingsError
 from meter.runtime.failures import explain, is_transient, name_dependency
+from meter.runtime.kafka.failures import explain_unauthorized
 from meter.runtime.kafka.probe import KafkaProbe
 from meter.runtime.postgres import explain_misconfigured
 from meter.runtime.postgres.probe import PostgresProbe
@@ -66,6 +69,9 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
     """Run a command with its settings; on an error print a sentence to stderr and exit with its code."""
     try:
         settings = load_settings(kind)
+    except SettingsError as error:
+        raise fail(str(error), Exit.USAGE) from None
+    try:
         return run_async(command(settings))
     except SettingsError as error:
         raise fail(str(error), Exit.USAGE) from None
@@ -75,10 +81,25 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
         raise fail("interrupted", Exit.FAILED) from None
     except Exception as error:
         if is_transient(error):
-            raise fail(f"{name_dependency(error)} is not reachable: {explain(error)}", Exit.UNREACHABLE) from None
-        if refusal := explain_misconfigured(error):
+            raise fail(*describe_unreachable(error, settings)) from None
+        if refusal := explain_misconfigured(error) or explain_unauthorized(error):
             raise fail(refusal, Exit.FAILED) from None
         raise
+
+
+def describe_unreachable(error: BaseException, settings: Settings) -> tuple[str, Exit]:
+    """What was tried, and whether it was the default for want of a setting: then the settings are at fault."""
+    name = name_dependency(error)
+    field, address = {
+        "postgres": ("postgres_dsn", describe_hosts(settings.postgres_dsn)),
+        "kafka": ("kafka_bootstrap", settings.kafka_bootstrap),
+    }.get(name, (None, None))
+    if field is None:
+        return f"{name} is not reachable: {explain(error)}", Exit.UNREACHABLE
+    said = f"{name} is not reachable at {address}: {explain(error)}"
+    if field in settings.model_fields_set:
+        return said, Exit.UNREACHABLE
+    return f"{said}. {variable(field)} is not set, so its default was tried: set it.", Exit.USAGE
 
 
 def run_service_command(name: str, kind: type[S], build: Callable[[S], Build], *, kafka: bool = True) -> None:

@@ -17,6 +17,8 @@ from meter.runtime.settings import Settings
 
 # Libraries log errors only: their warnings during a reconnect would hide our own lines.
 LIBRARY_LEVEL = logging.ERROR
+# Modules that clients use as well log through the standard library, under our package's name.
+OURS = "meter"
 # aiokafka logs every attempt of every task: 2,000 errors in one outage. So one line of each kind per pause.
 REPEAT_PAUSE_S = 30.0
 MOST_KINDS = 500
@@ -46,11 +48,11 @@ def configure_logging(service: str, settings: Settings) -> None:
     )
     structlog.contextvars.bind_contextvars(service=service)
     configure_libraries(
-        [*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(allow=["repeated"])], final
+        [*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(allow=["repeated"])], final, level
     )
 
 
-def configure_libraries(shared: list[Processor], final: list[Processor]) -> None:
+def configure_libraries(shared: list[Processor], final: list[Processor], level: int) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -62,6 +64,7 @@ def configure_libraries(shared: list[Processor], final: list[Processor]) -> None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LIBRARY_LEVEL)
+    logging.getLogger(OURS).setLevel(level)
 
 
 class RepeatFilter(logging.Filter):

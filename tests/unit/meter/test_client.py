@@ -1,7 +1,7 @@
 """The producers' judgement, and delivery on a Kafka that does as it is told."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -9,35 +9,13 @@ import pytest
 
 from meter import delivery
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError, UsageProducer
-from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka import Message
-from meter.runtime.settings import Settings
 from meter.settings import MeterSettings
 from schemas.build import decode_event
 from schemas.reasons import Reason
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, USAGE
-
-UNREACHABLE = DependencyUnreachableError("kafka is away", dependency="kafka")
-
-
-class ScriptedKafka:
-    """In place of the real producer: `refuse` raises for messages that are not to arrive."""
-
-    def __init__(self) -> None:
-        self.arrived: list[Message] = []
-        self.publishes = 0
-        self.refuse: Callable[[Sequence[Message], int], None] = lambda messages, number: None
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    async def publish(self, messages: Sequence[Message]) -> None:
-        self.publishes += 1
-        await asyncio.sleep(0)
-        self.refuse(messages, self.publishes)
-        self.arrived += messages
+from tests.unit.meter.scripted_kafka import UNREACHABLE, ScriptedKafka, settings
 
 
 @pytest.fixture
@@ -45,10 +23,6 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> ScriptedKafka:
     scripted = ScriptedKafka()
     monkeypatch.setattr(delivery, "Producer", lambda settings, client_id: scripted)
     return scripted
-
-
-def settings() -> Settings:
-    return Settings(retry_first_s=0.001, retry_max_s=0.002)
 
 
 async def test_what_is_flushed_has_arrived_in_order(kafka: ScriptedKafka) -> None:

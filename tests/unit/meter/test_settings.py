@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from meter.allowance import Allowance
+from meter.runtime.settings import load_settings
 from meter.settings import MeterSettings, SetupSettings
 from schemas.amounts import MICRO
 from schemas.records import Limits
@@ -43,6 +44,6 @@ def test_all_faults_are_found_at_once() -> None:
 
 def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METERING_SETUP_PASSWORD_READER", "s3cret")
-    settings = SetupSettings()
+    settings = load_settings(SetupSettings)
     assert settings.setup_password_reader is not None
     assert "s3cret" not in repr(settings)

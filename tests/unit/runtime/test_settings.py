@@ -2,6 +2,7 @@
 
 import pytest
 
+from meter.runtime.environment import find_typos, registered, variable
 from meter.runtime.errors import SettingsError
 from meter.runtime.settings import Settings, load_settings
 
@@ -46,3 +47,42 @@ def test_sasl_needs_credentials() -> None:
 def test_certificate_and_key_belong_together() -> None:
     with pytest.raises(ValueError, match="belong together"):
         Settings(kafka_ssl_certfile="client.pem")
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("METERING_POSTGRES_DNS", "METERING_POSTGRES_DSN"),
+        ("METERING_KAFKA_BOOTSRAP", "METERING_KAFKA_BOOTSTRAP"),
+        ("METERING_MAIL_FORM", "METERING_MAIL_FROM"),  # of another service: it is told as well
+    ],
+)
+def test_a_typo_in_a_name_is_a_fault(variable: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "hunter2")
+    with pytest.raises(SettingsError, match=f"{variable}: there is no such setting; did you mean {meant}") as caught:
+        load_settings(Settings)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["METERING_SERVICE_HOST", "METERING_PORT_8080_TCP", "METERING_TEST_STACK"])
+def test_what_is_no_setting_and_no_typo_is_left_alone(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "1")
+    load_settings(Settings)
+
+
+def test_no_setting_is_taken_for_a_typo_of_another() -> None:
+    known = {variable(field): field for kind in registered() for field in kind.model_fields}
+    assert "METERING_SMTP_HOST" in known
+    assert find_typos(Settings, dict.fromkeys(known, "1")) == []
+
+
+def test_small_letters_are_read_and_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("metering_partitions", "7")
+    monkeypatch.setenv("METERING_KAFKA_BOOTSTRAP", "")
+    settings = load_settings(Settings)
+    assert (settings.partitions, settings.kafka_bootstrap) == (7, "localhost:9092")
+
+
+def test_settings_in_code_do_not_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METERING_PARTITIONS", "7")
+    assert Settings().partitions == 12

@@ -4,7 +4,9 @@ import asyncio
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.codec import has_lz4, has_snappy, has_zstd
 
+from meter.runtime.errors import SettingsError
 from meter.runtime.kafka.adapter.metadata import fetch_topic
 from meter.runtime.kafka.adapter.options import client_options
 from meter.runtime.kafka.adapter.protocols import Headers, TopicInfo
@@ -16,6 +18,7 @@ class AiokafkaProducer:
     """Implements `ProducerClient`."""
 
     def __init__(self, settings: Settings, *, client_id: str, linger_ms: int) -> None:
+        check_codec(settings.kafka_compression)
         self.inner: Any = AIOKafkaProducer(
             **client_options(settings),
             client_id=client_id,
@@ -53,3 +56,10 @@ class AiokafkaProducer:
 
     async def describe_topic(self, name: str) -> TopicInfo | None:
         return await fetch_topic(self.inner.client, name)
+
+
+def check_codec(compression: str) -> None:
+    """Raises SettingsError. gzip is always there; the others need a package that clients do not bring along."""
+    codecs = {"snappy": has_snappy, "lz4": has_lz4, "zstd": has_zstd}
+    if compression in codecs and not codecs[compression]():
+        raise SettingsError(f"METERING_KAFKA_COMPRESSION={compression} needs the package cramjam; gzip needs none")

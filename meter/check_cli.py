@@ -1,0 +1,81 @@
+"""`meter check`: what the meter would make of events, before anything is live. Needs neither Kafka nor Postgres."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, BinaryIO
+
+import typer
+
+from meter.judge import Judge, Judgement, split_events
+from meter.plan import INPUT_TOPICS
+from meter.presentation import printable
+from meter.runtime.clock import SystemClock
+from meter.runtime.errors import RefusalError
+from meter.runtime.process.cli import run_command
+from meter.runtime.process.terminal import fit
+from meter.settings import MeterSettings
+
+
+def check(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON lines or one JSON document; - reads stdin.")],
+    topic: Annotated[str | None, typer.Option(help="Judge all as of this topic; without it by their types.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
+) -> None:
+    """Judge events as the meter would, without sending them; 1 when one is refused.
+
+    \b
+    Events are CloudEvents in structured mode, one a line or one document over several lines. A refusal has the words
+    of the rejection that the meter would store. The limits are those of the settings (METERING_MAX_USAGE_CREDITS, …).
+    What is stored already is not known here: a repeat is found within the file only.
+
+    \b
+    Examples:
+      meter check events.jsonl
+      echo '{"specversion": "1.0", "id": "1", …}' | meter check - --json
+    """
+
+    async def command(settings: MeterSettings) -> None:
+        if topic is not None and topic not in INPUT_TOPICS:
+            raise RefusalError(f"unknown topic {topic!r}: must be one of {', '.join(sorted(INPUT_TOPICS))}")
+        judge, clock = Judge(settings.limits(), topic), SystemClock()
+        verdicts: Counter[str] = Counter()
+        with opened(file) as lines:
+            for number, value in split_events(lines):
+                judgement = judge.judge(number, value, clock.now())
+                verdicts[judgement.verdict] += 1
+                show(judgement, as_json=as_json)
+        if not verdicts:
+            raise RefusalError(f"there is no event in {'stdin' if file == '-' else file}")
+        print(fit(summarize(verdicts), sys.stderr), file=sys.stderr)
+        if verdicts["refused"]:
+            raise typer.Exit(1)
+
+    run_command(MeterSettings, command)
+
+
+@contextmanager
+def opened(file: str) -> Iterator[BinaryIO]:
+    """Raises RefusalError."""
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = open(file, "rb")  # noqa: SIM115  # closed below; errors of the block are not errors of opening
+    except OSError as error:
+        raise RefusalError(f"{file}: {error.strerror}") from None
+    with stream:
+        yield stream
+
+
+def show(judgement: Judgement, *, as_json: bool) -> None:
+    line = judgement.as_json() if as_json else fit(printable(judgement.sentence()), sys.stdout)
+    print(line, flush=True)
+
+
+def summarize(verdicts: Counter[str]) -> str:
+    """Like "3 events: 2 accepted, 1 refused"."""
+    count = verdicts.total()
+    parts = ", ".join(f"{verdicts[name]} {name}" for name in ("accepted", "repeat", "refused") if verdicts[name])
+    return f"{count} event{'s' if count != 1 else ''}: {parts}"

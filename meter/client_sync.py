@@ -1,0 +1,192 @@
+"""The producers for code without asyncio, Flask and Celery for example.
+
+    usage = SyncUsageProducer(source="//agents.example.com/runner")  # once per process, when the module is loaded
+    usage.tool_run("acct-1", tool="web-search")                      # from any thread
+    usage.close()                                                    # at the end; raises if something was not delivered
+
+A thread of its own runs the producer of `meter.client`. It starts with the first event, and anew in a forked child:
+what the parent had buffered stays the parent's. It starts although Kafka is away; events then wait in the buffer.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
+
+from meter.client import LIMITS, AccountsProducer, EventProducer, UsageProducer
+from meter.delivery import BLOCK_S, DELIVERY_TIMEOUT_S, MAX_PENDING, DeliveryError, OnLost
+from meter.runtime.settings import Settings, load_settings
+from schemas.records import Limits
+
+__all__ = ["SyncAccountsProducer", "SyncUsageProducer"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+AsyncT = TypeVar("AsyncT", bound=EventProducer)
+# For what is buffered at the end of the process: below the usual time before a container is killed.
+CLOSE_S: Final = 20.0
+
+
+class Background(Generic[AsyncT]):
+    """A thread with a loop that runs one producer."""
+
+    def __init__(self, producer: AsyncT) -> None:
+        self.producer = producer
+        self._loop = asyncio.new_event_loop()
+        # A daemon: `close` at exit waits for it, with a bound, and the process must end even where Kafka hangs.
+        self._thread = threading.Thread(target=self._loop.run_forever, name="credit-meter-producer", daemon=True)
+        self._thread.start()
+        self.run(self.producer.__aenter__())
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+    def close(self, timeout_s: float | None) -> None:
+        try:
+            self.run(self.producer.close(timeout_s))
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+
+class SyncProducer(Generic[AsyncT]):
+    """What both share: the thread, its start, its end, and forks."""
+
+    kind: type[AsyncT]
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        source: str,
+        max_pending: int = MAX_PENDING,
+        delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+        block_s: float = BLOCK_S,
+        on_lost: OnLost | None = None,
+        limits: Limits = LIMITS,
+    ) -> None:
+        """As for the producers of `meter.client`. Settings come from the environment where none are given.
+
+        `on_lost` is called in the background thread: it must not send, and be quick."""
+        # Settings that are wrong show when the program starts, not with its first event.
+        known = settings or load_settings(Settings)
+        self._make: Callable[[], AsyncT] = lambda: self.kind(
+            known, source=source, max_pending=max_pending, delivery_timeout_s=delivery_timeout_s,
+            block_s=block_s, connect=False, on_lost=on_lost, limits=limits,
+        )  # fmt: skip
+        self._lock = threading.Lock()
+        self._background: Background[AsyncT] | None = None
+        self._closed = False
+        ALIVE.add(self)
+
+    def flush(self) -> None:
+        """Wait for the acknowledgement of everything sent so far. Raises DeliveryError."""
+        if (background := self._background) is not None:
+            background.run(background.producer.flush())
+
+    def close(self, timeout_s: float | None = CLOSE_S) -> None:
+        """Flush and end the thread. Raises DeliveryError for what could not be delivered in this time."""
+        with self._lock:
+            self._closed = True
+            background, self._background = self._background, None
+        if background is not None:
+            background.close(timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def call(self, method: Callable[[AsyncT], Coroutine[Any, Any, T]]) -> T:
+        """Run a method of the producer in its thread; the result, or what it raised."""
+        background = self._started()
+        return background.run(method(background.producer))
+
+    def forget_parent(self) -> None:
+        """In a forked child: no thread came along, and the connection is the parent's."""
+        if self._background is not None:
+            INHERITED.append(self._background)
+        self._background = None
+        self._lock = threading.Lock()
+
+    def _started(self) -> Background[AsyncT]:
+        background = self._background
+        if background is not None:
+            return background
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the producer is closed")
+            if self._background is None:
+                self._background = Background(self._make())
+            return self._background
+
+
+def blocking(
+    method: Callable[Concatenate[AsyncT, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[SyncProducer[AsyncT], P], T]:
+    """The method of the same name that waits until the event is buffered."""
+
+    def call(self: SyncProducer[AsyncT], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.call(lambda producer: method(producer, *args, **kwargs))
+
+    call.__name__, call.__doc__ = method.__name__, method.__doc__
+    return call
+
+
+class SyncUsageProducer(SyncProducer[UsageProducer]):
+    """Reports usage on metering.usage."""
+
+    kind = UsageProducer
+
+    model_inference = blocking(UsageProducer.model_inference)
+    guardrail = blocking(UsageProducer.guardrail)
+    custom_script = blocking(UsageProducer.custom_script)
+    tool_run = blocking(UsageProducer.tool_run)
+    send = blocking(UsageProducer.send)
+    send_again = blocking(UsageProducer.send_again)
+
+
+class SyncAccountsProducer(SyncProducer[AccountsProducer]):
+    """For billing and support."""
+
+    kind = AccountsProducer
+
+    opened = blocking(AccountsProducer.opened)
+    plan_changed = blocking(AccountsProducer.plan_changed)
+    contacts_changed = blocking(AccountsProducer.contacts_changed)
+    renamed = blocking(AccountsProducer.renamed)
+    closed = blocking(AccountsProducer.closed)
+    reopened = blocking(AccountsProducer.reopened)
+    granted = blocking(AccountsProducer.granted)
+    revoked = blocking(AccountsProducer.revoked)
+    reversed = blocking(AccountsProducer.reversed)
+    send = blocking(AccountsProducer.send)
+    send_again = blocking(AccountsProducer.send_again)
+
+
+ALIVE: "weakref.WeakSet[SyncProducer[Any]]" = weakref.WeakSet()
+# Kept for ever: a loop that is collected in a child would take its descriptors out of the epoll that the parent shares.
+INHERITED: list[Background[Any]] = []
+
+
+def forget_parents() -> None:
+    for producer in list(ALIVE):
+        producer.forget_parent()
+
+
+def close_all() -> None:
+    """At the end of the process; what is lost was logged, and given to `on_lost`."""
+    for producer in list(ALIVE):
+        with contextlib.suppress(DeliveryError):
+            producer.close()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where there is no fork
+    os.register_at_fork(after_in_child=forget_parents)
+atexit.register(close_all)

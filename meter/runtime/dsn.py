@@ -1,0 +1,46 @@
+"""The address of a database as people write it: checked before the driver sees it, told without the password. Pure."""
+
+import re
+from typing import Final
+
+FORM: Final = "postgresql://role@host:5432/database"
+_HOST: Final = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[^:\[\]@/?#]*)(?::([0-9]{1,5}))?")
+_STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+MAX_PORT: Final = 65_535
+
+
+def check_dsn(dsn: str) -> str:
+    """The DSN, if it is one. Raises ValueError that shows no part of it: the driver's messages show the password."""
+    scheme, _, rest = dsn.partition("://")
+    if scheme not in ("postgresql", "postgres"):
+        raise ValueError(f"is no address like {FORM}")
+    authority, path = split(rest)
+    login = authority.rpartition("@")[0]
+    stray = re.search(r"[\[\]]", login) or _STRAY_PERCENT.search(authority) or "@" in path
+    if stray or not all(map(is_host, hosts_of(authority))):
+        raise ValueError(
+            f"is no address like {FORM}. In a password / ? # [ ] @ and % must be written as %2F %3F %23 %5B %5D %40 "
+            "and %25; better, leave it out of the address and set PGPASSWORD"
+        )
+    return dsn
+
+
+def split(rest: str) -> tuple[str, str]:
+    """What names role and hosts, and the path behind it up to its parameters."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    return authority, rest[len(authority) :].partition("?")[0]
+
+
+def hosts_of(authority: str) -> list[str]:
+    return authority.rpartition("@")[2].split(",")
+
+
+def is_host(text: str) -> bool:
+    match = _HOST.fullmatch(text)
+    return match is not None and int(match[1] or 0) <= MAX_PORT
+
+
+def describe_hosts(dsn: str) -> str:
+    """Hosts and ports of a DSN that was checked, for people; parameters and role are left out."""
+    authority, _ = split(dsn.partition("://")[2])
+    return ", ".join(host for host in hosts_of(authority) if host) or "the socket of this machine"

@@ -1,0 +1,58 @@
+"""Reading settings from the environment: variables with a prefix, by the fields of a model. An empty one is not set.
+
+A name that is nearly a setting's is a fault: the value that was meant would otherwise be ignored in silence. Other
+names with the prefix are left alone: services share their variables, and container platforms set some of their own.
+"""
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import Final
+
+from pydantic import BaseModel
+
+ENV_PREFIX: Final = "METERING_"
+# How alike two names must be, of 1. POSTGRES_DNS and POSTGRES_DSN are; SMTP_PORT and HTTP_PORT (0.78) are two settings.
+ALIKE: Final = 0.85
+# Every package names its settings classes under this group in pyproject.toml: no package imports the others for it.
+GROUP: Final = "credit_meter.settings"
+
+
+def variable(field: str) -> str:
+    return ENV_PREFIX + field.upper()
+
+
+def read_values(kind: type[BaseModel], environment: Mapping[str, str]) -> dict[str, str]:
+    """What the environment says of the fields of a model, capitals or not."""
+    given = {name.upper(): value for name, value in environment.items() if value}
+    return {field: given[variable(field)] for field in kind.model_fields if variable(field) in given}
+
+
+def find_typos(kind: type[BaseModel], environment: Mapping[str, str]) -> list[str]:
+    """One line for each variable that is no setting and nearly one."""
+    unknown = sorted(unknown_names(kind, environment))
+    if not unknown:
+        return []
+    known = {variable(field) for other in (kind, *registered()) for field in other.model_fields}
+    return [
+        f"{name}: there is no such setting; did you mean {meant}?"
+        for name in unknown
+        if name not in known and (meant := nearest(name, known))
+    ]
+
+
+def unknown_names(kind: type[BaseModel], environment: Mapping[str, str]) -> Iterator[str]:
+    own = {variable(field) for field in kind.model_fields}
+    return (name.upper() for name in environment if name.upper().startswith(ENV_PREFIX) and name.upper() not in own)
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The known name that is most like it, by what follows the prefix."""
+    fields = [other.removeprefix(ENV_PREFIX) for other in known]
+    found = difflib.get_close_matches(name.removeprefix(ENV_PREFIX), fields, n=1, cutoff=ALIKE)
+    return ENV_PREFIX + found[0] if found else None
+
+
+def registered() -> Iterator[type[BaseModel]]:
+    """The settings of all installed packages: a service may see variables of the others."""
+    return (entry.load() for entry in entry_points(group=GROUP))

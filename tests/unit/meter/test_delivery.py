@@ -1,0 +1,128 @@
+"""What becomes of events while Kafka is away: bounded, tried again, and lost before nobody's eyes."""
+
+import asyncio
+import logging
+
+import pytest
+
+from meter import delivery
+from meter.client import BufferFullError, DeliveryError, UsageProducer
+from schemas.build import decode_event
+from tests.support import until
+from tests.unit.meter.scripted_kafka import ScriptedKafka, settings
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> ScriptedKafka:
+    scripted = ScriptedKafka()
+    monkeypatch.setattr(delivery, "Producer", lambda settings, client_id: scripted)
+    return scripted
+
+
+def ids_of(kafka: ScriptedKafka) -> list[str]:
+    return [decode_event(message.value or b"").envelope.id for message in kafka.arrived]
+
+
+async def test_a_full_buffer_refuses_in_words_and_keeps_what_it_has(kafka: ScriptedKafka) -> None:
+    kafka.go_away()
+    async with UsageProducer(settings(), source="/tests", max_pending=2, block_s=0.02) as usage:
+        ids = [await usage.tool_run("acc-1", tool="search") for _ in range(2)]
+        await until(lambda: kafka.publishes > 0, 30, "it is tried")
+        with pytest.raises(
+            BufferFullError, match=r"2 events wait for Kafka.*0\.02 s: kafka is away; third was not taken"
+        ):
+            await usage.tool_run("acc-1", tool="search", event_id="third")
+        kafka.come_back()
+    assert ids_of(kafka) == ids
+
+
+async def test_each_event_has_its_own_time(kafka: ScriptedKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was buffered later is not lost with the one that stands before it, though they are sent together."""
+    lost: list[DeliveryError] = []
+    kafka.go_away()
+    async with UsageProducer(settings(), source="/tests", delivery_timeout_s=0.01, on_lost=lost.append) as usage:
+        await usage.tool_run("acc-1", tool="search", event_id="old")
+        monkeypatch.setattr(usage._delivery, "_delivery_timeout_s", 600)
+        await usage.tool_run("acc-1", tool="search", event_id="young")
+        await until(lambda: bool(lost), 30, "the first is lost")
+        kafka.come_back()
+    assert [error.event_ids for error in lost] == [("old",)]
+    assert ids_of(kafka) == ["young"]
+
+
+async def test_lost_events_are_told_and_may_be_sent_again(kafka: ScriptedKafka) -> None:
+    lost: list[DeliveryError] = []
+    kafka.go_away()
+    async with UsageProducer(settings(), source="/tests", delivery_timeout_s=0.01, on_lost=lost.append) as usage:
+        ids = [await usage.tool_run("acc-1", tool="search") for _ in range(3)]
+        await usage.flush()
+        assert [name for error in lost for name in error.event_ids] == ids
+        kafka.come_back()
+        for error in lost:
+            await usage.send_again(error)
+    assert ids_of(kafka) == ids
+
+
+async def test_lost_events_are_logged_where_nobody_flushes(
+    kafka: ScriptedKafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.go_away()
+    with pytest.raises(DeliveryError, match="1 events were not delivered"), caplog.at_level(logging.ERROR):
+        async with UsageProducer(settings(), source="/tests", delivery_timeout_s=0.01) as usage:
+            await usage.tool_run("acc-1", tool="search", event_id="one")
+            await until(lambda: "events_lost" in caplog.text, 5, "it is logged")
+            assert "one" in caplog.text
+
+
+async def test_what_is_kept_for_a_flush_is_bounded_and_counted(
+    kafka: ScriptedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "MAX_KEPT", 2)
+    kafka.go_away()
+    async with UsageProducer(settings(), source="/tests", delivery_timeout_s=0.01) as usage:
+        for _ in range(5):
+            await usage.tool_run("acc-1", tool="search")
+        with pytest.raises(DeliveryError, match=r"^5 events") as caught:
+            await usage.flush()
+    assert len(caught.value.events) == 2
+
+
+async def test_a_close_that_is_over_names_what_is_left(kafka: ScriptedKafka) -> None:
+    kafka.go_away()
+    usage = UsageProducer(settings(), source="/tests", connect=False)
+    await usage.__aenter__()
+    await usage.tool_run("acc-1", tool="search", event_id="left")
+    with pytest.raises(DeliveryError) as caught:
+        await usage.close(0.02)
+    assert caught.value.event_ids == ("left",)
+
+
+async def test_an_exception_in_the_block_drops_nothing_unseen(kafka: ScriptedKafka) -> None:
+    with pytest.raises(LookupError):
+        async with UsageProducer(settings(), source="/tests") as usage:
+            await usage.tool_run("acc-1", tool="search", event_id="sent")
+            raise LookupError
+    assert ids_of(kafka) == ["sent"]
+
+
+async def test_a_fault_of_on_lost_does_not_end_the_sender(kafka: ScriptedKafka) -> None:
+    def fail(error: DeliveryError) -> None:
+        raise LookupError
+
+    kafka.go_away()
+    async with UsageProducer(settings(), source="/tests", delivery_timeout_s=0.01, on_lost=fail) as usage:
+        await usage.tool_run("acc-1", tool="search")
+        await asyncio.wait_for(usage.flush(), 5)
+        kafka.come_back()
+        await usage.tool_run("acc-1", tool="search", event_id="next")
+    assert ids_of(kafka) == ["next"]
+
+
+async def test_it_starts_without_kafka_if_it_is_to(kafka: ScriptedKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start() -> None:
+        raise AssertionError("it must not connect")
+
+    monkeypatch.setattr(kafka, "start", start)
+    async with UsageProducer(settings(), source="/tests", connect=False) as usage:
+        await usage.tool_run("acc-1", tool="search", event_id="one")
+    assert ids_of(kafka) == ["one"]
