@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, transpose
+from meter.runtime.postgres import Executor, Pool, load_sql, transpose, write_transaction
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
 from projections.messages import OutboxMessage
@@ -34,7 +34,7 @@ class FoldStore:
         """Fold what comes next, but not of the shards `apart`; or of one shard only. None: no events wait, or other
         workers have claimed every shard that has some."""
         async with self._pool.acquire() as connection:
-            async with connection.transaction():
+            async with write_transaction(connection):
                 await connection.execute(sql("tune_transaction"))
                 ranges = await self.claim_shards(connection, apart, only)
                 if not ranges:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import asyncpg
 
 from meter.runtime.errors import RefusalError
-from meter.runtime.postgres import Executor, load_sql
+from meter.runtime.postgres import Executor, Pool, load_sql
 
 NO_LIMIT_S = 30 * 86_400.0  # the driver takes no limit for its default, so a month
 LOCK_PAUSE_S = 0.2
@@ -111,6 +111,15 @@ async def migrate_package(connection: Executor, package: str, report: Report) ->
             await apply_migration(connection, migration)
         applied.append(f"{package}/{migration.name}")
     return applied
+
+
+async def find_missing(pool: Pool, package: str) -> list[str]:
+    """Names of the migrations that are not applied yet; changes nothing."""
+    if not await pool.fetchval("SELECT to_regclass('public.metering_migrations') IS NOT NULL"):
+        return [migration.name for migration in read_migrations(package)]
+    rows = await pool.fetch(load_sql("meter.runtime.postgres", "fetch_migrations"), package)
+    applied = {row["number"] for row in rows}
+    return [migration.name for migration in read_migrations(package) if migration.number not in applied]
 
 
 def check_history(package: str, migrations: Sequence[Migration], known: dict[int, str]) -> None:

@@ -118,6 +118,7 @@ async def test_pages() -> None:
             "ready": True,
             "dependencies": {"service": True},
             "faults": {},
+            "details": {},
             "waiting": {"store": 7},
         }
         health.metrics.records.labels("stored").inc(3)
