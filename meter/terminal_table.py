@@ -81,14 +81,28 @@ def make_blocks(columns: Sequence[str], rows: Rows, *, width: int, title: str) -
 
 def make_block(columns: Sequence[str], row: Sequence[Text], *, names: int, width: int) -> list[Text]:
     """A line for each value, more where it has to wrap."""
-    console = Console(width=width)
     lines = []
     for name, value in zip(columns, row, strict=True):
         if not value.plain:
             continue
-        wrapped = value.wrap(console, max(1, width - names - GAP), overflow="ignore")
-        for number, part in enumerate(wrapped):
-            part.rstrip()
+        for number, part in enumerate(wrap_words(value.plain, width - names - GAP)):
             label = name if number == 0 else ""
-            lines.append(Text.assemble(f"{label:<{names + GAP}}", part, no_wrap=True, overflow="ignore"))
+            lines.append(Text(f"{label:<{names + GAP}}{part}", no_wrap=True, overflow="ignore"))
+    return lines
+
+
+def wrap_words(text: str, width: int) -> list[str]:
+    """Lines of at most `width` cells, broken between words; a word that is longer stays whole. Rich would break it."""
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        words = line.split()
+        current = indent + words[0] if words else ""
+        for word in words[1:]:
+            if cell_len(current) + 1 + cell_len(word) > width:
+                lines.append(current)
+                current = indent + word
+            else:
+                current += f" {word}"
+        lines.append(current)
     return lines

@@ -20,11 +20,13 @@ from typing import Any, Final, NamedTuple
 
 from meter.runtime.postgres import Executor, Pool, transpose
 from projections.store import PROJECTION, sql
+from projections.verify_letters import compare_letters
 from projections.walk import Epoch, EpochStep, Walk, walk
 
 BALANCES: Final = "balances"
 COMPARISONS: Final = (BALANCES, "usage", "accounts")
 NOTICES: Final = "notices"
+LETTERS: Final = "letters"
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
 EVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -41,12 +43,14 @@ class Difference(NamedTuple):
 
 
 class ShardReport(NamedTuple):
-    """`waiting`: notices that are still on their way; None where notices were not compared."""
+    """`waiting`: notices that are still on their way, `ending`: letters that nobody is owed any more and that end when
+    it is their turn. None where notices and letters were not compared."""
 
     shard: int
     events: int
     differences: list[Difference]
     waiting: int | None = None
+    ending: int | None = None
 
 
 class NoticeRules(NamedTuple):
@@ -92,7 +96,9 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
     if rules is None:
         return ShardReport(shard, position, differences)
     found, waiting = await compare_notices(connection, shard, position, rules, epochs)
-    return ShardReport(shard, position, differences + found, waiting)
+    letters = await compare_letters(connection, shard, position, epochs, lambda _position: rules.email)
+    found += [Difference(shard, LETTERS, *row) for row in letters.found]
+    return ShardReport(shard, position, differences + found, waiting, letters.ending)
 
 
 async def find_holes(connection: Executor, shard: int, position: int) -> list[Difference]:
@@ -118,6 +124,7 @@ async def compare_notices(
     connection: Executor, shard: int, position: int, rules: NoticeRules, epochs: Sequence[Epoch]
 ) -> tuple[list[Difference], int]:
     """Differences, and how many notices are still on their way."""
-    rows = await fetch(connection, "compare_notices", shard, position, *rules, *transpose(epochs, len(Epoch._fields)))
+    columns = transpose([epoch[:-1] for epoch in epochs], len(Epoch._fields) - 1)
+    rows = await fetch(connection, "compare_notices", shard, position, *rules, *columns)
     *found, (_nobody, _what, _stored, waiting) = rows
     return [Difference(shard, NOTICES, *row) for row in found], int(waiting)

@@ -44,3 +44,17 @@ def shown(width: int) -> str:
 def test_a_row_at_the_width_of_the_terminal(width: int, expected: str) -> None:
     assert shown(width) == expected
     assert all(cell in shown(width) for cell in ROW[:-1])
+
+
+def test_a_sentence_in_a_block_is_broken_between_words_and_nothing_else_is() -> None:
+    long = "x" * 90
+    console = Console(file=io.StringIO(), width=80)
+    cells = [
+        [Text(long), Text("id u1 belongs to an event that is stored\n  with other words than " + "this one " * 12)]
+    ]
+    console.print(Group(lay_out_table(("name", "detail"), cells, width=80)), crop=False)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert lines[:2] == [f"name    {long}", "detail  id u1 belongs to an event that is stored"]
+    assert lines[2] == "          with other words than this one this one this one this one this one"
+    assert all(len(line) <= 80 for line in lines[1:])

@@ -66,4 +66,4 @@ def test_sql_reads_stored_data_in_known_places_only() -> None:
     account type must be added there by hand; every other reader takes the text and calls `read_stored`."""
     reads_data = re.compile(r"\bdata *(->|#>|@>)|json\w*\(\w*\.?data\b")
     found = {path.name for path in ROOT.glob("*/sql/*.sql") if reads_data.search(path.read_text(encoding="utf-8"))}
-    assert found == {"compare_accounts.sql", "compare_notices.sql"}
+    assert found == {"compare_accounts.sql", "compare_notices.sql", "list_contact_changes.sql"}
