@@ -1,5 +1,6 @@
 """The `notifier` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency is unreachable."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,9 +27,10 @@ app = make_app(
 app.add_typer(emails_app, name="emails")
 
 NOTICE_COLUMNS = (
-    "created_at", "resource", "epoch", "channel", "threshold", "outcome", "consumed", "allocation",
-    "recipient", "state", "attempts", "ambiguous_attempts", "finished_at", "reason",
+    "created_at", "resource", "epoch", "channel", "threshold", "outcome", "consumed", "allocation", "contact", "says",
 )  # fmt: skip
+# What `says` says, for programs.
+STATE_COLUMNS = ("state", "reason", "letter", "at")
 BANNER_COLUMNS = ("resource", "threshold", "kind", "removable", "raised_at", "text")
 
 
@@ -48,21 +50,27 @@ def run() -> None:
 
 @app.command()
 def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False) -> None:
-    """List the notices of an account, newest first: every threshold it crossed, with the state of each email.
+    """List the notices of an account, newest first: every threshold it crossed, and who knows of it.
 
     \b
-    A table on a terminal, tab-separated lines in a pipe. Shows email addresses: the role must be allowed to read them.
+    Each line of emails that was reached in the present epoch is, for each contact, exactly one of: told by a letter,
+    covered by a letter about a higher line, known from an earlier epoch, owed with the reason, or lapsed.
+
+    \b
+    On a terminal a table, or blocks where it is too narrow; tab-separated lines in a pipe. Shows email addresses: the
+    role must be allowed to read them.
 
     \b
     Examples:
       notifier notices acc-1
-      notifier notices acc-1 --json | jq 'select(.state == "given_up")'
+      notifier notices acc-1 --json | jq 'select(.state == "owed")'
     """
 
     async def command(settings: NotifierSettings) -> None:
         async with open_report(settings) as report:
             await check_known(report, account_id)
-            print_rows(NOTICE_COLUMNS, await report.list_notices(account_id, limit), as_json=as_json)
+            columns = NOTICE_COLUMNS if sys.stdout.isatty() and not as_json else (*NOTICE_COLUMNS, *STATE_COLUMNS)
+            print_rows(columns, await report.list_notices(account_id, limit), as_json=as_json)
 
     run_command(NotifierSettings, command)
 

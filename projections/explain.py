@@ -36,10 +36,12 @@ class ShardProgress(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifierRecords:
-    """What the notifier recorded for an account, the newest first. Emails hold addresses."""
+    """What the notifier recorded for an account, the newest first. `lines`: who knows of each line of emails that was
+    reached in the present epoch. Lines and emails hold addresses."""
 
     banners: Sequence[Row]
     notices: Sequence[Row]
+    lines: Sequence[Row]
     emails: Sequence[Row]
     attempts: Sequence[Row]
 
@@ -175,6 +177,7 @@ class Explainer:
         return NotifierRecords(
             banners=await fetch_rows(connection, "fetch_shown_banners", *chosen),
             notices=await fetch_rows(connection, "fetch_notices", *chosen, self._limit),
+            lines=await fetch_rows(connection, "fetch_line_states", *chosen, self._limit),
             emails=emails,
             attempts=await fetch_rows(connection, "fetch_attempts", [row["email_id"] for row in emails], self._limit),
         )

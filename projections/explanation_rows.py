@@ -24,6 +24,9 @@ NOTICE_COLUMNS: Final = (
     "resource", "epoch", "channel", "threshold", "outcome", "consumed", "allocation", "position", "created_at",
     "reached_position", "reached_event",
 )  # fmt: skip
+STATE_COLUMNS: Final = (
+    "resource", "epoch", "line", "reached_at", "contact", "says", "state", "reason", "letter", "at",
+)  # fmt: skip
 EMAIL_COLUMNS: Final = (
     "email_id", "resource", "epoch", "threshold", "recipient", "state", "attempts", "ambiguous_attempts",
     "created_at", "finished_at", "next_attempt_at", "reason",
@@ -57,7 +60,7 @@ def as_document(e: Explanation) -> dict[str, object]:
         "notes": [*notes(e), *describe_differences(e)],
     }
     if e.notifications is None:
-        document |= dict.fromkeys(("banners", "notices", "emails", "attempts"))
+        document |= dict.fromkeys(("banners", "notices", "lines", "emails", "attempts"))
     for name, columns, rows in sections(e):
         if name not in ("account", "summary"):
             document[name] = [dict(zip(columns, map(exact, row), strict=True)) for row in rows]
@@ -77,6 +80,7 @@ def sections(e: Explanation) -> list[Section]:
         found += [
             Section("banners", BANNER_COLUMNS, [row_cells(BANNER_COLUMNS, row) for row in e.notifications.banners]),
             Section("notices", NOTICE_COLUMNS, [notice_cells(e, row) for row in e.notifications.notices]),
+            Section("lines", STATE_COLUMNS, [row_cells(STATE_COLUMNS, row) for row in e.notifications.lines]),
             Section("emails", EMAIL_COLUMNS, [row_cells(EMAIL_COLUMNS, row) for row in e.notifications.emails]),
             Section("attempts", ATTEMPT_COLUMNS, [row_cells(ATTEMPT_COLUMNS, row) for row in e.notifications.attempts]),
         ]

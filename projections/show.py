@@ -38,6 +38,9 @@ ADVICE: Final[Mapping[str, str]] = {
     "notices": "`projections explain ACCOUNT` shows the event that reached each line and every notice. No notice is "
     "sent again: warn people where it matters. If thresholds were changed, or the notifier's differ from those of "
     "this command (METERING_BANNER_THRESHOLDS, METERING_EMAIL_THRESHOLDS), set the same, and see --since",
+    "letters": "`projections explain ACCOUNT` shows who knows of each line. What is owed gets a letter with the next "
+    "change of the account's balance or contacts, or by `notifier emails retry`; a letter that was sent cannot be "
+    "taken back",
 }
 
 
@@ -64,6 +67,8 @@ def show_differences(report: ShardReport, *, as_json: bool) -> None:
     words = "no difference" if found == 0 else f"{found} difference{'s' if found > 1 else ''}"
     if report.waiting:
         words += f", {report.waiting} notice{'s' if report.waiting > 1 else ''} still on the way"
+    if report.ending:
+        words += f", {report.ending} letter{'s' if report.ending > 1 else ''} that will be cancelled"
     print(f"shard {report.shard}: {report.events} events, {words}", file=sys.stderr, flush=True)
 
 

@@ -27,6 +27,7 @@ from schemas.amounts import format_amount
 
 SHOWN_PARTS: Final = 5  # of a run of usage on a terminal; all of them in a pipe and in JSON
 ELSEWHERE: Final = ("reached_event",)  # the timeline has it, at the position shown beside
+IN_WORDS: Final = ("state", "reason", "letter", "at")  # `says` has them
 TIMELINE_COLUMNS: Final = ("position", "recorded (UTC)", "what happened", "epoch", "left", "of", "event")
 PHRASES: Final = {
     What.OPENED: "opened, plan {name}",
@@ -130,7 +131,8 @@ def count(events: int) -> str:
 
 def render_rows(title: str, columns: Sequence[str], rows: Sequence[Cells], width: int) -> RenderableType:
     """Without the columns that are empty or shown elsewhere. No value is cut: people copy them."""
-    filled = [i for i, name in enumerate(columns) if name not in ELSEWHERE and any(row[i] is not None for row in rows)]
+    left_out = (*ELSEWHERE, *IN_WORDS) if "says" in columns else ELSEWHERE
+    filled = [i for i, name in enumerate(columns) if name not in left_out and any(row[i] is not None for row in rows)]
     names = [columns[i].replace("_", " ") for i in filled]
     texts = [[Text(short(cells[i])) for i in filled] for cells in rows]
     return lay_out_table(names, texts, width=width, title=title)

@@ -20,11 +20,13 @@ from typing import Any, Final, NamedTuple
 
 from meter.runtime.postgres import Executor, Pool, transpose
 from projections.store import PROJECTION, as_array, sql
+from projections.verify_letters import compare_letters
 from projections.walk import Epoch, EpochStep, Walk, walk
 
 BALANCES: Final = "balances"
 COMPARISONS: Final = (BALANCES, "usage", "accounts")
 NOTICES: Final = "notices"
+LETTERS: Final = "letters"
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
 EVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -41,12 +43,14 @@ class Difference(NamedTuple):
 
 
 class ShardReport(NamedTuple):
-    """`waiting`: notices that are still on their way; None where notices were not compared."""
+    """`waiting`: notices that are still on their way, `ending`: letters that nobody is owed any more and that end when
+    it is their turn. None where notices and letters were not compared."""
 
     shard: int
     events: int
     differences: list[Difference]
     waiting: int | None = None
+    ending: int | None = None
 
 
 class NoticeRules(NamedTuple):
@@ -93,7 +97,9 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
     if rules is None:
         return ShardReport(shard, position, differences)
     found, waiting = await compare_notices(connection, shard, position, rules, epochs)
-    return ShardReport(shard, position, differences + found, waiting)
+    letters = await compare_letters(connection, shard, position, epochs, lambda _position: rules.email)
+    found += [Difference(shard, LETTERS, *row) for row in letters.found]
+    return ShardReport(shard, position, differences + found, waiting, letters.ending)
 
 
 async def find_holes(connection: Executor, shard: int, position: int) -> list[Difference]:
@@ -115,8 +121,9 @@ def end_columns(ends: Iterable[Walk]) -> tuple[list[object], ...]:
 
 
 def epoch_columns(epochs: Iterable[Epoch]) -> tuple[list[object], ...]:
-    rows = [epoch._replace(granted=str(epoch.granted), base=str(epoch.base)) for epoch in epochs]  # type: ignore[arg-type]
-    return transpose(rows, len(Epoch._fields))
+    """What `compare_notices` takes of each epoch; amounts as text, because they have no upper end."""
+    rows = [(*epoch[:5], str(epoch.granted), str(epoch.base)) for epoch in epochs]
+    return transpose(rows, 7)
 
 
 async def compare_notices(

@@ -62,7 +62,7 @@ class Walk:
 
 
 class Epoch(NamedTuple):
-    """`granted` and `base` as they are from its beginning to its end."""
+    """`granted` and `base` as they are from its beginning to its end; `consumed` in all when it begins."""
 
     account_id: str
     resource: int
@@ -71,6 +71,7 @@ class Epoch(NamedTuple):
     recorded_at: datetime
     granted: int
     base: int
+    consumed: int
 
 
 def walk(steps: Iterable[EpochStep]) -> tuple[list[Walk], list[Epoch]]:
@@ -86,4 +87,4 @@ def find_epochs(steps: Iterable[EpochStep], ends: list[Walk]) -> Iterator[Epoch]
             ends.append(Walk(step.account_id, step.resource))
         own = ends[-1]
         if own.take(step):
-            yield Epoch(*step[:2], own.epoch, step.position, step.recorded_at, own.granted, own.base)
+            yield Epoch(*step[:2], own.epoch, step.position, step.recorded_at, own.granted, own.base, step.consumed)

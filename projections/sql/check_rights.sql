@@ -9,5 +9,6 @@ FROM (
     WHERE (n.nspname, c.relname) IN (
         ('meter', 'events'), ('meter', 'shards'), ('projections', 'cursors'), ('projections', 'balance_states'),
         ('notifier', 'notices'), ('notifier', 'balances'), ('notifier', 'accounts'), ('notifier', 'banners'),
-        ('notifier', 'emails'), ('notifier', 'email_attempts'))
+        ('notifier', 'emails'), ('notifier', 'email_attempts'), ('notifier', 'contacts'), ('notifier', 'told'),
+        ('notifier', 'line_states'))
 ) AS relations

@@ -185,8 +185,11 @@ async def test_commands_tell_what_an_account_was_told(
 
     await until(ended, timeout_s=30)
     told = rows(ok(processes, "notices", "acc-0", "--json"))
-    emails = [row for row in told if row["recipient"]]
-    assert {(row["recipient"][6:7], row["state"]) for row in emails} == {("a", "accepted"), ("b", "refused")}
+    reached = {(row["contact"][6:7], row["threshold"], row["state"], row["reason"]) for row in told if row["contact"]}
+    assert reached == {
+        *(("a", line, "told" if line == 90 else "covered", None) for line in (50, 70, 80, 90)),
+        *(("b", line, "owed", "refused") for line in (50, 70, 80, 90)),
+    }
     assert {row["threshold"] for row in told if row["channel"] == "banner"} == {20, 50, 70, 80, 90, 100}
     lines = ok(processes, "notices", "acc-0").splitlines()
     assert lines[0].split("\t")[:3] == ["created_at", "resource", "epoch"] and len(lines) == len(told) + 1

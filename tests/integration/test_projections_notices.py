@@ -399,8 +399,11 @@ async def test_after_a_repaired_balance_wrong_and_missing_notices_stay_told(
     await cross(pool, log, first, second)
     await notifier.read_all()
     await Rebuild(pool, list(Model), progress=lambda _events: None).run()
-    found = {(d.model, d.account_id, kind_of(d)) for d in await find_differences(pool)}
+    differences = await find_differences(pool)
+    found = {(d.model, d.account_id, kind_of(d)) for d in differences if d.model == "notices"}
     assert found == {("notices", first, UNEXPECTED), ("notices", first, WRONG), ("notices", second, MISSING)}
+    reached = {d.account_id for d in differences if d.what == "model_credits line reached"}
+    assert reached == {first}, "second is below the lowest line of emails by both"
 
 
 async def test_the_command_compares_notices_as_support_and_says_so_where_it_may_not(

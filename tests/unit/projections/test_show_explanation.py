@@ -25,7 +25,7 @@ INFERENCE, OPENED, GRANTED, REVERSED = (
     CODES[name] for name in ("usage.model_inference.v1", "account.opened.v1", "credits.granted.v1", "usage.reversed.v1")
 )
 CLOSED, REOPENED = CODES["account.closed.v1"], CODES["account.reopened.v1"]
-NO_NOTIFICATIONS = NotifierRecords(banners=[], notices=[], emails=[], attempts=[])
+NO_NOTIFICATIONS = NotifierRecords(banners=[], notices=[], lines=[], emails=[], attempts=[])
 ACCOUNT = Account(account_id="acct-1", plan="free", display_name=None, time_zone=None, state="open", opened_at=NOON)
 
 
@@ -180,6 +180,19 @@ def test_event_ids_are_whole_at_any_width(width: int) -> None:
     id = "0193a1f2-7c00-7000-8000-000000000001"
     text = shown(explained(STORY[0], entry(2, GRANTED, 1000, "a long reason " * 5)._replace(event_id=id)), width)
     assert text.partition("Timeline")[2].count(id) == 2  # the grant, and that it allows
+
+
+def test_80_columns_show_who_knows_of_a_line_in_words() -> None:
+    letter = "8a9e9b4c-98c4-5f5d-9a76-0b9a3f6f1a11"
+    says = f"told by letter {letter} at 2026-11-24 12:00:03 UTC"
+    line = {
+        "resource": "model_credits", "epoch": 1, "line": 90, "reached_at": NOON, "contact": "owner@example.com",
+        "says": says, "state": "told", "reason": None, "letter": letter, "at": NOON,
+    }  # fmt: skip
+    records = replace(NO_NOTIFICATIONS, lines=[line])
+    text = shown(explained(*STORY, notifications=records), 80).partition("Lines")[2]
+    assert max(map(len, text.splitlines())) <= 80
+    assert says in " ".join(text.split()) and text.count(letter) == 1 and "owner@example.com" in text
 
 
 def test_a_pipe_gets_one_width_per_section(capsys: pytest.CaptureFixture[str]) -> None:

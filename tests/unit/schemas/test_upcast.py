@@ -67,4 +67,6 @@ def test_sql_reads_stored_data_in_known_places_only() -> None:
     `read_stored`."""
     reads_data = re.compile(r"\bdata *(->|#>|@>)|json\w*\(\w*\.?data\b")
     found = {path.name for path in ROOT.glob("*/sql/*.sql") if reads_data.search(path.read_text(encoding="utf-8"))}
-    assert found == {"compare_accounts.sql", "compare_notices.sql", "find_wrong_links.sql"}
+    assert found == {
+        "compare_accounts.sql", "compare_notices.sql", "find_wrong_links.sql", "list_contact_changes.sql",
+    }  # fmt: skip

@@ -1,0 +1,176 @@
+"""`projections verify` on letters: what contacts were told, and which letters are on their way, against the log.
+
+What every contact must have been told follows from the log (epochs, lines, contacts in force) and from what letters
+said, with the time and the epoch of each. `told.py` works it out; this module fetches both sides and lists differences.
+Addresses stay inside: a difference names a contact by id.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from meter.runtime.postgres import Executor
+from projections.store import sql
+from projections.told import Begun, Listing, Person, Saying, Start, Story, find_levels, highest_line
+from projections.walk import Epoch
+from schemas.resources import RESOURCES_BY_CODE
+
+STATEMENT_TIMEOUT_S = 24 * 3600
+
+LinesAt = Callable[[int], Sequence[int]]  # the thresholds of emails at a position
+Found = tuple[str, str, str | None, str | None]  # account, what, stored, log
+
+
+class LetterReport(NamedTuple):
+    """`ending`: letters on their way that nobody is owed any more; they end when it is their turn."""
+
+    found: list[Found]
+    ending: int
+
+
+@dataclass(slots=True)
+class AccountSides:
+    """Of one account: what the notifier holds, and what the log says."""
+
+    reached: dict[str, tuple[int, int]] = field(default_factory=dict)  # by resource: epoch and line, as stored
+    due: dict[str, tuple[int, int]] = field(default_factory=dict)  # the same by the log
+    begun: dict[str, list[Begun]] = field(default_factory=dict)
+    listings: list[Listing] = field(default_factory=list)
+    is_open: bool = True
+    contacts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    sayings: list[Saying] = field(default_factory=list)
+
+
+async def compare_letters(
+    connection: Executor, shard: int, position: int, epochs: Iterable[Epoch], lines_at: LinesAt, *, since: int = 0
+) -> LetterReport:
+    sides = await fetch_sides(connection, shard, position, epochs, lines_at)
+    found: list[Found] = []
+    ending = 0
+    for account_id, side in sorted(sides.items()):
+        differences, own = judge(side, since)
+        found += [(account_id, *difference) for difference in differences]
+        ending += own
+    return LetterReport(found, ending)
+
+
+async def fetch_sides(
+    connection: Executor, shard: int, position: int, epochs: Iterable[Epoch], lines_at: LinesAt
+) -> dict[str, AccountSides]:
+    """Accounts that the notifier knows a balance or a contact of, by id."""
+    heard = await connection.fetchval(sql("fetch_heard"), shard) or 0
+    sides: dict[str, AccountSides] = {}
+    balances = await fetch(connection, "sum_noticed_usage", shard, position)
+    seen = {(row["account_id"], row["resource"]): row for row in balances}
+    for row in balances:
+        side = sides.setdefault(row["account_id"], AccountSides())
+        side.reached[row["resource"]] = row["epoch"], row["line"]
+        side.due[row["resource"]] = 0, 0
+    for epoch in epochs:
+        resource = RESOURCES_BY_CODE[epoch.resource].value
+        if (balance := seen.get((epoch.account_id, resource))) is not None and epoch.position <= balance["position"]:
+            place_epoch(sides[epoch.account_id], resource, epoch, balance, lines_at)
+    for row in await fetch(connection, "list_contact_changes", shard, min(heard, position)):
+        take_change(sides.setdefault(row["account_id"], AccountSides()), row)
+    for row in await fetch(connection, "fetch_told", shard):
+        sides.setdefault(row["account_id"], AccountSides()).contacts[row["contact"]] = row
+    for account_id, *saying in await fetch(connection, "fetch_sayings", shard):
+        sides.setdefault(account_id, AccountSides()).sayings.append(Saying(*saying))
+    return sides
+
+
+async def fetch(connection: Executor, name: str, *arguments: object) -> Sequence[Any]:
+    return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
+
+
+def place_epoch(side: AccountSides, resource: str, epoch: Epoch, balance: Mapping[str, Any], lines_at: LinesAt) -> None:
+    """Epochs come in order, so the last one is that of the balance."""
+    allocation = epoch.granted - epoch.base
+    line = highest_line(epoch.consumed - epoch.base, allocation, lines_at(epoch.position))
+    side.begun.setdefault(resource, []).append(Begun(epoch.epoch, epoch.position, line))
+    now = highest_line(balance["consumed"] - epoch.base, allocation, lines_at(balance["position"]))
+    side.due[resource] = epoch.epoch, now
+
+
+def take_change(side: AccountSides, row: Mapping[str, Any]) -> None:
+    if row["contacts"] is not None:
+        side.listings.append(Listing(row["position"], tuple(dict.fromkeys(json.loads(row["contacts"])))))
+    else:
+        side.is_open = not row["closes"]
+
+
+def judge(side: AccountSides, since: int) -> tuple[list[tuple[str, str | None, str | None]], int]:
+    """Differences, and how many letters are on their way that nobody is owed any more."""
+    levels = find_levels(Story(side.begun, side.listings, make_people(side), side.sayings, since))
+    found = list(compare_lines(side))
+    ending = 0
+    listed = side.listings[-1].addresses if side.listings else ()
+    unknown = sum(address not in side.contacts for address in listed)
+    if unknown:
+        found.append(("contacts that the notifier does not have", None, describe(contacts=unknown)))
+    for address, contact in side.contacts.items():
+        own = {resource: levels[address, resource] for resource in side.begun}
+        found += compare_contact(side, contact, own, is_contact=address in listed)
+        due = is_due(side, contact, own, is_contact=address in listed)
+        ending += contact["unsent"] is not None and not due
+    return found, ending
+
+
+def make_people(side: AccountSides) -> dict[str, Person]:
+    return {
+        address: Person(address, row["joined_at"], {name: Start(*told["start"]) for name, told in told_of(row).items()})
+        for address, row in side.contacts.items()
+    }
+
+
+def told_of(contact: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    found: Mapping[str, Mapping[str, Any]] = json.loads(contact["told"])
+    return found
+
+
+def compare_lines(side: AccountSides) -> Iterator[tuple[str, str | None, str | None]]:
+    for resource, stored in sorted(side.reached.items()):
+        if stored != side.due[resource]:
+            (epoch, line), (due_epoch, due_line) = stored, side.due[resource]
+            yield (
+                f"{resource} line reached", describe(epoch=epoch, line=line), describe(epoch=due_epoch, line=due_line)
+            )  # fmt: skip
+
+
+def compare_contact(
+    side: AccountSides, contact: Mapping[str, Any], levels: Mapping[str, int], *, is_contact: bool
+) -> Iterator[tuple[str, str | None, str | None]]:
+    name = f"contact {contact['contact_id']}"
+    stored = told_of(contact)
+    if contact["is_contact"] != is_contact:
+        yield name, describe(is_contact=contact["is_contact"]), describe(is_contact=is_contact)
+    for resource, level in sorted(levels.items()):
+        told = stored.get(resource, {}).get("level", 0)
+        if told != level:
+            yield f"{resource} {name} told level", describe(level=told), describe(level=level)
+    if contact["is_barred_by_nothing"]:
+        yield f"{name} refused", describe(refused=True), describe(refused=False)
+    if contact["unsent"] is None and is_due(side, contact, levels, is_contact=is_contact):
+        owed = find_owed(side, levels, is_contact=is_contact)
+        yield f"{name} letter", None, describe(**owed)
+
+
+def find_owed(side: AccountSides, levels: Mapping[str, int], *, is_contact: bool) -> dict[str, int]:
+    """The lines that a contact is owed, by resource."""
+    if not side.is_open or not is_contact:
+        return {}
+    return {name: line for name, (_epoch, line) in side.due.items() if line > levels.get(name, 0)}
+
+
+def is_due(side: AccountSides, contact: Mapping[str, Any], levels: Mapping[str, int], *, is_contact: bool) -> bool:
+    """Whether a letter must be on its way: what is owed, unless the address was refused or its lines were given up."""
+    stored = told_of(contact)
+    owed = find_owed(side, levels, is_contact=is_contact)
+    return not contact["refused"] and any(
+        line > stored.get(resource, {}).get("given_up", 0) for resource, line in owed.items()
+    )
+
+
+def describe(**fields: object) -> str:
+    return json.dumps(fields)
