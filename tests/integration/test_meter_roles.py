@@ -32,6 +32,7 @@ SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
 SEEN_BY_CONSOLE = {
     "projections": {
         *SEEN_BY_READER, "usage_by_slot", "usage_by_own_day", "usage_as_of", "balances_as_of", "catalogue", "runway",
+        "account_history",
     },
     "notifier": {"shown_banners", "notice_history", "letter_history"},
 }  # fmt: skip
