@@ -222,10 +222,11 @@ def console() -> None:
     """Show people their usage: summary, billing pages, banners, and JSON for other front ends, until SIGTERM.
 
     \b
-    Read-only, as the role credit_console; needs no Kafka. Listens on METERING_CONSOLE_HOST and METERING_CONSOLE_PORT
-    (127.0.0.1:8090), and serves /healthz, /readyz and /metrics on METERING_HTTP_PORT. With keys
-    (METERING_CONSOLE_SECRET, or METERING_CONSOLE_KEY_FILE) a token for the account is asked for; without, it listens
-    on a loopback address only.
+    Read-only, as the role credit_console; needs no Kafka. Listens on
+    METERING_CONSOLE_HOST and METERING_CONSOLE_PORT (127.0.0.1:8090), and serves
+    /healthz, /readyz and /metrics on METERING_HTTP_PORT. With keys
+    (METERING_CONSOLE_SECRET, or METERING_CONSOLE_KEY_FILE) it asks for a token
+    of the account; without, it listens on a loopback address only.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from meter.runtime.clock import Clock
 from projections.console import openapi
 from projections.console.access import Guard
-from projections.console.history import Entry, tell_history
+from projections.console.history import Entry, newest_first, tell_event, tell_history
 from projections.console.live import BalanceWatch
 from projections.console.periods import DEFAULT, Period, PeriodError, period_of
 from projections.console.reader import ConsoleReader
@@ -174,7 +174,8 @@ class Api:
 
 async def read_history(console: Console, account_id: str) -> Sequence[Entry]:
     reader = console.reader
-    return tell_history(await reader.notices(account_id), await reader.letters(account_id))
+    told = tell_history(await reader.notices(account_id), await reader.letters(account_id))
+    return newest_first([*told, *map(tell_event, await reader.events(account_id))])
 
 
 async def describe(_request: Request) -> Response:

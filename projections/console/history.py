@@ -6,9 +6,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from meter.allowance import REASON
 from projections.console.figures import NAMES, show_amount, show_left, show_used
 from projections.console.summary import read_json
+from projections.console.tables import show_name
 
+EVENT_WORDS: Final[Mapping[str, str]] = {
+    "account.opened.v1": "Account opened",
+    "account.plan_changed.v1": "Plan changed",
+    "account.closed.v1": "Account closed",
+    "account.reopened.v1": "Account reopened",
+    "credits.granted.v1": "added",
+    "credits.revoked.v1": "taken back",
+    "usage.reversed.v1": "given back: usage was reversed",
+}
 NOTICE_WORDS: Final[Mapping[str, str]] = {
     "seeded": "the line was reached at the start of the allocation already: nobody was told again",
     "superseded": "a higher line was reached at the same moment: only that one was told",
@@ -29,14 +40,29 @@ LETTER_WORDS: Final[Mapping[str, str]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     at: datetime
-    kind: str  # notice, letter
+    kind: str  # event, notice, letter
     title: str
     detail: str
 
 
 def tell_history(notices: Iterable[Mapping[str, Any]], letters: Iterable[Mapping[str, Any]]) -> Sequence[Entry]:
-    entries = [*map(tell_notice, notices), *map(tell_letter, letters)]
+    return newest_first([*map(tell_notice, notices), *map(tell_letter, letters)])
+
+
+def newest_first(entries: Iterable[Entry]) -> Sequence[Entry]:
     return sorted(entries, key=lambda entry: entry.at, reverse=True)
+
+
+def tell_event(row: Mapping[str, Any]) -> Entry:
+    """A grant, a correction, or a change of the account. Its reason and reference are words of whoever sent it."""
+    words = EVENT_WORDS[row["type"]]
+    title = (
+        words if row["resource"] is None else f"{show_amount(row['amount'])} {NAMES[row['resource']].lower()} {words}"
+    )
+    free = row["reason"] == REASON
+    parts = ["free allowance"] if free else [row["reason"], row["reference"]]
+    detail = ", ".join(show_name(part) for part in dict.fromkeys(part for part in parts if part))
+    return Entry(at=row["at"], kind="event", title=title, detail=detail)
 
 
 def tell_notice(row: Mapping[str, Any]) -> Entry:

@@ -50,6 +50,9 @@ class ConsoleReader:
     async def notices(self, account_id: str) -> Sequence[Mapping[str, Any]]:
         return [dict(row) for row in await self._pool.fetch(sql("list_notices"), account_id, MOST_HISTORY)]
 
+    async def events(self, account_id: str) -> Sequence[Mapping[str, Any]]:
+        return [dict(row) for row in await self._pool.fetch(sql("list_events"), account_id, MOST_HISTORY)]
+
     async def letters(self, account_id: str) -> Sequence[Mapping[str, Any]]:
         return [dict(row) for row in await self._pool.fetch(sql("list_letters"), account_id, MOST_HISTORY)]
 

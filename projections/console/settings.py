@@ -70,7 +70,7 @@ class ConsoleSettings(LinkSettings):
         if self.console_key_file is not None and self.console_algorithm == "HS256":
             raise ValueError("console_key_file holds keys of RS256, ES256 or EdDSA: set console_algorithm")
         if not self.has_keys and not is_loopback(self.console_host):
-            raise ValueError("without keys the console listens on a loopback address only: set console_secret")
+            raise ValueError("without keys the console listens on a loopback address only: set METERING_CONSOLE_SECRET")
         return self
 
     @property

@@ -94,6 +94,11 @@ class Summary:
         return max((share.status for share in self.shares), key=STATUSES.index, default="exhausted")
 
     @property
+    def left_percent(self) -> Decimal:
+        """Of the worse resource."""
+        return min((share.left_percent for share in self.shares), default=Decimal(0))
+
+    @property
     def unused(self) -> bool:
         return all(share.consumed == 0 for share in self.shares)
 

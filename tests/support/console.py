@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from projections.console.service import WebServer, build_console
 from projections.console.settings import ConsoleSettings
+from projections.console.tokens import Role, Tokens
 from schemas.events import CODES
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
@@ -65,6 +66,8 @@ class Books:
     pool: Pool
     account_id: str
     zone: str = "UTC"
+    slots: list[tuple[object, ...]] = field(default_factory=list)
+    used: list[tuple[object, ...]] = field(default_factory=list)
 
     @property
     def shard(self) -> int:
@@ -88,25 +91,29 @@ class Books:
         await self.balance(credits, **more)
         await self.balance(runs, 10_000, Resource.TOOL_RUNS, **more)
 
-    async def use(
+    def use(
         self, kind: str, item: str, amount: str, at: datetime, *, deployment: str = "", category: str = "",
         status: str = "", events: int = 1, tokens: tuple[int, int] = (0, 0), seconds: int = 0,
         hardware: str | None = None, cpus: str | None = None, memory: str | None = None,
     ) -> None:  # fmt: skip
+        """Kept until `add_up` writes all of it at once."""
         resource = Resource.TOOL_RUNS if kind == "tool" else Resource.MODEL_CREDITS
         slot = at.astimezone(UTC).replace(minute=at.minute // 15 * 15, second=0, microsecond=0)
-        await self.pool.execute(
-            INSERT_SLOT, self.shard, self.account_id, slot, RESOURCE_CODES[resource], KINDS[kind], item, deployment,
-            category, status, events, Decimal(amount) * MICRO, Decimal(tokens[0]), Decimal(tokens[1]),
-            Decimal(seconds), at,
-        )  # fmt: skip
-        await self.pool.execute(
-            INSERT_USED, self.shard, self.account_id, KINDS[kind], item, deployment, at, hardware, None,
+        self.slots.append((
+            self.shard, self.account_id, slot, RESOURCE_CODES[resource], KINDS[kind], item, deployment, category,
+            status, events, Decimal(amount) * MICRO, Decimal(tokens[0]), Decimal(tokens[1]), Decimal(seconds), at,
+        ))  # fmt: skip
+        self.used.append((
+            self.shard, self.account_id, KINDS[kind], item, deployment, at, hardware, None,
             None if cpus is None else Decimal(cpus), None if memory is None else Decimal(memory), None,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     async def add_up(self) -> None:
-        """The days of what was used, after the last `use`."""
+        """Write what was used, and the days of it."""
+        await self.pool.executemany(INSERT_SLOT, self.slots)
+        await self.pool.executemany(INSERT_USED, self.used)
+        self.slots.clear()
+        self.used.clear()
         await self.pool.execute("DELETE FROM projections.usage_totals WHERE account_id = $1", self.account_id)
         await self.pool.execute(ADD_TOTALS, self.account_id, self.zone)
 
@@ -137,6 +144,12 @@ async def set_up_cursors(pool: Pool) -> None:
         "ON CONFLICT DO NOTHING",
         SHARDS,
     )
+
+
+def make_token(account_id: str = "acct-1", role: str = "admin", minutes: int = 10) -> str:
+    tokens = Tokens(ConsoleSettings(console_secret=SECRET))
+    known: Role = "admin" if role == "admin" else "member"
+    return tokens.make(account_id, known, datetime.now(UTC), timedelta(minutes=minutes))
 
 
 def local(zone: str, day: date, hour: int = 0, minute: int = 0) -> datetime:

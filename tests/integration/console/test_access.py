@@ -1,7 +1,6 @@
 """Who may ask the console what, over HTTP: tokens, the cookie, origins, headers, limits; and the JSON against SQL."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,21 +10,14 @@ import pytest
 
 from meter.runtime.postgres import Pool
 from projections.console.access import COOKIE
-from projections.console.settings import ConsoleSettings
-from projections.console.tokens import Tokens
 from schemas.resources import Resource
-from tests.support.console import SECRET, Books, days_ago, running_console, set_up_cursors
+from tests.support.console import Books, days_ago, make_token, running_console, set_up_cursors
 
 NAMES = ("summary", "usage", "items", "banners", "history", "allowed")
 
 
-def token(account_id: str = "acct-1", role: Any = "admin", minutes: int = 10) -> str:
-    tokens = Tokens(ConsoleSettings(console_secret=SECRET))
-    return tokens.make(account_id, role, datetime.now(UTC), timedelta(minutes=minutes))
-
-
 def bearer(account_id: str = "acct-1", **more: Any) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token(account_id, **more)}"}
+    return {"Authorization": f"Bearer {make_token(account_id, **more)}"}
 
 
 @pytest.fixture
@@ -59,12 +51,12 @@ async def test_only_the_accounts_own_token_is_answered(client: httpx.AsyncClient
 
 
 async def test_a_token_in_the_address_counts_for_nothing(client: httpx.AsyncClient) -> None:
-    reply = await client.get(f"/v1/accounts/acct-1/summary?token={token()}&access_token={token()}")
+    reply = await client.get(f"/v1/accounts/acct-1/summary?token={make_token()}&access_token={make_token()}")
     assert reply.status_code == 401
 
 
 async def test_a_token_is_exchanged_for_a_cookie_that_scripts_cannot_read(client: httpx.AsyncClient) -> None:
-    reply = await client.post("/session", data={"token": token()})
+    reply = await client.post("/session", data={"token": make_token()})
     assert (reply.status_code, reply.headers["location"]) == (303, "/accounts/acct-1")
     cookie = reply.headers["set-cookie"]
     assert cookie.startswith(f"{COOKIE}=")
@@ -80,7 +72,7 @@ async def test_a_token_is_exchanged_for_a_cookie_that_scripts_cannot_read(client
 
 async def test_a_form_of_another_site_is_refused(client: httpx.AsyncClient) -> None:
     for headers in ({"Origin": "https://evil.example.com"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
-        reply = await client.post("/session", data={"token": token()}, headers=headers)
+        reply = await client.post("/session", data={"token": make_token()}, headers=headers)
         assert (reply.status_code, reply.json()["code"]) == (403, "other_origin")
 
 
@@ -170,10 +162,8 @@ async def test_allowed_is_200_or_402_with_a_stable_code(client: httpx.AsyncClien
 
 async def test_usage_and_items_equal_sql(client: httpx.AsyncClient, pool: Pool, books: Books) -> None:
     for day in range(5):
-        await books.use(
-            "model", "small-chat", "1.25", days_ago(day), deployment="eu", category="inference", tokens=(8, 2)
-        )
-        await books.use("tool", "web-search", "3", days_ago(day), status="ok")
+        books.use("model", "small-chat", "1.25", days_ago(day), deployment="eu", category="inference", tokens=(8, 2))
+        books.use("tool", "web-search", "3", days_ago(day), status="ok")
     await books.add_up()
     await books.item("tool", "calendar", owner="ops")
     body = (await client.get("/v1/accounts/acct-1/usage?period=7d", headers=bearer())).json()
@@ -194,7 +184,7 @@ async def test_a_period_that_cannot_be_shown_is_refused(client: httpx.AsyncClien
 
 
 async def test_every_answer_is_as_the_openapi_document_says(client: httpx.AsyncClient, books: Books) -> None:
-    await books.use("model", "small-chat", "1", days_ago(0))
+    books.use("model", "small-chat", "1", days_ago(0))
     await books.add_up()
     await books.banner(50)
     paths = (await client.get("/v1/openapi.json")).json()["paths"]

@@ -1,0 +1,207 @@
+"""The console in a real browser: what people see and do."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Dialog, Page, expect
+
+from meter.runtime.postgres import Pool
+from schemas.resources import Resource
+from tests.support.browser import sign_in
+from tests.support.console import Books, days_ago, make_token
+from tests.support.console_story import fill
+
+EVIL = "<img src=x onerror=alert(1)>\"'</script><script>alert(2)</script>\u202e"
+INSERT_UNFOLDED = """
+INSERT INTO meter.events (shard, position, amount, kafka_offset, occurred_at, recorded_at, event_id, event_key, type,
+    resource, account_id, name, source, data)
+VALUES ($1, 1, 1, 1, now(), now() - interval '3 minutes', gen_random_uuid(), 'x', 1, 1, 'acct-1', 'm', 's', '{}')
+"""
+STATIC = Path("projections/console/static")
+
+
+def test_the_component_is_light() -> None:
+    assert (STATIC / "credit-usage.js").stat().st_size < 30_000
+
+
+@pytest.mark.parametrize(
+    ("left", "status"),
+    [(76, "good"), (75, "moderate"), (50, "moderate"), (25, "moderate"), (24, "low"), (0, "exhausted")],
+)
+async def test_the_icon_shows_the_worse_resource(page: Page, books: Books, left: int, status: str) -> None:
+    await books.balance(100 - left, 100)
+    await books.balance(0, 10_000, Resource.TOOL_RUNS)
+    await page.reload()
+    icon = page.locator("credit-usage button.open")
+    await expect(icon).to_have_class(f"open {status}")
+    name = await icon.get_attribute("aria-label") or ""
+    assert ("nothing left" if left == 0 else f"Model credits: {left} % left") in name
+    assert "Tool runs: 100 % left, good." in name
+
+
+async def test_the_panel_copies_the_account_and_gives_the_focus_back(page: Page) -> None:
+    icon = page.locator("credit-usage button.open")
+    await icon.focus()
+    await page.keyboard.press("Enter")
+    panel = page.get_by_role("dialog")
+    await expect(panel.get_by_text("52.75 of 75 used")).to_be_visible()
+    await expect(panel.get_by_text("4,210 of 10,000 used")).to_be_visible()
+    for name in ("Manage billing", "Contact support"):
+        await expect(panel.get_by_role("link", name=name)).to_be_visible()
+    await panel.get_by_role("button", name="Copy").click()
+    await expect(page.locator("credit-usage [role=status]")).to_have_text("Copied")
+    assert await page.evaluate("navigator.clipboard.readText()") == "acct-1"
+    await page.keyboard.press("Escape")
+    await expect(panel).to_be_hidden()
+    assert await page.evaluate("document.activeElement.localName") == "credit-usage"
+
+
+async def test_a_removable_banner_stays_closed_until_the_next_level_and_a_fixed_one_stays(
+    page: Page, books: Books
+) -> None:
+    await books.banner(70)
+    await page.reload()
+    banner = page.locator(".banner")
+    await expect(banner).to_contain_text("70 % of the model credits")
+    await banner.get_by_role("button").click()
+    await expect(banner).to_have_count(0)
+    await page.reload()
+    await expect(banner).to_have_count(0)
+    await books.banner(80)
+    await page.reload()
+    await expect(banner).to_contain_text("80 %")
+    await books.banner(100)
+    await page.reload()
+    await expect(page.get_by_role("alert").locator(".mark")).to_be_visible()
+    assert await banner.get_by_role("button").count() == 0
+
+
+async def test_who_cannot_buy_reads_who_can(browser: Browser, address: str, books: Books) -> None:
+    await books.banner(70)
+    context = await browser.new_context()
+    page = await sign_in(context, address, make_token(role="member"))
+    await expect(page.locator(".banner")).to_contain_text("Ask an administrator of this account")
+    assert await page.locator(".banner a").count() == 0
+
+
+async def test_figures_colours_and_banners_move_without_a_reload(page: Page, books: Books) -> None:
+    icon = page.locator("credit-usage button.open")
+    await expect(icon).to_have_class("open moderate")
+    await page.wait_for_timeout(700)  # the first look
+    await books.balance("74", 75)
+    await books.banner(90)
+    await expect(icon).to_have_class("open low", timeout=3_000)
+    await expect(page.locator(".share").first).to_contain_text("74 of 75 credits used", timeout=3_000)
+    await expect(page.locator(".banner")).to_contain_text("90 %", timeout=3_000)
+
+
+async def test_figures_behind_the_log_are_not_shown_as_sure(page: Page, pool: Pool, books: Books) -> None:
+    await pool.execute("UPDATE meter.shards SET next_position = 2")
+    await pool.execute(INSERT_UNFOLDED, books.shard)
+    await page.reload()
+    await expect(page.locator("credit-usage button.open")).to_have_class("open stale")
+    await expect(page.locator(".share").first).to_contain_text("These figures may be old")
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ("unused", "No usage yet: 75 left"),
+        ("not opened", "This account is not opened yet"),
+        ("exhausted", "Nothing left since"),
+        ("overdrawn", "\u22123.2: comes off the next top-up"),
+        ("closed", "This account is closed"),
+    ],
+)
+async def test_each_state_says_what_it_is(browser: Browser, address: str, pool: Pool, state: str, text: str) -> None:
+    books = Books(pool, f"acct-{state.replace(' ', '-')}")
+    if state != "not opened":
+        await books.open(closed=state == "closed")
+        consumed = {"unused": "0", "exhausted": "75", "overdrawn": "78.2", "closed": "1"}[state]
+        await books.both(consumed, 0, closed=state == "closed")
+    if state == "exhausted":
+        await books.banner(100)
+    context = await browser.new_context()
+    page = await sign_in(context, address, make_token(books.account_id))
+    await expect(page.locator("main")).to_contain_text(text)
+    await page.locator("credit-usage button.open").click()
+    await expect(page.get_by_role("dialog")).to_contain_text(text)
+
+
+async def test_an_error_keeps_the_old_figures_and_marks_them(page: Page, faults: list[str]) -> None:
+    await page.locator("credit-usage button.open").click()
+    panel = page.get_by_role("dialog")
+    await expect(panel).to_contain_text("52.75 of 75 used")
+    await page.route("**/v1/**", lambda route: route.abort())
+    await page.evaluate("document.querySelector('credit-usage').refresh()")
+    await expect(panel).to_contain_text("these are old figures")
+    await expect(panel).to_contain_text("52.75 of 75 used")
+    await page.unroute("**/v1/**")
+    await panel.get_by_role("button", name="Try again").click()
+    await expect(panel).not_to_contain_text("these are old figures")
+    faults.clear()  # the refused request is one
+
+
+async def test_every_tab_and_row_is_reached_by_keys(page: Page, books: Books) -> None:
+    await fill(books)
+    for name in ("tools", "models", "guardrails", "scripts", "history"):
+        await page.locator(".tabs [aria-current]").focus()
+        await page.keyboard.press("ArrowRight")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/{name}*")
+    await page.goto(page.url.replace("history", "models"))
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await page.keyboard.press("k")
+    focused = await page.evaluate("document.activeElement.textContent")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**open=*")
+    await expect(page.locator("#detail")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#detail")).to_have_count(0)
+    assert await page.evaluate("document.activeElement.textContent") == focused
+
+
+async def test_all_of_it_works_without_javascript(browser: Browser, address: str, books: Books) -> None:
+    await fill(books)
+    await books.banner(70)
+    context = await browser.new_context(java_script_enabled=False)
+    page = await sign_in(context, address, make_token())
+    await page.locator(".banner button").click()
+    await expect(page.locator(".banner")).to_have_count(0)
+    await page.locator("credit-usage summary").click()
+    await expect(page.locator("credit-usage .panel")).to_contain_text("52.75 of 75 credits used")
+    await page.goto(f"{address}/accounts/acct-1/models?period=30d")
+    await page.get_by_role("link", name="Support-Tuned").click()
+    await expect(page.locator("#detail")).to_contain_text("Hosting")
+    await page.get_by_label("Period").select_option("24h")
+    await page.get_by_role("button", name="Apply").click()
+    await page.wait_for_url("**period=24h*")
+
+
+async def test_hostile_names_do_nothing(page: Page, books: Books, address: str) -> None:
+    dialogs: list[str] = []
+
+    async def note(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        await dialog.dismiss()
+
+    page.on("dialog", note)
+    books.use("model", EVIL, "1.5", days_ago(0), deployment=EVIL, category=EVIL, hardware=EVIL)
+    books.use("tool", "=cmd|' /C calc'!A0", "2", days_ago(0), status=EVIL)
+    await books.add_up()
+    await books.item("script", "long", EVIL, name="x" * 10_000, owner=EVIL, reason=EVIL, language=EVIL)
+    await books.banner(70, text=EVIL)
+    for tab in ("overview", "tools", "models", "scripts", "history"):
+        await page.goto(f"{address}/accounts/acct-1/{tab}")
+        assert await page.locator("img").count() == 0
+        await page.set_viewport_size({"width": 360, "height": 800})
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360, f"{tab} scrolls sideways"
+    await page.goto(f"{address}/accounts/acct-1/models")
+    await page.locator("a.row").first.click()
+    await expect(page.locator("#detail")).to_contain_text("<img src=x")
+    reply = await page.request.get(f"{address}/accounts/acct-1/tools.csv")
+    assert "'=cmd|" in await reply.text()
+    await asyncio.sleep(0)
+    assert dialogs == []

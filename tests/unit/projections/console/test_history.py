@@ -1,0 +1,91 @@
+"""History: what happened and who was told, as sentences, newest first."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from projections.console.history import EVENT_WORDS, newest_first, tell_event, tell_history
+from schemas.events import CODES
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def event(type_: str, resource: str | None = None, amount: str = "0", **more: Any) -> dict[str, Any]:
+    found = {
+        "at": NOON,
+        "type": type_,
+        "resource": resource,
+        "amount": Decimal(amount),
+        "reason": "",
+        "reference": None,
+    }
+    return found | more
+
+
+def notice(**changes: Any) -> dict[str, Any]:
+    return {
+        "resource": "model_credits", "epoch": 2, "channel": "email", "threshold": 70, "outcome": "delivered",
+        "allocation": Decimal(75), "consumed": Decimal("52.756"), "created_at": NOON,
+    } | changes  # fmt: skip
+
+
+def letter(**changes: Any) -> dict[str, Any]:
+    return {
+        "contact_id": UUID(int=7), "state": "accepted", "attempts": 1, "created_at": NOON, "finished_at": None,
+        "lines": json.dumps([{"resource": "model_credits", "line": 70}, {"resource": "tool_runs", "line": 50}]),
+    } | changes  # fmt: skip
+
+
+def test_a_grant_says_how_much_of_what_and_why() -> None:
+    told = tell_event(event("credits.granted.v1", "model_credits", "500", reason="top_up", reference="INV-1042"))
+    assert (told.title, told.detail) == ("500 model credits added", "top_up, INV-1042")
+
+
+@pytest.mark.parametrize(
+    ("type_", "resource", "title"),
+    [
+        ("credits.revoked.v1", "model_credits", "2.5 model credits taken back"),
+        ("usage.reversed.v1", "tool_runs", "2.5 tool runs given back: usage was reversed"),
+        ("account.closed.v1", None, "Account closed"),
+    ],
+)
+def test_other_events_say_what_they_did(type_: str, resource: str | None, title: str) -> None:
+    assert tell_event(event(type_, resource, "2.5")).title == title
+
+
+def test_the_free_allowance_is_called_so() -> None:
+    told = tell_event(event("credits.granted.v1", "tool_runs", "10000", reason="free_allowance", reference="x"))
+    assert (told.title, told.detail) == ("10,000 tool runs added", "free allowance")
+
+
+def test_every_type_that_has_words_is_one_of_the_contract() -> None:
+    assert EVENT_WORDS.keys() <= CODES.keys()
+
+
+def test_a_notice_says_what_was_used_and_whether_anybody_was_told() -> None:
+    [told] = tell_history([notice()], [])
+    assert told.title == "Model credits: 70 % reached (email)"
+    assert told.detail == "52.75 of 75 used; allocation 2; told"
+
+
+def test_a_letter_names_no_address() -> None:
+    [told] = tell_history([], [letter(attempts=3, state="presumed")])
+    assert told.title == "Letter was sent; the mail server's reply was lost"
+    assert told.detail == "to contact 00000000: Model credits 70 %, Tool runs 50 %; 3 tries"
+
+
+def test_the_newest_comes_first() -> None:
+    later = notice(created_at=NOON + timedelta(hours=1), threshold=80)
+    told = newest_first([*tell_history([notice(), later], []), tell_event(event("account.opened.v1"))])
+    assert [entry.at for entry in told] == sorted((entry.at for entry in told), reverse=True)
+    assert "80 %" in told[0].title
+
+
+def test_words_of_others_change_no_direction() -> None:
+    told = tell_event(event("credits.granted.v1", "tool_runs", "1", reason="\u202egnp.exe", reference="x" * 10_000))
+    assert "\u202e" not in told.detail
+    assert len(told.detail) < 300
