@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from meter.accounts_cli import app as accounts_app
+from meter.corrections_cli import reverse, revoke
 from meter.presentation import print_settings
 from meter.rejections_cli import app as rejections_app
 from meter.rerouted_cli import rerouted
@@ -16,6 +17,7 @@ from meter.settings import MeterSettings, SetupSettings
 from meter.setup import set_up
 from meter.support_cli import grant, open_account
 from meter.verify_cli import verify
+from meter.waiting_cli import waiting
 
 app = make_app(
     "meter",
@@ -27,8 +29,11 @@ app.add_typer(rejections_app, name="rejections")
 app.command(name="open")(open_account)
 # A negative amount is no option: the contract has words for it.
 app.command(context_settings={"ignore_unknown_options": True})(grant)
+app.command(context_settings={"ignore_unknown_options": True})(reverse)
+app.command(context_settings={"ignore_unknown_options": True})(revoke)
 app.command()(verify)
 app.command()(rerouted)
+app.command()(waiting)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 -- $1 shard int
 WITH differing AS MATERIALIZED (
     SELECT n.account_id, n.day, n.resource, n.type, n.name, n.events, n.amount,
-           d.account_id IS NOT NULL AND d.events + n.events = 0 AS gone
+           d.account_id IS NOT NULL AND d.events + n.events = 0 AND d.amount + n.amount = 0 AS gone
     FROM (
         SELECT account_id, day, resource, type, name, projections.total(events) AS events,
                projections.total(amount) AS amount
@@ -36,7 +36,8 @@ WITH differing AS MATERIALIZED (
         events = CASE WHEN d.shard = $1 THEN d.events + excluded.events ELSE excluded.events END,
         amount = CASE WHEN d.shard = $1 THEN d.amount + excluded.amount ELSE excluded.amount END
     -- A line under a wrong shard goes to the shard whose log has it, in whatever order the two are exchanged.
-    WHERE d.shard = $1 OR excluded.events > 0
+    -- A day's line may have reversals alone: no event, and an amount below zero.
+    WHERE d.shard = $1 OR excluded.events > 0 OR (excluded.events = 0 AND excluded.amount < 0)
     RETURNING xmax = 0 AS added
 )
 SELECT (SELECT count(*) FROM projections.usage_days WHERE shard = $1)
