@@ -14,7 +14,7 @@ from meter.corrections import settle_corrections
 from meter.plan import AppendPlan, TopicOffset, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, tried, write_transaction
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.corrections import append_links, fetch_facts
 from meter.store.evidence import (
@@ -102,7 +102,7 @@ class PostgresEventStore:
             raise
 
     async def _transact(self, plans: Sequence[AppendPlan], write: Writer) -> list[Appended]:
-        async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection, connection.transaction():
+        async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection, write_transaction(connection):
             appended = [await append_batch(connection, plan, write) for plan in plans]
             await fault_point("before_commit")
         await fault_point("after_commit")
@@ -205,12 +205,8 @@ async def copy_accepted_rows(
 
 async def try_copy(connection: Executor, stream: bytes) -> None:
     """COPY inside a savepoint that is always rolled back."""
-    savepoint = connection.transaction()
-    await savepoint.start()
-    try:
+    async with tried(connection):
         await copy_to_events(connection, stream)
-    finally:
-        await savepoint.rollback()
 
 
 async def copy_to_events(connection: Executor, stream: bytes) -> None:
