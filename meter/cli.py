@@ -7,6 +7,7 @@ import typer
 
 from meter.accounts_cli import app as accounts_app
 from meter.check_cli import check
+from meter.corrections_cli import reverse, revoke
 from meter.presentation import print_settings
 from meter.rejections_cli import app as rejections_app
 from meter.rerouted_cli import rerouted
@@ -18,6 +19,7 @@ from meter.settings import MeterSettings, SetupSettings
 from meter.setup import KEPT, check_setup, set_up
 from meter.support_cli import grant, open_account
 from meter.verify_cli import verify
+from meter.waiting_cli import waiting
 
 app = make_app(
     "meter",
@@ -30,8 +32,11 @@ app.command(name="open")(open_account)
 # A negative amount is no option: the contract has words for it.
 app.command(context_settings={"ignore_unknown_options": True})(grant)
 app.command()(check)
+app.command(context_settings={"ignore_unknown_options": True})(reverse)
+app.command(context_settings={"ignore_unknown_options": True})(revoke)
 app.command()(verify)
 app.command()(rerouted)
+app.command()(waiting)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from meter.runtime.errors import RefusalError
 from schemas.amounts import MICRO
 from schemas.figures import show_balance, unit_of
 
@@ -36,6 +37,42 @@ class BalanceNow(NamedTuple):
     remaining: Decimal
     allowed: bool
     account_state: str
+
+
+class UsageNow(NamedTuple):
+    """An event of usage, in credits or runs; `left` is not reversed yet."""
+
+    source: str
+    resource: str
+    kind: str
+    name: str
+    occurred_at: datetime
+    amount: Decimal
+    left: Decimal
+
+
+def choose_usage(account_id: str, event_id: str, found: Sequence[UsageNow]) -> UsageNow:
+    """The one event that is meant. Raises RefusalError that says why there is none."""
+    if not found:
+        raise RefusalError(
+            f"reverses_unknown: no usage of {account_id} is stored under id {event_id!a} (and the source, if one was "
+            "given). Nothing is sent."
+        )
+    if len(found) > 1:
+        sources = ", ".join(sorted(ascii(usage.source) for usage in found))
+        raise RefusalError(
+            f"reverses_ambiguous: {len(found)} sources used that id: {sources}. Say which with --source."
+        )
+    [usage] = found
+    if not usage.left:
+        amount = describe_amount(usage.amount, usage.resource)
+        raise RefusalError(f"reverses_too_much: all of its {amount} were reversed before. Nothing is sent.")
+    return usage
+
+
+def describe_usage(account_id: str, usage: UsageNow) -> str:
+    """`acct-7's swift-1 (model inference, 2026-11-24)`."""
+    return f"{account_id}'s {usage.name} ({usage.kind.replace('_', ' ')}, {usage.occurred_at.date().isoformat()})"
 
 
 def format_plain(amount: Decimal) -> str:

@@ -132,14 +132,14 @@ def grant(
     run_verb(command)
 
 
-async def confirm_unopened(outcomes: Outcomes, account_id: str) -> None:
+async def confirm_unopened(outcomes: Outcomes, account_id: str, verb: str = "Grant") -> None:
     """Ask whether an account that nobody opened is meant. Raises RefusalError for no, and where nobody can be asked."""
     if await outcomes.fetch_account(account_id) is not None:
         return
     unknown = f"nobody opened {account_id}"
     if not sys.stdin.isatty():
         raise RefusalError(f"{unknown}: nothing is sent. Open it first, or repeat with --yes.")
-    if not typer.confirm(f"{unknown}. Grant nevertheless?", err=True):
+    if not typer.confirm(f"{unknown}. {verb} nevertheless?", err=True):
         raise RefusalError("nothing is sent")
 
 

@@ -58,7 +58,10 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageDay:
-    """Usage of one kind and name on one UTC day; reversals have negative amounts."""
+    """Usage of one kind and name on one UTC day, less what was reversed of it that day.
+
+    A day with more reversed than used is negative, and so are lines of kind `reversal`: those that name no event.
+    """
 
     account_id: str
     day: date

@@ -6,9 +6,12 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from meter.effects import AccountNow, BalanceNow, KeptAccount
+from meter.content import RESOURCES
+from meter.effects import AccountNow, BalanceNow, KeptAccount, UsageNow
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool, load_sql
+from schemas.amounts import MICRO
+from schemas.events import TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid, normalize_id
 from schemas.topics import ACCOUNTS, partition_for
 
@@ -100,6 +103,25 @@ class Outcomes:
         statement = load_sql("meter", "find_rejected_event")
         row = await self._pool.fetchrow(statement, place.shard, ACCOUNTS, place.first_offset, account, id)
         return None if row is None else RejectedEvent(*row)
+
+    async def find_usage(self, account_id: str, event_id: str, source: str | None = None) -> list[UsageNow]:
+        """Usage of the account that is stored under an id, by its source or by all."""
+        place = await self.find_place(account_id)
+        statement = load_sql("meter", "find_usage")
+        rows = await self._pool.fetch(statement, place.shard, [account_id], [normalize_id(event_id)])
+        return [
+            UsageNow(
+                row["source"],
+                RESOURCES[row["resource"]],
+                TYPES_BY_CODE[row["type"]].split(".")[1],
+                row["name"],
+                row["occurred_at"],
+                Decimal(row["amount"]) / MICRO,
+                Decimal(row["unreversed"]) / MICRO,
+            )
+            for row in rows
+            if source in (None, row["source"])
+        ]
 
     async def find_folded_position(self, shard: int) -> int:
         """How far the balances of a shard have come; 0 before their first event."""

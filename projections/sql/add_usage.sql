@@ -1,6 +1,6 @@
 -- Add the ranges to usage by day, and return per account, resource and run what was used, beside the balance so far:
 -- events that are not usage cut the usage of an account and resource into runs.
--- Reversals are added to usage by day alone: to a balance they are steps of their own.
+-- Reversals change usage by day alone, and count no event there: to a balance they are steps of their own.
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[],
 -- $4 accounts text[], $5 resources smallint[], $6 positions bigint[] (of what is not usage)
 WITH splits AS MATERIALIZED (
@@ -9,9 +9,8 @@ WITH splits AS MATERIALIZED (
     GROUP BY account_id, resource
 ), lines AS (
     SELECT e.account_id COLLATE "C" AS account_id, (e.occurred_at AT TIME ZONE interval '0')::date AS day, e.resource,
-           e.type, e.name COLLATE "C" AS name, e.shard,
-           CASE WHEN e.type <= {{last_usage}} THEN coalesce(width_bucket(e.position, c.positions), 0) END AS run,
-           e.amount, e.position, e.recorded_at
+           e.type, e.name COLLATE "C" AS name, e.shard, coalesce(width_bucket(e.position, c.positions), 0) AS run,
+           1 AS events, e.amount, e.position, e.recorded_at
     FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
     -- LATERAL with OFFSET 0 keeps to the primary key: else statistics of a large log lead to reading all of it.
     CROSS JOIN LATERAL (
@@ -19,10 +18,29 @@ WITH splits AS MATERIALIZED (
         WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto OFFSET 0
     ) AS e
     LEFT JOIN splits c ON c.account_id = e.account_id AND c.resource = e.resource
-    WHERE e.type BETWEEN {{first_usage}} AND {{last_usage}} OR e.type = {{usage.reversed.v1}}
+    WHERE e.type BETWEEN {{first_usage}} AND {{last_usage}}
+    UNION ALL
+    -- A reversal takes from the line of the kind and name of its usage, on its own day, and counts no event there. One stored
+    -- before reversals had to name an event has a line of its own, under its reason.
+    SELECT e.account_id COLLATE "C", (e.occurred_at AT TIME ZONE interval '0')::date, e.resource, coalesce(o.type, e.type),
+           coalesce(o.name, e.name) COLLATE "C", e.shard, NULL, CASE WHEN o.type IS NULL THEN 1 ELSE 0 END,
+           CASE WHEN o.type IS NULL THEN e.amount ELSE -e.amount END, e.position, e.recorded_at
+    FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
+    CROSS JOIN LATERAL (
+        SELECT * FROM meter.events l
+        WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto AND l.type = {{usage.reversed.v1}}
+        OFFSET 0
+    ) AS e
+    LEFT JOIN LATERAL (
+        SELECT u.type, u.name
+        FROM meter.reversals k
+        JOIN meter.events u ON u.shard = k.shard AND u.position = k.reverses
+        WHERE k.shard = e.shard AND k.position = e.position
+        OFFSET 0
+    ) AS o ON true
 ), usage AS MATERIALIZED (
     -- Both groupings in one pass: by day, and by run.
-    SELECT account_id, day, resource, type, name, shard, run, grouping(day) = 1 AS by_run, count(*) AS events,
+    SELECT account_id, day, resource, type, name, shard, run, grouping(day) = 1 AS by_run, sum(events)::bigint AS events,
            projections.total(amount) AS amount, max(position) AS position, max(recorded_at) AS as_of
     FROM lines
     GROUP BY GROUPING SETS ((account_id, day, resource, type, name, shard), (account_id, resource, shard, run))

@@ -11,14 +11,27 @@ WITH splits AS MATERIALIZED (
     SELECT e.account_id COLLATE "C" AS account_id,
            date_bin('1 day', e.occurred_at AT TIME ZONE interval '0', timestamp '2000-01-01') AS day, e.resource, e.type,
            e.name COLLATE "C" AS name,
-           CASE WHEN e.type <= {{last_usage}} THEN coalesce(width_bucket(e.position, c.positions), 0)
-                ELSE -1 END AS run,
-           1::bigint AS events, e.amount, NULL::numeric AS stored, e.position, e.recorded_at,
-           NULL::timestamptz AS stored_changed_at
+           coalesce(width_bucket(e.position, c.positions), 0) AS run, 1::bigint AS events, e.amount, NULL::numeric AS stored,
+           e.position, e.recorded_at, NULL::timestamptz AS stored_changed_at
     FROM meter.events e
     LEFT JOIN splits c ON c.account_id = e.account_id AND c.resource = e.resource
     WHERE e.shard = $1 AND e.position > $2 AND e.position <= $3
-      AND (e.type BETWEEN {{first_usage}} AND {{last_usage}} OR e.type = {{usage.reversed.v1}})
+      AND e.type BETWEEN {{first_usage}} AND {{last_usage}}
+    UNION ALL
+    -- Reversals, as in add_usage.sql.
+    SELECT e.account_id COLLATE "C", date_bin('1 day', e.occurred_at AT TIME ZONE interval '0', timestamp '2000-01-01'),
+           e.resource, coalesce(o.type, e.type), coalesce(o.name, e.name) COLLATE "C", -1,
+           CASE WHEN o.type IS NULL THEN 1 ELSE 0 END, CASE WHEN o.type IS NULL THEN e.amount ELSE -e.amount END, NULL,
+           e.position, e.recorded_at, NULL
+    FROM meter.events e
+    LEFT JOIN LATERAL (
+        SELECT u.type, u.name
+        FROM meter.reversals k
+        JOIN meter.events u ON u.shard = k.shard AND u.position = k.reverses
+        WHERE k.shard = e.shard AND k.position = e.position
+        OFFSET 0
+    ) AS o ON true
+    WHERE e.shard = $1 AND e.position > $2 AND e.position <= $3 AND e.type = {{usage.reversed.v1}}
     UNION ALL
     SELECT account_id, day::timestamp, resource, type, name, NULL, -events, 0, amount, NULL, NULL, changed_at
     FROM projections.usage_days

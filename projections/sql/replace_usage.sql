@@ -6,7 +6,7 @@ WITH differing AS MATERIALIZED (
            -- What differs from the snapshot that the rebuild read, the fold has made newer since.
            CASE WHEN d.changed_at IS DISTINCT FROM n.stored_changed_at THEN greatest(d.changed_at, n.changed_at)
                 ELSE n.changed_at END AS changed_at,
-           d.account_id IS NOT NULL AND d.events + n.events = 0 AS gone
+           d.account_id IS NOT NULL AND d.events + n.events = 0 AND d.amount + n.amount = 0 AS gone
     FROM (
         SELECT account_id, day, resource, type, name, projections.total(events) AS events,
                sum(amount) AS amount, max(changed_at) AS changed_at, max(stored_changed_at) AS stored_changed_at
@@ -42,7 +42,8 @@ WITH differing AS MATERIALIZED (
         amount = CASE WHEN d.shard = $1 THEN d.amount + excluded.amount ELSE excluded.amount END,
         changed_at = excluded.changed_at
     -- A line under a wrong shard goes to the shard whose log has it, in whatever order the two are exchanged.
-    WHERE d.shard = $1 OR excluded.events > 0
+    -- A day's line may have reversals alone: no event, and an amount below zero.
+    WHERE d.shard = $1 OR excluded.events > 0 OR (excluded.events = 0 AND excluded.amount < 0)
     RETURNING xmax = 0 AS added
 )
 SELECT (SELECT count(*) FROM projections.usage_days WHERE shard = $1)

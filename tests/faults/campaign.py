@@ -184,6 +184,7 @@ class Campaign:
             behind = {
                 "usage": self.load.acked.get((USAGE, shard), 0) - row["usage_offset"],
                 "accounts": self.load.acked.get((ACCOUNTS, shard), 0) - row["accounts_offset"],
+                "records to send on": row["held"],
                 "events to fold": row["last_position"] - row["folded"],
                 "messages of the projections": row["first_waiting"] is not None,
                 "balances": ends[shard] - row["noticed"],

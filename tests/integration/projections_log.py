@@ -44,6 +44,7 @@ class Event:
     name: str = ""
     occurred_at: datetime = NOON
     data: Mapping[str, Any] = field(default_factory=dict)
+    of: "Event | None" = None  # the usage that a reversal is linked to
 
     @property
     def free(self) -> bool:
@@ -75,6 +76,16 @@ def reversed_(account_id: str, amount: int, resource: int = CREDITS) -> Event:
     return Event(
         account_id=account_id, type=REVERSED, resource=resource, amount=amount * MICRO, name="failed_run", data=data
     )
+
+
+def reversal_of(used: Event, amount: int, **more: Any) -> Event:
+    """Of one event of usage, in micro-units, as the meter links it."""
+    assert used.resource is not None
+    return Event(
+        account_id=used.account_id, type=REVERSED, resource=used.resource, amount=amount, name="failed_run",
+        data={"resource": NAMES[used.resource], "amount": f"{amount / MICRO:.6f}", "reason": "failed_run"}, of=used,
+        **more,
+    )  # fmt: skip
 
 
 def revoked(account_id: str, amount: int, resource: int = CREDITS) -> Event:
@@ -128,6 +139,21 @@ def random_change(rng: random.Random, name: str) -> Event:
     )
 
 
+def random_reversal(rng: random.Random, name: str, events: list[Event]) -> Event:
+    """Linked to usage, with what is left of it or a part; or of before reversals had to name an event."""
+    amount, resource = rng.randint(1, 20), rng.choice((CREDITS, RUNS))
+    usage = [event for event in events if event.account_id == name and event.type in (INFERENCE, TOOL) and event.amount]
+    if not usage or rng.random() < 0.3:
+        return reversed_(name, amount, resource)
+    named = rng.choice(usage[-5:])
+    left = named.amount - sum(event.amount for event in events if event.of is named)
+    if not left:
+        return reversed_(name, amount, resource)
+    return reversal_of(
+        named, rng.choice((left, (left + 1) // 2)), occurred_at=NOON + timedelta(days=rng.randint(-1, 1))
+    )
+
+
 def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Event]:
     """Opened late, topped up, reversed, overdrawn: everything in one log."""
     rng = random.Random(seed)
@@ -141,7 +167,7 @@ def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Even
             case 1:
                 events.append(granted(name, rng.randint(1, 100), rng.choice((CREDITS, RUNS))))
             case 2:
-                events.append(reversed_(name, rng.randint(1, 20), rng.choice((CREDITS, RUNS))))
+                events.append(random_reversal(rng, name, events))
             case 3:
                 events.append(random_change(rng, name))
             case 4:
@@ -170,6 +196,7 @@ class EventLog:
         self._pool = pool
         self._next: Counter[int] = Counter()
         self.events: list[Event] = []
+        self._positions: dict[int, int] = {}  # by the identity of the event, which `events` keeps alive
 
     async def set_up(self) -> None:
         await self._pool.execute("INSERT INTO meter.shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS)
@@ -189,6 +216,14 @@ class EventLog:
         rows = [self._row(event) for event in events]
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.copy_records_to_table("events", schema_name="meter", columns=COLUMNS, records=rows)
+            await connection.copy_records_to_table(
+                "reversals", schema_name="meter", columns=("shard", "position", "reverses", "amount"),
+                records=[
+                    (event.shard, self._positions[id(event)], self._positions[id(event.of)], event.amount)
+                    for event in events
+                    if event.of is not None
+                ],
+            )  # fmt: skip
             for shard in {event.shard for event in events}:
                 await connection.execute(
                     "UPDATE meter.shards SET next_position = $2 WHERE shard = $1", shard, self._next[shard] + 1
@@ -198,11 +233,12 @@ class EventLog:
 
     def _row(self, event: Event) -> tuple[object, ...]:
         self._next[event.shard] += 1
-        position = self._next[event.shard]
-        id = uuid.uuid4()
+        position = self._positions[id(event)] = self._next[event.shard]
+        event_id = uuid.uuid4()
         recorded_at = NOON + timedelta(milliseconds=position)
         return (
-            position, event.amount, position, event.occurred_at, recorded_at, str(id), id.bytes + bytes(16),
+            position, event.amount, position, event.occurred_at, recorded_at, str(event_id),
+            event_id.bytes + bytes(16),
             event.shard, event.type, event.resource, event.account_id, event.name,
             OWN_SOURCE if event.free else "//tests.example.com", json.dumps(event.data), None,
         )  # fmt: skip
@@ -307,9 +343,10 @@ def count_usage(events: Iterable[Event]) -> dict[tuple[object, ...], tuple[int, 
     amounts: Counter[tuple[object, ...]] = Counter()
     for event in events:
         if event.type in (INFERENCE, GUARDRAIL, SCRIPT, TOOL, REVERSED):
-            key = (event.account_id, event.occurred_at.astimezone(UTC).date(), event.resource, event.type, event.name)
-            counts[key] += 1
-            amounts[key] += event.amount
+            line = event.of or event  # a linked reversal is taken from the kind and name of its usage, on its own day
+            key = (event.account_id, event.occurred_at.astimezone(UTC).date(), event.resource, line.type, line.name)
+            counts[key] += event.of is None
+            amounts[key] += event.amount if event.of is None else -event.amount
     return {key: (counts[key], amounts[key]) for key in counts}
 
 

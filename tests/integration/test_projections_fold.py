@@ -1,6 +1,7 @@
 """The fold on a real database: what it writes, and that nothing depends on how it is run."""
 
 from collections import defaultdict
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -13,6 +14,8 @@ from schemas.build import decode_event
 from schemas.outputs import AccountChanged, BalanceChanged
 from schemas.resources import Resource
 from tests.integration.projections_log import (
+    MICRO,
+    NOON,
     RUNS,
     EventLog,
     assert_balances,
@@ -25,6 +28,7 @@ from tests.integration.projections_log import (
     random_history,
     renamed,
     reopened,
+    reversal_of,
     reversed_,
     revoked,
     take_batch,
@@ -226,6 +230,26 @@ async def test_reversal_is_negative_in_usage_by_day_so_that_amounts_add_up(pool:
         """
     )
     assert differing == []
+
+
+async def test_what_is_reversed_is_taken_from_the_kind_and_name_of_its_usage(pool: Pool, log: EventLog) -> None:
+    """At the reversal's own time; a day may have nothing else. One that names no event has a line of its own."""
+    first = used("acct-1", 5, "sage-3")
+    later = NOON + timedelta(days=1)
+    await log.append(*opened("acct-1"), first, used("acct-1", 2, "swift-1"), reversal_of(first, MICRO))
+    await fold_all(pool)
+    await log.append(reversal_of(first, 4 * MICRO, occurred_at=later), reversed_("acct-1", 1))
+    await fold_all(pool)
+    rows = await pool.fetch(
+        "SELECT day, kind, name, events, amount FROM projections.usage_by_day ORDER BY day, kind, name"
+    )
+    assert [(str(row["day"]), *tuple(row)[1:]) for row in rows] == [
+        ("2026-11-24", "model_inference", "sage-3", 1, 4),
+        ("2026-11-24", "model_inference", "swift-1", 1, 2),
+        ("2026-11-24", "reversal", "failed_run", 1, -1),
+        ("2026-11-25", "model_inference", "sage-3", 0, -4),
+    ]
+    await assert_usage(pool, log.events)
 
 
 async def test_first_opening_wins_and_changes_are_told(pool: Pool, log: EventLog) -> None:

@@ -129,7 +129,7 @@ def one_bad_record_drops_the_batch() -> None:
 
     def plan(self: Any, batch: Any) -> AppendPlan:
         planned = plan_batch(self, batch)
-        return changed(planned, rows=(), derived=frozenset()) if planned.rejections else planned
+        return changed(planned, rows=(), corrections=(), derived=frozenset()) if planned.rejections else planned
 
     replace(ingest.Ingest, "plan_batch", plan)
 

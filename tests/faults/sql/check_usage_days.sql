@@ -1,9 +1,12 @@
 -- Rows of usage by day that differ from the sums of the log.
 WITH wanted AS (
-    SELECT account_id, (occurred_at AT TIME ZONE 'UTC')::date AS day, resource, type, name, count(*) AS events,
-           sum(amount)::bigint AS amount
-    FROM meter.events
-    WHERE type IN (1, 2, 3, 4, 14)
+    SELECT e.account_id, (e.occurred_at AT TIME ZONE 'UTC')::date AS day, e.resource, coalesce(u.type, e.type) AS type,
+           coalesce(u.name, e.name) AS name, count(*) FILTER (WHERE u.type IS NULL) AS events,
+           sum(CASE WHEN u.type IS NULL THEN e.amount ELSE -e.amount END)::bigint AS amount
+    FROM meter.events e
+    LEFT JOIN meter.reversals k ON k.shard = e.shard AND k.position = e.position
+    LEFT JOIN meter.events u ON u.shard = k.shard AND u.position = k.reverses
+    WHERE e.type IN (1, 2, 3, 4, 14)
     GROUP BY 1, 2, 3, 4, 5
 )
 SELECT coalesce(w.account_id, d.account_id) AS account_id, coalesce(w.day, d.day) AS day,

@@ -1,5 +1,6 @@
 -- How far each shard has come on its way through the services.
 SELECT s.shard, s.usage_offset, s.accounts_offset, s.next_position - 1 AS last_position, c.position AS folded,
+       (SELECT count(*) FROM meter.outbox o WHERE o.shard = s.shard) AS held,
        (SELECT min(o.id) FROM projections.outbox o WHERE o.shard = s.shard) AS first_waiting,
        (SELECT max(o.id) FROM projections.outbox o WHERE o.shard = s.shard) AS last_waiting,
        n.next_offset AS noticed,

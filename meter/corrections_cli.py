@@ -1,0 +1,152 @@
+"""`meter reverse` and `meter revoke`: take back usage or credits, wait for the effect and print it."""
+
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from meter.client import AccountsProducer
+from meter.effects import (
+    BalanceNow,
+    UsageNow,
+    choose_usage,
+    describe_amount,
+    describe_now,
+    describe_usage,
+    format_plain,
+)
+from meter.presentation import printable
+from meter.runtime.errors import RefusalError
+from meter.runtime.process.cli import fail
+from meter.runtime.process.service import Exit
+from meter.runtime.settings import Settings
+from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+from meter.store.outcomes import Outcomes
+from meter.support_cli import (
+    Account,
+    EventId,
+    JsonOutput,
+    Wait,
+    confirm_unopened,
+    print_effect,
+    run_verb,
+    send_only,
+)
+from schemas.build import new_event_id
+from schemas.resources import Resource
+
+Reason = Annotated[str, typer.Option(help="Why, for the history.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing, also where nobody opened the account.")]
+
+
+def reverse(
+    account_id: Account,
+    usage_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="Id of the event of usage.")],
+    reason: Reason,
+    amount: Annotated[str | None, typer.Option(help="How many credits or whole runs of it are given back.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Give back all that is left of it.")] = False,
+    source: Annotated[str | None, typer.Option(help="Source of the event, where several sources used the id.")] = None,
+    event_id: EventId = None,
+    yes: Yes = False,
+    wait: Wait = True,
+    as_json: JsonOutput = False,
+) -> None:
+    """Give back usage that should not have been counted, and print what the account has then.
+
+    Asks the database for the event, also with --no-wait: one that is not stored, or of which less is left, sends
+    nothing and exits with 1. Asks before it reverses usage of an account that nobody opened.
+
+    \b
+    Examples:
+      meter reverse acc-1 019b76da-a800-79ab-aa7b-5bf55eb561a4 --all --reason bug
+      meter reverse acc-1 request-17 --amount 0.5 --reason outage
+    """
+    if everything == (amount is not None):
+        raise fail("say how much: either --amount or --all", Exit.USAGE)
+    sent_id = event_id or new_event_id()
+
+    async def command(settings: Settings) -> None:
+        async with open_outcomes(settings) as outcomes:
+            usage = choose_usage(account_id, usage_id, await outcomes.find_usage(account_id, usage_id, source))
+            taken = format_plain(usage.left).replace(",", "") if amount is None else amount
+
+            async def send(producer: AccountsProducer, id: str) -> str:
+                return await producer.reversed(
+                    account_id, resource=Resource(usage.resource), amount=taken, reason=reason, reverses=usage_id,
+                    reverses_source=usage.source, event_id=id,
+                )  # fmt: skip
+
+            await check_event(settings, sent_id, send)
+            check_left(usage, Decimal(taken))
+            if not yes:
+                await confirm_unopened(outcomes, account_id, "Reverse")
+            if not wait:
+                await send_only(settings, sent_id, send, as_json=as_json)
+                return
+            effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
+            balances = await fetch_balance(outcomes, account_id, usage.resource)
+        done = f"reversed {describe_amount(Decimal(taken), usage.resource)} of {describe_usage(account_id, usage)}"
+        lines = [f"{done}; {describe_now(balance)}" for balance in balances]
+        print_effect(effect, account_id, balances, lines, as_json=as_json)
+
+    run_verb(command)
+
+
+def revoke(
+    account_id: Account,
+    resource: Annotated[Resource, typer.Argument(help="What is taken back.")],
+    amount: Annotated[str, typer.Argument(help="Credits, at most six decimals, or whole runs.")],
+    reason: Reason,
+    reference: Annotated[str, typer.Option(help="Ticket, invoice or order it follows from.")],
+    grant: Annotated[str | None, typer.Option(metavar="ID", help="Event id of the grant, where it is one.")] = None,
+    event_id: EventId = None,
+    yes: Yes = False,
+    wait: Wait = True,
+    as_json: JsonOutput = False,
+) -> None:
+    """Take back credits or runs that were granted, and print what the account has then.
+
+    At most what is left of the grant, or of all grants: more is refused, says how much is left and exits with 1. What
+    was used stays used, so an account may be overdrawn afterwards. With --no-wait it needs no database.
+
+    \b
+    Example:
+      meter revoke acc-1 model_credits 100 --reason chargeback --reference T-17
+    """
+    sent_id = event_id or new_event_id()
+
+    async def send(producer: AccountsProducer, id: str) -> str:
+        return await producer.revoked(
+            account_id, resource=resource, amount=amount, reason=reason, reference=reference, revokes=grant, event_id=id
+        )
+
+    async def command(settings: Settings) -> None:
+        await check_event(settings, sent_id, send)
+        if not wait:
+            await send_only(settings, sent_id, send, as_json=as_json)
+            return
+        async with open_outcomes(settings) as outcomes:
+            if not yes:
+                await confirm_unopened(outcomes, account_id, "Revoke")
+            effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
+            balances = await fetch_balance(outcomes, account_id, resource.value)
+        done = f"revoked {describe_amount(Decimal(amount), resource.value)} of {account_id}"
+        lines = [f"{done}; {describe_now(balance)}" for balance in balances]
+        print_effect(effect, account_id, balances, lines, as_json=as_json)
+
+    run_verb(command)
+
+
+async def fetch_balance(outcomes: Outcomes, account_id: str, resource: str) -> list[BalanceNow]:
+    """That of one resource; none before its first event is folded."""
+    return [balance for balance in await outcomes.fetch_balances(account_id) if balance.resource == resource]
+
+
+def check_left(usage: UsageNow, amount: Decimal) -> None:
+    """Raises RefusalError for more than is left: the meter would reject it."""
+    if amount > usage.left:
+        left = describe_amount(usage.left, usage.resource)
+        raise RefusalError(
+            f"reverses_too_much: of the {format_plain(usage.amount)} of {printable(usage.name)} {left} "
+            f"{'is' if usage.left == 1 else 'are'} left to reverse. Nothing is sent."
+        )
