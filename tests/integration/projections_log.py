@@ -204,9 +204,10 @@ class EventLog:
             "INSERT INTO projections.cursors (projection, shard) SELECT 'balance', generate_series(0, $1::int - 1)",
             SHARDS,
         )
-        await self._pool.execute(
-            "INSERT INTO projections.rebuild_shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS
-        )
+        if await self._pool.fetchval("SELECT to_regclass('projections.rebuild_shards') IS NOT NULL"):  # else older
+            await self._pool.execute(
+                "INSERT INTO projections.rebuild_shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS
+            )
         await self._pool.execute(
             "INSERT INTO projections.outbox_shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS
         )
