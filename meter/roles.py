@@ -18,6 +18,13 @@ async def create_roles(connection: Executor) -> None:
         await connection.execute(load_sql("meter", f"grant_{role}"))
 
 
+async def limit_reader(connection: Executor, *, connections: int, statement_timeout_s: float) -> None:
+    """Readers are many and not ours: they must not take all connections, nor hold old rows with endless statements."""
+    await connection.execute(
+        await connection.fetchval(load_sql("meter", "limit_reader"), connections, int(statement_timeout_s * 1000))
+    )
+
+
 async def set_password(connection: Executor, role: str, password: str) -> None:
     statement = await connection.fetchval(
         load_sql("meter", "format_password"), f"credit_{role}", scram_verifier(password, secrets.token_bytes(16))

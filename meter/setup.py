@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from meter.roles import ROLES, create_roles, set_password
+from meter.roles import ROLES, create_roles, limit_reader, set_password
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
@@ -42,6 +42,11 @@ async def set_up(
             yield Step("shards", await insert_shards(connection, settings.partitions))
             if roles:
                 await create_roles(connection)
+                await limit_reader(
+                    connection,
+                    connections=settings.setup_reader_connections,
+                    statement_timeout_s=settings.setup_reader_timeout_s,
+                )
                 yield Step("roles", ", ".join(f"credit_{role}" for role in ROLES))
                 for role in await set_passwords(connection, settings):
                     yield Step(f"password of {role}", "set")

@@ -18,7 +18,7 @@ KINDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 READ_BY_PROJECTIONS = {"events", "shards", "batches", "event_types", "resources", "event_log"}
 APPENDED_BY_METER = {"events", "batches", "duplicates", "rejections", "gaps", "rerouted", "remarks", "topics"}
 CHANGED_BY_METER = {"shards": {"UPDATE"}, "outbox": {"INSERT", "DELETE"}, "outbox_shards": {"UPDATE"}}
-SEEN_BY_READER = {"balances", "usage_by_day", "accounts"}
+SEEN_BY_READER = {"balances", "usage_by_day", "accounts", "exhausted"}
 LOG = ("events", "batches", "duplicates", "rejections", "replays", "gaps", "rerouted", "remarks")
 
 
