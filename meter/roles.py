@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from typing import Final
+from typing import Final, NamedTuple
 
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, load_sql
@@ -19,15 +19,23 @@ OWNER: Final = "credit_owner"
 SCRAM_ITERATIONS = 4096
 
 
-async def create_roles(connection: Executor) -> None:
+class ReaderLimits(NamedTuple):
+    """Of credit_reader: readers are many and not ours, and must not take all connections, nor hold old rows with endless
+    statements."""
+
+    connections: int = 50
+    statement_timeout_s: float = 10
+
+
+async def create_roles(connection: Executor, reader: ReaderLimits = ReaderLimits()) -> None:
     """Make the roles that are missing and grant what each needs; repeatable. Needs a superuser."""
-    await prepare(connection)
+    await prepare(connection, reader)
     async with connection.transaction():
         await connection.execute(load_sql("meter", "become_owner"))
         await grant(connection)
 
 
-async def prepare(connection: Executor) -> None:
+async def prepare(connection: Executor, reader: ReaderLimits = ReaderLimits()) -> None:
     """Raises RefusalError where a service's role has made something: nothing of it was run, and nothing will be."""
     async with connection.transaction():
         await connection.execute(load_sql("meter", "look_up_in_catalog"))
@@ -36,6 +44,7 @@ async def prepare(connection: Executor) -> None:
         # Waits for transactions under way that made a trigger, because their table is locked. Then it can be seen.
         await connection.execute(load_sql("meter", "give_to_owner"))
         await connection.execute(load_sql("meter", "set_role_defaults"))
+        await limit_reader(connection, reader)
     found = await connection.fetch(load_sql("meter", "find_foreign"))
     if found:
         raise RefusalError(explain_foreign([f"{row['what']} of {row['owner']}" for row in found]))
@@ -58,6 +67,13 @@ async def grant(connection: Executor) -> None:
 async def is_prepared(connection: Executor) -> bool:
     """Whether this session is one of the owner, so that a superuser has been here before."""
     return bool(await connection.fetchval(load_sql("meter", "is_owner")))
+
+
+async def limit_reader(connection: Executor, limits: ReaderLimits) -> None:
+    timeout_ms = int(limits.statement_timeout_s * 1000)
+    statement = await connection.fetchval(load_sql("meter", "limit_reader"), limits.connections, timeout_ms)
+    if statement is not None:
+        await connection.execute(statement)
 
 
 async def set_password(connection: Executor, role: str, password: str) -> None:

@@ -65,6 +65,12 @@ class MeterSettings(Settings):
 class SetupSettings(MeterSettings):
     """Passwords are set where given, and left alone where not (certificates, peer authentication)."""
 
+    setup_reader_connections: int = Field(
+        50, ge=1, le=10_000, description="most connections of credit_reader at a time, all readers together"
+    )
+    setup_reader_timeout_s: float = Field(
+        10, gt=0, le=3600, description="the longest a statement of credit_reader may take, unless it asks for more"
+    )
     setup_password_owner: SecretStr | None = Field(
         None, description="password that setup gives credit_owner, as which it can be run from then on"
     )

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from meter.roles import OWNER, ROLES, grant, is_prepared, prepare, set_password
+from meter.roles import OWNER, ROLES, ReaderLimits, grant, is_prepared, prepare, set_password
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
@@ -79,7 +79,8 @@ async def prepare_roles(settings: SetupSettings) -> list[Step]:
                     + ", ".join(f"METERING_SETUP_PASSWORD_{role.upper()}" for role in wanted)
                 )
             return [Step("owner", f"{OWNER}: this session is its own")]
-        await prepare(connection)
+        limits = ReaderLimits(settings.setup_reader_connections, settings.setup_reader_timeout_s)
+        await prepare(connection, limits)
         changed = await set_passwords(connection, settings, wanted)
         return [
             Step("owner", f"{OWNER} has the schemas; PUBLIC has nothing in this database"),

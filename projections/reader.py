@@ -2,16 +2,14 @@
 
 import asyncio
 
-from meter.runtime.postgres import close_pool, open_pool
-from meter.runtime.settings import Settings, load_settings
+from meter.runtime.postgres import close_pool, open_reading_pool
 from projections.reader import BalanceReader
 
 
 async def main() -> None:
-    pool = await open_pool(load_settings(Settings), "my-service")  # METERING_POSTGRES_DSN
+    pool = await open_reading_pool("postgresql://credit_reader@db.example.com/metering")  # PgBouncer will do
     try:
-        reader = BalanceReader(pool)  # any other asyncpg pool will do
-        print(await reader.allowed("acct-1", "model_credits"))
+        print(await BalanceReader(pool).allowed("acct-1", "model_credits"))
     finally:
         await close_pool(pool)
 

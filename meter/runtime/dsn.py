@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import parse_qs
 
 FORM: Final = "postgresql://role@host:5432/database"
 _HOST: Final = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[^:\[\]@/?#]*)(?::([0-9]{1,5}))?")
@@ -43,4 +44,5 @@ def is_host(text: str) -> bool:
 def describe_hosts(dsn: str) -> str:
     """Hosts and ports of a DSN that was checked, for people; parameters and role are left out."""
     authority, _ = split(dsn.partition("://")[2])
-    return ", ".join(host for host in hosts_of(authority) if host) or "the socket of this machine"
+    named = [host for host in hosts_of(authority) if host] or parse_qs(dsn.partition("?")[2]).get("host", [])
+    return ", ".join(named) or "the socket of this machine"

@@ -2,6 +2,7 @@
 DO $$
 BEGIN
     GRANT USAGE ON SCHEMA projections TO credit_reader;
-    GRANT SELECT ON projections.balances, projections.usage_by_day, projections.accounts TO credit_reader;
+    GRANT SELECT ON projections.balances, projections.usage_by_day, projections.accounts, projections.exhausted
+        TO credit_reader;
 END
 $$

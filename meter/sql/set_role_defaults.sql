@@ -1,5 +1,5 @@
 -- Settings that sessions of the roles start with in this database: names are looked up in pg_catalog alone, so that nobody can
--- put a table or function of the same name in front, and a reader's statement ends by itself.
+-- put a table or function of the same name in front.
 -- Only where they differ: two setups must not write the same row at once.
 DO $$
 DECLARE
@@ -16,6 +16,5 @@ BEGIN
     LOOP
         EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = pg_catalog', name, current_database());
     END LOOP;
-    EXECUTE format('ALTER ROLE credit_reader IN DATABASE %I SET statement_timeout = %L', current_database(), '30s');
 END
 $$

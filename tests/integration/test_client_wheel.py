@@ -16,7 +16,7 @@ from schemas.topics import USAGE
 
 ROOT = Path(__file__).parents[2]
 MOST_PACKAGES = 10
-INSTALL_TIMEOUT_S = 300
+INSTALL_TIMEOUT_S = 600
 
 # An application with modules of the names that ours have inside.
 APPLICATION = """

@@ -22,7 +22,13 @@ INSERT INTO projections.balance_states (account_id, resource, shard, granted, co
                                         position, as_of, opened, closed, free_only)
 SELECT 'acct-' || i, 1, i % $1, 0, 0, 0, 0, '{}', 1, now(), true, false, true FROM generate_series(1, 20_000) AS i
 """
-REBUILT = "INSERT INTO projections.rebuilt_balances SELECT * FROM projections.balance_states WHERE shard = $1"
+REBUILT = """
+INSERT INTO projections.rebuilt_balances (account_id, resource, shard, granted, consumed, base, epoch, boundaries,
+                                          position, as_of, opened, closed, free_only)
+SELECT account_id, resource, shard, granted, consumed, base, epoch, boundaries, position, as_of, opened, closed,
+       free_only
+FROM projections.balance_states WHERE shard = $1
+"""
 STATEMENTS = ("fetch_account_events", "find_range_ends", "add_usage")
 PLANS = ("force_generic_plan", "force_custom_plan")
 # How many shards, and the range of each: all that have news, the backlog of one, a trickle.

@@ -12,6 +12,7 @@ from meter.runtime.postgres.pool import (
     guard_socket,
     note_failure,
     open_pool,
+    open_reading_pool,
     opened_pool,
 )
 from meter.runtime.postgres.set_up import check_set_up, not_set_up
@@ -34,6 +35,7 @@ __all__ = [
     "not_set_up",
     "note_failure",
     "open_pool",
+    "open_reading_pool",
     "opened_pool",
     "transpose",
     "tried",

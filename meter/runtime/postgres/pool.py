@@ -64,6 +64,18 @@ async def create_pool(
     )
 
 
+async def open_reading_pool(dsn: str, *, max_size: int = 8, command_timeout_s: float = 10) -> Pool:
+    """For readers of balances, directly or through PgBouncer in transaction mode.
+
+    There, the next statement may meet another server connection: so no statement is prepared for later, and no setting
+    is sent at the start, which PgBouncer refuses. The role's own limits hold.
+    """
+    return await asyncpg.create_pool(
+        dsn, min_size=0, max_size=max_size, timeout=10, command_timeout=command_timeout_s, statement_cache_size=0,
+        init=guard_socket, reset=leave_session,
+    )  # fmt: skip
+
+
 async def leave_session(_connection: Any) -> None:
     """Reset a connection that is given back: nothing to do, the rollback of an open transaction is enough.
 

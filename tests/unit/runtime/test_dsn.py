@@ -12,7 +12,8 @@ GOOD = {
     "postgresql://role:pa%2Fss@db.example.com:6432/metering?sslmode=require": "db.example.com:6432",
     "postgresql://role@a.example.com:5432,b.example.com:5433/metering": "a.example.com:5432, b.example.com:5433",
     "postgresql://role@[2001:db8::1]:5432/metering": "[2001:db8::1]:5432",
-    "postgresql:///metering?host=/run/postgresql": "the socket of this machine",
+    "postgresql:///metering?host=/run/postgresql": "/run/postgresql",
+    "postgresql:///metering": "the socket of this machine",
     "postgresql://%2Frun%2Fpostgresql/metering": "%2Frun%2Fpostgresql",
     "postgresql://role:a:b@db.example.com/metering": "db.example.com",
 }

@@ -1,0 +1,107 @@
+"""The recipes of schemas/README.md, as their readers paste them: each event counts, on the stack of `make dev`.
+
+What a runtime is not there for is skipped by name.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from deploy.local import apache_kafka
+from tests.support import until, until_sync
+from tests.support.clients import build, node_directory
+
+pytestmark = pytest.mark.xdist_group("recipes")
+
+ROOT = Path(__file__).parents[2]
+NAME = "recipes"
+START_TIMEOUT_S, RUN_TIMEOUT_S, COUNT_TIMEOUT_S = 180, 300, 60
+RECIPES = dict(
+    re.findall(
+        r"^```(python|js|go|java)\n(.*?)^```$", (ROOT / "schemas/README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+)
+
+
+def in_python(directory: Path) -> tuple[list[str], Path]:
+    (directory / "send.py").write_text(RECIPES["python"])
+    return [sys.executable, "send.py"], directory
+
+
+def in_js(directory: Path) -> tuple[list[str], Path]:
+    packages = node_directory() / "node_modules"
+    (directory / "send.js").write_text(RECIPES["js"])
+    (directory / "node_modules").symlink_to(packages)
+    return [shutil.which("node") or "node", "send.js"], directory
+
+
+def in_go(directory: Path) -> tuple[list[str], Path]:
+    clients = build("go", "go", ["go", "mod", "download"], ["go", "build", "-o", "produce", "."])
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(clients / name, directory)
+    (directory / "main.go").write_text(RECIPES["go"])
+    return [shutil.which("go") or "go", "run", "."], directory
+
+
+def in_java(directory: Path) -> tuple[list[str], Path]:
+    if why := apache_kafka.missing():
+        pytest.skip(f"Java's client: {why}")
+    (directory / "Send.java").write_text(RECIPES["java"])
+    return [apache_kafka.java(), "-cp", f"{apache_kafka.fetch_jars()}/*", "Send.java"], directory
+
+
+RUNNERS: Mapping[str, Callable[[Path], tuple[list[str], Path]]] = {
+    "python": in_python, "js": in_js, "go": in_go, "java": in_java,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What the file to be sourced says, of a stack on the best Kafka there is: not every client speaks to another."""
+    output = tmp_path_factory.mktemp("dev") / "output"
+    kafka = "embedded" if apache_kafka.missing() else "apache"
+    command = [sys.executable, "-m", "deploy.local.dev", "--name", NAME, "--kafka", kafka]
+    with output.open("wb") as out:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        until_sync(lambda: "Ctrl-C" in output.read_text() or process.poll() is not None, START_TIMEOUT_S, "it is up")
+        assert process.poll() is None, output.read_text()
+        text = (ROOT / f".local/dev-{NAME}/as-reader.sh").read_text()
+        yield {"KAFKA": kafka, **dict(re.findall(r"^export (METERING_\w+)=(.*)$", text, re.MULTILINE))}
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+
+
+def test_every_recipe_has_a_runner() -> None:
+    assert RECIPES.keys() == RUNNERS.keys()
+
+
+@pytest.mark.parametrize("language", RUNNERS)
+async def test_the_event_of_a_recipe_counts(settings: dict[str, str], language: str, tmp_path: Path) -> None:
+    if settings["KAFKA"] == "embedded" and language != "python":
+        pytest.skip(f"the client of {language} does not speak to the embedded broker")
+    command, directory = RUNNERS[language](tmp_path)
+    environment = {**os.environ, "METERING_KAFKA_BOOTSTRAP": settings["METERING_KAFKA_BOOTSTRAP"]}
+    done = subprocess.run(  # noqa: ASYNC221  # nothing else runs meanwhile
+        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    reader = await asyncpg.connect(settings["METERING_POSTGRES_DSN"])
+    try:
+        counted = "SELECT sum(amount) FROM projections.usage_by_day WHERE account_id = 'acct-1' AND name = $1"
+        await until(lambda: reader.fetchval(counted, f"from-{language}"), COUNT_TIMEOUT_S, "it counts")
+        assert await reader.fetchval(counted, f"from-{language}") == 1
+    finally:
+        await reader.close()

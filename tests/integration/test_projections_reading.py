@@ -1,0 +1,150 @@
+"""What readers of balances meet: comments, an index for who is exhausted, limits of their role, and PgBouncer."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from deploy.local.ports import free_port
+from meter.roles import ReaderLimits, create_roles, limit_reader
+from meter.runtime.postgres import Pool, close_pool, open_reading_pool
+from projections.reader import BalanceReader
+from tests.integration.plans import explain
+from tests.support import until
+
+ACCOUNTS = 2_000
+# Debian installs it where only root looks.
+PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+BALANCES = """
+INSERT INTO projections.balance_states (account_id, resource, shard, granted, consumed, base, epoch, boundaries,
+                                        position, as_of, opened, closed, free_only)
+SELECT 'acct-' || i, 1, i % 12, 75000000, 0, 0, 1, '{75000000}', 1, now(), true, false, true
+FROM generate_series(1, $1) AS i
+"""
+# A tenth of the accounts, on every page.
+USE = """
+UPDATE projections.balance_states SET consumed = consumed + 1000, position = position + 1, as_of = now()
+WHERE right(account_id, 1) = $1
+"""
+USE_UP = "UPDATE projections.balance_states SET consumed = granted WHERE account_id = 'acct-7'"
+COUNTS = """
+SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'projections.balance_states'::regclass
+"""
+UNCOMMENTED = """
+SELECT c.relname || coalesce('.' || a.attname, '')
+FROM pg_class c
+CROSS JOIN LATERAL (
+    SELECT NULL::name AS attname, 0 AS attnum
+    UNION ALL SELECT attname, attnum FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+) a
+WHERE c.relnamespace = 'projections'::regnamespace AND c.relkind = 'v'
+  AND has_table_privilege('credit_reader', c.oid, 'SELECT')
+  AND coalesce(col_description(c.oid, a.attnum), CASE a.attnum WHEN 0 THEN obj_description(c.oid) END) IS NULL
+"""
+
+
+@pytest.fixture
+async def balances(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(BALANCES, ACCOUNTS)
+    await connection.execute("VACUUM ANALYZE projections.balance_states")
+    yield connection
+    await connection.close()
+
+
+async def test_every_view_and_column_that_readers_see_says_what_it_means(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await create_roles(connection)
+        assert [row[0] for row in await connection.fetch(UNCOMMENTED)] == []
+
+
+async def test_usage_leaves_the_index_of_the_exhausted_alone(balances: asyncpg.Connection) -> None:
+    """Updates are HOT: each finds room on its own page, because no indexed column changes."""
+    for digit in "0123456789":
+        await balances.execute(USE, digit)
+        await balances.execute("VACUUM projections.balance_states")  # as autovacuum does in time
+    updates, hot = await count_updates(balances)
+    assert updates == ACCOUNTS and hot >= 0.95 * updates
+    await balances.execute(USE_UP)
+    after, hot_after = await count_updates(balances)
+    assert (after - updates, hot_after - hot) == (1, 0), "a turn changes the index"
+
+
+async def count_updates(connection: asyncpg.Connection) -> tuple[int, int]:
+    """How many there were of balances, and how many of them HOT."""
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    row = await connection.fetchrow(COUNTS)
+    assert row is not None
+    return row[0], row[1]
+
+
+async def test_who_is_exhausted_is_answered_by_the_index(balances: asyncpg.Connection) -> None:
+    await balances.execute(USE_UP)
+    question = "SELECT account_id, resource, account_state FROM projections.exhausted"
+    assert [tuple(row) for row in await balances.fetch(question)] == [("acct-7", "model_credits", "open")]
+    nodes = await explain(balances, question)
+    assert {node.get("Index Name") for node in nodes} - {None} == {"balance_states_exhausted"}
+    stored = await balances.fetch("SELECT account_id FROM projections.balances WHERE status = 'exhausted'")
+    assert [row[0] for row in stored] == ["acct-7"]
+
+
+async def test_the_reader_has_limits(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await create_roles(connection)
+        await limit_reader(connection, ReaderLimits(33, 2.5))
+        limit = await connection.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'credit_reader'")
+        settings = await connection.fetchval(
+            "SELECT setconfig FROM pg_db_role_setting WHERE setrole = 'credit_reader'::regrole"
+            " AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+    assert limit == 33
+    assert "statement_timeout=2500" in settings
+
+
+@pytest.fixture
+def bouncer(dsn: str, tmp_path: Path) -> Iterator[str]:
+    """PgBouncer in transaction mode before the test's database, with two server connections; its DSN."""
+    if PGBOUNCER is None:
+        pytest.skip("pgbouncer is not installed here")
+    server, port = urlsplit(dsn), free_port()
+    database = server.path.removeprefix("/")
+    config = tmp_path / "pgbouncer.ini"
+    config.write_text(
+        f"[databases]\n{database} = host={server.hostname} port={server.port} user=postgres\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = transaction\n"
+        f"default_pool_size = 2\nunix_socket_dir =\nlogfile =\npidfile =\n"
+    )
+    os.chmod(tmp_path, 0o755)
+    user = ["-u", "postgres"] if os.geteuid() == 0 else []
+    process = subprocess.Popen([PGBOUNCER, "-q", *user, config], stderr=subprocess.DEVNULL)
+    try:
+        yield f"postgresql://credit_reader@127.0.0.1:{port}/{database}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.usefixtures("balances")
+async def test_balances_are_read_through_pgbouncer_in_transaction_mode(bouncer: str) -> None:
+    pool = await open_reading_pool(bouncer, max_size=10)
+    try:
+        reader = BalanceReader(pool)
+        await until(lambda: answers(reader), 20, "it is up")
+        asked = [reader.allowed(f"acct-{n}", "model_credits") for n in range(1, 201)]
+        assert await asyncio.gather(*asked) == [True] * 200
+        assert (await reader.get("acct-1"))["model_credits"].remaining == 75  # type: ignore[index]
+    finally:
+        await close_pool(pool)
+
+
+async def answers(reader: BalanceReader) -> bool:
+    try:
+        return await reader.allowed("acct-1", "model_credits")
+    except (OSError, asyncpg.PostgresError):
+        return False
