@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
-from meter.runtime.kafka import ShardConsumer, TopicAdmin, TopicInfo
+from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer, TopicAdmin, TopicInfo
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
 from tests.integration.runtime_ledger import (
@@ -164,3 +164,20 @@ async def test_aborted_records_and_markers_are_skipped_and_no_lag(topics: Settin
             await step(consumer, ledger)
     assert ledger.stored[USAGE, 0] == kept
     assert b"aborted" not in ledger.values
+
+
+@pytest.mark.needs_kafka("transactions")
+async def test_the_end_is_asked_now_and_markers_behind_a_batch_do_not_count(topics: Settings) -> None:
+    """Offset 11 is a marker: a batch that ends before it has read all there is, until another record comes."""
+    await produce_transactions(topics, commit_last=True)
+    ledger = Ledger()
+    async with joined(topics, ledger) as consumer:
+        await drain(consumer, ledger, 6)
+        while consumer.lag():
+            await step(consumer, ledger)
+        at = {USAGE: 11, ACCOUNTS: 0}
+        batch = Batch(0, {USAGE: [], ACCOUNTS: []}, at, at)
+        assert await consumer.find_end(USAGE, batch) == 11
+        async with Producer(topics) as producer:
+            await producer.publish([Message(USAGE, "acct-1", b"x", 0)])
+        assert await consumer.find_end(USAGE, batch) == 13

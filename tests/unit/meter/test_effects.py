@@ -8,12 +8,16 @@ import pytest
 from meter.effects import (
     AccountNow,
     BalanceNow,
+    UsageNow,
+    choose_usage,
     describe_amount,
     describe_balance,
     describe_differences,
     describe_opening,
+    describe_usage,
     find_differences,
 )
+from meter.runtime.errors import RefusalError
 
 CREDITS, RUNS = "model_credits", "tool_runs"
 ACCOUNT = AccountNow("free", "Example", datetime(2026, 3, 1, tzinfo=UTC), ("a@example.com", "b@example.com"), "open")
@@ -85,3 +89,27 @@ def test_each_difference_is_a_line() -> None:
         "  contacts: it has a@example.com, b@example.com, not c@example.com",
         "  display name: it has Example, not Other",
     ]
+
+
+USED = UsageNow(
+    "/example/gateway", CREDITS, "model_inference", "swift-1", datetime(2026, 3, 1, tzinfo=UTC), Decimal(5), Decimal(2)
+)
+
+
+def test_usage_is_named_by_what_people_know_of_it() -> None:
+    assert choose_usage("acct-7", "request-1", [USED]) is USED
+    assert describe_usage("acct-7", USED) == "acct-7's swift-1 (model inference, 2026-03-01)"
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([], "reverses_unknown: no usage of acct-7 is stored under id 'request-1\\x1b'"),
+        ([USED, USED._replace(source="/example/\x1b[2J")], "2 sources used that id: '/example/\\x1b[2J'"),
+        ([USED._replace(left=Decimal(0))], "reverses_too_much: all of its 5 model credits were reversed before"),
+    ],
+)  # fmt: skip
+def test_why_there_is_no_usage_to_reverse(found: list[UsageNow], words: str) -> None:
+    with pytest.raises(RefusalError) as refusal:
+        choose_usage("acct-7", "request-1\x1b", found)
+    assert words in str(refusal.value)
