@@ -19,11 +19,13 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from meter.runtime.postgres import Executor, Pool, transpose
-from projections.store import PROJECTION, sql
+from projections.store import PROJECTION, fetch_position, sql
+from projections.store_usage import USAGE
 from projections.walk import Epoch, EpochStep, Walk, walk
 
 BALANCES: Final = "balances"
-COMPARISONS: Final = (BALANCES, "usage", "accounts")
+COMPARISONS: Final = (BALANCES, "accounts")  # as far as balances have come
+USAGE_COMPARISONS: Final = ("slots", "days", "zones")  # as far as usage has
 NOTICES: Final = "notices"
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
 EVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -81,14 +83,17 @@ async def verify(pool: Pool, rules: NoticeRules | None = None) -> AsyncIterator[
 async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | None) -> ShardReport:
     await connection.execute(sql("prepare_long_read"))
     # Read again: this is the first look of the snapshot that everything below is compared in.
-    cursors = await connection.fetch(sql("fetch_cursors"), PROJECTION)
-    position = next(row["position"] for row in cursors if row["shard"] == shard)
+    position = await fetch_position(connection, PROJECTION, shard)
     differences = await find_holes(connection, shard, position)
     ends, epochs = walk(EpochStep(*row) for row in await fetch(connection, "list_epoch_steps", shard, position))
     for model in COMPARISONS:
         walked: Iterable[object] = end_columns(ends) if model == BALANCES else ()
         rows = await fetch(connection, f"compare_{model}", shard, position, *walked)
         differences += [Difference(shard, model, *row) for row in rows]
+    usage_position = await fetch_position(connection, USAGE, shard)
+    for comparison in USAGE_COMPARISONS:
+        rows = await fetch(connection, f"compare_{comparison}", shard, usage_position)
+        differences += [Difference(shard, USAGE, *row) for row in rows]
     if rules is None:
         return ShardReport(shard, position, differences)
     found, waiting = await compare_notices(connection, shard, position, rules, epochs)

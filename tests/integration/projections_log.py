@@ -4,7 +4,7 @@ import json
 import random
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -44,6 +44,7 @@ class Event:
     name: str = ""
     occurred_at: datetime = NOON
     data: Mapping[str, Any] = field(default_factory=dict)
+    reverses: "Event | None" = None  # the usage that it takes back, where the meter links them
 
     @property
     def free(self) -> bool:
@@ -168,13 +169,16 @@ class EventLog:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._next: Counter[int] = Counter()
+        self._positions: dict[int, int] = {}  # by the identity of the event in memory
         self.events: list[Event] = []
 
-    async def set_up(self) -> None:
+    async def set_up(self, projections: Sequence[str] = ("balance", "usage")) -> None:
         await self._pool.execute("INSERT INTO meter.shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS)
         await self._pool.execute(
-            "INSERT INTO projections.cursors (projection, shard) SELECT 'balance', generate_series(0, $1::int - 1)",
+            "INSERT INTO projections.cursors (projection, shard) SELECT p, generate_series(0, $1::int - 1) "
+            "FROM unnest($2::text[]) AS p",
             SHARDS,
+            projections,
         )
         await self._pool.execute(
             "INSERT INTO projections.outbox_shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS
@@ -185,6 +189,10 @@ class EventLog:
         rows = [self._row(event) for event in events]
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.copy_records_to_table("events", schema_name="meter", columns=COLUMNS, records=rows)
+            await connection.copy_records_to_table(
+                "reversals", schema_name="meter", columns=("shard", "position", "reverses", "amount"),
+                records=[self._link(event) for event in events if event.reverses is not None],
+            )  # fmt: skip
             for shard in {event.shard for event in events}:
                 await connection.execute(
                     "UPDATE meter.shards SET next_position = $2 WHERE shard = $1", shard, self._next[shard] + 1
@@ -192,13 +200,16 @@ class EventLog:
                 await connection.execute("SELECT pg_notify('meter_events', $1)", str(shard))
         self.events += events
 
+    def _link(self, event: Event) -> tuple[int, ...]:
+        return event.shard, self._positions[id(event)], self._positions[id(event.reverses)], event.amount
+
     def _row(self, event: Event) -> tuple[object, ...]:
         self._next[event.shard] += 1
-        position = self._next[event.shard]
-        id = uuid.uuid4()
+        position = self._positions[id(event)] = self._next[event.shard]
+        event_id = uuid.uuid4()
         recorded_at = NOON + timedelta(milliseconds=position)
         return (
-            position, event.amount, position, event.occurred_at, recorded_at, str(id), id.bytes + bytes(16),
+            position, event.amount, position, event.occurred_at, recorded_at, str(event_id), event_id.bytes + bytes(16),
             event.shard, event.type, event.resource, event.account_id, event.name,
             OWN_SOURCE if event.free else "//tests.example.com", json.dumps(event.data), None,
         )  # fmt: skip
@@ -295,20 +306,3 @@ async def fetch_balances(pool: Pool) -> dict[tuple[str, int], tuple[int, int, in
 async def assert_balances(pool: Pool, events: Iterable[Event]) -> None:
     books = {key: book.row() for key, book in keep_books(events).items()}
     assert await fetch_balances(pool) == books
-
-
-def count_usage(events: Iterable[Event]) -> dict[tuple[object, ...], tuple[int, int]]:
-    """(events, amount) by account, day, resource, type and name."""
-    counts: Counter[tuple[object, ...]] = Counter()
-    amounts: Counter[tuple[object, ...]] = Counter()
-    for event in events:
-        if event.type in (INFERENCE, GUARDRAIL, SCRIPT, TOOL, REVERSED):
-            key = (event.account_id, event.occurred_at.astimezone(UTC).date(), event.resource, event.type, event.name)
-            counts[key] += 1
-            amounts[key] += event.amount
-    return {key: (counts[key], amounts[key]) for key in counts}
-
-
-async def assert_usage(pool: Pool, events: Iterable[Event]) -> None:
-    rows = await pool.fetch("SELECT account_id, day, resource, type, name, events, amount FROM projections.usage_days")
-    assert {tuple(row)[:5]: tuple(row)[5:] for row in rows} == count_usage(events)

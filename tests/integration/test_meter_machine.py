@@ -42,7 +42,8 @@ BEFORE_COMMIT = ("after_compare_and_set", "in_copy", "before_commit")
 TABLES = (
     "meter.events, meter.batches, meter.duplicates, meter.rejections, meter.replays, meter.gaps, meter.shards, "
     "projections.cursors, projections.outbox_shards, projections.outbox, projections.balance_states, "
-    "projections.usage_days, projections.account_states"
+    "projections.usage_slots, projections.usage_totals, projections.used_items, projections.usage_zones, "
+    "projections.account_states"
 )
 T = TypeVar("T")
 shards = st.integers(0, SHARDS - 1)
