@@ -28,10 +28,12 @@ from meter.runtime.kafka.producer import Message
 from meter.runtime.settings import Settings, load_settings
 from schemas.build import STRUCTURED_HEADERS, encode_event, new_event_id
 from schemas.events import INPUT_TYPES
+from schemas.inputs import Category, ItemKind, ItemStatus, ModelType
 from schemas.parsing.parse import parse
 from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Limits, Outcome, Record, Rejected
 from schemas.resources import Resource
+from schemas.times import format_time
 from schemas.topics import ACCOUNTS, USAGE
 
 __all__ = ["AccountsProducer", "BufferFullError", "DeliveryError", "InvalidEventError", "UsageProducer"]
@@ -181,6 +183,10 @@ class UsageProducer(EventProducer):
         deployment: str | None = None,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        category: Category | None = None,
+        seconds: float | None = None,
+        hardware: str | None = None,
+        replicas: int | None = None,
         event_id: str | None = None,
         time: datetime | None = None,
     ) -> str:
@@ -190,6 +196,10 @@ class UsageProducer(EventProducer):
             "deployment": deployment,
             "input_tokens": input_tokens,
             "output_tokens": output_tokens,
+            "category": category,
+            "seconds": seconds,
+            "hardware": hardware,
+            "replicas": replicas,
         }
         return await self.send("usage.model_inference.v1", account_id, data, event_id=event_id, time=time)
 
@@ -199,10 +209,21 @@ class UsageProducer(EventProducer):
         *,
         credits: Amount,
         guardrail: str,
+        deployment: str | None = None,
+        seconds: float | None = None,
+        hardware: str | None = None,
+        cpus: float | None = None,
         event_id: str | None = None,
         time: datetime | None = None,
     ) -> str:
-        data = {"credits": decimal_text(credits), "guardrail": guardrail}
+        data = {
+            "credits": decimal_text(credits),
+            "guardrail": guardrail,
+            "deployment": deployment,
+            "seconds": seconds,
+            "hardware": hardware,
+            "cpus": cpus,
+        }
         return await self.send("usage.guardrail.v1", account_id, data, event_id=event_id, time=time)
 
     async def custom_script(
@@ -211,10 +232,25 @@ class UsageProducer(EventProducer):
         *,
         credits: Amount,
         script: str,
+        deployment: str | None = None,
+        language: str | None = None,
+        category: Category | None = None,
+        seconds: float | None = None,
+        cpus: float | None = None,
+        memory_gb: float | None = None,
         event_id: str | None = None,
         time: datetime | None = None,
     ) -> str:
-        data = {"credits": decimal_text(credits), "script": script}
+        data = {
+            "credits": decimal_text(credits),
+            "script": script,
+            "deployment": deployment,
+            "language": language,
+            "category": category,
+            "seconds": seconds,
+            "cpus": cpus,
+            "memory_gb": memory_gb,
+        }
         return await self.send("usage.custom_script.v1", account_id, data, event_id=event_id, time=time)
 
     async def tool_run(
@@ -229,6 +265,38 @@ class UsageProducer(EventProducer):
     ) -> str:
         data = {"tool": tool, "runs": runs, "status": status}
         return await self.send("usage.tool_run.v1", account_id, data, event_id=event_id, time=time)
+
+    async def item_changed(
+        self,
+        account_id: str,
+        *,
+        kind: ItemKind,
+        id: str,
+        name: str,
+        status: ItemStatus,
+        owner: str | None = None,
+        type: ModelType | None = None,
+        language: str | None = None,
+        version: str | None = None,
+        reason: str | None = None,
+        deployed_at: datetime | None = None,
+        event_id: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        """A model, guardrail, script or tool as it is from now on; `id` is what usage names."""
+        data = {
+            "kind": kind,
+            "id": id,
+            "name": name,
+            "status": status,
+            "owner": owner,
+            "type": type,
+            "language": language,
+            "version": version,
+            "reason": reason,
+            "deployed_at": deployed_at and format_time(deployed_at),
+        }
+        return await self.send("item.changed.v1", account_id, data, event_id=event_id, time=time)
 
 
 class AccountsProducer(EventProducer):

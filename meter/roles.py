@@ -20,14 +20,17 @@ SCRAM_ITERATIONS = 4096
 
 
 class ReaderLimits(NamedTuple):
-    """Of credit_reader: readers are many and not ours, and must not take all connections, nor hold old rows with endless
-    statements."""
+    """Of credit_reader: readers are many and not ours, and must not take all connections, nor hold old rows with
+    endless statements."""
 
     connections: int = 50
     statement_timeout_s: float = 10
 
 
-async def create_roles(connection: Executor, reader: ReaderLimits = ReaderLimits()) -> None:
+READER_LIMITS: Final = ReaderLimits()
+
+
+async def create_roles(connection: Executor, reader: ReaderLimits = READER_LIMITS) -> None:
     """Make the roles that are missing and grant what each needs; repeatable. Needs a superuser."""
     await prepare(connection, reader)
     async with connection.transaction():
@@ -35,7 +38,7 @@ async def create_roles(connection: Executor, reader: ReaderLimits = ReaderLimits
         await grant(connection)
 
 
-async def prepare(connection: Executor, reader: ReaderLimits = ReaderLimits()) -> None:
+async def prepare(connection: Executor, reader: ReaderLimits = READER_LIMITS) -> None:
     """Raises RefusalError where a service's role has made something: nothing of it was run, and nothing will be."""
     async with connection.transaction():
         await connection.execute(load_sql("meter", "look_up_in_catalog"))

@@ -209,7 +209,7 @@ def rebuild(
 
     async def command(settings: ProjectionsSettings) -> list[Exchange]:
         async with opened_pool(settings, "credit-projections-rebuild") as pool:
-            total = await count_events(pool)
+            total = await count_events(pool, models)
             with show_progress("rebuild", total) as advance:
                 return await Rebuild(pool, models, progress=advance, dry_run=dry_run).run()
 

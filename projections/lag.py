@@ -1,21 +1,28 @@
-"""What is looked at now and then: how far the fold is behind, and which accounts nobody opened."""
+"""What is looked at now and then: how far the folds are behind, and which accounts nobody opened."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Protocol
 
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
-from projections.runner import WORK
 from projections.set_aside import SetAside
 from projections.store import FoldStore, Lag
+
+
+class LagStore(Protocol):
+    async def measure_lag(self, apart: Sequence[int] = ()) -> Lag: ...
 
 
 class LagWatch:
     """Looks every `every_s`. Work that another process did counts as progress: a busy peer is no stall of ours, nor
     is a shard that is set aside, which a new process could not fold either."""
 
-    name = "fold-lag"
-
-    def __init__(self, store: FoldStore, health: Health, set_aside: SetAside, *, every_s: float = 1.0) -> None:
+    def __init__(
+        self, store: LagStore, health: Health, work: str, set_aside: SetAside | None = None, *, every_s: float = 1.0
+    ) -> None:
+        self.name = f"{work}-lag"
+        self._work = work
         self._store = store
         self._health = health
         self._set_aside = set_aside
@@ -23,15 +30,15 @@ class LagWatch:
         self._last = Lag(0, 0, 0)
 
     async def run(self, stop: asyncio.Event) -> None:
-        self._health.watch(WORK, lambda: self._last.behind)
+        self._health.watch(self._work, lambda: self._last.behind)
         while not stop.is_set():
             await self.look()
             await wait_for(stop, self._every_s)
 
     async def look(self) -> None:
-        lag = await self._store.measure_lag(self._set_aside.shards)
+        lag = await self._store.measure_lag(() if self._set_aside is None else self._set_aside.shards)
         if lag.folded > self._last.folded:
-            self._health.mark_progress(WORK)
+            self._health.mark_progress(self._work)
         self._last = lag
         self._health.metrics.shards.set(lag.shards)
 

@@ -12,7 +12,7 @@ from projections import accounts as account_fold
 from projections.accounts import AccountEvent, AccountState
 from projections.fold import BalanceState, Step, empty_state, fold
 from projections.messages import OutboxMessage, render_account, render_balance
-from projections.steps import STEP_KINDS, BalanceKey, NonUsageEvent
+from projections.steps import ITEM_CODES, STEP_KINDS, BalanceKey, NonUsageEvent
 from schemas.events import ACCOUNT_CODES
 
 position_of = attrgetter("position")
@@ -179,7 +179,7 @@ def fold_accounts(reading: Reading) -> tuple[list[AccountState], list[AccountSta
     states: dict[str, AccountState] = {}
     published: list[AccountState] = []
     for o in reading.non_usage:
-        if o.type in STEP_KINDS:
+        if o.type in STEP_KINDS or o.type in ITEM_CODES:
             continue
         before = states.get(o.account_id) or reading.accounts.get(o.account_id)
         after = account_fold.apply(before, as_account_event(o))

@@ -2,11 +2,12 @@
 
 It uses the fold, but publishes nothing: the service published each change when it happened. It reads a shard in ranges
 while the service runs. It locks the shard's cursor only for the last few events and the exchange of rows, in one
-transaction; meanwhile the service skips that shard and folds the others.
+transaction; meanwhile the service skips that shard and folds the others. Usage has a cursor and a rebuild of its own
+(`usage_rebuild.py`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -14,12 +15,14 @@ from typing import Any, Final, NamedTuple
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
 from projections.accounts import AccountState
-from projections.fold import BalanceState, Kind, Step
-from projections.plan import PositionRange, Reading, UsageTotal, fold_reading
+from projections.fold import BalanceState
+from projections.plan import PositionRange, Reading, fold_reading
 from projections.steps import BalanceKey, NonUsageEvent, collect_steps, split_positions
-from projections.store import PROJECTION, account_row, columns, keep_openings_whole, sql
+from projections.store import PROJECTION, account_row, as_usage_total, columns, fetch_position, keep_openings_whole, sql
+from projections.store_usage import USAGE
+from projections.usage_rebuild import Changes, UsageRebuild
 
-RANGE_EVENTS: Final = 500_000  # a line of usage by day costs more the more ranges add to it
+RANGE_EVENTS: Final = 500_000
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
 BALANCE_COLUMNS: Final = BalanceState._fields
 ACCOUNT_COLUMNS: Final = AccountState._fields
@@ -75,40 +78,48 @@ class Rebuild:
 
     async def _rebuild_shard(self, shard: int) -> list[Exchange]:
         async with self._slots, self._pool.acquire() as connection:
-            rebuilt = ShardRebuild(shard, self._progress)
-            async with connection.transaction(isolation="repeatable_read"):
-                await connection.execute(sql("prepare_long_read"))
-                cursors = await connection.fetch(sql("fetch_cursors"), PROJECTION)
-                position = next(row["position"] for row in cursors if row["shard"] == shard)
-                await rebuilt.read_up_to(connection, position, less_stored=True)
-            async with exchange_transaction(connection, take_back=self._dry_run):
-                return await self._exchange(connection, rebuilt)
+            exchanged = []
+            if folded := [model for model in self._models if model is not Model.USAGE]:
+                exchanged += await self._rebuild_folded(connection, shard, folded)
+            if Model.USAGE in self._models:
+                exchanged.append(Exchange(Model.USAGE, *await self._rebuild_usage(connection, shard)))
+            return exchanged
 
-    async def _exchange(self, connection: Executor, rebuilt: "ShardRebuild") -> list[Exchange]:
-        await connection.execute(sql("prepare_long_read"))
-        position = await connection.fetchval(sql("lock_cursor"), PROJECTION, rebuilt.shard)
-        # Before reading on: the fold has added to the stored lines already what is read from here on.
-        exchanged = [await rebuilt.replace_usage(connection)] if Model.USAGE in self._models else []
-        await rebuilt.read_up_to(connection, position, less_stored=False)
-        await rebuilt.save(connection)
-        for model in self._models:
-            if model is not Model.USAGE:
-                rows = await connection.fetch(sql(f"replace_{model}"), rebuilt.shard, timeout=STATEMENT_TIMEOUT_S)
+    async def _rebuild_folded(self, connection: Executor, shard: int, models: Sequence[Model]) -> list[Exchange]:
+        """Balances and accounts."""
+        rebuilt = ShardRebuild(shard, self._progress)
+        async with connection.transaction(isolation="repeatable_read"):
+            await connection.execute(sql("prepare_long_read"))
+            await rebuilt.read_up_to(connection, await fetch_position(connection, PROJECTION, shard))
+        async with exchange_transaction(connection, take_back=self._dry_run):
+            await connection.execute(sql("prepare_long_read"))
+            await rebuilt.read_up_to(connection, await connection.fetchval(sql("lock_cursor"), PROJECTION, shard))
+            await rebuilt.save(connection)
+            exchanged = []
+            for model in models:
+                rows = await connection.fetch(sql(f"replace_{model}"), shard, timeout=STATEMENT_TIMEOUT_S)
                 exchanged.append(Exchange(model, *rows[0]))
-        return exchanged
+            return exchanged
+
+    async def _rebuild_usage(self, connection: Executor, shard: int) -> Changes:
+        rebuilt = UsageRebuild(shard, self._progress, range_events=RANGE_EVENTS, timeout_s=STATEMENT_TIMEOUT_S)
+        # In transactions of their own: ranges are collected once, and no snapshot is held meanwhile.
+        await rebuilt.read_up_to(connection, await fetch_position(connection, USAGE, shard))
+        async with exchange_transaction(connection, take_back=self._dry_run):
+            await connection.execute(sql("prepare_long_read"))
+            await rebuilt.read_up_to(connection, await connection.fetchval(sql("lock_cursor"), USAGE, shard))
+            return await rebuilt.replace(connection)
 
 
-async def count_events(pool: Pool) -> int:
-    """About how many events there are to read: the service may fold more meanwhile."""
-    return sum(row["position"] for row in await pool.fetch(sql("fetch_cursors"), PROJECTION))
+async def count_events(pool: Pool, models: Sequence[Model]) -> int:
+    """About how many events there are to read: the service may fold more meanwhile. Usage is read by itself."""
+    projections = {USAGE if model is Model.USAGE else PROJECTION for model in models}
+    rows = [row for projection in projections for row in await pool.fetch(sql("fetch_cursors"), projection)]
+    return sum(row["position"] for row in rows)
 
 
 class ShardRebuild:
-    """The states of one shard as they grow: balances and accounts in memory.
-
-    Of usage by day, millions of lines, only the differences are kept, in their shadow table: what the log says less
-    what is stored, in one snapshot. The fold adds the same to both sides, so a difference stays true meanwhile.
-    """
+    """The balances and accounts of one shard as they grow, in memory."""
 
     def __init__(self, shard: int, progress: Callable[[int], None]) -> None:
         self.shard = shard
@@ -117,28 +128,29 @@ class ShardRebuild:
         self._balances: dict[BalanceKey, BalanceState] = {}
         self._accounts: dict[str, AccountState] = {}
 
-    async def read_up_to(self, connection: Executor, position: int, *, less_stored: bool) -> None:
-        """With `less_stored` the connection's snapshot must be the one that `position` is of."""
+    async def read_up_to(self, connection: Executor, position: int) -> None:
         while True:
             cut = PositionRange(self.shard, self._position, min(self._position + RANGE_EVENTS, position))
             # Never beyond the cursor: the version before may have left it between an opening and its free grants.
             [of] = [cut] if cut.upto == position else await keep_openings_whole(connection, [cut])
             last = of.upto == position
-            self._apply(await self._read(connection, of, less_stored=less_stored and last))
+            self._apply(await self._read(connection, of))
             self._progress(of.upto - of.after)
             self._position = of.upto
             if last:
                 return
 
-    async def _read(self, connection: Executor, of: PositionRange, *, less_stored: bool) -> Reading:
+    async def _read(self, connection: Executor, of: PositionRange) -> Reading:
         non_usage = [
             NonUsageEvent(*row) for row in await self._fetch(connection, "fetch_account_events", *columns([of]))
         ]
         steps = collect_steps(non_usage)
-        rows = await self._fetch(connection, "collect_usage", *of, less_stored, *split_positions(steps))
+        rows = await self._fetch(connection, "sum_usage", *columns([of]), *split_positions(steps))
+        # Not beside the balances that are stored, but beside those that were rebuilt so far.
+        totals = [total._replace(state=self._balances.get(total.key)) for total in map(as_usage_total, rows)]
         return Reading(
             ranges=[of],
-            totals=list(map(self._total, rows)),
+            totals=totals,
             non_usage=non_usage,
             steps=steps,
             balances=self._balances,
@@ -148,21 +160,12 @@ class ShardRebuild:
     async def _fetch(self, connection: Executor, name: str, *arguments: object) -> Sequence[Any]:
         return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
 
-    def _total(self, row: Iterable[Any]) -> UsageTotal:
-        account_id, resource, events, amount, position, as_of = row
-        key = (account_id, resource)
-        return UsageTotal(key, self.shard, events, Step(Kind.USAGE, amount, position, as_of), self._balances.get(key))
-
     def _apply(self, reading: Reading) -> None:
         folded = fold_reading(reading)
         for balance in (*folded.consumed, *folded.balances):
             self._balances[balance.account_id, balance.resource] = balance
         for account in folded.accounts:
             self._accounts[account.account_id] = account
-
-    async def replace_usage(self, connection: Executor) -> Exchange:
-        rows = await self._fetch(connection, "replace_usage", self.shard)
-        return Exchange(Model.USAGE, *rows[0])
 
     async def save(self, connection: Executor) -> None:
         """Balances and accounts into their shadow tables."""

@@ -22,7 +22,7 @@ from projections.store import FoldStore
 
 log = structlog.get_logger(component="fold")
 WORK = "balance-fold"
-# What a transaction costs beside its events, and the lines of usage by day that they share, make small ones dear. Slow
+# What a transaction costs beside its events, and the balances that they share, make small ones dear. Slow
 # enough that up to 30,000 events a second see the shortest pause only; beyond, transactions soon grow by the longest.
 PAUSE_PER_EVENT_S: Final = 20e-6
 LONGEST_PAUSE_S: Final = 0.15

@@ -1,4 +1,4 @@
-"""`projections run` put together: the pool, the fold's workers, the wake-ups, the relay of the outbox."""
+"""`projections run` put together: the pool, the folds, the wake-ups, the relay of the outbox."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,10 +11,13 @@ from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.topics import RiskWarnings
 from projections.lag import LagWatch, UnopenedWatch
-from projections.runner import FoldRunner
+from projections.runner import WORK, FoldRunner
 from projections.set_aside import SetAside
 from projections.settings import ProjectionsSettings
 from projections.store import FoldStore, sql
+from projections.store_usage import UsageStore
+from projections.usage import WORK as USAGE_WORK
+from projections.usage import UsageRunner
 from schemas.topics import BALANCES
 
 
@@ -53,14 +56,16 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
             poll_s=settings.fold_poll_s,
             number=number,
         )
-        for number in range(min(settings.fold_workers, max(1, settings.postgres_pool_size - 2)))
+        for number in range(min(settings.fold_workers, max(1, settings.postgres_pool_size - 3)))
     ]
     # The first worker takes everything while it fits into a transaction. The others poll, and go on while there is
     # more: after a wake-up for every batch they would find nothing to fold.
     stored = Wakeups(settings.postgres_dsn, "meter_events", event=workers[0].wake)
     published = Wakeups(settings.postgres_dsn, "projections_outbox", event=relay.wake)
-    lag = LagWatch(store, health, set_aside)
-    return [*workers, stored, relay, published, lag, UnopenedWatch(store, health)]
+    usage_store = UsageStore(pool, most_events=settings.usage_events)
+    usage = UsageRunner(usage_store, health=health, most_events=settings.usage_events, pause_s=settings.usage_pause_s)
+    watches = [LagWatch(store, health, WORK, set_aside), LagWatch(usage_store, health, USAGE_WORK)]
+    return [*workers, usage, stored, relay, published, *watches, UnopenedWatch(store, health)]
 
 
 async def check_shards(pool: Pool) -> None:

@@ -13,6 +13,15 @@ class ProjectionsSettings(Settings):
     fold_pause_ms: int = Field(
         20, ge=0, le=10_000, description="shortest pause after a transaction, so that the next one finds more to fold"
     )
+    usage_events: int = Field(
+        200_000, ge=1, le=5_000_000, description="most events of the log whose usage is folded in one transaction"
+    )
+    usage_pause_s: float = Field(
+        0.5,
+        ge=0.01,
+        le=60,
+        description="pause between two folds of usage: larger pieces cost less, and usage is as much behind",
+    )
     fold_poll_s: float = Field(0.5, gt=0, le=60, description="longest time between two looks without a notification")
 
 

@@ -22,6 +22,9 @@ ACCOUNT_STEP_KINDS: Final = {
     CODES["account.reopened.v1"]: Kind.REOPENING,
 }
 
+# About neither a balance nor an account: the usage projection reads them.
+ITEM_CODES: Final = frozenset({CODES["item.changed.v1"]})
+
 BalanceKey = tuple[str, int]  # account id, resource code
 
 

@@ -39,7 +39,7 @@ class FoldStore:
                 ranges = await self.claim_shards(connection, apart, only)
                 if not ranges:
                     return None
-                reading = await read_and_add_usage(connection, ranges)
+                reading = await read_ranges(connection, ranges)
                 await fault_point("after_fetch")
                 planned = plan(reading)
                 await write(connection, planned)
@@ -76,6 +76,11 @@ def sql(name: str) -> str:
     return load_sql("projections", name)
 
 
+async def fetch_position(connection: Executor, projection: str, shard: int) -> int:
+    rows = await connection.fetch(sql("fetch_cursors"), projection)
+    return next(int(row["position"]) for row in rows if row["shard"] == shard)
+
+
 def share(ranges: Iterable[PositionRange], most_events: int) -> list[PositionRange]:
     """The ranges in their order, cut so that together they have at most `most_events` events."""
     shared = []
@@ -98,11 +103,11 @@ def columns(ranges: Sequence[PositionRange]) -> tuple[list[int], list[int], list
     return [r.shard for r in ranges], [r.after for r in ranges], [r.upto for r in ranges]
 
 
-async def read_and_add_usage(connection: Executor, ranges: Sequence[PositionRange]) -> Reading:
-    """Read the ranges, and add their usage to usage by day: one pass over the events serves both."""
+async def read_ranges(connection: Executor, ranges: Sequence[PositionRange]) -> Reading:
+    """Everything of the ranges, with the states that it changes."""
     non_usage = [NonUsageEvent(*row) for row in await connection.fetch(sql("fetch_account_events"), *columns(ranges))]
     steps = collect_steps(non_usage)
-    rows = await connection.fetch(sql("add_usage"), *columns(ranges), *split_positions(steps))
+    rows = await connection.fetch(sql("sum_usage"), *columns(ranges), *split_positions(steps))
     totals = [as_usage_total(row) for row in rows]
     stepped = sorted({account_id for account_id, _resource in steps})
     balances = await fetch_balances(connection, stepped) if stepped else {}

@@ -19,12 +19,14 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from meter.runtime.postgres import Executor, Pool, transpose
-from projections.store import PROJECTION, as_array, sql
+from projections.store import PROJECTION, as_array, fetch_position, sql
+from projections.store_usage import USAGE
 from projections.verify_letters import compare_letters
 from projections.walk import Epoch, EpochStep, Walk, walk
 
 BALANCES: Final = "balances"
-COMPARISONS: Final = (BALANCES, "usage", "accounts")
+COMPARISONS: Final = (BALANCES, "accounts")  # as far as balances have come
+USAGE_COMPARISONS: Final = ("slots", "days", "zones")  # as far as usage has
 NOTICES: Final = "notices"
 LETTERS: Final = "letters"
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
@@ -85,8 +87,7 @@ async def verify(pool: Pool, rules: NoticeRules | None = None) -> AsyncIterator[
 async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | None) -> ShardReport:
     await connection.execute(sql("prepare_long_read"))
     # Read again: this is the first look of the snapshot that everything below is compared in.
-    cursors = await connection.fetch(sql("fetch_cursors"), PROJECTION)
-    position = next(row["position"] for row in cursors if row["shard"] == shard)
+    position = await fetch_position(connection, PROJECTION, shard)
     differences = await find_holes(connection, shard, position)
     steps = await fetch(connection, "list_epoch_steps", shard, position)
     ends, epochs = walk(EpochStep(*row)._replace(consumed=int(row["consumed"])) for row in steps)
@@ -94,6 +95,10 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
         walked: Iterable[object] = end_columns(ends) if model == BALANCES else ()
         rows = await fetch(connection, f"compare_{model}", shard, position, *walked)
         differences += [Difference(shard, model, *row) for row in rows]
+    usage_position = await fetch_position(connection, USAGE, shard)
+    for comparison in USAGE_COMPARISONS:
+        rows = await fetch(connection, f"compare_{comparison}", shard, usage_position)
+        differences += [Difference(shard, USAGE, *row) for row in rows]
     if rules is None:
         return ShardReport(shard, position, differences)
     found, waiting = await compare_notices(connection, shard, position, rules, epochs)

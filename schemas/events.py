@@ -16,6 +16,7 @@ from schemas.inputs import (
     CustomScript,
     EventData,
     Guardrail,
+    ItemChanged,
     ModelInference,
     PlanChanged,
     ToolRun,
@@ -56,6 +57,7 @@ __all__ = [
     "EventData",
     "EventType",
     "Guardrail",
+    "ItemChanged",
     "LogAnchored",
     "ModelInference",
     "OutputType",
@@ -104,6 +106,7 @@ INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
             EventType(16, "account.renamed.v1", ACCOUNTS, AccountRenamed),
             EventType(17, "account.closed.v1", ACCOUNTS, AccountClosed),
             EventType(18, "account.reopened.v1", ACCOUNTS, AccountReopened),
+            EventType(19, "item.changed.v1", USAGE, ItemChanged),
         )
     }
 )
@@ -112,7 +115,9 @@ INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
 CODES: Final[Mapping[str, int]] = MappingProxyType({event.type: event.code for event in INPUT_TYPES.values()})
 TYPES_BY_CODE: Final[Mapping[int, str]] = MappingProxyType({code: type for type, code in CODES.items()})
 # In ascending order. Those of usage have no gap and lie below all others.
-USAGE_CODES: Final = tuple(sorted(event.code for event in INPUT_TYPES.values() if event.topic == USAGE))
+USAGE_CODES: Final = tuple(
+    sorted(e.code for e in INPUT_TYPES.values() if e.topic == USAGE and e.type.startswith("usage."))
+)
 ACCOUNT_CODES: Final = tuple(sorted(code for type, code in CODES.items() if type.startswith("account.")))
 
 OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(

@@ -40,6 +40,7 @@ from schemas.times import format_time, parse_time
 # Kinds of validation errors that have a reason of their own; the others are `invalid_data`.
 AMOUNT, CONTACTS, TEXT = "amount", "contacts", "text"
 MAX_NAME_CHARS: Final = 256
+MAX_STATUS_CHARS: Final = 64  # of how usage ended; usage is counted by its beginning
 MAX_TIME_ZONE_CHARS: Final = 64
 MAX_CONTACTS: Final = 20
 MAX_ADDRESS_CHARS: Final = 254
@@ -110,6 +111,24 @@ def read_whole(value: Any) -> Any:
     if isinstance(value, Number):
         return parse_integer(value.text)
     return parse_integer(str(value)) if isinstance(value, float | Decimal) else value
+
+
+def read_measure(value: Any) -> Any:
+    """A number of any spelling as a Decimal, rounded to six decimals: what is for information need not be exact."""
+    if isinstance(value, bool) or not isinstance(value, Number | int | float | Decimal):
+        raise PydanticCustomError("measure", "is not a number")
+    try:
+        return round(Decimal(value.text if isinstance(value, Number) else str(value)), 6)
+    except ArithmeticError:
+        raise PydanticCustomError("measure", "is out of range") from None
+
+
+def read_aware(value: Any) -> Any:
+    """A moment with its offset from UTC."""
+    moment = parse_time(value) if isinstance(value, str) else value
+    if getattr(moment, "tzinfo", None) is None:
+        raise PydanticCustomError("moment", "is not a time with its offset")
+    return moment
 
 
 def lower_plan(value: Any) -> Any:
@@ -224,6 +243,10 @@ NameOrNone = Annotated[
 # An IANA time zone, by its form alone. For information, like the names.
 TimeZone = Annotated[str, Field(strict=True, max_length=MAX_TIME_ZONE_CHARS, pattern=TIME_ZONE_PATTERN)]
 TimeZoneOrNone = Annotated[TimeZone | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)]
+# For information: a time with its offset.
+MomentOrNone = Annotated[
+    Annotated[AwareDatetime, BeforeValidator(read_aware)] | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)
+]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000), AfterValidator(refuse_control)]
 Plan = Annotated[
     str,

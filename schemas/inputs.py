@@ -1,8 +1,9 @@
 """What producers send: the `data` of each input event. Unknown fields are kept, known ones are strict."""
 
-from typing import Annotated
+from decimal import Decimal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, WrapValidator
 from pydantic.config import JsonDict
 
 from schemas.amounts import MAX_USAGE, MICRO
@@ -14,6 +15,7 @@ from schemas.fields import (
     EventId,
     EventSource,
     FilledName,
+    MomentOrNone,
     NameOrNone,
     Plan,
     PositiveCredits,
@@ -21,10 +23,15 @@ from schemas.fields import (
     TimeZoneOrNone,
     UsageCredits,
     leave_out,
+    read_measure,
 )
 
 MAX_RUNS = 1_000_000
 MAX_TOKENS = 10**15
+MAX_SECONDS = 10**9
+MAX_SIZE = 10**6  # replicas, CPUs, GB of memory
+Category = Literal["inference", "fine_tuning", "hosting", "storage"]
+CATEGORIES: tuple[str, ...] = get_args(Category)
 # JSON Schema of the rule that the reference reader checks; the models read grants that were stored before it.
 WHOLE_RUNS: JsonDict = {
     "if": {"properties": {"resource": {"const": "tool_runs"}}, "required": ["resource"]},
@@ -45,6 +52,23 @@ TokensOrNone = Annotated[
     WrapValidator(leave_out),
     WithJsonSchema(ANYTHING),
 ]
+# For information, like the tokens.
+CountOrNone = Annotated[
+    Annotated[int, Field(strict=True, ge=0, le=MAX_SIZE), AsSent] | None, WrapValidator(leave_out), WithJsonSchema({})
+]
+_AS_NUMBER = PlainSerializer(float, return_type=float, when_used="json-unless-none")
+SizeOrNone = Annotated[
+    Annotated[Decimal, Field(ge=0, le=MAX_SIZE), BeforeValidator(read_measure), _AS_NUMBER] | None,
+    WrapValidator(leave_out),
+    WithJsonSchema({}),
+]
+SecondsOrNone = Annotated[
+    Annotated[Decimal, Field(ge=0, le=MAX_SECONDS), BeforeValidator(read_measure), _AS_NUMBER] | None,
+    WrapValidator(leave_out),
+    WithJsonSchema({}),
+]
+CategoryOrNone = Annotated[Category | None, WrapValidator(leave_out), WithJsonSchema({})]
+WHAT_FOR = f"What it was for, for information: {', '.join(CATEGORIES)}."
 # More than usual ones are for installations that raised the limit of one event.
 Runs = Annotated[
     int,
@@ -62,6 +86,10 @@ class ModelInference(EventData):
     deployment: NameOrNone = Field(None, description="Where the model ran, for information.")
     input_tokens: TokensOrNone = Field(None, description="Tokens read, for information.")
     output_tokens: TokensOrNone = Field(None, description="Tokens written, for information.")
+    category: CategoryOrNone = Field(None, description=WHAT_FOR, examples=["inference"])
+    seconds: SecondsOrNone = Field(None, description="How long it ran, for information.", examples=[60])
+    hardware: NameOrNone = Field(None, description="What it ran on, for information.", examples=["gpu-large"])
+    replicas: CountOrNone = Field(None, description="On how many of them, for information.", examples=[2])
 
 
 class Guardrail(EventData):
@@ -69,6 +97,10 @@ class Guardrail(EventData):
 
     credits: UsageCredits
     guardrail: FilledName = Field(description="Name of the guardrail.", examples=["prompt-injection"])
+    deployment: NameOrNone = Field(None, description="Where the guardrail ran, for information.")
+    seconds: SecondsOrNone = Field(None, description="How long it ran, for information.", examples=[60])
+    hardware: NameOrNone = Field(None, description="What it ran on, for information.", examples=["gpu-small"])
+    cpus: SizeOrNone = Field(None, description="Number of its CPUs, for information.", examples=[4])
 
 
 class CustomScript(EventData):
@@ -76,6 +108,12 @@ class CustomScript(EventData):
 
     credits: UsageCredits
     script: FilledName = Field(description="Name of the script.", examples=["score-lead"])
+    deployment: NameOrNone = Field(None, description="Where the script ran, for information.")
+    language: NameOrNone = Field(None, description="Its language, for information.", examples=["python 3.12"])
+    category: CategoryOrNone = Field(None, description=WHAT_FOR, examples=["hosting"])
+    seconds: SecondsOrNone = Field(None, description="How long it ran, for information.", examples=[60])
+    cpus: SizeOrNone = Field(None, description="Number of its virtual CPUs, for information.", examples=[1])
+    memory_gb: SizeOrNone = Field(None, description="Its memory in GB, for information.", examples=[2])
 
 
 class ToolRun(EventData):
@@ -84,6 +122,30 @@ class ToolRun(EventData):
     tool: FilledName = Field(description="Name of the tool.", examples=["search_web"])
     runs: Runs = Field(1, description="Number of runs.")
     status: NameOrNone = Field(None, description="How it ended, for information.", examples=["ok"])
+
+
+ItemKind = Literal["model", "guardrail", "script", "tool"]
+ItemStatus = Literal["draft", "deploying", "ready_to_deploy", "deployed", "deployment_failed", "undeployed", "deleted"]
+ModelType = Literal["base", "fine_tuned"]
+MODEL_TYPES: tuple[str, ...] = get_args(ModelType)
+TypeOrNone = Annotated[ModelType | None, WrapValidator(leave_out), WithJsonSchema({})]
+
+
+class ItemChanged(EventData):
+    """A model, guardrail, script or tool as it is from now on, used or not. Costs and grants nothing."""
+
+    kind: ItemKind = Field(description="What it is.", examples=["model"])
+    id: FilledName = Field(description="What usage carries as model, guardrail, script or tool.")
+    name: FilledName = Field(description="Name for people.", examples=["Sage 3 Large"])
+    status: ItemStatus = Field(description="How it stands.", examples=["deployed"])
+    owner: NameOrNone = Field(None, description="Whose it is, for information.")
+    type: TypeOrNone = Field(None, description="Of a model, for information: base or fine_tuned.", examples=["base"])
+    language: NameOrNone = Field(None, description="Of a script, for information.", examples=["python"])
+    version: NameOrNone = Field(None, description="Of its language or itself, for information.", examples=["3.12"])
+    reason: NameOrNone = Field(None, description="Why its deployment failed, for information.")
+    deployed_at: MomentOrNone = Field(
+        None, description="When it was last deployed, for information.", examples=["2026-11-24T09:30:00Z"]
+    )
 
 
 class AccountOpened(EventData):

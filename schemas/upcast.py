@@ -2,7 +2,8 @@
 
 A new version is a new type. The log keeps the old events as they were, so every reader of stored data calls
 `read_stored` and sees latest versions only. An entry of UPCASTS takes the data of one version to the next and is never
-removed. Usage events are folded from their columns: their data is not read, and this module costs them nothing.
+removed. Usage events are folded from their columns, and what they say for information is read by SQL: this module costs
+them nothing.
 """
 
 import json

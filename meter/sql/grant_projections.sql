@@ -5,13 +5,16 @@ BEGIN
     GRANT USAGE ON SCHEMA meter, projections TO credit_projections;
     GRANT SELECT ON meter.events, meter.shards, meter.resources, meter.remarks, meter.reversals TO credit_projections;
     GRANT SELECT ON ALL TABLES IN SCHEMA projections TO credit_projections;
-    GRANT INSERT, UPDATE, DELETE ON projections.balance_states, projections.usage_days, projections.account_states
+    GRANT INSERT, UPDATE, DELETE ON projections.balance_states, projections.account_states, projections.usage_slots,
+        projections.usage_totals, projections.usage_zones, projections.used_items, projections.items
         TO credit_projections;
     GRANT UPDATE (position) ON projections.cursors TO credit_projections;
     GRANT INSERT, DELETE ON projections.outbox TO credit_projections;
     GRANT UPDATE (shard) ON projections.outbox_shards, projections.rebuild_shards TO credit_projections;  -- to lock a row
-    GRANT INSERT, TRUNCATE ON projections.rebuilt_balances, projections.rebuilt_accounts, projections.rebuilt_usage
+    GRANT INSERT, TRUNCATE ON projections.rebuilt_balances, projections.rebuilt_accounts, projections.rebuilt_slots
         TO credit_projections;
-    GRANT EXECUTE ON FUNCTION projections.total(bigint) TO credit_projections;
+    GRANT EXECUTE ON FUNCTION projections.total(bigint), projections.read_text(jsonb, int),
+        projections.read_number(jsonb, numeric), projections.read_whole(jsonb, numeric), projections.read_moment(jsonb),
+        projections.read_object(json) TO credit_projections;
 END
 $$

@@ -35,7 +35,7 @@ from meter.store.layout import (
     rows_of,
 )
 from meter.store.port import Appended
-from schemas.events import USAGE_CODES
+from schemas.events import INPUT_TYPES, TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid
 from schemas.records import Accepted
 from schemas.topics import ACCOUNTS, USAGE
@@ -145,7 +145,7 @@ async def fetch_known(connection: Executor, shard: int, rows: Sequence[Accepted]
     ids = ",".join([row.event_id for row in rows if is_uuid(row.event_id)]) if has_old else ""
     if ids:
         for row in await connection.fetch(sql("find_known_old"), shard, "{" + ids + "}"):
-            topic = USAGE if row["type"] in USAGE_CODES else ACCOUNTS
+            topic = INPUT_TYPES[TYPES_BY_CODE[row["type"]]].topic
             known[identity_key(topic, row["account_id"], row["source"], row["event_id"])] = stored_content(row)
     return known
 

@@ -19,9 +19,11 @@ CREATE TABLE projections.usage_slots (
     tokens_out numeric NOT NULL,
     seconds numeric NOT NULL,
     last_used timestamptz NOT NULL,
+    changed_at timestamptz NOT NULL,
     PRIMARY KEY (shard, account_id, slot, resource, kind, item, deployment, category, status)
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN projections.usage_slots.slot IS 'the beginning of 15 minutes, by when usage occurred';
+COMMENT ON COLUMN projections.usage_slots.changed_at IS 'when the newest event in it was recorded';
 COMMENT ON COLUMN projections.usage_slots.kind IS 'code of the event type';
 COMMENT ON COLUMN projections.usage_slots.item IS 'model, guardrail, script or tool; of a reversal its reason';
 COMMENT ON COLUMN projections.usage_slots.amount IS 'micro-units; reversals are negative';
@@ -97,8 +99,86 @@ COMMENT ON COLUMN projections.items.id IS 'what usage carries as its model, guar
 CREATE INDEX items_account ON projections.items (account_id);
 CREATE INDEX used_items_account ON projections.used_items (account_id);
 
+-- Usage by day as it was folded until now. The usage fold begins at the start of the log; until it has come as far in a shard
+-- as the lines of before, readers of usage_by_day see these: they stand still for that time and go back at none. A fold of the
+-- version before that still runs must fail instead of adding to them.
+ALTER TABLE projections.usage_days RENAME TO usage_days_before;
+CREATE TABLE projections.usage_starts (
+    shard int PRIMARY KEY,
+    position bigint NOT NULL
+);
+COMMENT ON TABLE projections.usage_starts IS 'how far the lines of usage_days_before go; written once';
+INSERT INTO projections.usage_starts (shard, position)
+SELECT shard, position FROM projections.cursors WHERE projection = 'balance' AND position > 0;
 INSERT INTO projections.cursors (projection, shard)
-SELECT 'usage', shard FROM projections.cursors WHERE projection = 'balance';
+SELECT 'usage', shard FROM projections.cursors WHERE projection = 'balance'
+ON CONFLICT DO NOTHING;
+
+-- Where a rebuild collects what it computes: parts, one row per key and range of positions.
+DROP TABLE projections.rebuilt_usage;
+CREATE UNLOGGED TABLE projections.rebuilt_slots (LIKE projections.usage_slots);
+ALTER TABLE projections.rebuilt_slots ADD COLUMN told_at bigint;
+COMMENT ON COLUMN projections.rebuilt_slots.told_at IS 'position of its newest event that says what it ran on';
+
+-- What a producer says for information, where it can be read; null otherwise. The rules are those of schemas/fields.py.
+CREATE FUNCTION projections.read_text(value jsonb, most_chars int) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN jsonb_typeof(value) = 'string'
+            THEN CASE WHEN length(value #>> '{}') <= most_chars AND value #>> '{}' ~ '\S'
+                           AND value #>> '{}' !~ '[\u0001-\u001f\u007f-\u009f]'
+                      THEN value #>> '{}' END END;
+CREATE FUNCTION projections.read_number(value jsonb, most numeric) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN jsonb_typeof(value) = 'number'
+            THEN CASE WHEN value::numeric BETWEEN 0 AND most THEN value::numeric END END;
+CREATE FUNCTION projections.read_whole(value jsonb, most numeric) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN jsonb_typeof(value) = 'number'
+            THEN CASE WHEN value::numeric BETWEEN 0 AND most AND value::numeric = trunc(value::numeric)
+                      THEN value::numeric END END;
+CREATE FUNCTION projections.read_moment(value jsonb) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF jsonb_typeof(value) = 'string'
+       AND value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$' THEN
+        RETURN (value #>> '{}')::timestamptz;
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;
+-- JSON may hold numbers that no numeric holds: such a field is left out.
+CREATE FUNCTION projections.read_object(data json) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    field record;
+    fields jsonb := '{}';
+BEGIN
+    FOR field IN SELECT key, value FROM json_each(data) LOOP
+        BEGIN
+            fields := fields || jsonb_build_object(field.key, field.value::jsonb);
+        EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+            NULL;
+        END;
+    END LOOP;
+    RETURN fields;
+END
+$$;
+-- Whether days can be counted in a zone. Names that Postgres takes for rules (`ABC-5`) or abbreviations are none; only such
+-- odd ones are looked up in the list, which is read from files.
+CREATE FUNCTION projections.is_time_zone(name text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF name IS NULL THEN
+        RETURN false;
+    END IF;
+    IF name = 'UTC' THEN
+        RETURN true;
+    END IF;
+    IF name !~ '^[A-Za-z_-]+/[A-Za-z_/-]+$' THEN
+        RETURN EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = is_time_zone.name);
+    END IF;
+    PERFORM now() AT TIME ZONE name;
+    RETURN true;
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN false;
+END
+$$;
 
 -- The views find an account's shard by its balances: whatever was used has one.
 CREATE VIEW projections.usage_by_slot AS
@@ -111,6 +191,34 @@ SELECT u.account_id, u.slot,
 FROM projections.balance_states b
 JOIN projections.usage_slots u ON u.shard = b.shard AND u.account_id = b.account_id AND u.resource = b.resource;
 COMMENT ON VIEW projections.usage_by_slot IS 'slots of 15 minutes, UTC; reversals are negative';
+
+-- With the columns it always had, by days of UTC.
+CREATE OR REPLACE VIEW projections.usage_by_day AS
+SELECT u.account_id, u.day,
+       CASE u.resource WHEN 1 THEN 'model_credits' WHEN 2 THEN 'tool_runs' END AS resource,
+       CASE u.kind WHEN 1 THEN 'model_inference' WHEN 2 THEN 'guardrail' WHEN 3 THEN 'custom_script'
+                   WHEN 4 THEN 'tool_run' WHEN 14 THEN 'reversal' END AS kind,
+       u.name, u.events, u.amount, u.changed_at
+FROM (
+    SELECT s.account_id, (s.slot AT TIME ZONE interval '0')::date AS day, s.resource, s.kind, s.item AS name,
+           sum(s.events)::bigint AS events, (sum(s.amount) * 0.000001)::numeric(38, 6) AS amount,
+           max(s.changed_at) AS changed_at
+    FROM projections.balance_states b
+    JOIN projections.cursors c ON c.shard = b.shard AND c.projection = 'usage'
+    LEFT JOIN projections.usage_starts t ON t.shard = b.shard
+    JOIN projections.usage_slots s ON s.shard = b.shard AND s.account_id = b.account_id AND s.resource = b.resource
+    WHERE c.position >= coalesce(t.position, 0)
+    GROUP BY 1, 2, 3, 4, 5
+    UNION ALL
+    SELECT d.account_id, d.day, d.resource, d.type, d.name, d.events,
+           (CASE d.type WHEN 14 THEN -d.amount ELSE d.amount END * 0.000001)::numeric(38, 6), d.changed_at
+    FROM projections.usage_days_before d
+    JOIN projections.usage_starts t ON t.shard = d.shard
+    JOIN projections.cursors c ON c.shard = d.shard AND c.projection = 'usage'
+    WHERE c.position < t.position
+) AS u;
+COMMENT ON VIEW projections.usage_by_day IS
+    'days of UTC; amounts of an account and resource add up to its lifetime_consumed, once it is folded as far';
 
 CREATE VIEW projections.usage_by_own_day AS
 SELECT u.account_id, u.day, coalesce(z.time_zone, 'UTC') AS time_zone,

@@ -1,2 +1,2 @@
 -- Throw away what a rebuild collected.
-TRUNCATE projections.rebuilt_balances, projections.rebuilt_accounts, projections.rebuilt_usage
+TRUNCATE projections.rebuilt_balances, projections.rebuilt_accounts, projections.rebuilt_slots

@@ -6,5 +6,5 @@ SELECT position, coalesce(id, encode(substr(event_key, 1, 16), 'hex')::uuid::tex
        source = {{own_source}} AS derived
 FROM meter.events
 WHERE shard = $1 AND position > $2 AND position <= $3 AND account_id = $4
-  AND ($5::smallint IS NULL OR resource IS NULL OR resource = $5)
+  AND type <> {{item.changed.v1}} AND ($5::smallint IS NULL OR resource IS NULL OR resource = $5)
 ORDER BY position

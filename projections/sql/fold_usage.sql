@@ -1,37 +1,121 @@
--- Add the usage of ranges to its slots, to the days of the accounts and to the items that were used. How many events it was.
--- A reversal that the meter links to the usage it takes back is taken from the line of that usage, in the slot of the reversal.
--- $1 shards int[], $2 after bigint[], $3 upto bigint[]
+-- Add the usage of ranges to its slots, to the days of the accounts and to the items that were used; or only collect the slots
+-- for a rebuild. Returns how many events it was.
+-- A reversal that the meter links to the usage it takes back is taken from the line of that usage, in a slot of its own time;
+-- one of before these links has a line of its own.
+-- $1 shards int[], $2 after bigint[], $3 upto bigint[], $4 only collect boolean,
+-- $5 careful boolean (data may hold numbers that Postgres has no type for: dearer)
 WITH events AS (
     SELECT e.shard, e.account_id COLLATE "C" AS account_id,
            date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00:00Z') AS slot, e.resource,
            coalesce(o.type, e.type) AS kind, coalesce(o.name, e.name) COLLATE "C" AS item,
-           coalesce(o.data, e.data) AS data, e.type <= {{last_usage}} AS used, e.amount, e.position, e.occurred_at
+           e.type <= {{last_usage}} AS used, o.type IS NULL AS counts, CASE WHEN e.type <= {{last_usage}} THEN e.amount ELSE -e.amount END AS amount,
+           e.position, e.occurred_at, e.recorded_at,
+           CASE WHEN $5 THEN projections.read_object(coalesce(o.data, e.data)) ELSE coalesce(o.data, e.data)::jsonb END AS data
     FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
     -- LATERAL with OFFSET 0 keeps to the primary key: else statistics of a large log lead to reading all of it.
     CROSS JOIN LATERAL (
-        SELECT shard, account_id, occurred_at, resource, type, name, data, amount, position
+        SELECT shard, account_id, occurred_at, recorded_at, resource, type, name, data, amount, position
         FROM meter.events l
         WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto
-          AND (l.type BETWEEN {{first_usage}} AND {{last_usage}} OR l.type = {{usage.reversed.v1}}) OFFSET 0
+          AND (l.type BETWEEN {{first_usage}} AND {{last_usage}} OR l.type = {{usage.reversed.v1}})
+        OFFSET 0
     ) AS e
     LEFT JOIN LATERAL (
         SELECT u.type, u.name, u.data
         FROM meter.reversals v
         JOIN meter.events u ON u.shard = v.shard AND u.position = v.reverses
-        WHERE e.type = {{usage.reversed.v1}} AND v.shard = e.shard AND v.position = e.position OFFSET 0
+        WHERE v.shard = e.shard AND v.position = e.position
+        OFFSET 0
     ) AS o ON e.type = {{usage.reversed.v1}}
-), lines AS (
-    SELECT shard, account_id, slot, resource, kind, item, used, amount, position, occurred_at,
-           {{read_data}}(data) AS data
-    FROM events
-    OFFSET 0  -- the data are read once, not once per field
+    OFFSET 0  -- so that data are read once for each event, not once for each field
 ), slots AS MATERIALIZED (
     SELECT shard, account_id, slot, resource, kind, item,
-           coalesce(projections.read_text(data -> 'deployment', {{deployment_chars}}), '') COLLATE "C" AS deployment,
-           coalesce(projections.read_text(data -> 'category', {{status_chars}}), '') COLLATE "C" AS category,
-           coalesce(projections.read_text(data -> 'status', {{status_chars}}), '') COLLATE "C" AS status,
-           count(*) FILTER (WHERE used) AS events, sum(CASE WHEN used THEN amount ELSE -amount END) AS amount
-    FROM lines
+           coalesce(projections.read_text(data -> 'deployment', {{name_chars}}), '') COLLATE "C" AS deployment,
+           CASE WHEN data ->> 'category' IN ({{categories}}) THEN data ->> 'category' ELSE '' END COLLATE "C" AS category,
+           left(coalesce(projections.read_text(data -> 'status', {{name_chars}}), ''), {{status_chars}}) COLLATE "C" AS status,
+           count(*) FILTER (WHERE counts) AS events, sum(amount) AS amount,
+           coalesce(sum(projections.read_whole(data -> 'input_tokens', {{most_tokens}})) FILTER (WHERE used), 0) AS tokens_in,
+           coalesce(sum(projections.read_whole(data -> 'output_tokens', {{most_tokens}})) FILTER (WHERE used), 0) AS tokens_out,
+           coalesce(sum(round(projections.read_number(data -> 'seconds', {{most_seconds}}), 6)) FILTER (WHERE used), 0)
+               AS seconds,
+           max(occurred_at) AS last_used, max(recorded_at) AS changed_at,
+           max(position) FILTER (WHERE used AND data ?| ARRAY['hardware', 'replicas', 'cpus', 'memory_gb', 'language']) AS told_at
+    FROM events
     GROUP BY shard, account_id, slot, resource, kind, item, deployment, category, status
+), collected AS (
+    INSERT INTO projections.rebuilt_slots (
+        shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
+        seconds, last_used, changed_at, told_at)
+    SELECT shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
+           seconds, last_used, changed_at, told_at
+    FROM slots
+    WHERE $4
+), added_slots AS (
+    INSERT INTO projections.usage_slots AS s (
+        shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
+        seconds, last_used, changed_at)
+    SELECT shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
+           seconds, last_used, changed_at
+    FROM slots
+    WHERE NOT $4
+    ORDER BY shard, account_id, slot, resource, kind, item, deployment, category, status  -- along the index: less work
+    ON CONFLICT (shard, account_id, slot, resource, kind, item, deployment, category, status) DO UPDATE
+    SET events = s.events + excluded.events, amount = s.amount + excluded.amount,
+        tokens_in = s.tokens_in + excluded.tokens_in, tokens_out = s.tokens_out + excluded.tokens_out,
+        seconds = s.seconds + excluded.seconds, last_used = greatest(s.last_used, excluded.last_used),
+        changed_at = greatest(s.changed_at, excluded.changed_at)
+), added_days AS (
+    INSERT INTO projections.usage_totals AS t (
+        shard, account_id, day, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
+        seconds, last_used)
+    SELECT u.shard, u.account_id, (u.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date AS day, u.resource, u.kind, u.item,
+           u.deployment, u.category, u.status, sum(u.events), sum(u.amount), sum(u.tokens_in), sum(u.tokens_out),
+           sum(u.seconds), max(u.last_used)
+    FROM slots u
+    LEFT JOIN LATERAL (
+        SELECT time_zone FROM projections.usage_zones z WHERE z.shard = u.shard AND z.account_id = u.account_id OFFSET 0
+    ) AS z ON true
+    WHERE NOT $4
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ON CONFLICT (shard, account_id, day, resource, kind, item, deployment, category, status) DO UPDATE
+    SET events = t.events + excluded.events, amount = t.amount + excluded.amount,
+        tokens_in = t.tokens_in + excluded.tokens_in, tokens_out = t.tokens_out + excluded.tokens_out,
+        seconds = t.seconds + excluded.seconds, last_used = greatest(t.last_used, excluded.last_used)
+), items AS (
+    SELECT shard, account_id, kind, item, deployment, min(slot) AS first_used, max(told_at) AS told_at
+    FROM slots
+    WHERE NOT $4 AND events > 0 AND kind <= {{last_usage}}
+    GROUP BY shard, account_id, kind, item, deployment
+), added_items AS (
+    INSERT INTO projections.used_items AS k (
+        shard, account_id, kind, item, deployment, first_used, hardware, replicas, cpus, memory_gb, language, position)
+    SELECT i.shard, i.account_id, i.kind, i.item, i.deployment, i.first_used,
+           projections.read_text(e.data -> 'hardware', {{name_chars}}),
+           projections.read_whole(e.data -> 'replicas', {{most_size}})::int,
+           round(projections.read_number(e.data -> 'cpus', {{most_size}}), 6),
+           round(projections.read_number(e.data -> 'memory_gb', {{most_size}}), 6),
+           projections.read_text(e.data -> 'language', {{name_chars}}), coalesce(i.told_at, 0)
+    FROM items i
+    LEFT JOIN LATERAL (
+        SELECT first_used FROM projections.used_items u
+        WHERE u.shard = i.shard AND u.account_id = i.account_id AND u.kind = i.kind AND u.item = i.item
+          AND u.deployment = i.deployment
+        OFFSET 0
+    ) AS k ON true
+    LEFT JOIN LATERAL (
+        SELECT CASE WHEN $5 THEN projections.read_object(l.data) ELSE l.data::jsonb END AS data
+        FROM meter.events l
+        WHERE l.shard = i.shard AND l.position = i.told_at
+        OFFSET 0
+    ) AS e ON i.told_at IS NOT NULL
+    WHERE k.first_used IS NULL OR i.first_used < k.first_used OR i.told_at IS NOT NULL
+    ON CONFLICT (shard, account_id, kind, item, deployment) DO UPDATE
+    SET first_used = least(k.first_used, excluded.first_used), position = greatest(k.position, excluded.position),
+        hardware = CASE WHEN excluded.position > k.position THEN excluded.hardware ELSE k.hardware END,
+        replicas = CASE WHEN excluded.position > k.position THEN excluded.replicas ELSE k.replicas END,
+        cpus = CASE WHEN excluded.position > k.position THEN excluded.cpus ELSE k.cpus END,
+        memory_gb = CASE WHEN excluded.position > k.position THEN excluded.memory_gb ELSE k.memory_gb END,
+        language = CASE WHEN excluded.position > k.position THEN excluded.language ELSE k.language END
 )
-SELECT 1
+SELECT coalesce(sum(events), 0)::bigint FROM slots

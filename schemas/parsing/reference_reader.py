@@ -25,6 +25,7 @@ from schemas.events import (
     EventData,
     EventType,
     Guardrail,
+    ItemChanged,
     ModelInference,
     PlanChanged,
     ToolRun,
@@ -56,7 +57,7 @@ _LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 _CREDITS: Final = RESOURCE_CODES[Resource.MODEL_CREDITS]
 _RUNS: Final = RESOURCE_CODES[Resource.TOOL_RUNS]
 
-_NAMES: Final = ("model", "guardrail", "script", "tool", "reason", "reference")
+_NAMES: Final = ("model", "guardrail", "script", "tool", "reason", "reference", "id", "name")
 
 Facts = tuple[int | None, int, str]  # resource code, amount in micro-units, name
 
@@ -219,7 +220,8 @@ def _reason_of(kind: str, field: str) -> Reason:
 
 def _check_rules(data: EventData) -> EventData:
     """Rules that events stored before them may break, so the models do not have them. Raises InvalidEventError."""
-    for name in (field for field in _NAMES if field in type(data).model_fields):
+    required = type(data).model_fields
+    for name in (field for field in _NAMES if field in required and required[field].is_required()):
         if not getattr(data, name).strip():
             raise InvalidEventError(Reason.INVALID_DATA, f"{name}: is blank, and blank is no name")
     if isinstance(data, UsageReversed) and data.reverses is None:
@@ -241,6 +243,7 @@ _FACTS: Final[Mapping[type[EventData], Callable[[Any], Facts]]] = MappingProxyTy
         Guardrail: lambda data: (_CREDITS, int(data.credits), data.guardrail),
         CustomScript: lambda data: (_CREDITS, int(data.credits), data.script),
         ToolRun: lambda data: (_RUNS, data.runs * MICRO, data.tool),
+        ItemChanged: lambda data: (None, 0, data.id),
         AccountOpened: lambda data: (None, 0, data.plan),
         AccountRenamed: lambda _: (None, 0, ""),  # the name is personal data: it stays in the data alone
         AccountClosed: lambda _: (None, 0, ""),

@@ -186,6 +186,7 @@ class Campaign:
                 "accounts": self.load.acked.get((ACCOUNTS, shard), 0) - row["accounts_offset"],
                 "records to send on": row["held"],
                 "events to fold": row["last_position"] - row["folded"],
+                "events whose usage is to be folded": row["last_position"] - row["usage_folded"],
                 "messages of the projections": row["first_waiting"] is not None,
                 "balances": ends[shard] - row["noticed"],
                 "messages of the notifier": row["notifications"],

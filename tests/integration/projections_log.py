@@ -4,7 +4,7 @@ import json
 import random
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -44,7 +44,7 @@ class Event:
     name: str = ""
     occurred_at: datetime = NOON
     data: Mapping[str, Any] = field(default_factory=dict)
-    of: "Event | None" = None  # the usage that a reversal is linked to
+    reverses: "Event | None" = None  # the usage that it takes back, where the meter links them
 
     @property
     def free(self) -> bool:
@@ -83,8 +83,8 @@ def reversal_of(used: Event, amount: int, **more: Any) -> Event:
     assert used.resource is not None
     return Event(
         account_id=used.account_id, type=REVERSED, resource=used.resource, amount=amount, name="failed_run",
-        data={"resource": NAMES[used.resource], "amount": f"{amount / MICRO:.6f}", "reason": "failed_run"}, of=used,
-        **more,
+        data={"resource": NAMES[used.resource], "amount": f"{amount / MICRO:.6f}", "reason": "failed_run"},
+        reverses=used, **more,
     )  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def random_reversal(rng: random.Random, name: str, events: list[Event]) -> Event
     if not usage or rng.random() < 0.3:
         return reversed_(name, amount, resource)
     named = rng.choice(usage[-5:])
-    left = named.amount - sum(event.amount for event in events if event.of is named)
+    left = named.amount - sum(event.amount for event in events if event.reverses is named)
     if not left:
         return reversed_(name, amount, resource)
     return reversal_of(
@@ -195,14 +195,16 @@ class EventLog:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._next: Counter[int] = Counter()
-        self.events: list[Event] = []
         self._positions: dict[int, int] = {}  # by the identity of the event, which `events` keeps alive
+        self.events: list[Event] = []
 
-    async def set_up(self) -> None:
+    async def set_up(self, projections: Sequence[str] = ("balance", "usage")) -> None:
         await self._pool.execute("INSERT INTO meter.shards (shard) SELECT generate_series(0, $1::int - 1)", SHARDS)
         await self._pool.execute(
-            "INSERT INTO projections.cursors (projection, shard) SELECT 'balance', generate_series(0, $1::int - 1)",
+            "INSERT INTO projections.cursors (projection, shard) SELECT p, generate_series(0, $1::int - 1) "
+            "FROM unnest($2::text[]) AS p",
             SHARDS,
+            projections,
         )
         if await self._pool.fetchval("SELECT to_regclass('projections.rebuild_shards') IS NOT NULL"):  # else older
             await self._pool.execute(
@@ -219,11 +221,7 @@ class EventLog:
             await connection.copy_records_to_table("events", schema_name="meter", columns=COLUMNS, records=rows)
             await connection.copy_records_to_table(
                 "reversals", schema_name="meter", columns=("shard", "position", "reverses", "amount"),
-                records=[
-                    (event.shard, self._positions[id(event)], self._positions[id(event.of)], event.amount)
-                    for event in events
-                    if event.of is not None
-                ],
+                records=[self._link(event) for event in events if event.reverses is not None],
             )  # fmt: skip
             for shard in {event.shard for event in events}:
                 await connection.execute(
@@ -232,14 +230,16 @@ class EventLog:
                 await connection.execute("SELECT pg_notify('meter_events', $1)", str(shard))
         self.events += events
 
+    def _link(self, event: Event) -> tuple[int, ...]:
+        return event.shard, self._positions[id(event)], self._positions[id(event.reverses)], event.amount
+
     def _row(self, event: Event) -> tuple[object, ...]:
         self._next[event.shard] += 1
         position = self._positions[id(event)] = self._next[event.shard]
         event_id = uuid.uuid4()
         recorded_at = NOON + timedelta(milliseconds=position)
         return (
-            position, event.amount, position, event.occurred_at, recorded_at, str(event_id),
-            event_id.bytes + bytes(16),
+            position, event.amount, position, event.occurred_at, recorded_at, str(event_id), event_id.bytes + bytes(16),
             event.shard, event.type, event.resource, event.account_id, event.name,
             OWN_SOURCE if event.free else "//tests.example.com", json.dumps(event.data), None,
         )  # fmt: skip
@@ -336,21 +336,3 @@ async def fetch_balances(pool: Pool) -> dict[tuple[str, int], tuple[int, int, in
 async def assert_balances(pool: Pool, events: Iterable[Event]) -> None:
     books = {key: book.row() for key, book in keep_books(events).items()}
     assert await fetch_balances(pool) == books
-
-
-def count_usage(events: Iterable[Event]) -> dict[tuple[object, ...], tuple[int, int]]:
-    """(events, amount) by account, day, resource, type and name."""
-    counts: Counter[tuple[object, ...]] = Counter()
-    amounts: Counter[tuple[object, ...]] = Counter()
-    for event in events:
-        if event.type in (INFERENCE, GUARDRAIL, SCRIPT, TOOL, REVERSED):
-            line = event.of or event  # a linked reversal is taken from the kind and name of its usage, on its own day
-            key = (event.account_id, event.occurred_at.astimezone(UTC).date(), event.resource, line.type, line.name)
-            counts[key] += event.of is None
-            amounts[key] += event.amount if event.of is None else -event.amount
-    return {key: (counts[key], amounts[key]) for key in counts}
-
-
-async def assert_usage(pool: Pool, events: Iterable[Event]) -> None:
-    rows = await pool.fetch("SELECT account_id, day, resource, type, name, events, amount FROM projections.usage_days")
-    assert {tuple(row)[:5]: tuple(row)[5:] for row in rows} == count_usage(events)

@@ -43,7 +43,8 @@ TABLES = (
     "meter.events, meter.batches, meter.duplicates, meter.rejections, meter.replays, meter.dismissals, meter.gaps, "
     "meter.remarks, meter.openings, meter.shards, "
     "projections.cursors, projections.outbox_shards, projections.outbox, projections.balance_states, "
-    "projections.usage_days, projections.account_states"
+    "projections.usage_slots, projections.usage_totals, projections.used_items, projections.usage_zones, "
+    "projections.account_states"
 )
 T = TypeVar("T")
 shards = st.integers(0, SHARDS - 1)

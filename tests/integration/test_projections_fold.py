@@ -19,7 +19,6 @@ from tests.integration.projections_log import (
     RUNS,
     EventLog,
     assert_balances,
-    assert_usage,
     closed,
     contacts_changed,
     granted,
@@ -35,6 +34,7 @@ from tests.integration.projections_log import (
     tool,
     used,
 )
+from tests.integration.usage_log import assert_usage, fold_usage
 
 MOST = 20_000
 
@@ -221,6 +221,7 @@ async def test_an_opening_opens_a_balance_without_a_free_allowance(pool: Pool, l
 async def test_reversal_is_negative_in_usage_by_day_so_that_amounts_add_up(pool: Pool, log: EventLog) -> None:
     await log.append(*random_history(seed=5))
     await fold_all(pool)
+    await fold_usage(pool)
     differing = await pool.fetch(
         """
         SELECT b.account_id, b.resource FROM projections.balances b

@@ -9,18 +9,18 @@ import pytest
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool
 from projections.plan import FoldPlan, LogDamagedError, Reading, plan
-from projections.store import FoldStore
+from projections.store import PROJECTION, FoldStore, fetch_position
 from tests.integration.projections_log import (
     SHARDS,
     Event,
     EventLog,
     assert_balances,
-    assert_usage,
     random_history,
     take_batch,
     used,
 )
 from tests.integration.test_projections_fold import MOST, fold_all
+from tests.integration.usage_log import assert_usage
 
 
 async def test_runners_side_by_side_fold_every_event_once(pool: Pool, log: EventLog) -> None:
@@ -75,7 +75,7 @@ async def test_a_failure_before_commit_leaves_no_trace(pool: Pool, log: EventLog
 
     with pytest.raises(ConnectionResetError):
         await FoldStore(pool, most_events=MOST).fold(fail)
-    for table in ("balance_states", "usage_days", "account_states", "outbox"):
+    for table in ("balance_states", "account_states", "outbox"):
         assert await pool.fetchval(f"SELECT count(*) FROM projections.{table}") == 0
     await fold_all(pool)
     await assert_balances(pool, log.events)
@@ -115,7 +115,7 @@ async def test_a_hole_in_the_log_is_refused(pool: Pool, log: EventLog) -> None:
     await pool.execute("DELETE FROM meter.events WHERE shard = $1 AND position = 4", shard)
     with pytest.raises(LogDamagedError, match=f"shard {shard}: of the events at positions 1 to 10 only 9 of 10"):
         await fold_all(pool)
-    assert await pool.fetchval("SELECT sum(position) FROM projections.cursors") == 0
+    assert await pool.fetchval("SELECT sum(position) FROM projections.cursors WHERE projection = 'balance'") == 0
 
 
 async def test_an_event_of_a_newer_version_is_refused(pool: Pool, log: EventLog) -> None:
@@ -130,5 +130,6 @@ async def test_events_of_an_append_under_way_are_left_alone(pool: Pool, log: Eve
     async with pool.acquire() as writer, writer.transaction():
         await writer.execute("UPDATE meter.shards SET next_position = 900 WHERE shard = $1", shard)
         await fold_all(pool)
-        assert await pool.fetchval("SELECT position FROM projections.cursors WHERE shard = $1", shard) == 1
+        async with pool.acquire() as connection:
+            assert await fetch_position(connection, PROJECTION, shard) == 1
         await writer.execute("UPDATE meter.shards SET next_position = 2 WHERE shard = $1", shard)

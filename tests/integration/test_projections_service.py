@@ -17,7 +17,6 @@ from schemas.topics import BALANCES, TOPICS
 from tests.integration.projections_log import (
     EventLog,
     assert_balances,
-    assert_usage,
     granted,
     opened,
     random_history,
@@ -25,6 +24,7 @@ from tests.integration.projections_log import (
     used,
 )
 from tests.integration.test_runtime_producer import read_all
+from tests.integration.usage_log import assert_usage
 from tests.support.processes import Processes, ServiceProcess
 from tests.support.waiting import until, until_sync
 
@@ -128,14 +128,19 @@ async def test_a_shard_that_cannot_be_folded_is_set_aside_while_the_others_go_on
 
 @pytest.mark.parametrize(
     "point",
-    ["after_fetch", "before_commit", "after_commit", "outbox_before_publish", "outbox_between_publish_and_delete"],
+    [
+        *("after_fetch", "before_commit", "after_commit", "outbox_before_publish", "outbox_between_publish_and_delete"),
+        *("usage_before_commit", "usage_after_commit"),
+    ],
 )
 async def test_a_kill_anywhere_loses_nothing_and_repeats_only_messages(
     pool: Pool, log: EventLog, topics: Settings, processes: Processes, point: str
 ) -> None:
     await log.append(*random_history(seed=22, length=150))
-    hit = 1 if point.startswith("outbox") else 3  # a relay that is late publishes everything at once
-    killed = processes.spawn("projections", fault_points=f"{point}:{hit}:kill", fold_events="20")
+    hit = 1 if point.startswith(("outbox", "usage")) else 3  # a relay that is late publishes everything at once
+    killed = processes.spawn(
+        "projections", fault_points=f"{point}:{hit}:kill", fold_events="20", usage_events="50", usage_pause_s="0.01"
+    )
     assert killed.wait() == -9
     processes.start("projections")
     await settle(pool)

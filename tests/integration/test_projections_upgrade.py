@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from meter.runtime.postgres.migrations import migrate, read_migrations
 from projections.plan import plan
 from projections.rebuild import Model, Rebuild
 from projections.store import FoldStore
+from projections.store_usage import UsageStore
 from projections.verify import Difference, verify
 from tests.integration.projections_log import (
     MICRO,
@@ -28,12 +30,18 @@ from tests.integration.projections_log import (
     reversed_,
     used,
 )
+from tests.integration.usage_log import assert_usage
 
 OLD = 5  # migrations of the projections that the old read models were made with
 OLD_BALANCE = """
 INSERT INTO projections.balance_states
     (account_id, resource, shard, granted, consumed, base, epoch, boundaries, position, as_of)
 VALUES ($1, 1, $2, $3, $4, $5, $6, $7::bigint[], $8, $9)
+"""
+OLD_DAYS = """
+INSERT INTO projections.usage_days (account_id, day, resource, type, name, shard, events, amount)
+SELECT account_id, (occurred_at AT TIME ZONE 'UTC')::date, resource, type, name, shard, count(*), sum(amount)
+FROM meter.events WHERE type IN (1, 2, 3, 4, 14) GROUP BY 1, 2, 3, 4, 5, 6
 """
 OLD_ACCOUNT = """
 INSERT INTO projections.account_states
@@ -66,7 +74,7 @@ async def pool(old: asyncpg.Connection, empty_dsn: str) -> AsyncIterator[Pool]:
 @pytest.fixture
 async def log(pool: Pool) -> EventLog:
     made = EventLog(pool)
-    await made.set_up()
+    await made.set_up(projections=["balance"])
     return made
 
 
@@ -204,3 +212,38 @@ async def test_a_fold_of_the_version_before_fails(old: asyncpg.Connection, pool:
         await pool.execute(OLD_BALANCE, "acct-1", 0, MICRO, 0, 0, 1, [MICRO], 1, NOON)
     with pytest.raises(asyncpg.NotNullViolationError, match="closed"):
         await pool.execute(OLD_ACCOUNT, "acct-1", 0, None, NOON, 1, NOON)
+
+
+async def test_usage_by_day_goes_back_at_no_time_while_usage_is_folded_anew(
+    old: asyncpg.Connection, pool: Pool, log: EventLog
+) -> None:
+    """Readers see the lines of before, shard by shard, until the new fold has come as far."""
+    await log.append(*USUAL, *FREE, *NEVER_OPENED, *GRANTED_EARLY)
+    await OldFold(pool, log).run("acct-1", "acct-2", "acct-3", "acct-6")
+    await pool.execute(OLD_DAYS)
+    seen = [await read_days(pool)]
+    await migrate(old, ["projections"])
+    seen.append(await read_days(pool))
+    await log.append(used("acct-1", 7), used("acct-2", 7))
+    while await FoldStore(pool, most_events=100).fold(plan) is not None:
+        pass
+    store = UsageStore(pool, most_events=1)
+    while await store.fold():
+        seen.append(await read_days(pool))
+    assert seen[0] == seen[1] and len(seen) > 10
+    for before, after in pairwise(seen):
+        assert set(before) <= set(after)
+        assert all(before[line] <= after[line] for line in before)
+    assert sum(seen[-1].values()) == sum(seen[0].values()) + 2
+    await assert_usage(pool, log.events)
+
+
+async def test_a_fold_of_the_version_before_adds_to_no_usage(old: asyncpg.Connection, pool: Pool) -> None:
+    await migrate(old, ["projections"])
+    with pytest.raises(asyncpg.UndefinedTableError, match="usage_days"):
+        await pool.execute(OLD_DAYS)
+
+
+async def read_days(pool: Pool) -> dict[tuple[object, ...], int]:
+    rows = await pool.fetch("SELECT account_id, day, resource, kind, name, events FROM projections.usage_by_day")
+    return {tuple(row)[:5]: row["events"] for row in rows}

@@ -11,6 +11,7 @@ from projections.plan import plan
 from projections.store import FoldStore
 from projections.verify import Difference, verify
 from tests.integration.projections_log import EventLog, opened, random_history, used
+from tests.integration.usage_log import fold_usage
 from tests.support.processes import Processes
 
 
@@ -23,6 +24,7 @@ async def log(pool: Pool) -> EventLog:
     store = FoldStore(pool, most_events=40)
     while await store.fold(plan) is not None:
         pass
+    await fold_usage(pool, 30)
     return made
 
 
@@ -44,6 +46,7 @@ async def test_a_right_fold_has_no_difference(pool: Pool, seed: int) -> None:
     await made.append(*random_history(seed=seed, accounts=10, length=600))
     while await FoldStore(pool, most_events=37).fold(plan) is not None:
         pass
+    await fold_usage(pool, 41)
     assert await find_differences(pool) == []
 
 
@@ -53,11 +56,11 @@ async def test_events_not_yet_folded_are_no_difference(pool: Pool, log: EventLog
 
 
 BALANCE = "projections.balance_states"
-USAGE = "projections.usage_days"
+SLOTS, DAYS, ZONES = (f"projections.usage_{what}" for what in ("slots", "totals", "zones"))
 ACCOUNT = "projections.account_states"
 FIRST_ACCOUNT = "WHERE account_id = 'acct-1'"
 ONE_BALANCE = f"{FIRST_ACCOUNT} AND resource = 1"
-ONE_LINE = f"WHERE ctid = (SELECT min(ctid) FROM {USAGE})"
+ONE_SLOT, ONE_DAY = (f"WHERE ctid = (SELECT min(ctid) FROM {table})" for table in (SLOTS, DAYS))
 
 
 @pytest.mark.parametrize(
@@ -71,13 +74,13 @@ ONE_LINE = f"WHERE ctid = (SELECT min(ctid) FROM {USAGE})"
         (f"UPDATE {BALANCE} SET closed = NOT closed {ONE_BALANCE}", "balances"),
         (f"UPDATE {BALANCE} SET free_only = NOT free_only {ONE_BALANCE}", "balances"),
         (f"DELETE FROM {BALANCE} {ONE_BALANCE}", "balances"),
-        (f"UPDATE {USAGE} SET events = 0 {ONE_LINE}", "usage"),
-        (f"DELETE FROM {USAGE} {ONE_LINE}", "usage"),
-        (f"UPDATE {USAGE} SET changed_at = changed_at + interval '1 second' {ONE_LINE}", "usage"),
+        (f"UPDATE {DAYS} SET events = 0 {ONE_DAY}", "usage"),
+        (f"UPDATE {DAYS} SET tokens_out = 1 {ONE_DAY}", "usage"),
+        (f"DELETE FROM {DAYS} {ONE_DAY}", "usage"),
         (f"UPDATE {ACCOUNT} SET plan = 'other' {FIRST_ACCOUNT}", "accounts"),
         (f"""UPDATE {ACCOUNT} SET contacts = '["eve@example.com"]' {FIRST_ACCOUNT}""", "accounts"),
         (f"UPDATE {ACCOUNT} SET closed = NOT closed {FIRST_ACCOUNT}", "accounts"),
-        (f"UPDATE {ACCOUNT} SET time_zone = 'Asia/Tokyo' {FIRST_ACCOUNT}", "accounts"),
+        (f"UPDATE {ACCOUNT} SET time_zone = 'No/Where' {FIRST_ACCOUNT}", "accounts"),
         (f"UPDATE {ACCOUNT} SET display_name = 'Eve' {FIRST_ACCOUNT}", "accounts"),
         (f"DELETE FROM {ACCOUNT} {FIRST_ACCOUNT}", "accounts"),
         (f"UPDATE {ACCOUNT} SET account_id = 'acct-made-up' {FIRST_ACCOUNT}", "accounts"),
@@ -89,6 +92,24 @@ async def test_every_damage_is_told(pool: Pool, log: EventLog, damage: str, mode
     assert {difference.model for difference in differences} == {model}
     assert len(differences) == (2 if "made-up" in damage else 1)
     assert not any("@" in (part or "") for difference in differences for part in (difference.stored, difference.log))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        f"UPDATE {SLOTS} SET events = events + 1 {ONE_SLOT}",
+        f"UPDATE {SLOTS} SET amount = amount - 1 {ONE_SLOT}",
+        f"UPDATE {SLOTS} SET seconds = 1 {ONE_SLOT}",
+        f"UPDATE {SLOTS} SET last_used = slot {ONE_SLOT}",
+        f"UPDATE {SLOTS} SET status = 'other' {ONE_SLOT}",
+        f"DELETE FROM {SLOTS} {ONE_SLOT}",
+        f"INSERT INTO {ZONES} SELECT shard, account_id, 'Asia/Kathmandu' FROM {ACCOUNT} ON CONFLICT DO NOTHING",
+        f"UPDATE {ACCOUNT} SET time_zone = 'Pacific/Auckland'",
+    ],
+)
+async def test_damaged_usage_is_told(pool: Pool, log: EventLog, damage: str) -> None:
+    assert not (await pool.execute(damage)).endswith(" 0")
+    assert "usage" in {difference.model for difference in await find_differences(pool)}
 
 
 async def test_a_hole_in_the_log_is_told(pool: Pool, log: EventLog) -> None:

@@ -43,7 +43,7 @@ section > * { grid-column: 2; }
 section > .pie { grid-column: 1; grid-row: 1 / span 2; align-self: start; margin-top: 2px; }
 section > :is(h3, p:not(.state)) { color: var(--credit-text, var(--text, CanvasText)); }
 section > p.quiet { color: var(--credit-quiet, var(--quiet, #566173)); }
-.pie .track, .pie .ring { stroke-width: 16; }
+.pie .track, .pie .ring { stroke-width: 20; }
 h3 { font-size: 1em; font-weight: 600; }
 h2 { font-size: 1em; }
 section > .bar { grid-column: 1 / -1; grid-row: auto; } .bar { width: 100%; height: 8px; border-radius: 4px; overflow: hidden; margin-top: 8px; }
@@ -59,7 +59,7 @@ a { color: var(--credit-accent, var(--accent, #2450b8)); text-underline-offset: 
 .banner p { flex: 1; min-width: 0; overflow-wrap: anywhere; color: var(--credit-text, var(--text, CanvasText)); }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 @media (forced-colors: active) { .ring, .fill, .triangle { forced-color-adjust: none; } }
-@media (prefers-reduced-motion: no-preference) { .ring, .bar rect { transition: all .4s ease; } }
+@media (prefers-reduced-motion: no-preference) { .ring { transition: stroke-dasharray .4s ease; } .bar rect { transition: width .4s ease; } }
 `;
 
 const sheet = new CSSStyleSheet();

@@ -21,6 +21,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "usage.guardrail.v1": {"credits": "0.000001", "guardrail": "toxicity"},
     "usage.custom_script.v1": {"credits": "3", "script": "score-lead"},
     "usage.tool_run.v1": {"tool": "search_web", "runs": 2, "status": "ok"},
+    "item.changed.v1": {
+        "kind": "model", "id": "sage-3", "name": "Sage 3", "status": "deployed", "owner": "Ann", "type": "base",
+        "version": "3", "deployed_at": "2026-02-01T00:00:00Z",
+    },
     "account.opened.v1": {"plan": "free", "contacts": ["ann@example.com"], "display_name": "Ann's", "time_zone": "UTC"},
     "account.plan_changed.v1": {"plan": "team"},
     "account.contacts_changed.v1": {"contacts": []},
@@ -69,7 +73,7 @@ def make_record(
 
 def record_of(event: dict[str, Any], **record: Any) -> Record:
     """The record of an event, on the topic of its type."""
-    topic = USAGE if str(event.get("type")) in EXAMPLES and str(event["type"]) in list(EXAMPLES)[:4] else ACCOUNTS
+    topic = USAGE if str(event.get("type")) in EXAMPLES and str(event["type"]) in list(EXAMPLES)[:5] else ACCOUNTS
     return make_record(to_bytes(event), **{"topic": topic, **record})
 
 

@@ -79,6 +79,14 @@ def test_a_change_to_no_contact_at_all_is_meant() -> None:
         ("usage.model_inference.v1", {"credits": "1", "model": "m", "deployment": " "}, "deployment"),
         ("usage.model_inference.v1", {"credits": "1", "model": "m", "input_tokens": -1}, "input_tokens"),
         ("usage.model_inference.v1", {"credits": "1", "model": "m", "output_tokens": "812"}, "output_tokens"),
+        ("usage.model_inference.v1", {"credits": "1", "model": "m", "category": "chat"}, "category"),
+        ("usage.model_inference.v1", {"credits": "1", "model": "m", "seconds": "60"}, "seconds"),
+        ("usage.model_inference.v1", {"credits": "1", "model": "m", "seconds": -1}, "seconds"),
+        ("usage.model_inference.v1", {"credits": "1", "model": "m", "seconds": 10**9 + 1}, "seconds"),
+        ("usage.model_inference.v1", {"credits": "1", "model": "m", "replicas": 1.5}, "replicas"),
+        ("usage.guardrail.v1", {"credits": "1", "guardrail": "g", "cpus": True}, "cpus"),
+        ("usage.custom_script.v1", {"credits": "1", "script": "s", "memory_gb": []}, "memory_gb"),
+        ("usage.custom_script.v1", {"credits": "1", "script": "s", "language": ""}, "language"),
     ],
 )
 def test_a_field_for_information_that_cannot_be_read_is_remarked(type: str, data: dict[str, Any], field: str) -> None:

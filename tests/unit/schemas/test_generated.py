@@ -22,8 +22,19 @@ from tests.unit.schemas.test_build import OUTPUTS
 FOR_INFORMATION: defaultdict[str, set[str]] = defaultdict(
     set,
     {
-        "usage.model_inference.v1": {"deployment", "input_tokens", "output_tokens"},
+        "usage.model_inference.v1": {
+            "deployment",
+            "input_tokens",
+            "output_tokens",
+            "category",
+            "seconds",
+            "hardware",
+            "replicas",
+        },
+        "usage.guardrail.v1": {"deployment", "seconds", "hardware", "cpus"},
+        "usage.custom_script.v1": {"deployment", "language", "category", "seconds", "cpus", "memory_gb"},
         "usage.tool_run.v1": {"status"},
+        "item.changed.v1": {"owner", "type", "language", "version", "reason", "deployed_at"},
         "account.opened.v1": {"display_name", "time_zone"},
         "account.renamed.v1": {"display_name", "time_zone"},
     },
@@ -112,7 +123,8 @@ def test_the_document_has_every_topic_and_type() -> None:
     assert {channel["address"] for channel in ASYNCAPI["channels"].values()} == {spec.name for spec in TOPICS}
     assert ASYNCAPI["components"]["messages"].keys() == INPUT_TYPES.keys() | OUTPUT_TYPES.keys()
     by_channel = {name: set(channel["messages"]) for name, channel in ASYNCAPI["channels"].items()}
-    assert by_channel["usage"] == {type for type in INPUT_TYPES if type.startswith("usage.")} - {"usage.reversed.v1"}
+    reported = {type for type in INPUT_TYPES if type.startswith("usage.")} - {"usage.reversed.v1"}
+    assert by_channel["usage"] == reported | {"item.changed.v1"}
     assert by_channel["balances"] == {"balance.changed.v1", "account.changed.v1"}
 
 

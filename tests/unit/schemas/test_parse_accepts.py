@@ -27,6 +27,7 @@ FACTS = {
     "usage.guardrail.v1": (CREDITS, 1, "toxicity"),
     "usage.custom_script.v1": (CREDITS, 3_000_000, "score-lead"),
     "usage.tool_run.v1": (RUNS, 2_000_000, "search_web"),
+    "item.changed.v1": (None, 0, "sage-3"),
     "account.opened.v1": (None, 0, "free"),
     "account.plan_changed.v1": (None, 0, "team"),
     "account.contacts_changed.v1": (None, 0, ""),

@@ -51,7 +51,7 @@ def read(message: KafkaMessage) -> Accepted:
 
 def topic_of(message: KafkaMessage) -> str:
     text = (message.headers.get("ce_type") or message.value).decode()
-    return USAGE if "usage.reversed" not in text and "usage." in text else "metering.accounts"
+    return USAGE if "usage.reversed" not in text and ("usage." in text or "item." in text) else "metering.accounts"
 
 
 @pytest.mark.parametrize("type", EXAMPLES)

@@ -16,18 +16,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.build import STRUCTURED_HEADERS, encode_event
-from schemas.events import INPUT_TYPES
+from schemas.events import INPUT_TYPES, TYPES_BY_CODE, USAGE_CODES
 from schemas.identity import OWN_SOURCE
 from schemas.parsing import pattern_reader
 from schemas.parsing.parse import Accepted, Record, Rerouted
 from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
-from schemas.topics import ACCOUNTS, REROUTED_HEADER, USAGE, partition_for
+from schemas.topics import ACCOUNTS, REROUTED_HEADER, partition_for
 from tests.bench import events as bench
 from tests.support.examples import examples
 from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, LIMITS, NOW, STRUCTURED, make_event, make_record
 
-USAGE_TYPES = [event.type for event in INPUT_TYPES.values() if event.topic == USAGE]
+USAGE_TYPES = [TYPES_BY_CODE[code] for code in USAGE_CODES]
 
 digits = st.text("0123456789", max_size=14)
 hostile_text = st.one_of(

@@ -19,7 +19,7 @@ def test_a_name_that_no_contract_has_is_refused() -> None:
 
 
 def test_a_loaded_statement_has_no_placeholder_left() -> None:
-    assert "{{" not in load_sql("projections", "add_usage")
+    assert "{{" not in load_sql("projections", "sum_usage")
 
 
 def test_codes_of_usage_are_a_range_below_all_others() -> None:

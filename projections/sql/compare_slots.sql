@@ -1,0 +1,56 @@
+-- Slots of usage that differ from the log.
+-- $1 shard int, $2 position bigint
+WITH events AS (
+    SELECT e.account_id COLLATE "C" AS account_id, e.resource, e.occurred_at, e.recorded_at, e.amount, e.type = {{usage.reversed.v1}} AS back,
+           v.reverses IS NOT NULL AS linked,
+           to_timestamp(floor(extract(epoch FROM e.occurred_at) / 900) * 900) AS slot,
+           coalesce(o.type, e.type) AS kind, coalesce(o.name, e.name) COLLATE "C" AS item, coalesce(o.data, e.data) AS data
+    FROM meter.events e
+    LEFT JOIN meter.reversals v ON v.shard = e.shard AND v.position = e.position
+    LEFT JOIN meter.events o ON o.shard = v.shard AND o.position = v.reverses
+    WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{usage}}, {{usage.reversed.v1}})
+), said AS (
+    -- Names as they are, numbers as their text: what it takes to be one is looked at below.
+    SELECT account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
+           CASE WHEN json_typeof(data -> 'deployment') = 'string' THEN data ->> 'deployment' END AS deployment,
+           CASE WHEN json_typeof(data -> 'status') = 'string' THEN data ->> 'status' END AS status,
+           data ->> 'category' AS category,
+           CASE WHEN json_typeof(data -> 'input_tokens') = 'number' THEN data ->> 'input_tokens' END AS tokens_in,
+           CASE WHEN json_typeof(data -> 'output_tokens') = 'number' THEN data ->> 'output_tokens' END AS tokens_out,
+           CASE WHEN json_typeof(data -> 'seconds') = 'number' THEN data ->> 'seconds' END AS seconds
+    FROM events
+), known AS (
+    SELECT account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
+           CASE WHEN deployment ~ '\S' AND length(deployment) <= {{name_chars}} AND deployment !~ '[\u0001-\u001f\u007f-\u009f]'
+                THEN deployment ELSE '' END COLLATE "C" AS deployment,
+           CASE WHEN status ~ '\S' AND length(status) <= {{name_chars}} AND status !~ '[\u0001-\u001f\u007f-\u009f]'
+                THEN left(status, {{status_chars}}) ELSE '' END COLLATE "C" AS status,
+           CASE WHEN category = ANY (ARRAY[{{categories}}]) THEN category ELSE '' END COLLATE "C" AS category,
+           CASE WHEN NOT back AND tokens_in !~ '[eE][+-]?0*[0-9]{4}' THEN tokens_in::numeric END AS tokens_in,
+           CASE WHEN NOT back AND tokens_out !~ '[eE][+-]?0*[0-9]{4}' THEN tokens_out::numeric END AS tokens_out,
+           CASE WHEN NOT back AND seconds !~ '[eE][+-]?0*[0-9]{4}' THEN seconds::numeric END AS seconds
+    FROM said
+), expected AS (
+    SELECT account_id, slot, resource, kind, item, deployment, category, status,
+           sum(CASE WHEN linked THEN 0 ELSE 1 END) AS events, sum(CASE WHEN back THEN -amount ELSE amount END) AS amount,
+           sum(CASE WHEN tokens_in BETWEEN 0 AND {{most_tokens}} AND mod(tokens_in, 1) = 0 THEN tokens_in ELSE 0 END) AS tokens_in,
+           sum(CASE WHEN tokens_out BETWEEN 0 AND {{most_tokens}} AND mod(tokens_out, 1) = 0 THEN tokens_out ELSE 0 END) AS tokens_out,
+           sum(CASE WHEN seconds BETWEEN 0 AND {{most_seconds}} THEN round(seconds, 6) ELSE 0 END) AS seconds,
+           max(occurred_at) AS last_used, max(recorded_at) AS changed_at
+    FROM known
+    GROUP BY account_id, slot, resource, kind, item, deployment, category, status
+), stored AS (
+    SELECT account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out, seconds,
+           last_used, changed_at
+    FROM projections.usage_slots
+    WHERE shard = $1
+)
+SELECT account_id,
+       concat_ws(' ', slot, CASE resource WHEN {{model_credits}} THEN 'model_credits' ELSE 'tool_runs' END, item, deployment,
+                 category, status) AS what,
+       to_jsonb(s)::text AS stored, to_jsonb(e)::text AS log
+FROM stored s
+FULL JOIN expected e USING (account_id, slot, resource, kind, item, deployment, category, status)
+WHERE (s.events, s.amount, s.tokens_in, s.tokens_out, s.seconds, s.last_used, s.changed_at)
+      IS DISTINCT FROM (e.events, e.amount, e.tokens_in, e.tokens_out, e.seconds, e.last_used, e.changed_at)
+ORDER BY 1, 2

@@ -1,0 +1,12 @@
+-- Count the days of accounts from their slots, each in the account's zone: a slot never lies in two days.
+-- $1 shards int[], $2 accounts text[]
+INSERT INTO projections.usage_totals (
+    shard, account_id, day, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out, seconds,
+    last_used)
+SELECT u.shard, u.account_id, (u.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date, u.resource, u.kind, u.item,
+       u.deployment, u.category, u.status, sum(u.events), sum(u.amount), sum(u.tokens_in), sum(u.tokens_out), sum(u.seconds),
+       max(u.last_used)
+FROM unnest($1::int[], $2::text[]) AS n (shard, account_id)
+JOIN projections.usage_slots u ON u.shard = n.shard AND u.account_id = n.account_id COLLATE "C"
+LEFT JOIN projections.usage_zones z ON z.shard = u.shard AND z.account_id = u.account_id
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9

@@ -1,0 +1,29 @@
+-- What events in the ranges tell of items; of several about one item the newest. What is for information and cannot be read is null.
+-- $1 shards int[], $2 after bigint[], $3 upto bigint[]
+INSERT INTO projections.items AS t (
+    shard, account_id, kind, id, name, status, owner, type, language, version, reason, deployed_at, position)
+SELECT DISTINCT ON (e.shard, e.account_id, e.kind, e.id)
+       e.shard, e.account_id, e.kind, e.id, e.data ->> 'name', e.data ->> 'status',
+       projections.read_text(e.data -> 'owner', {{name_chars}}),
+       CASE WHEN e.data ->> 'type' IN ({{model_types}}) THEN e.data ->> 'type' END,
+       projections.read_text(e.data -> 'language', {{name_chars}}),
+       projections.read_text(e.data -> 'version', {{name_chars}}),
+       projections.read_text(e.data -> 'reason', {{name_chars}}),
+       projections.read_moment(e.data -> 'deployed_at'), e.position
+FROM (
+    SELECT l.shard, l.account_id, l.data ->> 'kind' AS kind, l.name AS id, projections.read_object(l.data) AS data, l.position
+    FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
+    -- Fenced as in fold_usage.sql; `type >` finds the index of what is not usage.
+    CROSS JOIN LATERAL (
+        SELECT * FROM meter.events m
+        WHERE m.shard = r.shard AND m.position > r.after AND m.position <= r.upto AND m.type > {{last_usage}}
+          AND m.type = {{item.changed.v1}}
+        OFFSET 0
+    ) AS l
+) AS e
+ORDER BY e.shard, e.account_id, e.kind, e.id, e.position DESC
+ON CONFLICT (shard, account_id, kind, id) DO UPDATE
+SET name = excluded.name, status = excluded.status, owner = excluded.owner, type = excluded.type,
+    language = excluded.language, version = excluded.version, reason = excluded.reason, deployed_at = excluded.deployed_at,
+    position = excluded.position
+WHERE excluded.position > t.position

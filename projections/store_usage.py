@@ -1,0 +1,90 @@
+"""The usage projection: where credits went, by slots of 15 minutes and by the account's own day.
+
+It follows the balances with transactions and a cursor of its own, so that it may take its time: it folds large pieces,
+which share lines, and is a second behind under load. `fold_usage.sql` is the fold: all of it happens in the database.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import asyncpg
+import structlog
+
+from meter.runtime.fault_points import fault_point
+from meter.runtime.postgres import Executor, Pool, transpose
+from projections.plan import PositionRange, count_events
+from projections.store import PROJECTION, Lag, columns, share, sql
+
+log = structlog.get_logger(component="usage")
+USAGE: Final = "usage"
+
+
+class MovedAccount(NamedTuple):
+    """An account whose days are counted in another zone from now on; None: in UTC."""
+
+    shard: int
+    account_id: str
+    time_zone: str | None
+
+
+class UsageStore:
+    """One transaction a piece, under the cursors of usage."""
+
+    def __init__(self, pool: Pool, *, most_events: int) -> None:
+        self._pool = pool
+        self._most_events = most_events
+
+    async def fold(self) -> int:
+        """Fold what comes next; how many events of the log that was. 0: nothing waits, or others are at it."""
+        async with self._pool.acquire() as connection:
+            async with connection.transaction():
+                await connection.execute(sql("tune_transaction"))
+                ranges = await self._claim(connection)
+                if not ranges:
+                    return 0
+                await move_days(connection, ranges)
+                await fold_ranges(connection, ranges)
+                await connection.execute(sql("save_items"), *columns(ranges))
+                await connection.execute(sql("advance_cursors"), USAGE, columns(ranges)[0], columns(ranges)[2])
+                await fault_point("usage_before_commit")
+            await fault_point("usage_after_commit")
+        return count_events(ranges)
+
+    async def _claim(self, connection: Executor) -> list[PositionRange]:
+        rows = await connection.fetch(sql("claim_usage"), USAGE, PROJECTION)
+        return share([PositionRange(*row) for row in rows], self._most_events)
+
+    async def measure_lag(self, apart: Sequence[int] = ()) -> Lag:
+        rows = await self._pool.fetch(sql("measure_lag"), USAGE, list(apart))
+        return Lag(*rows[0])
+
+
+async def move_days(connection: Executor, ranges: Sequence[PositionRange]) -> None:
+    """Count the days of accounts anew that got another zone, before more is added to them."""
+    moved = [MovedAccount(*row) for row in await connection.fetch(sql("find_moved_accounts"), *columns(ranges))]
+    if not moved:
+        return
+    shards, accounts, zones = transpose(moved, len(MovedAccount._fields))
+    await connection.execute(sql("save_zones"), shards, accounts, zones)
+    await connection.execute(sql("clear_days"), shards, accounts)
+    await connection.execute(sql("count_days"), shards, accounts)
+
+
+async def fold_ranges(
+    connection: Executor,
+    ranges: Sequence[PositionRange],
+    *,
+    only_collect: bool = False,
+    timeout: float | None = None,
+) -> None:
+    """Add the ranges to the read models, or to what a rebuild collects.
+
+    JSON may hold numbers that no type of Postgres holds. They are so rare that they are looked for only where the usual
+    way has failed.
+    """
+    try:
+        async with connection.transaction():
+            await connection.fetchval(sql("fold_usage"), *columns(ranges), only_collect, False, timeout=timeout)
+    except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
+        log.info("usage_folded_carefully", ranges=len(ranges))
+        await connection.fetchval(sql("fold_usage"), *columns(ranges), only_collect, True, timeout=timeout)

@@ -1,0 +1,39 @@
+"""The loop of the usage projection; what it does is in `store_usage.py`."""
+
+import asyncio
+import time
+from typing import Final
+
+from meter.runtime.process.health import Health
+from meter.runtime.waiting import wait_for
+from projections.store_usage import UsageStore
+
+WORK: Final = "usage-fold"
+
+
+class UsageRunner:
+    """The loop. Any number run; all but one find the cursors claimed."""
+
+    name = "usage"
+
+    def __init__(self, store: UsageStore, *, health: Health, most_events: int, pause_s: float) -> None:
+        self._store = store
+        self._health = health
+        self._most_events = most_events
+        self._pause_s = pause_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Fold until stopped; at once while there is much, else after the pause. Errors go to the caller."""
+        while not stop.is_set():
+            folded = await self.fold()
+            if folded * 2 < self._most_events:
+                await wait_for(stop, self._pause_s)
+
+    async def fold(self) -> int:
+        started = time.monotonic()
+        folded = await self._store.fold()
+        if folded:
+            self._health.mark_progress(WORK)
+            self._health.metrics.records.labels("usage_folded").inc(folded)
+            self._health.metrics.step_seconds.labels("fold_usage").observe(time.monotonic() - started)
+        return folded

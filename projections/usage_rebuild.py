@@ -1,0 +1,63 @@
+"""Usage computed again from the log, one shard at a time, beside the service.
+
+The slots are collected by the statement that folds them, range by range. Then the shard's cursor of usage is held: the
+last events are collected, and the rows that differ are exchanged, days and items after the slots they follow from.
+Meanwhile usage of the shard stands still; its balances go on.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from meter.runtime.postgres import Executor
+from projections.plan import LogDamagedError, PositionRange
+from projections.store import sql
+from projections.store_usage import fold_ranges
+
+# In this order: days are counted from slots, in the zones.
+EXCHANGES: Final = ("replace_slots", "replace_zones", "replace_days", "replace_used_items")
+
+
+class Changes(NamedTuple):
+    """All `rows` after the exchange, and the numbers of rows that differed."""
+
+    rows: int
+    added: int
+    changed: int
+    removed: int
+
+
+class UsageRebuild:
+    def __init__(self, shard: int, progress: Callable[[int], None], *, range_events: int, timeout_s: float) -> None:
+        self._shard = shard
+        self._progress = progress
+        self._range_events = range_events
+        self._timeout_s = timeout_s
+        self._position = 0
+
+    async def read_up_to(self, connection: Executor, position: int) -> None:
+        while self._position < position:
+            upto = min(self._position + self._range_events, position)
+            async with connection.transaction():
+                await connection.execute(sql("prepare_long_read"))
+                ranges = [PositionRange(self._shard, self._position, upto)]
+                await fold_ranges(connection, ranges, only_collect=True, timeout=self._timeout_s)
+            self._progress(upto - self._position)
+            self._position = upto
+
+    async def replace(self, connection: Executor) -> Changes:
+        """Within the transaction that holds the cursor. Raises LogDamagedError when events are missing."""
+        count = await connection.fetchval(sql("count_log"), self._shard, self._position, timeout=self._timeout_s)
+        if count != self._position:
+            raise LogDamagedError(
+                f"shard {self._shard}: of the events up to position {self._position} only {count} are in meter.events. "
+                "No usage was exchanged. Check the log with `meter verify` and restore what is missing"
+            )
+        await connection.execute(sql("plan_exchange"))
+        rows = [
+            Changes(*row)
+            for name in EXCHANGES
+            for row in await connection.fetch(sql(name), self._shard, timeout=self._timeout_s)
+        ]
+        items = await connection.fetch(sql("replace_items"), self._shard, self._position, timeout=self._timeout_s)
+        rows += [Changes(*row) for row in items]
+        return Changes(*(sum(column) for column in zip(*rows, strict=True)))
