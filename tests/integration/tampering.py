@@ -249,11 +249,13 @@ async def cut_tail(connection: asyncpg.Connection, shard: int, keep: int) -> Non
     batch, position, usage_to, accounts_to, head = row or (0, 0, 0, 0, bytes(32))
     await connection.execute("DELETE FROM meter.batches WHERE shard = $1 AND batch > $2", shard, batch)
     await connection.execute("DELETE FROM meter.events WHERE shard = $1 AND position > $2", shard, position)
+    await connection.execute("DELETE FROM meter.reversals WHERE shard = $1 AND position > $2", shard, position)
     for table, column in (
         ("duplicates", "kafka_offset"),
         ("rejections", "kafka_offset"),
         ("gaps", "from_offset"),
         ("rerouted", "kafka_offset"),
+        ("waiting", "kafka_offset"),
     ):
         await connection.execute(
             f"DELETE FROM meter.{table} WHERE shard = $1 "

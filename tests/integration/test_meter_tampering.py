@@ -127,7 +127,7 @@ async def test_the_batch_of_the_damage_is_named(intruded: Intruded) -> None:
         (1, 2, Damage.BATCH_CHANGED),
         (1, 4, Damage.BATCH_MISSING),
     ]
-    assert "events: 5 are there, the batch says 6" in found[0].detail
+    assert "events: 6 are there, the batch says 7" in found[0].detail
 
 
 async def test_a_batch_that_the_server_cannot_read_is_named(
