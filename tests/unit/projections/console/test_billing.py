@@ -97,7 +97,10 @@ def test_deployments_add_up_to_their_item(tab: Tab) -> None:
 
 def test_the_pie_has_the_kinds_of_credits_alone() -> None:
     usage = [used("guardrail", "pii", "2"), used("tool_run", "search", "9"), used("reversal", "failed", "-1")]
-    assert [(part.name, part.value) for part in slices(usage)] == [("Guardrails", 2), ("Reversed", -1)]
+    assert [(part.name, part.value) for part in slices(usage)] == [
+        ("Guardrails", Decimal(2)),
+        ("Reversed", Decimal(-1)),
+    ]
 
 
 def test_the_top_five_are_those_with_most_credits() -> None:
