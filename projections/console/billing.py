@@ -239,9 +239,9 @@ def of_category(used: Iterable[Usage], category: str) -> Decimal:
 
 
 DEPLOYMENT_COLUMNS: Final = (
-    Column("deployment", "Deployment"), Column("category", "For"), Column("hardware", "Hardware"),
-    Column("cpus", "CPUs"), Column("memory", "Memory"), Column("time", "Time", "duration"),
-    Column("amount", "Used", "amount"), Column("last", "Last updated on", "moment"),
+    Column("deployment", "Deployment"), Column("category", "For"), Column("amount", "Used", "amount"),
+    Column("time", "Time", "duration"), Column("hardware", "Hardware"), Column("cpus", "CPUs"),
+    Column("memory", "Memory"), Column("last", "Last updated on", "moment"),
 )  # fmt: skip
 CATEGORIES: Final = {"inference": "Inference", "fine_tuning": "Fine-tuning", "hosting": "Hosting", "storage": "Storage"}
 
@@ -260,11 +260,11 @@ def deployments(tab: Tab, id: str, usage: Sequence[Usage], catalogue: Sequence[I
         values: list[Value] = [
             deployment or "(none named)",
             CATEGORIES.get(category, category) or None,
+            total(used),
+            sum((row.seconds for row in used), Decimal(0)) or None,
             item.hardware if item else None,
             None if item is None or item.cpus is None else f"{item.cpus.normalize():f} vCPU",
             None if item is None or item.memory_gb is None else f"{item.memory_gb.normalize():f} GB",
-            sum((row.seconds for row in used), Decimal(0)) or None,
-            total(used),
             in_zone(latest(row.last_used for row in used), zone),
         ]
         rows.append(Row(id=deployment, values=values))
