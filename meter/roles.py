@@ -40,6 +40,11 @@ async def create_roles(connection: Executor, reader: ReaderLimits = READER_LIMIT
 
 async def prepare(connection: Executor, reader: ReaderLimits = READER_LIMITS) -> None:
     """Raises RefusalError where a service's role has made something: nothing of it was run, and nothing will be."""
+    [(can, name)] = await connection.fetch(load_sql("meter", "can_make_roles"))
+    if not can:
+        raise RefusalError(
+            f"{name} can make no roles: the first `meter setup` needs a superuser, later ones may sign in as {OWNER}"
+        )
     async with connection.transaction():
         await connection.execute(load_sql("meter", "look_up_in_catalog"))
         await connection.execute(load_sql("meter", "create_roles"))

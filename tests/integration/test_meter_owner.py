@@ -143,6 +143,12 @@ async def test_later_setups_need_no_superuser(
         await set_up_meter(as_owner | {"setup_password_reader": "secret"}, roles=True)
 
 
+async def test_a_service_s_role_is_told_who_sets_up(values: dict[str, Any], stack: Addresses, database: str) -> None:
+    await set_up_meter(values, roles=True)
+    with pytest.raises(RefusalError, match="credit_meter can make no roles: the first `meter setup` needs a superuser"):
+        await set_up_meter(values | {"postgres_dsn": stack.dsn(database, "credit_meter")}, roles=True)
+
+
 async def test_migrations_run_with_no_more_rights_than_the_owner_has(empty_dsn: str, values: dict[str, Any]) -> None:
     await set_up_meter(values | {"postgres_dsn": empty_dsn}, roles=True)
     connection = await asyncpg.connect(empty_dsn)
