@@ -11,9 +11,10 @@ from meter.rejections_cli import app as rejections_app
 from meter.rerouted_cli import rerouted
 from meter.runtime.clock import SystemClock
 from meter.runtime.process.cli import make_app, run_command, run_service_command
+from meter.runtime.process.service import Exit
 from meter.service import build_meter
 from meter.settings import MeterSettings, SetupSettings
-from meter.setup import set_up
+from meter.setup import KEPT, check_setup, set_up
 from meter.support_cli import grant, open_account
 from meter.verify_cli import verify
 
@@ -34,8 +35,12 @@ app.command()(rerouted)
 @app.command()
 def setup(
     roles: Annotated[bool, typer.Option(help="Make the database roles and their grants.")] = True,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; say what is missing or differs.")] = False,
 ) -> None:
     """Make tables, shards, roles and topics; may be repeated at any time.
+
+    \b
+    --check changes nothing and exits with 1 when something is missing or differs from the settings.
 
     \b
     Passwords of the roles are set from METERING_SETUP_PASSWORD_METER, _PROJECTIONS, _NOTIFIER, _SUPPORT, _READER
@@ -44,16 +49,24 @@ def setup(
     \b
     Example:
       METERING_PARTITIONS=12 meter setup
+      METERING_REPLICATION_FACTOR=3 meter setup --check
     """
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
+    async def look(settings: SetupSettings) -> None:
+        steps = [step async for step in check_setup(settings)]
+        for step in steps:
+            print(f"{step.name}: {step.outcome}", flush=True)
+        if any(step.outcome != KEPT for step in steps):
+            raise typer.Exit(Exit.FAILED)
+
     async def command(settings: SetupSettings) -> None:
         async for step in set_up(settings, SystemClock(), roles=roles, report=report):
             print(f"{step.name}: {step.outcome}", flush=True)
 
-    run_command(SetupSettings, command)
+    run_command(SetupSettings, look if check else command)
 
 
 @app.command()

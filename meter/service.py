@@ -19,14 +19,15 @@ from meter.settings import MeterSettings
 from meter.store.events import PostgresEventStore
 from meter.store.port import Appended
 from meter.store.topics import PostgresTopicStore
-from meter.topics import RecordedTopics
-from schemas.topics import ACCOUNTS, USAGE
+from meter.topics import RecordedTopics, RiskWarnings
+from schemas.topics import ACCOUNTS, ANCHORS, USAGE
 
 GROUP = "meter"
 
 
 def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
     clock = clock or SystemClock()
+    risks = RiskWarnings(settings, USAGE, ACCOUNTS, ANCHORS)
 
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
@@ -38,6 +39,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             consumer = ShardConsumer(settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, guard=guard)
             async with Producer(settings, client_id="credit-meter") as producer, consumer:
                 health.set_ready("kafka", True)
+                await risks.give()
                 health.watch(WORK, consumer.lag)
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
                 tune_collector()

@@ -10,13 +10,14 @@ from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
 from meter.runtime.postgres import Executor, Pool, load_sql, opened_pool
-from meter.runtime.postgres.migrations import Report, migrate, report_nothing
+from meter.runtime.postgres.migrations import Report, find_missing, migrate, report_nothing
 from meter.settings import SetupSettings
 from meter.store.topics import PostgresTopicStore
 from meter.topics import RecordedTopics
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, TOPICS, USAGE, TopicSpec
 
 PROGRESS_S = 5.0
+KEPT = "kept"
 PACKAGES = ("meter", "projections", "notifier")
 
 
@@ -51,6 +52,18 @@ async def set_up(
                 )
             await check_topics(admin, pool, settings, clock)
         yield Step("input topics", "identity recorded")
+
+
+async def check_setup(settings: SetupSettings) -> AsyncIterator[Step]:
+    """What setup would make or cannot change, without changing anything. The outcome of what is in order is "kept"."""
+    async with opened_pool(settings, "credit-setup") as pool:
+        for package in PACKAGES:
+            missing = await find_missing(pool, package)
+            yield Step(f"migrations of {package}", f"missing: {', '.join(missing)}" if missing else KEPT)
+    async with TopicAdmin(settings) as admin:
+        for change in await admin.compare(wanted_topics(settings), settings.replication_factor):
+            outcome = ": ".join(filter(None, (change.action, change.detail)))
+            yield Step(f"topic {settings.topic(change.topic)}", outcome)
 
 
 async def migrate_reporting(pool: Pool, connection: Executor, report: Report) -> list[str]:

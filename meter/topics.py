@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+import structlog
+
 from meter.runtime.clock import Clock
 from meter.runtime.errors import TopicIdentityError
-from meter.runtime.kafka import TopicInfo
+from meter.runtime.kafka import TopicAdmin, TopicInfo
+from meter.runtime.settings import Settings
+
+log = structlog.get_logger(component="topics")
 
 
 class TopicRow(NamedTuple):
@@ -40,6 +45,45 @@ class RecordedTopics:
         for topic, info in topics.items():
             if topic not in recorded:
                 await self._store.record_topic(TopicRow(topic, info.topic_id, info.partitions), self._clock)
+
+
+class RiskWarnings:
+    """Warns once per process of topics that may lose what was acknowledged."""
+
+    def __init__(self, settings: Settings, *topics: str) -> None:
+        self._settings = settings
+        self._topics = list(topics)
+
+    async def give(self) -> None:
+        if not self._topics:
+            return
+        async with TopicAdmin(self._settings) as admin:
+            while self._topics:
+                info = await admin.describe(self._topics[-1])
+                risk = None if info is None else explain_risk(info)
+                if risk is not None:
+                    log.warning("topic_at_risk", topic=self._topics[-1], detail=risk)
+                self._topics.pop()
+
+
+def explain_risk(info: TopicInfo) -> str | None:
+    """What may be lost with one broker although it was acknowledged, and what to do; None when nothing is."""
+    if info.copies == 1:
+        return (
+            f"topic {info.topic} has one copy of each record: what is acknowledged and not read yet is lost with its "
+            "broker. Raise its replication factor to 3 (kafka-reassign-partitions) and set min.insync.replicas=2."
+        )
+    if info.copies > 1 and info.config.get("min.insync.replicas") == "1":
+        return (
+            f"topic {info.topic} has {info.copies} copies but min.insync.replicas=1: an acknowledged record may be on "
+            "one broker alone. Set min.insync.replicas to 2 (kafka-configs --alter)."
+        )
+    if info.config.get("unclean.leader.election.enable") == "true":
+        return (
+            f"topic {info.topic} allows an unclean leader election: a broker that lacks acknowledged records may come "
+            "to lead. Set unclean.leader.election.enable=false (kafka-configs --alter)."
+        )
+    return None
 
 
 def check_partitions(info: TopicInfo, partitions: int) -> None:

@@ -10,6 +10,7 @@ from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
+from meter.topics import RiskWarnings
 from notifier.ends import KafkaEnds
 from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
@@ -29,6 +30,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
     renderer = Renderer(settings.sender, settings.templates_dir)
     renderer.check(clock.now())
     server = SmtpServer.of(settings)
+    risks = RiskWarnings(settings, NOTIFICATIONS)
 
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
@@ -41,6 +43,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
             producer = Producer(settings, client_id="credit-notifier")
             async with producer, consumer:
                 health.set_ready("kafka", True)
+                await risks.give()
                 health.watch(WORK, consumer.lag)
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
                 relay = OutboxRelay(pool, producer, "notifier", messages_for(NOTIFICATIONS), health=health)

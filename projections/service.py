@@ -9,6 +9,7 @@ from meter.runtime.postgres import Pool, check_set_up, not_set_up, opened_pool
 from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
+from meter.topics import RiskWarnings
 from projections.lag import LagWatch
 from projections.runner import WORK, FoldRunner
 from projections.settings import ProjectionsSettings
@@ -20,6 +21,8 @@ from schemas.topics import BALANCES
 
 
 def build_projections(settings: ProjectionsSettings) -> Build:
+    risks = RiskWarnings(settings, BALANCES)
+
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
         async with opened_pool(settings, "credit-projections") as pool:
@@ -28,6 +31,7 @@ def build_projections(settings: ProjectionsSettings) -> Build:
             health.set_ready("postgres", True)
             async with Producer(settings, client_id="credit-projections") as producer:
                 health.set_ready("kafka", True)
+                await risks.give()
                 yield make_loops(settings, pool, producer, health)
 
     return build

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, transpose
+from meter.runtime.postgres import Executor, Pool, load_sql, transpose, write_transaction
 from projections.accounts import AccountState
 from projections.fold import BalanceState, Kind, Step
 from projections.messages import OutboxMessage
@@ -33,7 +33,7 @@ class FoldStore:
     async def fold(self, plan: Plan) -> FoldPlan | None:
         """Fold what comes next. None: no events wait, or other workers have claimed every shard that has some."""
         async with self._pool.acquire() as connection:
-            async with connection.transaction():
+            async with write_transaction(connection):
                 await connection.execute(sql("tune_transaction"))
                 ranges = await self.claim_shards(connection)
                 if not ranges:

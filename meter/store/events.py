@@ -13,7 +13,7 @@ from meter.content import Content
 from meter.plan import AppendPlan, TopicOffset, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, tried, write_transaction
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.evidence import duplicate_columns, gap_columns, rejection_columns, rerouted_columns
 from meter.store.layout import (
@@ -94,7 +94,7 @@ class PostgresEventStore:
             raise
 
     async def _transact(self, plans: Sequence[AppendPlan], write: Writer) -> list[Appended]:
-        async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection, connection.transaction():
+        async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection, write_transaction(connection):
             appended = [await append_batch(connection, plan, write) for plan in plans]
             await fault_point("before_commit")
         await fault_point("after_commit")
@@ -188,12 +188,8 @@ async def copy_accepted_rows(
 
 async def try_copy(connection: Executor, stream: bytes) -> None:
     """COPY inside a savepoint that is always rolled back."""
-    savepoint = connection.transaction()
-    await savepoint.start()
-    try:
+    async with tried(connection):
         await copy_to_events(connection, stream)
-    finally:
-        await savepoint.rollback()
 
 
 async def copy_to_events(connection: Executor, stream: bytes) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, write_transaction
 from notifier import events
 from notifier.letters import Contact, Letters
 from notifier.mail.recheck import still_says
@@ -51,7 +51,7 @@ class PostgresMailQueue:
 
     async def hand_over(self, email: ClaimedEmail, claim_s: float) -> bool:
         try:
-            async with self._pool.acquire() as connection, connection.transaction():
+            async with self._pool.acquire() as connection, write_transaction(connection):
                 return await self._hand_over(connection, email, claim_s)
         except Exception as error:
             await note_failure(self._pool, error)
@@ -72,7 +72,7 @@ class PostgresMailQueue:
 
     async def finish(self, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime) -> bool:
         try:
-            async with self._pool.acquire() as connection, connection.transaction():
+            async with self._pool.acquire() as connection, write_transaction(connection):
                 if judgement.verdict in ENDINGS:
                     held = await self._end(connection, email, judgement, pause_s, at)
                 else:

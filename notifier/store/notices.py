@@ -6,7 +6,7 @@ from typing import Any
 
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose, write_transaction
 from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot, Banner, Known, NoticeRow, NotifyPlan
 from notifier.store.letters import work_out, write_changes
@@ -56,7 +56,7 @@ class PostgresNoticeStore:
 
     async def _transact(self, plans: Sequence[NotifyPlan]) -> list[int]:
         queued = []
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._pool.acquire() as connection, write_transaction(connection):
             for plan in plans:
                 await self._advance(connection, plan)
                 changes = await work_out(connection, plan)

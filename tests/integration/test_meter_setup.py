@@ -14,8 +14,10 @@ from meter.runtime.kafka import TopicAdmin
 from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.process.health import Health
 from meter.service import build_meter
-from meter.settings import MeterSettings
+from meter.settings import MeterSettings, SetupSettings
+from meter.setup import check_setup
 from meter.store.events import PostgresEventStore
+from meter.topics import explain_risk
 from schemas.topics import ACCOUNTS, TOPICS, USAGE
 from tests.contract.rows import opened, plan, rejected, usage
 from tests.support import until
@@ -230,3 +232,29 @@ async def test_the_service_waits_for_topics(values: dict[str, Any], pool: Pool) 
     with pytest.raises(DependencyUnreachableError, match="meter setup"):
         async with build_meter(MeterSettings(**values), SystemClock())(Health()):
             pass
+
+
+async def test_topics_are_made_to_lose_nothing_with_one_broker(values: dict[str, Any]) -> None:
+    await set_up_meter(values)
+    settings = MeterSettings(**values)
+    async with TopicAdmin(settings) as admin:
+        for spec in TOPICS:
+            info = await admin.describe(spec.name)
+            assert info is not None
+            assert info.config.get("unclean.leader.election.enable", "false") == "false"
+            risk = explain_risk(info)
+            assert risk is None or "one copy" in risk, "this broker is alone"
+
+
+async def test_check_changes_nothing_and_says_what_is_missing(values: dict[str, Any], empty_dsn: str) -> None:
+    values = values | {"postgres_dsn": empty_dsn}
+    settings = SetupSettings(**values)
+    steps = [step async for step in check_setup(settings)]
+    assert all(step.outcome.startswith("missing") for step in steps)
+    assert {step.name for step in steps} >= {"migrations of meter", f"topic {settings.topic(USAGE)}"}
+    assert [step async for step in check_setup(settings)] == steps, "looking makes nothing"
+    await set_up_meter(values)
+    assert {step.outcome for step in [step async for step in check_setup(settings)]} == {"kept"}
+    wanting = SetupSettings(**(values | {"replication_factor": 3}))
+    differing = [step for step in [step async for step in check_setup(wanting)] if step.outcome != "kept"]
+    assert differing and all("copies: 1, expected 3" in step.outcome for step in differing)

@@ -83,15 +83,23 @@ class TopicAdmin:
             await self._create(spec, replication_factor)
             await self._wait_until_known(spec.name)
             return TopicChange(spec.name, "created", f"{spec.partitions} partitions")
-        differences = find_differences(spec, info)
-        return TopicChange(spec.name, "differs" if differences else "kept", "; ".join(differences))
+        return compare(spec, info, replication_factor)
+
+    async def compare(self, specs: Iterable[TopicSpec], replication_factor: int) -> list[TopicChange]:
+        """What `ensure` would find, without making anything: `action` is missing, kept or differs."""
+        changes = []
+        for spec in specs:
+            info = await self.describe(spec.name)
+            missing = TopicChange(spec.name, "missing", "run `meter setup`")
+            changes.append(missing if info is None else compare(spec, info, replication_factor))
+        return changes
 
     async def _create(self, spec: TopicSpec, replication_factor: int) -> None:
         refusal = await self._started.create_topic(
             self._settings.topic(spec.name),
             partitions=spec.partitions,
             replication_factor=replication_factor,
-            config=wanted_config(spec),
+            config=wanted_config(spec, replication_factor),
         )
         if refusal is None:
             return
@@ -152,19 +160,34 @@ class TopicAdmin:
         return {tp: max(listed[tp], client.highwater(tp) or 0) for tp in partitions}
 
 
-def wanted_config(spec: TopicSpec) -> dict[str, str]:
+def compare(spec: TopicSpec, info: TopicInfo, replication_factor: int) -> TopicChange:
+    differences = find_differences(spec, info, replication_factor)
+    return TopicChange(spec.name, "differs" if differences else "kept", "; ".join(differences))
+
+
+def least_in_sync(replication_factor: int) -> int:
+    """Copies that must have a record before it is acknowledged: all but one, so that one broker may be away. With the
+    broker's default of 1 an acknowledged record may be on one broker alone, whatever the number of copies."""
+    return max(1, replication_factor - 1)
+
+
+def wanted_config(spec: TopicSpec, replication_factor: int) -> dict[str, str]:
     return {
+        "min.insync.replicas": str(least_in_sync(replication_factor)),
+        "unclean.leader.election.enable": "false",
         "cleanup.policy": spec.cleanup_policy,
         "retention.ms": str(spec.retention_ms),
         "max.message.bytes": str(spec.max_message_bytes),
     }
 
 
-def find_differences(spec: TopicSpec, info: TopicInfo) -> list[str]:
+def find_differences(spec: TopicSpec, info: TopicInfo, replication_factor: int) -> list[str]:
     found = []
+    if info.copies and info.copies != replication_factor:
+        found.append(f"copies: {info.copies}, expected {replication_factor} (METERING_REPLICATION_FACTOR)")
     if info.partitions != spec.partitions:
         found.append(f"partitions: {info.partitions}, expected {spec.partitions}")
-    for name, wanted in wanted_config(spec).items():
+    for name, wanted in wanted_config(spec, replication_factor).items():
         actual = info.config.get(name)
         if actual is not None and actual != wanted:
             found.append(f"{name}: {actual}, expected {wanted}")

@@ -11,6 +11,7 @@ class KafkaProbe:
     """Ready when any broker answers. Whether each partition has a leader is for the loops to find out."""
 
     name = "kafka"
+    where: str | None = None
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -16,6 +16,7 @@ from meter.runtime.postgres.pool import (
 )
 from meter.runtime.postgres.set_up import check_set_up, not_set_up
 from meter.runtime.postgres.statements import load_sql
+from meter.runtime.postgres.transactions import tried, write_transaction
 
 __all__ = [
     "MISCONFIGURED",
@@ -35,4 +36,6 @@ __all__ = [
     "open_pool",
     "opened_pool",
     "transpose",
+    "tried",
+    "write_transaction",
 ]

@@ -2,6 +2,8 @@
 
 import asyncpg
 
+from meter.runtime.errors import TransientError
+
 # Lost connections and servers that start, stop, switch over or resolve a conflict by picking us. All of them leave the
 # transaction undone (or, at COMMIT, its outcome unknown: read the cursor again, never repeat blindly).
 TRANSIENT: tuple[type[BaseException], ...] = (
@@ -20,6 +22,7 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TargetServerAttributeNotMatched,
+    TransientError,
 )
 
 # Nothing that a retry cures and no bug either: a person has to look at the settings or run the setup.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import asyncpg
 import structlog
 
-from meter.runtime.postgres import guard_socket, is_transient
+from meter.runtime.postgres import connect, is_transient
 from meter.runtime.waiting import pauses, wait_for
 
 log = structlog.get_logger(component="listen")
@@ -41,10 +41,9 @@ class Wakeups:
                 await wait_for(stop, pause_s)
 
     async def _listen(self, stop: asyncio.Event) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=10, command_timeout=10)
+        connection = await connect(self._dsn, f"credit-{self.name}")
         lost = asyncio.Event()
         try:
-            await guard_socket(connection)
             connection.add_termination_listener(lambda _connection: lost.set())
             await connection.add_listener(self._channel, self._on_notify)
             self._event.set()  # what was notified before is unknown

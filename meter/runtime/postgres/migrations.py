@@ -14,7 +14,7 @@ from importlib import resources
 from typing import NamedTuple
 
 from meter.runtime.errors import RefusalError
-from meter.runtime.postgres import Executor, load_sql
+from meter.runtime.postgres import Executor, Pool, load_sql
 
 # Any fixed number will do; it must only be the same in every process that migrates this database.
 LOCK_KEY = 0x6D65_7465_72  # "meter"
@@ -107,6 +107,15 @@ async def migrate_package(connection: Executor, package: str, report: Report) ->
             await apply_migration(connection, migration)
         applied.append(f"{package}/{migration.name}")
     return applied
+
+
+async def find_missing(pool: Pool, package: str) -> list[str]:
+    """Names of the migrations that are not applied yet; changes nothing."""
+    if not await pool.fetchval("SELECT to_regclass('public.metering_migrations') IS NOT NULL"):
+        return [migration.name for migration in read_migrations(package)]
+    rows = await pool.fetch(load_sql("meter.runtime.postgres", "fetch_migrations"), package)
+    applied = {row["number"] for row in rows}
+    return [migration.name for migration in read_migrations(package) if migration.number not in applied]
 
 
 def check_history(package: str, migrations: Sequence[Migration], known: dict[int, str]) -> None:

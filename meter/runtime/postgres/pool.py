@@ -9,6 +9,8 @@ from typing import Any
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
+from meter.runtime.postgres.failover import watch_host
+from meter.runtime.postgres.hosts import hosts_of
 from meter.runtime.settings import Settings
 
 Pool = asyncpg.Pool
@@ -39,6 +41,7 @@ async def create_pool(
     statement_ms = int(command_timeout_s * 1000)
     return await asyncpg.create_pool(
         dsn,
+        connect=hosts_of(dsn).connect,
         min_size=min_size,
         max_size=max_size,
         timeout=connect_timeout_s,
@@ -79,18 +82,23 @@ async def open_pool(settings: Settings, application_name: str) -> Pool:
 
 @asynccontextmanager
 async def opened_pool(settings: Settings, application_name: str) -> AsyncIterator[Pool]:
-    """The pool of a service or a command, closed at the end of the block."""
+    """The pool of a service or a command, closed at the end of the block. It follows a fail-over to another host."""
     pool = await open_pool(settings, application_name)
+    hosts = hosts_of(settings.postgres_dsn)
+    watch = asyncio.create_task(watch_host(hosts)) if hosts.several else None
     try:
         yield pool
     finally:
+        if watch is not None:
+            watch.cancel()
+            await asyncio.wait({watch})
         await close_pool(pool)
 
 
 async def connect(dsn: str, application_name: str) -> Connection:
     """One connection, for what must not wait for the pool."""
-    connection = await asyncpg.connect(
-        dsn, timeout=10, command_timeout=10, server_settings={"application_name": application_name}
+    connection = await hosts_of(dsn).connect(
+        timeout=10, command_timeout=10, server_settings={"application_name": application_name}
     )
     await guard_socket(connection)
     return connection

@@ -1,15 +1,20 @@
-"""Asks Postgres whether it is there and takes writes, for readiness."""
+"""Asks Postgres whether it is there, takes writes and finishes them, for readiness."""
 
 from typing import Any
 
 import asyncpg
 
+from meter.runtime.postgres.hosts import hosts_of
 from meter.runtime.postgres.pool import connect
+from meter.runtime.postgres.statements import load_sql
 from meter.runtime.settings import Settings
+
+COMMIT_PATIENCE_S = 2
 
 
 class PostgresProbe:
-    """A server that only reads, after a fail-over, is not the one that is needed."""
+    """A server that only reads, after a fail-over, is not the one that is needed. Nor is one whose commits wait for a
+    standby that is away."""
 
     name = "postgres"
 
@@ -21,8 +26,21 @@ class PostgresProbe:
     async def ask(self) -> None:
         if self._connection is None:
             self._connection = await connect(self._dsn, self._application_name)
-        if await self._connection.fetchval("SELECT pg_is_in_recovery()"):
+        server = await self._connection.fetchrow(load_sql("meter.runtime.postgres", "ask_server"))
+        if server is None or server["reads_only"]:
             raise ConnectionError("the server is read-only")
+        waiting_s = server["waiting_s"]
+        if waiting_s is not None and waiting_s > COMMIT_PATIENCE_S:
+            raise ConnectionError(
+                f"a commit has waited for a synchronous standby for {waiting_s:.0f} s: start the standby again, or "
+                "take it out of synchronous_standby_names. Nothing is lost; writing goes on when it answers"
+            )
+
+    @property
+    def where(self) -> str | None:
+        """The host it asked, of several."""
+        host = None if self._connection is None else hosts_of(self._dsn).where(self._connection)
+        return None if host is None else str(host)
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None

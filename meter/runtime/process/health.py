@@ -45,6 +45,7 @@ class Health:
         self.metrics = Metrics()
         self._ready: dict[str, bool] = {}
         self._reachable: dict[str, bool] = {}
+        self._details: dict[str, dict[str, str | None]] = {}
         self._work: dict[str, Work] = {}
         self.progress_marks = 0
 
@@ -52,9 +53,15 @@ class Health:
         self._ready[dependency] = ready
         self._note(dependency)
 
-    def set_reachable(self, dependency: str, reachable: bool) -> None:
-        """What the probe found. It does not change whether the service has opened the dependency."""
+    def set_reachable(
+        self, dependency: str, reachable: bool, *, detail: str | None = None, where: str | None = None
+    ) -> None:
+        """What the probe found: why it is not reachable, and on which of several hosts it is.
+
+        It does not change whether the service has opened the dependency.
+        """
         self._reachable[dependency] = reachable
+        self._details[dependency] = {"detail": detail, "host": where}
         if dependency in self._ready:
             self._note(dependency)
 
@@ -94,10 +101,19 @@ class Health:
     def ready(self) -> bool:
         return bool(self._ready) and all(self.dependencies.values())
 
+    def _report_details(self) -> dict[str, dict[str, str]]:
+        """What is known beyond yes and no, where anything is."""
+        known = {
+            name: {key: value for key, value in detail.items() if value is not None}
+            for name, detail in self._details.items()
+        }
+        return {name: detail for name, detail in known.items() if detail}
+
     def report(self) -> dict[str, object]:
         return {
             "ready": self.ready,
             "dependencies": self.dependencies,
+            "details": self._report_details(),
             "waiting": {name: work.waiting() for name, work in self._work.items()},
         }
 

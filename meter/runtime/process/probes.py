@@ -24,6 +24,11 @@ class Probe(Protocol):
 
     name: str
 
+    @property
+    def where(self) -> str | None:
+        """Which of several hosts it asked, for people."""
+        ...
+
     async def ask(self) -> None:
         """Connect if there is no connection, and get an answer. Raises any error; the caller sets the deadline."""
         ...
@@ -44,7 +49,7 @@ async def watch_reachable(probe: Probe, health: Health) -> None:
             elif not reachable and detail is None:
                 log.info("dependency_found", dependency=probe.name)
             reachable = detail is None
-            health.set_reachable(probe.name, reachable)
+            health.set_reachable(probe.name, reachable, detail=detail, where=probe.where)
             await asyncio.sleep(PAUSE_S)
     finally:
         await probe.close()

@@ -8,7 +8,7 @@ import pytest
 from meter.runtime.clock import Clock
 from meter.runtime.errors import TopicIdentityError
 from meter.runtime.kafka import TopicInfo
-from meter.topics import RecordedTopics, TopicRow
+from meter.topics import RecordedTopics, TopicRow, explain_risk
 from tests.contract.rows import MOMENT
 
 
@@ -72,3 +72,18 @@ async def test_of_two_topics_none_is_recorded_when_one_is_refused() -> None:
     with pytest.raises(TopicIdentityError):
         await check(store, info("a", "id-2"), info("u", "id-9"))
     assert set(store.rows) == {"u"}
+
+
+@pytest.mark.parametrize(
+    ("copies", "config", "words"),
+    [
+        (1, {}, "one copy"),
+        (3, {"min.insync.replicas": "1"}, "min.insync.replicas=1"),
+        (3, {"min.insync.replicas": "2", "unclean.leader.election.enable": "true"}, "unclean leader election"),
+        (3, {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}, None),
+        (0, {}, None),
+    ],
+)
+def test_what_one_lost_broker_may_take_with_it(copies: int, config: dict[str, str], words: str | None) -> None:
+    risk = explain_risk(TopicInfo("u", "id-1", 3, config, copies))
+    assert (risk is None) if words is None else (risk is not None and words in risk and "to " in risk)

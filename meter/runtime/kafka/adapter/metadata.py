@@ -134,5 +134,6 @@ def read_topic(topics: Iterable[Mapping[str, Any]], name: str) -> TopicInfo | No
         if error is not kafka_errors.NoError and error is not kafka_errors.LeaderNotAvailableError:
             raise error(name)
         topic_id = topic.get("topic_id", ZERO)
-        return TopicInfo(name, "" if topic_id == ZERO else str(topic_id), len(topic["partitions"]), {})
+        copies = min((len(partition["replicas"]) for partition in topic["partitions"]), default=0)
+        return TopicInfo(name, "" if topic_id == ZERO else str(topic_id), len(topic["partitions"]), {}, copies)
     return None

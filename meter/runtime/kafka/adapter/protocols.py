@@ -21,12 +21,14 @@ class TopicPartition(NamedTuple):
 
 
 class TopicInfo(NamedTuple):
-    """A topic as the broker knows it. `topic_id` is "" when the broker gives none (before Kafka 2.8)."""
+    """A topic as the broker knows it. `topic_id` is "" when the broker gives none (before Kafka 2.8); `copies` are the
+    fewest replicas of any of its partitions, 0 when unknown."""
 
     topic: str
     topic_id: str
     partitions: int
     config: Mapping[str, str]
+    copies: int = 0
 
 
 class RawRecord(Protocol):

@@ -114,7 +114,12 @@ async def test_pages() -> None:
         health.watch("store", lambda: 7)
         status, body = await get(server.port, "/readyz?verbose=1")
         assert status == 200
-        assert json.loads(body) == {"ready": True, "dependencies": {"service": True}, "waiting": {"store": 7}}
+        assert json.loads(body) == {
+            "ready": True,
+            "dependencies": {"service": True},
+            "details": {},
+            "waiting": {"store": 7},
+        }
         health.metrics.records.labels("stored").inc(3)
         status, body = await get(server.port, "/metrics")
         assert 'metering_records_total{outcome="stored"} 3.0' in body

@@ -15,6 +15,7 @@ class Answers:
     """Gives the answers of its script in turn, the last one for ever."""
 
     name = "thing"
+    where: str | None = None
 
     def __init__(self, *answers: Exception | None) -> None:
         self.answers = list(answers)
@@ -65,3 +66,13 @@ async def test_one_lost_connection_is_no_outage() -> None:
 
 async def test_an_answer_that_does_not_come_is_a_fault() -> None:
     assert await probes.find_fault(Answers(TimeoutError())) == "TimeoutError"
+
+
+async def test_readiness_says_why_and_on_which_of_several_hosts() -> None:
+    probe = Answers(ConnectionError("it takes no writes"))
+    probe.where = "db-2.example.com:5432"
+    async with watched(probe) as health:
+        await until(lambda: not health.ready)
+        assert health.report()["details"] == {
+            "thing": {"detail": "it takes no writes", "host": "db-2.example.com:5432"},
+        }

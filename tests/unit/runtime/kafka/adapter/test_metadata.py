@@ -12,11 +12,12 @@ TOPIC_ID = uuid.UUID("93b8e114-49d5-48e5-97e2-424ba4661cbb")
 
 
 def topic(error_code: int = 0, **more: object) -> dict[str, object]:
-    return {"topic": "t", "error_code": error_code, "partitions": [1, 2, 3], **more}
+    partitions = [{"replicas": [1, 2, 3]}, {"replicas": [2, 3]}, {"replicas": [1, 2, 3]}]
+    return {"topic": "t", "error_code": error_code, "partitions": partitions, **more}
 
 
 def test_reads_identity_and_partitions() -> None:
-    assert read_topic([topic(topic_id=TOPIC_ID)], "t") == TopicInfo("t", str(TOPIC_ID), 3, {})
+    assert read_topic([topic(topic_id=TOPIC_ID)], "t") == TopicInfo("t", str(TOPIC_ID), 3, {}, copies=2)
 
 
 def test_an_old_broker_gives_no_identity() -> None:

@@ -1,0 +1,146 @@
+"""A DSN with several hosts: each has its own time, and the one that took writes last is asked first.
+
+asyncpg gives one timeout to the walk over all hosts, so that a first host that accepts and never answers takes it all,
+at every new connection. What is known of the hosts is shared by all connections of the process to one DSN.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from typing import Any, NamedTuple, cast
+from urllib.parse import parse_qs, unquote
+from weakref import WeakKeyDictionary
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+
+from meter.runtime.errors import TransientError
+from meter.runtime.postgres.failures import is_transient
+
+HOST_TIMEOUT_S = 3.0
+DEFAULT_PORT = 5432
+AUTHORITY = re.compile(r"^[a-z]+://(?:[^/?#]*@)?([^/?#@]*)", re.IGNORECASE)
+
+
+class Host(NamedTuple):
+    name: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
+
+
+def find_hosts(dsn: str) -> tuple[Host, ...]:
+    """The hosts of a libpq URI in its order: `//a:1,b:2/db`, or `?host=a,b&port=1,2`. None named: nothing."""
+    match = AUTHORITY.match(dsn)
+    if match is not None and match[1]:
+        return tuple(read_host(part) for part in match[1].split(","))
+    query = parse_qs(dsn.partition("?")[2])
+    names = [name for part in query.get("host", []) for name in part.split(",")]
+    ports = [port for part in query.get("port", []) for port in part.split(",")]
+    if len(ports) <= 1:
+        ports = (ports or [""]) * len(names)
+    return tuple(Host(name, read_port(port)) for name, port in zip(names, ports, strict=False))
+
+
+def read_host(text: str) -> Host:
+    if text.startswith("["):
+        name, _, rest = text[1:].partition("]")
+        return Host(name, read_port(rest.removeprefix(":")))
+    name, _, port = text.partition(":")
+    return Host(unquote(name), read_port(port))
+
+
+def read_port(text: str) -> int:
+    text = text or os.environ.get("PGPORT", "")
+    return int(text) if text.isdecimal() else DEFAULT_PORT
+
+
+class NoPrimaryError(TransientError):
+    """None of the hosts takes writes right now."""
+
+
+class Hosts:
+    """Opens connections of one DSN, and knows where they lead."""
+
+    def __init__(self, dsn: str, timeout_s: float = HOST_TIMEOUT_S) -> None:
+        self._dsn = dsn
+        self._timeout_s = timeout_s
+        self.all = find_hosts(dsn)
+        self._first = 0  # the index of the host to ask first
+        self._open: WeakKeyDictionary[asyncpg.Connection[Any], Host] = WeakKeyDictionary()
+
+    @property
+    def several(self) -> bool:
+        return len(self.all) > 1
+
+    @property
+    def current(self) -> Host | None:
+        """The host that the next connection asks first."""
+        return self.all[self._first] if self.all else None
+
+    async def connect(self, dsn: object = None, **options: Any) -> asyncpg.Connection[Any]:
+        """A connection to a host that takes writes. Parameters are those of `asyncpg.connect`; a pool gives the DSN as
+        well.
+
+        Raises NoPrimaryError, which names every host and what it did, or the error of the one host.
+        """
+        if not self.several:
+            return cast("asyncpg.Connection[Any]", await asyncpg.connect(self._dsn, **options))
+        return await self._walk({**options, "target_session_attrs": SessionAttribute.read_write})
+
+    async def _walk(self, options: dict[str, Any]) -> asyncpg.Connection[Any]:
+        failed: list[str] = []
+        start = self._first
+        for step in range(len(self.all)):
+            index = (start + step) % len(self.all)
+            host = self.all[index]
+            options |= {"host": host.name, "port": host.port, "timeout": self._timeout_s}
+            try:
+                connection: asyncpg.Connection[Any] = await asyncpg.connect(self._dsn, **options)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                failed.append(f"{host}: {self._explain(error)}")
+                continue
+            self._first = index
+            self._open[connection] = host
+            return connection
+        raise NoPrimaryError(f"no host takes writes: {'; '.join(failed)}", dependency="postgres")
+
+    def _explain(self, error: BaseException) -> str:
+        if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+            return "takes no writes"
+        if isinstance(error, TimeoutError):
+            return f"no answer within {self._timeout_s:g} s"
+        return str(error) or type(error).__name__
+
+    def where(self, connection: asyncpg.Connection[Any]) -> Host | None:
+        """The host that a connection leads to, where several are named."""
+        return self._open.get(connection)
+
+    def ask_last(self, host: Host) -> None:
+        """The next connection asks this host last."""
+        self._first = (self.all.index(host) + 1) % len(self.all)
+
+    def end_others(self, kept: asyncpg.Connection[Any]) -> int:
+        """End the connections to other hosts than this one's at once, those with statements in flight as well; returns
+        their number.
+
+        Their transactions are undone, or at COMMIT their outcome is unknown, as with any lost connection. No cancel
+        request is sent.
+        """
+        now = self._open[kept]
+        others = [connection for connection, host in list(self._open.items()) if host != now]
+        ended = [connection for connection in others if not connection.is_closed()]
+        for connection in others:
+            del self._open[connection]
+            connection.terminate()
+        return len(ended)
+
+
+@cache
+def hosts_of(dsn: str) -> Hosts:
+    return Hosts(dsn)

@@ -1,0 +1,5 @@
+-- Whether the server takes no writes, and for how many seconds the oldest commit of this role waits for a synchronous standby.
+SELECT pg_is_in_recovery() AS reads_only,
+       extract(epoch FROM clock_timestamp() - min(query_start) FILTER (WHERE wait_event = 'SyncRep'))::float8 AS waiting_s
+FROM pg_stat_activity
+WHERE usename = current_user AND datname = current_database()

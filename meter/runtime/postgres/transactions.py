@@ -1,0 +1,50 @@
+"""Transactions that write what others rely on: their COMMIT is waited for, whatever it waits for.
+
+With synchronous replicas a COMMIT waits until a standby has it. A COMMIT that is cancelled while it waits is done all
+the same, on this server alone: what was built on it is lost with the server. asyncpg cancels a statement at its time
+limit and when the task is cancelled, so a COMMIT gets neither. While one waits, readiness says no and why
+(`PostgresProbe`); a server that is gone ends the connection, and one that hangs is what the watchdog is for.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from meter.runtime.postgres.pool import Executor
+
+COMMIT_LIMIT_S = 30 * 86_400.0  # the driver takes no limit for its default, so a month
+
+
+@asynccontextmanager
+async def write_transaction(connection: Executor) -> AsyncIterator[None]:
+    """BEGIN and COMMIT, or ROLLBACK on any error. Inside, `tried` takes the place of `connection.transaction`."""
+    await connection.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    await commit(connection)
+
+
+async def commit(connection: Executor) -> None:
+    """COMMIT to its end, in spite of a cancellation, which is raised afterwards."""
+    committing = asyncio.create_task(connection.execute("COMMIT", timeout=COMMIT_LIMIT_S))
+    try:
+        await asyncio.shield(committing)
+    except asyncio.CancelledError:
+        await asyncio.wait({committing})
+        committing.exception()
+        raise
+
+
+@asynccontextmanager
+async def tried(connection: Executor) -> AsyncIterator[None]:
+    """A savepoint that is always rolled back, inside a transaction of ours."""
+    await connection.execute("SAVEPOINT tried")
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK TO SAVEPOINT tried")
