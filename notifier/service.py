@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import structlog
+
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka import Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
@@ -22,7 +24,10 @@ from notifier.retries import RetryLoop
 from notifier.settings import NotifierSettings
 from notifier.store.emails import PostgresMailQueue
 from notifier.store.notices import PostgresNoticeStore
+from notifier.store.thresholds import record_thresholds
 from schemas.topics import BALANCES, NOTIFICATIONS
+
+log = structlog.get_logger(component="notifier")
 
 GROUP = "notifier"
 
@@ -39,6 +44,13 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
         async with opened_pool(settings, "credit-notifier") as pool:
             await check_set_up(pool, load_sql("notifier", "find_cursors"))
             health.set_ready("postgres", True)
+            if shards := await record_thresholds(pool, settings.thresholds):
+                log.info(
+                    "thresholds_recorded",
+                    shards=shards,
+                    banner=settings.thresholds.banner,
+                    email=settings.thresholds.email,
+                )
             health.set_ready(SMTP, True)  # until an email says otherwise: none may be due for weeks
             store = PostgresNoticeStore(pool, settings.mail_pause_s)
             consumer = ShardConsumer(settings, topics=(BALANCES,), group=GROUP, store=store)

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -21,7 +20,7 @@ from projections.service import build_projections
 from projections.settings import ProjectionsSettings, VerifySettings
 from projections.show import show_account, show_advice, show_differences
 from projections.show_explanation import show_explanation
-from projections.verify import EVER, NoticeRules, find_obstacle
+from projections.verify import NoticeRules, find_obstacle
 from projections.verify import verify as verify_models
 from schemas.resources import Resource
 
@@ -139,14 +138,6 @@ def show_settings(as_json: AsJson = False) -> None:
 
 @app.command()
 def verify(
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            metavar="TIME",
-            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
-            help="Compare notices only of epochs that began at or after TIME, UTC.",
-        ),
-    ] = None,
     settled: Annotated[
         bool, typer.Option("--settled", help="The notifier has read everything: a notice that is not there is missing.")
     ] = False,
@@ -158,22 +149,23 @@ def verify(
 
     \b
     Comparing notices needs the role credit_support. Any other role gets a message on stderr, and verify compares the
-    rest. METERING_BANNER_THRESHOLDS and METERING_EMAIL_THRESHOLDS must be what the notifier has. If they were changed,
-    leave out older epochs with --since. A notice whose balance the notifier has not read yet counts as on its way.
+    rest. Thresholds are those that the notifier recorded, each from the position from which it counts. Where it has
+    recorded none yet, METERING_BANNER_THRESHOLDS and METERING_EMAIL_THRESHOLDS are taken.
+
+    \b
+    A notice whose balance the notifier has not read yet counts as on its way.
     If that count does not fall while no outbox and no consumer lags, --settled lists these notices as missing.
 
     \b
     Example:
       projections verify
       projections verify --json | jq .account_id
-      projections verify --since 2026-11-01 | grep notices
+      projections verify --settled | grep letters
     """
 
     async def command(settings: VerifySettings) -> set[str]:
         async with opened_pool(settings, "credit-projections-verify") as pool:
-            rules: NoticeRules | None = NoticeRules(
-                settings.banner_thresholds, settings.email_thresholds, at_utc(since) or EVER, settled
-            )
+            rules: NoticeRules | None = NoticeRules(settings.banner_thresholds, settings.email_thresholds, settled)
             if obstacle := await find_obstacle(pool):
                 print(f"notices are NOT compared: {obstacle}", file=sys.stderr, flush=True)
                 rules = None
@@ -186,10 +178,6 @@ def verify(
     if models := run_command(VerifySettings, command):
         show_advice(models)
         raise typer.Exit(Exit.FAILED)
-
-
-def at_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)
 
 
 @app.command()

@@ -36,8 +36,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "usage": REBUILD,
     "accounts": REBUILD,
     "notices": "`projections explain ACCOUNT` shows the event that reached each line and every notice. No notice is "
-    "sent again: warn people where it matters. If thresholds were changed, or the notifier's differ from those of "
-    "this command (METERING_BANNER_THRESHOLDS, METERING_EMAIL_THRESHOLDS), set the same, and see --since",
+    "sent again: warn people where it matters",
     "letters": "`projections explain ACCOUNT` shows who knows of each line. What is owed gets a letter with the next "
     "change of the account's balance or contacts, or by `notifier emails retry`; a letter that was sent cannot be "
     "taken back",

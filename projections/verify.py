@@ -15,13 +15,12 @@ order of positions. What was reached after that is on its way, and counted. With
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from meter.runtime.postgres import Executor, Pool, transpose
 from projections.store import PROJECTION, as_array, fetch_position, sql
 from projections.store_usage import USAGE
-from projections.verify_letters import compare_letters
+from projections.verify_letters import Period, compare_letters
 from projections.walk import Epoch, EpochStep, Walk, walk
 
 BALANCES: Final = "balances"
@@ -30,7 +29,6 @@ USAGE_COMPARISONS: Final = ("slots", "days", "zones")  # as far as usage has
 NOTICES: Final = "notices"
 LETTERS: Final = "letters"
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
-EVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Difference(NamedTuple):
@@ -56,11 +54,10 @@ class ShardReport(NamedTuple):
 
 
 class NoticeRules(NamedTuple):
-    """Thresholds as the notifier has them; only epochs begun at or after `since`. `settled`: nothing is on its way."""
+    """Thresholds for shards that the notifier has recorded none of. `settled`: nothing is on its way."""
 
     banner: Sequence[int]
     email: Sequence[int]
-    since: datetime = EVER
     settled: bool = False
 
 
@@ -101,8 +98,9 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
         differences += [Difference(shard, USAGE, *row) for row in rows]
     if rules is None:
         return ShardReport(shard, position, differences)
-    found, waiting = await compare_notices(connection, shard, position, rules, epochs)
-    letters = await compare_letters(connection, shard, position, epochs, lambda _position: rules.email)
+    periods = await fetch_periods(connection, shard, rules)
+    found, waiting = await compare_notices(connection, shard, position, rules, periods, epochs)
+    letters = await compare_letters(connection, shard, position, epochs, periods)
     found += [Difference(shard, LETTERS, *row) for row in letters.found]
     return ShardReport(shard, position, differences + found, waiting, letters.ending)
 
@@ -116,6 +114,17 @@ async def find_holes(connection: Executor, shard: int, position: int) -> list[Di
 
 async def fetch(connection: Executor, name: str, *arguments: object) -> Sequence[Any]:
     return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
+
+
+async def fetch_periods(connection: Executor, shard: int, rules: NoticeRules) -> list[Period]:
+    """Never empty: before a notifier has recorded its thresholds, those of the rules count from the beginning."""
+    rows = await fetch(connection, "list_thresholds", shard)
+    return [Period(*row) for row in rows] or [Period(1, rules.banner, rules.email)]
+
+
+def literal(values: Iterable[int]) -> str:
+    """An array as text: Postgres has no array of arrays of different lengths."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def end_columns(ends: Iterable[Walk]) -> tuple[list[object], ...]:
@@ -132,9 +141,16 @@ def epoch_columns(epochs: Iterable[Epoch]) -> tuple[list[object], ...]:
 
 
 async def compare_notices(
-    connection: Executor, shard: int, position: int, rules: NoticeRules, epochs: Sequence[Epoch]
+    connection: Executor,
+    shard: int,
+    position: int,
+    rules: NoticeRules,
+    periods: Sequence[Period],
+    epochs: Sequence[Epoch],
 ) -> tuple[list[Difference], int]:
     """Differences, and how many notices are still on their way."""
-    rows = await fetch(connection, "compare_notices", shard, position, *rules, *epoch_columns(epochs))
+    thresholds = transpose([(period.position, literal(period.banner), literal(period.email)) for period in periods], 3)
+    parameters = (periods[0].position, rules.settled, *thresholds, *epoch_columns(epochs))
+    rows = await fetch(connection, "compare_notices", shard, position, *parameters)
     *found, (_nobody, _what, _stored, waiting) = rows
     return [Difference(shard, NOTICES, *row) for row in found], int(waiting)

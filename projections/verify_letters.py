@@ -6,7 +6,7 @@ Addresses stay inside: a difference names a contact by id.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,8 +18,15 @@ from schemas.resources import RESOURCES_BY_CODE
 
 STATEMENT_TIMEOUT_S = 24 * 3600
 
-LinesAt = Callable[[int], Sequence[int]]  # the thresholds of emails at a position
 Found = tuple[str, str, str | None, str | None]  # account, what, stored, log
+
+
+class Period(NamedTuple):
+    """Thresholds, and the position from which they count."""
+
+    position: int
+    banner: Sequence[int]
+    email: Sequence[int]
 
 
 class LetterReport(NamedTuple):
@@ -43,20 +50,21 @@ class AccountSides:
 
 
 async def compare_letters(
-    connection: Executor, shard: int, position: int, epochs: Iterable[Epoch], lines_at: LinesAt, *, since: int = 0
+    connection: Executor, shard: int, position: int, epochs: Iterable[Epoch], periods: Sequence[Period]
 ) -> LetterReport:
-    sides = await fetch_sides(connection, shard, position, epochs, lines_at)
+    """What lies before the first of `periods` was not recorded: there the lines that the notifier keeps are taken."""
+    sides = await fetch_sides(connection, shard, position, epochs, periods)
     found: list[Found] = []
     ending = 0
     for account_id, side in sorted(sides.items()):
-        differences, own = judge(side, since)
+        differences, own = judge(side, periods[0].position)
         found += [(account_id, *difference) for difference in differences]
         ending += own
     return LetterReport(found, ending)
 
 
 async def fetch_sides(
-    connection: Executor, shard: int, position: int, epochs: Iterable[Epoch], lines_at: LinesAt
+    connection: Executor, shard: int, position: int, epochs: Iterable[Epoch], periods: Sequence[Period]
 ) -> dict[str, AccountSides]:
     """Accounts that the notifier knows a balance or a contact of, by id."""
     heard = await connection.fetchval(sql("fetch_heard"), shard) or 0
@@ -70,7 +78,7 @@ async def fetch_sides(
     for epoch in epochs:
         resource = RESOURCES_BY_CODE[epoch.resource].value
         if (balance := seen.get((epoch.account_id, resource))) is not None and epoch.position <= balance["position"]:
-            place_epoch(sides[epoch.account_id], resource, epoch, balance, lines_at)
+            place_epoch(sides[epoch.account_id], resource, epoch, balance, periods)
     for row in await fetch(connection, "list_contact_changes", shard, min(heard, position)):
         take_change(sides.setdefault(row["account_id"], AccountSides()), row)
     for row in await fetch(connection, "fetch_told", shard):
@@ -84,13 +92,21 @@ async def fetch(connection: Executor, name: str, *arguments: object) -> Sequence
     return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
 
 
-def place_epoch(side: AccountSides, resource: str, epoch: Epoch, balance: Mapping[str, Any], lines_at: LinesAt) -> None:
+def place_epoch(
+    side: AccountSides, resource: str, epoch: Epoch, balance: Mapping[str, Any], periods: Sequence[Period]
+) -> None:
     """Epochs come in order, so the last one is that of the balance."""
     allocation = epoch.granted - epoch.base
-    line = highest_line(epoch.consumed - epoch.base, allocation, lines_at(epoch.position))
+    line = highest_line(epoch.consumed - epoch.base, allocation, lines_at(periods, epoch.position))
     side.begun.setdefault(resource, []).append(Begun(epoch.epoch, epoch.position, line))
-    now = highest_line(balance["consumed"] - epoch.base, allocation, lines_at(balance["position"]))
-    side.due[resource] = epoch.epoch, now
+    now = highest_line(balance["consumed"] - epoch.base, allocation, lines_at(periods, balance["position"]))
+    is_recorded = balance["position"] >= periods[0].position
+    side.due[resource] = epoch.epoch, now if is_recorded else balance["line"]
+
+
+def lines_at(periods: Sequence[Period], position: int) -> Sequence[int]:
+    """The thresholds of emails that count at a position; the first of them stand for what lies before."""
+    return next((period.email for period in reversed(periods) if period.position <= position), periods[0].email)
 
 
 def take_change(side: AccountSides, row: Mapping[str, Any]) -> None:

@@ -10,5 +10,5 @@ FROM (
         ('meter', 'events'), ('meter', 'shards'), ('projections', 'cursors'), ('projections', 'balance_states'),
         ('notifier', 'notices'), ('notifier', 'balances'), ('notifier', 'accounts'), ('notifier', 'banners'),
         ('notifier', 'emails'), ('notifier', 'email_attempts'), ('notifier', 'contacts'), ('notifier', 'told'),
-        ('notifier', 'line_states'))
+        ('notifier', 'line_states'), ('notifier', 'thresholds'))
 ) AS relations

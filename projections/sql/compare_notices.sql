@@ -1,17 +1,17 @@
 -- Notices that differ from the log; the last row, without an account, counts those that are still on their way.
 -- Epochs are those that projections/walk.py found; within one a line is reached when what was used of the allocation gets there. Sums
 -- are needed at few positions only (splits), so events are added up between them, and all else is done on the splits.
--- $1 shard int, $2 position bigint, $3 banner thresholds smallint[], $4 email thresholds smallint[],
--- $5 since timestamptz, $6 settled boolean,
--- $7 accounts text[] (of each epoch), $8 resources smallint[], $9 epochs int[], $10 positions bigint[],
--- $11 recorded_at timestamptz[], $12 granted text[], $13 bases text[]
+-- $1 shard int, $2 position bigint, $3 first position of epochs to compare bigint, $4 settled boolean,
+-- $5 positions from which thresholds count bigint[], $6 banner thresholds of each text[], $7 email thresholds of each text[],
+-- $8 accounts text[] (of each epoch), $9 resources smallint[], $10 epochs int[], $11 positions bigint[],
+-- $12 recorded_at timestamptz[], $13 granted text[], $14 bases text[]
 WITH epochs_begun AS MATERIALIZED (
     SELECT account_id, resource, epoch, position, recorded_at, granted::numeric, base::numeric
-    FROM unnest($7::text[], $8::smallint[], $9::int[], $10::bigint[], $11::timestamptz[], $12::text[], $13::text[])
+    FROM unnest($8::text[], $9::smallint[], $10::int[], $11::bigint[], $12::timestamptz[], $13::text[], $14::text[])
          AS e (account_id, resource, epoch, position, recorded_at, granted, base)
 ), granted AS MATERIALIZED (
     SELECT account_id, resource, array_agg(position ORDER BY epoch) AS starts, max(position) AS last,
-           array_agg(recorded_at ORDER BY epoch) AS times, array_agg(granted ORDER BY epoch) AS granted,
+           array_agg(granted ORDER BY epoch) AS granted,
            array_agg(base ORDER BY epoch) AS bases
     FROM epochs_begun
     GROUP BY account_id, resource
@@ -25,18 +25,26 @@ WITH epochs_begun AS MATERIALIZED (
            min(position) FILTER (WHERE type = {{account.opened.v1}}) OVER (PARTITION BY account_id) AS opened
     FROM meter.events
     WHERE shard = $1 AND position <= $2 AND type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}})
-), reachable AS MATERIALIZED (
-    SELECT account_id, array_agg(position ORDER BY position) AS positions, array_agg(anyone ORDER BY position) AS anyone
+), kept AS (  -- contacts that came before the opening win over the opening's own
+    SELECT DISTINCT ON (account_id) account_id, anyone
     FROM listed
-    WHERE position = opened OR position > opened AND type = {{account.contacts_changed.v1}}
-    GROUP BY account_id
+    WHERE type = {{account.contacts_changed.v1}} AND position < opened
+    ORDER BY account_id, position DESC
+), reachable AS MATERIALIZED (
+    SELECT l.account_id, array_agg(l.position ORDER BY l.position) AS positions,
+           array_agg(CASE WHEN l.position = l.opened THEN coalesce(k.anyone, l.anyone) ELSE l.anyone END
+                     ORDER BY l.position) AS anyone
+    FROM listed l
+    LEFT JOIN kept k USING (account_id)
+    WHERE l.position = l.opened OR l.position > l.opened AND l.type = {{account.contacts_changed.v1}}
+    GROUP BY l.account_id
 ), stored AS MATERIALIZED (
     SELECT n.account_id, r.code AS resource, n.epoch, n.channel, n.threshold, n.outcome, n.allocation, n.consumed,
            n.position, row_number() OVER same AS copy
     FROM notifier.notices n
     JOIN meter.resources r USING (resource)
     LEFT JOIN granted g ON g.account_id = n.account_id AND g.resource = r.code
-    WHERE n.shard = $1 AND coalesce(g.times[n.epoch] >= $5, true)
+    WHERE n.shard = $1 AND coalesce(g.starts[n.epoch] >= $3, true)
     WINDOW same AS (
         PARTITION BY n.account_id, n.resource, n.epoch, n.channel, n.threshold ORDER BY n.created_at, n.notice_id)
 ), seen AS MATERIALIZED (
@@ -74,9 +82,9 @@ WITH epochs_begun AS MATERIALIZED (
     CROSS JOIN unnest(c.positions) WITH ORDINALITY AS p (position, number)
     LEFT JOIN moved m ON m.account_id = c.account_id AND m.resource = c.resource AND m.piece = p.number - 1
 ), placed AS (  -- upto: as far as the notifier must have come with this balance
-    SELECT s.*, g.starts, g.times, g.granted, g.bases, width_bucket(s.position, g.starts) AS epoch,
+    SELECT s.*, g.starts, g.granted, g.bases, width_bucket(s.position, g.starts) AS epoch,
            coalesce(width_bucket(s.position, r.positions), 0) AS run,
-           CASE WHEN $6 OR greatest(s.last, g.last) <= h.position THEN $2 ELSE coalesce(b.position, 0) END AS upto
+           CASE WHEN $4 OR greatest(s.last, g.last) <= h.position THEN $2 ELSE coalesce(b.position, 0) END AS upto
     FROM summed s
     JOIN granted g ON g.account_id = s.account_id AND g.resource = s.resource
     LEFT JOIN reversed r ON r.account_id = s.account_id AND r.resource = s.resource
@@ -87,29 +95,45 @@ WITH epochs_begun AS MATERIALIZED (
     FROM placed
     WHERE epoch > 0
 ), used AS MATERIALIZED (
-    SELECT account_id, resource, epoch, position, is_event, upto, starts[epoch] AS start, times[epoch] AS started,
+    SELECT account_id, resource, epoch, position, is_event, upto, starts[epoch] AS start,
            granted[epoch] - bases[epoch] AS allocation, total - bases[epoch] AS used,
            total_at_start - bases[epoch] AS used_at_start,
            max(total - bases[epoch]) OVER (PARTITION BY account_id, resource, epoch ORDER BY run
                                    RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS used_in_earlier_runs
     FROM begun
 ), epochs AS (
-    SELECT account_id, resource, epoch, min(start) AS start, min(started) AS started, min(allocation) AS allocation,
+    SELECT account_id, resource, epoch, min(start) AS start, min(allocation) AS allocation,
            min(used_at_start) AS used_at_start, max(used) FILTER (WHERE position <= upto) AS peak, max(used) AS latest_peak
     FROM used
     GROUP BY account_id, resource, epoch
-), thresholds AS (
-    SELECT 'banner' AS channel, unnest($3::smallint[]) AS threshold
-    UNION ALL SELECT 'email', unnest($4::smallint[])
+), periods AS MATERIALIZED (  -- the first thresholds stand for what lies before them too
+    SELECT CASE row_number() OVER (ORDER BY first) WHEN 1 THEN 0 ELSE first END AS first,
+           lead(first, 1, 9223372036854775807) OVER (ORDER BY first) AS last,
+           banner::smallint[] AS banner, email::smallint[] AS email
+    FROM unnest($5::bigint[], $6::text[], $7::text[]) AS p (first, banner, email)
+), thresholds AS MATERIALIZED (
+    SELECT 'banner' AS channel, unnest(banner) AS threshold, first, last FROM periods
+    UNION ALL SELECT 'email', unnest(email), first, last FROM periods
+), spans AS (
+    SELECT *, lead(start, 1, 9223372036854775807) OVER (PARTITION BY account_id, resource ORDER BY epoch) AS finish
+    FROM epochs
+), ruled AS (
+    SELECT s.*, (SELECT count(*) FROM periods p WHERE p.first < s.finish AND p.last > s.start) AS periods
+    FROM spans s
+    WHERE s.start >= $3
 ), lines AS MATERIALIZED (
+    -- Where thresholds changed within an epoch, a line is sure to be noticed only if it was one of them all the time.
     SELECT e.account_id, e.resource, e.epoch, t.channel, t.threshold, 1 AS copy, e.start, e.allocation, e.peak,
-           e.used_at_start * 100 >= t.threshold * e.allocation AS is_seeded,
-           coalesce(e.peak * 100 >= t.threshold * e.allocation, false) AS is_due
-    FROM epochs e
-    JOIN thresholds t ON e.latest_peak * 100 >= t.threshold * e.allocation
-    WHERE e.started >= $5
+           e.used_at_start * 100 >= t.threshold * e.allocation AND min(t.first) <= e.start AS is_seeded,
+           coalesce(e.peak * 100 >= t.threshold * e.allocation, false) AS is_due,
+           count(*) = e.periods AS is_sure, e.periods > 1 AS is_mixed
+    FROM ruled e
+    JOIN thresholds t ON e.latest_peak * 100 >= t.threshold * e.allocation AND t.first < e.finish AND t.last > e.start
+    GROUP BY e.account_id, e.resource, e.epoch, t.channel, t.threshold, e.start, e.allocation, e.peak, e.used_at_start,
+             e.periods
 ), paired AS MATERIALIZED (
-    SELECT account_id, resource, epoch, channel, threshold, l.start, l.allocation, l.peak, l.is_seeded, l.is_due,
+    SELECT account_id, resource, epoch, channel, threshold, l.start, l.allocation, l.peak, l.is_seeded,
+           l.is_due, l.is_sure, l.is_mixed,
            s.outcome AS stored_outcome, s.allocation AS stored_allocation, s.consumed AS stored_consumed,
            s.position AS stored_position
     FROM lines l
@@ -118,11 +142,14 @@ WITH epochs_begun AS MATERIALIZED (
     SELECT p.*, u.used,
            CASE WHEN p.is_seeded THEN p.stored_position = p.start
                 ELSE u.is_event AND u.used * 100 >= p.threshold * p.allocation
-                     AND coalesce(u.used_in_earlier_runs * 100 < p.threshold * p.allocation, true) END AS is_in_place,
+                     AND (p.is_mixed OR coalesce(u.used_in_earlier_runs * 100 < p.threshold * p.allocation, true))
+                END AS is_in_place,
            CASE WHEN p.is_seeded THEN 'seeded'
+                WHEN p.is_mixed THEN p.stored_outcome  -- a line that a setting adds is superseded by one noticed before
                 WHEN p.stored_position IS NULL THEN NULL  -- which of the others depends on where it was noticed
                 WHEN EXISTS (SELECT FROM thresholds t
                              WHERE t.channel = p.channel AND t.threshold > p.threshold
+                               AND p.stored_position >= t.first AND p.stored_position < t.last
                                AND u.used * 100 >= t.threshold * p.allocation) THEN 'superseded'
                 WHEN p.channel = 'email' AND c.anyone[width_bucket(p.stored_position, c.positions)] IS NOT TRUE
                     THEN 'no_contact'
@@ -143,11 +170,11 @@ WITH epochs_begun AS MATERIALIZED (
     FROM judged j
     JOIN meter.resources r ON r.code = j.resource
     WHERE start IS NULL
-       OR stored_position IS NULL AND is_due
+       OR stored_position IS NULL AND is_due AND is_sure
        OR stored_position IS NOT NULL
           AND (is_in_place IS NOT TRUE
                OR (stored_outcome, stored_allocation, stored_consumed) IS DISTINCT FROM (outcome, j.allocation, used))
     ORDER BY account_id, j.resource, epoch, channel, threshold
 )
 UNION ALL
-SELECT NULL, 'on their way', NULL, count(*)::text FROM paired WHERE stored_position IS NULL AND NOT is_due
+SELECT NULL, 'on their way', NULL, count(*)::text FROM paired WHERE stored_position IS NULL AND NOT is_due AND is_sure

@@ -7,8 +7,15 @@ WITH listed AS (
     WHERE shard = $1 AND position <= $2
       AND type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}}, {{account.closed.v1}},
                    {{account.reopened.v1}})
+), kept AS (  -- what came before the opening wins over the opening's own
+    SELECT DISTINCT ON (account_id) account_id, contacts
+    FROM listed
+    WHERE type = {{account.contacts_changed.v1}} AND position < opening
+    ORDER BY account_id, position DESC
 )
-SELECT account_id, position, type = {{account.closed.v1}} AS closes, contacts
-FROM listed
-WHERE position = opening OR position > opening AND type <> {{account.opened.v1}}
-ORDER BY account_id, position
+SELECT l.account_id, l.position, l.type = {{account.closed.v1}} AS closes,
+       CASE WHEN l.position = l.opening THEN coalesce(k.contacts, l.contacts) ELSE l.contacts END AS contacts
+FROM listed l
+LEFT JOIN kept k USING (account_id)
+WHERE l.position = l.opening OR l.position > l.opening AND l.type <> {{account.opened.v1}}
+ORDER BY l.account_id, l.position

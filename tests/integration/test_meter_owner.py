@@ -170,7 +170,7 @@ async def test_a_reader_s_statement_ends_by_itself(pool: Pool, stack: Addresses,
         await create_roles(connection)
     reader = await asyncpg.connect(stack.dsn(database, "credit_reader"))
     try:
-        assert await reader.fetchval("SHOW statement_timeout") == "30s"
+        assert await reader.fetchval("SHOW statement_timeout") == "10s"
         assert await reader.fetchval("SHOW search_path") == "pg_catalog"
     finally:
         await reader.close()

@@ -12,6 +12,7 @@ from notifier.decide import Thresholds
 from notifier.plan import plan_notices
 from notifier.records import read_records
 from notifier.store.notices import PostgresNoticeStore
+from notifier.store.thresholds import record_thresholds
 from projections.plan import plan
 from projections.rebuild import Model, Rebuild
 from projections.store import FoldStore
@@ -19,7 +20,6 @@ from projections.verify import Difference, NoticeRules, ShardReport, verify, ver
 from schemas.topics import BALANCES, partition_for
 from tests.integration.projections_log import (
     CREDITS,
-    GRANTED,
     RUNS,
     SHARDS,
     Event,
@@ -56,6 +56,12 @@ class Notifier:
         await self._pool.execute(
             "INSERT INTO notifier.cursors (topic, shard) SELECT $1, generate_series(0, $2::int - 1)", BALANCES, SHARDS
         )
+        await self.start(self.thresholds)
+
+    async def start(self, thresholds: Thresholds) -> None:
+        """As `notifier run` does with these settings."""
+        self.thresholds = thresholds
+        await record_thresholds(self._pool, thresholds)
 
     async def read(self, shard: int, most: int) -> int:
         """Take the next messages of a shard, up to `most` of them."""
@@ -361,28 +367,53 @@ async def test_of_a_busy_account_what_came_after_its_last_read_change_is_on_its_
     assert difference.account_id == first and kind_of(difference) == MISSING
 
 
-async def test_a_change_of_thresholds_is_a_difference_until_older_epochs_are_left_out(
+async def test_thresholds_count_from_the_position_at_which_they_changed(
     pool: Pool, log: EventLog, notifier: Notifier, pair: tuple[str, str]
 ) -> None:
+    """In the epoch in which they change lines of both may have notices; from the next epoch on exactly the new ones."""
     first, second = pair
     await cross(pool, log, first)
     await notifier.read_all()
-    notifier.thresholds = Thresholds((10, 50), (90,))
-    rules = SETTLED._replace(banner=(10, 50), email=(90,))
+    before = await pool.fetchval("SELECT count(*) FROM notifier.emails")
+    await notifier.start(Thresholds((10, 50), (30, 90)))
+    assert await find_differences(pool) == []
+    assert await pool.fetchval("SELECT count(*) FROM notifier.emails") == before, "a change alone sends nothing"
+    await log.append(used(first, 10))
+    await fold_all(pool)
+    await notifier.read_all()
+    assert await find_differences(pool) == []
     await log.append(granted(first, 100), granted(second, 25), used(second, 50), used(first, 150))
     await fold_all(pool)
     await notifier.read_all()
-    assert sorted(map(kind_of, await find_differences(pool, rules))) == [MISSING, UNEXPECTED]
-    since = await pool.fetchval(
-        "SELECT max(recorded_at) FROM meter.events WHERE type = $2 AND account_id = $1", first, GRANTED
-    )
-    assert await find_differences(pool, rules._replace(since=since)) == []
-    assert len(await find_differences(pool, SETTLED._replace(since=since))) > 2
-    await pool.execute("DELETE FROM notifier.emails")
-    await pool.execute("DELETE FROM notifier.notices WHERE epoch = 2 AND channel = 'email'")
-    assert {kind_of(difference) for difference in await find_differences(pool, rules._replace(since=since))} == {
-        MISSING
-    }
+    assert await find_differences(pool) == [] and await count_waiting(pool) == 0
+    await pool.execute("UPDATE notifier.thresholds SET banner = '{20, 50}', email = '{90}' WHERE position > 1")
+    assert {kind_of(difference) for difference in await find_differences(pool)} == {MISSING, UNEXPECTED, WRONG}
+
+
+async def test_thresholds_that_never_counted_leave_no_record(pool: Pool, notifier: Notifier) -> None:
+    """Started with a wrong setting, and started again with the right one before anything was read."""
+    await notifier.start(Thresholds((10,), (30,)))
+    await notifier.start(Thresholds())
+    rows = await pool.fetch("SELECT shard, position, email FROM notifier.thresholds ORDER BY shard")
+    assert [tuple(row) for row in rows] == [(shard, 1, list(EMAIL)) for shard in range(SHARDS)]
+
+
+async def test_what_was_noticed_before_the_record_began_is_left_out(
+    pool: Pool, log: EventLog, notifier: Notifier, pair: tuple[str, str]
+) -> None:
+    """A database of before: the thresholds that its notices were made by are not known."""
+    first, _second = pair
+    await cross(pool, log, first)
+    await notifier.read_all()
+    await pool.execute("DELETE FROM notifier.thresholds")
+    await notifier.start(Thresholds((10, 50), (15, 90)))
+    assert await find_differences(pool) == []
+    await log.append(granted(first, 100), used(first, 150))
+    await fold_all(pool)
+    await notifier.read_all()
+    assert await find_differences(pool) == []
+    assert await pool.execute("DELETE FROM notifier.notices WHERE epoch = 2 AND channel = 'banner'") != "DELETE 0"
+    assert {kind_of(difference) for difference in await find_differences(pool)} == {MISSING}
 
 
 async def test_after_a_repaired_balance_wrong_and_missing_notices_stay_told(
@@ -427,10 +458,8 @@ async def test_the_command_compares_notices_as_support_and_says_so_where_it_may_
     done = processes.run("projections", "verify", "--settled", **support)
     assert done.returncode == 1 and "projections explain" in done.stderr
     assert done.stdout.split("\t")[1:4] == ["notices", pair[0], "model_credits epoch 1 banner 20 %"]
-    done = processes.run("projections", "verify", "--since", "2026-11-25", **support)
-    assert (done.returncode, done.stdout) == (0, "")
-    fine = processes.run("projections", "verify", banner_thresholds="50", email_thresholds="none", **support)
-    assert fine.returncode == 1 and fine.stdout.count("\n") == 1  # the notice of the other account
+    same = processes.run("projections", "verify", banner_thresholds="50", email_thresholds="none", **support)
+    assert same.stdout == done.stdout, "the thresholds that the notifier recorded are not taken"
     done = processes.run("projections", "verify", postgres_dsn=stack.dsn(database, "credit_projections"))
     assert done.returncode == 0 and done.stdout == ""
     assert "notices are NOT compared" in done.stderr and "credit_support" in done.stderr

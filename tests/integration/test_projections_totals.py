@@ -107,7 +107,7 @@ async def test_a_rebuild_past_bigint_finds_what_is_stored_and_mends_it(
 ) -> None:
     monkeypatch.setattr(rebuild_module, "RANGE_EVENTS", 1)  # no event of the meter's own is as large as these
     assert await count_rebuilt(pool) == 0
-    await pool.execute("UPDATE projections.usage_days SET amount = amount + 1; DELETE FROM projections.balance_states")
+    await pool.execute("UPDATE projections.usage_slots SET amount = amount + 1; DELETE FROM projections.balance_states")
     assert await count_rebuilt(pool) == 4
     await Rebuild(pool, list(Model), progress=ignore).run()
     assert await find_differences(pool, RULES) == []
