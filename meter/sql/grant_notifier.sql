@@ -5,8 +5,8 @@ BEGIN
     GRANT USAGE ON SCHEMA notifier TO credit_notifier;
     GRANT SELECT ON ALL TABLES IN SCHEMA notifier TO credit_notifier;
     GRANT UPDATE (next_offset) ON notifier.cursors TO credit_notifier;
-    GRANT INSERT ON notifier.notices, notifier.rejections, notifier.thresholds TO credit_notifier;
-    GRANT INSERT, UPDATE ON notifier.accounts, notifier.balances, notifier.contacts, notifier.told, notifier.emails
+    GRANT INSERT ON notifier.notices, notifier.rejections TO credit_notifier;
+    GRANT INSERT, UPDATE ON notifier.accounts, notifier.balances, notifier.contacts, notifier.told, notifier.emails, notifier.thresholds
         TO credit_notifier;
     GRANT INSERT, UPDATE, DELETE ON notifier.banners, notifier.email_attempts TO credit_notifier;
     GRANT INSERT, DELETE ON notifier.outbox TO credit_notifier;
