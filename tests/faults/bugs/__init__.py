@@ -6,9 +6,11 @@ a bug proves nothing by finding nothing.
 
 from collections.abc import Mapping
 
-from tests.faults.bugs import correcting, mailing, publishing, reading, storing, telling
+from tests.faults.bugs import correcting, letters, mailing, publishing, reading, storing, telling
 from tests.faults.bugs.bug import Bug
 
 BUGS: Mapping[str, Bug] = {
-    bug.name: bug for module in (storing, correcting, reading, publishing, telling, mailing) for bug in module.BUGS
+    bug.name: bug
+    for module in (storing, correcting, reading, publishing, telling, letters, mailing)
+    for bug in module.BUGS
 }

@@ -4,11 +4,13 @@ from typing import Final
 
 import asyncpg
 
-from projections.verify import Difference, NoticeRules, verify_shard
+from projections.verify import LETTERS, Difference, NoticeRules, verify_shard
 from tests.faults.oracle.books import BANNERS, EMAILS
 from tests.faults.oracle.findings import Findings
 
-COUNTERS: Final = {"notices": ("notices_missing", "notices_doubled")}
+FOUND: Final = "difference that `projections verify` finds"
+TOLD_WRONG: Final = "told level or letter that `projections verify` finds wrong"
+COUNTERS: Final = {"notices": ("notices_missing", "notices_doubled"), LETTERS: ("emails_lost", "emails_lost")}
 
 
 async def check_verified(connection: asyncpg.Connection, partitions: int, findings: Findings, *, settled: bool) -> None:
@@ -18,9 +20,8 @@ async def check_verified(connection: asyncpg.Connection, partitions: int, findin
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             report = await verify_shard(connection, shard, rules)
         for difference in report.differences:
-            findings.add(
-                counter_of(difference), "difference that `projections verify` finds", " ".join(map(str, difference))
-            )
+            check = TOLD_WRONG if difference.model == LETTERS else FOUND
+            findings.add(counter_of(difference), check, " ".join(map(str, difference)))
 
 
 def counter_of(difference: Difference) -> str:
