@@ -13,8 +13,6 @@ BEGIN
     GRANT UPDATE (shard) ON projections.outbox_shards, projections.rebuild_shards TO credit_projections;  -- to lock a row
     GRANT INSERT, TRUNCATE ON projections.rebuilt_balances, projections.rebuilt_accounts, projections.rebuilt_slots
         TO credit_projections;
-    GRANT EXECUTE ON FUNCTION projections.total(bigint), projections.read_text(jsonb, int),
-        projections.read_number(jsonb, numeric), projections.read_whole(jsonb, numeric), projections.read_moment(jsonb),
-        projections.read_object(json) TO credit_projections;
+    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA projections TO credit_projections;
 END
 $$
