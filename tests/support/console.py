@@ -40,7 +40,7 @@ INSERT INTO projections.account_states (account_id, shard, plan, display_name, c
 VALUES ($1, $2, $3, $4, '[]', $5, 1, $5, $6, $7)
 """
 INSERT_SLOT = """
-INSERT INTO projections.usage_slots VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+INSERT INTO projections.usage_slots VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
 """
 ADD_TOTALS = """
 INSERT INTO projections.usage_totals
