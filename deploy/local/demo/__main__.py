@@ -31,6 +31,7 @@ from projections.reader import BalanceReader
 
 LOGS = Path(".local/demo")
 SETTLE_TIMEOUT_S = 60
+BLOCK_S = 120  # the demo waits for a slow machine rather than end
 POLL_S = 0.02
 
 
@@ -72,7 +73,7 @@ async def play(screen: Screen, platform: Platform) -> list[str]:
     watching = asyncio.create_task(watch.run(platform.partitions))
     try:
         async with (
-            UsageProducer(settings, source="//demo.example.com/agents") as usage,
+            UsageProducer(settings, source="//demo.example.com/agents", block_s=BLOCK_S) as usage,
             AccountsProducer(settings, source="//demo.example.com/billing") as accounts,
             Producer(settings) as raw,
         ):
