@@ -1,4 +1,7 @@
-"""Times as people read them: in the account's own time zone, with the zone beside the clock. Pure."""
+"""Times as people read them: in the account's own time zone, with the zone beside the clock. Pure.
+
+The rules of a zone are the machine's own, or those of the package `tzdata`, read once.
+"""
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo

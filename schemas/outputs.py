@@ -99,7 +99,7 @@ class BannerRaised(BannerCleared):
     threshold: Threshold
     kind: BannerKind
     removable: bool = Field(strict=True, description="False at 100 %: the banner is fixed.")
-    text: Text = Field(description="What the banner says.")
+    text: Text = Field(description="What the banner says: plain text, to be escaped where it is shown.")
 
 
 class BannerChanged(BannerRaised):

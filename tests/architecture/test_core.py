@@ -16,6 +16,7 @@ CORE = sorted(
     | {Path("projections/messages.py"), Path("projections/timeline.py")}
     | {Path("notifier/decide.py"), Path("notifier/plan.py"), Path("notifier/render.py"), Path("notifier/ids.py")}
     | {Path("notifier/events.py"), Path("notifier/letters.py"), Path("notifier/model.py"), Path("notifier/records.py")}
+    | {Path("notifier/names.py"), Path("notifier/moments.py"), Path("notifier/samples.py"), Path("notifier/owed.py")}
 )
 IMPURE = {
     *("asyncio", "socket", "ssl", "http", "urllib.request", "subprocess", "threading", "multiprocessing", "tempfile"),

@@ -130,7 +130,7 @@ class Running:
         await until(shown, WAIT_S, f"{account} shows the banner {wanted}")
 
     def subjects(self, account: str) -> list[str]:
-        return [str(mail.message["Subject"]) for mail in self.mail.sent_to(f"{account}@example.com")]
+        return [str(mail.message["Subject"]).strip() for mail in self.mail.sent_to(f"{account}@example.com")]
 
     async def notifications(self) -> list[dict[str, Any]]:
         """Every event on metering.notifications so far, each id once, in order per partition."""

@@ -28,7 +28,7 @@ def story(account_id: str) -> list[BalanceSnapshot | AccountSnapshot]:
     place: dict[str, Any] = {"account_id": account_id, "shard": partition_for(account_id.encode(), PARTITIONS)}
     contacts = (f"{account_id}.a@example.com", f"{account_id}.b@example.com")
     changes: list[BalanceSnapshot | AccountSnapshot] = [account(1, contacts=contacts, **place), percent(0, 2, **place)]
-    return [*changes, *(percent(whole, whole, **place) for whole in (30, 50, 72, 85, 100))]
+    return [*changes, *(percent(whole, whole, free_only=True, **place) for whole in (30, 50, 72, 85, 100))]
 
 
 CONTACTS = 2 * len(ACCOUNTS)

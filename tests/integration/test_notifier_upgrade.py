@@ -21,6 +21,10 @@ INSERT INTO notifier.emails (email_id, notice_id, recipient, message_id, message
                              next_attempt_at, created_at)
 VALUES ($1, $2, $3, $4, 'bytes', $5, $6, $7, $7)
 """
+BANNER = """
+INSERT INTO notifier.banners (account_id, resource, threshold, kind, removable, text, epoch, shard, position, raised_at)
+VALUES ($1, 'model_credits', 100, $2, false, 'a text', $3, 0, 9, $4)
+"""
 
 
 class Before:
@@ -126,3 +130,15 @@ async def test_what_waits_from_an_earlier_epoch_is_owed_in_this_one(before: Befo
     assert await before.level("topped", OTHER) == 50
     gone = await before.connection.fetchrow("SELECT is_contact FROM notifier.contacts WHERE contact = $1", OWNER)
     assert gone is not None and not gone["is_contact"]
+
+
+async def test_a_banner_about_free_credits_stays_until_the_next_event_says_more(before: Before) -> None:
+    """What was ever granted is not known of balances of before; in a second epoch it was more than the allowance."""
+    for name, epoch, kind in (("free", 1, "free_expired"), ("bought", 2, "free_expired"), ("low", 1, "low")):
+        await before.account(name, 100, epoch=epoch)
+        await before.connection.execute(BANNER, name, kind, epoch, NOON)
+    await before.upgrade()
+    [later] = [migration for migration in read_migrations("notifier") if "ADD COLUMN free_only" in migration.sql]
+    await before.connection.execute(later.sql)
+    rows = await before.connection.fetch("SELECT account_id, free_only FROM notifier.balances")
+    assert {row["account_id"]: row["free_only"] for row in rows} == {"free": True, "bought": None, "low": None}

@@ -1,4 +1,5 @@
-"""Bugs of a notifier: a key without the epoch, a line that must be passed, state in memory, alerts after the commit."""
+"""Bugs of a notifier: a key without the epoch, a line that must be passed, state in memory, alerts after the commit,
+texts and letters that say what is not so."""
 
 from dataclasses import replace as changed
 from typing import Any
@@ -6,7 +7,10 @@ from typing import Any
 from meter.runtime.fault_points import fault_point
 from notifier import plan as planning
 from notifier.decide import BalanceSnapshot, NoticeState
+from notifier.events import render_event
+from notifier.letters import Told
 from notifier.model import NotifyPlan
+from notifier.plan import Planner
 from notifier.store import letters, notices
 from notifier.store.notices import PostgresNoticeStore
 from tests.faults.bugs.bug import STUCK, Bug, current, replace
@@ -103,6 +107,43 @@ def rearmed_by_reversal() -> None:
     replace(planning, "decide", decide_rearming)
 
 
+def free_text_by_plan() -> None:
+    """Who is on the plan called free is told that free credits have expired, whatever was bought."""
+    make_banner = Planner._make_banner
+
+    def make_by_plan(self: Any, balance: BalanceSnapshot, threshold: int, position: int) -> Any:
+        account = self._accounts.get(balance.account_id)
+        on_free = account is not None and account.plan == "free"
+        return make_banner(self, changed(balance, free_only=on_free), threshold, position)
+
+    replace(Planner, "_make_banner", make_by_plan)
+
+
+def each_step_of_a_banner() -> None:
+    """After an outage banner events come for lines that were passed long ago."""
+    note, finish = Planner._note, Planner.finish
+
+    def note_each(self: Any, key: Any, occurrence: Any) -> None:
+        self.__dict__.setdefault("steps", []).append(occurrence)
+        note(self, key, occurrence)
+
+    def finish_with_each(self: Any, **place: Any) -> NotifyPlan:
+        steps = self.__dict__.get("steps", ())
+        return changed(finish(self, **place), events=tuple(render_event(step, self._at) for step in steps))
+
+    replace(Planner, "_note", note_each)
+    replace(Planner, "finish", finish_with_each)
+
+
+def goodwill_drops_the_letter() -> None:
+    """A grant that leaves the line standing drops the letter that waits: what stands at its start counts as told."""
+
+    def begin_epoch(_self: Told, line: int) -> Told:
+        return Told(line)
+
+    replace(Told, "begin_epoch", begin_epoch)
+
+
 BUGS = (
     Bug(
         name="dedupe_key_without_epoch",
@@ -159,5 +200,33 @@ BUGS = (
         focus=Focus({"kill": 1}, services=("notifier",)),
         mean_pause_s=4.0,
         shares=Shares(reversals=0.05),
+    ),
+    Bug(
+        name="free_text_by_plan",
+        service="notifier",
+        says="the plan's name decides whether free credits have expired",
+        switch_on=free_text_by_plan,
+        signs=frozenset({"banner with another text"}),
+        focus=Focus({"kill": 1}, services=("notifier",)),
+        mean_pause_s=4.0,
+        shares=OFTEN_GRANTED,
+    ),
+    Bug(
+        name="each_step_of_a_banner",
+        service="notifier",
+        says="after an outage a banner is told step by step",
+        switch_on=each_step_of_a_banner,
+        signs=frozenset({"banner told step by step"}),
+        focus=Focus({"pause": 1, "kill": 1}, services=("notifier",)),
+        mean_pause_s=3.0,
+    ),
+    Bug(
+        name="goodwill_drops_the_letter",
+        service="notifier",
+        says="a grant that leaves the line standing drops the letter that waits",
+        switch_on=goodwill_drops_the_letter,
+        signs=frozenset({"line that counts as told and was in no letter"}),
+        focus=Focus({"smtp": 3}, services=("notifier",), phases=("rcpt", "dot")),
+        shares=OFTEN_GRANTED,
     ),
 )

@@ -31,6 +31,7 @@ class Book:
     epochs: list[Epoch] = field(default_factory=list)
     reversals: int = 0
     opened: bool = False
+    bought: bool = False  # anything but the free allowance was granted
 
     @property
     def epoch(self) -> int:
@@ -58,9 +59,13 @@ class Book:
     def open(self, free: int) -> None:
         """The opening, with its free allowance."""
         self.opened = True
-        self.grant(free)
+        self._add(free)
 
     def grant(self, amount: int) -> None:
+        self.bought = True
+        self._add(amount)
+
+    def _add(self, amount: int) -> None:
         self.granted += amount
         self.totals.append(self.granted)
         if self.opened:
@@ -83,6 +88,13 @@ class Book:
         if self.allocation == 0:
             return 100 if self.used >= 0 else 0
         return max(0, self.used * 100 // self.allocation)
+
+    @property
+    def banner_kind(self) -> str:
+        """Which of the three texts the banner must have."""
+        if self.percent < 100:
+            return "low"
+        return "paid_expired" if self.bought else "free_expired"
 
     @property
     def banner(self) -> int | None:

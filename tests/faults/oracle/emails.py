@@ -31,6 +31,14 @@ WHERE c.is_contact AND NOT c.refused AND b.line > greatest(t.level, t.given_up, 
   AND NOT EXISTS (SELECT FROM notifier.emails e
                   WHERE e.account_id = c.account_id AND e.recipient = c.contact AND e.state = 'queued')
 """
+UNHEARD = """
+SELECT t.account_id, t.contact, t.resource, t.level
+FROM notifier.told t
+WHERE t.level > 0 AND NOT EXISTS (
+    SELECT FROM notifier.emails e, jsonb_array_elements(e.lines) AS l
+    WHERE e.account_id = t.account_id AND e.state IN ('accepted', 'presumed')
+      AND l ->> 'resource' = t.resource AND (l ->> 'line')::int >= t.level)
+"""
 CONTACTS = "SELECT account_id, array_agg(contact) AS contacts FROM notifier.contacts WHERE is_contact GROUP BY 1"
 
 
@@ -59,6 +67,9 @@ class EmailCheck:
         for row in await connection.fetch(UNTOLD):
             detail = f"{row['contact']}: {row['resource']} at {row['line']} %, told {row['level']} %"
             self._found.add("emails_lost", "contact who is owed a letter and has none on its way", detail)
+        for row in await connection.fetch(UNHEARD):
+            detail = f"{row['contact']}: {row['resource']} {row['level']} %"
+            self._found.add("emails_lost", "line that counts as told and was in no letter", detail)
         # The mailer may be at it: what came before the rows must be in them, what is in them must have come before now.
         for mail in self._mails():
             self._arrived[name_of(mail.message_id)].append(mail)
@@ -127,6 +138,7 @@ async def check_told(
     """Everything that happened was told on the topic of notifications: at least once, and the same way each time."""
     told: defaultdict[str, set[str]] = defaultdict(set)
     banners: dict[tuple[str, str], tuple[int, str, Any]] = {}
+    batches: dict[tuple[str, str, str], str] = {}
     by_id: dict[str, bytes] = {}
     for shard in range(partitions):
         for record in read_records(bootstrap, prefix + NOTIFICATIONS, shard):
@@ -138,6 +150,9 @@ async def check_told(
                 told[data["email_id"]].add(event["type"])
                 continue
             key, place = (data["account_id"], data["resource"]), data["position"]
+            # All events of one batch have one time.
+            if batches.setdefault((*key, event["time"]), event["id"]) != event["id"]:
+                findings.add("notices_doubled", "banner told step by step", f"{key} at {event['time']}")
             if key not in banners or place > banners[key][0]:
                 banners[key] = (place, event["type"], data.get("threshold"))
     for email_id, state in emails.items():

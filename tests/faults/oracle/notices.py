@@ -1,7 +1,7 @@
 """Check 4, first half: notices are what the reference says, once each; banners show what is true now."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import asyncpg
@@ -64,8 +64,10 @@ class NoticeCheck:
     def _expected_outcomes(self, account: int, channel: str) -> set[str]:
         return {"no_contact"} if channel == "email" and not self._world.accounts[account].contacts else {"delivered"}
 
-    def _check_banners(self, rows: Iterable[Any]) -> None:
+    def _check_banners(self, rows: Sequence[Any]) -> None:
         shown = {self._key(row): row["threshold"] for row in rows}
+        for row in rows:
+            self._check_text(row, self._books.get(self._key(row), Book()))
         for key in self._books.keys() | shown.keys():
             book = self._books.get(key, Book())
             wanted = book.banner if book.epochs else None
@@ -73,6 +75,13 @@ class NoticeCheck:
                 counter = "notices_doubled" if wanted is None else "notices_missing"
                 detail = f"{self._world.accounts[key[0]].name} {RESOURCES[key[1]]}: {shown.get(key)}, must be {wanted}"
                 self._found.add(counter, "banner that is not true", detail)
+
+    def _check_text(self, row: Any, book: Book) -> None:
+        refused = book.percent >= 100
+        fits = (row["kind"], row["removable"], "refused now" in row["text"]) == (book.banner_kind, not refused, refused)
+        if not fits:
+            detail = f"{row['account_id']} {row['resource']}: {row['text']!r}, must be {book.banner_kind}"
+            self._found.add("notices_missing", "banner with another text", detail)
 
     def _check_known(self, rows: Iterable[Any]) -> None:
         """The notifier knows every balance as it is, to the whole percent that is published."""
