@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from meter.changes_cli import app as changes
-from meter.effects import AccountNow, BalanceNow, describe_balance
+from meter.effects import AccountNow, BalanceNow, KeptAccount, describe_balance
 from meter.presentation import print_fields, print_table
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import run_command
@@ -95,22 +95,31 @@ def show(account_id: Account, as_json: JsonOutput = False) -> None:
     async def command(settings: Settings) -> None:
         async with open_outcomes(settings) as outcomes:
             account = await outcomes.fetch_account(account_id)
+            kept = await outcomes.fetch_kept(account_id) if account is None else None
             balances = await outcomes.fetch_balances(account_id)
             remarks = await outcomes.list_remarks(account_id, MAX_REMARKS)
-        if account is None and not balances:
+        if account is None and kept is None and not balances:
             raise RefusalError(f"nobody opened {account_id}, and nothing was granted to it or used by it")
-        print_fields(describe(account_id, account, balances, remarks), as_json=as_json)
+        print_fields(describe(account_id, account or kept, balances, remarks), as_json=as_json)
 
     run_command(Settings, command)
 
 
 def describe(
-    account_id: str, account: AccountNow | None, balances: list[BalanceNow], remarks: list[RemarkLine]
+    account_id: str, account: AccountNow | KeptAccount | None, balances: list[BalanceNow], remarks: list[RemarkLine]
 ) -> dict[str, object]:
     """One field a line; what an account that nobody opened has not is left out."""
-    known: dict[str, object] = {"opened": "no"}
-    if account is not None:
-        known = {
+    return {
+        "account": account_id,
+        **describe_known(account),
+        "balances": [describe_balance(balance) for balance in balances] or ["none"],
+        "remarks": [describe_remark(remark) for remark in remarks] or ["none"],
+    }
+
+
+def describe_known(account: AccountNow | KeptAccount | None) -> dict[str, object]:
+    if isinstance(account, AccountNow):
+        return {
             "opened": account.opened_at.isoformat(timespec="seconds"),
             "state": account.state,
             "plan": account.plan,
@@ -118,12 +127,11 @@ def describe(
             "time zone": account.time_zone,
             "contacts": list(account.contacts) or ["none"],
         }
-    return {
-        "account": account_id,
-        **known,
-        "balances": [describe_balance(balance) for balance in balances] or ["none"],
-        "remarks": [describe_remark(remark) for remark in remarks] or ["none"],
-    }
+    if account is None:
+        return {"opened": "no"}
+    contacts = None if account.contacts is None else list(account.contacts) or ["none"]
+    kept = {"plan": account.plan, "name": account.display_name, "time zone": account.time_zone, "contacts": contacts}
+    return {"opened": "no"} | {f"kept {name}": value for name, value in kept.items() if value is not None}
 
 
 def describe_remark(remark: RemarkLine) -> str:

@@ -18,6 +18,15 @@ class AccountNow(NamedTuple):
     time_zone: str | None = None
 
 
+class KeptAccount(NamedTuple):
+    """What is said of an account that nobody opened; None where nothing is."""
+
+    plan: str | None
+    display_name: str | None
+    time_zone: str | None
+    contacts: tuple[str, ...] | None
+
+
 class BalanceNow(NamedTuple):
     """In credits or runs; `account_state` is open, closed or not_opened."""
 

@@ -67,6 +67,9 @@ class UsageDay:
     name: str
     events: int
     amount: Decimal
+    changed_at: (
+        datetime | None
+    )  # when the newest event in it was recorded; None for lines of before there was such a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -26,6 +26,7 @@ ICONS: Final[Mapping[Status, tuple[str, str]]] = {
 }
 BALANCE_COLUMNS: Final = ("resource", "status", "allowed", "used", "of", "left", "exhaustion", "epoch", "as_of")
 USAGE_COLUMNS: Final = ("day", "resource", "kind", "name", "events", "amount")
+CHANGED: Final = "changed"  # of days that late usage changed
 SHOWN_DAYS: Final = 20
 # What to do about a difference, by its model.
 REBUILD: Final = "`projections rebuild` replaces the rows that differ with what the log says"
@@ -83,7 +84,7 @@ def as_document(
         "time_zone": account.time_zone if account else None,
         "state": account.state if account else None,
         "balances": [dict(zip(BALANCE_COLUMNS, balance_cells(b), strict=True)) for b in balances.values()],
-        "usage": [dict(zip(USAGE_COLUMNS, usage_cells(u), strict=True)) for u in usage],
+        "usage": [dict(zip(USAGE_COLUMNS, usage_cells(u), strict=True)) | changed_document(u) for u in usage],
     }
 
 
@@ -97,6 +98,16 @@ def balance_cells(b: Balance) -> tuple[object, ...]:
 
 def usage_cells(u: UsageDay) -> tuple[object, ...]:
     return u.day.isoformat(), u.resource.value, u.kind, u.name, u.events, plain(u.amount)
+
+
+def changed_document(u: UsageDay) -> dict[str, object]:
+    return {"changed_at": u.changed_at.isoformat() if u.changed_at else None, "changed_late": is_late(u)}
+
+
+def is_late(u: UsageDay) -> bool:
+    """Whether an event was added after the day and the hour behind it, in which events of midnight still arrive."""
+    closed = datetime.combine(u.day, time(1), UTC) + timedelta(days=1)
+    return u.changed_at is not None and u.changed_at > closed
 
 
 def plain(amount: Decimal) -> str:
@@ -113,9 +124,17 @@ def render(
         parts += [Text(), lay_out_table(BALANCE_COLUMNS, [balance_texts(b) for b in balances.values()], width=width)]
     if usage:
         title = f"Usage by day (UTC), the newest {SHOWN_DAYS} lines"
-        rows = [[Text(printable(cell)) for cell in usage_cells(day)] for day in usage[:SHOWN_DAYS]]
-        parts += [Text(), lay_out_table(USAGE_COLUMNS, rows, width=width, title=title)]
+        late = any(map(is_late, usage[:SHOWN_DAYS]))
+        columns = (*USAGE_COLUMNS, CHANGED) if late else USAGE_COLUMNS
+        rows = [[Text(printable(cell)) for cell in day_cells(day, late=late)] for day in usage[:SHOWN_DAYS]]
+        parts += [Text(), lay_out_table(columns, rows, width=width, title=title)]
     return parts
+
+
+def day_cells(u: UsageDay, *, late: bool) -> tuple[object, ...]:
+    """With `late` the time of the change of days that were changed after they were over."""
+    changed = f"{u.changed_at.astimezone(UTC):%Y-%m-%d %H:%M}" if u.changed_at and is_late(u) else ""
+    return (*usage_cells(u), changed) if late else usage_cells(u)
 
 
 def render_heading(account: Account | None, balances: Mapping[Resource, Balance]) -> Text:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from meter.effects import AccountNow, BalanceNow
+from meter.effects import AccountNow, BalanceNow, KeptAccount
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool, load_sql
 from schemas.identity import identity_key, is_uuid, normalize_id
@@ -112,6 +112,14 @@ class Outcomes:
             return None
         plan, name, opened_at, contacts, state, time_zone = row
         return AccountNow(plan, name, opened_at, tuple(json.loads(contacts)), state, time_zone)
+
+    async def fetch_kept(self, account_id: str) -> KeptAccount | None:
+        """None when it is opened, or nothing was said of it."""
+        row = await self._pool.fetchrow(load_sql("meter", "show_kept"), account_id)
+        if row is None:
+            return None
+        plan, name, time_zone, contacts = row
+        return KeptAccount(plan, name, time_zone, None if contacts is None else tuple(json.loads(contacts)))
 
     async def fetch_balances(self, account_id: str) -> list[BalanceNow]:
         rows = await self._pool.fetch(load_sql("meter", "show_balances"), account_id)

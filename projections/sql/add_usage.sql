@@ -27,13 +27,15 @@ WITH splits AS MATERIALIZED (
     FROM lines
     GROUP BY GROUPING SETS ((account_id, day, resource, type, name, shard), (account_id, resource, shard, run))
 ), added AS (
-    INSERT INTO projections.usage_days AS d (account_id, day, resource, type, name, shard, events, amount)
-    SELECT account_id, day, resource, type, name, shard, events, amount
+    INSERT INTO projections.usage_days AS d
+        (account_id, day, resource, type, name, shard, events, amount, changed_at)
+    SELECT account_id, day, resource, type, name, shard, events, amount, as_of
     FROM usage
     WHERE NOT by_run
     ORDER BY account_id, day, resource, type, name  -- along the index: a quarter less work than in any order
     ON CONFLICT (account_id, day, resource, type, name)
-    DO UPDATE SET events = d.events + excluded.events, amount = d.amount + excluded.amount
+    DO UPDATE SET events = d.events + excluded.events, amount = d.amount + excluded.amount,
+                  changed_at = greatest(d.changed_at, excluded.changed_at)
 )
 SELECT u.account_id, u.resource, u.shard, u.events, u.amount, u.position, u.as_of,
        s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position AS state_position, s.as_of AS state_as_of,

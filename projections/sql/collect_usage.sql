@@ -13,26 +13,28 @@ WITH splits AS MATERIALIZED (
            e.name COLLATE "C" AS name,
            CASE WHEN e.type <= {{last_usage}} THEN coalesce(width_bucket(e.position, c.positions), 0)
                 ELSE -1 END AS run,
-           1::bigint AS events, e.amount, e.position, e.recorded_at
+           1::bigint AS events, e.amount, e.position, e.recorded_at, NULL::timestamptz AS stored_changed_at
     FROM meter.events e
     LEFT JOIN splits c ON c.account_id = e.account_id AND c.resource = e.resource
     WHERE e.shard = $1 AND e.position > $2 AND e.position <= $3
       AND (e.type BETWEEN {{first_usage}} AND {{last_usage}} OR e.type = {{usage.reversed.v1}})
     UNION ALL
-    SELECT account_id, day::timestamp, resource, type, name, NULL, -events, -amount, NULL, NULL
+    SELECT account_id, day::timestamp, resource, type, name, NULL, -events, -amount, NULL, NULL, changed_at
     FROM projections.usage_days
     WHERE shard = $1 AND $4
 ), usage AS MATERIALIZED (
     -- Both groupings in one pass: by day, and by run. Lines that are stored as they must be are not written down.
     SELECT account_id, day, resource, type, name, run, grouping(day) = 1 AS by_run,
            projections.total(events) AS events, projections.total(amount) AS amount, max(position) AS position,
-           max(recorded_at) AS as_of
+           max(recorded_at) AS as_of, max(stored_changed_at) AS stored_changed_at
     FROM lines
     GROUP BY GROUPING SETS ((account_id, day, resource, type, name), (account_id, resource, run))
     HAVING grouping(day) = 1 OR projections.total(events) <> 0 OR projections.total(amount) <> 0
+        OR $4 AND max(recorded_at) IS DISTINCT FROM max(stored_changed_at)
 ), collected AS (
-    INSERT INTO projections.rebuilt_usage (account_id, day, resource, type, name, shard, events, amount)
-    SELECT account_id, day::date, resource, type, name, $1, events, amount
+    INSERT INTO projections.rebuilt_usage
+        (account_id, day, resource, type, name, shard, events, amount, changed_at, stored_changed_at)
+    SELECT account_id, day::date, resource, type, name, $1, events, amount, as_of, stored_changed_at
     FROM usage
     WHERE NOT by_run
 )

@@ -81,6 +81,9 @@ async def test_what_nobody_opened_is_kept_listed_and_applied(services: Processes
     assert [kept[name] for name in ("account", "credits_granted", "credits_used", "plan", "contacts")] == [
         "acct-9", "3", "0", "team", 1
     ]  # fmt: skip
+    shown = show(services, "acct-9")
+    assert (shown["opened"], shown["kept plan"], shown["kept contacts"]) == ("no", "team", ["billing@example.com"])
+    assert "kept name" not in shown
     opened = services.run("meter", "open", "acct-9", "--contact", "owner@example.com")
     assert opened.stdout.splitlines()[:2] == [
         "opened acct-9 on plan team, 1 contact",

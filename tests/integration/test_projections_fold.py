@@ -271,6 +271,7 @@ async def test_what_came_before_the_opening_is_kept_listed_and_applied(
         ("acct-1", "team", "Asia/Tokyo", 1, 5, 2, 0), ("acct-2", None, None, None, 0, 3, 0)
     ]  # fmt: skip
     assert await read_outbox(pool) == []
+    assert await FoldStore(pool, most_events=MOST).count_unopened() == 2
     await log.append(*opened("acct-1", plan="free", contacts=["a@example.com"]))
     await fold_all(pool, most_events=most_events)
     [told] = [m for m in await read_outbox(pool) if isinstance(m, AccountChanged)]
@@ -280,6 +281,7 @@ async def test_what_came_before_the_opening_is_kept_listed_and_applied(
     row = await pool.fetchrow("SELECT plan, time_zone, state FROM projections.accounts")
     assert row is not None and tuple(row) == ("team", "Asia/Tokyo", "open")
     assert await pool.fetchval("SELECT array_agg(account_id) FROM projections.unopened_accounts") == ["acct-2"]
+    assert await FoldStore(pool, most_events=MOST).count_unopened() == 1
 
 
 async def test_many_grants_and_reversals_in_one_transaction_are_folded_one_by_one(pool: Pool, log: EventLog) -> None:

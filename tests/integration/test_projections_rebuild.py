@@ -95,6 +95,18 @@ async def test_lines_of_usage_under_a_wrong_shard_come_home(pool: Pool, log: Eve
     assert await read_models(pool) == before
 
 
+async def test_times_of_change_are_brought_and_put_right(pool: Pool, log: EventLog) -> None:
+    """Lines from before there were such times have none, which is no difference; a wrong one is."""
+    before = await read_models(pool)
+    await pool.execute(f"UPDATE {USAGE} SET changed_at = NULL WHERE account_id < 'acct-5'")
+    assert [report.differences async for report in verify(pool)] == [[], [], []]
+    for wrong in ("changed_at - interval '1 day'", "changed_at + interval '1 day'"):
+        await pool.execute(f"UPDATE {USAGE} SET changed_at = {wrong} WHERE account_id > 'acct-5'")
+        assert any([report.differences async for report in verify(pool)])
+        await rebuild(pool, Model.USAGE)
+        assert await read_models(pool) == before
+
+
 async def test_a_dry_run_tells_the_same_and_changes_nothing(pool: Pool, log: EventLog) -> None:
     await damage(pool)
     damaged = await read_models(pool)

@@ -132,6 +132,7 @@ async def test_metrics_tell_what_was_folded_and_how_far_behind(
     until_sync(lambda: metric(service, 'metering_waiting{work="balance-fold"}') == 0, message="waiting")
     until_sync(lambda: metric(service, 'metering_published_total{topic="metering.balances"}') == 4, message="published")
     assert metric(service, "metering_shards") == 3
+    until_sync(lambda: metric(service, "metering_unopened_accounts") == 0, message="unopened")
 
 
 def metric(service: ServiceProcess, name: str) -> float | None:

@@ -73,6 +73,7 @@ ONE_LINE = f"WHERE ctid = (SELECT min(ctid) FROM {USAGE})"
         (f"DELETE FROM {BALANCE} {ONE_BALANCE}", "balances"),
         (f"UPDATE {USAGE} SET events = 0 {ONE_LINE}", "usage"),
         (f"DELETE FROM {USAGE} {ONE_LINE}", "usage"),
+        (f"UPDATE {USAGE} SET changed_at = changed_at + interval '1 second' {ONE_LINE}", "usage"),
         (f"UPDATE {ACCOUNT} SET plan = 'other' {FIRST_ACCOUNT}", "accounts"),
         (f"""UPDATE {ACCOUNT} SET contacts = '["eve@example.com"]' {FIRST_ACCOUNT}""", "accounts"),
         (f"UPDATE {ACCOUNT} SET closed = NOT closed {FIRST_ACCOUNT}", "accounts"),

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
+from meter.accounts_cli import describe
 from meter.changes import Change, describe_account, describe_change, find_refusal
 from meter.cli import app
-from meter.effects import AccountNow
+from meter.effects import AccountNow, KeptAccount
 
 NOW = AccountNow("free", "Ann", datetime(2026, 3, 1, tzinfo=UTC), ("a@example.com", "b@xn--bcher-kva.example"), "open")
 CLOSED = NOW._replace(state="closed")
@@ -100,3 +101,13 @@ def test_closing_is_asked_for_even_without_waiting() -> None:
     done = CliRunner().invoke(app, ["accounts", "close", "acct-1", "--no-wait"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert "nothing is sent" in done.stderr and "--yes" in done.stderr
+
+
+def test_an_account_is_shown_with_what_it_has_or_what_is_kept_of_it() -> None:
+    assert describe("acct-1", NOW, [], [])["contacts"] == list(NOW.contacts)
+    kept = KeptAccount("team", None, None, ())
+    assert describe("acct-9", kept, [], []) == {
+        "account": "acct-9", "opened": "no", "kept plan": "team", "kept contacts": ["none"], "balances": ["none"],
+        "remarks": ["none"],
+    }  # fmt: skip
+    assert describe("acct-9", None, [], [])["opened"] == "no"
