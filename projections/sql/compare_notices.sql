@@ -25,11 +25,19 @@ WITH epochs_begun AS MATERIALIZED (
            min(position) FILTER (WHERE type = {{account.opened.v1}}) OVER (PARTITION BY account_id) AS opened
     FROM meter.events
     WHERE shard = $1 AND position <= $2 AND type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}})
-), reachable AS MATERIALIZED (
-    SELECT account_id, array_agg(position ORDER BY position) AS positions, array_agg(anyone ORDER BY position) AS anyone
+), kept AS (  -- contacts that came before the opening win over the opening's own
+    SELECT DISTINCT ON (account_id) account_id, anyone
     FROM listed
-    WHERE position = opened OR position > opened AND type = {{account.contacts_changed.v1}}
-    GROUP BY account_id
+    WHERE type = {{account.contacts_changed.v1}} AND position < opened
+    ORDER BY account_id, position DESC
+), reachable AS MATERIALIZED (
+    SELECT l.account_id, array_agg(l.position ORDER BY l.position) AS positions,
+           array_agg(CASE WHEN l.position = l.opened THEN coalesce(k.anyone, l.anyone) ELSE l.anyone END
+                     ORDER BY l.position) AS anyone
+    FROM listed l
+    LEFT JOIN kept k USING (account_id)
+    WHERE l.position = l.opened OR l.position > l.opened AND l.type = {{account.contacts_changed.v1}}
+    GROUP BY l.account_id
 ), stored AS MATERIALIZED (
     SELECT n.account_id, r.code AS resource, n.epoch, n.channel, n.threshold, n.outcome, n.allocation, n.consumed,
            n.position, row_number() OVER same AS copy
