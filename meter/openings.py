@@ -7,6 +7,7 @@ depends on the log alone, and whoever sends the same opening again after a chang
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from meter.effects import fold_all
 from meter.plan import OPENED, RemarkRow
 from schemas.events import AccountOpened
 from schemas.records import Accepted
@@ -53,16 +54,12 @@ def find_differing(first: AccountOpened, later: AccountOpened) -> Iterator[str]:
     leaves out is no difference."""
     if later.plan != first.plan:
         yield "plan"
-    if fold_contacts(later) != fold_contacts(first):
+    if fold_all(later.contacts) != fold_all(first.contacts):
         yield "contacts"
     if later.display_name not in (None, first.display_name):
         yield "display_name"
     if later.time_zone not in (None, first.time_zone):
         yield "time_zone"
-
-
-def fold_contacts(opened: AccountOpened) -> set[str]:
-    return {address.casefold() for address in opened.contacts}
 
 
 def merge_remarks(own: Sequence[RemarkRow], later: Sequence[RemarkRow]) -> list[RemarkRow]:

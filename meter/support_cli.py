@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from meter.client import AccountsProducer, InvalidEventError
+from meter.confirm import confirm
 from meter.effects import (
     BalanceNow,
     describe_amount,
@@ -136,11 +137,7 @@ async def confirm_unopened(outcomes: Outcomes, account_id: str, verb: str = "Gra
     """Ask whether an account that nobody opened is meant. Raises RefusalError for no, and where nobody can be asked."""
     if await outcomes.fetch_account(account_id) is not None:
         return
-    unknown = f"nobody opened {account_id}"
-    if not sys.stdin.isatty():
-        raise RefusalError(f"{unknown}: nothing is sent. Open it first, or repeat with --yes.")
-    if not typer.confirm(f"{unknown}. {verb} nevertheless?", err=True):
-        raise RefusalError("nothing is sent")
+    confirm(f"nobody opened {account_id}", f"{verb} nevertheless?")
 
 
 async def send_only(settings: Settings, event_id: str, send: Send, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import structlog
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import TopicIdentityError
-from meter.runtime.kafka import TopicAdmin, TopicInfo
+from meter.runtime.kafka import TopicAdmin, TopicInfo, is_transient
 from meter.runtime.settings import Settings
 
 log = structlog.get_logger(component="topics")
@@ -52,18 +52,29 @@ class RiskWarnings:
 
     def __init__(self, settings: Settings, *topics: str) -> None:
         self._settings = settings
-        self._topics = list(topics)
+        self._topics = topics
+        self._given = False
 
     async def give(self) -> None:
-        if not self._topics:
+        """What the brokers do not tell, for want of a right, is no reason not to run. Raises TransientError."""
+        if self._given:
             return
         async with TopicAdmin(self._settings) as admin:
-            while self._topics:
-                info = await admin.describe(self._topics[-1])
-                risk = None if info is None else explain_risk(info)
-                if risk is not None:
-                    log.warning("topic_at_risk", topic=self._topics[-1], detail=risk)
-                self._topics.pop()
+            for topic in self._topics:
+                await warn(admin, topic)
+        self._given = True
+
+
+async def warn(admin: TopicAdmin, topic: str) -> None:
+    try:
+        info = await admin.describe(topic)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        log.info("topic_risk_unknown", topic=topic, detail=str(error) or type(error).__name__)
+        return
+    if info is not None and (risk := explain_risk(info)) is not None:
+        log.warning("topic_at_risk", topic=topic, detail=risk)
 
 
 def explain_risk(info: TopicInfo) -> str | None:

@@ -116,7 +116,8 @@ def is_seen(char: str) -> bool:
 
 
 def shorten(text: str, limit: int) -> str:
-    """At most so many characters; an accent or a joined emoji is left out whole."""
+    """The text, or its beginning and "…" where it has more than `limit` characters. The cut never comes inside a letter
+    with its accents or inside a joined emoji."""
     if len(text) <= limit:
         return text
     end = limit - 1

@@ -68,9 +68,8 @@ class UsageDay:
     name: str
     events: int
     amount: Decimal
-    changed_at: (
-        datetime | None
-    )  # when the newest event in it was recorded; None for lines of before there was such a time
+    # When the newest event in it was recorded; None for lines from before this was kept.
+    changed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

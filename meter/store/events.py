@@ -12,10 +12,10 @@ import asyncpg
 from meter.content import Content
 from meter.corrections import settle_corrections
 from meter.openings import Opening, accounts_opened, merge_remarks, remark_later_openings
-from meter.plan import AppendPlan, TopicOffset, settle, without_unstorable
+from meter.plan import AppendPlan, RemarkRow, TopicOffset, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, tried, write_transaction
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose, tried, write_transaction
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.corrections import append_links, fetch_facts
 from meter.store.evidence import (
@@ -255,7 +255,7 @@ async def append_openings(connection: Executor, plan: AppendPlan, head: Head) ->
 async def append_remarks(connection: Executor, plan: AppendPlan, openings: Mapping[str, Opening], head: Head) -> None:
     later = remark_later_openings(plan.rows, head.next_position, openings) if openings else []
     if remarks := merge_remarks(plan.remarks(), later):
-        columns = [list(column) for column in zip(*remarks, strict=True)]
+        columns = transpose(remarks, len(RemarkRow._fields))
         await connection.execute(sql("append_remarks"), plan.shard, plan.recorded_at, *columns)
 
 

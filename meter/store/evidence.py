@@ -6,25 +6,26 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from meter.plan import Gap, Repeat, Wait
+from meter.runtime.postgres import transpose
 from schemas.records import Record, Rejected, Rerouted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 MAX_DETAIL_CHARS = 2000
 
-Columns = list[list[object]]
+Columns = tuple[list[object], ...]
 
 
 def duplicate_columns(repeats: Iterable[Repeat]) -> Columns:
-    return [list(column) for column in zip(*(repeat[:3] for repeat in repeats), strict=True)]
+    return transpose([repeat[:3] for repeat in repeats], 3)
 
 
 def gap_columns(gaps: Iterable[Gap]) -> Columns:
-    return [list(column) for column in zip(*gaps, strict=True)]
+    return transpose(list(gaps), len(Gap._fields))
 
 
 def rejection_columns(rejections: Iterable[Rejected]) -> Columns:
-    rows = (
+    rows = [
         (
             rejected.record.topic,
             rejected.record.offset,
@@ -39,12 +40,12 @@ def rejection_columns(rejections: Iterable[Rejected]) -> Columns:
             rejected.digest,
         )
         for rejected in rejections
-    )
-    return [list(column) for column in zip(*rows, strict=True)]
+    ]
+    return transpose(rows, 11)
 
 
 def rerouted_columns(rerouted: Iterable[Rerouted]) -> Columns:
-    rows = (
+    rows = [
         (
             moved.record.topic,
             moved.record.offset,
@@ -57,12 +58,12 @@ def rerouted_columns(rerouted: Iterable[Rerouted]) -> Columns:
             moved.record.timestamp_ms,
         )
         for moved in rerouted
-    )
-    return [list(column) for column in zip(*rows, strict=True)]
+    ]
+    return transpose(rows, 9)
 
 
 def waiting_columns(waiting: Iterable[Wait]) -> Columns:
-    rows = (
+    rows = [
         (
             wait.record.topic,
             wait.record.offset,
@@ -76,8 +77,8 @@ def waiting_columns(waiting: Iterable[Wait]) -> Columns:
             wait.record.timestamp_ms,
         )
         for wait in waiting
-    )
-    return [list(column) for column in zip(*rows, strict=True)]
+    ]
+    return transpose(rows, 10)
 
 
 def record_time(record: Record) -> datetime | None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from meter.runtime.postgres import Executor, Pool, load_sql
+from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
 from notifier.owed import retry_letter
 from notifier.store.letters import Change, fetch_letters, write_changes
 from notifier.store.rows import read_email
@@ -69,7 +69,7 @@ class RetryRequests:
 
 async def carry_out_next(pool: Pool, at: datetime) -> Carried | None:
     """Carry out the request that waits longest, and answer it in the same transaction; None when none waits."""
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.acquire() as connection, write_transaction(connection):
         row = await connection.fetchrow(load_sql(PACKAGE, "claim_retry_request"))
         if row is None:
             return None

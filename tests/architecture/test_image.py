@@ -58,6 +58,16 @@ def test_everything_that_is_installed_has_a_hash_or_comes_from_the_project() -> 
     assert any("runtime.lock" in install for install in installs)
 
 
+def test_what_is_installed_from_a_lock_is_what_the_lock_names() -> None:
+    """Without --no-deps an older pip looks for extras (`coverage[toml]`) beside the lock and takes the newest release:
+    a fresh clone could not be installed from the day on which there was one."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    installs = [line for line in [*of_kind("RUN"), *makefile] if "--require-hashes" in line]
+    assert len(installs) == 3
+    for install in installs:
+        assert install.count("--no-deps") >= install.count("--require-hashes"), install
+
+
 def test_the_builder_is_the_one_of_the_developers_lock() -> None:
     [program] = re.findall(r"awk '([^']*)'", " ".join(of_kind("RUN")))
     picked = subprocess.run(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import TypeVar
 
 import asyncpg
 import pytest
@@ -19,21 +20,23 @@ from tests.support.processes import Processes
 from tests.support.standby import NAME, Standby, both, silent_server
 
 FAILED_OVER_S = 15
+P = TypeVar("P", bound=EmbeddedPostgres)
 
 
 @pytest.fixture
 def primary() -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres()
-    try:
-        server.start()
+    with started(EmbeddedPostgres()) as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture
 def standby(primary: EmbeddedPostgres) -> Iterator[Standby]:
-    server = Standby(primary)
+    with started(Standby(primary)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def started(server: P) -> Iterator[P]:
     try:
         server.start()
         yield server

@@ -64,10 +64,10 @@ SELECT coalesce(k.account_id, b.account_id) AS account_id, coalesce(k.shard, b.s
 FROM (SELECT * FROM projections.account_states WHERE opened_at IS NULL) AS k
 FULL JOIN (
     SELECT account_id, min(shard) AS shard, max(as_of) AS as_of,
-           (sum(granted) FILTER (WHERE resource = 1) * 0.000001)::numeric(38, 6) AS credits_granted,
-           (sum(consumed) FILTER (WHERE resource = 1) * 0.000001)::numeric(38, 6) AS credits_used,
-           (sum(granted) FILTER (WHERE resource = 2) * 0.000001)::numeric(38, 6) AS runs_granted,
-           (sum(consumed) FILTER (WHERE resource = 2) * 0.000001)::numeric(38, 6) AS runs_used
+           (sum(granted) FILTER (WHERE resource = 1) / 1000000)::numeric(20, 6) AS credits_granted,
+           (sum(consumed) FILTER (WHERE resource = 1) / 1000000)::numeric(20, 6) AS credits_used,
+           (sum(granted) FILTER (WHERE resource = 2) / 1000000)::numeric(20, 6) AS runs_granted,
+           (sum(consumed) FILTER (WHERE resource = 2) / 1000000)::numeric(20, 6) AS runs_used
     FROM projections.balance_states
     WHERE NOT opened
     GROUP BY account_id

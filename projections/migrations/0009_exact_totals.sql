@@ -8,10 +8,12 @@ SELECT set_config('metering.kept_grants', coalesce(json_agg(json_build_array(
            CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)), '[]')::text, true)
 FROM pg_class c
 CROSS JOIN LATERAL aclexplode(c.relacl) AS a
-WHERE c.oid IN ('projections.balances'::regclass, 'projections.usage_by_day'::regclass) AND a.grantee <> c.relowner;
+WHERE c.oid IN ('projections.balances'::regclass, 'projections.usage_by_day'::regclass,
+                'projections.unopened_accounts'::regclass) AND a.grantee <> c.relowner;
 
 DROP VIEW projections.balances;
 DROP VIEW projections.usage_by_day;
+DROP VIEW projections.unopened_accounts;
 
 ALTER TABLE projections.balance_states
     ALTER COLUMN granted TYPE numeric, ALTER COLUMN consumed TYPE numeric, ALTER COLUMN base TYPE numeric,
@@ -54,10 +56,31 @@ SELECT u.account_id, u.day,
        CASE u.type WHEN 1 THEN 'model_inference' WHEN 2 THEN 'guardrail' WHEN 3 THEN 'custom_script'
                    WHEN 4 THEN 'tool_run' WHEN 14 THEN 'reversal' END AS kind,
        u.name, u.events,
-       (CASE u.type WHEN 14 THEN -u.amount ELSE u.amount END * 0.000001)::numeric(38, 6) AS amount
+       (CASE u.type WHEN 14 THEN -u.amount ELSE u.amount END * 0.000001)::numeric(38, 6) AS amount,
+       u.changed_at
 FROM projections.usage_days u;
 COMMENT ON VIEW projections.usage_by_day IS
     'reversals are negative, so the amounts of an account and resource add up to its lifetime_consumed';
+
+CREATE VIEW projections.unopened_accounts AS
+SELECT coalesce(k.account_id, b.account_id) AS account_id, coalesce(k.shard, b.shard) AS shard,
+       k.plan, k.display_name, k.time_zone, jsonb_array_length(k.contacts) AS contacts,
+       coalesce(b.credits_granted, 0) AS credits_granted, coalesce(b.credits_used, 0) AS credits_used,
+       coalesce(b.runs_granted, 0) AS runs_granted, coalesce(b.runs_used, 0) AS runs_used,
+       greatest(k.as_of, b.as_of) AS as_of
+FROM (SELECT * FROM projections.account_states WHERE opened_at IS NULL) AS k
+FULL JOIN (
+    SELECT account_id, min(shard) AS shard, max(as_of) AS as_of,
+           (sum(granted) FILTER (WHERE resource = 1) * 0.000001)::numeric(38, 6) AS credits_granted,
+           (sum(consumed) FILTER (WHERE resource = 1) * 0.000001)::numeric(38, 6) AS credits_used,
+           (sum(granted) FILTER (WHERE resource = 2) * 0.000001)::numeric(38, 6) AS runs_granted,
+           (sum(consumed) FILTER (WHERE resource = 2) * 0.000001)::numeric(38, 6) AS runs_used
+    FROM projections.balance_states
+    WHERE NOT opened
+    GROUP BY account_id
+) AS b USING (account_id);
+COMMENT ON VIEW projections.unopened_accounts IS
+    'what is kept until the opening: plan, name and time zone, the number of contacts, and what was granted and used';
 
 DO $$
 DECLARE

@@ -11,6 +11,6 @@ SELECT u.account_id, u.day,
        CASE u.type WHEN 1 THEN 'model_inference' WHEN 2 THEN 'guardrail' WHEN 3 THEN 'custom_script'
                    WHEN 4 THEN 'tool_run' WHEN 14 THEN 'reversal' END AS kind,
        u.name, u.events,
-       (CASE u.type WHEN 14 THEN -u.amount ELSE u.amount END * 0.000001)::numeric(38, 6) AS amount,
+       ((CASE u.type WHEN 14 THEN -u.amount ELSE u.amount END)::numeric / 1000000)::numeric(20, 6) AS amount,
        u.changed_at
 FROM projections.usage_days u;
