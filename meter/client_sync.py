@@ -148,6 +148,7 @@ class SyncUsageProducer(SyncProducer[UsageProducer]):
     guardrail = blocking(UsageProducer.guardrail)
     custom_script = blocking(UsageProducer.custom_script)
     tool_run = blocking(UsageProducer.tool_run)
+    item_changed = blocking(UsageProducer.item_changed)
     send = blocking(UsageProducer.send)
     send_again = blocking(UsageProducer.send_again)
 

@@ -257,8 +257,14 @@ Plan = Annotated[
 AccountId = Annotated[str, Field(strict=True, pattern=ACCOUNT_PATTERN)]
 ID_SCHEMA: Final[JsonDict] = {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS, "pattern": ID_PATTERN}
 EventId = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_ID_CHARS, pattern=ID_PATTERN)]
+SOURCE_SCHEMA: Final[JsonDict] = {
+    "type": "string", "minLength": 1, "maxLength": MAX_SOURCE_CHARS, "pattern": NAME_PATTERN,
+}  # fmt: skip
 EventSource = Annotated[
-    str, Field(strict=True, min_length=1, max_length=MAX_SOURCE_CHARS), AfterValidator(refuse_control)
+    str,
+    Field(strict=True, min_length=1, max_length=MAX_SOURCE_CHARS),
+    AfterValidator(refuse_control),
+    WithJsonSchema(SOURCE_SCHEMA),
 ]
 Address = Annotated[
     str,

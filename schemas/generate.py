@@ -12,8 +12,8 @@ import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.events import INPUT_TYPES, OUTPUT_TYPES, EventType, OutputType
-from schemas.fields import ACCOUNT_PATTERN, ANYTHING, NAME_PATTERN
-from schemas.identity import ID_PATTERN, MAX_ID_CHARS, MAX_SOURCE_CHARS, NIL_ID, OWN_SOURCE
+from schemas.fields import ACCOUNT_PATTERN, ANYTHING, SOURCE_SCHEMA
+from schemas.identity import ID_PATTERN, MAX_ID_CHARS, NIL_ID, OWN_SOURCE
 from schemas.parsing.envelope import ATTRIBUTE_PATTERN
 from schemas.times import TIME_PATTERN
 from schemas.topics import TOPICS, TopicSpec
@@ -64,12 +64,7 @@ def envelope_schema() -> Schema:
                 "description": "Unique within source and account; a UUID of version 7 is best. A second event with the "
                 "same topic, subject, source and id is a duplicate; if it says something else, it is rejected.",
             },
-            "source": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": MAX_SOURCE_CHARS,
-                "pattern": NAME_PATTERN,
-            },
+            "source": SOURCE_SCHEMA,
             "type": {"type": "string"},
             "subject": {
                 "type": "string",

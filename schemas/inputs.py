@@ -54,20 +54,22 @@ TokensOrNone = Annotated[
 ]
 # For information, like the tokens.
 CountOrNone = Annotated[
-    Annotated[int, Field(strict=True, ge=0, le=MAX_SIZE), AsSent] | None, WrapValidator(leave_out), WithJsonSchema({})
+    Annotated[int, Field(strict=True, ge=0, le=MAX_SIZE), AsSent] | None,
+    WrapValidator(leave_out),
+    WithJsonSchema(ANYTHING),
 ]
 _AS_NUMBER = PlainSerializer(float, return_type=float, when_used="json-unless-none")
 SizeOrNone = Annotated[
     Annotated[Decimal, Field(ge=0, le=MAX_SIZE), BeforeValidator(read_measure), _AS_NUMBER] | None,
     WrapValidator(leave_out),
-    WithJsonSchema({}),
+    WithJsonSchema(ANYTHING),
 ]
 SecondsOrNone = Annotated[
     Annotated[Decimal, Field(ge=0, le=MAX_SECONDS), BeforeValidator(read_measure), _AS_NUMBER] | None,
     WrapValidator(leave_out),
-    WithJsonSchema({}),
+    WithJsonSchema(ANYTHING),
 ]
-CategoryOrNone = Annotated[Category | None, WrapValidator(leave_out), WithJsonSchema({})]
+CategoryOrNone = Annotated[Category | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)]
 WHAT_FOR = f"What it was for, for information: {', '.join(CATEGORIES)}."
 # More than usual ones are for installations that raised the limit of one event.
 Runs = Annotated[
@@ -128,7 +130,7 @@ ItemKind = Literal["model", "guardrail", "script", "tool"]
 ItemStatus = Literal["draft", "deploying", "ready_to_deploy", "deployed", "deployment_failed", "undeployed", "deleted"]
 ModelType = Literal["base", "fine_tuned"]
 MODEL_TYPES: tuple[str, ...] = get_args(ModelType)
-TypeOrNone = Annotated[ModelType | None, WrapValidator(leave_out), WithJsonSchema({})]
+TypeOrNone = Annotated[ModelType | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)]
 
 
 class ItemChanged(EventData):

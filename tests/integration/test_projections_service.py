@@ -108,7 +108,8 @@ async def test_a_shard_that_cannot_be_folded_is_set_aside_while_the_others_go_on
 
     async def behind() -> list[int]:
         rows = await pool.fetch(
-            "SELECT shard FROM projections.cursors JOIN meter.shards USING (shard) WHERE projection = 'balance' AND position < next_position - 1"
+            "SELECT shard FROM projections.cursors JOIN meter.shards USING (shard)"
+            " WHERE projection = 'balance' AND position < next_position - 1"
         )
         return [row[0] for row in rows]
 

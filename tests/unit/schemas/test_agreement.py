@@ -40,7 +40,24 @@ AMOUNT: Draw = st.one_of(IN_TEXT, NUMBER, OTHER)
 WORD = st.one_of(
     st.text("aZ09 .:@/_-~\t\x00\x7f\x85\xa0\u2028ſé😀", max_size=6),
     st.sampled_from(
-        ["x" * 256, "x" * 257, "x" * 128, "x" * 129, "x" * 64, "x" * 65, "Free", "model_credits", "tool_runs"]
+        [
+            "x" * 256,
+            "x" * 257,
+            "x" * 128,
+            "x" * 129,
+            "x" * 64,
+            "x" * 65,
+            "Free",
+            "model_credits",
+            "tool_runs",
+            "model",
+            "Model",
+            "guardrail",
+            "deployed",
+            "ready_to_deploy",
+            "base",
+            "fine_tuned",
+        ]
     ),
 )
 NAME: Draw = st.one_of(WORD.map(json.dumps), OTHER)
@@ -64,14 +81,22 @@ FIELDS: dict[str, Draw] = {
     "credits": AMOUNT, "amount": AMOUNT, "runs": AMOUNT, "resource": NAME, "plan": NAME, "revokes": NAME,
     "reverses": NAME, "input_tokens": AMOUNT, "output_tokens": AMOUNT, "deployment": NAME, "status": NAME,
     "display_name": NAME, "time_zone": NAME, "model": NAME, "guardrail": NAME, "script": NAME, "tool": NAME,
-    "reason": NAME, "reference": NAME,
+    "reason": NAME, "reference": NAME, "kind": NAME, "id": NAME, "name": NAME, "owner": NAME, "type": NAME,
+    "language": NAME, "version": NAME, "deployed_at": TIME, "category": NAME, "hardware": NAME, "seconds": AMOUNT,
+    "replicas": AMOUNT, "cpus": AMOUNT, "memory_gb": AMOUNT, "reverses_source": NAME,
 }  # fmt: skip
 ATTRIBUTES: dict[str, Draw] = {
     "id": NAME, "source": st.one_of(NAME, st.just('"/credit-meter/meter"')), "subject": NAME, "specversion": NAME,
     "time": TIME, "datacontenttype": MEDIA, "traceparent": st.one_of(NAME, AMOUNT), "Trace-Id": OTHER,
 }  # fmt: skip
+
+
+def properties_of(type: str) -> list[str]:
+    return list(INPUT_TYPES[type].model.model_fields)
+
+
 CASES = [
-    *((type, "data", field) for type, data in EXAMPLES.items() for field in data if field != "contacts"),
+    *((type, "data", field) for type in EXAMPLES for field in properties_of(type) if field != "contacts"),
     *(("usage.tool_run.v1", "event", attribute) for attribute in ATTRIBUTES),
 ]
 
