@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,14 +21,22 @@ START_TIMEOUT_S = 120
 BLOCK_TIMEOUT_S = 180
 NAME = "samples"
 ENV = f".local/dev-{NAME}/env.sh"
-REJECTED = 17  # the README shows and replays this one
+REJECTED = (
+    17  # the README shows and replays this one, whose cause is gone by then: it was sent too far ahead of its time
+)
+AHEAD_S = 15
+REVERSED = "request-17"  # the usage of acct-1 that the README takes back
 
 # Blocks that no test runs, by file and first command, each with the reason. A block that is here and is no more, fails.
 NOT_RUN = {
     ("README.md", "make demo"): "tests/e2e/test_demo.py plays the demo; `make test` would run itself",
+    ("README.md", "METERING_HTTP_PORT=8083"): "stays until Ctrl-C, and the stack of `make dev` runs it already",
+    ("projections/console/README.md", "METERING_CONSOLE_SECRET="): "likewise",
     ("README.md", "docker compose"): "builds and starts containers: tests/architecture holds the files",
     ("deploy/README.md", "(umask 077;"): "builds and starts containers: tests/architecture holds the files",
     ("deploy/README.md", "docker compose"): "runs in the containers of the block before",
+    ("deploy/README.md", "METERING_POSTGRES_DSN=postgresql://credit_owner"): "names the server of the containers: "
+    "tests/integration/test_meter_owner.py runs setup as that role",
     ("deploy/README.md", "docker build"): "builds an image: tests/architecture holds the file",
     ("CONTRIBUTING.md", "make check"): "runs the tests themselves",
     ("CONTRIBUTING.md", "make servers"): "stays until Ctrl-C: tests/integration/test_stack_servers.py starts it",
@@ -103,7 +112,7 @@ def in_shell(text: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The stack of `make dev`, with as many rejections as the samples speak of."""
+    """The stack of `make dev`, with the rejections and the usage that the samples speak of."""
     output = tmp_path_factory.mktemp("dev") / "output"
     with output.open("wb") as out:
         command = [sys.executable, "-m", "deploy.local.dev", "--name", NAME]
@@ -111,11 +120,13 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     try:
         until_sync(lambda: "Ctrl-C" in output.read_text() or process.poll() is not None, START_TIMEOUT_S, "it is up")
         assert process.poll() is None, output.read_text()
-        sent = in_shell(f"python - <<'END'\n{SEND_UNREADABLE}\nEND")
+        sent_at = time.monotonic()
+        sent = in_shell(f"python - <<'END'\n{SEND}\nEND")
         assert sent.returncode == 0, sent.stderr
         until_sync(
-            lambda: in_shell("meter rejections list").stdout.count("not_json") == REJECTED, 30, "all are rejected"
+            lambda: in_shell("meter rejections list").stdout.count("metering.usage") == REJECTED, 30, "all are rejected"
         )
+        until_sync(lambda: time.monotonic() > sent_at + AHEAD_S, 2 * AHEAD_S, "a replay helps the last one")
         yield output
     finally:
         process.send_signal(signal.SIGINT)
@@ -125,15 +136,25 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             process.kill()
 
 
-SEND_UNREADABLE = f"""
+SEND = f"""
 import asyncio
+from datetime import UTC, datetime, timedelta
+from meter.client import UsageProducer
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.settings import Settings, load_settings
+from schemas.build import encode_event
 
 async def main():
+    async with UsageProducer(source="//agents.example.com/runner") as usage:
+        await usage.guardrail("acct-1", guardrail="toxicity", credits="2", event_id="{REVERSED}")
     async with Producer(load_settings(Settings)) as producer:
-        unreadable = [Message("metering.usage", "acct-1", b"{{" + str(n).encode()) for n in range({REJECTED})]
-        await producer.publish(unreadable)
+        unreadable = [Message("metering.usage", "acct-1", b"{{" + str(n).encode()) for n in range({REJECTED - 1})]
+        time = datetime.now(UTC) + timedelta(hours=1, seconds={AHEAD_S})
+        early = encode_event(
+            "usage.tool_run.v1", "acct-1", {{"tool": "web-search"}},
+            event_id="early", time=time, source="//agents.example.com/runner",
+        )
+        await producer.publish([*unreadable, Message("metering.usage", "acct-1", early)])
 
 asyncio.run(main())
 """
