@@ -99,7 +99,7 @@ def place_epoch(
     allocation = epoch.granted - epoch.base
     line = highest_line(epoch.consumed - epoch.base, allocation, lines_at(periods, epoch.position))
     side.begun.setdefault(resource, []).append(Begun(epoch.epoch, epoch.position, line))
-    now = highest_line(balance["consumed"] - epoch.base, allocation, lines_at(periods, balance["position"]))
+    now = highest_line(int(balance["consumed"]) - epoch.base, allocation, lines_at(periods, balance["position"]))
     is_recorded = balance["position"] >= periods[0].position
     side.due[resource] = epoch.epoch, now if is_recorded else balance["line"]
 

@@ -60,8 +60,12 @@ async def test_the_verbs_print_the_effect_and_refuse_what_is_not_there(
     done = processes.run("meter", "revoke", "acct-7", "model_credits", "75", *WHY, *REFERENCE)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "revoked 75 model credits of acct-7; now 0 of 0 model credits left, refused\n"
-    rows = await pool.fetch("SELECT name, kind, events, amount FROM projections.usage_by_day")
-    assert [tuple(row) for row in rows] == [("swift-1", "model_inference", 1, 0)]
+
+    async def taken_back() -> bool:
+        rows = await pool.fetch("SELECT name, kind, events, amount FROM projections.usage_by_day")
+        return [tuple(row) for row in rows] == [("swift-1", "model_inference", 1, 0)]
+
+    await until(taken_back, message="usage by day follows")
     for verify in (("meter", "verify"), ("projections", "verify")):
         assert processes.run(*verify).returncode == 0
 

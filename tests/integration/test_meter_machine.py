@@ -36,6 +36,7 @@ from tests.contract.memory_store import MemoryEventStore
 from tests.contract.rows import MOMENT, opened, plan, rejected, usage
 from tests.contract.test_event_store import read_postgres_log
 from tests.integration.tampering import fetch_anchors, find_damage
+from tests.integration.usage_log import fold_usage
 
 SHARDS = 2
 BEFORE_COMMIT = ("after_compare_and_set", "in_copy", "before_commit")
@@ -46,6 +47,9 @@ TABLES = (
     "projections.usage_slots, projections.usage_totals, projections.used_items, projections.usage_zones, "
     "projections.account_states"
 )
+SHARD_ROWS = (
+    "insert_shards", "insert_projection_cursors", "insert_projection_outbox_shards", "insert_rebuild_shards",
+)  # fmt: skip
 T = TypeVar("T")
 shards = st.integers(0, SHARDS - 1)
 # One letter a record: a new event, a repeat of a stored one, garbage, an offset never delivered, an opening.
@@ -72,7 +76,7 @@ class LogMachine(RuleBasedStateMachine):
         await self.watch.execute("SET session_replication_role = replica")
         await self.watch.execute(f"TRUNCATE {TABLES} RESTART IDENTITY")
         await self.watch.execute("SET session_replication_role = origin")
-        for name in ("insert_shards", "insert_projection_cursors", "insert_projection_outbox_shards"):
+        for name in SHARD_ROWS:
             await self.watch.execute(load_sql("meter", name), SHARDS)
         self.stores = [PostgresEventStore(pool) for pool in self.pools]
         self.model = MemoryEventStore(SHARDS)
@@ -182,6 +186,7 @@ class LogMachine(RuleBasedStateMachine):
     async def check_models(self) -> None:
         while await FoldStore(self.pool, most_events=10).fold(plan_fold) is not None:
             pass
+        await fold_usage(self.pool, most_events=10)
         exchanges = await Rebuild(self.pool, list(Model), progress=lambda _events: None).run()
         assert [exchange[2:] for exchange in exchanges] == [(0, 0, 0)] * len(exchanges)
         assert [difference async for report in verify_models(self.pool) for difference in report.differences] == []

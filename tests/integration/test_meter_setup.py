@@ -34,7 +34,8 @@ async def test_setup_makes_everything_in_an_empty_database(empty_dsn: str, value
     connection = await asyncpg.connect(empty_dsn)
     try:
         for table, rows in {
-            "meter.shards": 3, "meter.topics": 2, "projections.cursors": 3, "projections.outbox_shards": 3,
+            "meter.shards": 3, "meter.topics": 2, "projections.cursors": 6, "projections.outbox_shards": 3,
+            "projections.rebuild_shards": 3,
             "notifier.cursors": 3, "notifier.outbox_shards": 3,
         }.items():  # fmt: skip
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") == rows, table
@@ -184,6 +185,10 @@ FORBIDDEN = {
         "UPDATE notifier.emails SET state = 'queued'", "UPDATE notifier.retry_requests SET outcome = 'queued'",
         "INSERT INTO notifier.retry_requests (outcome) VALUES ('queued')",
     ],
+    "console": [
+        "SELECT * FROM meter.events", "SELECT * FROM projections.account_states", "SELECT * FROM notifier.emails",
+        "SELECT * FROM notifier.accounts", "DELETE FROM projections.usage_slots",
+    ],
     "reader": [
         "SELECT * FROM meter.events", "SELECT * FROM meter.event_log", "SELECT * FROM projections.account_states",
         "SELECT * FROM projections.balance_states", "SELECT * FROM notifier.accounts",
@@ -205,6 +210,10 @@ ALLOWED = {
         "SELECT * FROM meter.rejections",
         "INSERT INTO meter.replays (rejection_id, replayed_by, replayed_at) VALUES (1, 'x', now())",
         ASK_FOR_A_TRY,
+    ],
+    "console": [
+        "SELECT * FROM projections.balances", "SELECT * FROM projections.usage_by_slot",
+        "SELECT * FROM projections.account_history", "SELECT * FROM notifier.letter_history",
     ],
     "reader": [
         "SELECT * FROM projections.balances", "SELECT * FROM projections.usage_by_day",

@@ -239,8 +239,10 @@ async def test_what_is_reversed_is_taken_from_the_kind_and_name_of_its_usage(poo
     later = NOON + timedelta(days=1)
     await log.append(*opened("acct-1"), first, used("acct-1", 2, "swift-1"), reversal_of(first, MICRO))
     await fold_all(pool)
+    await fold_usage(pool)
     await log.append(reversal_of(first, 4 * MICRO, occurred_at=later), reversed_("acct-1", 1))
     await fold_all(pool)
+    await fold_usage(pool)
     rows = await pool.fetch(
         "SELECT day, kind, name, events, amount FROM projections.usage_by_day ORDER BY day, kind, name"
     )

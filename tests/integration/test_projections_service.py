@@ -189,15 +189,16 @@ def metric(service: ServiceProcess, name: str) -> float | None:
     return float(match[1]) if match else None
 
 
-async def test_a_damaged_log_ends_the_service_with_words(
+async def test_a_shard_whose_log_is_damaged_is_set_aside_with_words(
     pool: Pool, log: EventLog, topics: Settings, processes: Processes
 ) -> None:
     await log.append(*(used("acct-1", 1) for _ in range(3)))
     await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
     await pool.execute("DELETE FROM meter.events WHERE position = 2")
     service = processes.spawn("projections")
-    assert service.wait() == 1
-    assert "only 2 of 3 are in meter.events" in service.logged("service_refused")[0]["detail"]
+    until_sync(lambda: service.logged("shard_set_aside"), timeout_s=TIMEOUT_S)
+    assert "only 2 of 3 are in meter.events" in service.logged("shard_set_aside")[0]["detail"]
+    until_sync(lambda: service.get("/readyz")[0] == 503, timeout_s=TIMEOUT_S)
 
 
 async def test_a_database_without_setup_is_waited_for(pool: Pool, topics: Settings, processes: Processes) -> None:

@@ -31,6 +31,7 @@ from tests.integration.projections_log import (
     used,
 )
 from tests.integration.test_projections_notices import Notifier
+from tests.integration.usage_log import fold_usage
 from tests.support.processes import Processes
 
 BIGINT: Final = 2**63 - 1
@@ -88,6 +89,7 @@ async def beyond(pool: Pool, log: EventLog, notifier: Notifier) -> EventLog:
         await log.append(event)
         await fold_all(pool, 1)
         await notifier.read_all()
+    await fold_usage(pool)
     return log
 
 
