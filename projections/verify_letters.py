@@ -116,8 +116,17 @@ def take_change(side: AccountSides, row: Mapping[str, Any]) -> None:
         side.is_open = not row["closes"]
 
 
+def spell_as_stored(side: AccountSides) -> None:
+    """Two spellings of one address are one contact, who has the spelling in which they first came."""
+    stored = {address.casefold(): address for address in side.contacts}
+    for place, listing in enumerate(side.listings):
+        addresses = (stored.get(address.casefold(), address) for address in listing.addresses)
+        side.listings[place] = listing._replace(addresses=tuple(dict.fromkeys(addresses)))
+
+
 def judge(side: AccountSides, since: int) -> tuple[list[tuple[str, str | None, str | None]], int]:
     """Differences, and how many letters are on their way that nobody is owed any more."""
+    spell_as_stored(side)
     levels = find_levels(Story(side.begun, side.listings, make_people(side), side.sayings, since))
     found = list(compare_lines(side))
     ending = 0

@@ -19,23 +19,33 @@ ROLES = {"meter": "credit_meter", "projections": "credit_projections", "notifier
 
 
 @pytest.fixture
+def notifier_settings() -> dict[str, str]:
+    return {"mail_pause_s": "0.5"}  # tests wait for each letter
+
+
+@pytest.fixture
 async def running(
-    processes: Processes, stack: Addresses, values: dict[str, Any], settings: Settings, pool: Pool, mail: MailSink
+    processes: Processes,
+    stack: Addresses,
+    values: dict[str, Any],
+    settings: Settings,
+    pool: Pool,
+    mail: MailSink,
+    notifier_settings: dict[str, str],
 ) -> AsyncIterator[Running]:
     done = processes.run("meter", "setup")
     assert done.returncode == 0, done.stderr
     database = str(values["postgres_dsn"]).rpartition("/")[2]
+    given = {name: {"postgres_dsn": stack.dsn(database, role)} for name, role in ROLES.items()}
     smtp = {"smtp_host": mail.host, "smtp_port": str(mail.port), "mail_from": "credits@example.com"}
-    smtp["mail_pause_s"] = "0.5"  # tests wait for each letter
-    made = [processes.make(name, postgres_dsn=stack.dsn(database, role), **smtp) for name, role in ROLES.items()]
-    for process in made:
-        process.spawn()
-    for process in made:
+    given["notifier"] |= smtp | notifier_settings
+    services = {name: processes.make(name, **own).spawn() for name, own in given.items()}
+    for process in services.values():
         await until(partial(is_ready, process), 60, process.output)
-    async with Running(settings, pool, mail, dict(zip(ROLES, made, strict=True)), processes) as running:
+    async with Running(settings, pool, mail, services, processes, given) as running:
         yield running
     verified = processes.run("projections", "verify", postgres_dsn=stack.dsn(database, "credit_support"))
-    assert (verified.returncode, verified.stdout) == (0, ""), verified.stderr
+    assert (verified.returncode, verified.stdout) == (0, ""), verified.stdout + verified.stderr
     assert "NOT compared" not in verified.stderr
 
 

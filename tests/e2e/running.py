@@ -1,6 +1,7 @@
 """What an end-to-end test does: send events through Kafka, wait for balances, read what came out."""
 
 import json
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Self
@@ -39,9 +40,11 @@ class Running:
         mail: MailSink,
         services: dict[str, ServiceProcess],
         processes: Processes,
+        given: Mapping[str, dict[str, str]],
     ) -> None:
         self.settings, self.pool, self.mail = settings, pool, mail
         self.services, self.processes = services, processes
+        self.given = given  # settings of each service's own, for one more process of it
         self.ledger = Ledger()
         self.last_usage: dict[tuple[str, str], str] = {}  # id of the newest event by account and resource
         self._stack = AsyncExitStack()

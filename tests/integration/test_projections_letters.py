@@ -76,7 +76,8 @@ def scene(pool: Pool, log: EventLog, notifier: Notifier, mail: Mail) -> Scene:
 
 
 def random_letters(seed: int, accounts: int = 4, length: int = 160) -> list[object]:
-    """Lines reached, lost and reached again; top-ups, revocations, closings; contacts who come, leave and return."""
+    """Lines reached, lost and reached again; top-ups, revocations, closings; contacts who come, leave and return, in
+    one spelling or another."""
     rng = random.Random(seed)
     names = [f"acct-{number}" for number in range(accounts)]
     events: list[object] = [*(event for name in names for event in opened(name, contacts=PEOPLE[:1]))]
@@ -92,7 +93,8 @@ def random_letters(seed: int, accounts: int = 4, length: int = 160) -> list[obje
             case 3:
                 events.append(rng.choice((closed, reopened))(name))
             case 4 | 5 | 6:
-                events.append(contacts_changed(name, *rng.sample(PEOPLE, rng.randrange(4))))
+                listed = rng.sample(PEOPLE, rng.randrange(4))
+                events.append(contacts_changed(name, *(rng.choice((who, who.capitalize())) for who in listed)))
             case 7 | 8:
                 events.append(tool(name, rng.choice((1000, 2500))))
             case 9:
@@ -231,6 +233,14 @@ async def test_why_a_line_is_owed(scene: Scene, judgement: object, says: str) ->
     await scene.play(opened("acct-1", contacts=[ANN]), used("acct-1", 40))
     await scene.mail.try_all(judgement)  # type: ignore[arg-type]
     assert await scene.states() == [f"50 ann: {says}"]
+
+
+async def test_another_spelling_of_an_address_is_the_same_contact(scene: Scene) -> None:
+    await scene.play(opened("acct-1", contacts=[ANN]), used("acct-1", 40))
+    await scene.mail.try_all()
+    await scene.play(contacts_changed("acct-1", ANN.upper(), BOB))
+    assert await find_differences(scene.pool) == []
+    assert await scene.states() == ["50 ann: told", "50 bob: known from the contacts they joined"]
 
 
 async def test_who_leaves_is_owed_nothing(scene: Scene) -> None:
