@@ -23,6 +23,8 @@ from schemas.fields import (
     Total,
 )
 from schemas.inputs import EventData
+from schemas.statuses import AccountStanding as AccountStanding
+from schemas.statuses import Status as Status
 
 Epoch = Annotated[
     int, Field(strict=True, ge=1, description="Number of the current allocation; every grant starts a new one."), AsSent
@@ -35,8 +37,6 @@ Batch = Annotated[int, Field(strict=True, ge=1, description="Number of the shard
 LastPosition = Annotated[
     int, Field(strict=True, ge=0, description="Position of the shard's last event; 0 where there is none."), AsSent
 ]
-Status = Literal["good", "moderate", "low", "exhausted"]
-AccountStanding = Literal["open", "closed"]
 BannerKind = Literal["low", "free_expired", "paid_expired"]
 EmailOutcome = Annotated[
     Literal["accepted", "presumed", "refused", "given_up", "capped", "cancelled"],
