@@ -31,7 +31,25 @@ Epoch = Annotated[
 ]
 Threshold = Annotated[int, Field(strict=True, ge=1, le=100, description="Percent of exhaustion."), AsSent]
 Percent = Annotated[
-    int, Field(strict=True, ge=0, description="floor(100 * consumed / allocation), not capped at 100."), AsSent
+    int,
+    Field(
+        strict=True,
+        ge=0,
+        description="floor(100 * consumed / allocation), not capped at 100. Deprecated: `exhaustion` says it with two "
+        "decimals, under the name that it has in SQL and Python.",
+        json_schema_extra={"deprecated": True},
+    ),
+    AsSent,
+]
+Exhaustion = Annotated[
+    str,
+    Field(
+        strict=True,
+        pattern=r"^[0-9]+\.[0-9]{2}$",
+        description="consumed / allocation in percent, two decimals, rounded down, not capped at 100; absent in older "
+        "events.",
+        examples=["93.75"],
+    ),
 ]
 Batch = Annotated[int, Field(strict=True, ge=1, description="Number of the shard's last batch."), AsSent]
 LastPosition = Annotated[
@@ -58,6 +76,7 @@ class BalanceChanged(EventData):
     consumed: Total = Field(description="Used of the allocation; negative only in events from before it could not be.")
     remaining: Total = Field(description="allocation - consumed; negative when overdrawn.")
     percent: Percent
+    exhaustion: Exhaustion | None = None
     status: Status
     allowed: bool = Field(strict=True, description="Whether the platform may spend this resource.")
     shard: Shard
