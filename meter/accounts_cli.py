@@ -1,18 +1,21 @@
 """`meter accounts`: find an account, and show what it is, what it has and what was left out of its events."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meter.changes_cli import app as changes
-from meter.effects import AccountNow, BalanceNow, KeptAccount, describe_balance
 from meter.presentation import print_fields, print_table
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import run_command
-from meter.runtime.settings import Settings
-from meter.sending import open_outcomes
-from meter.store.outcomes import RemarkLine, UnopenedLine
 from meter.support_cli import Account, JsonOutput
+
+if TYPE_CHECKING:
+    from meter.effects import AccountNow, BalanceNow, KeptAccount
+    from meter.runtime.settings import Settings
+    from meter.store.outcomes import RemarkLine, UnopenedLine
 
 MAX_REMARKS = 100
 COLUMNS = ("account", "plan", "name", "opened")
@@ -44,6 +47,8 @@ def find(
     Example:
       meter accounts find owner@example.com
     """
+    from meter.runtime.settings import Settings
+    from meter.sending import open_outcomes
 
     async def command(settings: Settings) -> None:
         async with open_outcomes(settings) as outcomes:
@@ -66,6 +71,8 @@ def unopened(limit: Limit = 50, as_json: JsonLines = False) -> None:
     Example:
       meter accounts unopened
     """
+    from meter.runtime.settings import Settings
+    from meter.sending import open_outcomes
 
     async def command(settings: Settings) -> None:
         async with open_outcomes(settings) as outcomes:
@@ -91,6 +98,8 @@ def show(account_id: Account, as_json: JsonOutput = False) -> None:
     Example:
       meter accounts show acc-1
     """
+    from meter.runtime.settings import Settings
+    from meter.sending import open_outcomes
 
     async def command(settings: Settings) -> None:
         async with open_outcomes(settings) as outcomes:
@@ -109,6 +118,8 @@ def describe(
     account_id: str, account: AccountNow | KeptAccount | None, balances: list[BalanceNow], remarks: list[RemarkLine]
 ) -> dict[str, object]:
     """One field a line; what an account that nobody opened has not is left out."""
+    from meter.effects import describe_balance
+
     return {
         "account": account_id,
         **describe_known(account),
@@ -118,6 +129,8 @@ def describe(
 
 
 def describe_known(account: AccountNow | KeptAccount | None) -> dict[str, object]:
+    from meter.effects import AccountNow
+
     if isinstance(account, AccountNow):
         return {
             "opened": account.opened_at.isoformat(timespec="seconds"),

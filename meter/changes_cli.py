@@ -1,21 +1,24 @@
 """`meter accounts plan|rename|contacts|close|reopen`: send one change, wait for its effect and print it."""
 
+from __future__ import annotations
+
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import available_timezones
 
 import typer
 
-from meter.changes import Change, describe_change, find_refusal
-from meter.client import AccountsProducer
 from meter.confirm import confirm
-from meter.effects import AccountNow, BalanceNow, describe_now
 from meter.presentation import print_sentences
 from meter.runtime.errors import RefusalError
-from meter.runtime.settings import Settings
-from meter.sending import EFFECT_TIMEOUT_S, Effect, Send, check_event, open_outcomes, send_and_wait
 from meter.support_cli import Account, EventId, JsonOutput, Wait, run_verb, send_only
-from schemas.build import new_event_id
+
+if TYPE_CHECKING:
+    from meter.changes import Change
+    from meter.client import AccountsProducer
+    from meter.effects import AccountNow, BalanceNow
+    from meter.runtime.settings import Settings
+    from meter.sending import Effect, Send
 
 app = typer.Typer()  # its commands become some of `meter accounts`
 
@@ -37,6 +40,7 @@ def plan(
     Example:
       meter accounts plan acc-1 team
     """
+    from meter.changes import Change
 
     async def send(producer: AccountsProducer, id: str) -> str:
         return await producer.plan_changed(account_id, plan=plan, event_id=id)
@@ -61,6 +65,8 @@ def rename(
       meter accounts rename acc-1 "Example Company"
       meter accounts rename acc-1 --time-zone Europe/Berlin
     """
+    from meter.changes import Change
+
     if name is None and time_zone is None:
         raise typer.BadParameter("give a name, --time-zone, or both", param_hint="NAME")
     check_time_zone(time_zone)
@@ -89,6 +95,8 @@ def contacts(
       meter accounts contacts acc-1 owner@example.com billing@example.com
       meter accounts contacts acc-1 --none
     """
+    from meter.changes import Change
+
     listed = addresses or []
     if bool(listed) == none:
         raise typer.BadParameter("give all addresses that it is to have, or --none", param_hint="ADDRESSES")
@@ -112,6 +120,7 @@ def close(
     Example:
       meter accounts close acc-1
     """
+    from meter.changes import Change
 
     async def send(producer: AccountsProducer, id: str) -> str:
         return await producer.closed(account_id, event_id=id)
@@ -127,6 +136,7 @@ def reopen(account_id: Account, event_id: EventId = None, wait: Wait = True, as_
     Example:
       meter accounts reopen acc-1
     """
+    from meter.changes import Change
 
     async def send(producer: AccountsProducer, id: str) -> str:
         return await producer.reopened(account_id, event_id=id)
@@ -145,6 +155,10 @@ def run_change(
     account_id: str, change: Change, send: Send, event_id: str | None, *, yes: bool, wait: bool, as_json: bool
 ) -> None:
     """Exit 1 with a sentence where the change has no effect; then nothing is sent."""
+    from meter.changes import find_refusal
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+    from schemas.build import new_event_id
+
     sent_id = event_id or new_event_id()
 
     async def command(settings: Settings) -> None:
@@ -193,6 +207,9 @@ def print_change(
     effect: Effect, account_id: str, change: Change, account: AccountNow | None, balances: list[BalanceNow],
     *, as_json: bool,
 ) -> None:  # fmt: skip
+    from meter.changes import describe_change
+    from meter.effects import describe_now
+
     if not as_json:
         print_sentences([describe_change(account_id, change, account), *map(describe_now, balances)])
         return

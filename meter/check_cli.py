@@ -1,21 +1,23 @@
 """`meter check`: what the meter would make of events, before anything is live. Needs neither Kafka nor Postgres."""
 
+from __future__ import annotations
+
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from meter.judge import Judge, Judgement, split_events
-from meter.plan import INPUT_TOPICS
 from meter.presentation import printable
-from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import run_command
 from meter.runtime.process.terminal import fit
-from meter.settings import MeterSettings
+
+if TYPE_CHECKING:
+    from meter.judge import Judgement
+    from meter.settings import MeterSettings
 
 
 def check(
@@ -35,6 +37,10 @@ def check(
       meter check events.jsonl
       echo '{"specversion": "1.0", "id": "1", …}' | meter check - --json
     """
+    from meter.judge import Judge, split_events
+    from meter.plan import INPUT_TOPICS
+    from meter.runtime.clock import SystemClock
+    from meter.settings import MeterSettings
 
     async def command(settings: MeterSettings) -> None:
         if topic is not None and topic not in INPUT_TOPICS:

@@ -1,7 +1,9 @@
 """The `meter` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency is unreachable."""
 
+from __future__ import annotations
+
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,15 +13,14 @@ from meter.corrections_cli import reverse, revoke
 from meter.presentation import print_settings
 from meter.rejections_cli import app as rejections_app
 from meter.rerouted_cli import rerouted
-from meter.runtime.clock import SystemClock
 from meter.runtime.process.cli import make_app, run_command, run_service_command
-from meter.runtime.process.service import Exit
-from meter.service import build_meter
-from meter.settings import MeterSettings, SetupSettings
-from meter.setup import KEPT, check_setup, set_up
+from meter.runtime.process.exits import Exit
 from meter.support_cli import grant, open_account
 from meter.verify_cli import verify
 from meter.waiting_cli import waiting
+
+if TYPE_CHECKING:
+    from meter.settings import SetupSettings
 
 app = make_app(
     "meter",
@@ -59,6 +60,9 @@ def setup(
       METERING_PARTITIONS=12 meter setup
       METERING_REPLICATION_FACTOR=3 meter setup --check
     """
+    from meter.runtime.clock import SystemClock
+    from meter.settings import SetupSettings
+    from meter.setup import KEPT, check_setup, set_up
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -88,6 +92,9 @@ def run() -> None:
     Example:
       METERING_HTTP_PORT=8080 meter run
     """
+    from meter.service import build_meter
+    from meter.settings import MeterSettings
+
     run_service_command("meter", MeterSettings, build_meter)
 
 
@@ -99,6 +106,8 @@ def show_settings(as_json: Annotated[bool, typer.Option("--json", help="JSON lin
     Example:
       meter settings | grep KAFKA
     """
+    from meter.settings import SetupSettings
+
     print_settings(SetupSettings, as_json=as_json)
 
 

@@ -1,27 +1,16 @@
 """`meter reverse` and `meter revoke`: take back usage or credits, wait for the effect and print it."""
 
+from __future__ import annotations
+
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meter.client import AccountsProducer
-from meter.effects import (
-    BalanceNow,
-    UsageNow,
-    choose_usage,
-    describe_amount,
-    describe_now,
-    describe_usage,
-    format_plain,
-)
 from meter.presentation import printable
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import fail
-from meter.runtime.process.service import Exit
-from meter.runtime.settings import Settings
-from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
-from meter.store.outcomes import Outcomes
+from meter.runtime.process.exits import Exit
 from meter.support_cli import (
     Account,
     EventId,
@@ -32,8 +21,13 @@ from meter.support_cli import (
     run_verb,
     send_only,
 )
-from schemas.build import new_event_id
 from schemas.resources import Resource
+
+if TYPE_CHECKING:
+    from meter.client import AccountsProducer
+    from meter.effects import BalanceNow, UsageNow
+    from meter.runtime.settings import Settings
+    from meter.store.outcomes import Outcomes
 
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing, also where nobody opened the account.")]
@@ -61,6 +55,10 @@ def reverse(
       meter reverse acc-1 019b76da-a800-79ab-aa7b-5bf55eb561a4 --all --reason bug
       meter reverse acc-1 request-17 --amount 0.5 --reason outage
     """
+    from meter.effects import choose_usage, describe_amount, describe_now, describe_usage, format_plain
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+    from schemas.build import new_event_id
+
     if everything == (amount is not None):
         raise fail("say how much: either --amount or --all", Exit.USAGE)
     sent_id = event_id or new_event_id()
@@ -113,6 +111,10 @@ def revoke(
     Example:
       meter revoke acc-1 model_credits 100 --reason chargeback --reference T-17
     """
+    from meter.effects import describe_amount, describe_now
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+    from schemas.build import new_event_id
+
     sent_id = event_id or new_event_id()
 
     async def send(producer: AccountsProducer, id: str) -> str:
@@ -144,6 +146,8 @@ async def fetch_balance(outcomes: Outcomes, account_id: str, resource: str) -> l
 
 def check_left(usage: UsageNow, amount: Decimal) -> None:
     """Raises RefusalError for more than is left: the meter would reject it."""
+    from meter.effects import describe_amount, format_plain
+
     if amount > usage.left:
         left = describe_amount(usage.left, usage.resource)
         raise RefusalError(

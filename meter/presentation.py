@@ -1,15 +1,19 @@
 """Output for people and pipes. Nothing from a record reaches a terminal unescaped: it may hold control sequences."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group, RenderableType
-from rich.text import Text
-
+from meter.runtime.environment import variable
 from meter.runtime.process.terminal import fit, fit_beside, printable
-from meter.runtime.settings import ENV_PREFIX, Settings
-from meter.terminal_table import lay_out_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from meter.runtime.settings import Settings
 
 __all__ = [
     "describe_bytes", "print_fields", "print_on_terminal", "print_sentences", "print_settings", "print_table",
@@ -37,6 +41,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_
         for row in rows:
             print(json.dumps(dict(zip(columns, row, strict=True))))
     elif sys.stdout.isatty():
+        from rich.text import Text
+
+        from meter.terminal_table import lay_out_table
+
         cells = [[Text(printable(value)) for value in row] for row in rows]
         print_on_terminal(lambda width: [lay_out_table(columns, cells, width=width)])
     else:
@@ -46,6 +54,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_
 
 def print_on_terminal(render: Callable[[int], Sequence[RenderableType]]) -> None:
     """Print what `render` makes for the width of the terminal. Too long a line is not cut: the terminal breaks it."""
+    from rich.console import Console, Group
+
     console = Console()
     console.print(Group(*render(console.width)), crop=False)
 
@@ -69,7 +79,7 @@ def print_fields(fields: Mapping[str, object], *, as_json: bool) -> None:
 def print_settings(kind: type[Settings], *, as_json: bool) -> None:
     """Every setting as an environment variable, with its default and meaning."""
     rows = [
-        (f"{ENV_PREFIX}{name.upper()}", describe_default(field.get_default()), field.description or "")
+        (variable(name), describe_default(field.get_default()), field.description or "")
         for name, field in kind.model_fields.items()
     ]
     print_table(("variable", "default", "meaning"), rows, as_json=as_json)

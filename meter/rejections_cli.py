@@ -1,25 +1,25 @@
 """`meter rejections`: look at what was refused, send it again, or say that it is dealt with."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from getpass import getuser
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meter.presentation import describe_bytes, print_fields, print_sentences, print_table
-from meter.replay import fetch_all, replay_rejections
-from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
-from meter.runtime.kafka import Producer
-from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import run_command
-from meter.runtime.settings import Settings
-from meter.settings import MeterSettings
-from meter.store.rejections import Dismissal, Rejection, Rejections
 from schemas.reasons import Reason
+
+if TYPE_CHECKING:
+    from meter.runtime.settings import Settings
+    from meter.settings import MeterSettings
+    from meter.store.rejections import Dismissal, Rejection, Rejections
 
 app = typer.Typer(
     help="Records that broke the contract: list, show, replay and dismiss them.",
@@ -33,6 +33,9 @@ JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per li
 
 @asynccontextmanager
 async def open_rejections(settings: Settings) -> AsyncIterator[Rejections]:
+    from meter.runtime.postgres import opened_pool
+    from meter.store.rejections import Rejections
+
     async with opened_pool(settings, "credit-rejections") as pool:
         yield Rejections(pool)
 
@@ -55,6 +58,7 @@ def list_command(
       meter rejections list --account acc-1
       meter rejections list --json --limit 1000 | jq .detail
     """
+    from meter.runtime.settings import Settings
 
     async def command(settings: Settings) -> None:
         async with open_rejections(settings) as rejections:
@@ -83,6 +87,7 @@ def show(
       meter rejections show 17
       meter rejections show 17 --raw > record.json
     """
+    from meter.runtime.settings import Settings
 
     async def command(settings: Settings) -> None:
         async with open_rejections(settings) as rejections:
@@ -146,6 +151,10 @@ def dismiss(
     Example:
       meter rejections dismiss 17 18 --reason "sent again by billing, ticket 4711"
     """
+    from meter.replay import fetch_all
+    from meter.runtime.clock import SystemClock
+    from meter.runtime.settings import Settings
+
     why = reason.strip()
     if not why or len(why) > MAX_REASON_CHARS or not why.isprintable():
         raise typer.BadParameter(f"say why, in 1 to {MAX_REASON_CHARS} characters on one line", param_hint="--reason")
@@ -181,6 +190,10 @@ def replay(
       meter rejections replay 17 18
       meter rejections list --reason wrong_partition --pending | tail -n +2 | cut -f 1 | xargs meter rejections replay
     """
+    from meter.replay import replay_rejections
+    from meter.runtime.clock import SystemClock
+    from meter.runtime.kafka import Producer
+    from meter.settings import MeterSettings
 
     async def command(settings: MeterSettings) -> None:
         async with open_rejections(settings) as rejections, Producer(settings, client_id="credit-replay") as producer:

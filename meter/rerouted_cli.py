@@ -1,15 +1,17 @@
 """`meter rerouted`: whose records were in another partition than their account's."""
 
+from __future__ import annotations
+
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meter.presentation import print_table
-from meter.runtime.clock import SystemClock
-from meter.runtime.postgres import load_sql, opened_pool
 from meter.runtime.process.cli import run_command
-from meter.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from meter.runtime.settings import Settings
 
 COLUMNS = ("source", "topic", "records", "accounts", "first", "last")
 
@@ -29,6 +31,9 @@ def rerouted(
     Example:
       meter rerouted --days 7
     """
+    from meter.runtime.clock import SystemClock
+    from meter.runtime.postgres import load_sql, opened_pool
+    from meter.runtime.settings import Settings
 
     async def command(settings: Settings) -> None:
         since = None if days is None else SystemClock().now() - timedelta(days=days)

@@ -1,35 +1,31 @@
 """`meter open` and `meter grant`: send an event, wait for its effect and print it."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meter.client import AccountsProducer, InvalidEventError
 from meter.confirm import confirm
-from meter.effects import (
-    BalanceNow,
-    describe_amount,
-    describe_differences,
-    describe_now,
-    describe_opening,
-    find_differences,
-)
 from meter.presentation import printable
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import fail, run_command
-from meter.runtime.process.service import Exit
+from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit
-from meter.runtime.settings import Settings
-from meter.sending import EFFECT_TIMEOUT_S, Effect, Send, check_event, open_outcomes, send_and_wait, send_event
-from meter.store.outcomes import Outcomes
-from schemas.build import new_event_id
 from schemas.resources import Resource
 
-Command = Callable[[Settings], Coroutine[None, None, None]]
+if TYPE_CHECKING:
+    from meter.client import AccountsProducer
+    from meter.effects import BalanceNow
+    from meter.runtime.settings import Settings
+    from meter.sending import Effect, Send
+    from meter.store.outcomes import Outcomes
+
+    Command = Callable[[Settings], Coroutine[None, None, None]]
 
 Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
 EventId = Annotated[
@@ -61,6 +57,10 @@ def open_account(
     Example:
       meter open acc-1 --plan free --contact owner@example.com --contact billing@example.com
     """
+    from meter.effects import describe_differences, describe_opening, find_differences
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+    from schemas.build import new_event_id
+
     contacts = contact or []
     sent_id = event_id or new_event_id()
 
@@ -109,6 +109,10 @@ def grant(
     Example:
       meter grant acc-1 model_credits 100 --reason top_up --reference invoice-2041
     """
+    from meter.effects import describe_amount, describe_now
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+    from schemas.build import new_event_id
+
     sent_id = event_id or new_event_id()
 
     async def send(producer: AccountsProducer, id: str) -> str:
@@ -141,6 +145,8 @@ async def confirm_unopened(outcomes: Outcomes, account_id: str, verb: str = "Gra
 
 
 async def send_only(settings: Settings, event_id: str, send: Send, *, as_json: bool) -> None:
+    from meter.sending import send_event
+
     await send_event(settings, event_id, send)
     print(json.dumps({"event_id": event_id}) if as_json else event_id)
 
@@ -165,6 +171,9 @@ def print_effect(
 
 def run_verb(command: Command) -> None:
     """`run_command`; what the contract refuses is a fault of the arguments."""
+    from meter.client import InvalidEventError
+    from meter.runtime.settings import Settings
+
     try:
         run_command(Settings, command)
     except InvalidEventError as error:

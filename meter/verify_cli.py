@@ -1,19 +1,21 @@
 """`meter verify` on the command line: progress on stderr, the report on stdout, exit code 1 on damage."""
 
+from __future__ import annotations
+
 import json
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meter.presentation import print_table, printable
-from meter.progress import show_progress
-from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import run_command
-from meter.runtime.process.service import Exit
-from meter.runtime.settings import Settings
-from meter.store.damage import Finding
-from meter.verify import Report, audit_anchors, choose_shards, verify_store
+from meter.runtime.process.exits import Exit
+
+if TYPE_CHECKING:
+    from meter.runtime.settings import Settings
+    from meter.store.damage import Finding
+    from meter.verify import Report
 
 COLUMNS = ("shard", "batches", "events", "head", "anchored_batch", "damage")
 
@@ -38,6 +40,10 @@ def verify(
       meter verify --shard 3 --from-batch 120000
       meter verify --no-anchors --json | jq 'select(.kind == "damage")'
     """
+    from meter.progress import show_progress
+    from meter.runtime.postgres import opened_pool
+    from meter.runtime.settings import Settings
+    from meter.verify import audit_anchors, choose_shards, verify_store
 
     async def command(settings: Settings) -> Report:
         async with opened_pool(settings, "credit-meter-verify") as pool:

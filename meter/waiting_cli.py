@@ -1,13 +1,16 @@
 """`meter waiting`: reversals that were read before the usage they name."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meter.presentation import print_table
-from meter.runtime.postgres import load_sql, opened_pool
 from meter.runtime.process.cli import run_command
-from meter.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from meter.runtime.settings import Settings
 
 COLUMNS = ("account", "event_id", "reverses", "shard", "offset", "usage_left", "since", "state")
 
@@ -28,6 +31,8 @@ def waiting(
       meter waiting
       meter waiting --account acc-1 --all
     """
+    from meter.runtime.postgres import load_sql, opened_pool
+    from meter.runtime.settings import Settings
 
     async def command(settings: Settings) -> None:
         async with opened_pool(settings, "credit-waiting") as pool:

@@ -1,22 +1,22 @@
 """The `notifier` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency is unreachable."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meter.presentation import print_settings
-from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from notifier.emails_cli import app as emails_app
 from notifier.listing import Account, JsonOutput, Limit, open_report, print_rows
-from notifier.preview import write_preview
-from notifier.render import Renderer
-from notifier.service import build_notifier
-from notifier.settings import NotifierSettings
-from notifier.store.report import Report
+
+if TYPE_CHECKING:
+    from notifier.settings import NotifierSettings
+    from notifier.store.report import Report
 
 app = make_app(
     "notifier",
@@ -45,6 +45,9 @@ def run() -> None:
     Example:
       METERING_SMTP_HOST=smtp.example.com METERING_MAIL_FROM=credits@example.com notifier run
     """
+    from notifier.service import build_notifier
+    from notifier.settings import NotifierSettings
+
     run_service_command("notifier", NotifierSettings, build_notifier)
 
 
@@ -65,6 +68,7 @@ def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False
       notifier notices acc-1
       notifier notices acc-1 --json | jq 'select(.state == "owed")'
     """
+    from notifier.settings import NotifierSettings
 
     async def command(settings: NotifierSettings) -> None:
         async with open_report(settings) as report:
@@ -83,6 +87,7 @@ def banners(account_id: Account, as_json: JsonOutput = False) -> None:
     Example:
       notifier banners acc-1
     """
+    from notifier.settings import NotifierSettings
 
     async def command(settings: NotifierSettings) -> None:
         async with open_report(settings) as report:
@@ -106,6 +111,10 @@ def preview(
     Example:
       METERING_TEMPLATES_DIR=./texts notifier preview ./preview && open ./preview/index.html
     """
+    from meter.runtime.clock import SystemClock
+    from notifier.preview import write_preview
+    from notifier.render import Renderer
+    from notifier.settings import NotifierSettings
 
     async def command(settings: NotifierSettings) -> None:
         renderer = Renderer(settings.sender, settings.templates_dir)
@@ -123,6 +132,8 @@ def show_settings(as_json: JsonOutput = False) -> None:
     Example:
       notifier settings | grep SMTP
     """
+    from notifier.settings import NotifierSettings
+
     print_settings(NotifierSettings, as_json=as_json)
 
 

@@ -1,20 +1,22 @@
 """`notifier emails`: list letters, look at one with its tries, have another try at what did not arrive."""
 
+from __future__ import annotations
+
 from enum import StrEnum
 from getpass import getuser
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
 from meter.presentation import print_fields
 from meter.runtime.errors import RefusalError
-from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import run_command
-from meter.sending import EFFECT_TIMEOUT_S, ask_until
 from notifier.listing import JsonOutput, Limit, describe_letter, open_report, plain, print_rows
-from notifier.settings import NotifierSettings
-from notifier.store.retry import UNKNOWN, Request, Retried, RetryRequests
+
+if TYPE_CHECKING:
+    from notifier.settings import NotifierSettings
+    from notifier.store.retry import Request, RetryRequests
 
 app = typer.Typer(
     help="Letters: list them, look at one, have one tried again.", no_args_is_help=True, rich_markup_mode=None
@@ -31,7 +33,7 @@ SHOWN = (
 ATTEMPT_COLUMNS = ("claim", "started_at", "ended_at", "outcome", "phase", "reply_code", "detail")
 
 ASKED = "asked for"
-UNANSWERED = f"asked for, and not answered after {EFFECT_TIMEOUT_S} s: is `notifier run` running? It goes on from here"
+UNANSWERED = "asked for, and not answered after {} s: is `notifier run` running? It goes on from here"
 
 EmailId = Annotated[UUID, typer.Argument(help="Id of a letter, as `notifier emails list` shows it.")]
 
@@ -61,6 +63,7 @@ def list_(
       notifier emails list --account acc-1
       notifier emails list --state given_up --json | jq -r .reason | sort | uniq -c
     """
+    from notifier.settings import NotifierSettings
 
     async def command(settings: NotifierSettings) -> None:
         async with open_report(settings) as report:
@@ -78,6 +81,8 @@ def show(email_id: EmailId, as_json: JsonOutput = False) -> None:
     Example:
       notifier emails show 6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10
     """
+    from notifier.settings import NotifierSettings
+    from notifier.store.retry import UNKNOWN
 
     async def command(settings: NotifierSettings) -> None:
         async with open_report(settings) as report:
@@ -106,6 +111,9 @@ def retry(
     Example:
       notifier emails retry 6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10
     """
+    from meter.runtime.postgres import opened_pool
+    from notifier.settings import NotifierSettings
+    from notifier.store.retry import UNKNOWN, Retried, RetryRequests
 
     async def command(settings: NotifierSettings) -> None:
         async with opened_pool(settings, "credit-notices") as pool:
@@ -124,7 +132,10 @@ def retry(
 
 
 async def wait_for_answer(requests: RetryRequests, request: Request | None) -> str:
+    from meter.sending import EFFECT_TIMEOUT_S, ask_until
+    from notifier.store.retry import UNKNOWN
+
     if request is None:
         return UNKNOWN
     answer = await ask_until(lambda: requests.fetch_answer(request), EFFECT_TIMEOUT_S)
-    return UNANSWERED if answer is None else answer.words
+    return UNANSWERED.format(EFFECT_TIMEOUT_S) if answer is None else answer.words

@@ -1,19 +1,22 @@
 """What the commands of the notifier share: the connection that they read by, and how rows become lines."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
 from meter.presentation import print_table
-from meter.runtime.postgres import opened_pool
-from notifier.settings import NotifierSettings
-from notifier.store.report import Report, Row
+
+if TYPE_CHECKING:
+    from notifier.settings import NotifierSettings
+    from notifier.store.report import Report, Row
 
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
@@ -22,6 +25,9 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Show only this num
 
 @asynccontextmanager
 async def open_report(settings: NotifierSettings) -> AsyncIterator[Report]:
+    from meter.runtime.postgres import opened_pool
+    from notifier.store.report import Report
+
     async with opened_pool(settings, "credit-notices") as pool:
         yield Report(pool)
 

@@ -8,7 +8,6 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 from uuid import UUID
 
 from jinja2 import (
@@ -27,6 +26,7 @@ from notifier.model import AccountSnapshot, BannerKind
 from notifier.moments import show_moment
 from notifier.names import clean_line, shorten, show_name
 from notifier.samples import SAMPLE_ACCOUNT, SAMPLES
+from notifier.sender import Sender as Sender
 from schemas.figures import UNITS, show_amount, show_balance, unit_of
 from schemas.resources import Resource
 
@@ -38,31 +38,6 @@ CALLS: Final = {
 # Limits of the event that carries the text, and of a header that every mail program shows whole.
 MAX_BANNER_CHARS: Final = 2000
 MAX_SUBJECT_CHARS: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who the emails are from, and where they lead. `reply_to` is where an answer goes, by default the sender."""
-
-    address: str
-    name: str = "Credit Meter"
-    reply_to: str | None = None
-    product: str = "the agent platform"
-    billing_url: str | None = None
-    support_url: str | None = None
-    support_email: str | None = None
-    unsubscribe_url: str | None = None
-
-    @property
-    def domain(self) -> str:
-        return self.address.rpartition("@")[2]
-
-    def unsubscribe_link(self, account_id: str, contact_id: UUID | None) -> str | None:
-        """Where one contact of an account asks for no more letters."""
-        if self.unsubscribe_url is None:
-            return None
-        contact = str(contact_id) if contact_id is not None else ""
-        return self.unsubscribe_url.replace("{account}", quote(account_id, safe="")).replace("{contact}", contact)
 
 
 @dataclass(frozen=True, slots=True)

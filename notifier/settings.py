@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_valid
 from meter.links import LinkSettings
 from meter.thresholds import ThresholdSettings
 from notifier.decide import Thresholds
-from notifier.render import Sender
+from notifier.sender import Sender
 from schemas.fields import Address
 
 SmtpSecurity = Literal["auto", "none", "starttls", "tls"]

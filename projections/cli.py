@@ -1,28 +1,27 @@
 """The `projections` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 unreachable dependency."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meter.presentation import print_settings, print_table
-from meter.progress import Advance, show_progress
 from meter.runtime.errors import RefusalError
-from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import make_app, run_command, run_service_command
-from meter.runtime.process.service import Exit
-from projections.explain import RANGE_EVENTS, Explainer, Explanation
-from projections.reader import BalanceReader
-from projections.rebuild import Exchange, Model, Rebuild, count_events
-from projections.service import build_projections
-from projections.settings import ProjectionsSettings, VerifySettings
-from projections.show import show_account, show_advice, show_differences
-from projections.show_explanation import show_explanation
-from projections.verify import NoticeRules, find_obstacle
-from projections.verify import verify as verify_models
+from meter.runtime.process.exits import Exit
+from projections.models import Model
 from schemas.resources import Resource
+
+if TYPE_CHECKING:
+    from meter.progress import Advance
+    from projections.explain import Explanation
+    from projections.rebuild import Exchange
+    from projections.settings import ProjectionsSettings, VerifySettings
+    from projections.verify import NoticeRules
 
 app = make_app(
     "projections",
@@ -45,6 +44,9 @@ def run() -> None:
     Example:
       METERING_HTTP_PORT=8081 projections run
     """
+    from projections.service import build_projections
+    from projections.settings import ProjectionsSettings
+
     run_service_command("projections", ProjectionsSettings, build_projections)
 
 
@@ -60,6 +62,10 @@ def show(account_id: Account, as_json: AsJson = False) -> None:
       projections show acc-1
       projections show acc-1 --json | jq .balances
     """
+    from meter.runtime.postgres import opened_pool
+    from projections.reader import BalanceReader
+    from projections.settings import ProjectionsSettings
+    from projections.show import show_account
 
     async def command(settings: ProjectionsSettings) -> None:
         async with opened_pool(settings, "credit-projections-show") as pool:
@@ -98,6 +104,10 @@ def explain(
       projections explain acc-1 --resource model_credits | grep ^timeline
       projections explain acc-1 --json | jq .summary
     """
+    from meter.runtime.postgres import opened_pool
+    from projections.explain import Explainer
+    from projections.settings import VerifySettings
+    from projections.show_explanation import show_explanation
 
     async def command(settings: VerifySettings) -> Explanation:
         async with opened_pool(settings, "credit-projections-explain") as pool:
@@ -118,6 +128,9 @@ def explain(
 @contextmanager
 def show_reading(events: int) -> Iterator[Advance]:
     """A progress bar, unless there is only one range to read."""
+    from meter.progress import show_progress
+    from projections.explain import RANGE_EVENTS
+
     if events <= RANGE_EVENTS:
         yield lambda events: None
         return
@@ -133,6 +146,8 @@ def show_settings(as_json: AsJson = False) -> None:
     Example:
       projections settings | grep POSTGRES
     """
+    from projections.settings import VerifySettings
+
     print_settings(VerifySettings, as_json=as_json)
 
 
@@ -162,6 +177,11 @@ def verify(
       projections verify --json | jq .account_id
       projections verify --settled | grep letters
     """
+    from meter.runtime.postgres import opened_pool
+    from projections.settings import VerifySettings
+    from projections.show import show_advice, show_differences
+    from projections.verify import NoticeRules, find_obstacle
+    from projections.verify import verify as verify_models
 
     async def command(settings: VerifySettings) -> set[str]:
         async with opened_pool(settings, "credit-projections-verify") as pool:
@@ -193,6 +213,11 @@ def rebuild(
       projections rebuild balances --dry-run
       projections rebuild
     """
+    from meter.progress import show_progress
+    from meter.runtime.postgres import opened_pool
+    from projections.rebuild import Exchange, Rebuild, count_events
+    from projections.settings import ProjectionsSettings
+
     models = list(Model) if name is None else [name]
 
     async def command(settings: ProjectionsSettings) -> list[Exchange]:

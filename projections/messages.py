@@ -33,6 +33,7 @@ def render_balance(state: BalanceState) -> OutboxMessage:
         consumed=Micro(state.used),
         remaining=Micro(state.remaining),
         percent=state.percent,
+        exhaustion=f"{state.exhaustion:f}",
         status=state.status,
         allowed=state.allowed,
         shard=state.shard,

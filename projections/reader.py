@@ -24,8 +24,8 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from meter.runtime.postgres import Pool, load_sql
-from schemas.outputs import AccountStanding, Status
 from schemas.resources import Resource
+from schemas.statuses import AccountStanding, Status
 
 Standing = Literal["not_opened", "open", "closed"]
 # Worst last: one icon for an account shows its worse resource.

@@ -9,13 +9,13 @@ transaction; meanwhile the service skips that shard and folds the others. Usage 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
 from projections.accounts import AccountState
 from projections.fold import BalanceState
+from projections.models import Model as Model
 from projections.plan import PositionRange, Reading, fold_reading
 from projections.steps import BalanceKey, NonUsageEvent, collect_steps, split_positions
 from projections.store import PROJECTION, account_row, as_usage_total, columns, fetch_position, keep_openings_whole, sql
@@ -26,12 +26,6 @@ RANGE_EVENTS: Final = 500_000
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
 BALANCE_COLUMNS: Final = BalanceState._fields
 ACCOUNT_COLUMNS: Final = AccountState._fields
-
-
-class Model(StrEnum):
-    BALANCES = "balances"
-    USAGE = "usage"
-    ACCOUNTS = "accounts"
 
 
 class Exchange(NamedTuple):

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -13,9 +13,11 @@ from rich.text import Text
 from meter.presentation import print_on_terminal, print_table, printable
 from meter.terminal_table import lay_out_table
 from projections.reader import Account, Balance, UsageDay, worst_status
-from projections.verify import ShardReport
-from schemas.outputs import Status
 from schemas.resources import Resource
+from schemas.statuses import Status
+
+if TYPE_CHECKING:
+    from projections.verify import ShardReport
 
 # The platform's clock icon: how full the pie is, and its colour.
 ICONS: Final[Mapping[Status, tuple[str, str]]] = {
@@ -55,7 +57,7 @@ def show_account(
         print_table(BALANCE_COLUMNS, [balance_cells(b) for b in balances.values()], as_json=False)
 
 
-def show_differences(report: ShardReport, *, as_json: bool) -> None:
+def show_differences(report: "ShardReport", *, as_json: bool) -> None:
     """Differences on stdout, one a line; what was looked at on stderr."""
     for difference in report.differences:
         if as_json:

@@ -23,20 +23,38 @@ from schemas.fields import (
     Total,
 )
 from schemas.inputs import EventData
+from schemas.statuses import AccountStanding as AccountStanding
+from schemas.statuses import Status as Status
 
 Epoch = Annotated[
     int, Field(strict=True, ge=1, description="Number of the current allocation; every grant starts a new one."), AsSent
 ]
 Threshold = Annotated[int, Field(strict=True, ge=1, le=100, description="Percent of exhaustion."), AsSent]
 Percent = Annotated[
-    int, Field(strict=True, ge=0, description="floor(100 * consumed / allocation), not capped at 100."), AsSent
+    int,
+    Field(
+        strict=True,
+        ge=0,
+        description="floor(100 * consumed / allocation), not capped at 100. Deprecated: `exhaustion` says it with two "
+        "decimals, under the name that it has in SQL and Python.",
+        json_schema_extra={"deprecated": True},
+    ),
+    AsSent,
+]
+Exhaustion = Annotated[
+    str,
+    Field(
+        strict=True,
+        pattern=r"^[0-9]+\.[0-9]{2}$",
+        description="consumed / allocation in percent, two decimals, rounded down, not capped at 100; absent in older "
+        "events.",
+        examples=["93.75"],
+    ),
 ]
 Batch = Annotated[int, Field(strict=True, ge=1, description="Number of the shard's last batch."), AsSent]
 LastPosition = Annotated[
     int, Field(strict=True, ge=0, description="Position of the shard's last event; 0 where there is none."), AsSent
 ]
-Status = Literal["good", "moderate", "low", "exhausted"]
-AccountStanding = Literal["open", "closed"]
 BannerKind = Literal["low", "free_expired", "paid_expired"]
 EmailOutcome = Annotated[
     Literal["accepted", "presumed", "refused", "given_up", "capped", "cancelled"],
@@ -58,6 +76,7 @@ class BalanceChanged(EventData):
     consumed: Total = Field(description="Used of the allocation; negative only in events from before it could not be.")
     remaining: Total = Field(description="allocation - consumed; negative when overdrawn.")
     percent: Percent
+    exhaustion: Exhaustion | None = None
     status: Status
     allowed: bool = Field(strict=True, description="Whether the platform may spend this resource.")
     shard: Shard

@@ -4,12 +4,14 @@ A name that is nearly a setting's is a fault: the value that was meant would oth
 names with the prefix are left alone: services share their variables, and container platforms set some of their own.
 """
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Collection, Iterator, Mapping
-from importlib.metadata import entry_points
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pydantic import BaseModel
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 ENV_PREFIX: Final = "METERING_"
 # How alike two names must be, of 1. POSTGRES_DNS and POSTGRES_DSN are; SMTP_PORT and HTTP_PORT (0.78) are two settings.
@@ -55,4 +57,6 @@ def nearest(name: str, known: Collection[str]) -> str | None:
 
 def registered() -> Iterator[type[BaseModel]]:
     """The settings of all installed packages: a service may see variables of the others."""
+    from importlib.metadata import entry_points
+
     return (entry.load() for entry in entry_points(group=GROUP))

@@ -1,7 +1,6 @@
 """What an error of Kafka, Postgres or the mail server means: whether to repeat the work, and what to say to people."""
 
 from meter.runtime.errors import RefusalError, TransientError, explain, flatten
-from meter.runtime.kafka import failures as kafka
 from meter.runtime.postgres import failures as postgres
 
 __all__ = ["explain", "flatten", "is_transient", "name_dependency"]
@@ -15,7 +14,14 @@ def is_transient(error: BaseException) -> bool:
 def is_transient_one(error: BaseException) -> bool:
     if isinstance(error, RefusalError):
         return False
-    return isinstance(error, TransientError) or postgres.is_transient(error) or kafka.is_transient(error)
+    return isinstance(error, TransientError) or postgres.is_transient(error) or is_transient_on_kafka(error)
+
+
+def is_transient_on_kafka(error: BaseException) -> bool:
+    """The Kafka client is loaded for it: a command that only reads the database has no error that gets here."""
+    from meter.runtime.kafka.failures import is_transient
+
+    return is_transient(error)
 
 
 def name_dependency(error: BaseException) -> str:

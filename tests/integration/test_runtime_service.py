@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from meter.runtime.process.service import Exit
+from meter.runtime.process.exits import Exit
 from tests.support import until
 
 # The process under test. Its loop behaves as the first argument says.

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -45,6 +46,10 @@ def node_directory() -> Path:
     return build("node", "npm", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
 
 
+def librdkafka(partitioner: str) -> list[str]:
+    return [sys.executable, str(CLIENTS / "python" / "produce.py"), partitioner]
+
+
 def java() -> list[str]:
     if why := apache_kafka.missing():
         pytest.skip(f"Java's client: {why}")
@@ -61,6 +66,11 @@ PRODUCERS: dict[str, Callable[[], list[str]]] = {
     "sarama": lambda: go("sarama"),
     "kafkajs": lambda: node("kafkajs"),
     "kafkajs-legacy": lambda: node("kafkajs-legacy"),
+    "librdkafka": lambda: librdkafka("default"),  # CRC32
+    "librdkafka-fnv1a": lambda: librdkafka("fnv1a_random"),
+    "librdkafka-murmur2": lambda: librdkafka("murmur2_random"),
+    "librdkafka-random": lambda: librdkafka("random"),
+    "librdkafka-one-partition": lambda: librdkafka("one-partition"),
 }
 
 

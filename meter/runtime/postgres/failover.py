@@ -12,15 +12,19 @@ import asyncio
 from typing import Any
 
 import asyncpg
-import structlog
 
 from meter.runtime.postgres.failures import is_transient
 from meter.runtime.postgres.hosts import Hosts
 
-log = structlog.get_logger(component="postgres")
-
 PAUSE_S = 1.0
 ANSWER_S = 2.0
+
+
+def logger() -> Any:
+    """Imported with the first message: it takes longer than a command that has none."""
+    import structlog
+
+    return structlog.get_logger(component="postgres")
 
 
 async def watch_host(hosts: Hosts, pause_s: float = PAUSE_S, answer_s: float = ANSWER_S) -> None:
@@ -31,7 +35,7 @@ async def watch_host(hosts: Hosts, pause_s: float = PAUSE_S, answer_s: float = A
             try:
                 connection = await look(hosts, connection, answer_s)
             except Exception:  # the loops meet the same error and decide what it means
-                log.exception("postgres_watch_failed")
+                logger().exception("postgres_watch_failed")
                 connection = None
             await asyncio.sleep(pause_s)
     finally:
@@ -73,5 +77,5 @@ async def find_primary(hosts: Hosts) -> asyncpg.Connection[Any] | None:
         return None
     ended = hosts.end_others(connection)
     if ended:
-        log.warning("postgres_failed_over", now=str(hosts.where(connection)), connections_ended=ended)
+        logger().warning("postgres_failed_over", now=str(hosts.where(connection)), connections_ended=ended)
     return connection

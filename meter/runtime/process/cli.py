@@ -1,32 +1,30 @@
 """For the command lines: make the app, run a coroutine with uvloop, and turn errors into sentences and exit codes.
 
 Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency could not be reached.
+
+What a verb works with (drivers, models, services) is imported in the functions that use it, here and in the modules of
+the commands: whoever asks for help, or for a list, does not wait for the Kafka client.
 """
 
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from importlib.metadata import version
-from typing import Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
-from meter.runtime.dsn import describe_hosts
 from meter.runtime.environment import variable
 from meter.runtime.errors import RefusalError, SettingsError
-from meter.runtime.failures import explain, is_transient, name_dependency
-from meter.runtime.kafka.failures import explain_unauthorized
-from meter.runtime.kafka.probe import KafkaProbe
-from meter.runtime.postgres import explain_misconfigured
-from meter.runtime.postgres.probe import PostgresProbe
-from meter.runtime.process.logging import configure_logging
-from meter.runtime.process.service import Build, Exit, run_service
+from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit, printable
-from meter.runtime.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from meter.runtime.process.service import Build
+    from meter.runtime.settings import Settings
 
 DISTRIBUTION: Final = "credit-meter"
 T = TypeVar("T")
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound="Settings")
 
 
 def make_app(name: str, help_text: str) -> typer.Typer:
@@ -42,6 +40,8 @@ def make_app(name: str, help_text: str) -> typer.Typer:
 
     def print_version(wanted: bool) -> None:
         if wanted:
+            from importlib.metadata import version
+
             print(f"{name} ({DISTRIBUTION}) {version(DISTRIBUTION)}")
             raise typer.Exit
 
@@ -67,6 +67,8 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -> T:
     """Run a command with its settings; on an error print a sentence to stderr and exit with its code."""
+    from meter.runtime.settings import load_settings
+
     try:
         settings = load_settings(kind)
     except SettingsError as error:
@@ -80,15 +82,32 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
     except KeyboardInterrupt:
         raise fail("interrupted", Exit.FAILED) from None
     except Exception as error:
-        if is_transient(error):
-            raise fail(*describe_unreachable(error, settings)) from None
-        if refusal := explain_misconfigured(error) or explain_unauthorized(error):
-            raise fail(refusal, Exit.FAILED) from None
+        if (said := describe_failure(error, settings)) is not None:
+            raise fail(*said) from None
         raise
 
 
-def describe_unreachable(error: BaseException, settings: Settings) -> tuple[str, Exit]:
+def describe_failure(error: Exception, settings: "Settings") -> tuple[str, Exit] | None:
+    """A sentence for people and an exit code; None for a bug."""
+    from meter.runtime.failures import is_transient
+    from meter.runtime.postgres import explain_misconfigured
+
+    if refusal := explain_misconfigured(error):
+        return refusal, Exit.FAILED
+    if is_transient(error):
+        return describe_unreachable(error, settings)
+    from meter.runtime.kafka.failures import explain_unauthorized
+
+    if refusal := explain_unauthorized(error):
+        return refusal, Exit.FAILED
+    return None
+
+
+def describe_unreachable(error: BaseException, settings: "Settings") -> tuple[str, Exit]:
     """What was tried, and whether it was the default for want of a setting: then the settings are at fault."""
+    from meter.runtime.dsn import describe_hosts
+    from meter.runtime.failures import explain, name_dependency
+
     name = name_dependency(error)
     field, address = {
         "postgres": ("postgres_dsn", describe_hosts(settings.postgres_dsn)),
@@ -102,8 +121,13 @@ def describe_unreachable(error: BaseException, settings: Settings) -> tuple[str,
     return f"{said}. {variable(field)} is not set, so its default was tried: set it.", Exit.USAGE
 
 
-def run_service_command(name: str, kind: type[S], build: Callable[[S], Build], *, kafka: bool = True) -> None:
+def run_service_command(name: str, kind: type[S], build: "Callable[[S], Build]", *, kafka: bool = True) -> None:
     """The verb of a service: settings, logs, the service, and its exit code. `kafka` says whether it needs Kafka."""
+
+    from meter.runtime.kafka.probe import KafkaProbe
+    from meter.runtime.postgres.probe import PostgresProbe
+    from meter.runtime.process.logging import configure_logging
+    from meter.runtime.process.service import run_service
 
     async def start(settings: S) -> Exit:
         configure_logging(name, settings)

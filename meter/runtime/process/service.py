@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from enum import IntEnum
 from typing import Protocol
 
 import structlog
@@ -22,6 +21,7 @@ import structlog
 from meter.runtime import postgres
 from meter.runtime.errors import RefusalError
 from meter.runtime.failures import explain, flatten, is_transient, name_dependency
+from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health, HealthServer
 from meter.runtime.process.probes import Probe, watch_reachable
 from meter.runtime.process.watchdog import LoopWatch, watch_progress
@@ -29,17 +29,6 @@ from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses, wait_for
 
 log = structlog.get_logger(component="service")
-
-
-class Exit(IntEnum):
-    """Exit codes of services and commands."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    UNREACHABLE = 3
-    STALLED = 4
-    GRACE_OVER = 5
 
 
 class Service(Protocol):

@@ -8,7 +8,7 @@ import pytest
 
 from meter.presentation import describe_bytes, print_fields, print_sentences, print_table, printable
 from meter.runtime.process.cli import fail
-from meter.runtime.process.service import Exit
+from meter.runtime.process.exits import Exit
 
 
 @pytest.mark.parametrize(

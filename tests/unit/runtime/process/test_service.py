@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
+from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health
-from meter.runtime.process.service import Build, Exit, run_attempts
+from meter.runtime.process.service import Build, run_attempts
 from meter.runtime.settings import Settings
 
 SETTINGS = Settings(retry_first_s=0.001, retry_max_s=0.01)
