@@ -7,7 +7,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -20,11 +20,11 @@ from meter.runtime.kafka.probe import KafkaProbe
 from meter.runtime.postgres import explain_misconfigured
 from meter.runtime.postgres.probe import PostgresProbe
 from meter.runtime.process.logging import configure_logging
+from meter.runtime.process.metrics import DISTRIBUTION
 from meter.runtime.process.service import Build, Exit, run_service
 from meter.runtime.process.terminal import fit, printable
 from meter.runtime.settings import Settings, load_settings
 
-DISTRIBUTION: Final = "credit-meter"
 T = TypeVar("T")
 S = TypeVar("S", bound=Settings)
 
