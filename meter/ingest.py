@@ -10,9 +10,10 @@ from meter.allowance import Allowance
 from meter.plan import AppendPlan, plan_append
 from meter.runtime.clock import Clock
 from meter.runtime.kafka import Batch
-from meter.runtime.process.metrics import Metrics
+from meter.runtime.process.metrics import Metrics, begin
 from meter.store.port import Appended, EventStore
 from schemas.parsing.parse import parse_all
+from schemas.reasons import Reason
 from schemas.records import Limits, Remarked, Rerouted
 from schemas.topics import USAGE
 
@@ -21,8 +22,7 @@ log = structlog.get_logger(component="ingest")
 WORK = "append"
 # Batches of several shards share a transaction up to this number of events: a small one costs more than its rows.
 TOGETHER_EVENTS = 2_000
-SOURCES_COUNTED = 100  # each by its own name; the rest together
-OTHER_SOURCES = "other"
+OUTCOMES = ("stored", "duplicate", "rejected", "gap", "rerouted", "waiting")
 
 FindEnd = Callable[[Batch], Awaitable[int]]
 
@@ -54,10 +54,12 @@ class Ingest:
         self._limits = limits
         self._allowance = allowance
         self._metrics = metrics
+        begin(metrics.records, OUTCOMES)
+        begin(metrics.rejections, list(Reason))
+        metrics.latency.begin("stored")
         self._wake_relay = wake_relay
         self._find_end = find_end
         self._held: dict[int, int] = {}  # by shard: up to where usage must be stored before a reversal is tried again
-        self._sources: set[str] = set()
 
     async def plan(self, batches: Sequence[Batch]) -> list[AppendPlan]:
         return [await self._plan(batch) for batch in batches]
@@ -91,8 +93,7 @@ class Ingest:
         outcomes: Mapping[str, int] = {
             "stored": saved.stored,
             "duplicate": saved.duplicates,
-            # Of the plan a rejection may stand for many records; what the store adds stands for one each.
-            "rejected": saved.rejected - len(plan.rejections) + plan.rejected_offsets(),
+            "rejected": sum(saved.reasons.values()),
             "gap": saved.gaps,
             "rerouted": saved.rerouted,
             "waiting": saved.waiting,
@@ -100,20 +101,27 @@ class Ingest:
         for outcome, count in outcomes.items():
             if count:
                 self._metrics.records.labels(outcome).inc(count)
+        for reason, count in saved.reasons.items():
+            self._metrics.rejections.labels(reason).inc(count)
+        self._note_latency(plan)
         if plan.remarked:
             self._note_remarked(plan.remarked)
         if plan.rerouted:
             self._note_rerouted(plan.rerouted)
         self._note_held(batch, saved.waiting, plan.usage_end)
         log.debug("batch_appended", shard=batch.shard, position=saved.last_position, **outcomes)
-        if plan.rejections or plan.gaps:
+        if saved.reasons or plan.gaps:
             log.warning(
                 "records_refused",
                 shard=batch.shard,
                 rejected=saved.rejected,
                 gaps=saved.gaps,
-                reason=sorted({rejected.reason.value for rejected in plan.rejections}),
+                reason=sorted(saved.reasons),
             )
+
+    def _note_latency(self, plan: AppendPlan) -> None:
+        now = self._clock.now()
+        self._metrics.latency.observe("stored", [(now - row.occurred_at).total_seconds() for row in plan.rows])
 
     def _note_remarked(self, remarked: Sequence[Remarked]) -> None:
         fields = Counter(remark.field.partition("[")[0] for result in remarked for remark in result.remarks)
@@ -131,10 +139,4 @@ class Ingest:
     def _note_rerouted(self, rerouted: Sequence[Rerouted]) -> None:
         self._wake_relay()
         for source, count in Counter(moved.source for moved in rerouted).items():
-            self._metrics.rerouted.labels(self._label(source)).inc(count)
-
-    def _label(self, source: str) -> str:
-        """A producer chooses its source, and a metric must not grow with what producers choose."""
-        if len(self._sources) < SOURCES_COUNTED:
-            self._sources.add(source)
-        return source if source in self._sources else OTHER_SOURCES
+            self._metrics.count_rerouted(source, count)

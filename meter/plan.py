@@ -4,6 +4,7 @@ Every offset of the batch's range ends as exactly one of: event row, repeat, rej
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -111,8 +112,12 @@ class AppendPlan:
     links: tuple[Link, ...] = ()
     waiting: tuple[Wait, ...] = ()
 
-    def rejected_offsets(self) -> int:
-        return sum(rejected.beyond - rejected.record.offset for rejected in self.rejections)
+    def rejected_by_reason(self) -> Mapping[str, int]:
+        """Records, where one rejection stands for several."""
+        counts = Counter[str]()
+        for rejected in self.rejections:
+            counts[rejected.reason.value] += rejected.beyond - rejected.record.offset
+        return counts
 
     def gap_offsets(self) -> int:
         return sum(gap.to_offset - gap.from_offset for gap in self.gaps)

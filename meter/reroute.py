@@ -13,8 +13,9 @@ from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from meter.store.evidence import decode_headers
-from schemas.topics import REROUTED_HEADER, WAITED_HEADER
+from schemas.topics import ACCOUNTS, REROUTED_HEADER, USAGE, WAITED_HEADER
 
+INPUTS: Final = (USAGE, ACCOUNTS)
 OUTBOX_KEY: Final = ("shard", "topic", "kafka_offset")
 RECORDS: Final = 500  # of one transaction: originals of 64 KB at most, so 32 MB
 POLL_S: Final = 5.0  # another process may have ended with records in the outbox
@@ -22,7 +23,15 @@ POLL_S: Final = 5.0  # another process may have ended with records in the outbox
 
 def make_relay(pool: Pool, producer: Producer, health: Health) -> OutboxRelay:
     return OutboxRelay(
-        pool, producer, "meter", read_rerouted, key=OUTBOX_KEY, health=health, batch=RECORDS, poll_s=POLL_S
+        pool,
+        producer,
+        "meter",
+        read_rerouted,
+        key=OUTBOX_KEY,
+        health=health,
+        topics=INPUTS,
+        batch=RECORDS,
+        poll_s=POLL_S,
     )
 
 

@@ -11,7 +11,7 @@ from meter.reroute import make_relay
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka import Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
-from meter.runtime.outbox import OutboxRelay
+from meter.runtime.outbox import OutboxRelay, OutboxWatch
 from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
@@ -35,6 +35,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
         async with opened_pool(settings, "credit-meter") as pool:
             await check_set_up(pool, load_sql("meter", "find_store"))
             health.set_ready("postgres", True)
+            health.metrics.watch_pool(pool)
             store = PostgresEventStore(pool)
             guard = RecordedTopics(PostgresTopicStore(pool), clock, settings.partitions)
             consumer = ShardConsumer(settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, guard=guard)
@@ -46,8 +47,8 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 tune_collector()
                 anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
                 relay = make_relay(pool, producer, health)
-                watch = LagWatch(consumer, health)
-                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay, watch]
+                watch, age = LagWatch(consumer, health), OutboxWatch(relay, health)
+                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay, watch, age]
                 await anchors.publish_last()
 
     return build

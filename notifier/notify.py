@@ -9,8 +9,9 @@ import structlog
 
 from meter.runtime.clock import Clock
 from meter.runtime.kafka import Batch
-from meter.runtime.process.metrics import Metrics
+from meter.runtime.process.metrics import Metrics, begin
 from notifier.decide import Channel, Outcome, Thresholds
+from notifier.mail.mailer import QUEUED
 from notifier.model import NotifyPlan, Unreadable
 from notifier.plan import Change, plan_notices
 from notifier.records import read_records
@@ -50,6 +51,9 @@ class Notify:
         self._clock = clock
         self._metrics = metrics
         self._on_saved = on_saved
+        begin(metrics.records, ["read", "rejected"])
+        begin(metrics.notices, list(Channel))
+        metrics.latency.begin("notice")
 
     async def plan(self, batches: Sequence[Batch]) -> list[NotifyPlan]:
         return await plan_batches(
@@ -66,13 +70,21 @@ class Notify:
         """`saved` is the number of letters that became owed."""
         self._on_saved(plan, saved)
         self._metrics.records.labels("read").inc(batch.size)
+        self._note_notices(plan)
         if saved:
-            self._metrics.emails.labels("queued").inc(saved)
+            self._metrics.emails.labels(QUEUED).inc(saved)
         if plan.unreadable:
             self._metrics.records.labels("rejected").inc(len(plan.unreadable))
             log.error("records_unreadable", shard=plan.shard, reason=sorted({bad.reason for bad in plan.unreadable}))
         write = log.info if plan.notices else log.debug
         write("changes_noticed", shard=plan.shard, changes=batch.size, emails=saved, **count(plan))
+
+    def _note_notices(self, plan: NotifyPlan) -> None:
+        for row in plan.notices:
+            self._metrics.notices.labels(row.notice.channel.value).inc()
+        now = self._clock.now()
+        stored = [row.notice.balance.as_of for row in plan.notices]
+        self._metrics.latency.observe("notice", [(now - at).total_seconds() for at in stored if at is not None])
 
 
 async def plan_batches(

@@ -8,7 +8,7 @@ import structlog
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka import Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
-from meter.runtime.outbox import OutboxRelay, messages_for
+from meter.runtime.outbox import OutboxRelay, OutboxWatch, messages_for
 from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
@@ -44,6 +44,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
         async with opened_pool(settings, "credit-notifier") as pool:
             await check_set_up(pool, load_sql("notifier", "find_cursors"))
             health.set_ready("postgres", True)
+            health.metrics.watch_pool(pool)
             if shards := await record_thresholds(pool, settings.thresholds):
                 log.info(
                     "thresholds_recorded",
@@ -60,13 +61,15 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 await risks.give()
                 health.watch(WORK, consumer.lag)
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
-                relay = OutboxRelay(pool, producer, "notifier", messages_for(NOTIFICATIONS), health=health)
+                relay = OutboxRelay(
+                    pool, producer, "notifier", messages_for(NOTIFICATIONS), health=health, topics=(NOTIFICATIONS,)
+                )
                 queue, ends = PostgresMailQueue(pool, settings.mail_pause_s), KafkaEnds(settings)
                 mailer = Mailer(queue, server, settings, clock, health, ends=ends, renderer=renderer)
                 mailer.recorded = relay.wake
                 retries = RetryLoop(pool, clock, (mailer.wake, relay.wake))
                 loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
-                yield [loop, relay, mailer, retries, LagWatch(consumer, health)]
+                yield [loop, relay, mailer, retries, LagWatch(consumer, health), OutboxWatch(relay, health)]
 
     return build
 

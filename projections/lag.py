@@ -7,11 +7,11 @@ from typing import Protocol
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
 from projections.set_aside import SetAside
-from projections.store import FoldStore, Lag
+from projections.store import FoldStore, ShardLag
 
 
 class LagStore(Protocol):
-    async def measure_lag(self, apart: Sequence[int] = ()) -> Lag: ...
+    async def measure_lag(self) -> Sequence[ShardLag]: ...
 
 
 class LagWatch:
@@ -27,20 +27,32 @@ class LagWatch:
         self._health = health
         self._set_aside = set_aside
         self._every_s = every_s
-        self._last = Lag(0, 0, 0)
+        self._behind = 0
+        self._folded = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        self._health.watch(self._work, lambda: self._last.behind)
+        self._health.watch(self._work, lambda: self._behind)
         while not stop.is_set():
             await self.look()
             await wait_for(stop, self._every_s)
 
     async def look(self) -> None:
-        lag = await self._store.measure_lag(() if self._set_aside is None else self._set_aside.shards)
-        if lag.folded > self._last.folded:
+        lags = await self._store.measure_lag()
+        apart = () if self._set_aside is None else self._set_aside.shards
+        folded = sum(lag.folded for lag in lags)
+        if folded > self._folded:
             self._health.mark_progress(self._work)
-        self._last = lag
-        self._health.metrics.shards.set(lag.shards)
+        self._folded = folded
+        self._behind = sum(lag.behind for lag in lags if lag.shard not in apart)
+        self._show(lags)
+
+    def _show(self, lags: Sequence[ShardLag]) -> None:
+        """Of every shard, in every process, those that are set aside as well."""
+        metrics = self._health.metrics
+        metrics.shards.set(len(lags))
+        for lag in lags:
+            metrics.fold_lag_events.labels(self._work, lag.shard).set(lag.behind)
+            metrics.fold_lag_seconds.labels(self._work, lag.shard).set(max(0.0, lag.waits_s))
 
 
 class UnopenedWatch:

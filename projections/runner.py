@@ -8,13 +8,16 @@ What a repeat does not cure is most often in the events of one shard: that shard
 
 import asyncio
 import time
+from itertools import chain
 from typing import Final
 
 import structlog
 
+from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.failures import is_transient
 from meter.runtime.postgres import MISCONFIGURED
 from meter.runtime.process.health import Health
+from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
 from projections.plan import FoldPlan, plan
 from projections.set_aside import SetAside
@@ -42,6 +45,7 @@ class FoldRunner:
         pause_s: float = 0.02,
         poll_s: float = 0.5,
         number: int = 0,
+        clock: Clock | None = None,
     ) -> None:
         self.name = f"fold-{number}"
         self.wake = asyncio.Event()
@@ -52,6 +56,9 @@ class FoldRunner:
         self._most_events = most_events
         self._pause_s = pause_s
         self._poll_s = poll_s
+        self._clock = clock or SystemClock()
+        begin(health.metrics.records, ["folded"])
+        health.metrics.latency.begin("balance")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fold until stopped; woken by `wake`, and every `poll_s` in any case. Errors that are of no shard go to the
@@ -108,6 +115,10 @@ class FoldRunner:
     def _note(self, done: FoldPlan, duration_s: float) -> None:
         self._health.mark_progress(WORK)
         self._health.metrics.records.labels("folded").inc(done.events)
+        self._health.metrics.batch_records.labels("fold").observe(done.events)
+        now = self._clock.now()
+        changed = chain(done.consumed, done.balances)
+        self._health.metrics.latency.observe("balance", [(now - state.as_of).total_seconds() for state in changed])
         self._health.metrics.step_seconds.labels("fold").observe(duration_s)
         log.debug(
             "events_folded",

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from meter.runtime.kafka import Producer
-from meter.runtime.outbox import OutboxRelay, messages_for
+from meter.runtime.outbox import OutboxRelay, OutboxWatch, messages_for
 from meter.runtime.postgres import Pool, check_set_up, not_set_up, opened_pool
 from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
@@ -30,6 +30,7 @@ def build_projections(settings: ProjectionsSettings) -> Build:
             await check_set_up(pool, sql("find_read_models"))
             await check_shards(pool)
             health.set_ready("postgres", True)
+            health.metrics.watch_pool(pool)
             async with Producer(settings, client_id="credit-projections") as producer:
                 health.set_ready("kafka", True)
                 await risks.give()
@@ -41,7 +42,13 @@ def build_projections(settings: ProjectionsSettings) -> Build:
 def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, health: Health) -> list[Service]:
     store = FoldStore(pool, most_events=settings.fold_events)
     relay = OutboxRelay(
-        pool, producer, "projections", messages_for(BALANCES), health=health, woken_by_every_commit=True
+        pool,
+        producer,
+        "projections",
+        messages_for(BALANCES),
+        health=health,
+        topics=(BALANCES,),
+        woken_by_every_commit=True,
     )
     set_aside = SetAside(health)
     workers = [
@@ -65,10 +72,19 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
     usage_store = UsageStore(pool, most_events=settings.usage_events)
     usage = UsageRunner(usage_store, health=health, most_events=settings.usage_events, pause_s=settings.usage_pause_s)
     watches = [LagWatch(store, health, WORK, set_aside), LagWatch(usage_store, health, USAGE_WORK)]
-    return [*workers, usage, stored, relay, published, *watches, UnopenedWatch(store, health)]
+    return [
+        *workers,
+        usage,
+        stored,
+        relay,
+        published,
+        *watches,
+        UnopenedWatch(store, health),
+        OutboxWatch(relay, health),
+    ]
 
 
 async def check_shards(pool: Pool) -> None:
     """`meter setup` also makes the shards: while there is none, it has not finished."""
-    if (await FoldStore(pool, most_events=1).measure_lag()).shards == 0:
+    if not await FoldStore(pool, most_events=1).measure_lag():
         raise not_set_up()

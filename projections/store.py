@@ -17,10 +17,13 @@ PROJECTION = "balance"
 Plan = Callable[[Reading], FoldPlan]
 
 
-class Lag(NamedTuple):
-    shards: int
-    behind: int
+class ShardLag(NamedTuple):
+    """`waits_s`: for how long the first event that is not folded yet is stored."""
+
+    shard: int
     folded: int
+    behind: int
+    waits_s: float
 
 
 class FoldStore:
@@ -58,9 +61,8 @@ class FoldStore:
         # The log ends where a batch of the meter ends, which has the whole opening.
         return shared if shared == waiting else await keep_openings_whole(connection, shared)
 
-    async def measure_lag(self, apart: Sequence[int] = ()) -> Lag:
-        rows = await self._pool.fetch(sql("measure_lag"), PROJECTION, list(apart))
-        return Lag(*rows[0])
+    async def measure_lag(self) -> list[ShardLag]:
+        return [ShardLag(*row) for row in await self._pool.fetch(sql("measure_lag"), PROJECTION)]
 
     async def count_unopened(self) -> int:
         """Accounts with usage or grants that nobody opened."""

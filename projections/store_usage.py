@@ -13,7 +13,7 @@ import structlog
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, transpose
 from projections.plan import PositionRange, count_events
-from projections.store import PROJECTION, Lag, columns, share, sql
+from projections.store import PROJECTION, ShardLag, columns, share, sql
 
 log = structlog.get_logger(component="usage")
 USAGE: Final = "usage"
@@ -54,9 +54,8 @@ class UsageStore:
         rows = await connection.fetch(sql("claim_usage"), USAGE, PROJECTION)
         return share([PositionRange(*row) for row in rows], self._most_events)
 
-    async def measure_lag(self, apart: Sequence[int] = ()) -> Lag:
-        rows = await self._pool.fetch(sql("measure_lag"), USAGE, list(apart))
-        return Lag(*rows[0])
+    async def measure_lag(self) -> list[ShardLag]:
+        return [ShardLag(*row) for row in await self._pool.fetch(sql("measure_lag"), USAGE)]
 
 
 async def move_days(connection: Executor, ranges: Sequence[PositionRange]) -> None:

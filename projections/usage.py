@@ -5,6 +5,7 @@ import time
 from typing import Final
 
 from meter.runtime.process.health import Health
+from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
 from projections.store_usage import UsageStore
 
@@ -21,6 +22,7 @@ class UsageRunner:
         self._health = health
         self._most_events = most_events
         self._pause_s = pause_s
+        begin(health.metrics.records, ["usage_folded"])
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fold until stopped; at once while there is much, else after the pause. Errors go to the caller."""
@@ -35,5 +37,6 @@ class UsageRunner:
         if folded:
             self._health.mark_progress(WORK)
             self._health.metrics.records.labels("usage_folded").inc(folded)
+            self._health.metrics.batch_records.labels("fold_usage").observe(folded)
             self._health.metrics.step_seconds.labels("fold_usage").observe(time.monotonic() - started)
         return folded

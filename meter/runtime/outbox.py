@@ -17,6 +17,7 @@ from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka.producer import Message, Producer
 from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.process.health import Health
+from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
 from schemas.build import STRUCTURED_HEADERS
 
@@ -33,7 +34,7 @@ class OutboxRelay:
     """Publishes `<schema>.outbox`. Any number may run, in any number of processes.
 
     `read` makes the message of a row, `messages_for` where all go to one topic. `key`: the columns that `delete_outbox`
-    takes.
+    takes. `topics`: those it publishes to, counted from the start.
 
     `woken_by_every_commit`: the owner sets `wake` after every commit to the outbox, also after those of other
     processes. Otherwise the relay looks once more after it took everything: another process may have committed to a
@@ -49,6 +50,7 @@ class OutboxRelay:
         *,
         key: Sequence[str] = ("shard", "id"),
         health: Health | None = None,
+        topics: Sequence[str] = (),
         batch: int = 1000,
         poll_s: float = 1.0,
         woken_by_every_commit: bool = False,
@@ -61,6 +63,7 @@ class OutboxRelay:
         self._read = read
         self._key = key
         self._health = health
+        self._topics = topics
         self._batch = batch
         self._poll_s = poll_s
         self._woken_by_every_commit = woken_by_every_commit
@@ -72,6 +75,7 @@ class OutboxRelay:
         """Publish until stopped: when `wake` is set, and every `poll_s`. Errors go to the caller."""
         if self._health is not None:
             self._health.watch(self.name, lambda: self._waiting)
+            begin(self._health.metrics.published, self._topics)
         stopped = asyncio.create_task(stop.wait())
         stopped.add_done_callback(lambda _task: self.wake.set())
         try:
@@ -124,6 +128,25 @@ class OutboxRelay:
     async def count(self) -> int:
         """Number of messages that wait to be published."""
         return int(await self._pool.fetchval(load_sql(self._schema, "count_outbox")))
+
+    async def measure_age(self) -> float:
+        """For how many seconds the oldest message waits; 0 where none does."""
+        return float(await self._pool.fetchval(load_sql(self._schema, "measure_outbox_age")))
+
+
+class OutboxWatch:
+    """Shows the age of an outbox: of all of it in every process, so that one that no relay works at is seen as well."""
+
+    def __init__(self, relay: OutboxRelay, health: Health, *, every_s: float = 5.0) -> None:
+        self.name = f"{relay.name}-age"
+        self._relay = relay
+        self._age = health.metrics.outbox_age_seconds.labels(relay.name)
+        self._every_s = every_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._age.set(await self._relay.measure_age())
+            await wait_for(stop, self._every_s)
 
 
 def messages_for(topic: str) -> ReadMessage:

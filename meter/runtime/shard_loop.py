@@ -149,6 +149,7 @@ class ShardLoop(Generic[Plan, Saved]):
             await self._consumer.acknowledge([batch])
             self._health.mark_progress(self.name)
             self._health.metrics.step_seconds.labels(self.name).observe(time.monotonic() - started)
+            self._health.metrics.batch_records.labels(self.name).observe(batch.size)
             self._records += batch.size
             self._work.note(batch, plan, saved)
         except Exception as bug:

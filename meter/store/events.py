@@ -263,7 +263,7 @@ async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream:
     header = make_header(plan, head, evidence)
     sealed = chain_hash(head.hash, header, rows_of(stream))
     await connection.execute(sql("seal_batch"), *header, CHAIN_VERSION, head.hash, sealed)
-    return to_appended(header)
+    return to_appended(header, plan)
 
 
 def make_header(plan: AppendPlan, head: Head, evidence: bytes) -> BatchHeader:
@@ -287,7 +287,7 @@ def make_header(plan: AppendPlan, head: Head, evidence: bytes) -> BatchHeader:
     )
 
 
-def to_appended(header: BatchHeader) -> Appended:
+def to_appended(header: BatchHeader, plan: AppendPlan) -> Appended:
     return Appended(
         header.shard,
         header.batch,
@@ -299,6 +299,7 @@ def to_appended(header: BatchHeader) -> Appended:
         header.gaps,
         header.rerouted,
         header.waiting,
+        plan.rejected_by_reason(),
     )
 
 

@@ -1,13 +1,17 @@
 """What the meter needs of an event store. One contract suite (tests/contract) holds every implementation to it."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
 from meter.plan import AppendPlan
 
+NO_REASONS: Final[Mapping[str, int]] = MappingProxyType({})
+
 
 class Appended(NamedTuple):
-    """What became of a plan: the batch's row, in short. `stored` counts event rows."""
+    """What became of a plan: the batch's row, in short. `stored` counts event rows, `reasons` the rejected records by
+    reason."""
 
     shard: int
     batch: int
@@ -19,6 +23,7 @@ class Appended(NamedTuple):
     gaps: int
     rerouted: int
     waiting: int
+    reasons: Mapping[str, int] = NO_REASONS
 
 
 class EventStore(Protocol):

@@ -17,6 +17,7 @@ from meter.runtime.clock import Clock
 from meter.runtime.failures import explain, is_transient
 from meter.runtime.fault_points import fault_point
 from meter.runtime.process.health import Health
+from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import pauses, wait_for
 from notifier.ends import Ends
 from notifier.mail.drafting import make_draft
@@ -37,6 +38,8 @@ REPORT_PAUSE_S = 15
 RECORD_TRIES = 8
 # Ends that no mail server had a part in.
 UNSENT = {Action.CANCEL: Verdict.CANCELLED, Action.PRESUME: Verdict.PRESUMED, Action.CAP: Verdict.CAPPED}
+QUEUED = "queued"  # counted where letters become owed
+AMBIGUOUS = "ambiguous"  # nobody knows whether the server took it
 LATE = "late"  # accepted when another mailer had ended the letter already
 QUIET = (Verdict.ACCEPTED, Verdict.CANCELLED, Verdict.BEHIND)
 
@@ -66,6 +69,8 @@ class Mailer:
         self._health = health
         self._ends = ends
         self._renderer = renderer
+        begin(health.metrics.emails, [QUEUED, *Verdict, LATE, AMBIGUOUS])
+        health.metrics.latency.begin("letter")
         self._relay = Relay()
         self._gate = Gate(settings.mail_trouble_first_s, settings.mail_trouble_max_s)
 
@@ -86,7 +91,8 @@ class Mailer:
                     await self._wait_for_work(sender, stop)
                 else:
                     self.wake.set()  # there may be more
-                    await self._send_one(sender, email)
+                    with self._health.metrics.emails_claimed.track_inprogress():
+                        await self._send_one(sender, email)
         finally:
             self._gate.leave(sender)
             await sender.close()
@@ -205,8 +211,11 @@ class Mailer:
         late = judgement.verdict is Verdict.ACCEPTED and not held
         outcome = LATE if late else judgement.verdict.value
         self._health.metrics.emails.labels(outcome).inc()
+        if judgement.verdict is Verdict.ACCEPTED:
+            owed_s = (self._clock.now() - email.row.created_at).total_seconds()
+            self._health.metrics.latency.observe("letter", [owed_s])
         if judgement.ambiguous:
-            self._health.metrics.emails.labels("ambiguous").inc()
+            self._health.metrics.emails.labels(AMBIGUOUS).inc()
         result = judgement.result
         write = log.info if judgement.verdict in QUIET and not late else log.warning
         write(
@@ -225,6 +234,8 @@ class Mailer:
         while not stop.is_set():
             counts = await self._queue.count()
             self._health.metrics.waiting.labels("emails").set(counts["waiting"])
+            self._health.metrics.emails_due.set(counts["due"])
+            self._health.metrics.emails_overdue_seconds.set(counts["overdue_s"])
             await wait_for(stop, REPORT_PAUSE_S)
 
 

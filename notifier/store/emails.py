@@ -102,7 +102,7 @@ class PostgresMailQueue:
         await write_changes(connection, [change], max(pause_s, self._pause_s), at)
         return True
 
-    async def count(self) -> Mapping[str, int]:
+    async def count(self) -> Mapping[str, float]:
         try:
             row = await self._pool.fetchrow(load_sql(PACKAGE, "count_emails"))
         except Exception as error:

@@ -96,6 +96,6 @@ class MailQueue(Protocol):
         """
         ...
 
-    async def count(self) -> Mapping[str, int]:
-        """Queued letters: `waiting` in all, `due` now."""
+    async def count(self) -> Mapping[str, float]:
+        """Queued letters: `waiting` in all, `due` now; `overdue_s`: for how long the first of these has been due."""
         ...

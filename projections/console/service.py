@@ -90,6 +90,7 @@ def build_console(settings: ConsoleSettings, clock: Clock | None = None) -> Buil
         async with opened_pool(settings, "credit-console") as pool:
             await check_set_up(pool, sql("find_views"))
             health.set_ready("postgres", True)
+            health.metrics.watch_pool(pool)
             reader = ConsoleReader(pool)
             watch = BalanceWatch(reader, settings, clock)
             console = Console(settings, reader, watch, guard, clock)

@@ -1,8 +1,9 @@
--- Shards, events not yet folded, and events folded so far; of shards that are set aside nothing waits.
--- $1 projection text, $2 shards set aside int[]
-SELECT count(*) AS shards,
-       coalesce(sum(s.next_position - 1 - c.position) FILTER (WHERE c.shard <> ALL($2::int[])), 0)::bigint AS behind,
-       coalesce(sum(c.position), 0)::bigint AS folded
+-- Of each shard: events folded so far, events stored and not folded yet, and for how many seconds the first of these is stored.
+-- $1 projection text
+SELECT c.shard, c.position AS folded, s.next_position - 1 - c.position AS behind,
+       coalesce(extract(epoch FROM clock_timestamp() - e.recorded_at), 0)::double precision AS waits_s
 FROM projections.cursors c
 JOIN meter.shards s ON s.shard = c.shard
+LEFT JOIN meter.events e ON e.shard = c.shard AND e.position = c.position + 1
 WHERE c.projection = $1
+ORDER BY c.shard

@@ -111,7 +111,7 @@ class MemoryEventStore:
         shard.log.waiting += [(w.record.topic, w.record.offset, w.reverses) for w in plan.waiting]
         shard.rows += plan.rows
         shard.log.hashes.append(shard.head)
-        return Appended(*header[:4], *header[8:12], header.rerouted, header.waiting)
+        return Appended(*header[:4], *header[8:12], header.rerouted, header.waiting, plan.rejected_by_reason())
 
     def log(self, shard: int) -> Log:
         return deepcopy(self._shards[shard].log)

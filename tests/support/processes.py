@@ -21,16 +21,16 @@ REQUEST_TIMEOUT_S = 5
 
 
 class ServiceProcess:
-    """`meter run`, `projections run` or `notifier run`."""
+    """`meter run`, `projections run`, `notifier run`, or another verb that serves."""
 
-    def __init__(self, name: str, env: Mapping[str, str], directory: Path) -> None:
+    def __init__(self, name: str, env: Mapping[str, str], directory: Path, verb: str = "run") -> None:
         self.name = name
         self.port = free_port(HOST)
         directory.mkdir(parents=True, exist_ok=True)
         environment = (
             clean_environment() | dict(env) | {"METERING_HTTP_HOST": HOST, "METERING_HTTP_PORT": str(self.port)}
         )
-        self.child = Child(name, [program(name), "run"], directory, env=environment, grace_s=END_TIMEOUT_S)
+        self.child = Child(name, [program(name), verb], directory, env=environment, grace_s=END_TIMEOUT_S)
 
     def start(self, timeout_s: float = READY_TIMEOUT_S) -> "ServiceProcess":
         """Start and wait until /readyz says yes."""
@@ -93,15 +93,15 @@ class Processes:
         self._directory = directory
         self._made: list[ServiceProcess] = []
 
-    def make(self, name: str, **overrides: str) -> ServiceProcess:
+    def make(self, name: str, verb: str = "run", **overrides: str) -> ServiceProcess:
         """A process not yet started. Overrides are settings without the prefix: make("meter", batch_events="10")."""
         own = {f"METERING_{key.upper()}": value for key, value in overrides.items()}
-        made = ServiceProcess(name, self._env | own, self._directory / f"{name}-{len(self._made)}")
+        made = ServiceProcess(name, self._env | own, self._directory / f"{name}-{len(self._made)}", verb)
         self._made.append(made)
         return made
 
-    def start(self, name: str, **overrides: str) -> ServiceProcess:
-        return self.make(name, **overrides).start()
+    def start(self, name: str, verb: str = "run", **overrides: str) -> ServiceProcess:
+        return self.make(name, verb, **overrides).start()
 
     def spawn(self, name: str, **overrides: str) -> ServiceProcess:
         return self.make(name, **overrides).spawn()

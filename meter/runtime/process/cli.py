@@ -9,12 +9,13 @@ the commands: whoever asks for help, or for a list, does not wait for the Kafka 
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from meter.runtime.environment import variable
 from meter.runtime.errors import RefusalError, SettingsError
+from meter.runtime.process.distribution import DISTRIBUTION
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit, printable
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from meter.runtime.process.service import Build
     from meter.runtime.settings import Settings
 
-DISTRIBUTION: Final = "credit-meter"
 T = TypeVar("T")
 S = TypeVar("S", bound="Settings")
 

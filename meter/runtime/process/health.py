@@ -7,7 +7,7 @@ from typing import Self
 
 import structlog
 
-from meter.runtime.process.metrics import Metrics
+from meter.runtime.process.metrics import Metrics, begin
 
 log = structlog.get_logger(component="health")
 
@@ -44,12 +44,20 @@ class Health:
 
     def __init__(self) -> None:
         self.metrics = Metrics()
+        self.metrics.faults.set_function(lambda: len(self._faults))
         self._ready: dict[str, bool] = {}
         self._reachable: dict[str, bool] = {}
         self._details: dict[str, dict[str, str | None]] = {}
         self._work: dict[str, Work] = {}
         self._faults: dict[str, str] = {}
         self.progress_marks = 0
+
+    def expect(self, dependency: str) -> None:
+        """It is needed, and a probe asks it: not ready before it has answered once."""
+        self._reachable[dependency] = False
+        self._details[dependency] = {"detail": "has not answered yet", "host": None}
+        self.set_ready(dependency, False)
+        begin(self.metrics.reconnects, [dependency])
 
     def set_ready(self, dependency: str, ready: bool) -> None:
         self._ready[dependency] = ready
@@ -88,8 +96,9 @@ class Health:
 
     def watch(self, work: str, waiting: Callable[[], int]) -> None:
         """Have the watchdog watch this work: `waiting()` > 0 without `mark_progress(work)` for `stall_s` is a stall."""
-        self._work[work] = Work(waiting)
+        watched = self._work[work] = Work(waiting)
         self.metrics.waiting.labels(work).set_function(waiting)
+        self.metrics.idle_seconds.labels(work).set_function(lambda: watched.idle_s)
 
     def mark_progress(self, work: str = "main") -> None:
         """Something was stored, published or sent."""
@@ -102,6 +111,7 @@ class Health:
         self._faults.clear()
         for name in self._work:
             self.metrics.waiting.remove(name)
+            self.metrics.idle_seconds.remove(name)
         self._work.clear()
 
     def find_stalled(self, elapsed_s: float, stall_s: float) -> list[str]:

@@ -51,6 +51,9 @@ async def run_service(
     `grace_s` (Exit.GRACE_OVER). That is safe: the next process continues from what is committed.
     """
     health = health or Health()
+    health.metrics.describe_process(name, settings.stall_s)
+    for probe in probes:
+        health.expect(probe.name)
     stop = asyncio.Event()
     remove_handlers = handle_signals(stop, settings.grace_s)
     watches = {

@@ -162,7 +162,7 @@ def test_neighbours_that_no_replay_can_help_become_one_rejection() -> None:
         (USAGE, 8, 9, Reason.EMPTY),
     ]
     assert made.rejections[1].detail == "5 records; of the first: it is no JSON"
-    assert (made.rejected_offsets(), made.gaps) == (9, (Gap(USAGE, 7, 8),))
+    assert (sum(made.rejected_by_reason().values()), made.gaps) == (9, (Gap(USAGE, 7, 8),))
 
 
 def test_what_no_client_could_read_covers_its_offsets() -> None:

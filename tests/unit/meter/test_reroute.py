@@ -3,11 +3,11 @@
 import pytest
 
 from meter.allowance import Allowance
-from meter.ingest import OTHER_SOURCES, SOURCES_COUNTED, Ingest
+from meter.ingest import Ingest
 from meter.plan import Wait
 from meter.reroute import read_rerouted
 from meter.runtime.kafka import Batch
-from meter.runtime.process.metrics import Metrics
+from meter.runtime.process.metrics import OTHER_SOURCES, SOURCES_COUNTED, Metrics
 from meter.store.evidence import rerouted_columns, waiting_columns
 from meter.store.port import Appended
 from schemas.records import Limits, Rerouted

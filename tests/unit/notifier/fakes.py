@@ -208,6 +208,7 @@ class FakeStore:
         outcome = end_letter(email.row, self.letters_of(email.row.account_id), ending, email.lines, at)
         self._take(email.row.account_id, outcome, max(pause_s, self.pause_s), at)
 
-    async def count(self) -> Mapping[str, int]:
+    async def count(self) -> Mapping[str, float]:
         queued = [email for email in self.emails.values() if email.state == "queued"]
-        return {"waiting": len(queued), "due": sum(email.due <= self.clock.now() for email in queued)}
+        overdue = [late_s for email in queued if (late_s := (self.clock.now() - email.due).total_seconds()) >= 0]
+        return {"waiting": len(queued), "due": len(overdue), "overdue_s": max(overdue, default=0.0)}

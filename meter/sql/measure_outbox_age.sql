@@ -1,0 +1,6 @@
+-- For how many seconds the message that is published next has waited, in the shard where that is longest.
+SELECT coalesce(max(extract(epoch FROM now() - o.queued_at)), 0)::double precision
+FROM meter.outbox_shards s
+CROSS JOIN LATERAL (
+    SELECT l.queued_at FROM meter.outbox l WHERE l.shard = s.shard ORDER BY l.shard, l.topic, l.kafka_offset LIMIT 1
+) AS o;

@@ -1,0 +1,90 @@
+"""What a service counts before anything has happened, and the histogram of the hot path."""
+
+from prometheus_client import CollectorRegistry
+
+from meter.runtime.process.bulk_histogram import BulkHistogram
+from meter.runtime.process.health import Health
+from meter.runtime.process.metrics import Metrics, begin
+
+WHOLE_YEAR_S = 365 * 24 * 3_600
+
+
+def make_histogram() -> tuple[BulkHistogram, CollectorRegistry]:
+    registry = CollectorRegistry()
+    return BulkHistogram("wait_seconds", "Help", "stage", buckets=(0.1, 1), registry=registry), registry
+
+
+def test_a_bulk_histogram_counts_as_prometheus_does() -> None:
+    histogram, registry = make_histogram()
+    histogram.observe("stored", [0.05, 0.1, 0.5, WHOLE_YEAR_S])
+
+    def bucket(bound: str) -> float | None:
+        return registry.get_sample_value("wait_seconds_bucket", {"stage": "stored", "le": bound})
+
+    assert [bucket(bound) for bound in ("0.1", "1.0", "+Inf")] == [2, 3, 4]
+    assert registry.get_sample_value("wait_seconds_count", {"stage": "stored"}) == 4
+    assert registry.get_sample_value("wait_seconds_sum", {"stage": "stored"}) == 0.65 + WHOLE_YEAR_S
+
+
+def test_a_producers_clock_that_is_ahead_takes_nothing_off_the_sum() -> None:
+    histogram, registry = make_histogram()
+    histogram.observe("stored", [-3_600, 1])
+    assert registry.get_sample_value("wait_seconds_sum", {"stage": "stored"}) == 1
+
+
+def test_what_begins_is_shown_at_zero() -> None:
+    metrics = Metrics()
+    begin(metrics.rejections, ["not_json"])
+    metrics.latency.begin("stored")
+    assert metrics.registry.get_sample_value("metering_rejections_total", {"reason": "not_json"}) == 0
+    assert metrics.registry.get_sample_value("metering_latency_seconds_count", {"stage": "stored"}) == 0
+
+
+def test_a_service_shows_nothing_of_what_others_know() -> None:
+    assert b"metering_unopened_accounts" not in Metrics().render()
+
+
+def test_the_pool_of_now_is_shown() -> None:
+    class Pool:
+        def __init__(self, opened: int) -> None:
+            self.opened = opened
+
+        def get_size(self) -> int:
+            return self.opened
+
+        def get_idle_size(self) -> int:
+            return 1
+
+        def get_max_size(self) -> int:
+            return 8
+
+    metrics = Metrics()
+    for opened in (2, 5):
+        metrics.watch_pool(Pool(opened))
+        assert metrics.registry.get_sample_value("metering_postgres_connections", {"state": "open"}) == opened
+    assert metrics.registry.get_sample_value("metering_postgres_connections_limit") == 8
+
+
+def test_the_watchdog_shows_how_long_work_has_waited() -> None:
+    health = Health()
+    health.watch("append", lambda: 3)
+    health.find_stalled(20, 60)
+    assert health.metrics.registry.get_sample_value("metering_idle_seconds", {"work": "append"}) == 20
+    health.forget_work()
+    assert health.metrics.registry.get_sample_value("metering_idle_seconds", {"work": "append"}) is None
+
+
+def test_a_needed_dependency_must_have_answered_once() -> None:
+    health = Health()
+    health.expect("kafka")
+    health.set_opened()
+    assert not health.ready
+    assert "has not answered yet" in str(health.report())
+    health.set_reachable("kafka", True)
+    assert health.ready
+
+
+def test_faults_are_counted() -> None:
+    health = Health()
+    health.set_fault("shard 3", "damaged")
+    assert health.metrics.registry.get_sample_value("metering_faults") == 1
