@@ -9,11 +9,13 @@ import typer
 from meter.presentation import print_settings
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import RefusalError
+from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from notifier.emails_cli import app as emails_app
 from notifier.listing import Account, JsonOutput, Limit, open_report, print_rows
 from notifier.preview import write_preview
 from notifier.render import Renderer
+from notifier.reread import reread as reread_topic
 from notifier.service import build_notifier
 from notifier.settings import NotifierSettings
 from notifier.store.report import Report
@@ -46,6 +48,27 @@ def run() -> None:
       METERING_SMTP_HOST=smtp.example.com METERING_MAIL_FROM=credits@example.com notifier run
     """
     run_service_command("notifier", NotifierSettings, build_notifier)
+
+
+@app.command()
+def reread() -> None:
+    """Go on with metering.balances as it is now, from its beginning.
+
+    After it was re-created, or after the notifier was away for longer than its retention. What is known already is
+    dropped, so nobody is told anything twice. What the topic no longer holds comes with `projections republish`.
+
+    \b
+    Example:
+      projections republish --new-topic      # where the topic was re-created
+      notifier reread
+    """
+
+    async def command(settings: NotifierSettings) -> None:
+        async with opened_pool(settings, "credit-notifier-reread") as pool:
+            begins = await reread_topic(settings, pool)
+        print(f"metering.balances is read from its beginning: {len(begins)} shards")
+
+    run_command(NotifierSettings, command)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from meter.runtime.process.service import Exit
 from projections.explain import RANGE_EVENTS, Explainer, Explanation
 from projections.reader import BalanceReader
 from projections.rebuild import Exchange, Model, Rebuild, count_events
+from projections.republish_cli import republish
 from projections.service import build_projections
 from projections.settings import ProjectionsSettings, VerifySettings
 from projections.show import show_account, show_advice, show_differences
@@ -29,6 +30,8 @@ app = make_app(
     "The read models of credit-meter: balances, usage by day, accounts.\n\n"
     "Settings come from the environment (METERING_POSTGRES_DSN, METERING_KAFKA_BOOTSTRAP, …).",
 )
+
+app.command()(republish)
 
 Account = Annotated[str, typer.Argument(help="Account id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
