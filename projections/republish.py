@@ -71,7 +71,8 @@ class Republication:
                 return None
             found = await connection.fetch(sql("find_next_accounts"), shard, row["after"], self._page_accounts)
             ids = [each["account_id"] for each in found]
-            await append_outbox(connection, await render_states(connection, ids))
+            generation = await connection.fetchval(sql("fetch_generation"), shard)
+            await append_outbox(connection, await render_states(connection, ids, generation))
             await connection.execute(sql("advance_republication"), shard, ids[-1] if ids else None, len(ids))
         return len(ids) if ids else None
 
@@ -104,9 +105,9 @@ async def count_accounts(pool: Pool) -> int:
     return max(0, int(total) - sum(each.accounts for each in left))
 
 
-async def render_states(connection: Executor, ids: Sequence[str]) -> list[OutboxMessage]:
+async def render_states(connection: Executor, ids: Sequence[str], generation: int) -> list[OutboxMessage]:
     """Of each account, then of its balances that ever had an epoch: no others are published."""
     accounts = await fetch_accounts(connection, ids)
-    messages = [render_account(accounts[name]) for name in ids]
+    messages = [render_account(accounts[name], generation) for name in ids]
     states = await fetch_balances(connection, ids)
-    return messages + [render_balance(state) for _key, state in sorted(states.items()) if state.epoch > 0]
+    return messages + [render_balance(state, generation) for _key, state in sorted(states.items()) if state.epoch > 0]
