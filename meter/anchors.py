@@ -37,6 +37,7 @@ class ShardHead(NamedTuple):
     position: int
     hash: bytes
     recorded_at: datetime
+    generation: int = 1
 
 
 class Anchors:
@@ -100,6 +101,7 @@ def render_anchor(head: ShardHead) -> Message:
         position=head.position,
         hash=head.hash.hex(),
         recorded_at=head.recorded_at,
+        generation=head.generation,
     )
     event_id = str(uuid5(NAMESPACE, f"{head.shard}/{head.batch}/{data.hash}"))
     value = encode_event(LOG_ANCHORED, key, data, event_id=event_id, time=head.recorded_at, source=SOURCE)

@@ -18,36 +18,38 @@ class Advance(Protocol):
 
 
 class RateColumn(TextColumn):
-    """Events a second."""
+    """Events, or what else is counted, a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
         super().__init__("")
+        self._unit = unit
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} events/s")
+        return Text("" if speed is None else f"{speed:,.0f} {self._unit}/s")
 
 
 @contextmanager
-def show_progress(words: str, total: int) -> Iterator[Advance]:
+def show_progress(words: str, total: int, unit: str = "events") -> Iterator[Advance]:
     if sys.stderr.isatty():
         bar = Progress(
-            TextColumn(words), BarColumn(), TaskProgressColumn(), RateColumn(), TimeRemainingColumn(),
+            TextColumn(words), BarColumn(), TaskProgressColumn(), RateColumn(unit), TimeRemainingColumn(),
             console=Console(stderr=True),
         )  # fmt: skip
         with bar:
             task = bar.add_task(words, total=total)
             yield lambda events: bar.advance(task, events)
     else:
-        lines = Lines(words, total)
+        lines = Lines(words, total, unit)
         yield lines.advance
         lines.end()
 
 
 class Lines:
-    def __init__(self, words: str, total: int) -> None:
+    def __init__(self, words: str, total: int, unit: str) -> None:
         self._words = words
         self._total = total
+        self._unit = unit
         self._done = 0
         self._started = self._printed = time.monotonic()
 
@@ -66,7 +68,7 @@ class Lines:
         left_s = max(0, self._total - self._done) / rate if rate else 0
         percent = 100 if self._total == 0 else min(100, self._done * 100 // self._total)
         print(
-            f"{self._words}: {percent} %, {self._done:,} events, {rate:,.0f} events/s, {left_s:.0f} s left",
+            f"{self._words}: {percent} %, {self._done:,} {self._unit}, {rate:,.0f} {self._unit}/s, {left_s:.0f} s left",
             file=sys.stderr,
             flush=True,
         )

@@ -1,7 +1,7 @@
 """Identity of the input topics: offsets are only worth something beside the very topic they were counted in."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -11,6 +11,12 @@ from meter.runtime.kafka import TopicAdmin, TopicInfo, is_transient
 from meter.runtime.settings import Settings
 
 log = structlog.get_logger(component="topics")
+
+
+OF_INPUTS: Final = (
+    "Bring the original topic back, or give the new one a name of its own (METERING_TOPIC_PREFIX) with a new event "
+    "store."
+)
 
 
 class TopicRow(NamedTuple):
@@ -30,8 +36,10 @@ class TopicStore(Protocol):
 class RecordedTopics:
     """Checks the topics of the broker against the recorded ones, and records those never seen before."""
 
-    def __init__(self, store: TopicStore, clock: Clock, partitions: int) -> None:
+    def __init__(self, store: TopicStore, clock: Clock, partitions: int, remedy: str = OF_INPUTS) -> None:
+        """`remedy` says what people can do about a topic that is not the recorded one."""
         self._store = store
+        self._remedy = remedy
         self._clock = clock
         self._partitions = partitions
 
@@ -41,7 +49,7 @@ class RecordedTopics:
         for topic, info in topics.items():
             check_partitions(info, self._partitions)
             if topic in recorded:
-                check_identity(recorded[topic], info)
+                check_identity(recorded[topic], info, self._remedy)
         for topic, info in topics.items():
             if topic not in recorded:
                 await self._store.record_topic(TopicRow(topic, info.topic_id, info.partitions), self._clock)
@@ -106,7 +114,7 @@ def check_partitions(info: TopicInfo, partitions: int) -> None:
         )
 
 
-def check_identity(recorded: TopicRow, info: TopicInfo) -> None:
+def check_identity(recorded: TopicRow, info: TopicInfo, remedy: str = OF_INPUTS) -> None:
     """Raises TopicIdentityError. A broker without topic ids ("") is checked by partitions and offsets alone."""
     if recorded.partitions != info.partitions:
         raise TopicIdentityError(
@@ -117,6 +125,5 @@ def check_identity(recorded: TopicRow, info: TopicInfo) -> None:
     if recorded.topic_id and info.topic_id and recorded.topic_id != info.topic_id:
         raise TopicIdentityError(
             f"topic {info.topic} was re-created: its id is {info.topic_id}, recorded is {recorded.topic_id}. The "
-            "stored offsets mean other records. Nothing was written. Bring the original topic back, or give the new "
-            "one a name of its own (METERING_TOPIC_PREFIX) with a new event store."
+            f"stored offsets mean other records. Nothing was written. {remedy}"
         )

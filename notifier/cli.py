@@ -52,6 +52,30 @@ def run() -> None:
 
 
 @app.command()
+def reread() -> None:
+    """Go on with metering.balances as it is now, from its beginning.
+
+    After it was re-created, or after the notifier was away for longer than its retention. What is known already is
+    dropped, so nobody is told anything twice. What the topic no longer holds comes with `projections republish`.
+
+    \b
+    Example:
+      projections republish --new-topic      # where the topic was re-created
+      notifier reread
+    """
+    from meter.runtime.postgres import opened_pool
+    from notifier.reread import reread as reread_topic
+    from notifier.settings import NotifierSettings
+
+    async def command(settings: NotifierSettings) -> None:
+        async with opened_pool(settings, "credit-notifier-reread") as pool:
+            begins = await reread_topic(settings, pool)
+        print(f"metering.balances is read from its beginning: {len(begins)} shards")
+
+    run_command(NotifierSettings, command)
+
+
+@app.command()
 def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False) -> None:
     """List the notices of an account, newest first: every threshold it crossed, and who knows of it.
 

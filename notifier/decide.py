@@ -58,11 +58,17 @@ class BalanceSnapshot:
     position: int
     line: int = 0  # the highest line of emails at or below it, by the thresholds in force when it came; 0 for none
     as_of: datetime | None = None  # when the event it follows from was recorded
+    generation: int = 1  # of the log, which counts before the position
     free_only: bool | None = None  # nothing but the free allowance was ever granted; older events do not say
 
     @property
     def key(self) -> BalanceKey:
         return self.account_id, self.resource
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """Of two snapshots the one with the higher is newer."""
+        return self.generation, self.position
 
     @property
     def remaining(self) -> int:
@@ -120,7 +126,7 @@ class Decision:
 
 def decide(state: NoticeState, change: BalanceSnapshot, thresholds: Thresholds, at: datetime) -> Decision:
     """Decide about one change of the balance that `state` is about. A new epoch starts with nothing noticed."""
-    if state.balance is not None and change.position <= state.balance.position:
+    if state.balance is not None and change.age <= state.balance.age:
         return Decision(new=False, state=state)
     starting = state.starts_epoch(change)
     noticed = frozenset() if starting else state.noticed

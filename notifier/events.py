@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from notifier.decide import BalanceSnapshot
 from notifier.ids import event_id
 from notifier.letters import Lines
-from notifier.model import Banner, BannerShown, EmailRow, Occurrence, OutboxEvent
+from notifier.model import Banner, BannerCleared, BannerShown, EmailRow, Occurrence, OutboxEvent
 from schemas.build import encode_event
 
 SOURCE: Final = "credit-meter/notifier"
@@ -26,18 +25,19 @@ def make_event(kind: str, number: UUID, account_id: str, data: Mapping[str, Any]
 def render_event(occurrence: Occurrence, at: datetime) -> OutboxEvent:
     if isinstance(occurrence, BannerShown):
         return banner_shown(occurrence.banner, at, raised=occurrence.raised)
-    return banner_cleared(occurrence.balance, occurrence.position, at)
+    return banner_cleared(occurrence, at)
 
 
 def banner_shown(banner: Banner, at: datetime, *, raised: bool) -> OutboxEvent:
     kind = "banner.raised.v1" if raised else "banner.changed.v1"
-    number = event_id(kind, banner.account_id, banner.resource, banner.shard, banner.position)
+    number = event_id(kind, banner.account_id, banner.resource, banner.shard, *place(banner))
     data = {
         "account_id": banner.account_id,
         "resource": banner.resource,
         "epoch": banner.epoch,
         "shard": banner.shard,
         "position": banner.position,
+        "generation": banner.generation,
         "threshold": banner.threshold,
         "kind": banner.kind.value,
         "removable": banner.removable,
@@ -46,17 +46,23 @@ def banner_shown(banner: Banner, at: datetime, *, raised: bool) -> OutboxEvent:
     return make_event(kind, number, banner.account_id, data, at)
 
 
-def banner_cleared(balance: BalanceSnapshot, position: int, at: datetime) -> OutboxEvent:
-    kind = "banner.cleared.v1"
-    number = event_id(kind, balance.account_id, balance.resource, balance.shard, position)
+def banner_cleared(cleared: BannerCleared, at: datetime) -> OutboxEvent:
+    kind, balance = "banner.cleared.v1", cleared.balance
+    number = event_id(kind, balance.account_id, balance.resource, balance.shard, *place(cleared))
     data = {
         "account_id": balance.account_id,
         "resource": balance.resource,
         "epoch": balance.epoch,
         "shard": balance.shard,
-        "position": position,
+        "position": cleared.position,
+        "generation": cleared.generation,
     }
     return make_event(kind, number, balance.account_id, data, at)
+
+
+def place(of: Banner | BannerCleared) -> tuple[int, ...]:
+    """What tells the events of one banner apart. A position means another change in each generation."""
+    return (of.position,) if of.generation == 1 else (of.position, of.generation)
 
 
 def email_queued(email: EmailRow, at: datetime) -> OutboxEvent:
@@ -81,6 +87,7 @@ def email_data(email: EmailRow) -> dict[str, Any]:
         "account_id": email.account_id,
         "contact_id": str(email.contact_id),
         "shard": email.shard,
+        "generation": email.generation,
     }
 
 

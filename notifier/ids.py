@@ -24,9 +24,9 @@ def line_notice_id(account_id: str, resource: str, epoch: int, threshold: int) -
     return make_notice_id(account_id, resource, epoch, Channel.EMAIL, threshold)
 
 
-def email_id(notice: UUID, recipient: str, position: int) -> UUID:
+def email_id(notice: UUID, recipient: str, position: int, generation: int = 1) -> UUID:
     """`position` is that of the change that makes the letter owed: the same line may be owed again later."""
-    return uuid5(notice, f"{recipient}\n{position}")
+    return uuid5(notice, f"{recipient}\n{position}" if generation == 1 else f"{recipient}\n{position}\n{generation}")
 
 
 def next_email_id(ended: UUID) -> UUID:

@@ -1,6 +1,6 @@
 """What the notifier knows and what it will write: frozen values, shared by the plan, the renderer and the stores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +23,12 @@ class AccountSnapshot:
     contacts: tuple[str, ...] = field(repr=False)
     is_open: bool = True
     time_zone: str | None = None
+    generation: int = 1
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """Of two snapshots the one with the higher is newer."""
+        return self.generation, self.position
 
 
 class BannerKind(StrEnum):
@@ -45,6 +51,7 @@ class Banner:
     shard: int
     position: int
     raised_at: datetime
+    generation: int = 1
 
     @property
     def key(self) -> BalanceKey:
@@ -58,6 +65,10 @@ class Banner:
         return self.threshold, self.kind, self.removable, self.text, self.epoch
 
 
+# By shard: the number of each later generation, and the position at which it begins.
+Generations = Mapping[int, Sequence[tuple[int, int]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is stored about the accounts of a batch. `noticed` holds the notices of each balance's current epoch."""
@@ -66,6 +77,7 @@ class Known:
     balances: Mapping[BalanceKey, BalanceSnapshot] = field(default_factory=dict)
     noticed: Mapping[BalanceKey, Noticed] = field(default_factory=dict)
     banners: Mapping[BalanceKey, Banner] = field(default_factory=dict)
+    generations: Generations = field(default_factory=dict)
 
     def states(self) -> dict[BalanceKey, NoticeState]:
         return {key: NoticeState(balance, self.noticed.get(key, frozenset())) for key, balance in self.balances.items()}
@@ -88,6 +100,7 @@ class EmailRow:
     shard: int
     recipient: str = field(repr=False)
     created_at: datetime
+    generation: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,7 @@ class LineMoved:
     reached: Reached
     shard: int
     position: int
+    generation: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +154,11 @@ class BannerShown:
 
 @dataclass(frozen=True, slots=True)
 class BannerCleared:
-    """`position` is that of the change that cleared it."""
+    """`position` and `generation` are those of the change that cleared it."""
 
     balance: BalanceSnapshot
     position: int
+    generation: int = 1
 
 
 # What a plan did that is to be published, in order; notifier/events.py renders the events.

@@ -55,22 +55,21 @@ def spell_as_before(letters: Letters, addresses: Iterable[str]) -> list[str]:
 def apply_steps(account_id: str, letters: Letters, steps: Sequence[LetterStep], at: datetime) -> Outcome:
     """All steps of one account in a batch, then a letter to everybody who is owed one and has none on its way."""
     letters = follow(letters, steps)
-    shard, position = place_of(steps[-1])
+    shard, position, generation = place_of(steps[-1])
     queued = []
     for address in find_due(letters):
         contact = letters.contacts[address]
         notice = choose_notice(account_id, letters, contact)
-        number = email_id(notice, address, position)
-        queued.append(EmailRow(number, contact.contact_id, notice, account_id, shard, address, at))
+        number = email_id(notice, address, position, generation)
+        queued.append(EmailRow(number, contact.contact_id, notice, account_id, shard, address, at, generation))
         letters = letters.put(address, replace(contact, unsent=number))
     return Outcome(letters, tuple(queued))
 
 
-def place_of(step: LetterStep) -> tuple[int, int]:
-    """Shard and position."""
-    if isinstance(step, ContactsChanged):
-        return step.account.shard, step.account.position
-    return step.shard, step.position
+def place_of(step: LetterStep) -> tuple[int, int, int]:
+    """Shard, position and generation."""
+    of = step.account if isinstance(step, ContactsChanged) else step
+    return of.shard, of.position, of.generation
 
 
 def end_letter(email: EmailRow, letters: Letters, ending: Ending, tried: Lines, at: datetime) -> Outcome:

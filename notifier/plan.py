@@ -26,6 +26,7 @@ from notifier.model import (
     BannerKind,
     BannerShown,
     ContactsChanged,
+    Generations,
     Known,
     LetterStep,
     LineMoved,
@@ -46,6 +47,7 @@ class Planner:
         self._accounts = dict(known.accounts)
         self._states = known.states()
         self._banners = dict(known.banners)
+        self._generations = known.generations
         self._before = known.banners
         self._thresholds = thresholds
         self._renderer = renderer
@@ -57,6 +59,8 @@ class Planner:
         self._last_shown: dict[BalanceKey, Occurrence] = {}  # in the order of their last changes
 
     def apply(self, change: Change) -> None:
+        if is_lost(change, self._generations):
+            return
         if isinstance(change, AccountSnapshot):
             self._apply_account(change)
         else:
@@ -64,7 +68,7 @@ class Planner:
 
     def _apply_account(self, account: AccountSnapshot) -> None:
         known = self._accounts.get(account.account_id)
-        if known is not None and account.position <= known.position:
+        if known is not None and account.age <= known.age:
             return
         self._accounts[account.account_id] = account
         self._touched_accounts.add(account.account_id)
@@ -72,7 +76,7 @@ class Planner:
         # Its name stands in each text; a closed account sees none.
         for key in [key for key in self._states if key[0] == account.account_id]:
             if (balance := self._states[key].balance) is not None:
-                self._show(balance, self._find_banner(balance), account.position)
+                self._show(balance, self._find_banner(balance), account)
 
     def _apply_balance(self, change: BalanceSnapshot) -> None:
         change = replace(change, line=find_line(change, self._thresholds))
@@ -83,7 +87,7 @@ class Planner:
         self._move_line(before.balance, change)
         self._states[change.key] = decision.state
         self._touched_balances[change.key] = change
-        self._show(change, self._find_banner(change), change.position)
+        self._show(change, self._find_banner(change), change)
         for notice in decision.notices:
             self._record(notice)
 
@@ -97,7 +101,9 @@ class Planner:
     def _move_line(self, before: BalanceSnapshot | None, change: BalanceSnapshot) -> None:
         if before is None or (before.epoch, before.line) != (change.epoch, change.line):
             reached = Reached(change.epoch, change.line)
-            step = LineMoved(change.account_id, change.resource, reached, change.shard, change.position)
+            step = LineMoved(
+                change.account_id, change.resource, reached, change.shard, change.position, change.generation
+            )
             self._letters.append(step)
 
     def _find_banner(self, balance: BalanceSnapshot) -> int | None:
@@ -105,13 +111,13 @@ class Planner:
         account = self._accounts.get(balance.account_id)
         return None if account is not None and not account.is_open else find_banner(balance, self._thresholds)
 
-    def _show(self, balance: BalanceSnapshot, threshold: int | None, position: int) -> None:
+    def _show(self, balance: BalanceSnapshot, threshold: int | None, cause: Change) -> None:
         """Bring the banner in line with the balance. What a batch ends with is published, and not the steps to it."""
         key = balance.key
-        after = self._make_banner(balance, threshold, position) if threshold is not None else None
+        after = self._make_banner(balance, threshold, cause) if threshold is not None else None
         if after is None:
             if self._banners.pop(key, None) is not None:
-                self._note(key, BannerCleared(balance, position))
+                self._note(key, BannerCleared(balance, cause.position, cause.generation))
         elif not after.shows_same(self._banners.get(key)):
             self._banners[key] = after
             self._note(key, BannerShown(after, raised=key not in self._before))
@@ -128,7 +134,7 @@ class Planner:
         before, after = self._before.get(key), self._banners.get(key)
         return before is None if after is None else after.shows_same(before)
 
-    def _make_banner(self, balance: BalanceSnapshot, threshold: int, position: int) -> Banner:
+    def _make_banner(self, balance: BalanceSnapshot, threshold: int, cause: Change) -> Banner:
         account = self._accounts.get(balance.account_id)
         kind = choose_kind(balance)
         return Banner(
@@ -140,8 +146,9 @@ class Planner:
             text=self._renderer.render_banner(kind, balance, threshold, account),
             epoch=balance.epoch,
             shard=balance.shard,
-            position=position,
+            position=cause.position,
             raised_at=self._at,
+            generation=cause.generation,
         )
 
     def finish(self, *, topic: str, shard: int, start: int, end: int, unreadable: Iterable[Unreadable]) -> NotifyPlan:
@@ -161,6 +168,14 @@ class Planner:
             events=tuple(render_event(occurrence, self._at) for occurrence in seen.values()),
             unreadable=tuple(unreadable),
         )
+
+
+def is_lost(change: Change, generations: Generations) -> bool:
+    """Whether it is of a history that a restore cut off: of an older generation, from where a later one begins."""
+    return any(
+        change.generation < generation and change.position >= begins
+        for generation, begins in generations.get(change.shard, ())
+    )
 
 
 def choose_kind(balance: BalanceSnapshot) -> BannerKind:

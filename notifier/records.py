@@ -43,6 +43,7 @@ def read_balance(data: BalanceChanged) -> BalanceSnapshot:
         position=data.position,
         as_of=data.as_of,
         free_only=data.free_only,
+        generation=data.generation,
     )
 
 
@@ -56,4 +57,5 @@ def read_account(data: AccountChanged) -> AccountSnapshot:
         contacts=tuple(data.contacts),
         is_open=data.state == "open",
         time_zone=data.time_zone,
+        generation=data.generation,
     )

@@ -13,7 +13,7 @@ from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
-from meter.topics import RiskWarnings
+from meter.topics import RecordedTopics, RiskWarnings
 from notifier.ends import KafkaEnds
 from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
@@ -25,6 +25,7 @@ from notifier.settings import NotifierSettings
 from notifier.store.emails import PostgresMailQueue
 from notifier.store.notices import PostgresNoticeStore
 from notifier.store.thresholds import record_thresholds
+from notifier.store.topic import REMEDIES, REMEDY, NotifierTopicStore
 from schemas.topics import BALANCES, NOTIFICATIONS
 
 log = structlog.get_logger(component="notifier")
@@ -54,7 +55,10 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 )
             health.set_ready(SMTP, True)  # until an email says otherwise: none may be due for weeks
             store = PostgresNoticeStore(pool, settings.mail_pause_s)
-            consumer = ShardConsumer(settings, topics=(BALANCES,), group=GROUP, store=store)
+            guard = RecordedTopics(NotifierTopicStore(pool), clock, settings.partitions, REMEDY)
+            consumer = ShardConsumer(
+                settings, topics=(BALANCES,), group=GROUP, store=store, guard=guard, remedies=REMEDIES
+            )
             producer = Producer(settings, client_id="credit-notifier")
             async with producer, consumer:
                 health.set_ready("kafka", True)

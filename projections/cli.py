@@ -14,6 +14,7 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from meter.runtime.process.exits import Exit
 from projections.models import Model
+from projections.republish_cli import republish
 from schemas.resources import Resource
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ app = make_app(
     "The read models of credit-meter: balances, usage by day, accounts.\n\n"
     "Settings come from the environment (METERING_POSTGRES_DSN, METERING_KAFKA_BOOTSTRAP, …).",
 )
+
+app.command()(republish)
 
 Account = Annotated[str, typer.Argument(help="Account id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs.")]

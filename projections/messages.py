@@ -1,4 +1,4 @@
-"""What goes to `metering.balances`. The same position always gives the same bytes, its id included."""
+"""What goes to `metering.balances`. The same position of a generation always gives the same bytes, its id included."""
 
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
@@ -24,7 +24,7 @@ class OutboxMessage(NamedTuple):
     value: bytes
 
 
-def render_balance(state: BalanceState) -> OutboxMessage:
+def render_balance(state: BalanceState, generation: int = 1) -> OutboxMessage:
     data = BalanceChanged(
         account_id=state.account_id,
         resource=RESOURCES_BY_CODE[state.resource],
@@ -40,11 +40,12 @@ def render_balance(state: BalanceState) -> OutboxMessage:
         position=state.position,
         as_of=state.as_of,
         free_only=state.free_only,
+        generation=generation,
     )
     return encode(BALANCE_CHANGED, state, data, f"{state.position}/{state.resource}")
 
 
-def render_account(state: AccountState) -> OutboxMessage:
+def render_account(state: AccountState, generation: int = 1) -> OutboxMessage:
     """Of an account that is open or closed. Raises ValueError for one that nobody opened: nobody hears of it."""
     if state.plan is None or state.contacts is None:
         raise ValueError(f"{state.account_id} was never opened")
@@ -57,6 +58,7 @@ def render_account(state: AccountState) -> OutboxMessage:
         time_zone=state.time_zone,
         shard=state.shard,
         position=state.position,
+        generation=generation,
     )
     return encode(ACCOUNT_CHANGED, state, data, str(state.position))
 
@@ -64,12 +66,16 @@ def render_account(state: AccountState) -> OutboxMessage:
 def encode(
     type_: str, state: BalanceState | AccountState, data: BalanceChanged | AccountChanged, cause: str
 ) -> OutboxMessage:
-    """`cause` tells the messages of a type and shard apart: one event may change both balances of an account."""
+    """`cause` tells the messages of a type and shard apart: one event may change both balances of an account.
+
+    A position means another event in each generation, so the id tells these apart too.
+    """
+    place = str(state.shard) if data.generation == 1 else f"{state.shard}/generation {data.generation}"
     value = encode_event(
         type_,
         state.account_id,
         data,
-        event_id=str(uuid5(NAMESPACE, f"{type_}/{state.shard}/{cause}")),
+        event_id=str(uuid5(NAMESPACE, f"{type_}/{place}/{cause}")),
         time=state.as_of,
         source=SOURCE,
     )

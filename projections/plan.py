@@ -28,6 +28,7 @@ class PositionRange(NamedTuple):
     shard: int
     after: int
     upto: int
+    generation: int = 1  # of the shard, now
 
 
 class UsageTotal(NamedTuple):
@@ -81,8 +82,9 @@ def plan(reading: Reading) -> FoldPlan:
     """Fold a reading and render what must be published. Raises LogDamagedError when events are missing from it."""
     folded = fold_reading(reading)
     # The account first where one event changes both.
-    messages = [render_account(state) for state in folded.published_accounts] + [
-        render_balance(state) for state in folded.published
+    generations = {r.shard: r.generation for r in reading.ranges}
+    messages = [render_account(state, generations[state.shard]) for state in folded.published_accounts] + [
+        render_balance(state, generations[state.shard]) for state in folded.published
     ]
     messages.sort(key=lambda message: (message.shard, message.position))
     return FoldPlan(
@@ -122,7 +124,7 @@ def check_contiguous(reading: Reading) -> None:
         found[total.shard] += total.events
     for other in reading.non_usage:
         found[other.shard] += 1
-    for shard, after, upto in reading.ranges:
+    for shard, after, upto, _generation in reading.ranges:
         if found[shard] != upto - after:
             raise LogDamagedError(
                 f"shard {shard}: of the events at positions {after + 1} to {upto} only {found[shard]} of "

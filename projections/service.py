@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import Producer
 from meter.runtime.outbox import OutboxRelay, OutboxWatch, messages_for
 from meter.runtime.postgres import Pool, check_set_up, not_set_up, opened_pool
@@ -11,6 +12,7 @@ from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.topics import RiskWarnings
 from projections.lag import LagWatch, UnopenedWatch
+from projections.output_topic import OutputTopicWatch
 from projections.runner import WORK, FoldRunner
 from projections.set_aside import SetAside
 from projections.settings import ProjectionsSettings
@@ -31,10 +33,12 @@ def build_projections(settings: ProjectionsSettings) -> Build:
             await check_shards(pool)
             health.set_ready("postgres", True)
             health.metrics.watch_pool(pool)
+            topic = OutputTopicWatch(settings, pool, SystemClock())
+            await topic.check()
             async with Producer(settings, client_id="credit-projections") as producer:
                 health.set_ready("kafka", True)
                 await risks.give()
-                yield make_loops(settings, pool, producer, health)
+                yield [*make_loops(settings, pool, producer, health), topic]
 
     return build
 

@@ -86,11 +86,11 @@ async def fetch_position(connection: Executor, projection: str, shard: int) -> i
 def share(ranges: Iterable[PositionRange], most_events: int) -> list[PositionRange]:
     """The ranges in their order, cut so that together they have at most `most_events` events."""
     shared = []
-    for shard, after, head in ranges:
-        upto = min(head, after + most_events)
-        most_events -= upto - after
-        if upto > after:
-            shared.append(PositionRange(shard, after, upto))
+    for each in ranges:
+        upto = min(each.upto, each.after + most_events)
+        most_events -= upto - each.after
+        if upto > each.after:
+            shared.append(each._replace(upto=upto))
     return shared
 
 

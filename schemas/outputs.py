@@ -1,6 +1,7 @@
 """What the services publish: the `data` of each output event.
 
-`shard` and `position` let receivers drop what is not newer.
+`shard`, `generation` and `position` let receivers drop what is not newer: the generation counts first. Events from
+before there were generations have none, and are of the first.
 """
 
 from typing import Annotated, Literal
@@ -28,6 +29,16 @@ from schemas.statuses import Status as Status
 
 Epoch = Annotated[
     int, Field(strict=True, ge=1, description="Number of the current allocation; every grant starts a new one."), AsSent
+]
+Generation = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=1,
+        description="Number of the log's history. A database that was restored to an earlier moment begins a new one: "
+        "what comes with a higher one is newer, whatever its position.",
+    ),
+    AsSent,
 ]
 Threshold = Annotated[int, Field(strict=True, ge=1, le=100, description="Percent of exhaustion."), AsSent]
 Percent = Annotated[
@@ -87,6 +98,7 @@ class BalanceChanged(EventData):
         strict=True,
         description="Whether nothing but the free allowance was ever granted; absent in older events.",
     )
+    generation: Generation = 1
 
 
 class AccountChanged(EventData):
@@ -100,6 +112,7 @@ class AccountChanged(EventData):
     time_zone: TimeZone | None = Field(None, description="IANA time zone of its days.", examples=["Europe/Berlin"])
     shard: Shard
     position: Position
+    generation: Generation = 1
 
 
 class BannerCleared(EventData):
@@ -110,6 +123,7 @@ class BannerCleared(EventData):
     epoch: Epoch
     shard: Shard
     position: Position
+    generation: Generation = 1
 
 
 class BannerRaised(BannerCleared):
@@ -132,6 +146,7 @@ class EmailQueued(EventData):
     account_id: AccountId
     contact_id: Identifier = Field(description="Stands for the contact; it follows from the event that named them.")
     shard: Shard
+    generation: Generation = 1
 
 
 class LineTold(EventData):
@@ -159,3 +174,4 @@ class LogAnchored(EventData):
     position: LastPosition
     hash: str = Field(strict=True, pattern=r"^[0-9a-f]{64}$", description="SHA-256 that chains all batches up to this.")
     recorded_at: Moment = Field(description="When the batch was recorded.")
+    generation: Generation = 1

@@ -9,4 +9,5 @@ WHERE shard = (SELECT shard FROM meter.shards WHERE shard = $1 FOR UPDATE SKIP L
   AND usage_offset = $2 AND accounts_offset = $3
 RETURNING next_position, next_batch, head,
           -- Whether the shard has events from before they had a key: its first batch tells.
-          EXISTS (SELECT FROM meter.batches b WHERE b.shard = s.shard AND b.batch = 1 AND b.chain_version = 2) AS has_old
+          EXISTS (SELECT FROM meter.batches b WHERE b.shard = s.shard AND b.batch = 1 AND b.chain_version = 2) AS has_old,
+          generation

@@ -29,7 +29,8 @@ SELECT CASE b.chain_version
            ELSE b.evidence IS NOT DISTINCT FROM found.evidence
        END AS evidence_whole,
        coalesce(e.sum, 0) + coalesce(d.sum, 0) + coalesce(r.sum, 0) + coalesce(g.sum, 0)
-       + coalesce(o.sum, 0) + coalesce(w.sum, 0) AS offset_sum
+       + coalesce(o.sum, 0) + coalesce(w.sum, 0) AS offset_sum,
+       b.generation, n.generation AS begins
 FROM meter.batches b
 CROSS JOIN LATERAL (
     -- The free grants stored with an account.opened stand at the offset of its record: the meter's own source, in events
@@ -128,8 +129,19 @@ CROSS JOIN LATERAL (
     ) v
 ) w
 CROSS JOIN LATERAL (
+    SELECT min(v.generation) AS generation,
+           sha256(string_agg(
+               record_send(ROW(
+                   v.shard, v.generation, v.batch, v.from_position, v.usage_offset, v.accounts_offset, v.head, v.usage_known,
+                   v.accounts_known, v.position_known, v.begun_at, v.begun_by, v.reason)),
+               ''::bytea ORDER BY v.generation)) AS digest
+    FROM meter.generations v
+    WHERE v.shard = b.shard AND v.batch = b.batch
+) n
+CROSS JOIN LATERAL (
     SELECT coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea)
-           || coalesce(o.digest, ''::bytea) || coalesce(w.digest, ''::bytea) AS evidence
+           || coalesce(o.digest, ''::bytea) || coalesce(w.digest, ''::bytea)
+           || coalesce(n.digest, ''::bytea) AS evidence
 ) found
 WHERE b.shard = $1 AND b.batch BETWEEN $2 AND $3
 ORDER BY b.batch

@@ -80,3 +80,8 @@ UNION ALL
  FROM meter.waiting
  WHERE shard = $1 AND (topic, kafka_offset) >= ('metering.usage', $3)
  ORDER BY topic, kafka_offset LIMIT 10)
+UNION ALL
+(SELECT 'generations', 'generation ' || generation
+ FROM meter.generations g
+ WHERE g.shard = $1 AND NOT EXISTS (SELECT FROM meter.batches b WHERE b.shard = g.shard AND b.batch = g.batch)
+ ORDER BY generation LIMIT 10)

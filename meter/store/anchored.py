@@ -86,6 +86,7 @@ class AnchorAudit:
             [anchor.data.batch for anchor in anchors],
             [anchor.data.position for anchor in anchors],
             [bytes.fromhex(anchor.data.hash) for anchor in anchors],
+            [anchor.data.generation for anchor in anchors],
         ]
         rows = await self._database.fetch(load_sql("meter", "compare_anchors"), *columns)
         return [Contradiction(anchors[row["index"]], row["hash"]) for row in rows]

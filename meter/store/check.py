@@ -15,6 +15,7 @@ class Link(NamedTuple):
     usage: int
     accounts: int
     hash: bytes
+    generation: int = 1
 
 
 START = Link(0, 0, 0, 0, GENESIS)
@@ -49,9 +50,11 @@ class BatchRow(NamedTuple):
     event_offsets: int
     evidence_whole: bool  # duplicates, rejections, gaps, rerouted and waiting are those that the batch was sealed with
     offset_sum: int
+    generation: int = 1
+    begins: int | None = None  # the generation that the batch is recorded to begin
 
     def link(self) -> Link:
-        return Link(self.batch, self.last_position, self.usage_to, self.accounts_to, self.sealed_hash)
+        return Link(self.batch, self.last_position, self.usage_to, self.accounts_to, self.sealed_hash, self.generation)
 
 
 class Unreadable(NamedTuple):
@@ -103,6 +106,16 @@ def check_link(link: Link, row: BatchRow | Unreadable) -> Iterator[tuple[int, Da
                 f"expected {link.usage} and {link.accounts}"
             )
             yield row.batch, Damage.OFFSETS_BROKEN, detail
+        yield from check_generation(link, row)
+
+
+def check_generation(link: Link, row: BatchRow) -> Iterator[tuple[int, Damage, str]]:
+    """A generation begins where it is recorded to, and is higher than the one before."""
+    if row.begins is not None and row.begins <= link.generation:
+        yield row.batch, Damage.GENERATION_WRONG, f"it begins generation {row.begins} behind {link.generation}"
+    elif row.generation != (row.begins or link.generation):
+        detail = f"it is of generation {row.generation}, expected {row.begins or link.generation}"
+        yield row.batch, Damage.GENERATION_WRONG, detail
 
 
 def check_counts(row: BatchRow) -> Iterator[str]:
@@ -136,7 +149,7 @@ def check_shard(shard: int, stored: Link | None, link: Link) -> list[Finding]:
         return [Finding(shard, None, Damage.SHARD_MISSING, "its row in meter.shards is missing")]
     if stored == link or not link.hash:
         return []
-    names = ("last batch", "last position", "usage offset", "accounts offset", "head")
+    names = ("last batch", "last position", "usage offset", "accounts offset", "head", "generation")
     pairs: Iterable[tuple[str, int | bytes, int | bytes]] = zip(names, stored, link, strict=True)
     differences = [f"{name} {show(have)}, expected {show(want)}" for name, have, want in pairs if have != want]
     return [

@@ -16,6 +16,7 @@ class Damage(StrEnum):
     SHARD_MISSING = "shard_missing"
     STRAY_ROW = "stray_row"
     LINK_WRONG = "link_wrong"
+    GENERATION_WRONG = "generation_wrong"
     CODES_CHANGED = "codes_changed"
     LOG_CUT = "log_cut"
     HISTORY_REWRITTEN = "history_rewritten"

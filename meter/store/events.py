@@ -60,6 +60,7 @@ class Head(NamedTuple):
     next_batch: int
     hash: bytes
     has_old: bool  # whether the shard has events from before they had a key
+    generation: int
 
 
 Known = Mapping[bytes, Content]
@@ -282,6 +283,7 @@ def make_header(plan: AppendPlan, head: Head, evidence: bytes) -> BatchHeader:
         gaps=plan.gap_offsets(),
         recorded_at=plan.recorded_at,
         evidence=evidence,
+        generation=head.generation,
         rerouted=len(plan.rerouted),
         waiting=len(plan.waiting),
     )

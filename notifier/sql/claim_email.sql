@@ -22,6 +22,6 @@ WITH due AS (
     SELECT email_id, claim, now() FROM claimed
 )
 SELECT e.email_id, e.shard, e.account_id, e.recipient, e.claim, e.attempts, e.ambiguous_attempts, e.message_id,
-       e.message, e.lines, e.notice_id, e.created_at, c.contact_id
+       e.message, e.lines, e.notice_id, e.created_at, e.generation, c.contact_id
 FROM claimed e
 JOIN notifier.contacts c ON c.shard = e.shard AND c.account_id = e.account_id AND c.contact = e.recipient

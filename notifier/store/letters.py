@@ -125,7 +125,7 @@ async def save_contacts(connection: Executor, changes: Sequence[Change]) -> None
 async def queue_letters(connection: Executor, rows: Sequence[EmailRow], pause_s: float, at: datetime) -> None:
     if not rows:
         return
-    columns = transpose([(r.email_id, r.shard, r.account_id, r.recipient, r.notice_id) for r in rows], 5)
+    columns = transpose([(r.email_id, r.shard, r.account_id, r.recipient, r.notice_id, r.generation) for r in rows], 6)
     await connection.execute(load_sql(PACKAGE, "queue_emails"), *columns, at, pause_s)
     await append_events(connection, [(row.shard, events.email_queued(row, at)) for row in rows])
 

@@ -10,7 +10,7 @@ from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, trans
 from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot, Banner, Known, NoticeRow, NotifyPlan
 from notifier.store.letters import work_out, write_changes
-from notifier.store.rows import group_noticed, key_of, read_account, read_balance, read_banner
+from notifier.store.rows import group_generations, group_noticed, key_of, read_account, read_balance, read_banner
 
 PACKAGE = "notifier"
 
@@ -35,6 +35,7 @@ class PostgresNoticeStore:
                 balances={key_of(row): read_balance(row) for row in await fetch(connection, "balances", ids)},
                 noticed=group_noticed(await fetch(connection, "noticed", ids)),
                 banners={key_of(row): read_banner(row) for row in await fetch(connection, "banners", ids)},
+                generations=group_generations(await connection.fetch(load_sql(PACKAGE, "fetch_generations"))),
             )
 
     async def save(self, plan: NotifyPlan) -> int:
@@ -106,19 +107,25 @@ def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
 def account_columns(accounts: Sequence[AccountSnapshot]) -> tuple[list[Any], ...]:
     return transpose(
         [
-            (a.account_id, a.shard, a.position, a.plan, a.display_name, json.dumps(a.contacts), a.is_open, a.time_zone)
+            (
+                *(a.account_id, a.shard, a.position, a.plan, a.display_name, json.dumps(a.contacts), a.is_open),
+                *(a.time_zone, a.generation),
+            )
             for a in accounts
         ],
-        8,
+        9,
     )
 
 
 def balance_columns(balances: Sequence[BalanceSnapshot]) -> tuple[list[Any], ...]:
     rows = [
-        (b.account_id, b.resource, b.shard, b.position, b.epoch, b.allocation, b.consumed, b.line, b.as_of, b.free_only)
+        (
+            *(b.account_id, b.resource, b.shard, b.position, b.epoch, b.allocation, b.consumed, b.line, b.as_of),
+            *(b.free_only, b.generation),
+        )
         for b in balances
     ]
-    return transpose(rows, 10)
+    return transpose(rows, 11)
 
 
 def notice_columns(notices: Sequence[NoticeRow]) -> tuple[list[Any], ...]:
@@ -145,10 +152,21 @@ def notice_columns(notices: Sequence[NoticeRow]) -> tuple[list[Any], ...]:
 
 def banner_columns(banners: Sequence[Banner]) -> tuple[list[Any], ...]:
     rows = [
-        (b.account_id, b.resource, b.threshold, b.kind.value, b.removable, b.text, b.epoch, b.shard, b.position)
+        (
+            b.account_id,
+            b.resource,
+            b.threshold,
+            b.kind.value,
+            b.removable,
+            b.text,
+            b.epoch,
+            b.shard,
+            b.position,
+            b.generation,
+        )
         for b in banners
     ]
-    return transpose(rows, 9)
+    return transpose(rows, 10)
 
 
 def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:

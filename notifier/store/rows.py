@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from notifier.decide import BalanceKey, BalanceSnapshot, Channel, Noticed
-from notifier.model import AccountSnapshot, Banner, BannerKind, EmailRow
+from notifier.model import AccountSnapshot, Banner, BannerKind, EmailRow, Generations
 
 
 def key_of(row: Any) -> BalanceKey:
@@ -21,6 +21,7 @@ def read_account(row: Any) -> AccountSnapshot:
         contacts=tuple(row["contacts"]),
         is_open=row["is_open"],
         time_zone=row["time_zone"],
+        generation=row["generation"],
     )
 
 
@@ -36,6 +37,7 @@ def read_balance(row: Any) -> BalanceSnapshot:
         line=row["line"],
         as_of=row["as_of"],
         free_only=row["free_only"],
+        generation=row["generation"],
     )
 
 
@@ -51,6 +53,7 @@ def read_banner(row: Any) -> Banner:
         shard=row["shard"],
         position=row["position"],
         raised_at=row["raised_at"],
+        generation=row["generation"],
     )
 
 
@@ -59,6 +62,13 @@ def group_noticed(rows: Iterable[Any]) -> dict[BalanceKey, Noticed]:
     for row in rows:
         found.setdefault(key_of(row), set()).add((Channel(row["channel"]), row["threshold"]))
     return {key: frozenset(lines) for key, lines in found.items()}
+
+
+def group_generations(rows: Iterable[Any]) -> Generations:
+    found: dict[int, list[tuple[int, int]]] = {}
+    for row in rows:
+        found.setdefault(row["shard"], []).append((row["generation"], row["from_position"]))
+    return found
 
 
 def read_email(row: Any) -> EmailRow:
@@ -70,4 +80,5 @@ def read_email(row: Any) -> EmailRow:
         shard=row["shard"],
         recipient=row["recipient"],
         created_at=row["created_at"],
+        generation=row["generation"],
     )

@@ -1,7 +1,7 @@
 -- Lock the cursors to fold next: every shard with new events while they fit into one transaction, else as many of them
 -- as do on average, and at least one.
 -- $1 projection text, $2 most events numeric, $3 shards to leave alone int[], $4 shards to choose from int[] or null
-SELECT c.shard, c.position AS after, s.next_position - 1 AS head
+SELECT c.shard, c.position AS after, s.next_position - 1 AS head, s.generation
 FROM projections.cursors c
 JOIN meter.shards s ON s.shard = c.shard
 WHERE c.projection = $1 AND s.next_position - 1 > c.position

@@ -16,7 +16,7 @@ from meter.runtime.errors import TopicIdentityError
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
 from meter.runtime.kafka.admin import TopicAdmin
 from meter.runtime.kafka.failures import unreachable
-from meter.runtime.kafka.offset_ranges import OffsetRange, check_ranges
+from meter.runtime.kafka.offset_ranges import OF_INPUTS, OffsetRange, Remedies, check_ranges
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from meter.runtime.kafka.shard_buffers import ShardBuffers
 from meter.runtime.settings import Settings
@@ -37,12 +37,20 @@ class OffsetStore(Protocol):
 class Assignment:
     """The assigned shards. Those in `buffers` are positioned; the others wait to be (some until a pause has passed)."""
 
-    def __init__(self, settings: Settings, names: Mapping[str, str], store: OffsetStore, buffers: ShardBuffers) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        names: Mapping[str, str],
+        store: OffsetStore,
+        buffers: ShardBuffers,
+        remedies: Remedies = OF_INPUTS,
+    ) -> None:
         self.shards: frozenset[int] = frozenset()
         self._settings = settings
         self._names = names  # on the broker, by logical topic
         self._store = store
         self._buffers = buffers
+        self._remedies = remedies
         self._generation = 0
         self._incomplete: frozenset[int] = frozenset()  # assigned of some topics, not of all
         self._pauses: dict[int, tuple[int, float]] = {}  # shard: rewinds in a row, not before (loop time)
@@ -116,7 +124,7 @@ class Assignment:
         ranges = await self._fetch_ranges(client, waiting, stored)
         if generation != self._generation:
             return  # a rebalance came between: what was read may be out of date
-        if await check_ranges(ranges, lambda: self._fetch_exact_ranges(ranges), self._settings):
+        if await check_ranges(ranges, lambda: self._fetch_exact_ranges(ranges), self._settings, self._remedies):
             self._seek(client, waiting, ranges, generation)
 
     async def _fetch_ranges(

@@ -17,6 +17,7 @@ from meter.runtime.kafka.assignment import Assignment, OffsetStore, within
 from meter.runtime.kafka.commits import Commits
 from meter.runtime.kafka.failures import OFFSET_NOT_THERE, KafkaError, is_transient, unreachable
 from meter.runtime.kafka.lag import PartitionLag
+from meter.runtime.kafka.offset_ranges import OF_INPUTS, Remedies
 from meter.runtime.kafka.poller import Poller, seek_if_assigned
 from meter.runtime.kafka.shard_buffers import Batch, ShardBuffers
 from meter.runtime.settings import Settings
@@ -50,6 +51,7 @@ class ShardConsumer:
         group: str,
         store: OffsetStore,
         guard: TopicGuard | None = None,
+        remedies: Remedies = OF_INPUTS,
     ) -> None:
         self._settings = settings
         self._names = {topic: settings.topic(topic) for topic in topics}
@@ -59,7 +61,7 @@ class ShardConsumer:
         self._buffers = ShardBuffers(
             batch_events=settings.batch_events, batch_bytes=settings.batch_bytes, buffer_bytes=settings.buffer_bytes
         )
-        self._assignment = Assignment(settings, self._names, store, self._buffers)
+        self._assignment = Assignment(settings, self._names, store, self._buffers, remedies)
         self._poller = Poller(self._buffers, settings.poll_ms)
         self._commits = Commits()
         self._freed = asyncio.Event()

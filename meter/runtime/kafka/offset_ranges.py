@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -25,6 +25,21 @@ class OffsetRange(NamedTuple):
     end: int
 
 
+class Remedies(NamedTuple):
+    """What people can do about a topic that is shorter than what was read, and about records that are gone."""
+
+    beyond: str
+    lost: str
+
+
+OF_INPUTS: Final = Remedies(
+    beyond="Bring the original topic back, or give the new topic a name of its own (METERING_TOPIC_PREFIX) with a new "
+    "event store.",
+    lost="Restore the records, or start once with METERING_ACCEPT_LOST_RECORDS=true to go on and have the gap "
+    "recorded.",
+)
+
+
 def find_missing(ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
     """Partitions without a stored offset."""
     return [item for item in ranges if item.stored is None]
@@ -41,7 +56,10 @@ def find_lost(ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
 
 
 async def check_ranges(
-    ranges: list[OffsetRange], fetch_again: Callable[[], Awaitable[list[OffsetRange]]], settings: Settings
+    ranges: list[OffsetRange],
+    fetch_again: Callable[[], Awaitable[list[OffsetRange]]],
+    settings: Settings,
+    remedies: Remedies = OF_INPUTS,
 ) -> bool:
     """True when reading can go on in all partitions.
 
@@ -56,34 +74,30 @@ async def check_ranges(
         await asyncio.sleep(pause_s)
         ranges = await fetch_again()
     if beyond := find_beyond(ranges):
-        raise TopicIdentityError(explain_beyond(beyond))
+        raise TopicIdentityError(explain_beyond(beyond, remedies))
     if lost := find_lost(ranges):
         if not settings.accept_lost_records:
-            raise TopicIdentityError(explain_lost(lost))
+            raise TopicIdentityError(explain_lost(lost, remedies))
         for item in lost:
             log.warning("records_lost", topic=item.topic, shard=item.shard, offset=item.stored, found=item.begin)
     return True
 
 
-def explain_beyond(ranges: Sequence[OffsetRange]) -> str:
+def explain_beyond(ranges: Sequence[OffsetRange], remedies: Remedies) -> str:
     details = "; ".join(
         f"{item.topic}[{item.shard}] ends at {item.end}, stored offset is {item.stored}" for item in ranges
     )
     return (
         f"the topic is shorter than what was already read: {details}. It was re-created or lost records (unclean "
-        "leader election, restored backup). Nothing was written. Bring the original topic back, or give the new topic "
-        "a name of its own (METERING_TOPIC_PREFIX) with a new event store."
+        f"leader election, restored backup). Nothing was written. {remedies.beyond}"
     )
 
 
-def explain_lost(ranges: Sequence[OffsetRange]) -> str:
+def explain_lost(ranges: Sequence[OffsetRange], remedies: Remedies) -> str:
     details = "; ".join(
         f"{item.topic}[{item.shard}] starts at {item.begin}, next wanted is {item.stored}" for item in ranges
     )
-    return (
-        f"retention removed records before they were read: {details}. Nothing was written. Restore the records, or "
-        "start once with METERING_ACCEPT_LOST_RECORDS=true to go on and have the gap recorded."
-    )
+    return f"retention removed records before they were read: {details}. Nothing was written. {remedies.lost}"
 
 
 def name_all(ranges: Sequence[OffsetRange]) -> str:

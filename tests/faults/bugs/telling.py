@@ -111,10 +111,10 @@ def free_text_by_plan() -> None:
     """Who is on the plan called free is told that free credits have expired, whatever was bought."""
     make_banner = Planner._make_banner
 
-    def make_by_plan(self: Any, balance: BalanceSnapshot, threshold: int, position: int) -> Any:
+    def make_by_plan(self: Any, balance: BalanceSnapshot, threshold: int, cause: Any) -> Any:
         account = self._accounts.get(balance.account_id)
         on_free = account is not None and account.plan == "free"
-        return make_banner(self, changed(balance, free_only=on_free), threshold, position)
+        return make_banner(self, changed(balance, free_only=on_free), threshold, cause)
 
     replace(Planner, "_make_banner", make_by_plan)
 

@@ -1,0 +1,27 @@
+"""`notifier reread`: go on with metering.balances as it is now, from its beginning.
+
+What was read before comes again and is dropped, because it is not newer than what is known.
+"""
+
+from meter.runtime.errors import RefusalError
+from meter.runtime.kafka import TopicAdmin
+from meter.runtime.postgres import Pool, load_sql, write_transaction
+from meter.runtime.settings import Settings
+from meter.topics import check_partitions
+from schemas.topics import BALANCES
+
+
+async def reread(settings: Settings, pool: Pool) -> dict[int, int]:
+    """The offset by shard from which it is read. A notifier that runs loses its batch and reads on from there."""
+    async with TopicAdmin(settings) as admin:
+        info = await admin.find(BALANCES)
+        if info is None:
+            raise RefusalError(f"there is no topic {settings.topic(BALANCES)}: run `meter setup`")
+        check_partitions(info, settings.partitions)
+        begins = await admin.beginning_offsets(BALANCES)
+    async with pool.acquire() as connection, write_transaction(connection):
+        places = (BALANCES, info.topic_id, list(begins), list(begins.values()))
+        rows = await connection.fetch(load_sql("notifier", "reread_topic"), *places)
+        if len(rows) != len(begins):
+            raise RefusalError("the notifier has no cursor for some shards: run `meter setup`")
+    return begins

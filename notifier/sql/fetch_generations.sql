@@ -1,0 +1,2 @@
+-- Where each generation begins.
+SELECT shard, generation, from_position FROM notifier.generations

@@ -1,0 +1,113 @@
+"""`projections republish`: the present state of every account once more, through the outbox, while the services run.
+
+For receivers that lost what was published: a re-created topic, records removed by retention. A message follows from its
+state alone, its id included, so it is the one that was published before, or one that is newer; who has it drops it.
+
+A page is read and put into the outbox under the shard's cursor: the fold of the shard waits meanwhile, and what it
+publishes later stands behind the page. How far each shard is stands in the same transaction: an interruption repeats
+nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from meter.runtime.postgres import Executor, Pool, write_transaction
+from projections.messages import OutboxMessage, render_account, render_balance
+from projections.store import PROJECTION, append_outbox, fetch_accounts, fetch_balances, sql
+
+PAGE_ACCOUNTS: Final = 500
+# Messages of changes stand behind those of a republication, so it gives them no long queue.
+MOST_WAITING: Final = 5_000
+LOOK_S: Final = 0.5
+REMIND_S: Final = 10.0
+
+Report = Callable[[str], None]
+
+
+class Unfinished(NamedTuple):
+    shard: int
+    accounts: int
+    begun_at: datetime
+
+
+class Republication:
+    """Sends what is left of the newest republication. Several processes may share one."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        progress: Callable[[int], None] = lambda _accounts: None,
+        report: Report = lambda _line: None,
+        page_accounts: int = PAGE_ACCOUNTS,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        self._pool = pool
+        self._progress = progress
+        self._report = report
+        self._page_accounts = page_accounts
+        self._most_waiting = most_waiting
+
+    async def run(self) -> int:
+        """The number of accounts that were put into the outbox."""
+        return sum([await self._send_shard(left.shard) for left in await fetch_unfinished(self._pool)])
+
+    async def _send_shard(self, shard: int) -> int:
+        sent = 0
+        while (accounts := await self._send_page(shard)) is not None:
+            sent += accounts
+            self._progress(accounts)
+            await self._wait_for_outbox(shard)
+        return sent
+
+    async def _send_page(self, shard: int) -> int | None:
+        """None: the shard is done."""
+        async with self._pool.acquire() as connection, write_transaction(connection):
+            await connection.fetchval(sql("lock_cursor"), PROJECTION, shard)
+            row = await connection.fetchrow(sql("lock_republication"), shard)
+            if row is None:
+                return None
+            found = await connection.fetch(sql("find_next_accounts"), shard, row["after"], self._page_accounts)
+            ids = [each["account_id"] for each in found]
+            generation = await connection.fetchval(sql("fetch_generation"), shard)
+            await append_outbox(connection, await render_states(connection, ids, generation))
+            await connection.execute(sql("advance_republication"), shard, ids[-1] if ids else None, len(ids))
+        return len(ids) if ids else None
+
+    async def _wait_for_outbox(self, shard: int) -> None:
+        loop = asyncio.get_running_loop()
+        remind = loop.time() + REMIND_S
+        while await self._pool.fetchval(sql("count_outbox_of_shard"), shard) > self._most_waiting:
+            if loop.time() >= remind:
+                self._report(f"shard {shard}: waiting for `projections run` to publish what is in the outbox")
+                remind = loop.time() + REMIND_S
+            await asyncio.sleep(LOOK_S)
+
+
+async def fetch_unfinished(pool: Pool) -> list[Unfinished]:
+    return [Unfinished(*row) for row in await pool.fetch(sql("fetch_unfinished"))]
+
+
+async def begin(pool: Pool, topic_id: str | None = None) -> None:
+    """Begin with every shard anew; with `topic_id`, to another topic than before."""
+    async with pool.acquire() as connection, write_transaction(connection):
+        if topic_id is not None:
+            await connection.execute(sql("replace_topic"), topic_id)
+        await connection.execute(sql("begin_republication"))
+
+
+async def count_accounts(pool: Pool) -> int:
+    """Accounts that are to be sent, those of shards that were begun included."""
+    left = await fetch_unfinished(pool)
+    total = await pool.fetchval(sql("count_opened"), [each.shard for each in left])
+    return max(0, int(total) - sum(each.accounts for each in left))
+
+
+async def render_states(connection: Executor, ids: Sequence[str], generation: int) -> list[OutboxMessage]:
+    """Of each account, then of its balances that ever had an epoch: no others are published."""
+    accounts = await fetch_accounts(connection, ids)
+    messages = [render_account(accounts[name], generation) for name in ids]
+    states = await fetch_balances(connection, ids)
+    return messages + [render_balance(state, generation) for _key, state in sorted(states.items()) if state.epoch > 0]

@@ -1,0 +1,108 @@
+"""`projections republish` from a log: what is sent, where it goes on, and what it waits for."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from meter.runtime.postgres import Pool
+from projections.plan import plan
+from projections.republish import Republication, begin, count_accounts, fetch_unfinished
+from projections.store import FoldStore
+from schemas.build import Decoded, decode_event
+from tests.integration.projections_log import EventLog, granted, opened, used
+
+ACCOUNTS = tuple(f"acct-{number}" for number in range(7))
+
+
+@pytest.fixture
+async def folded(pool: Pool, log: EventLog) -> Pool:
+    """Seven accounts at several states, and one that nobody opened; their messages are in the outbox."""
+    for number, account in enumerate(ACCOUNTS):
+        await log.append(*opened(account), used(account, 10 * number))
+    await log.append(granted("nobody", 5), used("nobody", 1), granted("acct-1", 100), used("acct-1", 0.001))
+    await fold_all(pool)
+    return pool
+
+
+async def fold_all(pool: Pool) -> None:
+    while await FoldStore(pool, most_events=1000).fold(plan) is not None:
+        pass
+
+
+async def take_outbox(pool: Pool) -> list[Decoded]:
+    rows = await pool.fetch("DELETE FROM projections.outbox RETURNING shard, id, value")
+    return [decode_event(row["value"]) for row in sorted(rows, key=lambda row: (row["shard"], row["id"]))]
+
+
+def names(events: list[Decoded]) -> list[tuple[str, str]]:
+    return sorted((event.envelope.account_id, event.envelope.type) for event in events)
+
+
+WHOLE = sorted(
+    (account, kind) for account in ACCOUNTS for kind in ("account.changed.v1", *["balance.changed.v1"] * 2)
+)  # an account and both of its balances
+
+
+async def test_every_opened_account_is_sent_as_it_is(folded: Pool) -> None:
+    before = {event.envelope.id: event for event in await take_outbox(folded)}
+    await begin(folded)
+    assert await count_accounts(folded) == len(ACCOUNTS)
+    assert await Republication(folded, page_accounts=2).run() == len(ACCOUNTS)
+    sent = await take_outbox(folded)
+    assert names(sent) == WHOLE
+    newest = {(event.envelope.account_id, event.envelope.type, getattr(event.data, "resource", None)): event
+              for event in before.values()}  # fmt: skip
+    for event in sent:
+        known = newest[event.envelope.account_id, event.envelope.type, getattr(event.data, "resource", None)]
+        later = event.data.position > known.data.position  # type: ignore[attr-defined]
+        assert (event.envelope.id in before) is not later
+        assert later or event == known  # the very message that was published before
+    [again] = [e for e in sent if e.envelope.account_id == "acct-1" and getattr(e.data, "epoch", 0) == 2]
+    assert again.envelope.id not in before  # 0.001 more is no change of percent, and was not published
+
+
+async def test_an_interruption_repeats_and_skips_nothing(folded: Pool) -> None:
+    await take_outbox(folded)
+    await begin(folded)
+
+    class InterruptedError(Exception): ...
+
+    def interrupt(_accounts: int) -> None:
+        raise InterruptedError
+
+    runs = 0
+    while await fetch_unfinished(folded):
+        with suppress(InterruptedError):
+            await Republication(folded, page_accounts=1, progress=interrupt).run()
+        runs += 1
+    assert runs > len(ACCOUNTS)
+    assert names(await take_outbox(folded)) == WHOLE
+    assert await Republication(folded).run() == 0
+
+
+async def test_what_changes_meanwhile_stands_behind(folded: Pool, log: EventLog) -> None:
+    await take_outbox(folded)
+    await begin(folded)
+    await log.append(*(used(account, 30) for account in ACCOUNTS))
+    await asyncio.gather(Republication(folded, page_accounts=1).run(), fold_all(folded))
+    newest: dict[tuple[str, object], int] = {}
+    for event in await take_outbox(folded):
+        if event.envelope.type == "balance.changed.v1":
+            key = event.envelope.account_id, event.data.resource  # type: ignore[attr-defined]
+            assert newest.get(key, 0) <= event.data.position  # type: ignore[attr-defined]
+            newest[key] = event.data.position  # type: ignore[attr-defined]
+    rows = await folded.fetch("SELECT account_id, resource, position FROM projections.balances WHERE epoch > 0")
+    assert newest == {(row["account_id"], row["resource"]): row["position"] for row in rows}
+
+
+async def test_it_gives_changes_no_long_queue(folded: Pool) -> None:
+    await take_outbox(folded)
+    await begin(folded)
+    sending = asyncio.create_task(Republication(folded, page_accounts=1, most_waiting=0).run())
+    most = 0
+    while not sending.done():
+        most = max(most, len(await take_outbox(folded)))
+        await asyncio.sleep(0.05)
+    assert await sending == len(ACCOUNTS)
+    assert most <= 3
