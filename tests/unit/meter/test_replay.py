@@ -52,6 +52,7 @@ def test_what_was_ahead_of_time_helps_later() -> None:
         (encode(type="usage.nobody.v1"), Reason.UNKNOWN_TYPE),
         (encode(subject="acct-other"), Reason.KEY_MISMATCH),
     ],
+    ids=["not_json", "invalid_amount", "unknown_type", "key_mismatch"],  # not the bytes: their event ids are drawn anew
 )
 def test_what_is_wrong_in_the_bytes_stays_wrong_and_says_so(value: bytes, reason: Reason) -> None:
     [sentence] = find_hopeless([rejection(reason, value)], NOW, LIMITS)
