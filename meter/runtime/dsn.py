@@ -2,7 +2,7 @@
 
 import re
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 FORM: Final = "postgresql://role@host:5432/database"
 _HOST: Final = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[^:\[\]@/?#]*)(?::([0-9]{1,5}))?")
@@ -24,6 +24,11 @@ def check_dsn(dsn: str) -> str:
             "and %25; better, leave it out of the address and set PGPASSWORD"
         )
     return dsn
+
+
+def add_password(dsn: str, password: str) -> str:
+    """The DSN with a password as its last parameter: one that stands in front of the host wins over it."""
+    return f"{dsn}{'&' if '?' in dsn else '?'}password={quote(password, safe='')}"
 
 
 def split(rest: str) -> tuple[str, str]:

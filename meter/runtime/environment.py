@@ -1,5 +1,8 @@
 """Reading settings from the environment: variables with a prefix, by the fields of a model. An empty one is not set.
 
+A secret may stand in a file instead, which the variable with `_FILE` behind its name names: what stands in the
+environment is shown by `docker inspect` and is handed to every child process.
+
 A name that is nearly a setting's is a fault: the value that was meant would otherwise be ignored in silence. Other
 names with the prefix are left alone: services share their variables, and container platforms set some of their own.
 """
@@ -8,7 +11,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, get_args
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -18,6 +22,7 @@ ENV_PREFIX: Final = "METERING_"
 ALIKE: Final = 0.85
 # Every package names its settings classes under this group in pyproject.toml: no package imports the others for it.
 GROUP: Final = "credit_meter.settings"
+FILE_SUFFIX: Final = "_FILE"
 
 
 def variable(field: str) -> str:
@@ -30,21 +35,57 @@ def read_values(kind: type[BaseModel], environment: Mapping[str, str]) -> dict[s
     return {field: given[variable(field)] for field in kind.model_fields if variable(field) in given}
 
 
+def read_secret_files(kind: type[BaseModel], environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What files say of secret fields, and a line for each fault. A line break at the end is not part of a secret."""
+    given = {name.upper(): value for name, value in environment.items() if value}
+    values, faults = dict[str, str](), list[str]()
+    for field in secret_fields(kind):
+        name = variable(field) + FILE_SUFFIX
+        if name not in given:
+            continue
+        if variable(field) in given:
+            faults.append(f"{name}: {variable(field)} is set as well; set one of them")
+            continue
+        try:
+            values[field] = Path(given[name]).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            said = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            faults.append(f"{name}: the file cannot be read: {said}")
+        else:
+            if not values[field]:
+                faults.append(f"{name}: the file is empty")
+    return values, faults
+
+
+def secret_fields(kind: type[BaseModel]) -> list[str]:
+    from pydantic import SecretStr
+
+    fields = kind.model_fields.items()
+    return [name for name, field in fields if SecretStr in (field.annotation, *get_args(field.annotation))]
+
+
+def known_variables(kind: type[BaseModel]) -> Iterator[str]:
+    yield from map(variable, kind.model_fields)
+    yield from (variable(field) + FILE_SUFFIX for field in secret_fields(kind))
+
+
 def find_typos(kind: type[BaseModel], environment: Mapping[str, str]) -> list[str]:
     """One line for each variable that is no setting and nearly one."""
     unknown = sorted(unknown_names(kind, environment))
     if not unknown:
         return []
-    known = {variable(field) for other in (kind, *registered()) for field in other.model_fields}
-    return [
+    known = {name for other in (kind, *registered()) for name in known_variables(other)}
+    unknown = [name for name in unknown if name not in known]
+    plain = [name for name in unknown if name.removesuffix(FILE_SUFFIX) in known]
+    return [f"{name}: only a secret may stand in a file; set {name.removesuffix(FILE_SUFFIX)}" for name in plain] + [
         f"{name}: there is no such setting; did you mean {meant}?"
         for name in unknown
-        if name not in known and (meant := nearest(name, known))
+        if name not in plain and (meant := nearest(name, known))
     ]
 
 
 def unknown_names(kind: type[BaseModel], environment: Mapping[str, str]) -> Iterator[str]:
-    own = {variable(field) for field in kind.model_fields}
+    own = set(known_variables(kind))
     return (name.upper() for name in environment if name.upper().startswith(ENV_PREFIX) and name.upper() not in own)
 
 

@@ -6,10 +6,19 @@ Packages extend `Settings` with their own fields. Nothing is read at import time
 import os
 from typing import Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from meter.runtime.dsn import check_dsn
-from meter.runtime.environment import ENV_PREFIX, find_typos, read_values, variable
+from meter.runtime.dsn import add_password, check_dsn
+from meter.runtime.environment import ENV_PREFIX, find_typos, read_secret_files, read_values, variable
 from meter.runtime.errors import SettingsError
 
 __all__ = ["ENV_PREFIX", "Settings", "load_settings"]
@@ -21,6 +30,10 @@ S = TypeVar("S", bound="Settings")
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    postgres_password: SecretStr | None = Field(
+        None, description="password for the database, where postgres_dsn has none"
+    )
+    # Behind the password: its validator adds that.
     postgres_dsn: str = Field(
         "postgresql://localhost:5432/metering", repr=False, description="address of the database, libpq URI"
     )
@@ -111,8 +124,10 @@ class Settings(BaseModel):
 
     @field_validator("postgres_dsn")
     @classmethod
-    def check_postgres_dsn(cls, dsn: str) -> str:
-        return check_dsn(dsn)
+    def check_postgres_dsn(cls, dsn: str, info: ValidationInfo) -> str:
+        password: SecretStr | None = info.data.get("postgres_password")
+        checked = check_dsn(dsn)
+        return checked if password is None else add_password(checked, password.get_secret_value())
 
     @model_validator(mode="after")
     def check_sasl(self) -> Self:
@@ -126,9 +141,10 @@ class Settings(BaseModel):
 
 def load_settings(kind: type[S]) -> S:
     """Read the settings of a service. Raises one SettingsError that names every fault by its variable."""
-    faults = find_typos(kind, os.environ)
+    secrets, unread = read_secret_files(kind, os.environ)
+    faults = [*find_typos(kind, os.environ), *unread]
     try:
-        settings = kind.model_validate(read_values(kind, os.environ))
+        settings = kind.model_validate(read_values(kind, os.environ) | secrets)
     except ValidationError as error:
         faults = [*explain_faults(error), *faults]
     else:

@@ -1,7 +1,11 @@
 """Settings: read from the environment, every fault at once, secrets never shown."""
 
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
+from meter.runtime.dsn import describe_hosts
 from meter.runtime.environment import find_typos, registered, variable
 from meter.runtime.errors import SettingsError
 from meter.runtime.settings import Settings, load_settings
@@ -86,3 +90,43 @@ def test_small_letters_are_read_and_an_empty_variable_is_not_set(monkeypatch: py
 def test_settings_in_code_do_not_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METERING_PARTITIONS", "7")
     assert Settings().partitions == 12
+
+
+def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("p@ss/word 1%\n", encoding="utf-8")
+    monkeypatch.setenv("METERING_POSTGRES_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv("METERING_POSTGRES_DSN", "postgresql://credit_meter@db.example.com/metering?application_name=x")
+    settings = load_settings(Settings)
+    parameters = parse_qs(urlsplit(settings.postgres_dsn).query)
+    assert parameters == {"application_name": ["x"], "password": ["p@ss/word 1%"]}
+    assert describe_hosts(settings.postgres_dsn) == "db.example.com"
+    assert "p@ss" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"), [(None, "No such file or directory"), (b"\n", "empty"), (b"\xff\xfe", "not UTF-8")]
+)
+def test_a_file_without_a_secret_is_a_fault(
+    content: bytes | None, fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "password").write_bytes(content)
+    monkeypatch.setenv("METERING_KAFKA_SASL_PASSWORD_FILE", str(tmp_path / "password"))
+    with pytest.raises(SettingsError, match=f"METERING_KAFKA_SASL_PASSWORD_FILE: .*{fault}"):
+        load_settings(Settings)
+
+
+def test_a_secret_stands_in_one_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("one", encoding="utf-8")
+    monkeypatch.setenv("METERING_POSTGRES_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv("METERING_POSTGRES_PASSWORD", "another")
+    with pytest.raises(SettingsError, match="is set as well"):
+        load_settings(Settings)
+
+
+def test_a_file_for_what_is_no_secret_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METERING_POSTGRES_DSN_FILE", "/run/secrets/dsn")
+    with pytest.raises(
+        SettingsError, match="METERING_POSTGRES_DSN_FILE: only a secret may stand in a file; set METERING_POSTGRES_DSN"
+    ):
+        load_settings(Settings)
