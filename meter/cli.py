@@ -11,6 +11,7 @@ from meter.accounts_cli import app as accounts_app
 from meter.check_cli import check
 from meter.corrections_cli import reverse, revoke
 from meter.presentation import print_settings
+from meter.recover_cli import recover_command
 from meter.rejections_cli import app as rejections_app
 from meter.rerouted_cli import rerouted
 from meter.runtime.process.cli import make_app, run_command, run_service_command
@@ -36,6 +37,7 @@ app.command()(check)
 app.command(context_settings={"ignore_unknown_options": True})(reverse)
 app.command(context_settings={"ignore_unknown_options": True})(revoke)
 app.command()(verify)
+app.command(name="recover")(recover_command)
 app.command()(rerouted)
 app.command()(waiting)
 

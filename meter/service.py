@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 
 from meter.anchors import Anchors
 from meter.ingest import TOGETHER_EVENTS, WORK, Ingest
+from meter.newest import check_newest
 from meter.plan import AppendPlan
 from meter.reroute import make_relay
 from meter.runtime.clock import Clock, SystemClock
-from meter.runtime.kafka import Producer, ShardConsumer
+from meter.runtime.kafka import History, Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, OutboxWatch
 from meter.runtime.postgres import check_set_up, load_sql, opened_pool
@@ -29,6 +30,7 @@ GROUP = "meter"
 def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
     clock = clock or SystemClock()
     risks = RiskWarnings(settings, USAGE, ACCOUNTS, ANCHORS)
+    history = History()
 
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
@@ -36,9 +38,12 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             await check_set_up(pool, load_sql("meter", "find_store"))
             health.set_ready("postgres", True)
             health.metrics.watch_pool(pool)
+            await check_newest(settings, pool)
             store = PostgresEventStore(pool)
             guard = RecordedTopics(PostgresTopicStore(pool), clock, settings.partitions)
-            consumer = ShardConsumer(settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, guard=guard)
+            consumer = ShardConsumer(
+                settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, guard=guard, history=history
+            )
             async with Producer(settings, client_id="credit-meter") as producer, consumer:
                 health.set_ready("kafka", True)
                 await risks.give()

@@ -94,12 +94,21 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """What letters told a contact in a history that a restore cut off: the highest line by resource and epoch."""
+
+    contact_id: UUID
+    lines: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Letters:
     """One account: whether it is open, the line reached per resource, and its contacts of now and before by address."""
 
     is_open: bool = True
     reached: Mapping[str, Reached] = field(default_factory=dict)
     contacts: Mapping[str, Contact] = field(default_factory=dict, repr=False)
+    recalled: Mapping[str, Recalled] = field(default_factory=dict, repr=False)  # by address
 
     def put(self, address: str, contact: Contact) -> "Letters":
         return replace(self, contacts={**self.contacts, address: contact})
@@ -113,7 +122,8 @@ def move_line(letters: Letters, resource: str, reached: Reached) -> Letters:
     before = letters.reached.get(resource)
     contacts = letters.contacts
     if before is None or reached.epoch > before.epoch:
-        contacts = {address: begin_epoch(contact, resource, reached.line) for address, contact in contacts.items()}
+        begun = {address: begin_epoch(contact, resource, reached.line) for address, contact in contacts.items()}
+        contacts = {name: tell_recalled(letters, name, contact, resource, reached) for name, contact in begun.items()}
     return replace(letters, reached={**letters.reached, resource: reached}, contacts=contacts)
 
 
@@ -126,6 +136,13 @@ def begin_epoch(contact: Contact, resource: str, line: int) -> Contact:
     return replace(contact, lines={**contact.lines, resource: lowered})
 
 
+def tell_recalled(letters: Letters, address: str, contact: Contact, resource: str, reached: Reached) -> Contact:
+    """Who was told a line in this epoch, before a restore, is not told it again when the epoch begins once more."""
+    recalled = letters.recalled.get(address)
+    line = recalled.lines.get((resource, reached.epoch), 0) if recalled is not None else 0
+    return contact.put(resource, contact.of(resource).tell(line)) if line else contact
+
+
 def change_contacts(letters: Letters, listed: Sequence[tuple[str, UUID]], *, is_open: bool) -> Letters:
     """Take over who is a contact now. `listed`: addresses with the ids that newcomers get."""
     addresses = [address for address, _ in listed]
@@ -135,8 +152,18 @@ def change_contacts(letters: Letters, listed: Sequence[tuple[str, UUID]], *, is_
     }
     for address, contact_id in listed:
         known = contacts.get(address)
-        contacts[address] = join(contact_id, staying) if known is None else replace(known, is_contact=True)
+        joined = join_again(letters, address, contact_id, staying) if known is None else known
+        contacts[address] = replace(joined, is_contact=True)
     return replace(letters, is_open=is_open, contacts=contacts)
+
+
+def join_again(letters: Letters, address: str, contact_id: UUID, staying: Sequence[Contact]) -> Contact:
+    """A newcomer, or one whom a restore made the database forget: they have their id again, and what they were told."""
+    recalled = letters.recalled.get(address)
+    contact = join(contact_id if recalled is None else recalled.contact_id, staying)
+    for resource, reached in letters.reached.items():
+        contact = tell_recalled(letters, address, contact, resource, reached)
+    return contact
 
 
 def join(contact_id: UUID, staying: Iterable[Contact]) -> Contact:

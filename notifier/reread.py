@@ -3,16 +3,26 @@
 What was read before comes again and is dropped, because it is not newer than what is known.
 """
 
+from typing import Final
+
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin
+from meter.runtime.kafka.groups import count_members, set_committed
 from meter.runtime.postgres import Pool, load_sql, write_transaction
 from meter.runtime.settings import Settings
 from meter.topics import check_partitions
 from schemas.topics import BALANCES
 
+GROUP: Final = "notifier"
+
 
 async def reread(settings: Settings, pool: Pool) -> dict[int, int]:
-    """The offset by shard from which it is read. A notifier that runs loses its batch and reads on from there."""
+    """The offset by shard from which it is read. Raises RefusalError while a notifier runs."""
+    if await count_members(settings, GROUP):
+        raise RefusalError(
+            "stop the notifiers first; one that died belongs to its group for up to "
+            f"{settings.kafka_session_ms / 1000:.0f} s more (METERING_KAFKA_SESSION_MS)"
+        )
     async with TopicAdmin(settings) as admin:
         info = await admin.find(BALANCES)
         if info is None:
@@ -24,4 +34,6 @@ async def reread(settings: Settings, pool: Pool) -> dict[int, int]:
         rows = await connection.fetch(load_sql("notifier", "reread_topic"), *places)
         if len(rows) != len(begins):
             raise RefusalError("the notifier has no cursor for some shards: run `meter setup`")
+    # What Kafka has committed must not be ahead of the database: that is how a restored one is noticed.
+    await set_committed(settings, GROUP, {(BALANCES, shard): offset for shard, offset in begins.items()})
     return begins

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from meter.runtime.clock import Clock, SystemClock
-from meter.runtime.kafka import Producer, ShardConsumer
+from meter.runtime.kafka import History, Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, OutboxWatch, messages_for
 from meter.runtime.postgres import check_set_up, load_sql, opened_pool
@@ -19,6 +19,7 @@ from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
 from notifier.model import NotifyPlan
 from notifier.notify import TOGETHER_CHANGES, WORK, Notify
+from notifier.recall import recall
 from notifier.render import Renderer
 from notifier.retries import RetryLoop
 from notifier.settings import NotifierSettings
@@ -39,6 +40,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
     renderer.check(clock.now())
     server = SmtpServer.of(settings)
     risks = RiskWarnings(settings, NOTIFICATIONS)
+    history = History()
 
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
@@ -46,6 +48,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
             await check_set_up(pool, load_sql("notifier", "find_cursors"))
             health.set_ready("postgres", True)
             health.metrics.watch_pool(pool)
+            await recall(settings, pool)
             if shards := await record_thresholds(pool, settings.thresholds):
                 log.info(
                     "thresholds_recorded",
@@ -57,7 +60,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
             store = PostgresNoticeStore(pool, settings.mail_pause_s)
             guard = RecordedTopics(NotifierTopicStore(pool), clock, settings.partitions, REMEDY)
             consumer = ShardConsumer(
-                settings, topics=(BALANCES,), group=GROUP, store=store, guard=guard, remedies=REMEDIES
+                settings, topics=(BALANCES,), group=GROUP, store=store, guard=guard, remedies=REMEDIES, history=history
             )
             producer = Producer(settings, client_id="credit-notifier")
             async with producer, consumer:

@@ -13,15 +13,20 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import structlog
+
 from meter.runtime.postgres import Executor, Pool, write_transaction
+from meter.runtime.waiting import wait_for
 from projections.messages import OutboxMessage, render_account, render_balance
 from projections.store import PROJECTION, append_outbox, fetch_accounts, fetch_balances, sql
 
+log = structlog.get_logger(component="republish")
 PAGE_ACCOUNTS: Final = 500
 # Messages of changes stand behind those of a republication, so it gives them no long queue.
 MOST_WAITING: Final = 5_000
 LOOK_S: Final = 0.5
 REMIND_S: Final = 10.0
+EVERY_S: Final = 5.0
 
 Report = Callable[[str], None]
 
@@ -43,12 +48,14 @@ class Republication:
         report: Report = lambda _line: None,
         page_accounts: int = PAGE_ACCOUNTS,
         most_waiting: int = MOST_WAITING,
+        stop: asyncio.Event | None = None,
     ) -> None:
         self._pool = pool
         self._progress = progress
         self._report = report
         self._page_accounts = page_accounts
         self._most_waiting = most_waiting
+        self._stop = stop or asyncio.Event()
 
     async def run(self) -> int:
         """The number of accounts that were put into the outbox."""
@@ -56,7 +63,7 @@ class Republication:
 
     async def _send_shard(self, shard: int) -> int:
         sent = 0
-        while (accounts := await self._send_page(shard)) is not None:
+        while not self._stop.is_set() and (accounts := await self._send_page(shard)) is not None:
             sent += accounts
             self._progress(accounts)
             await self._wait_for_outbox(shard)
@@ -79,11 +86,31 @@ class Republication:
     async def _wait_for_outbox(self, shard: int) -> None:
         loop = asyncio.get_running_loop()
         remind = loop.time() + REMIND_S
-        while await self._pool.fetchval(sql("count_outbox_of_shard"), shard) > self._most_waiting:
+        while not self._stop.is_set() and await self._count_outbox(shard) > self._most_waiting:
             if loop.time() >= remind:
                 self._report(f"shard {shard}: waiting for `projections run` to publish what is in the outbox")
                 remind = loop.time() + REMIND_S
-            await asyncio.sleep(LOOK_S)
+            await wait_for(self._stop, LOOK_S)
+
+    async def _count_outbox(self, shard: int) -> int:
+        return int(await self._pool.fetchval(sql("count_outbox_of_shard"), shard))
+
+
+class RepublishLoop:
+    """Goes on with a republication that was interrupted, or that `meter recover` asked for."""
+
+    name = "republication"
+
+    def __init__(self, pool: Pool, *, every_s: float = EVERY_S) -> None:
+        self._pool = pool
+        self._every_s = every_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if await fetch_unfinished(self._pool):
+                accounts = await Republication(self._pool, stop=stop).run()
+                log.info("accounts_republished", accounts=accounts)
+            await wait_for(stop, self._every_s)
 
 
 async def fetch_unfinished(pool: Pool) -> list[Unfinished]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from meter.newest import check_newest
 from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import Producer
 from meter.runtime.outbox import OutboxRelay, OutboxWatch, messages_for
@@ -13,6 +14,7 @@ from meter.runtime.process.service import Build, Service
 from meter.topics import RiskWarnings
 from projections.lag import LagWatch, UnopenedWatch
 from projections.output_topic import OutputTopicWatch
+from projections.republish import RepublishLoop
 from projections.runner import WORK, FoldRunner
 from projections.set_aside import SetAside
 from projections.settings import ProjectionsSettings
@@ -35,10 +37,11 @@ def build_projections(settings: ProjectionsSettings) -> Build:
             health.metrics.watch_pool(pool)
             topic = OutputTopicWatch(settings, pool, SystemClock())
             await topic.check()
+            await check_newest(settings, pool)
             async with Producer(settings, client_id="credit-projections") as producer:
                 health.set_ready("kafka", True)
                 await risks.give()
-                yield [*make_loops(settings, pool, producer, health), topic]
+                yield [*make_loops(settings, pool, producer, health), topic, RepublishLoop(pool)]
 
     return build
 

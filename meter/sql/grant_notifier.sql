@@ -5,6 +5,8 @@ BEGIN
     GRANT USAGE ON SCHEMA notifier TO credit_notifier;
     GRANT SELECT ON ALL TABLES IN SCHEMA notifier TO credit_notifier;
     GRANT UPDATE (next_offset, topic_id) ON notifier.cursors TO credit_notifier;
+    GRANT INSERT ON notifier.recalled TO credit_notifier;
+    GRANT UPDATE (recalled_at) ON notifier.generations TO credit_notifier;
     GRANT INSERT ON notifier.notices, notifier.rejections TO credit_notifier;
     GRANT INSERT, UPDATE ON notifier.accounts, notifier.balances, notifier.contacts, notifier.told, notifier.emails, notifier.thresholds
         TO credit_notifier;

@@ -9,5 +9,21 @@ CREATE TABLE notifier.generations (
     shard int NOT NULL,
     generation int NOT NULL,
     from_position bigint NOT NULL,
+    recalled_at timestamptz,
     PRIMARY KEY (shard, generation)
+);
+COMMENT ON COLUMN notifier.generations.recalled_at IS 'when it was read back what people were told before; nothing is sent before that';
+
+-- What letters told that the database has forgotten: it counts when the epoch begins again that the letter was of.
+CREATE TABLE notifier.recalled (
+    shard int NOT NULL,
+    account_id text NOT NULL,
+    contact text NOT NULL,
+    contact_id uuid NOT NULL,
+    resource text NOT NULL CHECK (resource IN ('model_credits', 'tool_runs')),
+    epoch int NOT NULL,
+    line smallint NOT NULL,
+    email_id uuid NOT NULL,
+    ended_at timestamptz NOT NULL,
+    PRIMARY KEY (shard, account_id, contact, resource, email_id)
 );

@@ -8,7 +8,7 @@ from typing import Any
 
 from meter.runtime.postgres import Executor, load_sql, transpose
 from notifier import events
-from notifier.letters import Contact, Letters, Lines, Reached, Shown, Told
+from notifier.letters import Contact, Letters, Lines, Reached, Recalled, Shown, Told
 from notifier.model import EmailRow, LetterStep, NotifyPlan, OutboxEvent
 from notifier.owed import Outcome, apply_steps, place_of
 
@@ -27,7 +27,16 @@ async def fetch_letters(connection: Executor, shards: Mapping[str, int], *, lock
     contacts: dict[str, dict[str, Contact]] = {}
     for row in await fetch(connection, "fetch_contacts", [shards[name] for name in ids], ids):
         contacts.setdefault(row["account_id"], {})[row["contact"]] = read_contact(row)
-    return {name: Letters(is_open.get(name, True), reached.get(name, {}), contacts.get(name, {})) for name in ids}
+    recalled: dict[str, dict[str, Recalled]] = {}
+    for row in await fetch(connection, "fetch_recalled", ids):
+        found = recalled.setdefault(row["account_id"], {})
+        lines = found[row["contact"]].lines if row["contact"] in found else {}
+        line = {(row["resource"], row["epoch"]): row["line"]}
+        found[row["contact"]] = Recalled(row["contact_id"], {**lines, **line})
+    return {
+        name: Letters(is_open.get(name, True), reached.get(name, {}), contacts.get(name, {}), recalled.get(name, {}))
+        for name in ids
+    }
 
 
 async def fetch(connection: Executor, name: str, *parameters: Any) -> list[Any]:

@@ -5,4 +5,10 @@ SELECT e.account_id, e.recipient, e.finished_at, s.said ->> 'resource' AS resour
 FROM notifier.emails e
 CROSS JOIN LATERAL jsonb_array_elements(e.lines) AS s (said)
 WHERE e.shard = $1 AND e.state IN ('accepted', 'presumed') AND NOT e.in_start
-ORDER BY e.account_id, e.recipient
+UNION ALL
+-- Of letters that a restore made the database forget: in the epochs that have begun again.
+SELECT r.account_id, r.contact, r.ended_at, r.resource, r.epoch, r.line
+FROM notifier.recalled r
+JOIN notifier.balances b ON b.account_id = r.account_id AND b.resource = r.resource AND b.epoch >= r.epoch
+WHERE r.shard = $1
+ORDER BY 1, 2

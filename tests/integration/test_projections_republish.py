@@ -103,6 +103,6 @@ async def test_it_gives_changes_no_long_queue(folded: Pool) -> None:
     most = 0
     while not sending.done():
         most = max(most, len(await take_outbox(folded)))
-        await asyncio.sleep(0.05)
+        await asyncio.wait({sending}, timeout=0.05)
     assert await sending == len(ACCOUNTS)
     assert most <= 3

@@ -16,9 +16,10 @@ from meter.runtime.errors import TopicIdentityError
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
 from meter.runtime.kafka.admin import TopicAdmin
 from meter.runtime.kafka.failures import unreachable
+from meter.runtime.kafka.history import History
 from meter.runtime.kafka.offset_ranges import OF_INPUTS, OffsetRange, Remedies, check_ranges
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
-from meter.runtime.kafka.shard_buffers import ShardBuffers
+from meter.runtime.kafka.shard_buffers import Batch, ShardBuffers
 from meter.runtime.settings import Settings
 
 log = structlog.get_logger(component="kafka_assignment")
@@ -44,6 +45,7 @@ class Assignment:
         store: OffsetStore,
         buffers: ShardBuffers,
         remedies: Remedies = OF_INPUTS,
+        history: History | None = None,
     ) -> None:
         self.shards: frozenset[int] = frozenset()
         self._settings = settings
@@ -51,6 +53,7 @@ class Assignment:
         self._store = store
         self._buffers = buffers
         self._remedies = remedies
+        self._history = history
         self._generation = 0
         self._incomplete: frozenset[int] = frozenset()  # assigned of some topics, not of all
         self._pauses: dict[int, tuple[int, float]] = {}  # shard: rewinds in a row, not before (loop time)
@@ -90,9 +93,12 @@ class Assignment:
         """Shards that should be read and cannot be yet."""
         return len(self.shards - set(self._buffers.shards) - self._buffers.in_flight.keys())
 
-    def mark_progress(self, shard: int) -> None:
+    def mark_progress(self, batch: Batch) -> None:
         """A batch was stored: the next rewind of the shard waits for nothing."""
-        self._pauses.pop(shard, None)
+        self._pauses.pop(batch.shard, None)
+        if self._history is not None:
+            for topic, end in batch.end.items():
+                self._history.note(topic, batch.shard, end)
 
     def rewind(self, client: ConsumerClient, shards: Iterable[int]) -> None:
         """Have the stored offsets read again. Repeated rewinds without progress are spaced out, up to 5 s."""
@@ -120,12 +126,21 @@ class Assignment:
         if not waiting:
             return
         generation = self._generation
+        committed = {} if self._history is None else await self._fetch_committed(client, waiting)
         stored = await self._store.fetch_offsets(tuple(self._names), waiting)
+        if self._history is not None and generation == self._generation:
+            self._history.check(stored, committed)
         ranges = await self._fetch_ranges(client, waiting, stored)
         if generation != self._generation:
             return  # a rebalance came between: what was read may be out of date
         if await check_ranges(ranges, lambda: self._fetch_exact_ranges(ranges), self._settings, self._remedies):
             self._seek(client, waiting, ranges, generation)
+
+    async def _fetch_committed(self, client: ConsumerClient, shards: Sequence[int]) -> dict[tuple[str, int], int]:
+        topics = {name: topic for topic, name in self._names.items()}
+        partitions = [TopicPartition(name, shard) for name in topics for shard in shards]
+        found = await within(client.fetch_committed(partitions), "reading committed offsets")
+        return {(topics[tp.topic], tp.partition): offset for tp, offset in found.items()}
 
     async def _fetch_ranges(
         self, client: ConsumerClient, shards: Sequence[int], stored: Mapping[tuple[str, int], int]

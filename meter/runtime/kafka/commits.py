@@ -1,4 +1,4 @@
-"""Kafka's own committed offsets: for lag tools, never read by the services."""
+"""Kafka's own committed offsets: for lag tools, and to notice a database that went back in time (`history.py`)."""
 
 import asyncio
 

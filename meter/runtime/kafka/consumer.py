@@ -16,6 +16,7 @@ from meter.runtime.kafka.admin import TopicAdmin
 from meter.runtime.kafka.assignment import Assignment, OffsetStore, within
 from meter.runtime.kafka.commits import Commits
 from meter.runtime.kafka.failures import OFFSET_NOT_THERE, KafkaError, is_transient, unreachable
+from meter.runtime.kafka.history import History
 from meter.runtime.kafka.lag import PartitionLag
 from meter.runtime.kafka.offset_ranges import OF_INPUTS, Remedies
 from meter.runtime.kafka.poller import Poller, seek_if_assigned
@@ -52,6 +53,7 @@ class ShardConsumer:
         store: OffsetStore,
         guard: TopicGuard | None = None,
         remedies: Remedies = OF_INPUTS,
+        history: History | None = None,
     ) -> None:
         self._settings = settings
         self._names = {topic: settings.topic(topic) for topic in topics}
@@ -61,7 +63,7 @@ class ShardConsumer:
         self._buffers = ShardBuffers(
             batch_events=settings.batch_events, batch_bytes=settings.batch_bytes, buffer_bytes=settings.buffer_bytes
         )
-        self._assignment = Assignment(settings, self._names, store, self._buffers, remedies)
+        self._assignment = Assignment(settings, self._names, store, self._buffers, remedies, history)
         self._poller = Poller(self._buffers, settings.poll_ms)
         self._commits = Commits()
         self._freed = asyncio.Event()
@@ -144,7 +146,7 @@ class ShardConsumer:
     def advance(self, batch: Batch) -> None:
         """The batch is committed in the database."""
         if self._buffers.store(batch):
-            self._assignment.mark_progress(batch.shard)
+            self._assignment.mark_progress(batch)
             self._freed.set()
 
     async def rewind(self, shards: Iterable[int]) -> None:

@@ -22,13 +22,18 @@ class TopicRecord(NamedTuple):
     value: bytes | None
 
 
-async def read_topic(settings: Settings, topic: str, *, batch: int = 5_000) -> AsyncIterator[list[TopicRecord]]:
-    """Yield lists of at most `batch` records, up to the end that the topic has at the call.
+async def read_topic(
+    settings: Settings, topic: str, *, batch: int = 5_000, newest: int | None = None
+) -> AsyncIterator[list[TopicRecord]]:
+    """Yield lists of at most `batch` records, up to the end that the topic has at the call; of each partition all, or
+    the `newest` ones.
 
     Raises RefusalError when there is no such topic.
     """
     async with TopicAdmin(settings) as admin:
         begins, ends = await admin.beginning_offsets(topic), await admin.end_offsets(topic)
+    if newest is not None:
+        begins = {number: max(begin, ends[number] - newest) for number, begin in begins.items()}
     client: ReaderClient = AiokafkaReader(settings, isolation_level="read_committed")
     try:
         await client.start()

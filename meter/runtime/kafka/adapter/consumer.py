@@ -1,5 +1,6 @@
 """The reader and the group consumer of `protocols`, with aiokafka."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Any
 
@@ -152,6 +153,11 @@ class AiokafkaConsumer(AiokafkaReader):
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         await self.inner.commit({AiokafkaPartition(*tp): offset for tp, offset in offsets.items()})
+
+    async def fetch_committed(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        offsets = await asyncio.gather(*(self.inner.committed(tp) for tp in to_aiokafka(partitions)))
+        pairs = zip(partitions, offsets, strict=True)
+        return {tp: offset for tp, offset in pairs if offset is not None}
 
     async def describe_topic(self, name: str) -> TopicInfo | None:
         return await fetch_topic(self.inner._client, name)

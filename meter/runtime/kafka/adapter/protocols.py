@@ -138,6 +138,10 @@ class ConsumerClient(ReaderClient, Protocol):
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None: ...
 
+    async def fetch_committed(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """What the group has committed; partitions without are missing."""
+        ...
+
     async def describe_topic(self, name: str) -> TopicInfo | None:
         """Identity and partitions; None when there is no such topic. Never creates it."""
         ...

@@ -1,0 +1,120 @@
+"""What people were told and the database has forgotten, read back from Kafka after a restore: before anything is sent.
+
+The ends of letters on metering.notifications say which contact was told which lines, in which epoch. A contact whom the
+database does not know either was named by an event of the lost history on metering.balances.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import structlog
+
+from meter.runtime.kafka.topic_reader import read_topic
+from meter.runtime.postgres import Pool, load_sql, transpose, write_transaction
+from meter.runtime.settings import Settings
+from notifier.ids import contact_id
+from notifier.letters import TOLD_BY
+from schemas.build import Decoded, decode_event
+from schemas.outputs import AccountChanged, EmailEnded
+from schemas.reasons import InvalidEventError
+from schemas.topics import BALANCES, NOTIFICATIONS
+
+log = structlog.get_logger(component="recall")
+PACKAGE = "notifier"
+
+
+class RecalledLine(NamedTuple):
+    """One resource of one letter, as `notifier.recalled` has it."""
+
+    shard: int
+    account_id: str
+    contact: str
+    contact_id: UUID
+    resource: str
+    epoch: int
+    line: int
+    email_id: UUID
+    ended_at: datetime
+
+
+Sent = Mapping[UUID, tuple[EmailEnded, datetime]]  # by the letter
+
+
+async def recall(settings: Settings, pool: Pool) -> int:
+    """Once for each generation; the number of lines that were read back."""
+    if not await pool.fetch(load_sql(PACKAGE, "find_unrecalled")):
+        return 0
+    sent = await find_forgotten(pool, await read_sent(settings))
+    contacts = {data.contact_id for data, _ in sent.values()}
+    rows = await pool.fetch(load_sql(PACKAGE, "find_addresses"), list(contacts))
+    addresses = {row["contact_id"]: str(row["contact"]) for row in rows}
+    if contacts - addresses.keys():
+        addresses = await read_addresses(settings) | addresses
+    lines = list(list_lines(sent, addresses))
+    unknown = len(contacts - addresses.keys())
+    async with pool.acquire() as connection, write_transaction(connection):
+        if await connection.fetch(load_sql(PACKAGE, "lock_unrecalled")):
+            if lines:
+                columns = transpose(lines, len(RecalledLine._fields))
+                await connection.execute(load_sql(PACKAGE, "append_recalled"), *columns)
+            await connection.execute(load_sql(PACKAGE, "tell_recalled"))
+            await connection.execute(load_sql(PACKAGE, "end_recalled"))
+            await connection.execute(load_sql(PACKAGE, "finish_recall"))
+    log.warning("letters_recalled", emails=len(sent), lines=len(lines), unknown_contacts=unknown)
+    return len(lines)
+
+
+async def read_sent(settings: Settings) -> Sent:
+    """The letters that count as told, of as long as metering.notifications is kept."""
+    sent: dict[UUID, tuple[EmailEnded, datetime]] = {}
+    async for records in read_topic(settings, NOTIFICATIONS):
+        for event in decode(record.value for record in records):
+            if isinstance(event.data, EmailEnded) and event.data.outcome in TOLD_BY:
+                sent[event.data.email_id] = event.data, event.envelope.time
+    return sent
+
+
+async def find_forgotten(pool: Pool, sent: Sent) -> Sent:
+    """Those whose end the database does not know."""
+    rows = await pool.fetch(load_sql(PACKAGE, "find_ended"), list(sent))
+    known = {row["email_id"] for row in rows}
+    return {number: told for number, told in sent.items() if number not in known}
+
+
+async def read_addresses(settings: Settings) -> dict[UUID, str]:
+    """Of the contacts that events on metering.balances name, under the ids that they were given then."""
+    addresses: dict[UUID, str] = {}
+    async for records in read_topic(settings, BALANCES):
+        for event in decode(record.value for record in records):
+            if isinstance(event.data, AccountChanged):
+                addresses |= name_contacts(event.data)
+    return addresses
+
+
+def name_contacts(data: AccountChanged) -> dict[UUID, str]:
+    return {
+        contact_id(data.account_id, data.shard, data.position, place): address
+        for place, address in enumerate(data.contacts)
+    }
+
+
+def list_lines(sent: Sent, addresses: Mapping[UUID, str]) -> Iterable[RecalledLine]:
+    for number, (data, ended_at) in sent.items():
+        who = data.contact_id
+        if who in addresses:
+            for told in data.lines:
+                yield RecalledLine(
+                    data.shard, data.account_id, addresses[who], who, told.resource.value, told.epoch, told.threshold,
+                    number, ended_at,
+                )  # fmt: skip
+
+
+def decode(values: Iterable[bytes | None]) -> Iterable[Decoded]:
+    """What breaks its contract tells nothing."""
+    for value in values:
+        try:
+            yield decode_event(value or b"")
+        except InvalidEventError:
+            continue

@@ -1,0 +1,188 @@
+"""A database restored to an earlier moment while Kafka went on: refused, recovered, and nobody is told twice."""
+
+from collections import Counter
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from deploy.local.stack import Addresses
+from meter.runtime.postgres import connect
+from tests.e2e.conftest import ROLES
+from tests.e2e.running import Running
+from tests.support.processes import ServiceProcess
+from tests.support.waiting import until
+
+CREDITS = "model_credits"
+WAIT_S = 90
+AGAIN = """
+UPDATE meter.batches b SET generation = 2 FROM meter.generations g WHERE g.shard = b.shard AND b.batch > g.batch
+"""
+STRAY = """
+INSERT INTO meter.generations
+SELECT shard, 9, batch + 900, from_position, usage_offset, accounts_offset, head, usage_known, accounts_known,
+       position_known, begun_at, begun_by, reason
+FROM meter.generations
+"""
+
+
+class Backup:
+    """A copy of the whole database, as a restore of it is: made and put back while nobody is connected."""
+
+    def __init__(self, running: Running, stack: Addresses, values: dict[str, Any]) -> None:
+        self._running = running
+        self._name = str(values["postgres_dsn"]).rpartition("/")[2]
+        self._stack = stack
+
+    async def _copy(self, source: str, target: str) -> None:
+        connection = await connect(self._stack.dsn("postgres"), "tests")
+        try:
+            await connection.execute(f'DROP DATABASE IF EXISTS "{target}" WITH (FORCE)')
+            await connection.execute(f'ALTER DATABASE "{source}" ALLOW_CONNECTIONS false')
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", source
+            )
+            await connection.execute(f'CREATE DATABASE "{target}" TEMPLATE "{source}"', timeout=60)
+            await connection.execute(f'ALTER DATABASE "{target}" ALLOW_CONNECTIONS true')
+            await connection.execute(f'ALTER DATABASE "{source}" ALLOW_CONNECTIONS true')
+        finally:
+            await connection.close()
+        await self._running.pool.expire_connections()
+
+    async def take(self) -> None:
+        await self._copy(self._name, f"{self._name}_copy")
+
+    async def restore(self) -> None:
+        await self._copy(f"{self._name}_copy", self._name)
+
+
+def start(running: Running, stack: Addresses, values: dict[str, Any]) -> None:
+    """All three services anew."""
+    name = str(values["postgres_dsn"]).rpartition("/")[2]
+    smtp = {"smtp_host": running.mail.host, "smtp_port": str(running.mail.port), "mail_from": "credits@example.com"}
+    for service, role in ROLES.items():
+        running.services[service] = running.processes.spawn(
+            service, postgres_dsn=stack.dsn(name, role), mail_pause_s="0.5", **smtp
+        )
+
+
+async def stop(running: Running) -> None:
+    for service in running.services.values():
+        service.terminate()
+    for service in running.services.values():
+        assert service.wait() == 0, service.output()
+
+
+async def are_ready(running: Running) -> None:
+    for service in running.services.values():
+        await until(partial(is_ready, service), WAIT_S, service.output)
+
+
+def is_ready(service: ServiceProcess) -> bool:
+    return service.get("/readyz")[0] == HTTPStatus.OK
+
+
+def has_ended(service: ServiceProcess) -> bool:
+    return not service.running
+
+
+def letters(running: Running) -> Counter[tuple[str, ...]]:
+    """Each letter by its reader and subject: no two say the same of an account in these tests."""
+    return Counter((*mail.recipients, str(mail.message["Subject"]).strip()) for mail in running.mail.mails)
+
+
+async def go_on(running: Running) -> None:
+    """What comes after the backup: lines, a top-up and lines once more, an account that the backup does not know."""
+    await running.use_settled("acct-1", CREDITS, "15")  # 70 %
+    await running.use_settled("acct-2", CREDITS, "70")  # 93 %
+    await running.grant("acct-2", CREDITS, "100")
+    await running.use_settled("acct-2", CREDITS, "20")  # 51 % of 175
+    await running.open("acct-4")
+    await running.use_settled("acct-4", CREDITS, "60")  # 80 %
+
+
+@pytest.mark.needs_kafka("committed offsets of a group, set from outside")
+async def test_a_restored_backup_is_refused_and_recovered(
+    running: Running, stack: Addresses, values: dict[str, Any]
+) -> None:
+    await running.open("acct-1", "acct-2", "acct-3")
+    await running.use_settled("acct-1", CREDITS, "40")
+    await stop(running)
+    backup = Backup(running, stack, values)
+    await backup.take()
+    start(running, stack, values)
+    await are_ready(running)
+    await go_on(running)
+    told = letters(running)
+    assert set(told.values()) == {1} and len(told) == 5
+    await stop(running)
+    await backup.restore()
+
+    start(running, stack, values)
+    for made in running.services.values():
+        await until(partial(has_ended, made), WAIT_S, made.output)
+        assert made.wait() == 1
+        assert "`meter recover`" in made.logged("service_refused")[-1]["detail"], made.output()
+    said = running.processes.run("meter", "recover", "--reason", "backup restored")
+    assert said.returncode == 0, said.stderr
+    assert "was stored up to" in said.stderr
+    start(running, stack, values)
+    await are_ready(running)
+    await running.settle()
+    assert letters(running) == told
+    await running.use_settled("acct-1", CREDITS, "15")  # 93 %: what comes new is told
+    await running.use_settled("acct-4", CREDITS, "10")  # 93 %
+    await running.use_settled("acct-2", CREDITS, "70")  # 91 % of 175
+    after = letters(running)
+    assert sum(after.values()) == sum(told.values()) + 3 and set(after.values()) == {1}
+    assert await running.pool.fetchval("SELECT min(generation) FROM meter.shards") == 2
+    verified = running.processes.run("meter", "verify")
+    assert verified.returncode == 0, verified.stdout
+    repeated = running.processes.run("meter", "recover")
+    assert repeated.returncode == 1  # services run
+
+
+@pytest.mark.needs_kafka("committed offsets of a group, set from outside")
+async def test_tampering_after_a_recovery_is_found(running: Running, stack: Addresses, values: dict[str, Any]) -> None:
+    await running.open("acct-1")
+    await running.use_settled("acct-1", CREDITS, "10")
+    await stop(running)
+    nothing = running.processes.run("meter", "recover")
+    assert nothing.returncode == 0 and "nothing was changed" in nothing.stderr
+    forced = running.processes.run("meter", "recover", "--force", "--reason", "tried")
+    assert forced.returncode == 0, forced.stderr
+    start(running, stack, values)
+    await are_ready(running)
+    await running.use_settled("acct-1", CREDITS, "10")
+    verify = partial(running.processes.run, "meter", "verify")
+    assert verify().returncode == 0
+    for change, undo, damage in (
+        (
+            "UPDATE meter.generations SET from_position = from_position + 1",
+            "UPDATE meter.generations SET from_position = from_position - 1",
+            "batch_changed",
+        ),
+        ("UPDATE meter.shards SET generation = 3", "UPDATE meter.shards SET generation = 2", "shard_changed"),
+        (
+            "UPDATE meter.batches SET generation = 1 WHERE generation = 2 AND stored > 0",
+            AGAIN,
+            "batch_changed",
+        ),
+        (
+            STRAY,
+            "DELETE FROM meter.generations WHERE generation = 9",
+            "stray_row",
+        ),
+    ):
+        await tamper(running, change)
+        found = verify()
+        assert found.returncode == 1 and damage in found.stdout, (change, found.stdout)
+        await tamper(running, undo)
+    assert verify().returncode == 0
+
+
+async def tamper(running: Running, statement: str) -> None:
+    async with running.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute(statement)
