@@ -38,6 +38,7 @@ NOT_RUN = {
     ("deploy/README.md", "METERING_POSTGRES_DSN=postgresql://credit_owner"): "names the server of the containers: "
     "tests/integration/test_meter_owner.py runs setup as that role",
     ("deploy/README.md", "cat > deploy/.env"): "likewise, and writes settings into the working copy",
+    ("deploy/RUNBOOKS.md", "docker compose"): "runs in the containers of the compose file",
     ("deploy/README.md", "docker build"): "builds an image: tests/architecture holds the file",
     ("CONTRIBUTING.md", "make check"): "runs the tests themselves",
     ("CONTRIBUTING.md", "make servers"): "stays until Ctrl-C: tests/integration/test_stack_servers.py starts it",
