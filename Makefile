@@ -12,7 +12,7 @@ PARALLEL := -n $(WORKERS) --dist loadgroup
 SERVERS := .local/servers.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults lock schemas dashboards client clean
+.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults lock schemas dashboards sbom client clean
 
 help:  ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -73,6 +73,9 @@ dashboards: $(BIN)/.installed  ## write Grafana's dashboards again
 
 schemas: $(BIN)/.installed  ## write the JSON Schema files and the AsyncAPI document again
 	$(BIN)/python -m schemas.generate
+
+sbom: $(BIN)/.installed  ## write what the image holds to stdout, as CycloneDX
+	@$(BIN)/python -m deploy.sbom
 
 client: $(BIN)/.installed  ## build the wheel for services that send events
 	$(BIN)/python -m deploy.client.build

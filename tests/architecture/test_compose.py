@@ -268,8 +268,8 @@ DECIDED = {"postgres_dsn", "http_host", "http_port", "console_host", "console_po
 
 
 def find_compose() -> list[str] | None:
-    """Docker Compose as a program or as Docker's plug-in; the file needs no engine to be read."""
-    for command in (["docker-compose"], ["docker", "compose"]):
+    """Docker Compose from the environment of the tests, else Docker's plug-in; the file needs no engine to be read."""
+    for command in ([str(Path(sys.executable).parent / "docker-compose")], ["docker", "compose"]):
         if shutil.which(command[0]) is not None:
             done = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
             numbers = re.findall(r"\d+", done.stdout)
