@@ -21,6 +21,7 @@ from tests.faults.oracle.emails import EmailCheck, check_told
 from tests.faults.oracle.findings import Findings
 from tests.faults.oracle.notices import NoticeCheck
 from tests.faults.oracle.offsets import OffsetCheck, read_topics
+from tests.faults.oracle.published import check_published
 from tests.faults.oracle.verified import check_verified
 from tests.faults.schedule import SERVICES, SESSION_S, Fault
 from tests.faults.servers import Site
@@ -230,6 +231,7 @@ class Campaign:
             await check_chain(connection, PARTITIONS, found)
             await check_balances(connection, self.world, offsets.books, found)
             await check_usage_days(connection, found)
+            await asyncio.to_thread(check_published, self.site.kafka.bootstrap, self.prefix, PARTITIONS, found)
             await NoticeCheck(self.world, offsets.books, found).run(connection)
             await check_verified(connection, PARTITIONS, found, settled=not waiting)
             check = EmailCheck(self.world, offsets.books, self._mails, self.site.mail.refused, found)

@@ -17,6 +17,7 @@ from tests.faults.oracle.books import Book, lines_of
 from tests.faults.oracle.corrections import REJECTED, WAITING, Corrections
 from tests.faults.oracle.findings import Findings
 from tests.faults.oracle.offsets import GAP, REPEAT, STORED, OffsetCheck, name, wanted_outcome
+from tests.faults.oracle.published import check_percent
 from tests.faults.proxy import COMMIT, COMMITTED, HOST, Proxy
 from tests.faults.schedule import USUAL_MIX, Focus, make_schedule
 from tests.faults.world import GARBAGE, REVERSED, USAGE, Message, Truth, World, number_of
@@ -180,6 +181,24 @@ def test_usage_is_reversed_once() -> None:
         assert corrections.may_end_as(second, REJECTED) is (second not in stored)
         assert corrections.may_end_as(second, WAITING) and not corrections.may_end_as(used, WAITING)
         assert findings.counts["doubled"] == counted
+
+
+@pytest.mark.parametrize(
+    ("used", "allocation", "percent", "found"),
+    [
+        ("74.999", "75", 99, 0),
+        ("74.999", "75", 100, 1),
+        ("75", "75", 100, 0),
+        ("-1", "75", 0, 0),
+        ("5", "0", 100, 0),
+        ("-5", "0", 0, 0),
+    ],
+)
+def test_a_published_percent_is_rounded_down(used: str, allocation: str, percent: int, found: int) -> None:
+    findings = Findings()
+    data = {"account_id": "acct-1", "resource": "model_credits", "consumed": used, "allocation": allocation}
+    check_percent(data | {"percent": percent}, findings)
+    assert findings.counts["notices_doubled"] == found
 
 
 def test_findings_are_counted_in_full_and_listed_in_part() -> None:

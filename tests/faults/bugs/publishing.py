@@ -7,11 +7,13 @@ from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka.producer import Message, Producer, note_seen
 from meter.runtime.outbox import ALL_SHARDS, OutboxRelay
 from meter.runtime.postgres import load_sql, transpose
+from projections import fold as folding
 from projections import plan as planning
 from projections import store
 from projections.plan import FoldPlan
 from projections.store import FoldStore
 from tests.faults.bugs.bug import Bug, current, replace
+from tests.faults.oracle.published import PERCENT_WRONG
 from tests.faults.schedule import Focus
 from tests.faults.world import Shares
 
@@ -102,6 +104,15 @@ def folded_without_lock() -> None:
     replace(store, "sql", sql_without_lock)
 
 
+def percent_rounded_up() -> None:
+    """What is nearly used up is told as used up: 74.999 of 75 as 100 %, while it is allowed."""
+
+    def round_up(consumed: int, allocation: int) -> int:
+        return -(-consumed * 100 // allocation) if allocation > 0 else (100 if consumed >= allocation else 0)
+
+    replace(folding, "percent_of", round_up)
+
+
 BUGS = (
     Bug(
         name="cursor_after_commit",
@@ -153,5 +164,14 @@ BUGS = (
         focus=Focus({"pause": 2, "kill": 2}, services=("projections",), long=0.5),
         mean_pause_s=2.0,
         shares=Shares(grants=0.03, reversals=0.05),
+    ),
+    Bug(
+        name="percent_rounded_up",
+        service="projections",
+        says="99.999 % is told as 100 % while more is allowed",
+        switch_on=percent_rounded_up,
+        signs=frozenset({PERCENT_WRONG}),
+        focus=Focus({"kill": 1}, services=("projections",)),
+        mean_pause_s=4.0,
     ),
 )
