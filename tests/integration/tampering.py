@@ -246,7 +246,7 @@ class Intruder:
 
 async def cut_tail(connection: asyncpg.Connection, shard: int, keep: int) -> None:
     row = await connection.fetchrow(load_sql("meter", "fetch_link"), shard, keep + 1)
-    batch, position, usage_to, accounts_to, head = row or (0, 0, 0, 0, bytes(32))
+    batch, position, usage_to, accounts_to, head, *_ = row or (0, 0, 0, 0, bytes(32))
     await connection.execute("DELETE FROM meter.batches WHERE shard = $1 AND batch > $2", shard, batch)
     await connection.execute("DELETE FROM meter.events WHERE shard = $1 AND position > $2", shard, position)
     await connection.execute("DELETE FROM meter.reversals WHERE shard = $1 AND position > $2", shard, position)
