@@ -11,6 +11,7 @@ from projections.republish import Republication, begin, count_accounts, fetch_un
 from projections.store import FoldStore
 from schemas.build import Decoded, decode_event
 from tests.integration.projections_log import EventLog, granted, opened, used
+from tests.support.waiting import until
 
 ACCOUNTS = tuple(f"acct-{number}" for number in range(7))
 
@@ -101,8 +102,12 @@ async def test_it_gives_changes_no_long_queue(folded: Pool) -> None:
     await begin(folded)
     sending = asyncio.create_task(Republication(folded, page_accounts=1, most_waiting=0).run())
     most = 0
-    while not sending.done():
+
+    async def is_done() -> bool:
+        nonlocal most
         most = max(most, len(await take_outbox(folded)))
-        await asyncio.wait({sending}, timeout=0.05)
+        return sending.done()
+
+    await until(is_done, timeout_s=30, message="not sent")
     assert await sending == len(ACCOUNTS)
     assert most <= 3

@@ -18,7 +18,12 @@ TWO_OUTCOMES = frozenset({"offset with two outcomes", "broken chain"})
 LOSSES = frozenset({"event not stored", "offset without an outcome", "offset with the wrong outcome"})
 UNFENCED = """
 UPDATE meter.shards SET usage_offset = $2, accounts_offset = $3 WHERE shard = $1
-RETURNING next_position, next_batch, head, false
+RETURNING next_position, next_batch, head, false, generation
+"""
+
+
+LOCKED = """
+SELECT next_position, next_batch, head, false, generation FROM meter.shards WHERE shard = $1 FOR UPDATE
 """
 
 
@@ -51,7 +56,7 @@ def offset_before_rows() -> None:
         async with self._pool.acquire() as connection, connection.transaction():
             head = Head(
                 *await connection.fetchrow(
-                    "SELECT next_position, next_batch, head, false FROM meter.shards WHERE shard = $1 FOR UPDATE",
+                    LOCKED,
                     plan.shard,
                 )
             )
