@@ -54,6 +54,7 @@ PROPERTIES = {
 
 class ApacheKafka:
     kind = "apache"
+    start_timeout_s = START_TIMEOUT_S
 
     def __init__(self, jars: Path, heap_mb: int = 512) -> None:
         self.port = free_port(HOST)
@@ -74,7 +75,7 @@ class ApacheKafka:
     def start(self) -> None:
         if not (self.directory / "data" / "meta.properties").exists():
             self._format()
-        self.child.start(lambda: kafka_probe.answers(HOST, self.port), START_TIMEOUT_S)
+        self.child.start(lambda: kafka_probe.answers(HOST, self.port), self.start_timeout_s)
 
     def stop(self) -> None:
         self.child.stop()
@@ -100,7 +101,11 @@ class ApacheKafka:
             "controller.quorum.voters": f"1@{HOST}:{controller}",
             "log.dirs": str(self.directory / "data"),
         }
-        return "".join(f"{name}={value}\n" for name, value in (PROPERTIES | own).items())
+        return "".join(f"{name}={value}\n" for name, value in (PROPERTIES | self.settle(own)).items())
+
+    def settle(self, own: dict[str, str]) -> dict[str, str]:
+        """The properties of this broker alone; for brokers with listeners and rights of other kinds."""
+        return own
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")

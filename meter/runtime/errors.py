@@ -16,6 +16,13 @@ class DependencyUnreachableError(TransientError):
     """Kafka, Postgres or the mail server could not be reached, or went away."""
 
 
+class LoginRefusedError(DependencyUnreachableError):
+    """A dependency answers and does not let us in: settings are at fault, here or there.
+
+    Services try again all the same: a password may be mended without us.
+    """
+
+
 class OwnershipLostError(TransientError):
     """The compare-and-set on a shard's stored offsets matched no row: another writer has the shard, or had it."""
 

@@ -3,7 +3,7 @@
 from meter.runtime.errors import RefusalError, TransientError, explain, flatten
 from meter.runtime.postgres import failures as postgres
 
-__all__ = ["explain", "flatten", "is_transient", "name_dependency"]
+__all__ = ["explain", "explain_refusal", "flatten", "is_transient", "name_dependency"]
 
 
 def is_transient(error: BaseException) -> bool:
@@ -22,6 +22,15 @@ def is_transient_on_kafka(error: BaseException) -> bool:
     from meter.runtime.kafka.failures import is_transient
 
     return is_transient(error)
+
+
+def explain_refusal(error: BaseException) -> str | None:
+    """A sentence for people where a person has to decide or to grant a right; None for what passes and for bugs."""
+    from meter.runtime.kafka.failures import explain_unauthorized
+
+    if isinstance(error, RefusalError):
+        return explain(error)
+    return postgres.explain_misconfigured(error) or explain_unauthorized(error)
 
 
 def name_dependency(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from meter.runtime.errors import DependencyUnreachableError, RefusalError
 from meter.runtime.kafka.adapter.admin import AiokafkaAdmin
 from meter.runtime.kafka.adapter.consumer import AiokafkaReader
 from meter.runtime.kafka.adapter.protocols import AdminClient, ReaderClient, TopicInfo, TopicPartition
+from meter.runtime.kafka.connecting import not_connected
 from meter.runtime.kafka.failures import is_transient, unreachable
 from meter.runtime.settings import Settings
 from schemas.topics import TopicSpec
@@ -39,7 +40,7 @@ class TopicAdmin:
         except BaseException as error:
             await admin.stop(STOP_TIMEOUT_S)
             if is_transient(error):
-                raise unreachable(error, f"connecting to {self._settings.kafka_bootstrap}") from error
+                raise await not_connected(error, self._settings) from error
             raise
         self._admin = admin
 

@@ -15,6 +15,7 @@ from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicInfo, Top
 from meter.runtime.kafka.admin import TopicAdmin
 from meter.runtime.kafka.assignment import Assignment, OffsetStore, within
 from meter.runtime.kafka.commits import Commits
+from meter.runtime.kafka.connecting import not_connected
 from meter.runtime.kafka.failures import OFFSET_NOT_THERE, KafkaError, is_transient, unreachable
 from meter.runtime.kafka.history import History
 from meter.runtime.kafka.lag import PartitionLag
@@ -84,7 +85,7 @@ class ShardConsumer:
             self._client = None
             await client.stop(STOP_TIMEOUT_S)
             if is_transient(error):
-                raise unreachable(error, f"connecting to {self._settings.kafka_bootstrap}") from error
+                raise await not_connected(error, self._settings) from error
             raise
 
     async def _check_topics_exist(self) -> None:

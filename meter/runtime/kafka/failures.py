@@ -1,14 +1,23 @@
 """What an error of the Kafka client means. The other modules take the client's error classes from here."""
 
 from aiokafka import errors as kafka_errors
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 from meter.runtime.errors import DependencyUnreachableError
 
 __all__ = [
     "OFFSET_NOT_THERE",
+    "KafkaConnectionError",
     "KafkaError",
     "MessageSizeTooLargeError",
+    "SaslAuthenticationFailed",
+    "UnsupportedSaslMechanismError",
     "explain_unauthorized",
     "is_transient",
     "unreachable",
@@ -69,12 +78,20 @@ def explain_unauthorized(error: BaseException) -> str | None:
     """A sentence for people where Kafka's access control refuses, else None. A person must grant the right."""
     if not isinstance(error, UNAUTHORIZED):
         return None
-    what = {"T": "a topic", "G": "a consumer group"}.get(type(error).__name__[0], "the cluster")
     named = ", ".join(str(part) for part in error.args if part)
     return (
-        f"kafka refuses: the user of METERING_KAFKA_SASL_USERNAME (or of the certificate) lacks a right on {what}"
+        f"kafka refuses: the user of METERING_KAFKA_SASL_USERNAME (or of the certificate) lacks {missing_right(error)}"
         f"{f' ({named})' if named else ''}. meter/README.md lists the rights that are needed."
     )
+
+
+def missing_right(error: BaseException) -> str:
+    if isinstance(error, kafka_errors.TopicAuthorizationFailedError):
+        return "a right on a topic"
+    if isinstance(error, kafka_errors.GroupAuthorizationFailedError):
+        return "Read on a consumer group"
+    # Whoever may write any topic may write with idempotence; setup needs Create and Alter on the cluster or its topics.
+    return "Write on the topic that is sent to, or a right on the cluster (Create for setup)"
 
 
 def unreachable(error: BaseException, doing: str) -> DependencyUnreachableError:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka.adapter.producer import AiokafkaProducer
 from meter.runtime.kafka.adapter.protocols import Headers, ProducerClient
+from meter.runtime.kafka.connecting import not_connected
 from meter.runtime.kafka.failures import MessageSizeTooLargeError, is_transient, unreachable
 from meter.runtime.settings import Settings
 
@@ -133,7 +134,7 @@ class Producer:
         except BaseException as error:
             await client.stop(STOP_TIMEOUT_S)
             if is_transient(error):
-                raise unreachable(error, f"connecting to {self._settings.kafka_bootstrap}") from error
+                raise await not_connected(error, self._settings) from error
             raise
         return client
 

@@ -7,6 +7,7 @@ the commands: whoever asks for help, or for a list, does not wait for the Kafka 
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from meter.runtime.environment import variable
-from meter.runtime.errors import RefusalError, SettingsError
+from meter.runtime.errors import LoginRefusedError, RefusalError, SettingsError, flatten
 from meter.runtime.process.distribution import DISTRIBUTION
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit, printable
@@ -69,6 +70,8 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
     """Run a command with its settings; on an error print a sentence to stderr and exit with its code."""
     from meter.runtime.settings import load_settings
 
+    # What the Kafka client has to say of a failure stands in our sentence. Services log it: see configure_logging.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         settings = load_settings(kind)
     except SettingsError as error:
@@ -95,7 +98,8 @@ def describe_failure(error: Exception, settings: "Settings") -> tuple[str, Exit]
     if refusal := explain_misconfigured(error):
         return refusal, Exit.FAILED
     if is_transient(error):
-        return describe_unreachable(error, settings)
+        refused = next((part for part in flatten(error) if isinstance(part, LoginRefusedError)), None)
+        return describe_unreachable(error, settings) if refused is None else (str(refused), Exit.USAGE)
     from meter.runtime.kafka.failures import explain_unauthorized
 
     if refusal := explain_unauthorized(error):
@@ -115,7 +119,8 @@ def describe_unreachable(error: BaseException, settings: "Settings") -> tuple[st
     }.get(name, (None, None))
     if field is None:
         return f"{name} is not reachable: {explain(error)}", Exit.UNREACHABLE
-    said = f"{name} is not reachable at {address}: {explain(error)}"
+    detail = explain(error).removeprefix(f"{name}: connecting to {address}: ")
+    said = f"{name} is not reachable at {address}: {detail}"
     if field in settings.model_fields_set:
         return said, Exit.UNREACHABLE
     return f"{said}. {variable(field)} is not set, so its default was tried: set it.", Exit.USAGE

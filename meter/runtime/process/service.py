@@ -18,9 +18,7 @@ from typing import Protocol
 
 import structlog
 
-from meter.runtime import postgres
-from meter.runtime.errors import RefusalError
-from meter.runtime.failures import explain, flatten, is_transient, name_dependency
+from meter.runtime.failures import explain, explain_refusal, flatten, is_transient, name_dependency
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health, HealthServer
 from meter.runtime.process.probes import Probe, watch_reachable
@@ -126,9 +124,9 @@ def fresh_pauses(settings: Settings) -> Iterator[float]:
 
 
 def report_end(error: Exception) -> None:
-    refusals = [part for part in flatten(error) if isinstance(part, (RefusalError, *postgres.MISCONFIGURED))]
+    refusals = [said for part in flatten(error) if (said := explain_refusal(part)) is not None]
     if refusals:
-        log.error("service_refused", detail=postgres.explain_misconfigured(refusals[0]) or explain(refusals[0]))
+        log.error("service_refused", detail=refusals[0])
     else:
         log.error("service_crashed", exc_info=error)
 

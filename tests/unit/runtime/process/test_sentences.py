@@ -6,7 +6,7 @@ import pytest
 import typer
 from aiokafka import errors as kafka_errors
 
-from meter.runtime.errors import DependencyUnreachableError
+from meter.runtime.errors import DependencyUnreachableError, LoginRefusedError
 from meter.runtime.process.cli import run_command
 from meter.runtime.settings import Settings
 
@@ -26,6 +26,10 @@ CASES: dict[str, tuple[BaseException, dict[str, str], int, list[str]]] = {
     "a Kafka that is away": (
         DependencyUnreachableError("no broker", dependency="kafka"),
         {"METERING_KAFKA_BOOTSTRAP": "kafka.example.com:9092"}, 3, ["kafka.example.com:9092"],
+    ),
+    "a login that Kafka refuses": (
+        LoginRefusedError("kafka at kafka.example.com:9092 refuses the login", dependency="kafka"),
+        {"METERING_KAFKA_BOOTSTRAP": "kafka.example.com:9092"}, 2, ["kafka.example.com:9092 refuses the login"],
     ),
     "a right on a topic that is missing": (
         kafka_errors.TopicAuthorizationFailedError("metering.usage"), {}, 1,
