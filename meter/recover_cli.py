@@ -2,17 +2,15 @@
 
 import getpass
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meter.presentation import print_table
-from meter.recover import Begun, recover
-from meter.roles import OWNER
-from meter.runtime.clock import SystemClock
-from meter.runtime.postgres import opened_pool
 from meter.runtime.process.cli import run_command
-from meter.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    pass
 
 
 def recover_command(
@@ -37,6 +35,12 @@ def recover_command(
     Example:
       meter recover --reason "backup of 09:00 restored"
     """
+
+    from meter.recover import Begun, recover
+    from meter.roles import OWNER
+    from meter.runtime.clock import SystemClock
+    from meter.runtime.postgres import opened_pool
+    from meter.runtime.settings import Settings
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AclOperation
 
 from deploy.local import apache_kafka
 from deploy.local.stack import Addresses
-from schemas.topics import ACCOUNTS, ANCHORS, USAGE
+from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, USAGE
 from tests.support.meter import set_up_meter
 from tests.support.processes import Processes
 from tests.support.secured_kafka import PASSWORD, TOPIC, USER, SecuredKafka
@@ -89,6 +89,7 @@ async def test_a_meter_without_the_right_to_its_group(
     for topic in (USAGE, ACCOUNTS, ANCHORS):
         for operation in (AclOperation.READ, AclOperation.WRITE):
             kafka.allow(TOPIC, topic_prefix + topic, operation)
+    kafka.allow(TOPIC, topic_prefix + BALANCES, AclOperation.READ)
     victim = processes.spawn("meter", **login)
     assert victim.wait(RUN_TIMEOUT_S) == 1, victim.output()
     [entry] = victim.logged("service_refused")

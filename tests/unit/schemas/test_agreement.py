@@ -113,7 +113,7 @@ def with_value(type: str, place: str, field: str, text: str) -> str:
 def exact(text: str) -> Any:
     """A JSON number without loss, an integer where it is whole: as JSON Schema counts 1.0 and 1e0."""
     value = Decimal(text)
-    if value.adjusted() > 30:
+    if value and value.adjusted() > 30:
         return 10**30  # far beyond every limit, and short
     return int(value) if value == value.to_integral_value() else value
 
