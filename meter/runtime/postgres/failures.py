@@ -38,6 +38,8 @@ MISCONFIGURED: tuple[type[BaseException], ...] = (
 
 def is_transient(error: BaseException) -> bool:
     """Whether repeating the work from what is stored may succeed."""
+    if isinstance(error, TRANSIENT):  # first: one of them is an InternalClientError too
+        return True
     if isinstance(error, asyncpg.InternalClientError):
         # A connection cut between two statements can be caught half-way through its own closing ("cannot switch to
         # state …; another operation is in progress"). The pool gives such a connection up. One that was given up under
@@ -48,7 +50,7 @@ def is_transient(error: BaseException) -> bool:
         # what the rollback and the pool's reset of such a half-closed connection raise in place of its loss.
         lost = ("closed", "closing", "released", "connection was lost", "another operation is in progress")
         return any(words in str(error) for words in lost)
-    return isinstance(error, TRANSIENT)
+    return False
 
 
 def explain_misconfigured(error: BaseException) -> str | None:
