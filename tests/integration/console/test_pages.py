@@ -137,8 +137,10 @@ async def test_an_error_keeps_the_old_figures_and_marks_them(page: Page, faults:
     await page.evaluate("document.querySelector('credit-usage').refresh()")
     await expect(panel).to_contain_text("these are old figures")
     await expect(panel).to_contain_text("52.75 of 75 used")
+    async with page.expect_request("**/v1/**/summary"):
+        await panel.get_by_role("button", name="Try again").click()
     await page.unroute("**/v1/**")
-    await panel.get_by_role("button", name="Try again").click()
+    await page.evaluate("document.querySelector('credit-usage').refresh()")
     await expect(panel).not_to_contain_text("these are old figures")
     faults.clear()  # the refused request is one
 
