@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from deploy.local.stack import Addresses
+from meter.roles import create_roles
 from meter.runtime.postgres import Pool
 from projections.verify import Difference, verify_shard
-from tests.integration.projections_letters import GIVEN_UP, LATER, LOST, REFUSED, Mail
+from tests.integration.projections_letters import GIVEN_UP, LATER, LOST, REFUSED, Mail, compare_states
 from tests.integration.projections_log import (
     RUNS,
     SHARDS,
@@ -27,6 +29,7 @@ from tests.integration.projections_log import (
     used,
 )
 from tests.integration.test_projections_notices import SETTLED, Notifier, find_differences, fold_all
+from tests.support.processes import Processes
 
 PEOPLE = tuple(f"{name}@example.com" for name in ("ann", "bob", "eve", "kim"))
 ANN, BOB, EVE, _KIM = PEOPLE
@@ -119,16 +122,23 @@ async def test_told_levels_are_what_log_and_letters_say(
         if rng.random() < 0.5:
             await mail.try_all(rng=rng)
         assert await letter_differences(pool) == []
+        assert await state_differences(pool) == []
     await notifier.read_all()
     for _ in range(6):
         await mail.try_all(rng=rng)
     assert await find_differences(pool) == []
+    assert await state_differences(pool) == []
     ends = {row["state"] for row in await pool.fetch("SELECT DISTINCT state FROM notifier.emails")}
     assert len(ends) >= 2 and "accepted" in ends
 
 
 async def letter_differences(pool: Pool) -> Sequence[Difference]:
     return [difference for difference in await find_differences(pool, SETTLED) if difference.model == "letters"]
+
+
+async def state_differences(pool: Pool) -> list[str]:
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        return [wrong for shard in range(SHARDS) for wrong in await compare_states(connection, shard, SETTLED)]
 
 
 async def tell_a_story(scene: Scene) -> None:
@@ -246,3 +256,38 @@ async def test_another_spelling_of_an_address_is_the_same_contact(scene: Scene) 
 async def test_who_leaves_is_owed_nothing(scene: Scene) -> None:
     await scene.play(opened("acct-1", contacts=[ANN]), used("acct-1", 40), contacts_changed("acct-1", BOB))
     assert await scene.states() == ["50 ann: lapsed: no contact any more", "50 bob: owed: the letter waits to be sent"]
+
+
+TAMPERING = (
+    (f"UPDATE {TOLD} SET level = 90 WHERE {ANN_1} AND resource = 'model_credits'", "told level"),
+    ("UPDATE notifier.emails SET state = 'cancelled' WHERE account_id = 'acct-1' AND state = 'accepted'", "told level"),
+    ("UPDATE notifier.emails SET state = 'accepted', finished_at = now() WHERE account_id = 'acct-2'", "letter"),
+    ("UPDATE notifier.thresholds SET email = '{30,60}'", "line reached"),
+    ("UPDATE notifier.thresholds SET banner = '{10}'", "banner 20 %"),
+)
+
+
+async def test_the_commands_say_the_same_and_find_what_was_tampered_with(
+    scene: Scene, processes: Processes, stack: Addresses, dsn: str
+) -> None:
+    """As the role of support. One tampering after the other: each adds a difference."""
+    await tell_a_story(scene)
+    async with scene.pool.acquire() as connection:
+        await create_roles(connection)
+    support = {"postgres_dsn": stack.dsn(dsn.rpartition("/")[2], "credit_support")}
+    verified = processes.run("projections", "verify", "--settled", **support)
+    assert (verified.returncode, verified.stdout) == (0, ""), verified.stderr
+    rows = await scene.pool.fetch("SELECT says FROM notifier.line_states WHERE account_id = 'acct-1'")
+    notices = processes.run("notifier", "notices", "acct-1", **support).stdout
+    explained = processes.run("projections", "explain", "acct-1", "--json", **support).stdout
+    assert rows and all(row["says"] in notices and row["says"] in explained for row in rows)
+    before = set[str]()
+    for tampering, what in TAMPERING:
+        await scene.pool.execute(tampering)
+        verified = processes.run("projections", "verify", "--settled", **support)
+        found = set(verified.stdout.splitlines())
+        assert verified.returncode == 1 and any(what in line for line in found - before), (
+            f"{tampering}: {found - before}"
+        )
+        assert "@" not in verified.stdout
+        before = found
