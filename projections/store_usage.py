@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, transpose
+from meter.runtime.postgres import Executor, Pool, savepoint, transpose, write_transaction
 from projections.plan import PositionRange, count_events
 from projections.store import PROJECTION, ShardLag, columns, share, sql
 
@@ -35,9 +35,9 @@ class UsageStore:
         self._most_events = most_events
 
     async def fold(self) -> int:
-        """Fold what comes next; how many events of the log that was. 0: nothing waits, or others are at it."""
+        """Fold the next events. Returns their number: 0 when none wait, or another process folds them."""
         async with self._pool.acquire() as connection:
-            async with connection.transaction():
+            async with write_transaction(connection):
                 await connection.execute(sql("tune_transaction"))
                 ranges = await self._claim(connection)
                 if not ranges:
@@ -82,7 +82,7 @@ async def fold_ranges(
     way has failed.
     """
     try:
-        async with connection.transaction():
+        async with savepoint(connection):
             await connection.fetchval(sql("fold_usage"), *columns(ranges), only_collect, False, timeout=timeout)
     except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
         log.info("usage_folded_carefully", ranges=len(ranges))

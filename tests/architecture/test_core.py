@@ -18,7 +18,7 @@ CORE = sorted(
     | {Path("meter/store/layout.py"), Path("meter/store/bisect.py"), Path("meter/store/check.py")}
     | {Path("projections/fold.py"), Path("projections/plan.py"), Path("projections/accounts.py")}
     | {Path("projections/console") / name for name in CONSOLE}
-    | {Path("projections/messages.py"), Path("projections/timeline.py")}
+    | {Path("projections/messages.py"), Path("projections/timeline.py"), Path("projections/told.py")}
     | {Path("notifier/decide.py"), Path("notifier/plan.py"), Path("notifier/render.py"), Path("notifier/ids.py")}
     | {Path("notifier/events.py"), Path("notifier/letters.py"), Path("notifier/model.py"), Path("notifier/records.py")}
     | {Path("notifier/names.py"), Path("notifier/moments.py"), Path("notifier/samples.py"), Path("notifier/owed.py")}
@@ -85,3 +85,27 @@ def test_drivers_stay_in_their_place(driver: str) -> None:
 
 def test_what_is_shipped_needs_nothing_of_the_local_stack() -> None:
     assert [file for file in SHIPPED if imports_any(file, {"deploy", "tests", "pytest", "aiosmtpd", "psutil"})] == []
+
+
+# Where a COMMIT may be cancelled, and why nothing is lost by it: work that a person, or the next round, does again.
+MAY_CANCEL_COMMIT = {
+    Path("meter/runtime/postgres/migrations.py"): "setup is run again",
+    Path("meter/setup.py"): "setup is run again",
+    Path("meter/roles.py"): "setup is run again",
+    Path("meter/runtime/outbox.py"): "what was published is published once more",
+    Path("meter/store/audit.py"): "reads alone",
+    Path("projections/rebuild.py"): "a rebuild is run again",
+    Path("projections/usage_rebuild.py"): "a rebuild is run again",
+}
+
+
+def test_services_wait_for_their_commits() -> None:
+    """A COMMIT that is cancelled while it waits for a standby is done on one server alone."""
+    found = {
+        file
+        for file in modules("meter", "projections", "notifier")
+        for name, call in calls_of(file)
+        if name.rpartition(".")[2] == "transaction"
+        and not {word.arg for word in call.keywords} & {"isolation", "readonly"}
+    }
+    assert found == set(MAY_CANCEL_COMMIT)

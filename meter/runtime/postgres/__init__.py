@@ -17,7 +17,7 @@ from meter.runtime.postgres.pool import (
 )
 from meter.runtime.postgres.set_up import check_set_up, not_set_up
 from meter.runtime.postgres.statements import load_sql
-from meter.runtime.postgres.transactions import tried, write_transaction
+from meter.runtime.postgres.transactions import savepoint, tried, write_transaction
 
 __all__ = [
     "MISCONFIGURED",
@@ -37,6 +37,7 @@ __all__ = [
     "open_pool",
     "open_reading_pool",
     "opened_pool",
+    "savepoint",
     "transpose",
     "tried",
     "write_transaction",

@@ -48,3 +48,16 @@ async def tried(connection: Executor) -> AsyncIterator[None]:
     finally:
         if not connection.is_closed():
             await connection.execute("ROLLBACK TO SAVEPOINT tried")
+
+
+@asynccontextmanager
+async def savepoint(connection: Executor) -> AsyncIterator[None]:
+    """Inside a transaction, of ours or of asyncpg: an error takes back what was done since, and no more."""
+    await connection.execute("SAVEPOINT attempt")
+    try:
+        yield
+    except Exception:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK TO SAVEPOINT attempt")
+        raise
+    await connection.execute("RELEASE SAVEPOINT attempt")
