@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from meter.runtime.postgres import Pool
+from projections.plan import plan
+from projections.store import FoldStore
 from schemas.events import CODES
 from schemas.identity import OWN_SOURCE
 from schemas.resources import RESOURCE_CODES, Resource
@@ -178,6 +180,14 @@ def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Even
                 day = datetime(2026, 11, rng.randint(20, 24), rng.randint(0, 23), 59, 59, 999_999, tzinfo=UTC)
                 events.append(used(name, rng.randint(0, 9_000_000) / 1_000_000, rng.choice("abc"), occurred_at=day))
     return events
+
+
+async def fold_all(pool: Pool, most_events: int = 40) -> int:
+    """Fold balances until nothing is left; how many transactions it took. Small ones cut the log at many places."""
+    store, count = FoldStore(pool, most_events=most_events), 0
+    while await store.fold(plan) is not None:
+        count += 1
+    return count
 
 
 def take_batch(events: list[Event], count: int) -> list[Event]:

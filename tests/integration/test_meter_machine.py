@@ -26,15 +26,14 @@ from meter.runtime.errors import OwnershipLostError
 from meter.runtime.postgres import Pool, close_pool, create_pool, is_transient, load_sql
 from meter.store import events
 from meter.store.events import PostgresEventStore
-from projections.plan import plan as plan_fold
 from projections.rebuild import Model, Rebuild
-from projections.store import FoldStore
 from projections.verify import verify as verify_models
 from schemas.records import Accepted, Rejected
 from schemas.topics import ACCOUNTS, USAGE
 from tests.contract.memory_store import MemoryEventStore
 from tests.contract.rows import MOMENT, opened, plan, rejected, usage
 from tests.contract.test_event_store import read_postgres_log
+from tests.integration.projections_log import fold_all
 from tests.integration.tampering import fetch_anchors, find_damage
 from tests.integration.usage_log import fold_usage
 
@@ -184,8 +183,7 @@ class LogMachine(RuleBasedStateMachine):
         self.run(self.check_models())
 
     async def check_models(self) -> None:
-        while await FoldStore(self.pool, most_events=10).fold(plan_fold) is not None:
-            pass
+        await fold_all(self.pool, most_events=10)
         await fold_usage(self.pool, most_events=10)
         exchanges = await Rebuild(self.pool, list(Model), progress=lambda _events: None).run()
         assert [exchange[2:] for exchange in exchanges] == [(0, 0, 0)] * len(exchanges)

@@ -14,8 +14,6 @@ from meter.roles import create_roles
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool
 from projections.explain import Explainer, Explanation
-from projections.plan import plan
-from projections.store import FoldStore
 from projections.timeline_lines import What
 from schemas.resources import Resource
 from tests.integration.projections_log import (
@@ -26,6 +24,7 @@ from tests.integration.projections_log import (
     RUNS,
     Event,
     EventLog,
+    fold_all,
     granted,
     opened,
     plan_changed,
@@ -44,11 +43,6 @@ def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
     made = Processes(env, tmp_path)
     yield made
     made.close()
-
-
-async def fold_all(pool: Pool, most_events: int = 40) -> None:
-    while await FoldStore(pool, most_events=most_events).fold(plan) is not None:
-        pass
 
 
 async def explain(pool: Pool, account_id: str = ACCOUNT, **options: Any) -> Explanation:

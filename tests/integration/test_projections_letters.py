@@ -19,6 +19,7 @@ from tests.integration.projections_log import (
     EventLog,
     closed,
     contacts_changed,
+    fold_all,
     granted,
     opened,
     reopened,
@@ -28,7 +29,7 @@ from tests.integration.projections_log import (
     tool,
     used,
 )
-from tests.integration.test_projections_notices import SETTLED, Notifier, find_differences, fold_all
+from tests.integration.test_projections_notices import SETTLED, Notifier, find_differences
 from tests.support.processes import Processes
 
 PEOPLE = tuple(f"{name}@example.com" for name in ("ann", "bob", "eve", "kim"))

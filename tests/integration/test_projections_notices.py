@@ -13,9 +13,7 @@ from notifier.plan import plan_notices
 from notifier.records import read_records
 from notifier.store.notices import PostgresNoticeStore
 from notifier.store.thresholds import record_thresholds
-from projections.plan import plan
 from projections.rebuild import Model, Rebuild
-from projections.store import FoldStore
 from projections.verify import Difference, NoticeRules, ShardReport, verify, verify_shard
 from schemas.topics import BALANCES, partition_for
 from tests.integration.projections_log import (
@@ -25,6 +23,7 @@ from tests.integration.projections_log import (
     Event,
     EventLog,
     contacts_changed,
+    fold_all,
     granted,
     opened,
     plan_changed,
@@ -138,11 +137,6 @@ async def find_differences(pool: Pool, rules: NoticeRules = SETTLED) -> list[Dif
 
 async def count_waiting(pool: Pool, rules: NoticeRules = RULES) -> int:
     return sum(report.waiting or 0 for report in await check(pool, rules))
-
-
-async def fold_all(pool: Pool, most_events: int = 40) -> None:
-    while await FoldStore(pool, most_events=most_events).fold(plan) is not None:
-        pass
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

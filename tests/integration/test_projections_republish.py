@@ -6,11 +6,9 @@ from contextlib import suppress
 import pytest
 
 from meter.runtime.postgres import Pool
-from projections.plan import plan
 from projections.republish import Republication, begin, count_accounts, fetch_unfinished
-from projections.store import FoldStore
 from schemas.build import Decoded, decode_event
-from tests.integration.projections_log import EventLog, granted, opened, used
+from tests.integration.projections_log import EventLog, fold_all, granted, opened, used
 from tests.support.waiting import until
 
 ACCOUNTS = tuple(f"acct-{number}" for number in range(7))
@@ -24,11 +22,6 @@ async def folded(pool: Pool, log: EventLog) -> Pool:
     await log.append(granted("nobody", 5), used("nobody", 1), granted("acct-1", 100), used("acct-1", 0.001))
     await fold_all(pool)
     return pool
-
-
-async def fold_all(pool: Pool) -> None:
-    while await FoldStore(pool, most_events=1000).fold(plan) is not None:
-        pass
 
 
 async def take_outbox(pool: Pool) -> list[Decoded]:

@@ -9,11 +9,9 @@ import pytest
 
 from meter.runtime.postgres import Pool
 from projections import rebuild as rebuild_module
-from projections.plan import plan
 from projections.reader import BalanceReader
 from projections.rebuild import RANGE_EVENTS, Model, Rebuild
 from projections.settings import ProjectionsSettings
-from projections.store import FoldStore
 from projections.verify import Difference, NoticeRules, verify
 from schemas.amounts import MAX_AMOUNT, MICRO
 from schemas.exhaustion import DEFAULT_BANNER_THRESHOLDS, DEFAULT_EMAIL_THRESHOLDS
@@ -25,6 +23,7 @@ from tests.integration.projections_log import (
     Event,
     EventLog,
     assert_balances,
+    fold_all,
     opened,
     reversed_,
     revoked,
@@ -50,11 +49,6 @@ def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
     made = Processes(env, tmp_path)
     yield made
     made.close()
-
-
-async def fold_all(pool: Pool, most_events: int) -> None:
-    while await FoldStore(pool, most_events=most_events).fold(plan) is not None:
-        pass
 
 
 async def find_differences(pool: Pool, rules: NoticeRules | None = None) -> list[Difference]:

@@ -16,8 +16,6 @@ import pytest
 from meter.runtime.postgres import Pool
 from projections.console.billing import FAILED
 from projections.console.figures import show_cell, show_count, show_duration
-from projections.plan import plan
-from projections.store import FoldStore
 from tests.integration.projections_log import (
     CREDITS,
     GUARDRAIL,
@@ -28,6 +26,7 @@ from tests.integration.projections_log import (
     TOOL,
     Event,
     EventLog,
+    fold_all,
     opened,
     renamed,
     reversal_of,
@@ -101,8 +100,7 @@ async def events(pool: Pool) -> list[Event]:
     log = EventLog(pool)
     await log.set_up()
     await log.append(*random_history(7, datetime.now(UTC)))
-    while await FoldStore(pool, most_events=100).fold(plan) is not None:
-        pass
+    await fold_all(pool)
     await fold_usage(pool)
     return log.events
 
