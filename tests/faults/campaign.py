@@ -231,7 +231,8 @@ class Campaign:
             await check_chain(connection, PARTITIONS, found)
             await check_balances(connection, self.world, offsets.books, found)
             await check_usage_days(connection, found)
-            await asyncio.to_thread(check_published, self.site.kafka.bootstrap, self.prefix, PARTITIONS, found)
+            places = self.site.kafka.bootstrap, self.prefix, PARTITIONS
+            await asyncio.to_thread(check_published, *places, self.world, offsets.books, found)
             await NoticeCheck(self.world, offsets.books, found).run(connection)
             await check_verified(connection, PARTITIONS, found, settled=not waiting)
             check = EmailCheck(self.world, offsets.books, self._mails, self.site.mail.refused, found)

@@ -20,7 +20,7 @@ from tests.faults.oracle.offsets import GAP, REPEAT, STORED, OffsetCheck, name, 
 from tests.faults.oracle.published import check_percent
 from tests.faults.proxy import COMMIT, COMMITTED, HOST, Proxy
 from tests.faults.schedule import USUAL_MIX, Focus, make_schedule
-from tests.faults.world import GARBAGE, REVERSED, USAGE, Message, Truth, World, number_of
+from tests.faults.world import GARBAGE, REVERSED, TYPES, USAGE, Message, Shares, Truth, World, number_of
 
 PARTITIONS = 4
 
@@ -46,7 +46,7 @@ def make_acknowledged(world: World, count: int) -> Iterator[Message]:
 
 
 def test_the_product_reads_the_world_as_its_truth_says() -> None:
-    world = World(events=4000, accounts=60, seed=3)
+    world = World(events=4000, accounts=60, seed=3, shares=Shares(changes=0.02, closings=0.02))
     messages = [*world.openings(), *make_acknowledged(world, 4000)]
     limits = Limits(max_ahead=timedelta(hours=1), partitions=PARTITIONS)
     kinds = set()
@@ -66,7 +66,7 @@ def test_the_product_reads_the_world_as_its_truth_says() -> None:
         )
         assert result.account_id == world.accounts[truth.accounts[number]].name
         kinds.add(result.type)
-    assert kinds == {1, 2, 3, 4, 10, 11, 12, 13, 14, 15}
+    assert kinds == set(TYPES)
 
 
 def test_a_seed_gives_the_same_amounts_again() -> None:
@@ -133,6 +133,20 @@ def test_a_grant_before_the_opening_is_kept() -> None:
     assert book.epoch == 0 and lines_of(book) == {}
     book.open(75 * MICRO)
     assert (book.epoch, book.allocation) == (1, 175 * MICRO)
+
+
+def test_a_closed_account_may_spend_nothing_and_shows_no_banner() -> None:
+    book = Book()
+    book.close()
+    assert not book.closed  # what was never opened cannot be closed
+    book.open(75 * MICRO)
+    book.use(40 * MICRO)
+    assert book.allowed and book.banner == 50
+    book.close()
+    book.use(20 * MICRO)
+    assert not book.allowed and book.banner is None and (1, "email", 80) in lines_of(book)
+    book.reopen()
+    assert book.allowed and book.banner == 80
 
 
 # --- the oracle -------------------------------------------------------------------------------------------------------

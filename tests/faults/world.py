@@ -19,6 +19,7 @@ from tests.bench.events import MICRO, make_garbage, uuid7_text
 USAGE, ACCOUNTS = "metering.usage", "metering.accounts"
 MODEL_INFERENCE, GUARDRAIL, CUSTOM_SCRIPT, TOOL_RUN = 1, 2, 3, 4
 OPENED, PLAN_CHANGED, CONTACTS_CHANGED, GRANTED, REVERSED, REVOKED = 10, 11, 12, 13, 14, 15
+RENAMED, CLOSED, REOPENED = 16, 17, 18
 CREDITS, RUNS = 1, 2
 RESOURCES = {CREDITS: "model_credits", RUNS: "tool_runs"}
 FREE = {CREDITS: 75 * MICRO, RUNS: 10_000 * MICRO}
@@ -33,6 +34,9 @@ TYPES = {
     GRANTED: "credits.granted.v1",
     REVERSED: "usage.reversed.v1",
     REVOKED: "credits.revoked.v1",
+    RENAMED: "account.renamed.v1",
+    CLOSED: "account.closed.v1",
+    REOPENED: "account.reopened.v1",
 }
 NUMBER_BYTES = 5
 GARBAGE = -1
@@ -44,6 +48,7 @@ RECENT_MESSAGES = 4000
 NAMED = 2000  # events that may be named by a reversal or a revocation, the newest
 GREEDY = 0.1  # share of corrections that take as if nothing had been taken before
 TOP_UPS = (0.1, 0.5, 1, 2)  # of the free allowance
+MOST_CLOSED = 0.1  # of all accounts, at one time
 
 
 class Message(NamedTuple):
@@ -65,6 +70,7 @@ class Shares:
     reversals: float = 0.006
     revocations: float = 0.0005
     changes: float = 0.002
+    closings: float = 0.001  # and reopenings
 
 
 class Truth:
@@ -132,6 +138,7 @@ class World:
         self._recent: deque[Message] = deque(maxlen=RECENT_MESSAGES)
         self._old: list[Message] = []
         self._acknowledged: set[int] = set()
+        self._closed: list[int] = []
         self._named: dict[int, deque[Named]] = {REVERSED: deque(maxlen=NAMED), REVOKED: deque(maxlen=NAMED)}
 
     def index_of(self, name: str) -> int:
@@ -159,6 +166,8 @@ class World:
             return self._remember(self._take_back(REVOKED))
         if (draw := draw - shares.changes) < 0:
             return self._remember(self._change())
+        if (draw := draw - shares.closings) < 0:
+            return self._remember(self._close_or_reopen())
         return self._remember(self._use())
 
     # --- kinds of messages ------------------------------------------------------------------------------------------
@@ -257,15 +266,28 @@ class World:
         return index, self._rng.choice((CREDITS, RUNS))
 
     def _change(self) -> Message:
-        """Another plan, one contact more, or opened once more (which grants nothing)."""
+        """Another plan or name, one contact more, or opened once more (which grants nothing)."""
         index, _ = self._pick_moving()
         draw, account = self._rng.random(), self.accounts[index]
         if draw < 0.2:
             return self._open(index)
+        if draw < 0.3:
+            return self._event(RENAMED, index, 0, 0, {"display_name": f"Account {len(self.truth)}"})
         if draw < 0.6 or len(account.contacts) != 1:
             return self._event(PLAN_CHANGED, index, 0, 0, {"plan": self._rng.choice(("free", "team", "scale"))})
         account.contacts = (*account.contacts, f"second-{index}@example.com")
         return self._event(CONTACTS_CHANGED, index, 0, 0, {"contacts": list(account.contacts)})
+
+    def _close_or_reopen(self) -> Message:
+        """What is closed goes on to be used, and is most often opened again. Some are closed twice."""
+        rng, closed = self._rng, self._closed
+        if closed and rng.random() < max(0.5, len(closed) / (MOST_CLOSED * len(self.accounts))):
+            index = closed.pop(int(rng.random() * len(closed)))
+            return self._event(REOPENED, index, 0, 0, {})
+        index, _ = self._pick_moving()
+        if index not in closed:
+            closed.append(index)
+        return self._event(CLOSED, index, 0, 0, {})
 
     def _open(self, index: int) -> Message:
         return self._event(OPENED, index, 0, 0, {"plan": "free", "contacts": list(self.accounts[index].contacts)})

@@ -41,6 +41,23 @@ def newcomer_is_told_nothing() -> None:
     replace(owed, "change_contacts", change_silently)
 
 
+def reopening_owes_nothing() -> None:
+    """What was reached while an account was closed counts as told when it is opened again."""
+    change_contacts = current(owed, "change_contacts")
+
+    def change_knowing(letters: Letters, listed: Sequence[tuple[str, UUID]], *, is_open: bool) -> Letters:
+        after: Letters = change_contacts(letters, listed, is_open=is_open)
+        if letters.is_open or not is_open:
+            return after
+        for address, contact in after.contacts.items():
+            for resource, reached in after.reached.items():
+                contact = contact.put(resource, contact.of(resource).tell(reached.line))
+            after = after.put(address, contact)
+        return after
+
+    replace(owed, "change_contacts", change_knowing)
+
+
 BUGS = (
     Bug(
         name="cancelled_counts_as_told",
@@ -61,5 +78,14 @@ BUGS = (
         focus=Focus({"smtp": 3}, services=("notifier",), links=("smtp",), phases=("rcpt", "mail")),
         mean_pause_s=0.5,
         shares=Shares(changes=0.05),
+    ),
+    Bug(
+        name="reopening_owes_nothing",
+        service="notifier",
+        says="what an account reached while it was closed is told to nobody when it is opened again",
+        switch_on=reopening_owes_nothing,
+        signs=frozenset({TOLD_WRONG, "line that counts as told and was in no letter"}),
+        focus=Focus({"kill": 1}, services=("notifier",)),
+        shares=Shares(closings=0.05),
     ),
 )

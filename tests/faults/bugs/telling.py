@@ -144,6 +144,12 @@ def goodwill_drops_the_letter() -> None:
     replace(Told, "begin_epoch", begin_epoch)
 
 
+def closed_keeps_its_banner() -> None:
+    """A closed account is shown that its credits are low."""
+    find_banner = current(planning, "find_banner")
+    replace(Planner, "_find_banner", lambda self, balance: find_banner(balance, self._thresholds))
+
+
 BUGS = (
     Bug(
         name="dedupe_key_without_epoch",
@@ -228,5 +234,15 @@ BUGS = (
         signs=frozenset({"line that counts as told and was in no letter"}),
         focus=Focus({"smtp": 3}, services=("notifier",), phases=("rcpt", "dot")),
         shares=OFTEN_GRANTED,
+    ),
+    Bug(
+        name="closed_keeps_its_banner",
+        service="notifier",
+        says="an account that is closed keeps its banners",
+        switch_on=closed_keeps_its_banner,
+        signs=frozenset({"banner that is not true"}),
+        focus=Focus({"kill": 1}, services=("notifier",)),
+        mean_pause_s=4.0,
+        shares=Shares(closings=0.05),
     ),
 )

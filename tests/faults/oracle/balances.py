@@ -7,8 +7,10 @@ import asyncpg
 from tests.faults.oracle.books import Book
 from tests.faults.oracle.findings import Findings
 from tests.faults.oracle.offsets import Books
+from tests.faults.oracle.published import CODES
 from tests.faults.world import World
 
+ALLOWED_WRONG = "account that may spend, or may not, and it is not so"
 SQL = Path(__file__).parents[1] / "sql"
 BALANCES = """
 SELECT account_id, resource, granted, consumed, base, epoch, boundaries FROM projections.balance_states
@@ -17,6 +19,9 @@ SELECT account_id, resource, granted, consumed, base, epoch, boundaries FROM pro
 
 def load_sql(name: str) -> str:
     return (SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+ALLOWED = "SELECT account_id, resource, allowed FROM projections.balances"
 
 
 async def check_chain(connection: asyncpg.Connection, partitions: int, findings: Findings) -> None:
@@ -41,6 +46,11 @@ async def check_balances(connection: asyncpg.Connection, world: World, books: Bo
     for account, resource in left:
         findings.add("lost", "balance that is missing", f"{world.accounts[account].name} resource {resource}")
     findings.figures["balances"] = len(books)
+    for row in await connection.fetch(ALLOWED):
+        book = books.get((world.index_of(row["account_id"]), CODES[row["resource"]]), Book())
+        if row["allowed"] is not book.allowed:
+            detail = f"{row['account_id']} {row['resource']}: must be {book.allowed}"
+            findings.add("notices_missing", ALLOWED_WRONG, detail)
 
 
 def state_of(book: Book) -> tuple[int, int, int, int, tuple[int, ...]]:

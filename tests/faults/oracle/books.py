@@ -31,6 +31,7 @@ class Book:
     epochs: list[Epoch] = field(default_factory=list)
     reversals: int = 0
     opened: bool = False
+    closed: bool = False
     bought: bool = False  # anything but the free allowance was granted
 
     @property
@@ -77,10 +78,21 @@ class Book:
         if self.opened:
             self._begin()
 
+    def close(self) -> None:
+        """Of the account. What was never opened cannot be closed."""
+        self.closed = self.opened
+
+    def reopen(self) -> None:
+        self.closed = False
+
     def _begin(self) -> None:
         self.base = max((total for total in self.totals if total <= self.consumed), default=min(0, self.consumed))
         if self.opened:
             self.epochs.append(Epoch(self.allocation, self.used, self.used))
+
+    @property
+    def allowed(self) -> bool:
+        return bool(self.epochs) and not self.closed and self.allocation > self.used
 
     @property
     def percent(self) -> int:
@@ -98,7 +110,9 @@ class Book:
 
     @property
     def banner(self) -> int | None:
-        """The line the banner must show now."""
+        """The line the banner must show now; a closed account and one before its first epoch show none."""
+        if self.closed or not self.epochs:
+            return None
         return max((line for line in BANNERS if reaches(self.used, self.allocation, line)), default=None)
 
 

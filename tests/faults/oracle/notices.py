@@ -9,7 +9,7 @@ import asyncpg
 from tests.faults.oracle.books import Book, lines_of
 from tests.faults.oracle.findings import Findings
 from tests.faults.oracle.offsets import Books
-from tests.faults.world import RESOURCES, World
+from tests.faults.world import CREDITS, RESOURCES, World
 
 CODES = {name: code for code, name in RESOURCES.items()}
 Key = tuple[int, int]  # account, resource
@@ -26,6 +26,7 @@ class NoticeCheck:
         self._check_notices(rows)
         self._check_banners(await connection.fetch("SELECT * FROM notifier.banners"))
         self._check_known(await connection.fetch("SELECT * FROM notifier.balances"))
+        self._check_open(await connection.fetch("SELECT account_id, is_open FROM notifier.accounts"))
         self._found.figures["notices"] = len(rows)
 
     def _key(self, row: Any) -> Key:
@@ -70,7 +71,7 @@ class NoticeCheck:
             self._check_text(row, self._books.get(self._key(row), Book()))
         for key in self._books.keys() | shown.keys():
             book = self._books.get(key, Book())
-            wanted = book.banner if book.epochs else None
+            wanted = book.banner
             if shown.get(key) != wanted:
                 counter = "notices_doubled" if wanted is None else "notices_missing"
                 detail = f"{self._world.accounts[key[0]].name} {RESOURCES[key[1]]}: {shown.get(key)}, must be {wanted}"
@@ -93,6 +94,14 @@ class NoticeCheck:
             elif row is not None and (row["epoch"], percent_of(row)) != (book.epoch, book.percent):
                 detail = f"{who}: epoch {row['epoch']}, {percent_of(row)} %, must be {book.epoch}, {book.percent} %"
                 self._found.add("notices_missing", "balance known wrongly to the notifier", detail)
+
+    def _check_open(self, rows: Iterable[Any]) -> None:
+        """The notifier knows which accounts are closed: they have no banner and get no letter."""
+        for row in rows:
+            closed = self._books.get((self._world.index_of(row["account_id"]), CREDITS), Book()).closed
+            if row["is_open"] is closed:
+                detail = f"{row['account_id']}: must be {'closed' if closed else 'open'}"
+                self._found.add("notices_missing", "account known wrongly to the notifier", detail)
 
 
 def percent_of(row: Any) -> int:

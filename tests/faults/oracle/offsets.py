@@ -18,10 +18,13 @@ from tests.faults.oracle.corrections import REJECTED, WAITING, Corrections
 from tests.faults.oracle.findings import Findings
 from tests.faults.world import (
     ACCOUNTS,
+    CLOSED,
     FREE,
     GARBAGE,
     GRANTED,
     OPENED,
+    REOPENED,
+    RESOURCES,
     REVERSED,
     REVOKED,
     USAGE,
@@ -159,8 +162,15 @@ class OffsetCheck:
             self._book(account, resource).revoke(amount)
         elif kind == REVERSED:
             self._book(account, resource).reverse(amount)
+        elif kind in (CLOSED, REOPENED):
+            self._close_or_reopen(account, kind)
         elif kind < OPENED:
             self._book(account, resource).use(amount)
+
+    def _close_or_reopen(self, account: int, kind: int) -> None:
+        for resource in RESOURCES:
+            if (book := self.books.get((account, resource))) is not None:
+                book.close() if kind == CLOSED else book.reopen()
 
     async def _read_evidence(self, connection: asyncpg.Connection, shard: int) -> None:
         for row in await connection.fetch("SELECT topic, kafka_offset FROM meter.duplicates WHERE shard = $1", shard):
