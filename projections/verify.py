@@ -22,6 +22,7 @@ from projections.store import PROJECTION, as_array, fetch_position, sql
 from projections.store_usage import USAGE
 from projections.verify_letters import Period, compare_letters
 from projections.walk import Epoch, EpochStep, Walk, walk
+from schemas.zones import known_zones
 
 BALANCES: Final = "balances"
 COMPARISONS: Final = (BALANCES, "accounts")  # as far as balances have come
@@ -89,8 +90,8 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
     steps = await fetch(connection, "list_epoch_steps", shard, position)
     ends, epochs = walk(EpochStep(*row)._replace(consumed=int(row["consumed"])) for row in steps)
     for model in COMPARISONS:
-        walked: Iterable[object] = end_columns(ends) if model == BALANCES else ()
-        rows = await fetch(connection, f"compare_{model}", shard, position, *walked)
+        told: Iterable[object] = end_columns(ends) if model == BALANCES else [sorted(known_zones().values())]
+        rows = await fetch(connection, f"compare_{model}", shard, position, *told)
         differences += [Difference(shard, model, *row) for row in rows]
     usage_position = await fetch_position(connection, USAGE, shard)
     for comparison in USAGE_COMPARISONS:

@@ -36,6 +36,7 @@ from schemas.amounts import (
 from schemas.identity import ID_PATTERN, MAX_ID_CHARS, MAX_SOURCE_CHARS
 from schemas.resources import Resource
 from schemas.times import format_time, parse_time
+from schemas.zones import find_zone
 
 # Kinds of validation errors that have a reason of their own; the others are `invalid_data`.
 AMOUNT, CONTACTS, TEXT = "amount", "contacts", "text"
@@ -113,6 +114,19 @@ def read_whole(value: Any) -> Any:
     return parse_integer(str(value)) if isinstance(value, float | Decimal) else value
 
 
+def read_runs(value: Any) -> Any:
+    """A number of runs in any exact spelling: 3, 3.0, "3", "3.0"."""
+    if not isinstance(value, str):
+        return read_whole(value)
+    try:
+        micro = parse_amount(value)
+    except ValueError as error:
+        raise PydanticCustomError(AMOUNT, "{why}", {"why": str(error)}) from None
+    if micro % MICRO:
+        raise PydanticCustomError(AMOUNT, "is no whole number of runs")
+    return micro // MICRO
+
+
 def read_measure(value: Any) -> Any:
     """A number of any spelling as a Decimal, rounded to six decimals: what is for information need not be exact."""
     if isinstance(value, bool) or not isinstance(value, Number | int | float | Decimal):
@@ -142,6 +156,14 @@ def leave_out(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
         return read(value)
     except ValidationError:
         return None
+
+
+def read_zone(value: str) -> str:
+    """IANA's spelling of a zone; any case is taken."""
+    zone = find_zone(value)
+    if zone is None:
+        raise PydanticCustomError("zone", "is no IANA time zone")
+    return zone
 
 
 def refuse_blank(value: str) -> str:
@@ -235,14 +257,18 @@ Name = Annotated[
 # The name of what was used or why. Blank is no name: the reference reader refuses it. Events that were stored before
 # that rule may have one, so the model reads it.
 FilledName = Annotated[Name, WithJsonSchema({**_NAME_SCHEMA, "pattern": FILLED_PATTERN})]
-# For information: what is no name is left out. Its schema takes anything that can be stored, as the parser does.
-ANYTHING: Final[JsonDict] = {"not": {"type": "string", "pattern": r"\x00"}}
+# For information: what is no name is left out. Its schema takes anything, as the parser does.
+ANYTHING: Final[JsonDict] = {}
+# What Postgres can store, of what an event carries without our knowing it.
+STORABLE: Final[JsonDict] = {"not": {"type": "string", "pattern": r"\x00"}}
 NameOrNone = Annotated[
     Annotated[Name, AfterValidator(refuse_blank)] | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)
 ]
-# An IANA time zone, by its form alone. For information, like the names.
+# An IANA time zone: in our own events by its form alone, in those of others one that there is. For information, too.
 TimeZone = Annotated[str, Field(strict=True, max_length=MAX_TIME_ZONE_CHARS, pattern=TIME_ZONE_PATTERN)]
-TimeZoneOrNone = Annotated[TimeZone | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)]
+TimeZoneOrNone = Annotated[
+    Annotated[TimeZone, AfterValidator(read_zone)] | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)
+]
 # For information: a time with its offset.
 MomentOrNone = Annotated[
     Annotated[AwareDatetime, BeforeValidator(read_aware)] | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)

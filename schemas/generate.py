@@ -12,7 +12,7 @@ import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.events import INPUT_TYPES, OUTPUT_TYPES, EventType, OutputType
-from schemas.fields import ACCOUNT_PATTERN, ANYTHING, SOURCE_SCHEMA
+from schemas.fields import ACCOUNT_PATTERN, SOURCE_SCHEMA, STORABLE
 from schemas.identity import ID_PATTERN, MAX_ID_CHARS, NIL_ID, OWN_SOURCE
 from schemas.parsing.envelope import ATTRIBUTE_PATTERN
 from schemas.times import TIME_PATTERN
@@ -87,7 +87,7 @@ def envelope_schema() -> Schema:
         },
         # Extensions; null is as good as absent.
         "patternProperties": {
-            f"^(?!data$){ATTRIBUTE_PATTERN}$": {"type": ["string", "number", "boolean", "null"], **ANYTHING}
+            f"^(?!data$){ATTRIBUTE_PATTERN}$": {"type": ["string", "number", "boolean", "null"], **STORABLE}
         },
         "additionalProperties": {"type": "null"},
     }

@@ -24,6 +24,7 @@ from schemas.fields import (
     UsageCredits,
     leave_out,
     read_measure,
+    read_runs,
 )
 
 MAX_RUNS = 1_000_000
@@ -72,11 +73,17 @@ SecondsOrNone = Annotated[
 CategoryOrNone = Annotated[Category | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)]
 WHAT_FOR = f"What it was for, for information: {', '.join(CATEGORIES)}."
 # More than usual ones are for installations that raised the limit of one event.
+RUNS_SCHEMA: JsonDict = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": MAX_USAGE // MICRO},
+        {"type": "string", "pattern": r"^0*([1-9][0-9]{0,3}|10000)(\.0+)?$"},
+    ]
+}
 Runs = Annotated[
     int,
     Field(strict=True, ge=1, le=MAX_RUNS),
-    AsSent,
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_USAGE // MICRO}),
+    BeforeValidator(read_runs),
+    WithJsonSchema(RUNS_SCHEMA),
 ]
 
 

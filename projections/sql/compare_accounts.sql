@@ -1,5 +1,5 @@
 -- Accounts that differ from the log. Contacts are personal data: a hash shows whether they agree, and hides them.
--- $1 shard int, $2 position bigint
+-- $1 shard int, $2 position bigint, $3 names of time zones text[]
 WITH events AS (
     SELECT account_id COLLATE "C" AS account_id, position, type, data, occurred_at,
            -- What is no name is left out, as the fold does: not text, blank, too long, with control characters.
@@ -8,12 +8,10 @@ WITH events AS (
                  AND data ->> 'display_name' ~ '\S' AND length(data ->> 'display_name') <= 256
                  AND data ->> 'display_name' !~ '[\u0001-\u001f\u007f-\u009f]'
                 THEN data ->> 'display_name' END AS display_name,
-           CASE WHEN type IN ({{account.opened.v1}}, {{account.renamed.v1}})
-                 AND jsonb_typeof(data::jsonb -> 'time_zone') = 'string' AND length(data ->> 'time_zone') <= 64
-                 AND data ->> 'time_zone' ~ '^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$'
-                THEN data ->> 'time_zone' END AS time_zone,
+           CASE WHEN type IN ({{account.opened.v1}}, {{account.renamed.v1}}) THEN z.name END AS time_zone,
            min(position) FILTER (WHERE type = {{account.opened.v1}}) OVER (PARTITION BY account_id) AS opening
     FROM meter.events
+    LEFT JOIN unnest($3::text[]) AS z (name) ON lower(z.name) = lower(data ->> 'time_zone')
     WHERE shard = $1 AND position <= $2 AND type IN ({{account}})
 ), closings AS (
     SELECT account_id, position, closed

@@ -78,7 +78,7 @@ def _explain_prefix(names: Sequence[str]) -> None:
 
 
 def _read_structured(value: bytes) -> Attributes:
-    members = read_object(_decode_json(value))
+    members = read_object(_decode_json(value), unchecked=("data",))
     if members is None:
         raise InvalidEventError(Reason.NOT_CLOUDEVENTS, "the value is JSON, but not an object")
     members = {name: member for name, member in members.items() if member.value is not None or name == "data"}
@@ -127,8 +127,14 @@ def _check_attributes(members: Mapping[str, Member]) -> None:
         raise InvalidEventError(Reason.INVALID_DATA, "datacontenttype is not JSON")
 
 
+class _Everything:
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+
 def _with_data(members: Mapping[str, Member], text: str) -> Attributes:
-    return Attributes(members, read_object(text), text.strip(" \t\n\r"))
+    """The texts of the data are looked at later, by fields: what is for information is left out."""
+    return Attributes(members, read_object(text, unchecked=_Everything()), text.strip(" \t\n\r"))
 
 
 def read_type(attributes: Attributes) -> str:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import ValidationError, WrapValidator
 
 from schemas.amounts import MICRO, format_amount
-from schemas.contacts import FIELD, take_contacts
+from schemas.contacts import FIELD, MAX_REMARKS, take_contacts
 from schemas.events import (
     INPUT_TYPES,
     USAGE_CODES,
@@ -31,7 +31,7 @@ from schemas.events import (
     ToolRun,
     UsageReversed,
 )
-from schemas.fields import AMOUNT, TEXT
+from schemas.fields import AMOUNT, TEXT, leave_out
 from schemas.identity import identity_key
 from schemas.parsing.envelope import (
     Attributes,
@@ -44,7 +44,7 @@ from schemas.parsing.envelope import (
     read_time,
     read_type,
 )
-from schemas.parsing.json_text import Member
+from schemas.parsing.json_text import Member, is_storable, texts_of
 from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Remark, Remarked, Rerouted
 from schemas.resources import RESOURCE_CODES, Resource
@@ -52,6 +52,7 @@ from schemas.times import format_time
 from schemas.topics import OWN_HEADERS, REROUTED_HEADER, partition_for
 
 MAX_DETAIL_CHARS: Final = 500
+MAX_REMARK_CHARS: Final = 64  # of the name of a field that nobody knows
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999
 _CREDITS: Final = RESOURCE_CODES[Resource.MODEL_CREDITS]
@@ -78,8 +79,9 @@ def _accept(record: Record, now: datetime, limits: Limits) -> Accepted | Remarke
     attributes = _add_time(attributes, record)
     occurred_at = _check_time(read_time(attributes), now, limits)
     attributes, remarks = _take_contacts(event, attributes)
+    attributes, unstorable = _leave_out_unstorable(event, attributes)
     data = _check_rules(validate_data(event.model, read_data(attributes)))
-    remarks += find_left_out(data, read_data(attributes))
+    remarks += unstorable + find_left_out(data, read_data(attributes))
     resource, amount, name = read_facts(data)
     if event.code in USAGE_CODES:
         _check_usage(resource, amount, limits)
@@ -188,8 +190,37 @@ def _take_contacts(event: EventType, attributes: Attributes) -> tuple[Attributes
 def _replace_data(attributes: Attributes, name: str, member: Member) -> Attributes:
     """The same with one member of the data replaced; the text of the others stays as sent."""
     data = {**(attributes.data or {}), name: member}
-    members = [f"{json.dumps(key, ensure_ascii=False)}:{member.raw}" for key, member in data.items()]
-    return replace(attributes, data=data, data_text="{" + ",".join(members) + "}")
+    return replace(attributes, data=data, data_text=join_members(data))
+
+
+def _leave_out_unstorable(event: EventType, attributes: Attributes) -> tuple[Attributes, tuple[Remark, ...]]:
+    """The same without what Postgres cannot store, where that is for information: optional fields, and unknown ones.
+
+    Raises InvalidEventError where it is more.
+    """
+    bad = [
+        name
+        for name, member in (attributes.data or {}).items()
+        if not is_storable((name,)) or not is_storable(texts_of(member.value))
+    ]
+    if not bad:
+        return attributes, ()
+    if not all(is_for_information(event.model, name) for name in bad):
+        raise InvalidEventError(Reason.INVALID_TEXT, "NUL or an unpaired surrogate in a JSON string")
+    data = {name: member for name, member in (attributes.data or {}).items() if name not in bad}
+    remarks = tuple(Remark(ascii(name)[1:-1][:MAX_REMARK_CHARS], "cannot be read") for name in bad)
+    return replace(attributes, data=data, data_text=join_members(data)), remarks[:MAX_REMARKS]
+
+
+def is_for_information(model: type[EventData], name: str) -> bool:
+    """Whether a field never costs the event: one that nobody knows, or that is left out where it cannot be read."""
+    field = model.model_fields.get(name)
+    return field is None or any(isinstance(rule, WrapValidator) and rule.func is leave_out for rule in field.metadata)
+
+
+def join_members(data: Mapping[str, Member]) -> str:
+    """JSON text of an object; the text of each value as sent."""
+    return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{member.raw}" for name, member in data.items()) + "}"
 
 
 def find_left_out(data: EventData, sent: Mapping[str, Any]) -> tuple[Remark, ...]:

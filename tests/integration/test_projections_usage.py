@@ -12,6 +12,7 @@ import pytest
 from meter.runtime.postgres import Pool
 from projections.rebuild import Model, Rebuild
 from projections.store_usage import UsageStore
+from projections.verify import verify
 from schemas.events import CODES
 from tests.integration.projections_log import (
     CREDITS,
@@ -182,10 +183,15 @@ async def test_a_change_of_zone_counts_the_days_anew(pool: Pool, log: EventLog) 
     await fold_all(pool)
     await fold_usage(pool)
     assert await days() == [("acct-1", next_, "Asia/Kathmandu"), ("acct-2", first, "UTC")]
-    await log.append(renamed("acct-1", time_zone="Asia/Nowhere"), used("acct-1", 1, occurred_at=late))
-    await fold_all(pool)
-    await fold_usage(pool)
-    assert await days() == [("acct-1", first, "UTC"), ("acct-2", first, "UTC")]
+    for sent, day, zone in (
+        ("Asia/Nowhere", next_, "Asia/Kathmandu"), ("ASIA/TOKYO", next_, "Asia/Tokyo"),
+        ("posix/UTC", next_, "Asia/Tokyo"), ("utc", first, "UTC"),
+    ):  # fmt: skip
+        await log.append(renamed("acct-1", time_zone=sent), used("acct-1", 1, occurred_at=late))
+        await fold_all(pool)
+        await fold_usage(pool)
+        assert await days() == [("acct-1", day, zone), ("acct-2", first, "UTC")]
+        assert [difference async for report in verify(pool) for difference in report.differences] == []
     await assert_slots_and_days(pool, log.events)
 
 

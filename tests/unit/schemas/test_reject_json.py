@@ -87,8 +87,6 @@ def test_a_hundred_thousand_levels(opening: bytes) -> None:
         with_data('{"credits":1,"guardrail":"\\u0000"}'),
         with_data('{"credits":1,"guardrail":"\\ud800"}'),
         with_data('{"credits":1,"guardrail":"\\udc00\\ud800"}'),
-        with_data('{"credits":1,"guardrail":"g","x":[{"y":"\\u0000"}]}'),
-        with_data('{"credits":1,"guardrail":"g","a\\ud800":1}'),
         with_data('{"credits":1,"guardrail":"a\\nb"}'),
         with_data('{"credits":1,"guardrail":"\x7f"}'),
         with_data('{"credits":1,"guardrail":"\x85"}'),
