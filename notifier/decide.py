@@ -7,7 +7,7 @@ state: it follows the balance up and down.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
@@ -56,6 +56,7 @@ class BalanceSnapshot:
     consumed: int
     shard: int
     position: int
+    _: KW_ONLY
     line: int = 0  # the highest line of emails at or below it, by the thresholds in force when it came; 0 for none
     as_of: datetime | None = None  # when the event it follows from was recorded
     generation: int = 1  # of the log, which counts before the position

@@ -38,6 +38,7 @@ CALLS: Final = {
 # Limits of the event that carries the text, and of a header that every mail program shows whole.
 MAX_BANNER_CHARS: Final = 2000
 MAX_SUBJECT_CHARS: Final = 200
+UNBROKEN: Final = SMTP.clone(max_line_length=998)  # of a header; the most that RFC 5322 allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,10 @@ class Letter:
         message.set_content(self.text, cte="quoted-printable")
         message.add_alternative(self.html, subtype="html", cte="quoted-printable")
         message.set_boundary(f"=_{email_id.hex}")
-        return message_id, message.as_bytes()
+        # Python breaks a long subject of ASCII behind the header's name: some readers then show a blank first.
+        # What is encoded is broken otherwise, and its words may not be longer.
+        plain = all(str(value).isascii() for value in message.values())
+        return message_id, message.as_bytes(policy=UNBROKEN if plain else SMTP)
 
 
 class Renderer:

@@ -30,14 +30,27 @@ class Sample:
 
 
 def credits_used(consumed: int, line: int, allocation: int = 75 * MICRO, *, free_only: bool = True) -> BalanceSnapshot:
-    return BalanceSnapshot(
-        "example-account", Resource.MODEL_CREDITS.value, 1, allocation, consumed, 0, 7, line, MOMENT, free_only
-    )
+    return sample_of(Resource.MODEL_CREDITS, allocation, consumed, 7, line, free_only=free_only)
 
 
 def runs_used(consumed: int, line: int, *, free_only: bool = True) -> BalanceSnapshot:
+    return sample_of(Resource.TOOL_RUNS, 10_000 * MICRO, consumed, 8, line, free_only=free_only)
+
+
+def sample_of(
+    resource: Resource, allocation: int, consumed: int, position: int, line: int, *, free_only: bool
+) -> BalanceSnapshot:
     return BalanceSnapshot(
-        "example-account", Resource.TOOL_RUNS.value, 1, 10_000 * MICRO, consumed, 0, 8, line, MOMENT, free_only
+        SAMPLE_ACCOUNT.account_id,
+        resource.value,
+        1,
+        allocation,
+        consumed,
+        0,
+        position,
+        line=line,
+        as_of=MOMENT,
+        free_only=free_only,
     )
 
 

@@ -1,8 +1,8 @@
-"""Figures for people: at most two decimals, never rounded to look better or worse than they are. Pure."""
+"""Figures of usage for people: at most two decimals. Those of a balance are schemas.figures'. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 from babel.dates import format_date, format_datetime
@@ -15,9 +15,9 @@ UNITS: Final = {"model_credits": ("credit", "credits"), "tool_runs": ("run", "ru
 NAMES: Final = {"model_credits": "Model credits", "tool_runs": "Tool runs"}
 
 
-def show_amount(amount: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
+def show_amount(amount: Decimal) -> str:
     """1,234.5; "<0.01" for what would be shown as nothing and is something."""
-    rounded = amount.quantize(CENT, rounding)
+    rounded = amount.quantize(CENT, ROUND_HALF_EVEN)
     if rounded == 0 and amount != 0:
         return "<0.01" if amount > 0 else "0"
     text = grouped(abs(rounded), "#,##0.##")
@@ -36,16 +36,6 @@ def show_cell(amount: Decimal) -> str:
 def grouped(number: Decimal | int, pattern: str) -> str:
     text: str = format_decimal(number, format=pattern, locale=LOCALE)
     return text
-
-
-def show_used(amount: Decimal) -> str:
-    """Rounded down: 74.999 of 75 is not yet 75."""
-    return show_amount(amount, ROUND_FLOOR)
-
-
-def show_left(amount: Decimal) -> str:
-    """Rounded up, so that what is used and what is left add up to the allocation as shown."""
-    return show_amount(amount, ROUND_CEILING)
 
 
 def show_percent(percent: Decimal) -> str:

@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from meter.allowance import REASON
-from projections.console.figures import NAMES, show_amount, show_left, show_used
+from projections.console.figures import NAMES, show_amount
 from projections.console.summary import read_json
 from projections.console.tables import show_name
+from schemas.amounts import MICRO
+from schemas.figures import show_balance
 
 EVENT_WORDS: Final[Mapping[str, str]] = {
     "account.opened.v1": "Account opened",
@@ -67,7 +69,8 @@ def tell_event(row: Mapping[str, Any]) -> Entry:
 
 def tell_notice(row: Mapping[str, Any]) -> Entry:
     name = NAMES[row["resource"]]
-    used = f"{show_used(row['consumed'])} of {show_left(row['allocation'])} used"
+    shown = show_balance(int(row["consumed"] * MICRO), int(row["allocation"] * MICRO))
+    used = f"{shown.used} of {shown.allocation} used"
     channel = "banner" if row["channel"] == "banner" else "email"
     return Entry(
         at=row["created_at"],

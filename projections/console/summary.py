@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from projections.console.figures import NAMES, show_left, show_moment, show_used
+from projections.console.figures import MINUS, NAMES, show_moment
 from projections.reader import STATUSES
+from schemas.amounts import MICRO
+from schemas.figures import Figures, show_balance
 from schemas.outputs import Status
 from schemas.resources import Resource
 
@@ -44,6 +46,15 @@ class Share:
     @property
     def name(self) -> str:
         return NAMES[self.resource]
+
+    @property
+    def shown(self) -> Figures:
+        """As letters and commands show the same balance."""
+        return show_balance(int(self.consumed * MICRO), int(self.allocation * MICRO))
+
+    @property
+    def left_shown(self) -> str:
+        return f"{MINUS}{self.shown.over}" if self.remaining < 0 else self.shown.left
 
     @property
     def left_percent(self) -> Decimal:
@@ -211,8 +222,8 @@ def share_json(share: Share, runways: bool) -> dict[str, Any]:
         "remaining": str(share.remaining),
         "exhaustion": None if share.exhaustion is None else str(share.exhaustion),
         "left_percent": f"{share.left_percent:.2f}",
-        "used_text": f"{show_used(share.consumed)} of {show_left(share.allocation)} used",
-        "left_text": f"{show_left(share.remaining)} left",
+        "used_text": f"{share.shown.used} of {share.shown.allocation} used",
+        "left_text": f"{share.left_shown} left",
         "status": share.status,
         "allowed": share.allowed,
         "epoch": share.epoch,

@@ -52,6 +52,7 @@ from schemas.times import format_time
 from schemas.topics import OWN_HEADERS, REROUTED_HEADER, partition_for
 
 MAX_DETAIL_CHARS: Final = 500
+NOTHING_RENAMED: Final = (Remark("display_name", "is absent, and time_zone as well: nothing changes"),)
 MAX_REMARK_CHARS: Final = 64  # of the name of a field that nobody knows
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999
@@ -224,13 +225,15 @@ def join_members(data: Mapping[str, Member]) -> str:
 
 
 def find_left_out(data: EventData, sent: Mapping[str, Any]) -> tuple[Remark, ...]:
-    """Fields for information that were sent and could not be read."""
+    """Fields for information that were sent and could not be read; and a renaming that names nothing has no effect."""
     optional = [name for name, field in type(data).model_fields.items() if field.default is None]
-    return tuple(
+    unread = tuple(
         Remark(name, "cannot be read")
         for name in optional
         if sent.get(name) is not None and getattr(data, name) is None
     )
+    is_empty = isinstance(data, AccountRenamed) and data.display_name is None and data.time_zone is None
+    return (*unread, *NOTHING_RENAMED) if is_empty else unread
 
 
 def validate_data(model: type[EventData], data: Mapping[str, Any]) -> EventData:

@@ -45,6 +45,7 @@ async def test_sql_and_python_round_alike(pool: Pool) -> None:
     shown = {row["account_id"]: row["exhaustion"] for row in found}
     for n, (granted, consumed, base) in enumerate(balances):
         assert shown[f"acct-{n}"] == exhaustion_of(consumed - base, granted - base), (granted, consumed, base)
+        assert shown[f"acct-{n}"].as_tuple().exponent == -2
     assert [shown[f"acct-{n}"] for n in range(3)] == [Decimal("99.99"), Decimal("19.99"), Decimal("49.99")]
     assert not await pool.fetchval("SELECT count(*) FROM projections.balances WHERE allowed AND exhaustion >= 100")
 

@@ -8,6 +8,8 @@ the commands: whoever asks for help, or for a list, does not wait for the Kafka 
 
 import asyncio
 import logging
+import os
+import select
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -85,9 +87,30 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
     except KeyboardInterrupt:
         raise fail("interrupted", Exit.FAILED) from None
     except Exception as error:
+        if has_reader_left(error):
+            raise typer.Exit(Exit.FAILED) from None
         if (said := describe_failure(error, settings)) is not None:
             raise fail(*said) from None
         raise
+
+
+def has_reader_left(error: Exception) -> bool:
+    """Whether it says that nobody reads our output any more, as behind `| head`: no fault, and nobody to tell of it.
+
+    What is left to write goes nowhere then, or the interpreter would complain at its end.
+    """
+    if not any(isinstance(part, BrokenPipeError) for part in flatten(error)):
+        return False
+    try:
+        output = sys.stdout.fileno()
+        look = select.poll()
+        look.register(output, 0)
+        left = bool(look.poll(0))  # POLLERR: of a pipe the other end is closed
+    except (OSError, ValueError):
+        return False
+    if left:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return left
 
 
 def describe_failure(error: Exception, settings: "Settings") -> tuple[str, Exit] | None:

@@ -61,6 +61,18 @@ def test_one_letter_tells_both_resources_the_most_used_first_and_as_of_when() ->
         assert "5 March 2026, 09:30 UTC" in text
 
 
+@pytest.mark.parametrize("name", ["x", "x y", "ü", "aü b", "\U0001f469\u200d\U0001f467"], ids=ascii)
+def test_a_subject_of_any_length_begins_in_its_own_line(name: str) -> None:
+    """Python breaks a header of ASCII behind its name when only the rest fits; a reader then sees a blank first."""
+    full = (
+        balance(78 * MICRO, 3, line=100),
+        balance(7_100 * MICRO, 4, allocation=10_000 * MICRO, resource="tool_runs"),
+    )
+    for times in range(1, 60):
+        message = compose(RENDERER, *full, display_name=(name * times).strip())
+        assert str(message["Subject"]).startswith("104 % of")
+
+
 def test_a_resource_without_a_line_is_shown_and_not_in_the_subject() -> None:
     message = compose(RENDERER, balance(3 * MICRO, 4, resource="tool_runs", allocation=10_000 * MICRO), USED)
     assert message["Subject"] == "70 % of model credits used: Example Account"

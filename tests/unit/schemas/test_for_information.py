@@ -66,6 +66,13 @@ def test_what_a_correction_names_is_not_for_information(name: str) -> None:
     assert reject(with_field("usage.reversed.v1", name, "a\x00b")).reason is Reason.INVALID_TEXT
 
 
+def test_a_renaming_that_names_nothing_is_remarked() -> None:
+    record = record_of(make_event("account.renamed.v1", data={}))
+    assert [remark.field for remark in remarks_of(record)] == ["display_name"]
+    unreadable = record_of(make_event("account.renamed.v1", data={"time_zone": "Mars/X"}))
+    assert [remark.field for remark in remarks_of(unreadable)] == ["time_zone", "display_name"]
+
+
 # --- zones ------------------------------------------------------------------------------------------------------------
 
 

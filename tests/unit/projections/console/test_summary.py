@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from projections.console.figures import show_ago, show_amount, show_duration, show_left, show_percent, show_used
+from projections.console.figures import show_ago, show_amount, show_duration, show_percent
 from projections.console.limits import RateLimit
 from projections.console.summary import summary_of, to_json
 from schemas.resources import Resource
@@ -56,7 +56,7 @@ def test_amounts_stay_exact_and_words_round_against_nobody() -> None:
     shown = balance("model_credits", "74.999", "75", "low") | {"consumed": 74.999, "remaining": 0.001}
     share = to_json(summary_of(row(shown)), NOW, STALE)["resources"][0]
     assert (share["consumed"], share["remaining"]) == ("74.999", "0.001")
-    assert (share["used_text"], share["left_text"]) == ("74.99 of 75 used", "0.01 left")
+    assert (share["used_text"], share["left_text"]) == ("74.99 of 75 used", "less than 0.01 left")
 
 
 def test_a_runway_is_left_out_where_nobody_asked_and_where_nothing_is_left() -> None:
@@ -81,14 +81,23 @@ def test_a_banner_of_another_epoch_is_another_banner() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "used", "left"),
+    ("consumed", "allocation", "used", "left"),
     [
-        ("0", "0", "0"), ("74.999", "74.99", "75"), ("0.001", "<0.01", "0.01"),
-        ("1234567.5", "1,234,567.5", "1,234,567.5"), ("-3.2", "\u22123.2", "\u22123.2"),
+        ("74.999", "75", "74.99 of 75 used", "less than 0.01 left"),
+        ("70.005", "75.009", "70 of 75 used", "5 left"),
+        ("50000", "0.000001", "50,000 of less than 0.01 used", "\u221249,999.99 left"),
+        ("0", "1234567.5", "0 of 1,234,567.5 used", "1,234,567.5 left"),
     ],
 )  # fmt: skip
-def test_used_rounds_down_and_left_rounds_up(amount: str, used: str, left: str) -> None:
-    assert (show_used(Decimal(amount)), show_left(Decimal(amount))) == (used, left)
+def test_a_balance_is_shown_as_letters_and_commands_show_it(
+    consumed: str, allocation: str, used: str, left: str
+) -> None:
+    exact = {"consumed": consumed, "allocation": allocation, "remaining": str(Decimal(allocation) - Decimal(consumed))}
+    shown = row(balance("model_credits", consumed, allocation, "low"))
+    told = json.loads(shown["balances"])
+    shown["balances"] = json.dumps([told[0] | exact])
+    share = to_json(summary_of(shown), NOW, STALE)["resources"][0]
+    assert (share["used_text"], share["left_text"]) == (used, left)
 
 
 def test_figures_for_people() -> None:

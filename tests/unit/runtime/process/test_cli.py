@@ -1,5 +1,7 @@
 """What the three commands have in common: `-h` and `--version`."""
 
+import subprocess
+import sys
 from importlib.metadata import version
 
 import pytest
@@ -39,3 +41,26 @@ def test_h_works_below_a_group_of_verbs() -> None:
 def test_help_names_version_and_the_purpose_of_the_command(name: str) -> None:
     shown = ask(APPS[name], "-h")
     assert "--version" in shown and "credit-meter" in shown.split("Options")[0]
+
+
+def test_a_reader_that_has_gone_is_no_fault_of_a_dependency() -> None:
+    """As behind `| head`: nothing is said, and nothing is blamed. A broken connection to Postgres is still told."""
+    code = (
+        "import typer\n"
+        "from meter.runtime.process.cli import run_command\n"
+        "from meter.runtime.settings import Settings\n"
+        "async def command(settings):\n"
+        "    {}\n"
+        "typer.run(lambda: run_command(Settings, command))\n"
+    )
+    fill = "while True: print('line', flush=True)"
+    ended = subprocess.run(
+        ["bash", "-c", 'set -o pipefail; "$0" -c "$1" | head -1', sys.executable, code.format(fill)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("line\n", "", 1)
+    lost = subprocess.run(
+        [sys.executable, "-c", code.format("raise BrokenPipeError(32, 'Broken pipe')")],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert "not reachable" in lost.stderr and lost.returncode > 1
