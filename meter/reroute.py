@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from meter.runtime.kafka import Message, Producer
+from meter.runtime.looks import Looks
 from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
@@ -31,7 +32,7 @@ def make_relay(pool: Pool, producer: Producer, health: Health) -> OutboxRelay:
         health=health,
         topics=INPUTS,
         batch=RECORDS,
-        poll_s=POLL_S,
+        looks=Looks(POLL_S),
     )
 
 

@@ -1,12 +1,10 @@
 """The ends of metering.balances, asked when a letter is about to be sent: what was read up to there is the newest."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from meter.runtime.kafka import TopicAdmin
-from meter.runtime.settings import Settings
-from schemas.topics import BALANCES
+Ask = Callable[[], Awaitable[Mapping[int, int]]]  # the end of each shard, of the broker
 
 
 class Ends(Protocol):
@@ -18,8 +16,8 @@ class Ends(Protocol):
 class KafkaEnds:
     """Whoever asks while a question is on its way shares the next one: its answer is younger than their call."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, ask: Ask) -> None:
+        self._ask_broker = ask
         self._next: asyncio.Future[Mapping[int, int]] | None = None
         self._lock = asyncio.Lock()
 
@@ -32,5 +30,4 @@ class KafkaEnds:
     async def _ask(self) -> Mapping[int, int]:
         async with self._lock:
             self._next = None  # from here on the answer may be older than a new question
-            async with TopicAdmin(self._settings) as admin:
-                return await admin.end_offsets(BALANCES)
+            return await self._ask_broker()

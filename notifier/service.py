@@ -71,7 +71,8 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 relay = OutboxRelay(
                     pool, producer, "notifier", messages_for(NOTIFICATIONS), health=health, topics=(NOTIFICATIONS,)
                 )
-                queue, ends = PostgresMailQueue(pool, settings.mail_pause_s), KafkaEnds(settings)
+                queue = PostgresMailQueue(pool, settings.mail_pause_s)
+                ends = KafkaEnds(lambda: consumer.fetch_ends(BALANCES))
                 mailer = Mailer(queue, server, settings, clock, health, ends=ends, renderer=renderer)
                 mailer.recorded = relay.wake
                 retries = RetryLoop(pool, clock, (mailer.wake, relay.wake))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from meter.runtime.looks import REST_S
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
 from projections.set_aside import SetAside
@@ -15,8 +16,8 @@ class LagStore(Protocol):
 
 
 class LagWatch:
-    """Looks every `every_s`. Work that another process did counts as progress: a busy peer is no stall of ours, nor
-    is a shard that is set aside, which a new process could not fold either."""
+    """Looks every `every_s`, at rest less often. Work that another process did counts as progress: a busy peer is no
+    stall of ours, nor is a shard that is set aside, which a new process could not fold either."""
 
     def __init__(
         self, store: LagStore, health: Health, work: str, set_aside: SetAside | None = None, *, every_s: float = 1.0
@@ -33,18 +34,21 @@ class LagWatch:
     async def run(self, stop: asyncio.Event) -> None:
         self._health.watch(self._work, lambda: self._behind)
         while not stop.is_set():
-            await self.look()
-            await wait_for(stop, self._every_s)
+            moved = await self.look()
+            await wait_for(stop, self._every_s if moved else max(REST_S, self._every_s))
 
-    async def look(self) -> None:
+    async def look(self) -> bool:
+        """Whether something is behind, or was folded since the look before."""
         lags = await self._store.measure_lag()
         apart = () if self._set_aside is None else self._set_aside.shards
         folded = sum(lag.folded for lag in lags)
-        if folded > self._folded:
+        moved = folded > self._folded
+        if moved:
             self._health.mark_progress(self._work)
         self._folded = folded
         self._behind = sum(lag.behind for lag in lags if lag.shard not in apart)
         self._show(lags)
+        return moved or self._behind > 0
 
     def _show(self, lags: Sequence[ShardLag]) -> None:
         """Of every shard, in every process, those that are set aside as well."""

@@ -15,6 +15,7 @@ import structlog
 
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.failures import is_transient
+from meter.runtime.looks import Looks
 from meter.runtime.postgres import MISCONFIGURED
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
@@ -43,36 +44,48 @@ class FoldRunner:
         published: asyncio.Event,
         most_events: int,
         pause_s: float = 0.02,
-        poll_s: float = 0.5,
+        looks: Looks | None = None,
         number: int = 0,
         clock: Clock | None = None,
     ) -> None:
         self.name = f"fold-{number}"
         self.wake = asyncio.Event()
+        self.folded = asyncio.Event()  # for those that follow the balances
+        self._helpers: list[asyncio.Event] = []
         self._store = store
         self._health = health
         self._set_aside = set_aside
         self._published = published
         self._most_events = most_events
         self._pause_s = pause_s
-        self._poll_s = poll_s
+        self._looks = looks or Looks(0.5)
         self._clock = clock or SystemClock()
         begin(health.metrics.records, ["folded"])
         health.metrics.latency.begin("balance")
 
+    def helped_by(self, other: "FoldRunner") -> None:
+        """`other` is woken while there is more than one transaction takes."""
+        self._helpers.append(other.wake)
+
     async def run(self, stop: asyncio.Event) -> None:
-        """Fold until stopped; woken by `wake`, and every `poll_s` in any case. Errors that are of no shard go to the
+        """Fold until stopped; woken by `wake`, and now and then in any case. Errors that are of no shard go to the
         caller."""
         stopped = asyncio.create_task(stop.wait())
         stopped.add_done_callback(lambda _task: self.wake.set())
+        told = True
         try:
             while not stop.is_set():
                 self.wake.clear()
                 folded = await self.fold()
+                self._looks.note(found=folded > 0, told=told)
+                told = True
                 if folded == 0:
-                    await wait_for(self.wake, self._poll_s)
+                    told = await wait_for(self.wake, self._looks.rest_s)
                 elif folded * 2 < self._most_events:
                     await wait_for(stop, choose_pause(folded, self._pause_s))
+                else:
+                    for wake in self._helpers:
+                        wake.set()
         finally:
             stopped.cancel()
 
@@ -107,6 +120,7 @@ class FoldRunner:
     def _finish(self, done: FoldPlan | None, started: float) -> int:
         if done is None:
             return 0
+        self.folded.set()
         if done.messages:
             self._published.set()
         self._note(done, time.monotonic() - started)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from meter.newest import check_newest
 from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import Producer
+from meter.runtime.looks import Looks
 from meter.runtime.outbox import OutboxRelay, OutboxWatch, messages_for
 from meter.runtime.postgres import Pool, check_set_up, not_set_up, opened_pool
 from meter.runtime.postgres.listen import Wakeups
@@ -48,6 +49,9 @@ def build_projections(settings: ProjectionsSettings) -> Build:
 
 def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, health: Health) -> list[Service]:
     store = FoldStore(pool, most_events=settings.fold_events)
+    stored = Wakeups(settings.postgres_dsn, "meter_events")
+    published = Wakeups(settings.postgres_dsn, "projections_outbox")
+    looks = Looks(settings.fold_poll_s, stored)
     relay = OutboxRelay(
         pool,
         producer,
@@ -56,6 +60,7 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
         health=health,
         topics=(BALANCES,),
         woken_by_every_commit=True,
+        looks=Looks(1.0, published),
     )
     set_aside = SetAside(health)
     workers = [
@@ -65,19 +70,28 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
             set_aside=set_aside,
             published=relay.wake,
             most_events=settings.fold_events,
-            # Further workers serve a backlog of several transactions. Without one they only poll.
+            # Further workers serve a backlog of several transactions. Without one they hardly look.
             pause_s=settings.fold_poll_s if number else settings.fold_pause_ms / 1000,
-            poll_s=settings.fold_poll_s,
+            looks=looks,
             number=number,
         )
         for number in range(min(settings.fold_workers, max(1, settings.postgres_pool_size - 3)))
     ]
-    # The first worker takes everything while it fits into a transaction. The others poll, and go on while there is
-    # more: after a wake-up for every batch they would find nothing to fold.
-    stored = Wakeups(settings.postgres_dsn, "meter_events", event=workers[0].wake)
-    published = Wakeups(settings.postgres_dsn, "projections_outbox", event=relay.wake)
+    # The first worker takes everything while it fits into a transaction, and wakes the others while it does not: after
+    # a wake-up for every batch they would find nothing to fold.
+    stored.add(workers[0].wake)
+    for worker in workers[1:]:
+        workers[0].helped_by(worker)
+    published.add(relay.wake)
     usage_store = UsageStore(pool, most_events=settings.usage_events)
-    usage = UsageRunner(usage_store, health=health, most_events=settings.usage_events, pause_s=settings.usage_pause_s)
+    usage = UsageRunner(
+        usage_store,
+        health=health,
+        wake=workers[0].folded,
+        most_events=settings.usage_events,
+        pause_s=settings.usage_pause_s,
+        looks=looks,
+    )
     watches = [LagWatch(store, health, WORK, set_aside), LagWatch(usage_store, health, USAGE_WORK)]
     return [
         *workers,

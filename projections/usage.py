@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Final
 
+from meter.runtime.looks import Looks
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
@@ -17,19 +18,39 @@ class UsageRunner:
 
     name = "usage"
 
-    def __init__(self, store: UsageStore, *, health: Health, most_events: int, pause_s: float) -> None:
+    def __init__(
+        self,
+        store: UsageStore,
+        *,
+        health: Health,
+        wake: asyncio.Event,
+        most_events: int,
+        pause_s: float,
+        looks: Looks | None = None,
+    ) -> None:
+        """`wake` is set when balances were folded: usage follows them."""
         self._store = store
         self._health = health
+        self._wake = wake
         self._most_events = most_events
         self._pause_s = pause_s
+        self._looks = looks or Looks(pause_s)
         begin(health.metrics.records, ["usage_folded"])
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fold until stopped; at once while there is much, else after the pause. Errors go to the caller."""
-        while not stop.is_set():
-            folded = await self.fold()
-            if folded * 2 < self._most_events:
-                await wait_for(stop, self._pause_s)
+        stopped = asyncio.create_task(stop.wait())
+        stopped.add_done_callback(lambda _task: self._wake.set())
+        try:
+            while not stop.is_set():
+                self._wake.clear()
+                folded = await self.fold()
+                if folded == 0:
+                    await wait_for(self._wake, self._looks.rest_s)
+                if folded * 2 < self._most_events:
+                    await wait_for(stop, self._pause_s)
+        finally:
+            stopped.cancel()
 
     async def fold(self) -> int:
         started = time.monotonic()

@@ -15,6 +15,7 @@ import structlog
 
 from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka.producer import Message, Producer
+from meter.runtime.looks import Looks
 from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
@@ -52,7 +53,7 @@ class OutboxRelay:
         health: Health | None = None,
         topics: Sequence[str] = (),
         batch: int = 1000,
-        poll_s: float = 1.0,
+        looks: Looks | None = None,
         woken_by_every_commit: bool = False,
     ) -> None:
         self.name = f"{schema}-outbox"
@@ -65,26 +66,29 @@ class OutboxRelay:
         self._health = health
         self._topics = topics
         self._batch = batch
-        self._poll_s = poll_s
+        self._looks = looks or Looks(1.0)
         self._woken_by_every_commit = woken_by_every_commit
         self._waiting = 0
         self._singly = 0
         self._more = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until stopped: when `wake` is set, and every `poll_s`. Errors go to the caller."""
+        """Publish until stopped: when `wake` is set, and now and then. Errors go to the caller."""
         if self._health is not None:
             self._health.watch(self.name, lambda: self._waiting)
             begin(self._health.metrics.published, self._topics)
         stopped = asyncio.create_task(stop.wait())
         stopped.add_done_callback(lambda _task: self.wake.set())
+        told = True
         try:
             while not stop.is_set():
                 self.wake.clear()
                 count = await self.relay()
+                self._looks.note(found=count > 0, told=told)
+                told = True
                 # A look that finds nothing costs about as much as one that finds messages.
                 if count == 0 or (self._woken_by_every_commit and not self._more):
-                    await wait_for(self.wake, self._poll_s)
+                    told = await wait_for(self.wake, self._looks.rest_s)
         finally:
             stopped.cancel()
 

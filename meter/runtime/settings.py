@@ -76,7 +76,7 @@ class Settings(BaseModel):
     # instead of many small ones, which cost services, database and broker many times as much. A partition that is
     # drained during a fetch for other partitions waits for this time, too.
     kafka_fetch_wait_ms: int = Field(
-        40, ge=1, le=10_000, description="time for events to gather at the broker: events wait at most this long"
+        40, ge=1, le=10_000, description="time for events to gather at the broker, while many come"
     )
 
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before topic and group names")

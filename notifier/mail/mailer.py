@@ -36,6 +36,9 @@ T = TypeVar("T")
 SMTP = "smtp"
 REPORT_PAUSE_S = 15
 RECORD_TRIES = 8
+# A shard that is read at all is read to its end of a moment ago within a fraction of this.
+CATCH_UP_S = 2.0
+CATCH_UP_PAUSES_S = (0.02, 0.2)
 # Ends that no mail server had a part in.
 UNSENT = {Action.CANCEL: Verdict.CANCELLED, Action.PRESUME: Verdict.PRESUMED, Action.CAP: Verdict.CAPPED}
 QUEUED = "queued"  # counted where letters become owed
@@ -59,7 +62,9 @@ class Mailer:
         *,
         ends: Ends,
         renderer: Renderer,
+        catch_up_s: float = CATCH_UP_S,
     ) -> None:
+        """`catch_up_s`: how long a letter in hand waits for its shard to be read to the end."""
         self.wake = asyncio.Event()  # something was queued
         self.recorded = asyncio.Event()  # something is in the outbox
         self._queue = queue
@@ -69,8 +74,10 @@ class Mailer:
         self._health = health
         self._ends = ends
         self._renderer = renderer
+        self._catch_up_s = catch_up_s
         begin(health.metrics.emails, [QUEUED, *Verdict, LATE, AMBIGUOUS])
         health.metrics.latency.begin("letter")
+        self._next_look = 0.0  # of all senders together, in the loop's time
         self._relay = Relay()
         self._gate = Gate(settings.mail_trouble_first_s, settings.mail_trouble_max_s)
 
@@ -92,7 +99,7 @@ class Mailer:
                 else:
                     self.wake.set()  # there may be more
                     with self._health.metrics.emails_claimed.track_inprogress():
-                        await self._send_one(sender, email)
+                        await self._send_one(sender, email, stop)
         finally:
             self._gate.leave(sender)
             await sender.close()
@@ -102,19 +109,21 @@ class Mailer:
         return not stop.is_set()
 
     async def _wait_for_work(self, sender: Sender, stop: asyncio.Event) -> None:
-        """Wait until the queue may have work. One waiting sender is woken; when it finds an email it wakes the next."""
+        """Wait until the queue may have work. One waiting sender is woken, or looks when it is time; when it finds an
+        email it wakes the next."""
         sender.note_idle()
         now = asyncio.get_running_loop().time
-        until = now() + self._settings.mail_poll_s
-        while not stop.is_set() and (left_s := until - now()) > 0:
+        self._next_look = max(self._next_look, now() + self._settings.mail_poll_s)
+        while not stop.is_set() and (left_s := self._next_look - now()) > 0:
             await first_of(wait_for(self.wake, left_s), stop)
             if self.wake.is_set():
                 self.wake.clear()
                 break
+        self._next_look = now() + self._settings.mail_poll_s  # the others wait for what this one finds
         await sender.close_if_idle(self._settings.smtp_idle_s)
 
-    async def _send_one(self, sender: Sender, email: ClaimedEmail) -> None:
-        ready = await self._prepare(email)
+    async def _send_one(self, sender: Sender, email: ClaimedEmail, stop: asyncio.Event) -> None:
+        ready = await self._prepare(email, stop)
         if isinstance(ready, Judgement):
             self._gate.leave(sender)
             await self._record(email, ready)
@@ -128,7 +137,7 @@ class Mailer:
             await asyncio.wait({attempt})
             raise
 
-    async def _prepare(self, email: ClaimedEmail) -> ClaimedEmail | Judgement:
+    async def _prepare(self, email: ClaimedEmail, stop: asyncio.Event) -> ClaimedEmail | Judgement:
         """The letter with the bytes to send, made of what is true now; or what becomes of it without sending."""
         try:
             end = await self._ends.fetch(email.row.shard)
@@ -136,7 +145,7 @@ class Mailer:
             if not is_transient(error):
                 raise
             return Judgement(Verdict.BEHIND, None, f"the end of the balances is not known: {explain(error)}")
-        outlook = await self._queue.look(email, self._settings.mail_day_limit)
+        outlook = await self._look(email, end, stop)
         if outlook.offset < end:
             return Judgement(Verdict.BEHIND, None, f"{end - outlook.offset} changes of the shard are not read yet")
         doubt = Doubt(email.lost, self._settings.mail_lost_replies)
@@ -144,6 +153,20 @@ class Mailer:
         if step.action in UNSENT:
             return Judgement(UNSENT[step.action], None, step.reason, wait_s=outlook.capped_s)
         return email if step.action is Action.REPEAT else self._draft(email, outlook)
+
+    async def _look(self, email: ClaimedEmail, end: int, stop: asyncio.Event) -> Outlook:
+        """What is known once the shard is read to `end`, or after a moment, if it is not.
+
+        The end is not asked again meanwhile: under steady load there is always something newer, and the letter would
+        never go.
+        """
+        now = asyncio.get_running_loop().time
+        deadline, steps = now() + self._catch_up_s, pauses(*CATCH_UP_PAUSES_S)
+        outlook = await self._queue.look(email, self._settings.mail_day_limit)
+        while outlook.offset < end and now() < deadline and not stop.is_set():
+            await wait_for(stop, next(steps))
+            outlook = await self._queue.look(email, self._settings.mail_day_limit)
+        return outlook
 
     def _draft(self, email: ClaimedEmail, outlook: Outlook) -> ClaimedEmail:
         return replace(email, draft=make_draft(email, outlook, self._renderer, self._clock.now()))

@@ -30,6 +30,11 @@ def p99(place: str, load: str) -> Callable[[Figures], float]:
     return lambda figures: float(figures[f"{place}_p99_ms"][load])
 
 
+def calm_cores(per_s: int) -> Callable[[Figures], float]:
+    """Of the three services and Postgres, at the rate nearest to this one."""
+    return lambda figures: float(min(figures["calm_cores"].items(), key=lambda pair: abs(int(pair[0]) - per_s))[1])
+
+
 def memory(figures: Figures) -> float:
     return float(
         max(figures["rss_mb"][name] for name in ("meter", "projections", "notifier") if name in figures["rss_mb"])
@@ -46,6 +51,9 @@ DEMANDS = (
     Demand("banner event at 10 % load, p99 ms", p99("banner", "10"), most=200),
     Demand("balance visible at 50 % load, p99 ms", p99("balance", "50"), most=500),
     Demand("banner event at 50 % load, p99 ms", p99("banner", "50"), most=500),
+    Demand("cores of services and Postgres, no event", calm_cores(0), most=0.03),
+    Demand("cores of services and Postgres at 100 events/s", calm_cores(100), most=0.15),
+    Demand("cores of services and Postgres at 1,000 events/s", calm_cores(1000), most=0.25),
     Demand("rate with most events stored ÷ with none", rate("growth"), least=0.9),
     Demand("memory of the largest service, MB", memory, most=250),
     Demand("rebuild, events/s", rate("rebuild_per_s"), least=500_000),

@@ -43,7 +43,8 @@ class Delays(NamedTuple):
 
 
 class Level(NamedTuple):
-    """One load. `late_ms` is how far the sender of the load was ever behind its load; `cores` what was busy with it."""
+    """One load. `late_ms` is how far the sender of the load was ever behind its load; `cores` what was busy with it.
+    `delays` by place, of those where a probe was sent."""
 
     percent: int
     per_s: float
@@ -55,9 +56,12 @@ class Level(NamedTuple):
 
 
 class Load(NamedTuple):
+    """`percent` of the end-to-end rate; 0 for a rate of its own."""
+
     percent: int
     per_s: float
     seconds: float
+    probes_per_s: float = PROBES_PER_S
 
     @property
     def records(self) -> int:
@@ -65,7 +69,7 @@ class Load(NamedTuple):
 
     @property
     def probes(self) -> int:
-        return int(PROBES_PER_S * self.seconds)
+        return int(self.probes_per_s * self.seconds)
 
 
 async def measure_latency(scenario: Scenario, loads: list[Load]) -> list[Level]:
@@ -97,22 +101,33 @@ async def measure_level(
     seen: Sightings,
     pids: dict[str, int],
 ) -> Level:
+    if load.records == 0:
+        return await measure_rest(load, pids)
     bootstrap = scenario.bench.servers.kafka.bootstrap
-    workload = Workload(
-        load.records, scenario.accounts, seed=1000 + load.percent, start=now(), span=timedelta(seconds=load.seconds)
-    )
+    seed = 1000 + load.percent + int(load.per_s)
+    workload = Workload(load.records, scenario.accounts, seed=seed, start=now(), span=timedelta(seconds=load.seconds))
     before = await read_progress(connection)
     with prepare_load(bootstrap, scenario.usage_topic, workload, load.per_s) as paced:
         with Footprint(pids, sample_s=None) as footprint:
             async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=0) as producer:
                 paced.start()
-                await send_probes(producer, scenario.usage_topic, accounts, PROBES_PER_S, seen)
+                await send_probes(producer, scenario.usage_topic, accounts, load.probes_per_s, seen)
                 sent = await asyncio.to_thread(paced.finish)
         await settle(connection, before.taken + load.records + load.probes, seen)
-    delays = {place: to_delays(seen.delays_ms(place, accounts)) for place in seen.places()}
-    cores = {name: usage.cpu_s / footprint.seconds for name, usage in footprint.usage.items()}
+    delays = {place: to_delays(seen.delays_ms(place, accounts)) for place in seen.places()} if accounts else {}
     per_s, late_ms = load.records / sent.seconds, sent.late_s * 1000
-    return Level(load.percent, per_s, load.probes, late_ms, delays, footprint.usage, cores)
+    return Level(load.percent, per_s, load.probes, late_ms, delays, footprint.usage, busy_cores(footprint))
+
+
+async def measure_rest(load: Load, pids: dict[str, int]) -> Level:
+    """What everything costs while no event comes."""
+    with Footprint(pids, sample_s=None) as footprint:
+        await asyncio.sleep(load.seconds)  # the time is what is measured over
+    return Level(load.percent, 0, 0, 0, {}, footprint.usage, busy_cores(footprint))
+
+
+def busy_cores(footprint: Footprint) -> dict[str, float]:
+    return {name: usage.cpu_s / footprint.seconds for name, usage in footprint.usage.items()}
 
 
 async def settle(connection: asyncpg.Connection, taken: int, seen: Sightings) -> None:

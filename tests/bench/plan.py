@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tests.bench.workload import Workload
 
-SECTIONS = ("ingest", "end_to_end", "limit", "peer", "latency", "growth", "rebuild")
+SECTIONS = ("ingest", "end_to_end", "limit", "peer", "latency", "calm", "growth", "rebuild")
 LOADS = (10, 50, 80)  # percent of the end-to-end rate
 
 
@@ -19,6 +19,8 @@ class Plan:
     peer_s: float = 10
     warm_up_s: float = 90  # at the first load, not measured: so long the broker goes on compiling its code
     latency_s: float = 40
+    calm_rates: tuple[float, ...] = (0, 10, 100, 1000)  # events a second
+    calm_s: float = 40
     stored: tuple[int, ...] = (0, 5_000_000, 20_000_000)
     account_counts: tuple[int, ...] = (1_000, 100_000, 1_000_000)
     rebuild_events: int = 5_000_000
@@ -46,6 +48,8 @@ QUICK = Plan(
     peer_s=2,
     warm_up_s=1,
     latency_s=3,
+    calm_rates=(0, 50),
+    calm_s=3,
     stored=(0, 60_000),
     account_counts=(50, 1_000),
     rebuild_events=60_000,

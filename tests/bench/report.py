@@ -11,7 +11,7 @@ PASSES = ("fold", "rebuild", "verify", "verify_projections")
 
 
 def print_figures(console: Console, figures: Figures) -> None:
-    for table in (rates(figures), cpu(figures), latency(figures), growth(figures), demands(figures)):
+    for table in (rates(figures), cpu(figures), latency(figures), calm(figures), growth(figures), demands(figures)):
         if table.row_count:
             console.print(table)
 
@@ -46,6 +46,20 @@ def latency(figures: Figures) -> Table:
     table.caption = "\n".join(
         f"{level['percent']} %: " + ", ".join(f"{name} {busy:.2f}" for name, busy in level["cores"].items()) + " cores"
         for level in figures.get("latency", ())
+    )
+    return table
+
+
+def calm(figures: Figures) -> Table:
+    table = Table("events/s", "process", "cores", title="Cores busy at low load, and p99 in milliseconds")
+    for level in figures.get("calm", ()):
+        for name, busy in level["cores"].items():
+            table.add_row(f"{level['per_s']:,}", name, f"{busy:.3f}")
+    table.caption = "\n".join(
+        f"{level['per_s']:,}/s: "
+        + ", ".join(f"{name} {seen['p99']:,.0f} ms" for name, seen in level["delays_ms"].items())
+        for level in figures.get("calm", ())
+        if level["delays_ms"]
     )
     return table
 

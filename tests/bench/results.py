@@ -53,6 +53,23 @@ def note_latency(figures: Figures, levels: Sequence[Level]) -> None:
     note_memory(figures, [level.usage for level in levels])
 
 
+def note_calm(figures: Figures, levels: Sequence[Level]) -> None:
+    """By events a second: cores of our services and Postgres together, of each, and the delays of the probes."""
+    figures["calm_cores"] = {
+        str(round(level.per_s)): round(sum(busy for name, busy in level.cores.items() if name != "kafka"), 3)
+        for level in levels
+    }
+    figures["calm"] = [
+        {
+            "per_s": round(level.per_s),
+            "probes": level.probes,
+            "delays_ms": {place: rounded(delays._asdict()) for place, delays in level.delays.items()},
+            "cores": {name: round(busy, 3) for name, busy in level.cores.items()},
+        }
+        for level in levels
+    ]
+
+
 def note_growth(figures: Figures, name: str, measured: Sequence[Point]) -> None:
     figures[name] = [
         {

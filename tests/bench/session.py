@@ -11,7 +11,7 @@ from tests.bench.plan import LOADS, Plan
 from tests.bench.preload import preload
 from tests.bench.probes import probe_name
 from tests.bench.rebuild import COMMANDS, Pass, measure_command
-from tests.bench.results import Figures, note_growth, note_latency, note_rates, note_ratios, note_runs
+from tests.bench.results import Figures, note_calm, note_growth, note_latency, note_rates, note_ratios, note_runs
 from tests.bench.rows import make_rows
 from tests.bench.scenario import Bench, Scenario
 from tests.bench.servers import PARTITIONS
@@ -33,6 +33,8 @@ class Session:
             await self._compare()
         if self._plan.wants("latency"):
             await self._latency()
+        if self._plan.wants("calm"):
+            await self._calm()
         if self._plan.wants("growth"):
             await self._growth()
         if self._plan.wants("rebuild"):
@@ -88,6 +90,19 @@ class Session:
             await scenario.open_accounts()
             _warm_up, *found = await latency.measure_latency(scenario, levels)
         note_latency(self._figures, found)
+        await scenario.close()
+
+    async def _calm(self) -> None:
+        """What the services cost while little or nothing comes, and how fast they are then."""
+        rates, seconds = self._plan.calm_rates, self._plan.calm_s
+        levels = [latency.Load(0, rate, seconds, min(latency.PROBES_PER_S, rate / 10)) for rate in rates]
+        levels.insert(0, latency.Load(0, max(rates), min(seconds, self._plan.warm_up_s), 1))
+        probes = [probe_name(index) for index in range(sum(level.probes for level in levels))]
+        scenario = Scenario(self._bench, "calm", self._plan.accounts, probes)
+        with self._console.status(f"opening accounts; then {len(levels)} loads of {seconds:.0f} s"):
+            await scenario.open_accounts()
+            _warm_up, *found = await latency.measure_latency(scenario, levels)
+        note_calm(self._figures, found)
         await scenario.close()
 
     async def _growth(self) -> None:

@@ -157,7 +157,7 @@ async def test_advisory_locks_keep_no_migrator_waiting(dsn: str) -> None:
 async def listening(dsn: str) -> AsyncIterator[tuple[asyncio.Event, list[str]]]:
     event, stop = asyncio.Event(), asyncio.Event()
     payloads: list[str] = []
-    wakeups = Wakeups(dsn, "meter_events", event=event, on_payload=payloads.append)
+    wakeups = Wakeups(dsn, "meter_events", event, on_payload=payloads.append)
     running = asyncio.create_task(wakeups.run(stop))
     try:
         await until(event.is_set, message="is listening")
@@ -192,9 +192,7 @@ async def test_a_lost_listener_comes_back_and_wakes_for_what_it_missed(dsn: str,
 
 async def test_a_database_that_is_away_does_not_end_the_listener() -> None:
     stop = asyncio.Event()
-    running = asyncio.create_task(
-        Wakeups("postgresql://x@127.0.0.1:1/x", "meter_events", event=asyncio.Event()).run(stop)
-    )
+    running = asyncio.create_task(Wakeups("postgresql://x@127.0.0.1:1/x", "meter_events", asyncio.Event()).run(stop))
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.5):
             await asyncio.shield(running)

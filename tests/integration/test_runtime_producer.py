@@ -17,6 +17,7 @@ from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.fault_points import InjectedError, parse_fault_points
 from meter.runtime.kafka import Message, Producer, TopicAdmin
 from meter.runtime.kafka.adapter import producer as producer_adapter
+from meter.runtime.looks import Looks
 from meter.runtime.outbox import OutboxRelay, messages_for
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
@@ -285,7 +286,7 @@ async def test_a_shard_that_cannot_be_published_holds_up_no_other(
 
 async def test_the_running_relay_wakes_when_its_event_is_set(topics: Settings, pool: Pool) -> None:
     health, stop = Health(), asyncio.Event()
-    async with relay(topics, pool, health=health, poll_s=30.0) as outbox:
+    async with relay(topics, pool, health=health, looks=Looks(30.0)) as outbox:
         running = asyncio.create_task(outbox.run(stop))
         await write_outbox(pool, 1, ["x"])
         outbox.wake.set()

@@ -20,6 +20,7 @@ from meter.runtime.kafka.failures import OFFSET_NOT_THERE, KafkaError, is_transi
 from meter.runtime.kafka.history import History
 from meter.runtime.kafka.lag import PartitionLag
 from meter.runtime.kafka.offset_ranges import OF_INPUTS, Remedies
+from meter.runtime.kafka.pace import FetchPace
 from meter.runtime.kafka.poller import Poller, seek_if_assigned
 from meter.runtime.kafka.shard_buffers import Batch, ShardBuffers
 from meter.runtime.settings import Settings
@@ -65,7 +66,7 @@ class ShardConsumer:
             batch_events=settings.batch_events, batch_bytes=settings.batch_bytes, buffer_bytes=settings.buffer_bytes
         )
         self._assignment = Assignment(settings, self._names, store, self._buffers, remedies, history)
-        self._poller = Poller(self._buffers, settings.poll_ms)
+        self._poller = Poller(self._buffers, settings.poll_ms, FetchPace(settings.kafka_fetch_wait_ms / 1000))
         self._commits = Commits()
         self._freed = asyncio.Event()
         self._next_identity_check = 0.0
@@ -190,6 +191,22 @@ class ShardConsumer:
                 end = client.last_stable_offset(tp)
                 total += buffer.lag(client.highwater(tp) if end is None or end < 0 else end)
         return total
+
+    async def fetch_ends(self, topic: str) -> dict[int, int]:
+        """The end of each partition of a topic, those of other consumers as well, asked of the broker now.
+
+        Raises TransientError.
+        """
+        client, name = self._started, self._names[topic]
+        partitions = [TopicPartition(name, number) for number in range(self._settings.partitions)]
+        try:
+            ends = await within(client.end_offsets(partitions), f"reading the ends of {topic}")
+        except KafkaError as error:
+            if is_transient(error):
+                raise unreachable(error, f"reading the ends of {topic}") from error
+            raise
+        held = client.assignment()  # some brokers answer a little too low
+        return {tp.partition: max(end, (client.highwater(tp) or 0) if tp in held else 0) for tp, end in ends.items()}
 
     async def find_end(self, topic: str, batch: Batch) -> int:
         """The end of the batch's partition of a topic, asked of the broker now.

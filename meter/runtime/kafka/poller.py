@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, RawRecord, TopicPartition
+from meter.runtime.kafka.pace import FetchPace
 from meter.runtime.kafka.partition_buffer import RECORD_BYTES, Verdict, weigh_headers
 from meter.runtime.kafka.shard_buffers import ShardBuffers
 
@@ -26,9 +27,10 @@ FIRST_RECORD_BYTES = 16 * 1024
 class Poller:
     """Keeps one poll running while there is a partition to fetch from."""
 
-    def __init__(self, buffers: ShardBuffers, poll_ms: int) -> None:
+    def __init__(self, buffers: ShardBuffers, poll_ms: int, pace: FetchPace) -> None:
         self._buffers = buffers
         self._poll_ms = poll_ms
+        self._pace = pace
         self._task: asyncio.Task[None] | None = None
         self._record_bytes = FIRST_RECORD_BYTES
 
@@ -65,6 +67,7 @@ class Poller:
         """Poll until the client has no more records; only the first poll waits for some."""
         records = size = 0
         timeout_ms = self._poll_ms
+        now = asyncio.get_running_loop().time
         while (fetchable := self._buffers.find_fetchable()) and records < POLL_RECORDS and size < POLL_BYTES:
             most = min(max(1, self._buffers.fetch_bytes // self._record_bytes), POLL_RECORDS - records)
             polled = await client.poll(fetchable, timeout_ms=timeout_ms, max_records=most)
@@ -72,6 +75,7 @@ class Poller:
             assigned = client.assignment()
             fetch_offsets = {tp: client.fetch_offset(tp) for tp in fetchable if tp in assigned}
             got, got_size = self._fill(client, polled, fetch_offsets)
+            client.gather(self._pace.note(got, now()))
             if not got:
                 break
             records, size, timeout_ms = records + got, size + got_size, 0

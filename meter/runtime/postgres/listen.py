@@ -15,16 +15,27 @@ CHECK_S = 30
 
 
 class Wakeups:
-    """Sets `event` (and calls `on_payload`) on every notification of a channel. Runs beside the loops as a service."""
+    """Sets `events` (and calls `on_payload`) on every notification of a channel. Runs beside the loops as a service.
+
+    `heard`: a notification has come on the present connection, so that looks without one may be rare. A look that finds
+    work all the same says so with `doubt`, and looks are frequent again until the next notification.
+    """
 
     def __init__(
-        self, dsn: str, channel: str, *, event: asyncio.Event, on_payload: Callable[[str], None] | None = None
+        self, dsn: str, channel: str, *events: asyncio.Event, on_payload: Callable[[str], None] | None = None
     ) -> None:
         self.name = f"wakeups-{channel}"
+        self.heard = False
         self._dsn = dsn
         self._channel = channel
-        self._event = event
+        self._events = list(events)
         self._on_payload = on_payload
+
+    def add(self, event: asyncio.Event) -> None:
+        self._events.append(event)
+
+    def doubt(self) -> None:
+        self.heard = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until stopped; a lost connection is opened again, and nobody else is bothered with it."""
@@ -46,9 +57,10 @@ class Wakeups:
         try:
             connection.add_termination_listener(lambda _connection: lost.set())
             await connection.add_listener(self._channel, self._on_notify)
-            self._event.set()  # what was notified before is unknown
+            self._wake()  # what was notified before is unknown
             await self._wait_for_end(connection, stop, lost)
         finally:
+            self.heard = False
             await close_connection(connection)
 
     async def _wait_for_end(self, connection: asyncpg.Connection, stop: asyncio.Event, lost: asyncio.Event) -> None:
@@ -67,7 +79,12 @@ class Wakeups:
     def _on_notify(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         if self._on_payload is not None:
             self._on_payload(str(payload))
-        self._event.set()
+        self.heard = True
+        self._wake()
+
+    def _wake(self) -> None:
+        for event in self._events:
+            event.set()
 
 
 async def close_connection(connection: asyncpg.Connection) -> None:

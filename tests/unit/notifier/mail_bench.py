@@ -43,9 +43,10 @@ class FakeEnds:
 
     def __init__(self, made: "Bench") -> None:
         self._made = made
-        self.ahead, self.away = 0, False
+        self.ahead, self.away, self.asked = 0, False, 0
 
     async def fetch(self, shard: int) -> int:
+        self.asked += 1
         if self.away:
             raise TransientError("kafka is away")
         return self._made.fake.offsets[BALANCES, shard] + self.ahead
@@ -62,6 +63,7 @@ class Bench:
         self.settings = NotifierSettings(smtp_host="127.0.0.1", smtp_port=script.port, **(SHORT | values))
         self.stop = asyncio.Event()
         self.ends = FakeEnds(self)
+        self.catch_up_s = 0.05
 
     @property
     def store(self) -> FakeStore:
@@ -71,7 +73,14 @@ class Bench:
     async def sending(self) -> AsyncIterator[None]:
         server = SmtpServer.of(self.settings)
         self.mailer = Mailer(
-            self.fake, server, self.settings, self.clock, self.health, ends=self.ends, renderer=RENDERER
+            self.fake,
+            server,
+            self.settings,
+            self.clock,
+            self.health,
+            ends=self.ends,
+            renderer=RENDERER,
+            catch_up_s=self.catch_up_s,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(self.mailer.run(self.stop))

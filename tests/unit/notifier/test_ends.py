@@ -2,13 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Self
 
 import pytest
 
 from meter.runtime.errors import DependencyUnreachableError
-from meter.runtime.settings import Settings
-from notifier import ends
 from notifier.ends import KafkaEnds
 from tests.support import until
 
@@ -22,16 +19,7 @@ class Broker:
         self.open = asyncio.Event()
         self.open.set()
 
-    def __call__(self, _settings: Settings) -> Self:
-        return self
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def end_offsets(self, _topic: str) -> Mapping[int, int]:
+    async def __call__(self) -> Mapping[int, int]:
         self.asked += 1
         await self.open.wait()
         answer = self.answers.pop(0)
@@ -41,21 +29,19 @@ class Broker:
 
 
 @pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
-    broker = Broker()
-    monkeypatch.setattr(ends, "TopicAdmin", broker)
-    return broker
+def broker() -> Broker:
+    return Broker()
 
 
 async def test_each_question_is_answered_anew(broker: Broker) -> None:
     broker.answers = [{0: 5}, {0: 6}]
-    kafka = KafkaEnds(Settings())
+    kafka = KafkaEnds(broker)
     assert (await kafka.fetch(0), await kafka.fetch(1), broker.asked) == (5, 0, 2)
 
 
 async def test_an_error_ends_one_question(broker: Broker) -> None:
     broker.answers = [DependencyUnreachableError("gone", dependency="kafka"), {0: 7}]
-    kafka = KafkaEnds(Settings())
+    kafka = KafkaEnds(broker)
     with pytest.raises(DependencyUnreachableError):
         await kafka.fetch(0)
     assert await kafka.fetch(0) == 7
@@ -65,7 +51,7 @@ async def test_whoever_asks_meanwhile_gets_a_younger_answer(broker: Broker) -> N
     """The answer on its way may be older than the call, so it does not do; all who wait share the next."""
     broker.answers = [{0: 1}, {0: 2}]
     broker.open.clear()
-    kafka = KafkaEnds(Settings())
+    kafka = KafkaEnds(broker)
     first = asyncio.ensure_future(kafka.fetch(0))
     await until(lambda: broker.asked == 1)
     others = [asyncio.ensure_future(kafka.fetch(0)) for _ in range(3)]

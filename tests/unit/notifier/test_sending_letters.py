@@ -119,6 +119,21 @@ async def test_nothing_is_sent_before_the_balances_are_read_to_their_end() -> No
         assert made.subjects() == subject(85)
 
 
+async def test_a_letter_goes_although_the_balances_never_stand_still() -> None:
+    """Each time one asks, the end is ahead of what is read: it is enough to read to where it was."""
+    async with serving(Script()) as script:
+        made = Bench(script)
+        made.catch_up_s = 30
+        await queue_one(made)
+        made.ends.ahead = 2
+        async with made.sending():
+            await until(lambda: made.ends.asked == 1)
+            await save(made, [percent(72, 4), percent(85, 5)], start=3)
+            await until(lambda: made.told() == ["accepted"])
+        assert made.ends.asked == 1 and made.count("behind") == 0
+        assert made.subjects() == subject(85)
+
+
 def has_lost(made: Bench, replies: int) -> bool:
     return made.count("ambiguous") == replies
 

@@ -21,8 +21,11 @@ FETCH_WAIT_MS = 500
 # aiokafka keeps one fetched piece of every partition, compressed, until it is polled: this much for all partitions.
 FETCHED_BYTES = 24 * 1024 * 1024
 PARTITION_BYTES = (64 * 1024, 1024 * 1024)
-# A broker answers a fetch at once when it has this much.
+# A broker answers a fetch at once when it has this much: while records gather, and while they are few.
 GATHERED_BYTES = 1024 * 1024
+FIRST_BYTE = 1
+# So long a fetch stands while nothing comes. What is positioned anew, after a failure, waits for its end.
+CALM_WAIT_MS = 250
 # Of one response. While aiokafka reads a response it holds the bytes three times.
 RESPONSE_BYTES = 4 * 1024 * 1024
 
@@ -101,14 +104,15 @@ class AiokafkaConsumer(AiokafkaReader):
             rebalance_timeout_ms=settings.kafka_rebalance_ms,
             heartbeat_interval_ms=min(3_000, settings.kafka_session_ms // 4),
             max_poll_interval_ms=300_000,
-            fetch_wait_ms=settings.kafka_fetch_wait_ms,
-            fetch_min_bytes=GATHERED_BYTES,
+            fetch_wait_ms=CALM_WAIT_MS,
+            fetch_min_bytes=FIRST_BYTE,
             # The broker sends a larger record batch all the same (KIP-74) when its partition is first in a request.
             max_partition_fetch_bytes=share_fetched_bytes(topics * settings.partitions),
             fetch_max_bytes=RESPONSE_BYTES,
             check_crcs=True,
             key_deserializer=as_read,
         )
+        self._gather_ms = settings.kafka_fetch_wait_ms
 
     async def stop(self, timeout_s: float) -> None:
         """In the middle of a rebalance aiokafka waits for its end; `_leave_group` does not."""
@@ -139,6 +143,12 @@ class AiokafkaConsumer(AiokafkaReader):
 
     def resume(self, *partitions: TopicPartition) -> None:
         self.inner.resume(*to_aiokafka(partitions))
+
+    def gather(self, gathers: bool) -> None:
+        """aiokafka takes both figures at construction only, and reads them for every request."""
+        fetcher = self.inner._fetcher
+        fetcher._fetch_min_bytes = GATHERED_BYTES if gathers else FIRST_BYTE
+        fetcher._fetch_max_wait_ms = self._gather_ms if gathers else max(CALM_WAIT_MS, self._gather_ms)
 
     def has_stopped_fetching(self) -> bool:
         return bool(self.inner._fetcher.error_future.done())

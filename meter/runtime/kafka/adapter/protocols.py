@@ -124,6 +124,10 @@ class ConsumerClient(ReaderClient, Protocol):
 
     def resume(self, *partitions: TopicPartition) -> None: ...
 
+    def gather(self, gathers: bool) -> None:
+        """Whether fetches are to wait a moment for more records from now on, or to bring the first at once."""
+        ...
+
     def has_stopped_fetching(self) -> bool:
         """Whether the task that fetches is dead. `poll` then returns {} for ever and raises nothing."""
         ...

@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
+from meter.runtime.kafka.pace import FetchPace
 from meter.runtime.kafka.partition_buffer import RECORD_BYTES, PartitionBuffer
 from meter.runtime.kafka.poller import FIRST_RECORD_BYTES, Poller
 from meter.runtime.kafka.shard_buffers import FETCH_BYTES, ShardBuffers
@@ -28,11 +29,14 @@ class ScriptedClient:
     def assignment(self) -> set[TopicPartition]:
         return set()
 
+    def gather(self, gathers: bool) -> None:
+        self.gathers = gathers
+
 
 def make_poller(stored: int) -> Poller:
     buffers = ShardBuffers(batch_events=1000, batch_bytes=16 * FETCH_BYTES, buffer_bytes=32 * FETCH_BYTES)
     buffers.put(0, {USAGE_0: PartitionBuffer("usage", 0, stored)})
-    return Poller(buffers, 10)
+    return Poller(buffers, 10, FetchPace(0.04))
 
 
 @pytest.mark.parametrize("stored", [0, 9, 100], ids=["all taken", "one taken", "none taken"])

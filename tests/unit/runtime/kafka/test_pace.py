@@ -1,0 +1,33 @@
+"""When a fetch waits for more: never while little comes, always while much does, and no flutter between."""
+
+from collections.abc import Iterable
+
+from meter.runtime.kafka.pace import FetchPace
+
+GATHER_S = 0.04  # so much is more than 25 records a second
+
+
+def play(pace: FetchPace, polls: Iterable[tuple[float, int]]) -> list[bool]:
+    return [pace.note(records, at) for at, records in polls]
+
+
+def every(seconds: float, records: int, times: int, start: float = 0.0) -> list[tuple[float, int]]:
+    return [(start + number * seconds, records) for number in range(times)]
+
+
+def test_little_never_gathers() -> None:
+    assert not any(play(FetchPace(GATHER_S), every(0.1, 0, 50)))
+    assert not any(play(FetchPace(GATHER_S), every(0.05, 1, 200)))  # 20 a second
+
+
+def test_a_burst_gathers_at_once_and_its_end_is_calm() -> None:
+    pace = FetchPace(GATHER_S)
+    assert play(pace, [(0.0, 500)]) == [True]
+    after = play(pace, every(0.1, 0, 12, start=0.1))
+    assert after[0] and not after[-1]
+
+
+def test_a_rate_at_the_line_does_not_go_back_and_forth() -> None:
+    pace = FetchPace(GATHER_S)
+    seen = play(pace, every(0.1, 3, 20)) + play(pace, every(0.1, 2, 100, start=2.0))  # 30, then 20 a second
+    assert seen[10:] == [True] * len(seen[10:])
