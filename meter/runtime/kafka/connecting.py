@@ -11,6 +11,7 @@ from meter.runtime.kafka.failures import (
     UnsupportedSaslMechanismError,
 )
 from meter.runtime.settings import Settings
+from meter.runtime.tls import explain_certificate
 
 HANDSHAKE_S: Final = 5.0
 # The connection stood, and was closed at the first words: mostly, but not surely, a listener of another kind.
@@ -42,10 +43,7 @@ def explain_refusal(cause: Exception | None, settings: Settings) -> str | None:
     if isinstance(cause, UnsupportedSaslMechanismError):
         return f"does not take METERING_KAFKA_SASL_MECHANISM={mechanism}: set the one that its listener has"
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return (
-            f"shows a certificate that is not trusted ({cause.verify_message}): METERING_KAFKA_SSL_CAFILE names the "
-            "authorities to trust, by default the system's"
-        )
+        return explain_certificate(cause, "METERING_KAFKA_SSL_CAFILE")
     if isinstance(cause, ssl.SSLError):
         return (
             f"does not speak TLS as METERING_KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} asks "
