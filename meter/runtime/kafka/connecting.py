@@ -27,6 +27,10 @@ async def not_connected(error: BaseException, settings: Settings) -> DependencyU
     if isinstance(cause, CLOSED):
         protocol = settings.kafka_security_protocol
         said = f"it closed the connection. Is METERING_KAFKA_SECURITY_PROTOCOL={protocol} what this listener speaks?"
+        if protocol.endswith("SSL") and settings.kafka_ssl_certfile is None:
+            said += " Or does it want a certificate of ours (METERING_KAFKA_SSL_CERTFILE, METERING_KAFKA_SSL_KEYFILE)?"
+        elif protocol.endswith("SSL"):
+            said += " Or does it not trust METERING_KAFKA_SSL_CERTFILE?"
     else:
         said = describe(cause or error)
     return DependencyUnreachableError(f"kafka: connecting to {address}: {said}", dependency="kafka")
