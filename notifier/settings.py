@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 
 from meter.links import LinkSettings
+from meter.runtime.encryption import away, may_be_plain, read_hosts
 from meter.thresholds import ThresholdSettings
 from notifier.decide import Thresholds
 from notifier.sender import Sender
@@ -40,7 +41,8 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
     smtp_host: str = Field("localhost", description="mail server")
     smtp_port: int | None = Field(None, ge=1, le=65_535, description="default: 25, with starttls 587, with tls 465")
     smtp_security: SmtpSecurity = Field(
-        "auto", description="tls, starttls (required), auto (starttls where the server offers it) or none"
+        "auto",
+        description="tls, starttls, none, or auto: starttls, which only this machine and plaintext_hosts may lack",
     )
     smtp_verify: bool = Field(True, description="check the server's certificate; off only for tests")
     smtp_cafile: str | None = Field(None, description="PEM file of the authorities to trust; default: the system's")
@@ -120,6 +122,19 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
     @property
     def smtp_address(self) -> tuple[str, int]:
         return self.smtp_host, self.smtp_port or STANDARD_PORTS[self.smtp_security]
+
+    @property
+    def smtp_demands(self) -> SmtpSecurity:
+        """`auto` insists on STARTTLS where what is sent leaves this machine."""
+        plain = may_be_plain([self.smtp_host], read_hosts(self.plaintext_hosts))
+        return "starttls" if self.smtp_security == "auto" and not plain else self.smtp_security
+
+    def without_tls(self) -> dict[str, str]:
+        encrypted = self.smtp_demands in ("starttls", "tls") and self.smtp_verify
+        if encrypted or not away([self.smtp_host]):
+            return super().without_tls()
+        how = self.smtp_security if self.smtp_verify else "certificate not checked"
+        return super().without_tls() | {"smtp": f"{self.smtp_host} ({how})"}
 
     @property
     def claim_s(self) -> float:

@@ -2,12 +2,13 @@
 
 import re
 from typing import Final
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, unquote
 
 FORM: Final = "postgresql://role@host:5432/database"
 _HOST: Final = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[^:\[\]@/?#]*)(?::([0-9]{1,5}))?")
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 MAX_PORT: Final = 65_535
+SYSTEM_AUTHORITIES: Final = "system"  # libpq's word, as sslrootcert, for those that the system trusts
 
 
 def check_dsn(dsn: str) -> str:
@@ -28,7 +29,26 @@ def check_dsn(dsn: str) -> str:
 
 def add_password(dsn: str, password: str) -> str:
     """The DSN with a password as its last parameter: one that stands in front of the host wins over it."""
-    return f"{dsn}{'&' if '?' in dsn else '?'}password={quote(password, safe='')}"
+    return add_parameter(dsn, "password", password)
+
+
+def add_parameter(dsn: str, name: str, value: str) -> str:
+    return f"{dsn}{'&' if '?' in dsn else '?'}{name}={quote(value, safe='')}"
+
+
+def parameter(dsn: str, name: str) -> str | None:
+    """The last value that the DSN gives a parameter."""
+    return parse_qs(dsn.partition("?")[2]).get(name, [None])[-1]
+
+
+def require_tls(dsn: str, cafile: str | None) -> str:
+    """The DSN with verify-full where it names no sslmode, and the authorities to trust where it names none."""
+    mode = parameter(dsn, "sslmode")
+    if mode is None:
+        dsn = add_parameter(dsn, "sslmode", "verify-full")
+    if mode in (None, "verify-full", "verify-ca") and parameter(dsn, "sslrootcert") is None:
+        dsn = add_parameter(dsn, "sslrootcert", cafile or SYSTEM_AUTHORITIES)
+    return dsn
 
 
 def split(rest: str) -> tuple[str, str]:
@@ -44,6 +64,13 @@ def hosts_of(authority: str) -> list[str]:
 def is_host(text: str) -> bool:
     match = _HOST.fullmatch(text)
     return match is not None and int(match[1] or 0) <= MAX_PORT
+
+
+def host_names(dsn: str) -> list[str]:
+    """The hosts of a DSN that was checked, without ports; a socket's directory counts as one, none means a socket."""
+    authority, _ = split(dsn.partition("://")[2])
+    named = [re.sub(r":[0-9]+$", "", host).strip("[]") for host in hosts_of(authority) if host]
+    return [unquote(host) for host in named] or (parameter(dsn, "host") or "").split(",")
 
 
 def describe_hosts(dsn: str) -> str:

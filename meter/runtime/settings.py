@@ -17,7 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from meter.runtime.dsn import add_password, check_dsn
+from meter.runtime.dsn import add_password, check_dsn, describe_hosts, host_names, parameter, require_tls
+from meter.runtime.encryption import away, bootstrap_hosts, may_be_plain, read_hosts
 from meter.runtime.environment import ENV_PREFIX, find_typos, read_secret_files, read_values, variable
 from meter.runtime.errors import SettingsError
 
@@ -30,21 +31,30 @@ S = TypeVar("S", bound="Settings")
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    # In front of what depends on it: Postgres' address, Kafka's protocol, and the mail server's security.
+    plaintext_hosts: str = Field(
+        "",
+        description="hosts, by commas, that may be talked to without TLS, beside this machine; services warn of them",
+    )
+
+    postgres_ssl_cafile: str | None = Field(
+        None, description="PEM file of the authorities to trust; default: the system's"
+    )
     postgres_password: SecretStr | None = Field(
         None, description="password for the database, where postgres_dsn has none"
     )
-    # Behind the password: its validator adds that.
+    # Behind the password and the authorities: its validator adds them.
     postgres_dsn: str = Field(
-        "postgresql://localhost:5432/metering", repr=False, description="address of the database, libpq URI"
+        "postgresql://localhost:5432/metering",
+        repr=False,
+        description="address of the database, libpq URI; sslmode is verify-full unless it says otherwise, or all "
+        "hosts are this machine or in plaintext_hosts",
     )
     postgres_pool_size: int = Field(8, ge=2, le=100, description="connections one process may open")
     postgres_timeout_s: float = Field(30, gt=0, le=600, description="the longest a statement may take")
     postgres_lock_timeout_s: float = Field(10, gt=0, le=600, description="the longest a statement may wait for a lock")
 
     kafka_bootstrap: str = Field("localhost:9092", description="host:port of brokers, separated by commas")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="how to talk to the brokers: with TLS (SSL), with a password (SASL), both or neither"
-    )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         "SCRAM-SHA-512", description="how the brokers check the password"
     )
@@ -55,6 +65,12 @@ class Settings(BaseModel):
     )
     kafka_ssl_certfile: str | None = Field(None, description="PEM file of the client's certificate")
     kafka_ssl_keyfile: str | None = Field(None, description="PEM file of the client's key")
+    # Behind the brokers, the user and the authorities: its validator decides by them what `auto` is.
+    kafka_security_protocol: Literal["auto", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "auto",
+        description="how to talk to the brokers: with TLS (SSL), with a password (SASL), both or neither; auto: with a "
+        "password where kafka_sasl_username is set, with TLS unless all hosts are this machine or in plaintext_hosts",
+    )
     kafka_idempotence: bool = Field(True, description="off only for brokers without the idempotent producer")
     kafka_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "gzip", description="of what is published; gzip is what every client can read without a plug-in"
@@ -127,7 +143,32 @@ class Settings(BaseModel):
     def check_postgres_dsn(cls, dsn: str, info: ValidationInfo) -> str:
         password: SecretStr | None = info.data.get("postgres_password")
         checked = check_dsn(dsn)
+        cafile = info.data.get("postgres_ssl_cafile")
+        if cafile or not may_be_plain(host_names(checked), read_hosts(info.data.get("plaintext_hosts", ""))):
+            checked = require_tls(checked, cafile)
         return checked if password is None else add_password(checked, password.get_secret_value())
+
+    @field_validator("kafka_security_protocol")
+    @classmethod
+    def choose_protocol(cls, protocol: str, info: ValidationInfo) -> str:
+        if protocol != "auto":
+            return protocol
+        hosts = bootstrap_hosts(info.data.get("kafka_bootstrap", ""))
+        plain = may_be_plain(hosts, read_hosts(info.data.get("plaintext_hosts", "")))
+        tls = not plain or info.data.get("kafka_ssl_cafile") or info.data.get("kafka_ssl_certfile")
+        if info.data.get("kafka_sasl_username"):
+            return "SASL_SSL" if tls else "SASL_PLAINTEXT"
+        return "SSL" if tls else "PLAINTEXT"
+
+    def without_tls(self) -> dict[str, str]:
+        """What is talked to in clear, or without a look at its certificate, on other machines: name → where and how."""
+        found = {}
+        if not self.kafka_security_protocol.endswith("SSL") and away(bootstrap_hosts(self.kafka_bootstrap)):
+            found["kafka"] = f"{self.kafka_bootstrap} ({self.kafka_security_protocol})"
+        mode = parameter(self.postgres_dsn, "sslmode") or "prefer"
+        if mode not in ("verify-full", "verify-ca") and away(host_names(self.postgres_dsn)):
+            found["postgres"] = f"{describe_hosts(self.postgres_dsn)} (sslmode {mode})"
+        return found
 
     @model_validator(mode="after")
     def check_sasl(self) -> Self:

@@ -14,12 +14,17 @@ import aiosmtplib
 from aiosmtplib.protocol import SMTPProtocol
 
 from meter.runtime.fault_points import fault_point
+from meter.runtime.tls import FollowingContext, explain_certificate
 from notifier.mail.verdict import Phase, Result
 from notifier.settings import NotifierSettings
 
 OK, START_INPUT, CLOSING = 250, 354, 421
 LEADING_DOT: Final = re.compile(rb"(?m)^\.")
 QUIT_TIMEOUT_S: Final = 2
+PLAIN: Final = (
+    "turn it on there, set METERING_SMTP_SECURITY=tls if it speaks TLS from the first byte, or, where the network "
+    "between can be trusted, name the host in METERING_PLAINTEXT_HOSTS"
+)
 UNUSABLE: Final = "set METERING_SMTP_SECURITY=none to send the password without encryption all the same"
 
 
@@ -45,7 +50,7 @@ class SmtpServer:
         return cls(
             host=host,
             port=port,
-            security=settings.smtp_security,
+            security=settings.smtp_demands,
             helo=settings.smtp_helo or settings.sender.domain,
             timeout_s=settings.smtp_timeout_s,
             dot_timeout_s=settings.smtp_dot_timeout_s,
@@ -56,11 +61,7 @@ class SmtpServer:
 
 
 def make_tls(cafile: str | None, *, verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=cafile)
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return FollowingContext.of(cafile, verify=verify)
 
 
 class SmtpSession:
@@ -106,7 +107,7 @@ class SmtpSession:
         if security in ("none", "tls") or (security == "auto" and not offered):
             return None
         if not offered:
-            return Result(Phase.TLS, None, "the server does not offer STARTTLS", setup=True)
+            return Result(Phase.TLS, None, f"the server does not offer STARTTLS: {PLAIN}", setup=True)
         # RFC 3207: after the handshake the client forgets what the server said in clear, and sends EHLO again.
         ended = await self._step(Phase.TLS, client.starttls(tls_context=self._server.tls))
         return ended or await self._step(Phase.EHLO, client.ehlo())
@@ -220,7 +221,10 @@ def read_error(phase: Phase, error: BaseException) -> Result:
     """Make the result of a conversation from the exception that the library raised."""
     cause = error.__cause__ if isinstance(error, aiosmtplib.SMTPConnectError) else error
     if isinstance(cause, ssl.SSLError):
-        return Result(Phase.TLS, None, str(cause), setup=isinstance(cause, ssl.SSLCertVerificationError))
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            said = f"the mail server {explain_certificate(cause, 'METERING_SMTP_CAFILE')}"
+            return Result(Phase.TLS, None, said, setup=True)
+        return Result(Phase.TLS, None, str(cause))
     if isinstance(error, aiosmtplib.SMTPResponseException) and error.code > 0:
         return Result(phase, error.code, error.message)
     if isinstance(error, aiosmtplib.SMTPResponseException):

@@ -39,6 +39,8 @@ NOT_RUN = {
     "tests/integration/test_meter_owner.py runs setup as that role",
     ("deploy/README.md", "cat > deploy/.env"): "likewise, and writes settings into the working copy",
     ("deploy/RUNBOOKS.md", "docker compose"): "runs in the containers of the compose file",
+    ("deploy/README.md", "grep -v '^#' deploy/kafka-acls.txt"): "needs the programs of a Kafka installation and its "
+    "administrator: tests/integration/test_runtime_wires.py gives the rights of the list",
     ("deploy/README.md", "docker build"): "builds an image: tests/architecture holds the file",
     ("CONTRIBUTING.md", "make check"): "runs the tests themselves",
     ("CONTRIBUTING.md", "make servers"): "stays until Ctrl-C: tests/integration/test_stack_servers.py starts it",

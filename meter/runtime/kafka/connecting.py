@@ -11,6 +11,7 @@ from meter.runtime.kafka.failures import (
     UnsupportedSaslMechanismError,
 )
 from meter.runtime.settings import Settings
+from meter.runtime.tls import explain_certificate
 
 HANDSHAKE_S: Final = 5.0
 # The connection stood, and was closed at the first words: mostly, but not surely, a listener of another kind.
@@ -26,6 +27,10 @@ async def not_connected(error: BaseException, settings: Settings) -> DependencyU
     if isinstance(cause, CLOSED):
         protocol = settings.kafka_security_protocol
         said = f"it closed the connection. Is METERING_KAFKA_SECURITY_PROTOCOL={protocol} what this listener speaks?"
+        if protocol.endswith("SSL") and settings.kafka_ssl_certfile is None:
+            said += " Or does it want a certificate of ours (METERING_KAFKA_SSL_CERTFILE, METERING_KAFKA_SSL_KEYFILE)?"
+        elif protocol.endswith("SSL"):
+            said += " Or does it not trust METERING_KAFKA_SSL_CERTFILE?"
     else:
         said = describe(cause or error)
     return DependencyUnreachableError(f"kafka: connecting to {address}: {said}", dependency="kafka")
@@ -42,10 +47,7 @@ def explain_refusal(cause: Exception | None, settings: Settings) -> str | None:
     if isinstance(cause, UnsupportedSaslMechanismError):
         return f"does not take METERING_KAFKA_SASL_MECHANISM={mechanism}: set the one that its listener has"
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return (
-            f"shows a certificate that is not trusted ({cause.verify_message}): METERING_KAFKA_SSL_CAFILE names the "
-            "authorities to trust, by default the system's"
-        )
+        return explain_certificate(cause, "METERING_KAFKA_SSL_CAFILE")
     if isinstance(cause, ssl.SSLError):
         return (
             f"does not speak TLS as METERING_KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} asks "

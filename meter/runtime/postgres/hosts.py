@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from functools import cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, unquote
@@ -16,8 +17,10 @@ from weakref import WeakKeyDictionary
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
-from meter.runtime.errors import TransientError
+from meter.runtime.dsn import SYSTEM_AUTHORITIES, parameter
+from meter.runtime.errors import LoginRefusedError, TransientError
 from meter.runtime.postgres.failures import is_transient
+from meter.runtime.tls import FollowingContext, explain_certificate
 
 HOST_TIMEOUT_S = 3.0
 DEFAULT_PORT = 5432
@@ -69,6 +72,9 @@ class Hosts:
         self._dsn = dsn
         self._timeout_s = timeout_s
         self.all = find_hosts(dsn)
+        # asyncpg knows no authorities of the system's; with a file it reads that anew for each connection.
+        system = parameter(dsn, "sslrootcert") == SYSTEM_AUTHORITIES
+        self._context = FollowingContext.of(None) if system else None
         self._first = 0  # the index of the host to ask first
         self._open: WeakKeyDictionary[asyncpg.Connection[Any], Host] = WeakKeyDictionary()
 
@@ -87,9 +93,20 @@ class Hosts:
 
         Raises NoPrimaryError, which names every host and what it did, or the error of the one host.
         """
+        if self._context is not None:
+            options["ssl"] = self._context
         if not self.several:
-            return cast("asyncpg.Connection[Any]", await asyncpg.connect(self._dsn, **options))
+            return await self._open_one(self.current, options)
         return await self._walk({**options, "target_session_attrs": SessionAttribute.read_write})
+
+    async def _open_one(self, host: Host | None, options: dict[str, Any]) -> asyncpg.Connection[Any]:
+        """Raises LoginRefusedError where the server cannot be trusted or has no TLS: settings are at fault."""
+        try:
+            return cast("asyncpg.Connection[Any]", await asyncpg.connect(self._dsn, **options))
+        except (ssl.SSLCertVerificationError, ConnectionError) as error:
+            if (refusal := explain_tls(error)) is None:
+                raise
+            raise LoginRefusedError(f"postgres at {host} {refusal}", dependency="postgres") from error
 
     async def _walk(self, options: dict[str, Any]) -> asyncpg.Connection[Any]:
         failed: list[str] = []
@@ -99,7 +116,7 @@ class Hosts:
             host = self.all[index]
             options |= {"host": host.name, "port": host.port, "timeout": self._timeout_s}
             try:
-                connection: asyncpg.Connection[Any] = await asyncpg.connect(self._dsn, **options)
+                connection = await self._open_one(host, options)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -139,6 +156,18 @@ class Hosts:
             del self._open[connection]
             connection.terminate()
         return len(ended)
+
+
+def explain_tls(error: Exception) -> str | None:
+    """What keeps a connection from being encrypted, and what to do; None for anything else."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return explain_certificate(error, "METERING_POSTGRES_SSL_CAFILE")
+    if "rejected SSL upgrade" in str(error):
+        return (
+            "speaks no TLS: turn it on there, or, where the network between can be trusted, name the host in "
+            "METERING_PLAINTEXT_HOSTS"
+        )
+    return None
 
 
 @cache

@@ -159,6 +159,7 @@ def run_service_command(name: str, kind: type[S], build: "Callable[[S], Build]",
 
     async def start(settings: S) -> Exit:
         configure_logging(name, settings)
+        warn_of_plaintext(settings, kafka=kafka)
         postgres = PostgresProbe(settings, f"credit-{name}-probe")
         probes = (postgres, KafkaProbe(settings)) if kafka else (postgres,)
         return await run_service(name, settings, build(settings), probes=probes)
@@ -166,6 +167,16 @@ def run_service_command(name: str, kind: type[S], build: "Callable[[S], Build]",
     code = run_command(kind, start)
     if code is not Exit.OK:
         raise typer.Exit(code)
+
+
+def warn_of_plaintext(settings: "Settings", *, kafka: bool) -> None:
+    """One line where anything goes over the network in clear: the settings say so, and nobody may forget it."""
+    import structlog
+
+    found = {name: where for name, where in settings.without_tls().items() if kafka or name != "kafka"}
+    if found:
+        said = "set up TLS there and take the hosts out of METERING_PLAINTEXT_HOSTS, unless the network can be trusted"
+        structlog.get_logger(component="service").warning("connections_without_tls", **found, detail=said)
 
 
 def fail(message: str, code: Exit) -> typer.Exit:

@@ -3,12 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from notifier.mail.session import SmtpServer, SmtpSession, make_tls, quote_body
 from notifier.mail.verdict import Phase, Result
 from tests.support import until
+from tests.support.certificates import Certificates, server_context
 from tests.unit.notifier.conftest import Certificate
 from tests.unit.notifier.scripted import DROP, HANG, LATE, Script, serving
 
@@ -189,6 +191,21 @@ async def test_without_verification_any_certificate_will_do(certificate: Certifi
     script = Script(extensions=("STARTTLS",), tls=certificate.server())
     result = await converse(script, security="starttls", tls=make_tls(None, verify=False))
     assert result is not None and result.code == 250
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        ("other_name", "for another host name"),
+        ("expired", "that has expired"),
+    ],
+)
+async def test_what_is_wrong_with_a_certificate_is_said(shown: str, words: str, tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    script = Script(extensions=("STARTTLS",), tls=server_context(getattr(certificates, shown)()))
+    result = await converse(script, host="localhost", tls=make_tls(certificates.cafile, verify=True))
+    assert result is not None and (result.phase, result.setup) == (Phase.TLS, True)
+    assert result.detail.startswith(f"the mail server shows a certificate {words}")
 
 
 async def test_tls_from_the_first_byte(certificate: Certificate) -> None:

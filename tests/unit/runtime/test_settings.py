@@ -98,7 +98,7 @@ def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("METERING_POSTGRES_DSN", "postgresql://credit_meter@db.example.com/metering?application_name=x")
     settings = load_settings(Settings)
     parameters = parse_qs(urlsplit(settings.postgres_dsn).query)
-    assert parameters == {"application_name": ["x"], "password": ["p@ss/word 1%"]}
+    assert (parameters["application_name"], parameters["password"]) == (["x"], ["p@ss/word 1%"])
     assert describe_hosts(settings.postgres_dsn) == "db.example.com"
     assert "p@ss" not in repr(settings)
 

@@ -4,6 +4,7 @@ import ssl
 from typing import Any
 
 from meter.runtime.settings import Settings
+from meter.runtime.tls import FollowingContext
 
 REQUEST_TIMEOUT_MS = 60_000
 RETRY_BACKOFF_MS = 100
@@ -28,7 +29,4 @@ def client_options(settings: Settings) -> dict[str, Any]:
 def make_ssl_context(settings: Settings) -> ssl.SSLContext | None:
     if not settings.kafka_security_protocol.endswith("SSL"):
         return None
-    context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
-    if settings.kafka_ssl_certfile:
-        context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile)
-    return context
+    return FollowingContext.of(settings.kafka_ssl_cafile, settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile)

@@ -16,7 +16,7 @@ SETTINGS = Settings(
     kafka_sasl_password="hunter2",
 )
 UNTRUSTED = ssl.SSLCertVerificationError(1, "certificate verify failed")
-UNTRUSTED.verify_message = "self-signed certificate"
+UNTRUSTED.verify_message, UNTRUSTED.verify_code = "self-signed certificate", 18
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,134 @@
+"""Apache Kafka with TLS, SCRAM and clients' certificates, and the rights of deploy/kafka-acls.txt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trustme
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from deploy.local.apache_kafka import HOST, ApacheKafka
+from deploy.local.ports import free_port
+from tests.support.certificates import Certificates
+
+ACLS = Path(__file__).parents[2] / "deploy/kafka-acls.txt"
+LISTENERS = ("SCRAM", "MTLS", "OTHERNAME", "EXPIRED")
+PASSWORD: Final = "opensesame"  # of a broker that lives for one test
+TIMEOUT_S: Final = 30
+ITERATIONS: Final = 4096
+OPERATIONS = {
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+    "Create": AclOperation.CREATE,
+    "Describe": AclOperation.DESCRIBE,
+    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+}
+KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
+
+
+@dataclass(frozen=True)
+class Right:
+    user: str
+    operation: str
+    kind: str
+    name: str
+
+
+def read_rights() -> list[Right]:
+    lines = ACLS.read_text(encoding="utf-8").splitlines()
+    return [Right(*line.split()) for line in lines if line and not line.startswith("#")]
+
+
+class TlsKafka(ApacheKafka):
+    """SCRAM over TLS at `address("SCRAM")`, clients' certificates at "MTLS"; the others show bad certificates.
+
+    At `bootstrap` everybody may do all, for the test's own work.
+    """
+
+    start_timeout_s = 180  # there is no other kind to fall back to
+
+    def __init__(self, jars: Path, certificates: Certificates) -> None:
+        self._ports = {name: free_port(HOST) for name in LISTENERS}
+        self._certificates = certificates
+        super().__init__(jars)
+
+    def address(self, listener: str) -> str:
+        return f"localhost:{self._ports[listener]}"
+
+    def settle(self, own: dict[str, str]) -> dict[str, str]:
+        shown = {
+            "SCRAM": self._certificates.server(),
+            "MTLS": self._certificates.server(),
+            "OTHERNAME": self._certificates.other_name(),
+            "EXPIRED": self._certificates.expired(),
+        }
+        kinds = {
+            "CONTROLLER": "PLAINTEXT",
+            "PLAINTEXT": "PLAINTEXT",
+            **dict.fromkeys(LISTENERS, "SSL"),
+            "SCRAM": "SASL_SSL",
+        }
+        addresses = [f"{name}://{self.address(name)}" for name in LISTENERS]
+        plain = own["listeners"].partition(",")[0]
+        properties = {
+            "listeners": ",".join([own["listeners"], *addresses]),
+            "advertised.listeners": ",".join([plain, *addresses]),
+            "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in kinds.items()),
+            "listener.name.scram.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.scram.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+            "listener.name.mtls.ssl.client.auth": "required",
+            "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+        }
+        for name, certificate in shown.items():
+            properties |= self._stores(f"listener.name.{name.lower()}.ssl.", name, certificate)
+        return own | properties
+
+    def _stores(self, prefix: str, name: str, certificate: trustme.LeafCert) -> dict[str, str]:
+        keys, trusted = self.directory / f"{name}.pem", self.directory / "trusted.pem"
+        keys.write_bytes(standard_key(certificate) + b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+        self._certificates.authority.cert_pem.write_to_path(str(trusted))
+        return {
+            f"{prefix}keystore.type": "PEM",
+            f"{prefix}keystore.location": str(keys),
+            f"{prefix}truststore.type": "PEM",
+            f"{prefix}truststore.location": str(trusted),
+        }
+
+    def add_users(self, prefix: str) -> None:
+        """Every user of the list with its rights, on topics and groups with this prefix."""
+        admin, rights = AdminClient({"bootstrap.servers": self.bootstrap}), read_rights()
+        credentials = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
+        users = {right.user for right in rights}
+        made = admin.alter_user_scram_credentials(
+            [UserScramCredentialUpsertion(user, credentials, PASSWORD.encode()) for user in sorted(users)]
+        )
+        bindings = [
+            AclBinding(
+                KINDS[right.kind], prefix + right.name, ResourcePatternType.LITERAL, f"User:{right.user}", "*",
+                OPERATIONS[right.operation], AclPermissionType.ALLOW,
+            )
+            for right in rights
+        ]  # fmt: skip
+        for future in [*made.values(), *admin.create_acls(bindings).values()]:
+            future.result(TIMEOUT_S)
+
+
+def standard_key(certificate: trustme.LeafCert) -> bytes:
+    """The key in the form (PKCS #8) that Java reads."""
+    key = load_pem_private_key(certificate.private_key_pem.bytes(), password=None)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
