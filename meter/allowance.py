@@ -3,7 +3,7 @@
 So the log keeps the amounts in force that day, whatever the settings say later.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
@@ -13,9 +13,10 @@ from schemas.amounts import MICRO, format_amount
 from schemas.events import INPUT_TYPES
 from schemas.identity import OWN_SOURCE, identity_key
 from schemas.records import Accepted
-from schemas.resources import RESOURCE_CODES, Resource
+from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
 from schemas.topics import ACCOUNTS
 
+OPENED = INPUT_TYPES["account.opened.v1"].code
 GRANTED = INPUT_TYPES["credits.granted.v1"].code
 REASON = "free_allowance"
 # Fixed for ever: ids of the free grants follow from it, so that opening an account twice grants once.
@@ -38,6 +39,20 @@ class Allowance:
         for resource, amount in self.amounts():
             if amount > 0:
                 yield grant_row(opened, resource, amount)
+
+
+def pass_on(rows: list[Accepted], lost: Sequence[Accepted]) -> list[Accepted]:
+    """`rows` with the free grants of openings that are not stored: each goes to the first opening of its account in
+    the batch, if there is one, which is then the one that opens it."""
+    for grant in lost:
+        openings = (at for at, row in enumerate(rows) if row.type == OPENED and row.account_id == grant.account_id)
+        at = next(openings, None)
+        if at is not None:
+            behind = at + 1
+            while behind < len(rows) and rows[behind].offset == rows[at].offset and rows[behind].source == OWN_SOURCE:
+                behind += 1
+            rows.insert(behind, grant_row(rows[at], RESOURCES_BY_CODE[grant.resource or 0], grant.amount))
+    return rows
 
 
 def grant_row(opened: Accepted, resource: Resource, amount: int) -> Accepted:

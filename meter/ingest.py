@@ -7,10 +7,12 @@ from dataclasses import replace
 import structlog
 
 from meter.allowance import Allowance
+from meter.bounds import Room
 from meter.plan import AppendPlan, plan_append
 from meter.runtime.clock import Clock
 from meter.runtime.kafka import Batch
 from meter.runtime.process.metrics import Metrics, begin
+from meter.settings import EVIDENCE_BYTES
 from meter.store.port import Appended, EventStore
 from schemas.parsing.parse import parse_all
 from schemas.reasons import Reason
@@ -47,8 +49,10 @@ class Ingest:
         metrics: Metrics,
         wake_relay: Callable[[], None] = lambda: None,
         find_end: FindEnd = all_is_read,
+        evidence_bytes: int = EVIDENCE_BYTES,
     ) -> None:
-        """`find_end` asks for the end of the usage of a batch's shard, as of now."""
+        """`find_end` asks for the end of the usage of a batch's shard, as of now; `evidence_bytes` of a shard are kept
+        record by record in a minute."""
         self._store = store
         self._clock = clock
         self._limits = limits
@@ -59,6 +63,7 @@ class Ingest:
         metrics.latency.begin("stored")
         self._wake_relay = wake_relay
         self._find_end = find_end
+        self._room = Room(evidence_bytes)
         self._held: dict[int, int] = {}  # by shard: up to where usage must be stored before a reversal is tried again
 
     async def plan(self, batches: Sequence[Batch]) -> list[AppendPlan]:
@@ -81,6 +86,7 @@ class Ingest:
             recorded_at=now,
             allowance=self._allowance,
             unread=batch.unread,
+            room=self._room.left(batch.shard, now),
         )
 
     async def save(self, plan: AppendPlan) -> Appended:
@@ -103,6 +109,7 @@ class Ingest:
                 self._metrics.records.labels(outcome).inc(count)
         for reason, count in saved.reasons.items():
             self._metrics.rejections.labels(reason).inc(count)
+        self._room.use(batch.shard, saved.evidence, self._clock.now())
         self._note_latency(plan)
         if plan.remarked:
             self._note_remarked(plan.remarked)

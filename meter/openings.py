@@ -7,8 +7,9 @@ depends on the log alone, and whoever sends the same opening again after a chang
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from meter.allowance import OPENED
 from meter.effects import fold_all
-from meter.plan import OPENED, RemarkRow
+from meter.plan import RemarkRow
 from schemas.events import AccountOpened
 from schemas.records import Accepted
 from schemas.upcast import read_stored

@@ -5,7 +5,7 @@ Every offset of the batch's range ends as exactly one of: event row, repeat, rej
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import merge
@@ -14,17 +14,17 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeGuard
 
-from meter.allowance import Allowance
+from meter.allowance import OPENED, Allowance, pass_on
 from meter.content import Content, content_of, describe_reuse, is_same
-from meter.floods import join_floods
+from meter.floods import cut_original, join_floods
 from schemas.events import INPUT_TYPES
 from schemas.reasons import Reason
-from schemas.records import Accepted, Outcome, Record, Rejected, Remarked, Rerouted
+from schemas.records import Accepted, Outcome, Record, Rejected, Remarked, Rerouted, count_offsets
+from schemas.records import Offsets as OffsetRanges
 from schemas.topics import ACCOUNTS, USAGE
 
 offset_of = attrgetter("offset")
 INPUT_TOPICS = (ACCOUNTS, USAGE)  # the order of one batch: a grant that waits beside usage counts before it
-OPENED = INPUT_TYPES["account.opened.v1"].code
 # They take back what other events gave or counted, and come behind all others of their batch.
 CORRECTIONS = frozenset(INPUT_TYPES[type].code for type in ("usage.reversed.v1", "credits.revoked.v1"))
 
@@ -46,12 +46,18 @@ class Offsets(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """A record whose event is already stored, or stood earlier in the batch."""
+    """A record whose event is already stored, or stood earlier in the batch; with `offsets` many, of which this is the
+    first."""
 
     topic: str
     offset: int
     event_id: str
     key: bytes
+    offsets: OffsetRanges | None = None
+
+    @property
+    def records(self) -> int:
+        return 1 if self.offsets is None else count_offsets(self.offsets)
 
 
 class Gap(NamedTuple):
@@ -111,12 +117,16 @@ class AppendPlan:
     usage_end: int = 0  # of the usage partition, asked when the batch was there; 0 where nobody needs to know
     links: tuple[Link, ...] = ()
     waiting: tuple[Wait, ...] = ()
+    room: int | None = None  # bytes of rejections and repeats that may be kept record by record; None: any
+
+    def repeated(self) -> int:
+        return sum(repeat.records for repeat in self.repeats)
 
     def rejected_by_reason(self) -> Mapping[str, int]:
         """Records, where one rejection stands for several."""
         counts = Counter[str]()
         for rejected in self.rejections:
-            counts[rejected.reason.value] += rejected.beyond - rejected.record.offset
+            counts[rejected.reason.value] += rejected.records
         return counts
 
     def gap_offsets(self) -> int:
@@ -148,11 +158,13 @@ def plan_append(
     allowance: Allowance,
     unread: Mapping[str, Sequence[Rejected]] = NOTHING_UNREAD,
     usage_end: int = 0,
+    room: int | None = None,
 ) -> AppendPlan:
     """Sort what parsing made of a batch into rows, corrections, repeats, rejections, records to send on and gaps.
 
     `results[topic]` answers `records[topic]` one by one; `unread` has what no client could read between them; `start`
-    and `end` are the next offsets before and after; `usage_end` is what the broker has of usage.
+    and `end` are the next offsets before and after; `usage_end` is what the broker has of usage; `room` the bytes of
+    evidence that the shard may keep record by record.
     """
     ordered = [result for topic in INPUT_TOPICS for result in results.get(topic, ())]
     accepted = [result for result in ordered if type(result) is Accepted]
@@ -176,7 +188,7 @@ def plan_append(
         rejections=tuple(
             join_floods(
                 [
-                    *(result for result in others if type(result) is Rejected),
+                    *(cut_original(result) for result in others if type(result) is Rejected),
                     *(bad for found in unread.values() for bad in found),
                 ]
             )
@@ -191,6 +203,7 @@ def plan_append(
         remarked=remarked,
         corrections=corrections,
         usage_end=usage_end,
+        room=room,
     )
 
 
@@ -268,7 +281,7 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
     rows = [row for row in plan.rows if row.key not in known]
     if plan.derived:
         gone = {(row.topic, row.offset) for row in own}
-        rows = [row for row in rows if not (row.key in plan.derived and (row.topic, row.offset) in gone)]
+        rows = without_derived(plan, rows, gone)
     return replace(
         plan,
         rows=tuple(rows),
@@ -279,6 +292,13 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
             *(reject_reuse(plan, event, stored) for event, stored in pairs if not is_same(event, stored)),
         ),
     )
+
+
+def without_derived(plan: AppendPlan, rows: list[Accepted], gone: Set[TopicOffset]) -> list[Accepted]:
+    """A record that is not stored takes its derived rows with it; another opening in the batch then has them."""
+    lost = [row for row in rows if row.key in plan.derived and (row.topic, row.offset) in gone]
+    kept = [row for row in rows if (row.topic, row.offset) not in gone]
+    return pass_on(kept, lost) if lost else kept
 
 
 def repeat_of(event: Accepted) -> Repeat:
@@ -309,7 +329,7 @@ def without_unstorable(plan: AppendPlan, faults: Mapping[TopicOffset, str]) -> A
     ]
     return replace(
         plan,
-        rows=tuple(row for row in plan.rows if (row.topic, row.offset) not in faults),
+        rows=tuple(without_derived(plan, list(plan.rows), faults.keys())),
         corrections=tuple(row for row in kept if row.key not in refused),
         repeats=tuple(r for r in plan.repeats if r.key not in refused),
         rejections=(*plan.rejections, *rejections),

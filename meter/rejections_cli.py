@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
@@ -83,10 +83,15 @@ def show(
     """Show a rejection with its record, what to do about it, and its replays.
 
     \b
+    Where it stands for several records that were packed together, the first of them is shown, and --raw writes the
+    values of all, one a line.
+
+    \b
     Examples:
       meter rejections show 17
       meter rejections show 17 --raw > record.json
     """
+    from meter.replay import take_out
     from meter.runtime.settings import Settings
 
     async def command(settings: Settings) -> None:
@@ -96,10 +101,11 @@ def show(
                 raise RefusalError(f"there is no rejection {rejection_id}")
             replays = await rejections.list_replays(rejection_id)
             dismissals = await rejections.fetch_dismissals([rejection_id])
+        records = take_out(found[0])
         if raw:
-            sys.stdout.buffer.write(found[0].value or b"")
+            sys.stdout.buffer.write(b"\n".join([record.value or b"" for record in records]))
             return
-        fields = describe(found[0])
+        fields = describe(found[0], records)
         fields["replays"] = [f"{replay.replayed_at.isoformat()} by {replay.replayed_by}" for replay in replays]
         fields["dismissed"] = [describe_dismissal(dismissal) for dismissal in dismissals]
         print_fields(fields, as_json=as_json)
@@ -107,21 +113,23 @@ def show(
     run_command(Settings, command)
 
 
-def describe(rejection: Rejection) -> dict[str, object]:
+def describe(rejection: Rejection, records: Sequence[Rejection]) -> dict[str, object]:
+    first = records[0]
     return {
         "id": rejection.rejection_id,
         "topic": rejection.topic,
         "shard": rejection.shard,
         "offset": rejection.offset,
         "last_offset": rejection.offset if rejection.to_offset is None else rejection.to_offset - 1,
+        "packed_records": len(records) if rejection.packed else None,
         "reason": rejection.reason,
         "detail": rejection.detail,
         "advice": advice_for(rejection.reason),
         "recorded_at": rejection.recorded_at.isoformat(),
         "kafka_timestamp": rejection.kafka_timestamp.isoformat() if rejection.kafka_timestamp else None,
-        "key": describe_bytes(rejection.key),
-        "headers": [f"{name}: {describe_bytes(value)}" for name, value in rejection.headers],
-        "value": describe_bytes(rejection.value),
+        "key": describe_bytes(first.key),
+        "headers": [f"{name}: {describe_bytes(value)}" for name, value in first.headers],
+        "value": describe_bytes(first.value),
         "original_bytes": rejection.original_bytes,
         "original_sha256": rejection.original_sha256.hex() if rejection.original_sha256 else None,
     }

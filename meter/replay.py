@@ -5,10 +5,12 @@ become past, a newer version knows the type. What was wrong in the bytes stays w
 bytes are judged before they are sent.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from meter.packing import unpack
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Message, Producer
@@ -41,7 +43,7 @@ async def replay_rejections(
     if not force and (hopeless := list(find_hopeless(found, clock.now(), limits))):
         raise RefusalError("\n".join([*hopeless, "Nothing is sent; --force sends the bytes all the same."]))
     for rejection in found:
-        await producer.publish([replay_message(rejection)])
+        await producer.publish([replay_message(each) for each in take_out(rejection)])
         await rejections.append_replay(rejection.rejection_id, replayed_by, clock)
         yield rejection
 
@@ -56,17 +58,34 @@ async def fetch_all(rejections: Rejections, ids: Sequence[int]) -> list[Rejectio
 
 def is_final(rejection: Rejection) -> bool:
     """Whether what is kept is no record that the meter could judge otherwise."""
-    partly_kept = rejection.to_offset is not None or rejection.original_bytes is not None
+    partly_kept = (rejection.to_offset is not None and not rejection.packed) or rejection.original_bytes is not None
     return partly_kept or rejection.reason in {reason.value for reason in FINAL}
 
 
 def find_hopeless(found: Sequence[Rejection], now: datetime, limits: Limits) -> Iterator[str]:
-    """A sentence for each that would be rejected again."""
+    """A sentence for each that would be rejected again, or that packs a record that would be."""
     for rejection in found:
-        if (verdict := judge(rejection, now, limits)) is not None:
-            reason, detail = verdict
-            again = f"it would be rejected again, {reason.value}: {detail}"
+        records = take_out(rejection)
+        verdicts = [verdict for each in records if (verdict := judge(each, now, limits)) is not None]
+        if verdicts:
+            [(reason, _count)] = Counter(reason for reason, _detail in verdicts).most_common(1)
+            detail = next(detail for found, detail in verdicts if found is reason)
+            who = f"{len(verdicts)} of its {len(records)} records" if rejection.packed else "it"
+            again = f"{who} would be rejected again, {reason.value}: {detail}"
             yield f"a replay cannot help {rejection.rejection_id}: {again}. {reason.advice}"
+
+
+def take_out(rejection: Rejection) -> list[Rejection]:
+    """Each record that it stands for, as a rejection of its own."""
+    if not rejection.packed:
+        return [rejection]
+    return [
+        rejection._replace(
+            offset=record.offset, key=record.key, value=record.value, headers=list(record.headers), to_offset=None,
+            packed=False,
+        )
+        for record in unpack(rejection.topic, rejection.shard, rejection.value or b"")
+    ]  # fmt: skip
 
 
 def judge(rejection: Rejection, now: datetime, limits: Limits) -> tuple[Reason, str] | None:

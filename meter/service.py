@@ -75,6 +75,7 @@ def make_loop(
         metrics=health.metrics,
         wake_relay=relay.wake.set,
         find_end=lambda batch: consumer.find_end(USAGE, batch),
+        evidence_bytes=settings.evidence_bytes,
     )
     concurrency = min(settings.append_concurrency, settings.postgres_pool_size - 1)
     return ShardLoop(consumer, ingest, together=TOGETHER_EVENTS, concurrency=concurrency, health=health)

@@ -11,6 +11,8 @@ from schemas.inputs import MAX_RUNS
 from schemas.parsing.sources import compile_sources, parse_sources
 from schemas.records import Limits
 
+EVIDENCE_BYTES = 1 << 20
+
 
 class MeterSettings(Settings):
     free_model_credits: str = Field("75", description="model credits a new account gets; decimal, 0 for none")
@@ -31,6 +33,13 @@ class MeterSettings(Settings):
     # Parsing and encoding a batch are two slices without a pause: 10,000 events keep each below 100 ms, so heartbeats
     # and health checks are never late.
     batch_events: int = Field(5000, ge=1, le=10_000, description="most records of one shard in one transaction")
+    evidence_bytes: int = Field(
+        EVIDENCE_BYTES,
+        ge=0,
+        le=1 << 30,
+        description="bytes of refused and repeated records of a shard that are kept record by record in a minute; "
+        "beyond them those of a batch are packed together, one row for each reason",
+    )
     append_concurrency: int = Field(4, ge=1, le=64, description="shards appended at the same time; below the pool size")
     anchor_s: float = Field(
         60, gt=0, le=86_400, description="pause between publications of the heads of the hash chains, where they moved"

@@ -42,11 +42,20 @@ class Accepted(NamedTuple):
     key: bytes  # of topic, account, source and id: `schemas.identity.identity_key`
 
 
+# Ranges [from, to), ascending, without neighbours that touch.
+Offsets = tuple[tuple[int, int], ...]
+
+
+def count_offsets(offsets: Offsets) -> int:
+    return sum(to - begin for begin, to in offsets)
+
+
 class Rejected(NamedTuple):
     """A record that breaks the contract; `detail` is for people and bounded in length.
 
     One rejection may stand for several records: of all offsets from `record.offset` up to `to_offset`. Where `record`
-    has only the beginning of what was sent, `length` and `digest` (SHA-256) are those of the whole.
+    has only the beginning of what was sent, `length` and `digest` (SHA-256) are those of the whole. With `offsets` it
+    stands for these alone, and the value of `record` is theirs, packed.
     """
 
     record: Record
@@ -55,6 +64,12 @@ class Rejected(NamedTuple):
     to_offset: int | None = None
     length: int | None = None
     digest: bytes | None = None
+    offsets: Offsets | None = None
+
+    @property
+    def records(self) -> int:
+        """How many it stands for."""
+        return self.beyond - self.record.offset if self.offsets is None else count_offsets(self.offsets)
 
     @property
     def beyond(self) -> int:

@@ -48,10 +48,13 @@ CROSS JOIN LATERAL (
       AND v.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
 ) e
 CROSS JOIN LATERAL (
-    SELECT count(*) AS rows, sum(v.kafka_offset) AS sum,
+    -- Where a row stands for many records, its offsets say for which.
+    SELECT coalesce(sum(x.records), 0)::bigint AS rows, sum(x.sum) AS sum,
            sha256(string_agg(
                CASE WHEN b.chain_version = 2 AND v.id IS NULL
                    THEN record_send(ROW(v.shard, v.topic, v.kafka_offset, v.event_id, v.recorded_at))
+                   WHEN v.offsets IS NOT NULL
+                   THEN record_send(ROW(v.shard, v.topic, v.kafka_offset, v.event_id, v.recorded_at, v.id, v.offsets))
                    ELSE record_send(ROW(v.shard, v.topic, v.kafka_offset, v.event_id, v.recorded_at, v.id))
                END,
                ''::bytea ORDER BY v.topic COLLATE "C", v.kafka_offset)) AS digest
@@ -62,13 +65,22 @@ CROSS JOIN LATERAL (
         WHERE o.shard = b.shard AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
         OFFSET 0
     ) v
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(upper(o) - lower(o)), 1) AS records,
+               coalesce(sum((lower(o)::numeric + upper(o) - 1) * (upper(o) - lower(o)) / 2), v.kafka_offset) AS sum
+        FROM unnest(v.offsets) o
+    ) x
 ) d
 CROSS JOIN LATERAL (
-    -- A rejection covers its offset, or all up to to_offset.
-    SELECT count(*) AS rows, sum(x.beyond - v.kafka_offset) AS offsets,
-           sum((v.kafka_offset::numeric + x.beyond - 1) * (x.beyond - v.kafka_offset) / 2) AS sum,
+    -- A rejection covers its offset, or all up to to_offset, or those of its packed records.
+    SELECT count(*) AS rows, sum(x.records) AS offsets, sum(x.sum) AS sum,
            sha256(string_agg(
-               CASE WHEN v.to_offset IS NULL AND v.original_bytes IS NULL AND v.original_sha256 IS NULL
+               CASE WHEN v.offsets IS NOT NULL
+                   THEN record_send(ROW(
+                       v.rejection_id, v.shard, v.topic, v.kafka_offset, v.reason, v.detail, v.key, v.value,
+                       v.headers::text, v.kafka_timestamp, v.recorded_at, v.to_offset, v.original_bytes,
+                       v.original_sha256, v.offsets))
+                   WHEN v.to_offset IS NULL AND v.original_bytes IS NULL AND v.original_sha256 IS NULL
                    THEN record_send(ROW(
                        v.rejection_id, v.shard, v.topic, v.kafka_offset, v.reason, v.detail, v.key, v.value,
                        v.headers::text, v.kafka_timestamp, v.recorded_at))
@@ -85,7 +97,13 @@ CROSS JOIN LATERAL (
         WHERE o.shard = b.shard AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
         OFFSET 0
     ) v
-    CROSS JOIN LATERAL (SELECT coalesce(v.to_offset, v.kafka_offset + 1) AS beyond) x
+    CROSS JOIN LATERAL (SELECT coalesce(v.to_offset, v.kafka_offset + 1) AS beyond) y
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(upper(o) - lower(o)), y.beyond - v.kafka_offset) AS records,
+               coalesce(sum((lower(o)::numeric + upper(o) - 1) * (upper(o) - lower(o)) / 2),
+                        (v.kafka_offset::numeric + y.beyond - 1) * (y.beyond - v.kafka_offset) / 2) AS sum
+        FROM unnest(v.offsets) o
+    ) x
 ) r
 CROSS JOIN LATERAL (
     SELECT sum(v.to_offset - v.from_offset) AS offsets,

@@ -3,7 +3,8 @@
 -- $5 account text or null (any), $6 dismissed ones too boolean
 SELECT r.rejection_id, r.topic, r.shard, r.kafka_offset, r.reason, r.detail, r.recorded_at,
        (SELECT count(*) FROM meter.replays p WHERE p.rejection_id = r.rejection_id) AS replays,
-       coalesce(r.to_offset - r.kafka_offset, 1) AS records, d.reason AS dismissed
+       coalesce((SELECT sum(upper(o) - lower(o)) FROM unnest(r.offsets) o), r.to_offset - r.kafka_offset, 1)::bigint
+           AS records, d.reason AS dismissed
 FROM meter.rejections r
 LEFT JOIN meter.dismissals d ON d.shard = r.shard AND d.rejection_id = r.rejection_id
 WHERE ($1::text IS NULL OR r.reason = $1) AND ($2::text IS NULL OR r.topic = $2)

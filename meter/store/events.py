@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from meter.bounds import bound_evidence, weigh_evidence
 from meter.content import Content
 from meter.corrections import settle_corrections
 from meter.openings import Opening, accounts_opened, merge_remarks, remark_later_openings
@@ -117,6 +118,7 @@ async def append_batch(connection: Executor, plan: AppendPlan, write: Writer) ->
     await fault_point("after_compare_and_set")
     known = await find_known(connection, plan, head)
     plan, stream = await write(connection, plan, known, head)
+    plan = bound_evidence(plan)
     evidence = await append_evidence(connection, plan)
     await append_remarks(connection, plan, await append_openings(connection, plan, head), head)
     return await seal_batch(connection, plan, head, stream, evidence)
@@ -278,7 +280,7 @@ def make_header(plan: AppendPlan, head: Head, evidence: bytes) -> BatchHeader:
         accounts_from=plan.expected.accounts,
         accounts_to=plan.following.accounts,
         stored=len(plan.rows),
-        duplicates=len(plan.repeats),
+        duplicates=plan.repeated(),
         rejected=len(plan.rejections),
         gaps=plan.gap_offsets(),
         recorded_at=plan.recorded_at,
@@ -302,6 +304,7 @@ def to_appended(header: BatchHeader, plan: AppendPlan) -> Appended:
         header.rerouted,
         header.waiting,
         plan.rejected_by_reason(),
+        weigh_evidence(plan),
     )
 
 

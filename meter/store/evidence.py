@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from meter.plan import Gap, Repeat, Wait
 from meter.runtime.postgres import transpose
-from schemas.records import Record, Rejected, Rerouted
+from schemas.records import Offsets, Record, Rejected, Rerouted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
@@ -17,7 +17,8 @@ Columns = tuple[list[object], ...]
 
 
 def duplicate_columns(repeats: Iterable[Repeat]) -> Columns:
-    return transpose([repeat[:3] for repeat in repeats], 3)
+    rows = [(*repeat[:3], range_text(repeat.offsets)) for repeat in repeats]
+    return transpose(rows, 4)
 
 
 def gap_columns(gaps: Iterable[Gap]) -> Columns:
@@ -38,10 +39,16 @@ def rejection_columns(rejections: Iterable[Rejected]) -> Columns:
             rejected.to_offset,
             rejected.length,
             rejected.digest,
+            range_text(rejected.offsets),
         )
         for rejected in rejections
     ]
-    return transpose(rows, 11)
+    return transpose(rows, 12)
+
+
+def range_text(offsets: Offsets | None) -> str | None:
+    """Postgres's text of a multirange."""
+    return None if offsets is None else "{" + ",".join(f"[{begin},{to})" for begin, to in offsets) + "}"
 
 
 def rerouted_columns(rerouted: Iterable[Rerouted]) -> Columns:

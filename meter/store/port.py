@@ -11,7 +11,7 @@ NO_REASONS: Final[Mapping[str, int]] = MappingProxyType({})
 
 class Appended(NamedTuple):
     """What became of a plan: the batch's row, in short. `stored` counts event rows, `reasons` the rejected records by
-    reason."""
+    reason, `evidence` the bytes that rejections and repeats take."""
 
     shard: int
     batch: int
@@ -24,6 +24,7 @@ class Appended(NamedTuple):
     rerouted: int
     waiting: int
     reasons: Mapping[str, int] = NO_REASONS
+    evidence: int = 0
 
 
 class EventStore(Protocol):

@@ -40,6 +40,7 @@ class Rejection(NamedTuple):
     to_offset: int | None  # the first offset behind it, where it stands for several records
     original_bytes: int | None  # of the whole, where only its beginning is kept
     original_sha256: bytes | None
+    packed: bool = False  # whether the value holds the records of several offsets
 
 
 class Replay(NamedTuple):

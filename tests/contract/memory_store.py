@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
+from meter.bounds import bound_evidence, weigh_evidence
 from meter.content import Content, content_of
 from meter.corrections import (
     GRANTED,
@@ -76,7 +77,7 @@ class MemoryEventStore:
         events = (*plan.rows, *plan.corrections)
         plan = without_unstorable(plan, {(r.topic, r.offset): "NUL" for r in events if not is_storable(r)})
         plan = settle_corrections(plan, shard.facts(plan), known, len(shard.log.events) + 1)
-        return self._carry_out(shard, plan)
+        return self._carry_out(shard, bound_evidence(plan))
 
     async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
         before = deepcopy(self._shards)
@@ -95,7 +96,7 @@ class MemoryEventStore:
         header = BatchHeader(
             plan.shard, len(shard.log.hashes) + 1, first, first + len(plan.rows) - 1,
             plan.expected.usage, plan.following.usage, plan.expected.accounts, plan.following.accounts,
-            len(plan.rows), len(plan.repeats), len(plan.rejections), plan.gap_offsets(), plan.recorded_at, b"",
+            len(plan.rows), plan.repeated(), len(plan.rejections), plan.gap_offsets(), plan.recorded_at, b"",
             rerouted=len(plan.rerouted), waiting=len(plan.waiting),
         )  # fmt: skip
         stream = encode_rows(plan.rows, plan.shard, first, plan.recorded_at)
@@ -111,7 +112,9 @@ class MemoryEventStore:
         shard.log.waiting += [(w.record.topic, w.record.offset, w.reverses) for w in plan.waiting]
         shard.rows += plan.rows
         shard.log.hashes.append(shard.head)
-        return Appended(*header[:4], *header[8:12], header.rerouted, header.waiting, plan.rejected_by_reason())
+        return Appended(
+            *header[:4], *header[8:12], header.rerouted, header.waiting, plan.rejected_by_reason(), weigh_evidence(plan)
+        )
 
     def log(self, shard: int) -> Log:
         return deepcopy(self._shards[shard].log)

@@ -108,6 +108,7 @@ def plan(
     at: datetime = MOMENT,
     unread: Mapping[str, Sequence[Rejected]] = NOTHING_UNREAD,
     usage_end: int = 0,
+    room: int | None = None,
 ) -> AppendPlan:
     """A plan for these results; `start` and `end` are (usage, accounts). Without `end` the range ends with the last."""
     by_topic: dict[str, list[Outcome]] = {USAGE: [], ACCOUNTS: []}
@@ -124,6 +125,7 @@ def plan(
         allowance=allowance or Allowance(),
         unread=unread,
         usage_end=usage_end,
+        room=room,
     )
 
 

@@ -49,7 +49,8 @@ KEYS = {
 
 
 async def fill(pool: Pool) -> None:
-    """Batches with events, openings, repeats, rejections, gaps, records sent on, reversals; one has no events."""
+    """Batches with events, openings, repeats, rejections, gaps, records sent on, reversals; one has no events, and of
+    the last the rejections are packed."""
     await pool.execute(load_sql("meter", "insert_shards"), SHARDS)
     store = PostgresEventStore(pool)
     for shard in range(SHARDS):
@@ -63,13 +64,16 @@ def make_plan(shard: int, number: int) -> AppendPlan:
         results: list[Outcome] = [rejected(USAGE, offset, key=None)]
     else:
         event = usage(offset, amount=number + 1, name=f"model-{number}")
+        packed = number == BATCHES - 1
         results = [
             event,
             usage(offset + 1, type=4, resource=2, extensions='{"trace":"ä"}', account_id=f"acc-{number}"),
             event._replace(offset=offset + 2),
             rejected(USAGE, offset + 3, headers=[("ce_id", b"1"), ("x", None)], value=b"\x00\xff"),
             rerouted(USAGE, offset + 4),
+            *([event._replace(offset=offset + 5)] if packed else ()),
             usage(offset + 6, source="/example/other"),
+            *([rejected(USAGE, offset + 7)] if packed else ()),
             opened(account, account_id=f"acc-{shard}-{number}"),
             rejected(ACCOUNTS, account + 1),
             reversal(account + 2, 1, event.event_id),
@@ -77,7 +81,7 @@ def make_plan(shard: int, number: int) -> AppendPlan:
         ]
     return plan(
         *results, shard=shard, start=(offset, account), end=(offset + 8, account + 4), at=at,
-        usage_end=offset + 9,
+        usage_end=offset + 9, room=0 if number == BATCHES - 1 else None,
     )  # fmt: skip
 
 
@@ -168,7 +172,9 @@ class Intruder:
     def alter(self, text: str | None, kind: str) -> str | None:
         draw = self._random
         if text is None:
-            return {"smallint": "1", "json": "{}", "bytea": "\\x00"}.get(kind, "2026-03-01T12:00:00Z")
+            return {"smallint": "1", "json": "{}", "bytea": "\\x00", "int8multirange": "{[7,9)}"}.get(
+                kind, "2026-03-01T12:00:00Z"
+            )
         if kind in ("bigint", "integer", "smallint"):
             return str(int(text) + draw.choice([-1, 1, 2, 10]))
         if kind == "bytea":
@@ -183,6 +189,8 @@ class Intruder:
             return (moment[:-1] + str(draw.randrange(10)) if "." in moment else moment + ".000001") + "+00"
         if kind == "json":
             return draw.choice([text + " ", text.replace(":", ": ", 1), text.replace("e", "f", 1)])
+        if kind == "int8multirange":
+            return draw.choice(["{}", "{[7,9)}", text.replace(",", "0,", 1)])
         if kind == "jsonb":
             return '[["ce_id", "Mg=="]]'
         at = draw.randrange(len(text) + 1)

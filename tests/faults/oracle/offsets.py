@@ -47,8 +47,20 @@ SELECT position, kafka_offset, type, coalesce(resource, 0) AS resource, amount, 
 FROM meter.events WHERE shard = $1 ORDER BY position
 """
 
+REPEATS = """
+SELECT d.topic, lower(o) AS kafka_offset, upper(o) AS beyond
+FROM meter.duplicates d
+CROSS JOIN LATERAL unnest(
+    coalesce(d.offsets, int8multirange(int8range(d.kafka_offset, d.kafka_offset + 1)))) AS o
+WHERE d.shard = $1
+"""
+
 REJECTIONS = """
-SELECT topic, kafka_offset, coalesce(to_offset, kafka_offset + 1) AS beyond FROM meter.rejections WHERE shard = $1
+SELECT r.topic, lower(o) AS kafka_offset, upper(o) AS beyond
+FROM meter.rejections r
+CROSS JOIN LATERAL unnest(
+    coalesce(r.offsets, int8multirange(int8range(r.kafka_offset, coalesce(r.to_offset, r.kafka_offset + 1))))) AS o
+WHERE r.shard = $1
 """
 
 
@@ -173,11 +185,10 @@ class OffsetCheck:
                 book.close() if kind == CLOSED else book.reopen()
 
     async def _read_evidence(self, connection: asyncpg.Connection, shard: int) -> None:
-        for row in await connection.fetch("SELECT topic, kafka_offset FROM meter.duplicates WHERE shard = $1", shard):
-            self._mark((row["topic"], shard), row["kafka_offset"], REPEAT)
-        for row in await connection.fetch(REJECTIONS, shard):
-            for offset in range(row["kafka_offset"], row["beyond"]):
-                self._mark((row["topic"], shard), offset, REJECTED)
+        for statement, outcome in ((REPEATS, REPEAT), (REJECTIONS, REJECTED)):
+            for row in await connection.fetch(statement, shard):
+                for offset in range(row["kafka_offset"], row["beyond"]):
+                    self._mark((row["topic"], shard), offset, outcome)
         for row in await connection.fetch("SELECT topic, kafka_offset FROM meter.waiting WHERE shard = $1", shard):
             self._mark((row["topic"], shard), row["kafka_offset"], WAITING)
         gaps = await connection.fetch("SELECT topic, from_offset, to_offset FROM meter.gaps WHERE shard = $1", shard)

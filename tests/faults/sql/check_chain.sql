@@ -13,8 +13,13 @@ WITH numbered AS (
     WINDOW w AS (ORDER BY b.batch)
 ), witnessed AS (
     SELECT n.*, coalesce((
-            SELECT sha256(string_agg(record_send(d.*), ''::bytea ORDER BY d.topic COLLATE "C", d.kafka_offset))
-            FROM (SELECT x.shard, x.topic, x.kafka_offset, x.event_id, x.recorded_at, x.id
+            SELECT sha256(string_agg(d.sent, ''::bytea ORDER BY d.topic COLLATE "C", d.kafka_offset))
+            FROM (SELECT x.topic, x.kafka_offset,
+                         CASE WHEN x.offsets IS NULL
+                             THEN record_send(ROW(x.shard, x.topic, x.kafka_offset, x.event_id, x.recorded_at, x.id))
+                             ELSE record_send(ROW(
+                                 x.shard, x.topic, x.kafka_offset, x.event_id, x.recorded_at, x.id, x.offsets))
+                         END AS sent
                   FROM meter.duplicates x
                   WHERE x.shard = n.shard
                     AND (x.topic = 'metering.usage' AND x.kafka_offset >= n.usage_from AND x.kafka_offset < n.usage_to
@@ -23,7 +28,12 @@ WITH numbered AS (
         || coalesce((
             SELECT sha256(string_agg(r.sent, ''::bytea ORDER BY r.topic COLLATE "C", r.kafka_offset))
             FROM (SELECT x.topic, x.kafka_offset,
-                         CASE WHEN num_nonnulls(x.to_offset, x.original_bytes, x.original_sha256) = 0
+                         CASE WHEN x.offsets IS NOT NULL
+                             THEN record_send(ROW(
+                                 x.rejection_id, x.shard, x.topic, x.kafka_offset, x.reason, x.detail, x.key, x.value,
+                                 x.headers::text, x.kafka_timestamp, x.recorded_at, x.to_offset, x.original_bytes,
+                                 x.original_sha256, x.offsets))
+                             WHEN num_nonnulls(x.to_offset, x.original_bytes, x.original_sha256) = 0
                              THEN record_send(ROW(
                                  x.rejection_id, x.shard, x.topic, x.kafka_offset, x.reason, x.detail, x.key, x.value,
                                  x.headers::text, x.kafka_timestamp, x.recorded_at))

@@ -42,7 +42,12 @@ def test_a_timestamp_is_exact() -> None:
 def test_a_range_and_a_cut_original_have_their_columns() -> None:
     whole = rejected("metering.usage", 0)
     cut = whole._replace(to_offset=9, length=70_000, digest=bytes(32))
-    assert rejection_columns([whole, cut])[8:] == ([None, 9], [None, 70_000], [None, bytes(32)])
+    assert rejection_columns([whole, cut])[8:11] == ([None, 9], [None, 70_000], [None, bytes(32)])
+
+
+def test_packed_records_have_the_offsets_that_they_had() -> None:
+    packed = rejected("metering.usage", 3)._replace(offsets=((3, 4), (6, 9)), to_offset=9)
+    assert rejection_columns([rejected("metering.usage", 0), packed])[11] == [None, "{[3,4),[6,9)}"]
 
 
 def test_detail_is_bounded() -> None:

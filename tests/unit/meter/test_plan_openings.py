@@ -79,3 +79,21 @@ def test_an_unstorable_opening_is_rejected_with_its_grants() -> None:
     assert [(r.record.topic, r.record.offset, r.reason, r.detail) for r in made.rejections] == [
         (ACCOUNTS, 0, Reason.UNSTORABLE, "why")
     ]
+
+
+def test_an_opening_whose_id_is_used_leaves_its_free_grants_to_the_next() -> None:
+    """Both in one batch: without this the account would be open, and without its free allowance for good."""
+    used = opened(0, type=GRANTED, resource=1, amount=1, event_id="order-7")
+    made = settle(plan(opened(4, event_id="order-7"), usage(0), opened(5), opened(6), start=(0, 4)), known(used))
+    assert [(row.topic, row.offset, row.type, row.resource, row.amount) for row in made.rows] == [
+        (ACCOUNTS, 5, 10, None, 0), (ACCOUNTS, 5, 13, 1, 75 * MICRO), (ACCOUNTS, 5, 13, 2, 10_000 * MICRO),
+        (ACCOUNTS, 6, 10, None, 0), (USAGE, 0, 1, 1, made.rows[4].amount),
+    ]  # fmt: skip
+    assert made.rows[1].event_id == free_grant_id("acc-1", Resource.MODEL_CREDITS)
+    assert [rejected.reason for rejected in made.rejections] == [Reason.ID_REUSED]
+
+
+def test_an_opening_that_the_database_refuses_leaves_its_free_grants_to_the_next() -> None:
+    made = without_unstorable(plan(opened(0), opened(1), opened(2, account_id="acc-2")), {(ACCOUNTS, 0): "NUL"})
+    assert [(row.offset, row.type) for row in made.rows] == [(1, 10), (1, 13), (1, 13), (2, 10), (2, 13), (2, 13)]
+    assert len({row.key for row in made.rows}) == 6

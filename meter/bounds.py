@@ -1,0 +1,107 @@
+"""How much of what is refused or repeated is kept record by record, and how the rest is kept. Pure.
+
+Evidence is a row for each record while it is little. Where a batch brings more than the shard has room for, all its
+records of one reason become one row with their packed bytes, and all its repeats one row: nothing is lost, and what is
+small on the wire stays small in Postgres.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+
+from meter.floods import place_of
+from meter.packing import pack
+from meter.plan import AppendPlan, Repeat
+from schemas.records import Offsets, Record, Rejected
+
+# Of a row in Postgres beside its bytes, with what its indexes take.
+ROW_BYTES: Final = 256
+# One record alone is packed as well, where it is larger than this.
+ALONE_BYTES: Final = 2048
+REFILL_S: Final = 60
+
+
+class Room:
+    """Bytes of evidence that each shard may keep record by record. What is used comes back within a minute."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._left: dict[int, tuple[float, datetime]] = {}
+
+    def left(self, shard: int, now: datetime) -> int:
+        left, since = self._left.get(shard, (self._most, now))
+        back = self._most * max(0.0, (now - since).total_seconds()) / REFILL_S
+        return int(min(self._most, left + back))
+
+    def use(self, shard: int, size: int, now: datetime) -> None:
+        self._left[shard] = (self.left(shard, now) - size, now)
+
+
+def weigh_evidence(plan: AppendPlan) -> int:
+    """Bytes that the plan's rejections and repeats take, roughly; what stands for several counts as it is."""
+    return ROW_BYTES * len(plan.repeats) + sum(map(weigh, plan.rejections))
+
+
+def weigh(rejected: Rejected) -> int:
+    record = rejected.record
+    size = ROW_BYTES + len(rejected.detail) + len(record.key or b"") + len(record.value or b"")
+    return size + sum(len(name) + len(value or b"") for name, value in record.headers)
+
+
+def bound_evidence(plan: AppendPlan) -> AppendPlan:
+    """The plan as it is where it fits into its room; else with one row for each reason and one for the repeats."""
+    if plan.room is None or weigh_evidence(plan) <= plan.room:
+        return plan
+    return replace(plan, rejections=tuple(join_rejections(plan.rejections)), repeats=tuple(join_repeats(plan.repeats)))
+
+
+def join_rejections(rejections: Iterable[Rejected]) -> list[Rejected]:
+    """What stands for several records already stays as it is: its bytes are few and no replay can help it."""
+    alone = [rejected for rejected in rejections if rejected.length is not None or rejected.reason.is_final]
+    others = [rejected for rejected in rejections if rejected.length is None and not rejected.reason.is_final]
+    groups = groupby(sorted(others, key=kind_of), key=lambda rejected: kind_of(rejected)[:2])
+    return sorted([*alone, *(join(list(group)) for _, group in groups)], key=place_of)
+
+
+def kind_of(rejected: Rejected) -> tuple[str, str, int]:
+    return rejected.record.topic, rejected.reason.value, rejected.record.offset
+
+
+def join(group: Sequence[Rejected]) -> Rejected:
+    """Its key is that of all its records, where they have the same: so they are found by their account."""
+    first, last = group[0], group[-1]
+    if first is last and weigh(first) <= ALONE_BYTES:
+        return first
+    records = [rejected.record for rejected in group]
+    keys = {record.key for record in records}
+    key = first.record.key if len(keys) == 1 else None
+    packed = Record(*first.record[:4], None if len(key or b"") > ALONE_BYTES else key, pack(records), ())
+    return Rejected(
+        packed,
+        first.reason,
+        f"{len(group)} records, packed together; of the first: {first.detail}",
+        to_offset=last.record.offset + 1,
+        offsets=ranges_of([record.offset for record in records]),
+    )
+
+
+def join_repeats(repeats: Iterable[Repeat]) -> list[Repeat]:
+    ordered = sorted(repeats, key=lambda repeat: (repeat.topic, repeat.offset))
+    groups = [list(group) for _, group in groupby(ordered, key=lambda repeat: repeat.topic)]
+    return [
+        group[0] if len(group) == 1 else group[0]._replace(offsets=ranges_of([repeat.offset for repeat in group]))
+        for group in groups
+    ]
+
+
+def ranges_of(ascending: Iterable[int]) -> Offsets:
+    """Ranges [from, to) that hold just these offsets."""
+    ranges: list[tuple[int, int]] = []
+    for offset in ascending:
+        if ranges and ranges[-1][1] == offset:
+            ranges[-1] = (ranges[-1][0], offset + 1)
+        else:
+            ranges.append((offset, offset + 1))
+    return tuple(ranges)
