@@ -11,7 +11,7 @@ from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.settings import Settings
 from schemas.build import decode_event
-from schemas.outputs import AccountChanged, BalanceChanged
+from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged
 from schemas.reasons import InvalidEventError
 from schemas.topics import BALANCES
 
@@ -47,7 +47,7 @@ def note_ages(newest: dict[int, Age], values: Iterable[bytes | None]) -> None:
             data = decode_event(value or b"").data
         except InvalidEventError:
             continue
-        if isinstance(data, BalanceChanged | AccountChanged):
+        if isinstance(data, BalanceChanged | AccountChanged | AccountChangedV1):
             newest[data.shard] = max((data.generation, data.position), newest.get(data.shard, (1, 0)))
 
 

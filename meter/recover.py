@@ -17,7 +17,7 @@ from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
 from meter.runtime.settings import Settings
 from meter.store.layout import CHAIN_VERSION, BatchHeader, chain_hash
 from schemas.build import decode_event
-from schemas.outputs import AccountChanged, BalanceChanged, LogAnchored
+from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged, LogAnchored
 from schemas.reasons import InvalidEventError
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, USAGE
 
@@ -51,7 +51,7 @@ class Outside:
     positions: dict[tuple[int, int], int] = field(default_factory=dict)  # by shard and generation
     batches: dict[tuple[int, int], int] = field(default_factory=dict)
 
-    def note_event(self, data: BalanceChanged | AccountChanged | LogAnchored) -> None:
+    def note_event(self, data: BalanceChanged | AccountChanged | AccountChangedV1 | LogAnchored) -> None:
         place = data.shard, data.generation
         self.generations[data.shard] = max(data.generation, self.generations.get(data.shard, 1))
         self.positions[place] = max(data.position, self.positions.get(place, 0))
@@ -144,7 +144,7 @@ def note_record(outside: Outside, value: bytes | None) -> None:
         data = decode_event(value or b"").data
     except InvalidEventError:
         return
-    if isinstance(data, BalanceChanged | AccountChanged | LogAnchored):
+    if isinstance(data, BalanceChanged | AccountChanged | AccountChangedV1 | LogAnchored):
         outside.note_event(data)
 
 

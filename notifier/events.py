@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from notifier.addresses import hide_addresses
 from notifier.ids import event_id
 from notifier.letters import Lines
 from notifier.model import Banner, BannerCleared, BannerShown, EmailRow, Occurrence, OutboxEvent
@@ -77,7 +78,7 @@ def email_ended(email: EmailRow, outcome: str, lines: Lines, reason: str, at: da
     ]
     data = email_data(email) | {"outcome": outcome, "lines": told}
     if reason:
-        data["reason"] = one_line(reason)
+        data["reason"] = one_line(hide_addresses(reason, email.recipient))
     return make_event(ENDED, event_id(ENDED, email.email_id), email.account_id, data, at)
 
 

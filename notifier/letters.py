@@ -108,7 +108,10 @@ class Letters:
     is_open: bool = True
     reached: Mapping[str, Reached] = field(default_factory=dict)
     contacts: Mapping[str, Contact] = field(default_factory=dict, repr=False)
-    recalled: Mapping[str, Recalled] = field(default_factory=dict, repr=False)  # by address
+    recalled: Mapping[str, Recalled] = field(default_factory=dict, repr=False)  # by address, or by id as text
+
+    def find_recalled(self, address: str, contact_id: UUID) -> Recalled | None:
+        return self.recalled.get(address) or self.recalled.get(str(contact_id))
 
     def put(self, address: str, contact: Contact) -> "Letters":
         return replace(self, contacts={**self.contacts, address: contact})
@@ -138,7 +141,7 @@ def begin_epoch(contact: Contact, resource: str, line: int) -> Contact:
 
 def tell_recalled(letters: Letters, address: str, contact: Contact, resource: str, reached: Reached) -> Contact:
     """Who was told a line in this epoch, before a restore, is not told it again when the epoch begins once more."""
-    recalled = letters.recalled.get(address)
+    recalled = letters.find_recalled(address, contact.contact_id)
     line = recalled.lines.get((resource, reached.epoch), 0) if recalled is not None else 0
     return contact.put(resource, contact.of(resource).tell(line)) if line else contact
 
@@ -159,7 +162,7 @@ def change_contacts(letters: Letters, listed: Sequence[tuple[str, UUID]], *, is_
 
 def join_again(letters: Letters, address: str, contact_id: UUID, staying: Sequence[Contact]) -> Contact:
     """A newcomer, or one whom a restore made the database forget: they have their id again, and what they were told."""
-    recalled = letters.recalled.get(address)
+    recalled = letters.find_recalled(address, contact_id)
     contact = join(contact_id if recalled is None else recalled.contact_id, staying)
     for resource, reached in letters.reached.items():
         contact = tell_recalled(letters, address, contact, resource, reached)

@@ -13,7 +13,10 @@ from schemas.records import Record
 
 @dataclass(frozen=True, slots=True)
 class AccountSnapshot:
-    """An account as of a position of its shard. `contacts` are personal data: never logged, never in events."""
+    """An account as of a position of its shard. `contacts` are personal data: never logged, never in events.
+
+    `contact_ids`: of the contacts, in their order; None where the event named addresses, as those of version 1 do.
+    """
 
     account_id: str
     shard: int
@@ -24,11 +27,20 @@ class AccountSnapshot:
     is_open: bool = True
     time_zone: str | None = None
     generation: int = 1
+    contact_ids: tuple[UUID, ...] | None = None
 
     @property
     def age(self) -> tuple[int, int]:
         """Of two snapshots the one with the higher is newer."""
         return self.generation, self.position
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who stands behind an account, as the projections keep it: its name, and the address of each id."""
+
+    display_name: str | None = field(default=None, repr=False)
+    addresses: Mapping[UUID, str] = field(default_factory=dict, repr=False)
 
 
 class BannerKind(StrEnum):

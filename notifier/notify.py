@@ -12,9 +12,9 @@ from meter.runtime.kafka import Batch
 from meter.runtime.process.metrics import Metrics, begin
 from notifier.decide import Channel, Outcome, Thresholds
 from notifier.mail.mailer import QUEUED
-from notifier.model import NotifyPlan, Unreadable
+from notifier.model import AccountSnapshot, NotifyPlan, Unreadable
 from notifier.plan import Change, plan_notices
-from notifier.records import read_records
+from notifier.records import name_people, read_records
 from notifier.render import Renderer
 from notifier.store.port import NoticeStore
 from schemas.topics import BALANCES
@@ -28,6 +28,7 @@ TOGETHER_CHANGES = 100
 INLINE_CHANGES = 10
 
 T = TypeVar("T")
+Changes = Sequence[Change | Unreadable]  # of one shard, in order
 
 
 class Notify:
@@ -92,7 +93,7 @@ async def plan_batches(
 ) -> list[NotifyPlan]:
     """Plans of batches of different shards, at one time."""
     large = sum(batch.size for batch in batches) > INLINE_CHANGES
-    changes = await compute(large, lambda: [read_batch(batch) for batch in batches])
+    changes = await name_all(await compute(large, lambda: [read_batch(batch) for batch in batches]), store)
     known = await store.fetch_known(account_ids(chain.from_iterable(changes)))
     at = clock.now()
 
@@ -124,6 +125,19 @@ def read_batch(batch: Batch) -> list[Change | Unreadable]:
 async def compute(large: bool, work: Callable[[], T]) -> T:
     """In a thread where it is much: rendering hundreds of emails would hold up the heartbeats of the consumer."""
     return await asyncio.to_thread(work) if large else work()
+
+
+async def name_all(changes: Sequence[Changes], store: NoticeStore) -> Sequence[Changes]:
+    """Put in the addresses of contacts. Most changes are of balances, so most batches ask for nothing."""
+    named = account_ids(change for change in chain.from_iterable(changes) if names_ids(change))
+    if not named:
+        return changes
+    people = await store.fetch_people(named)
+    return [[name_people(change, people) for change in of_shard] for of_shard in changes]
+
+
+def names_ids(change: Change | Unreadable) -> bool:
+    return isinstance(change, AccountSnapshot) and change.contact_ids is not None
 
 
 def account_ids(changes: Iterable[Change | Unreadable]) -> set[str]:

@@ -18,7 +18,7 @@ from notifier.letters import (
     owed_lines,
     retry,
 )
-from notifier.model import ContactsChanged, EmailRow, LetterStep, LineMoved
+from notifier.model import AccountSnapshot, ContactsChanged, EmailRow, LetterStep, LineMoved
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,25 @@ def follow_one(letters: Letters, step: LetterStep) -> Letters:
     if isinstance(step, LineMoved):
         return move_line(letters, step.resource, step.reached)
     account = step.account
-    listed = [
-        (address, contact_id(account.account_id, account.shard, account.position, place))
-        for place, address in enumerate(spell_as_before(letters, account.contacts))
-    ]
+    listed = list_contacts(account, spell_as_before(letters, account.contacts))
     return change_contacts(letters, listed, is_open=account.is_open)
 
 
 def spell_as_before(letters: Letters, addresses: Iterable[str]) -> list[str]:
     """Two spellings of one address are one contact: the first one stays, and with it what they were told."""
     known = {address.casefold(): address for address in letters.contacts}
-    return list(dict.fromkeys(known.get(address.casefold(), address) for address in addresses))
+    return [known.get(address.casefold(), address) for address in addresses]
+
+
+def list_contacts(account: AccountSnapshot, addresses: Sequence[str]) -> list[tuple[str, UUID]]:
+    """Each address once, with the id that a newcomer gets: the event's, or what follows from its position."""
+    if account.contact_ids is None:
+        event = (account.account_id, account.shard, account.position)
+        return [(address, contact_id(*event, place)) for place, address in enumerate(dict.fromkeys(addresses))]
+    listed: dict[str, UUID] = {}
+    for address, given in zip(addresses, account.contact_ids, strict=True):
+        listed.setdefault(address, given)
+    return list(listed.items())
 
 
 def apply_steps(account_id: str, letters: Letters, steps: Sequence[LetterStep], at: datetime) -> Outcome:

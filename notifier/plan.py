@@ -73,7 +73,7 @@ class Planner:
         self._accounts[account.account_id] = account
         self._touched_accounts.add(account.account_id)
         self._letters.append(ContactsChanged(account))
-        # Its name stands in each text; a closed account sees none.
+        # A closed account sees none.
         for key in [key for key in self._states if key[0] == account.account_id]:
             if (balance := self._states[key].balance) is not None:
                 self._show(balance, self._find_banner(balance), account)

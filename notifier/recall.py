@@ -1,7 +1,8 @@
 """What people were told and the database has forgotten, read back from Kafka after a restore: before anything is sent.
 
 The ends of letters on metering.notifications say which contact was told which lines, in which epoch. A contact whom the
-database does not know either was named by an event of the lost history on metering.balances.
+database does not know either is kept by the id, which follows from the event that named them: it comes again when that
+event is read again. Only the ids of account.changed.v1 do not, and for these the event itself names the address.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from meter.runtime.settings import Settings
 from notifier.ids import contact_id
 from notifier.letters import TOLD_BY
 from schemas.build import Decoded, decode_event
-from schemas.outputs import AccountChanged, EmailEnded
+from schemas.outputs import AccountChangedV1, EmailEnded
 from schemas.reasons import InvalidEventError
 from schemas.topics import BALANCES, NOTIFICATIONS
 
@@ -30,7 +31,7 @@ class RecalledLine(NamedTuple):
 
     shard: int
     account_id: str
-    contact: str
+    contact: str  # the address; the id as text where the address is not known
     contact_id: UUID
     resource: str
     epoch: int
@@ -53,7 +54,7 @@ async def recall(settings: Settings, pool: Pool) -> int:
     if contacts - addresses.keys():
         addresses = await read_addresses(settings) | addresses
     lines = list(list_lines(sent, addresses))
-    unknown = len(contacts - addresses.keys())
+    unnamed = len(contacts - addresses.keys())
     async with pool.acquire() as connection, write_transaction(connection):
         if await connection.fetch(load_sql(PACKAGE, "lock_unrecalled")):
             if lines:
@@ -62,7 +63,7 @@ async def recall(settings: Settings, pool: Pool) -> int:
             await connection.execute(load_sql(PACKAGE, "tell_recalled"))
             await connection.execute(load_sql(PACKAGE, "end_recalled"))
             await connection.execute(load_sql(PACKAGE, "finish_recall"))
-    log.warning("letters_recalled", emails=len(sent), lines=len(lines), unknown_contacts=unknown)
+    log.warning("letters_recalled", emails=len(sent), lines=len(lines), unnamed_contacts=unnamed)
     return len(lines)
 
 
@@ -84,16 +85,16 @@ async def find_forgotten(pool: Pool, sent: Sent) -> Sent:
 
 
 async def read_addresses(settings: Settings) -> dict[UUID, str]:
-    """Of the contacts that events on metering.balances name, under the ids that they were given then."""
+    """Of the contacts that events of version 1 on metering.balances name, under the ids that they were given then."""
     addresses: dict[UUID, str] = {}
     async for records in read_topic(settings, BALANCES):
         for event in decode(record.value for record in records):
-            if isinstance(event.data, AccountChanged):
+            if isinstance(event.data, AccountChangedV1):
                 addresses |= name_contacts(event.data)
     return addresses
 
 
-def name_contacts(data: AccountChanged) -> dict[UUID, str]:
+def name_contacts(data: AccountChangedV1) -> dict[UUID, str]:
     return {
         contact_id(data.account_id, data.shard, data.position, place): address
         for place, address in enumerate(data.contacts)
@@ -103,12 +104,12 @@ def name_contacts(data: AccountChanged) -> dict[UUID, str]:
 def list_lines(sent: Sent, addresses: Mapping[UUID, str]) -> Iterable[RecalledLine]:
     for number, (data, ended_at) in sent.items():
         who = data.contact_id
-        if who in addresses:
-            for told in data.lines:
-                yield RecalledLine(
-                    data.shard, data.account_id, addresses[who], who, told.resource.value, told.epoch, told.threshold,
-                    number, ended_at,
-                )  # fmt: skip
+        contact = addresses.get(who, str(who))
+        for told in data.lines:
+            yield RecalledLine(
+                data.shard, data.account_id, contact, who, told.resource.value, told.epoch, told.threshold, number,
+                ended_at,
+            )  # fmt: skip
 
 
 def decode(values: Iterable[bytes | None]) -> Iterable[Decoded]:

@@ -1,12 +1,13 @@
 """Read records of metering.balances: each becomes a change, is skipped, or is unreadable. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from notifier.decide import BalanceSnapshot
-from notifier.model import AccountSnapshot, Unreadable
+from notifier.model import AccountSnapshot, People, Unreadable
 from notifier.plan import Change
 from schemas.build import decode_event
-from schemas.events import AccountChanged, BalanceChanged
+from schemas.events import AccountChanged, AccountChangedV1, BalanceChanged
 from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Record
 
@@ -29,7 +30,18 @@ def read_record(record: Record) -> Change | Unreadable | None:
         return read_balance(data)
     if isinstance(data, AccountChanged):
         return read_account(data)
+    if isinstance(data, AccountChangedV1):
+        return read_account_v1(data)
     return None
+
+
+def name_people(change: Change | Unreadable, people: Mapping[str, People]) -> Change | Unreadable:
+    """An account's contacts by their addresses. An id that nobody stands behind any more is left out."""
+    if not isinstance(change, AccountSnapshot) or change.contact_ids is None:
+        return change
+    addresses = people.get(change.account_id, People()).addresses
+    known = tuple(contact for contact in change.contact_ids if contact in addresses)
+    return replace(change, contacts=tuple(addresses[contact] for contact in known), contact_ids=known)
 
 
 def read_balance(data: BalanceChanged) -> BalanceSnapshot:
@@ -48,6 +60,22 @@ def read_balance(data: BalanceChanged) -> BalanceSnapshot:
 
 
 def read_account(data: AccountChanged) -> AccountSnapshot:
+    """Without contacts, which `name_people` puts in."""
+    return AccountSnapshot(
+        account_id=data.account_id,
+        shard=data.shard,
+        position=data.position,
+        plan=data.plan,
+        display_name=None,
+        contacts=(),
+        is_open=data.state == "open",
+        time_zone=data.time_zone,
+        generation=data.generation,
+        contact_ids=data.contact_ids,
+    )
+
+
+def read_account_v1(data: AccountChangedV1) -> AccountSnapshot:
     return AccountSnapshot(
         account_id=data.account_id,
         shard=data.shard,

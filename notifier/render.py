@@ -1,7 +1,7 @@
 """Texts: banners and emails, from Jinja templates. Pure once built; the same input gives the same bytes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -111,7 +111,9 @@ class Renderer:
     def render_banner(
         self, kind: BannerKind, balance: BalanceSnapshot, threshold: int, account: AccountSnapshot | None
     ) -> str:
-        values = self._values(balance, threshold, account) | {"is_free": kind is BannerKind.FREE_EXPIRED}
+        # Banners are published, so they say the account's id: the name is personal data.
+        unnamed = None if account is None else replace(account, display_name=None)
+        values = self._values(balance, threshold, unnamed) | {"is_free": kind is BannerKind.FREE_EXPIRED}
         text = self._render(f"banner_{kind.value}.txt.j2", values | {"b": values})
         return fold_line(text, MAX_BANNER_CHARS)
 

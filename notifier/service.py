@@ -19,6 +19,7 @@ from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
 from notifier.model import NotifyPlan
 from notifier.notify import TOGETHER_CHANGES, WORK, Notify
+from notifier.old_letters import OldLetters
 from notifier.recall import recall
 from notifier.render import Renderer
 from notifier.retries import RetryLoop
@@ -77,7 +78,8 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 mailer.recorded = relay.wake
                 retries = RetryLoop(pool, clock, (mailer.wake, relay.wake))
                 loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
-                yield [loop, relay, mailer, retries, LagWatch(consumer, health), OutboxWatch(relay, health)]
+                old = OldLetters(pool, settings.mail_keep_days)
+                yield [loop, relay, mailer, retries, old, LagWatch(consumer, health), OutboxWatch(relay, health)]
 
     return build
 

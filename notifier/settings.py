@@ -72,6 +72,9 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
     mail_day_limit: int = Field(
         50, ge=1, le=10_000, description="most letters to one contact of an account in 24 hours; the next one waits"
     )
+    mail_keep_days: float = Field(
+        30, gt=0, le=3650, description="how long a letter keeps its bytes after its end: address, name and text"
+    )
     mail_poll_s: float = Field(1, gt=0, le=60, description="how often to look for emails that are due")
 
     @field_validator("mail_from", "mail_reply_to", "support_email")

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from projections.contact_ids import Named, Naming, add_contacts
 from schemas.inputs import (
     AccountClosed,
     AccountOpened,
@@ -29,6 +30,7 @@ class AccountState(NamedTuple):
     as_of: datetime
     time_zone: str | None
     closed: bool
+    contact_ids: tuple[Named, ...] = ()  # of everybody who is or was a contact
 
     @property
     def opened(self) -> bool:
@@ -43,6 +45,8 @@ class AccountEvent(NamedTuple):
     data: str  # JSON text, as stored
     occurred_at: datetime
     recorded_at: datetime
+    source: str = ""
+    event_id: str = ""
 
 
 def apply(state: AccountState | None, event: AccountEvent) -> AccountState | None:
@@ -73,11 +77,11 @@ def nothing_known(event: AccountEvent) -> AccountState:
 def change(state: AccountState, event: AccountEvent, data: EventData) -> AccountState:
     match data:
         case AccountOpened() if not state.opened:
-            return open_account(state, event.occurred_at, data)
+            return name_contacts(open_account(state, event.occurred_at, data), event, data.contacts)
         case PlanChanged(plan=plan):
             return state._replace(plan=plan)
         case ContactsChanged(contacts=contacts):
-            return state._replace(contacts=contacts)
+            return name_contacts(state._replace(contacts=contacts), event, contacts)
         case AccountRenamed(display_name=name, time_zone=zone) if name or zone:
             return state._replace(display_name=name or state.display_name, time_zone=zone or state.time_zone)
         case AccountClosed() if state.opened and not state.closed:
@@ -96,3 +100,9 @@ def open_account(kept: AccountState, opened_at: datetime, data: AccountOpened) -
         time_zone=kept.time_zone or data.time_zone,
         opened_at=opened_at,
     )
+
+
+def name_contacts(state: AccountState, event: AccountEvent, addresses: tuple[str, ...]) -> AccountState:
+    """Also those of an opening that others win over: whoever was named once has an id."""
+    naming = Naming(event.account_id, event.source, event.event_id)
+    return state._replace(contact_ids=add_contacts(state.contact_ids, addresses, naming))

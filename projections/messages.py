@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
 from projections.accounts import AccountState
+from projections.contact_ids import list_ids
 from projections.fold import BalanceState
 from schemas.amounts import Micro
 from schemas.build import encode_event
@@ -14,7 +15,7 @@ SOURCE: Final = "/credit-meter/projections"
 # Namespace of the ids; never changes, or receivers would take a repeat for something new.
 NAMESPACE: Final = UUID("97a0850d-61ff-500f-b854-3256997594ea")
 BALANCE_CHANGED: Final = "balance.changed.v1"
-ACCOUNT_CHANGED: Final = "account.changed.v1"
+ACCOUNT_CHANGED: Final = "account.changed.v2"
 
 
 class OutboxMessage(NamedTuple):
@@ -52,8 +53,7 @@ def render_account(state: AccountState, generation: int = 1) -> OutboxMessage:
     data = AccountChanged(
         account_id=state.account_id,
         plan=state.plan,
-        display_name=state.display_name,
-        contacts=state.contacts,
+        contact_ids=tuple(map(UUID, list_ids(state.contact_ids, state.contacts))),
         state="closed" if state.closed else "open",
         time_zone=state.time_zone,
         shard=state.shard,

@@ -198,7 +198,8 @@ def as_account_event(o: NonUsageEvent) -> AccountEvent:
             f"shard {o.shard}, position {o.position}: this version does not know events of type code {o.type}. "
             "Run a version of projections at least as new as the meter's"
         )
-    return AccountEvent(o.account_id, o.shard, o.position, o.type, o.data, o.occurred_at, o.recorded_at)
+    identity = o.source or "", o.event_id or ""
+    return AccountEvent(o.account_id, o.shard, o.position, o.type, o.data, o.occurred_at, o.recorded_at, *identity)
 
 
 def must_publish_account(before: AccountState | None, after: AccountState) -> bool:

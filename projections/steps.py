@@ -41,6 +41,8 @@ class NonUsageEvent(NamedTuple):
     recorded_at: datetime
     data: str | None
     derived: bool  # stored by the meter together with the event before it: the free allowance behind an opening
+    source: str | None = None  # of account events, as is `event_id`
+    event_id: str | None = None
 
 
 def kind_of(type: int, *, derived: bool) -> Kind:

@@ -8,6 +8,7 @@ import orjson
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, transpose, write_transaction
 from projections.accounts import AccountState
+from projections.contact_ids import Named
 from projections.fold import BalanceState, Kind, Step
 from projections.messages import OutboxMessage
 from projections.plan import FoldPlan, PositionRange, Reading, UsageTotal
@@ -147,9 +148,12 @@ async def fetch_accounts(connection: Executor, accounts: Sequence[str]) -> dict[
 
 
 def as_account_state(row: Iterable[Any]) -> AccountState:
-    """A row with the columns of `projections.account_states`, in the order of the fields; contacts as JSON text."""
+    """A row with the columns of `projections.account_states`, in the order of the fields; contacts and their ids as
+    JSON text."""
     state = AccountState(*row)
-    return state if state.contacts is None else state._replace(contacts=tuple(orjson.loads(str(state.contacts))))
+    contacts = None if state.contacts is None else tuple(orjson.loads(str(state.contacts)))
+    known = tuple(Named(*pair) for pair in orjson.loads(str(state.contact_ids)))
+    return state._replace(contacts=contacts, contact_ids=known)
 
 
 async def write(connection: Executor, planned: FoldPlan) -> None:
@@ -181,7 +185,8 @@ def as_array(totals: Iterable[int]) -> str:
 
 def account_row(s: AccountState) -> tuple[object, ...]:
     contacts = None if s.contacts is None else orjson.dumps(s.contacts).decode()
-    return tuple(s._replace(contacts=contacts))  # type: ignore[arg-type]  # as JSON text
+    known = orjson.dumps([list(named) for named in s.contact_ids]).decode()
+    return tuple(s._replace(contacts=contacts, contact_ids=known))  # type: ignore[arg-type]  # as JSON text
 
 
 async def save_balances(connection: Executor, states: Sequence[BalanceState]) -> None:

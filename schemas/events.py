@@ -24,6 +24,7 @@ from schemas.inputs import (
 )
 from schemas.outputs import (
     AccountChanged,
+    AccountChangedV1,
     BalanceChanged,
     BannerChanged,
     BannerCleared,
@@ -40,6 +41,7 @@ __all__ = [
     "OUTPUT_TYPES",
     "TYPES_BY_CODE",
     "AccountChanged",
+    "AccountChangedV1",
     "AccountClosed",
     "AccountOpened",
     "AccountRenamed",
@@ -125,7 +127,8 @@ OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(
         event.type: event
         for event in (
             OutputType("balance.changed.v1", BALANCES, BalanceChanged),
-            OutputType("account.changed.v1", BALANCES, AccountChanged),
+            OutputType("account.changed.v1", BALANCES, AccountChangedV1),
+            OutputType("account.changed.v2", BALANCES, AccountChanged),
             OutputType("banner.raised.v1", NOTIFICATIONS, BannerRaised),
             OutputType("banner.changed.v1", NOTIFICATIONS, BannerChanged),
             OutputType("banner.cleared.v1", NOTIFICATIONS, BannerCleared),

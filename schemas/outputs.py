@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.fields import (
+    MAX_CONTACTS,
     AccountId,
     AsSent,
     Contacts,
@@ -101,15 +102,36 @@ class BalanceChanged(EventData):
     generation: Generation = 1
 
 
+State = Annotated[AccountStanding, Field(description="Closed: nothing is allowed, and nobody is to be told anything.")]
+ZoneOfDays = Annotated[TimeZone | None, Field(description="IANA time zone of its days.", examples=["Europe/Berlin"])]
+
+
 class AccountChanged(EventData):
-    """Plan, contacts, name or state of an account; personal data."""
+    """Plan, contacts, name or state of an account changed. Addresses and the name stay where rights guard them."""
+
+    account_id: AccountId
+    plan: Plan
+    contact_ids: tuple[Identifier, ...] = Field(
+        max_length=MAX_CONTACTS,
+        description="Each stands for a contact of the account, in their order. It follows from the event that first "
+        "named the contact, and stays when the contact leaves and returns.",
+    )
+    state: State = "open"
+    time_zone: ZoneOfDays = None
+    shard: Shard
+    position: Position
+    generation: Generation = 1
+
+
+class AccountChangedV1(EventData):
+    """The version before, with addresses and the name. It is read, and no longer published."""
 
     account_id: AccountId
     plan: Plan
     display_name: Name | None = None
     contacts: Contacts
-    state: AccountStanding = Field("open", description="Closed: nothing is allowed, and nobody is to be told anything.")
-    time_zone: TimeZone | None = Field(None, description="IANA time zone of its days.", examples=["Europe/Berlin"])
+    state: State = "open"
+    time_zone: ZoneOfDays = None
     shard: Shard
     position: Position
     generation: Generation = 1

@@ -1,5 +1,5 @@
 -- credit_notifier keeps banners, notices and letters. It never sees the event store; of the read models it sees how
--- long credits will last.
+-- long credits will last, and the names and contacts of accounts.
 DO $$
 BEGIN
     GRANT USAGE ON SCHEMA notifier TO credit_notifier;
@@ -15,6 +15,6 @@ BEGIN
     GRANT UPDATE (shard) ON notifier.outbox_shards TO credit_notifier;  -- to lock a row
     GRANT UPDATE (outcome, answered_at) ON notifier.retry_requests TO credit_notifier;
     GRANT USAGE ON SCHEMA projections TO credit_notifier;
-    GRANT SELECT ON projections.runway TO credit_notifier;
+    GRANT SELECT ON projections.runway, projections.contacts TO credit_notifier;
 END
 $$

@@ -19,6 +19,7 @@ from meter.runtime.fault_points import fault_point
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import pauses, wait_for
+from notifier.addresses import hide_addresses
 from notifier.ends import Ends
 from notifier.mail.drafting import make_draft
 from notifier.mail.gate import Gate, Relay
@@ -183,29 +184,23 @@ class Mailer:
         self._relay.note(email.row.recipient, judgement)
         if sender.interrupted and judgement.verdict is not Verdict.ACCEPTED and result.phase is not Phase.DOT:
             judgement = Judgement(Verdict.STOPPED, result, "the notifier was stopped")
-        self._heed(sender, judgement)
+        self._heed(sender, email, judgement)
         await self._record(email, judgement)
 
-    def _heed(self, sender: Sender, judgement: Judgement) -> None:
+    def _heed(self, sender: Sender, email: ClaimedEmail, judgement: Judgement) -> None:
         """Open or close the gate by what the attempt shows about the mail server as a whole."""
         if judgement.verdict is Verdict.STOPPED:
             self._gate.leave(sender)
         elif judgement.verdict is Verdict.TROUBLE:
-            self._note_trouble(judgement)
+            pause_s = self._gate.close()
+            self._health.set_ready(SMTP, False)
+            note_trouble(judgement, email.row.recipient, pause_s)
         elif judgement.result is not None and judgement.result.code is not None:
             if self._gate.open():
                 log.info("smtp_recovered")
             self._health.set_ready(SMTP, True)
         else:
             self._gate.leave(sender)
-
-    def _note_trouble(self, judgement: Judgement) -> None:
-        pause_s = self._gate.close()
-        self._health.set_ready(SMTP, False)
-        # A fault needs a person, so it is an error every time; trouble usually passes by itself.
-        write = log.error if judgement.fault else log.warning
-        event = "smtp_refuses_us" if judgement.fault else "dependency_unreachable"
-        write(event, dependency=SMTP, detail=judgement.reason, pause_s=round(pause_s, 2))
 
     async def _record(self, email: ClaimedEmail, judgement: Judgement) -> None:
         pause_s = self._pause(email, judgement)
@@ -271,3 +266,10 @@ async def first_of(call: Awaitable[T], stop: asyncio.Event) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+def note_trouble(judgement: Judgement, recipient: str, pause_s: float) -> None:
+    # A fault needs a person, so it is an error every time; trouble usually passes by itself.
+    write = log.error if judgement.fault else log.warning
+    event = "smtp_refuses_us" if judgement.fault else "dependency_unreachable"
+    write(event, dependency=SMTP, detail=hide_addresses(judgement.reason, recipient), pause_s=round(pause_s, 2))

@@ -1,6 +1,7 @@
 """The mail queue in Postgres. Due times are the database's: mailers on several machines need not agree on the time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,11 +10,11 @@ from notifier import events
 from notifier.letters import Contact, Letters
 from notifier.mail.recheck import still_says
 from notifier.mail.verdict import ENDINGS, Judgement, Verdict
-from notifier.model import Draft, EmailRow
+from notifier.model import AccountSnapshot, Draft, EmailRow, People
 from notifier.owed import end_letter
 from notifier.store.letters import Change, append_events, fetch_letters, read_lines, write_changes, write_lines
 from notifier.store.port import ClaimedEmail, Outlook
-from notifier.store.rows import read_account, read_balance, read_email
+from notifier.store.rows import read_account, read_balance, read_email, read_people
 from schemas.topics import BALANCES
 
 PACKAGE = "notifier"
@@ -118,13 +119,19 @@ async def fetch_outlook(connection: Executor, row: EmailRow, day_limit: int) -> 
     accounts = await connection.fetch(load_sql(PACKAGE, "fetch_accounts"), [row.account_id])
     balances = await connection.fetch(load_sql(PACKAGE, "fetch_balances"), [row.account_id])
     letters = await fetch_letters(connection, {row.account_id: row.shard}, lock=False)
+    people = await connection.fetch(load_sql(PACKAGE, "fetch_people"), [row.account_id])
     return Outlook(
         offset=found["next_offset"] or 0 if found is not None else 0,
-        account=read_account(accounts[0]) if accounts else None,
+        account=name_account(read_account(accounts[0]), map(read_people, people)) if accounts else None,
         balances=[read_balance(balance) for balance in balances],
         letters=letters[row.account_id],
         capped_s=found["capped_s"] if found is not None else None,
     )
+
+
+def name_account(account: AccountSnapshot, people: Iterable[People]) -> AccountSnapshot:
+    """With the name that the projections keep; events have none."""
+    return next((replace(account, display_name=found.display_name) for found in people), account)
 
 
 async def fetch_account_letters(connection: Executor, row: EmailRow) -> Letters:

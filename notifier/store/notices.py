@@ -8,9 +8,17 @@ from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose, write_transaction
 from notifier.decide import BalanceSnapshot
-from notifier.model import AccountSnapshot, Banner, Known, NoticeRow, NotifyPlan
+from notifier.model import AccountSnapshot, Banner, Known, NoticeRow, NotifyPlan, People
 from notifier.store.letters import work_out, write_changes
-from notifier.store.rows import group_generations, group_noticed, key_of, read_account, read_balance, read_banner
+from notifier.store.rows import (
+    group_generations,
+    group_noticed,
+    key_of,
+    read_account,
+    read_balance,
+    read_banner,
+    read_people,
+)
 
 PACKAGE = "notifier"
 
@@ -37,6 +45,11 @@ class PostgresNoticeStore:
                 banners={key_of(row): read_banner(row) for row in await fetch(connection, "banners", ids)},
                 generations=group_generations(await connection.fetch(load_sql(PACKAGE, "fetch_generations"))),
             )
+
+    async def fetch_people(self, account_ids: Collection[str]) -> Mapping[str, People]:
+        async with self._pool.acquire() as connection:
+            rows = await fetch(connection, "people", sorted(account_ids))
+            return {row["account_id"]: read_people(row) for row in rows}
 
     async def save(self, plan: NotifyPlan) -> int:
         try:

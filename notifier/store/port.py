@@ -8,7 +8,7 @@ from typing import Protocol
 from notifier.decide import BalanceSnapshot
 from notifier.letters import NO_LINES, Letters, Lines
 from notifier.mail.verdict import Judgement
-from notifier.model import AccountSnapshot, Draft, EmailRow, Known, NotifyPlan
+from notifier.model import AccountSnapshot, Draft, EmailRow, Known, NotifyPlan, People
 
 
 class NoticeStore(Protocol):
@@ -18,6 +18,10 @@ class NoticeStore(Protocol):
 
     async def fetch_known(self, account_ids: Collection[str]) -> Known:
         """What is stored about these accounts."""
+        ...
+
+    async def fetch_people(self, account_ids: Collection[str]) -> Mapping[str, People]:
+        """Who stands behind these accounts, by account. One that nobody opened, or that is gone, is missing."""
         ...
 
     async def save(self, plan: NotifyPlan) -> int:

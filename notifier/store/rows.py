@@ -1,10 +1,12 @@
 """From rows of the schema `notifier` to values: each mapping once, for the notice store and the mail queue."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from notifier.decide import BalanceKey, BalanceSnapshot, Channel, Noticed
-from notifier.model import AccountSnapshot, Banner, BannerKind, EmailRow, Generations
+from notifier.model import AccountSnapshot, Banner, BannerKind, EmailRow, Generations, People
 
 
 def key_of(row: Any) -> BalanceKey:
@@ -23,6 +25,11 @@ def read_account(row: Any) -> AccountSnapshot:
         time_zone=row["time_zone"],
         generation=row["generation"],
     )
+
+
+def read_people(row: Any) -> People:
+    addresses = {UUID(contact_id): address for address, contact_id in json.loads(row["contacts"])}
+    return People(row["display_name"], addresses)
 
 
 def read_balance(row: Any) -> BalanceSnapshot:

@@ -1,7 +1,8 @@
 -- Accounts that differ from the log. Contacts are personal data: a hash shows whether they agree, and hides them.
 -- $1 shard int, $2 position bigint, $3 names of time zones text[]
 WITH events AS (
-    SELECT account_id COLLATE "C" AS account_id, position, type, data, occurred_at,
+    SELECT account_id COLLATE "C" AS account_id, position, type, data, occurred_at, source,
+           coalesce(id, encode(substr(event_key, 1, 16), 'hex')::uuid::text, event_id::text) AS event_id,
            -- What is no name is left out, as the fold does: not text, blank, too long, with control characters.
            CASE WHEN type IN ({{account.opened.v1}}, {{account.renamed.v1}})
                  AND jsonb_typeof(data::jsonb -> 'display_name') = 'string'
@@ -31,6 +32,18 @@ WITH events AS (
        OR e.type IN ({{account.plan_changed.v1}}, {{account.contacts_changed.v1}})
        OR e.type = {{account.renamed.v1}} AND (e.display_name IS NOT NULL OR e.time_zone IS NOT NULL)
        OR c.closed IS NOT NULL
+), named AS (  -- by each address the event that named it first, in whatever spelling
+    SELECT DISTINCT ON (e.account_id, lower(c.address))
+           e.account_id, e.position, c.place, c.address,
+           projections.contact_id(e.account_id, e.source, e.event_id, c.place::int - 1) AS contact_id
+    FROM events e
+    CROSS JOIN LATERAL json_array_elements_text(e.data -> 'contacts') WITH ORDINALITY AS c (address, place)
+    WHERE e.type = {{account.contacts_changed.v1}} OR e.position = e.opening
+    ORDER BY e.account_id, lower(c.address), e.position, c.place
+), known AS (
+    SELECT account_id, md5(jsonb_agg(jsonb_build_array(address, contact_id) ORDER BY position, place)::text) AS contact_ids
+    FROM named
+    GROUP BY account_id
 ), expected AS (
     -- The newest change; what the opening says counts only where nobody changed it, before or after.
     SELECT account_id,
@@ -43,17 +56,20 @@ WITH events AS (
            max(occurred_at) FILTER (WHERE type = {{account.opened.v1}}) AS opened_at, max(position) AS position,
            (array_agg(time_zone ORDER BY position = opening, position DESC)
                FILTER (WHERE time_zone IS NOT NULL))[1] AS time_zone,
-           coalesce((array_agg(closed ORDER BY position DESC) FILTER (WHERE closed IS NOT NULL))[1], false) AS closed
+           coalesce((array_agg(closed ORDER BY position DESC) FILTER (WHERE closed IS NOT NULL))[1], false) AS closed,
+           coalesce(max(contact_ids), md5('[]')) AS contact_ids
     FROM changes
+    LEFT JOIN known USING (account_id)
     GROUP BY account_id
 ), stored AS (
-    SELECT account_id, plan, display_name, md5(contacts::text) AS contacts, opened_at, position, time_zone, closed
+    SELECT account_id, plan, display_name, md5(contacts::text) AS contacts, opened_at, position, time_zone, closed,
+           md5(contact_ids::text) AS contact_ids
     FROM projections.account_states
     WHERE shard = $1
 )
 SELECT account_id, 'account' AS what, to_jsonb(s)::text AS stored, to_jsonb(e)::text AS log
 FROM stored s
 FULL JOIN expected e USING (account_id)
-WHERE (s.plan, s.display_name, s.contacts, s.opened_at, s.position, s.time_zone, s.closed)
-      IS DISTINCT FROM (e.plan, e.display_name, e.contacts, e.opened_at, e.position, e.time_zone, e.closed)
+WHERE (s.plan, s.display_name, s.contacts, s.opened_at, s.position, s.time_zone, s.closed, s.contact_ids)
+      IS DISTINCT FROM (e.plan, e.display_name, e.contacts, e.opened_at, e.position, e.time_zone, e.closed, e.contact_ids)
 ORDER BY account_id

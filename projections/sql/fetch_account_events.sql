@@ -1,7 +1,10 @@
 -- Everything in the ranges that is not usage, in the order of positions. Account events bring their data.
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[]
 SELECT e.shard, e.position, e.type, e.account_id, e.resource, e.amount, e.occurred_at, e.recorded_at,
-       CASE WHEN e.type IN ({{account}}) THEN e.data::text END AS data, e.source = {{own_source}} AS derived
+       CASE WHEN e.type IN ({{account}}) THEN e.data::text END AS data, e.source = {{own_source}} AS derived,
+       CASE WHEN e.type IN ({{account}}) THEN e.source END AS source,
+       CASE WHEN e.type IN ({{account}})
+            THEN coalesce(e.id, encode(substr(e.event_key, 1, 16), 'hex')::uuid::text, e.event_id::text) END AS event_id
 FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
 -- LATERAL with OFFSET 0 keeps to an index: else statistics of a large log lead to reading all of it.
 CROSS JOIN LATERAL (

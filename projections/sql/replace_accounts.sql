@@ -9,8 +9,10 @@ WITH removed AS (
     RETURNING 1
 ), saved AS (
     INSERT INTO projections.account_states AS t
-        (account_id, shard, plan, display_name, contacts, opened_at, position, as_of, time_zone, closed)
-    SELECT account_id, shard, plan, display_name, contacts, opened_at, position, as_of, time_zone, closed
+        (account_id, shard, plan, display_name, contacts, opened_at, position, as_of, time_zone, closed,
+         contact_ids)
+    SELECT account_id, shard, plan, display_name, contacts, opened_at, position, as_of, time_zone, closed,
+           contact_ids
     FROM (
         SELECT * FROM projections.rebuilt_accounts WHERE shard = $1
         EXCEPT
@@ -19,7 +21,7 @@ WITH removed AS (
     ON CONFLICT (account_id) DO UPDATE
     SET shard = excluded.shard, plan = excluded.plan, display_name = excluded.display_name,
         contacts = excluded.contacts, opened_at = excluded.opened_at, position = excluded.position,
-        as_of = excluded.as_of, time_zone = excluded.time_zone, closed = excluded.closed
+        as_of = excluded.as_of, time_zone = excluded.time_zone, closed = excluded.closed, contact_ids = excluded.contact_ids
     RETURNING xmax = 0 AS added
 )
 SELECT (SELECT count(*) FROM projections.rebuilt_accounts WHERE shard = $1) AS rows,

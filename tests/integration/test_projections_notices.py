@@ -9,6 +9,7 @@ from deploy.local.stack import Addresses
 from meter.roles import create_roles
 from meter.runtime.postgres import Pool
 from notifier.decide import Thresholds
+from notifier.notify import name_all
 from notifier.plan import plan_notices
 from notifier.records import read_records
 from notifier.store.notices import PostgresNoticeStore
@@ -74,7 +75,7 @@ class Notifier:
         return len(rows)
 
     async def _take(self, shard: int, values: Sequence[bytes]) -> None:
-        changes = read_records(record(value) for value in values)
+        [changes] = await name_all([read_records(record(value) for value in values)], self._store)
         known = await self._store.fetch_known({change.account_id for change in changes})  # type: ignore[union-attr]
         offsets = await self._store.fetch_offsets([BALANCES], [shard])
         start = offsets[BALANCES, shard]

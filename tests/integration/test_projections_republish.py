@@ -34,7 +34,7 @@ def names(events: list[Decoded]) -> list[tuple[str, str]]:
 
 
 WHOLE = sorted(
-    (account, kind) for account in ACCOUNTS for kind in ("account.changed.v1", *["balance.changed.v1"] * 2)
+    (account, kind) for account in ACCOUNTS for kind in ("account.changed.v2", *["balance.changed.v1"] * 2)
 )  # an account and both of its balances
 
 

@@ -36,8 +36,8 @@ ON CONFLICT (account_id, resource) DO UPDATE SET granted = excluded.granted, con
 """
 INSERT_ACCOUNT = """
 INSERT INTO projections.account_states (account_id, shard, plan, display_name, contacts, opened_at, position, as_of,
-    time_zone, closed)
-VALUES ($1, $2, $3, $4, '[]', $5, 1, $5, $6, $7)
+    time_zone, closed, contact_ids)
+VALUES ($1, $2, $3, $4, '[]', $5, 1, $5, $6, $7, '[]')
 """
 INSERT_SLOT = """
 INSERT INTO projections.usage_slots VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)

@@ -41,7 +41,8 @@ def percent(whole: int, position: int, *, epoch: int = 1, **values: Any) -> Bala
 def encode_change(change: BalanceSnapshot | AccountSnapshot) -> bytes:
     """As the projections publish it."""
     if isinstance(change, AccountSnapshot):
-        kind, data = "account.changed.v1", account_data(change)
+        kind = "account.changed.v1" if change.contact_ids is None else "account.changed.v2"
+        data = account_data(change)
     else:
         kind, data = "balance.changed.v1", balance_data(change)
     number = f"00000000-0000-4000-8000-{change.position:012d}"
@@ -52,11 +53,14 @@ def account_data(change: AccountSnapshot) -> dict[str, Any]:
     data = {
         "account_id": change.account_id,
         "plan": change.plan,
-        "contacts": list(change.contacts),
         "shard": change.shard,
         "position": change.position,
         "state": "open" if change.is_open else "closed",
     }
+    if change.contact_ids is None:
+        data["contacts"] = list(change.contacts)
+    else:
+        data["contact_ids"] = [str(contact) for contact in change.contact_ids]
     optional = {"display_name": change.display_name, "time_zone": change.time_zone}
     return data | {name: value for name, value in optional.items() if value}
 

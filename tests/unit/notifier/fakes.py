@@ -12,7 +12,7 @@ from notifier.decide import BalanceKey, Channel
 from notifier.letters import Contact, Letters, Lines
 from notifier.mail.recheck import still_says
 from notifier.mail.verdict import ENDINGS, Judgement, Verdict
-from notifier.model import Draft, EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, Unreadable
+from notifier.model import Draft, EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, People, Unreadable
 from notifier.owed import Outcome, apply_steps, end_letter
 from notifier.store.emails import DAY_S, FREE_OF_CHARGE
 from notifier.store.port import ClaimedEmail, Outlook
@@ -72,6 +72,7 @@ class FakeStore:
         self.pause_s = pause_s
         self.offsets = {(topic, shard): 0 for shard in range(shards)}
         self.known = Known()
+        self.people: dict[str, People] = {}
         self.letters: dict[str, Letters] = {}
         self.notices: dict[UUID, NoticeRow] = {}
         self.emails: dict[UUID, StoredEmail] = {}
@@ -89,6 +90,9 @@ class FakeStore:
             {key: value for key, value in self.known.noticed.items() if key[0] in account_ids},
             {key: value for key, value in self.known.banners.items() if key[0] in account_ids},
         )
+
+    async def fetch_people(self, account_ids: Collection[str]) -> Mapping[str, People]:
+        return {key: value for key, value in self.people.items() if key in account_ids}
 
     async def save(self, plan: NotifyPlan) -> int:
         if self.offsets.get((plan.topic, plan.shard)) != plan.start:

@@ -1,8 +1,9 @@
 """The loop that reads balances, with a store in memory: a shard that fails for good holds up no other."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -10,12 +11,12 @@ from meter.runtime.kafka import Batch
 from meter.runtime.process.health import Health
 from meter.runtime.shard_loop import ShardLoop
 from notifier.decide import Thresholds
-from notifier.model import NotifyPlan
+from notifier.model import NotifyPlan, People
 from notifier.notify import Notify, plan_batches
 from schemas.reasons import Reason
 from schemas.records import Rejected
 from schemas.topics import BALANCES
-from tests.unit.notifier.builders import RENDERER, record
+from tests.unit.notifier.builders import ACCOUNT, RENDERER, account, balance, encode_change, record
 from tests.unit.notifier.fakes import FakeClock, FakeStore
 
 
@@ -44,6 +45,16 @@ class PoisonedStore(FakeStore):
         return await super().save(plan)
 
 
+class AskedStore(FakeStore):
+    def __init__(self, clock: FakeClock, topic: str) -> None:
+        super().__init__(clock, topic)
+        self.asked: list[set[str]] = []
+
+    async def fetch_people(self, account_ids: Collection[str]) -> Mapping[str, People]:
+        self.asked.append(set(account_ids))
+        return await super().fetch_people(account_ids)
+
+
 async def test_what_no_client_could_read_is_kept_with_the_records_around_it() -> None:
     bad = Rejected(record(b"packed", 1), Reason.UNDECODABLE, "the record batch at offsets 1 to 7: why", to_offset=8)
     batch = Batch(2, {BALANCES: [record(b"{", 0)]}, {BALANCES: 0}, {BALANCES: 8}, {BALANCES: [bad]})
@@ -53,6 +64,21 @@ async def test_what_no_client_could_read_is_kept_with_the_records_around_it() ->
     assert [(found.record.offset, found.reason) for found in plan.unreadable] == [(0, "not_json"), (1, "undecodable")]
     assert (plan.unreadable[1].detail, plan.unreadable[1].record.value) == (bad.detail, b"packed")
     assert (plan.start, plan.end) == (0, 8)
+
+
+async def test_contacts_get_their_addresses_where_events_name_ids() -> None:
+    """Of one batch; the other, of balances alone, asks for nobody."""
+    clock = FakeClock()
+    store = AskedStore(clock, BALANCES)
+    store.people = {ACCOUNT: People(addresses={UUID(int=1): "ann@example.com"})}
+    named = record(encode_change(account(1, contacts=(), contact_ids=(UUID(int=1),))), 0)
+    batch = Batch(0, {BALANCES: [named]}, {BALANCES: 0}, {BALANCES: 1})
+    [plan] = await plan_batches([batch], store, thresholds=Thresholds(), renderer=RENDERER, clock=clock)
+    assert [each.contacts for each in plan.accounts] == [("ann@example.com",)]
+    assert store.asked == [{ACCOUNT}]
+    batch = Batch(0, {BALANCES: [record(encode_change(balance(1, 2)), 1)]}, {BALANCES: 1}, {BALANCES: 2})
+    await plan_batches([batch], store, thresholds=Thresholds(), renderer=RENDERER, clock=clock)
+    assert store.asked == [{ACCOUNT}]
 
 
 async def test_a_bug_in_one_shard_ends_the_loop_after_the_others_are_saved() -> None:

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 from notifier.ids import contact_id
 from notifier.letters import Contact, Letters, Reached, Recalled, change_contacts, find_due, move_line
 from notifier.recall import list_lines, name_contacts
-from schemas.outputs import AccountChanged, EmailEnded
+from schemas.outputs import AccountChangedV1, EmailEnded
 from tests.unit.notifier.builders import AT
 
 CREDITS = "model_credits"
@@ -46,15 +46,41 @@ def test_a_forgotten_contact_has_their_id_and_level_again() -> None:
     assert find_due(letters) == ["other@example.com"]
 
 
-def test_contacts_are_found_by_the_ids_of_the_lost_history() -> None:
-    data = AccountChanged(account_id="acct-1", plan="free", contacts=("a@example.com", OWNER), shard=1, position=7)
-    ended = EmailEnded.model_validate(
+def test_a_contact_whom_no_event_names_yet_is_known_again_by_the_id() -> None:
+    """Events name ids; the address comes with the event that named the contact, when the log is read again."""
+    recalled = {str(OLD): Recalled(OLD, {(CREDITS, 1): 80})}
+    letters = move_line(Letters(recalled=recalled), CREDITS, Reached(1, 80))
+    letters = change_contacts(letters, [(OWNER, OLD), ("other@example.com", NEW)], is_open=True)
+    assert find_due(letters) == ["other@example.com"]
+    letters = move_line(letters, CREDITS, Reached(1, 90))
+    assert find_due(letters) == [OWNER, "other@example.com"]
+
+
+def test_who_was_known_by_the_id_is_not_told_an_epoch_that_begins_again() -> None:
+    recalled = {str(OLD): Recalled(OLD, {(CREDITS, 2): 90})}
+    letters = move_line(Letters(recalled=recalled), CREDITS, Reached(1, 0))
+    letters = change_contacts(letters, [(OWNER, OLD)], is_open=True)
+    letters = move_line(move_line(letters, CREDITS, Reached(2, 0)), CREDITS, Reached(2, 90))
+    assert find_due(letters) == []
+
+
+def ended(who: UUID) -> EmailEnded:
+    return EmailEnded.model_validate(
         {
-            "email_id": str(uuid4()), "account_id": "acct-1", "contact_id": str(contact_id("acct-1", 1, 7, 1)),
-            "shard": 1, "outcome": "accepted",
+            "email_id": str(uuid4()), "account_id": "acct-1", "contact_id": str(who), "shard": 1, "outcome": "accepted",
             "lines": [{"resource": CREDITS, "epoch": 2, "threshold": 70, "position": 9}],
         }
     )  # fmt: skip
-    [line] = list_lines({ended.email_id: (ended, AT)}, name_contacts(data))
+
+
+def test_contacts_are_found_by_the_ids_that_events_of_version_1_gave_them() -> None:
+    data = AccountChangedV1(account_id="acct-1", plan="free", contacts=("a@example.com", OWNER), shard=1, position=7)
+    told_of = ended(contact_id("acct-1", 1, 7, 1))
+    [line] = list_lines({told_of.email_id: (told_of, AT)}, name_contacts(data))
     assert (line.contact, line.resource, line.epoch, line.line) == (OWNER, CREDITS, 2, 70)
-    assert list(list_lines({ended.email_id: (ended, AT)}, {})) == []
+
+
+def test_a_contact_without_an_address_is_kept_by_the_id() -> None:
+    told_of = ended(OLD)
+    [line] = list_lines({told_of.email_id: (told_of, AT)}, {})
+    assert (line.contact, line.contact_id, line.epoch, line.line) == (str(OLD), OLD, 2, 70)

@@ -1,0 +1,12 @@
+-- Take the bytes of letters that ended long ago; what they told stays. Those that have not ended have no finished_at.
+-- $1 keep_s double precision, $2 most bigint
+WITH old AS (
+    SELECT email_id FROM notifier.emails
+    WHERE message IS NOT NULL AND finished_at < now() - make_interval(secs => $1)
+    ORDER BY finished_at
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+), dropped AS (
+    UPDATE notifier.emails e SET message = NULL FROM old WHERE e.email_id = old.email_id RETURNING e.email_id
+)
+SELECT count(*) FROM dropped

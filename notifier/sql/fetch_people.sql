@@ -1,0 +1,5 @@
+-- The name and the contacts of accounts, where the projections keep them; contacts as JSON text.
+-- $1 account_ids text[]
+SELECT account_id, display_name, contacts::text AS contacts
+FROM projections.contacts
+WHERE account_id = ANY($1)
