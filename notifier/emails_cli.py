@@ -52,7 +52,7 @@ class EmailState(StrEnum):
 def list_(
     state: Annotated[EmailState | None, typer.Option(help="Only letters in this state.")] = None,
     account: Annotated[str | None, typer.Option(help="Only letters of this account.")] = None,
-    recipient: Annotated[str | None, typer.Option(help="Only letters to this address.")] = None,
+    recipient: Annotated[str | None, typer.Option(help="Only letters to this address, in any spelling.")] = None,
     limit: Limit = 50,
     as_json: JsonOutput = False,
 ) -> None:
@@ -61,16 +61,29 @@ def list_(
     \b
     Examples:
       notifier emails list --account acc-1
+      notifier emails list --recipient owner@example.com
       notifier emails list --state given_up --json | jq -r .reason | sort | uniq -c
     """
     from notifier.settings import NotifierSettings
 
+    address = None if recipient is None else read_recipient(recipient)
+
     async def command(settings: NotifierSettings) -> None:
         async with open_report(settings) as report:
-            found = await report.list_emails(state and state.value, account, recipient, limit)
+            found = await report.list_emails(state and state.value, account, address, limit)
             print_rows(EMAIL_COLUMNS, [describe_letter(row) for row in found], as_json=as_json)
 
     run_command(NotifierSettings, command)
+
+
+def read_recipient(text: str) -> str:
+    """As contacts are taken: the domain in its ASCII form. The query leaves capitals out of account."""
+    from schemas.contacts import read_address  # brings the tables of international domains
+
+    address = read_address(text.strip())
+    if address is None:
+        raise typer.BadParameter("write one plain address, like owner@example.com", param_hint="--recipient")
+    return address
 
 
 @app.command()

@@ -5,6 +5,7 @@ What a runtime is not there for is skipped by name.
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,18 +18,16 @@ import pytest
 
 from deploy.local import apache_kafka
 from tests.support import until, until_sync
-from tests.support.clients import build, node_directory
+from tests.support.clients import go_directory, java, node_directory
 
 pytestmark = pytest.mark.xdist_group("recipes")
 
 ROOT = Path(__file__).parents[2]
 NAME = "recipes"
+Runner = Callable[[Path], tuple[list[str], Path]]  # makes a folder ready; says the command and where to run it
 START_TIMEOUT_S, RUN_TIMEOUT_S, COUNT_TIMEOUT_S = 180, 300, 60
-RECIPES = dict(
-    re.findall(
-        r"^```(python|js|go|java)\n(.*?)^```$", (ROOT / "schemas/README.md").read_text(), re.DOTALL | re.MULTILINE
-    )
-)
+TEXTS = re.findall(r"^```(?:python|js|go|java|bash)\n(.*?)^```$", (ROOT / "schemas/README.md").read_text(), re.S | re.M)
+RECIPES = {re.findall(r"\bfrom-([a-z-]+)", text)[0]: text for text in TEXTS}  # by the tool that its event names
 
 
 def in_python(directory: Path) -> tuple[list[str], Path]:
@@ -43,23 +42,32 @@ def in_js(directory: Path) -> tuple[list[str], Path]:
     return [shutil.which("node") or "node", "send.js"], directory
 
 
-def in_go(directory: Path) -> tuple[list[str], Path]:
-    clients = build("go", "go", ["go", "mod", "download"], ["go", "build", "-o", "produce", "."])
-    for name in ("go.mod", "go.sum"):
-        shutil.copy(clients / name, directory)
-    (directory / "main.go").write_text(RECIPES["go"])
-    return [shutil.which("go") or "go", "run", "."], directory
+def in_go(recipe: str) -> Runner:
+    def prepare(directory: Path) -> tuple[list[str], Path]:
+        for name in ("go.mod", "go.sum"):
+            shutil.copy(go_directory() / name, directory)
+        (directory / "main.go").write_text(RECIPES[recipe])
+        return [shutil.which("go") or "go", "run", "."], directory
+
+    return prepare
 
 
 def in_java(directory: Path) -> tuple[list[str], Path]:
-    if why := apache_kafka.missing():
-        pytest.skip(f"Java's client: {why}")
     (directory / "Send.java").write_text(RECIPES["java"])
-    return [apache_kafka.java(), "-cp", f"{apache_kafka.fetch_jars()}/*", "Send.java"], directory
+    return java("Send.java"), directory
 
 
-RUNNERS: Mapping[str, Callable[[Path], tuple[list[str], Path]]] = {
-    "python": in_python, "js": in_js, "go": in_go, "java": in_java,
+def in_shell(directory: Path) -> tuple[list[str], Path]:
+    """With Kafka's tool on the path, which is there as a jar only: as its own script starts it."""
+    tool = directory / "kafka-console-producer.sh"
+    tool.write_text(f'#!/bin/sh\nexec {shlex.join(java("org.apache.kafka.tools.ConsoleProducer"))} "$@"\n')
+    tool.chmod(0o755)
+    return ["sh", "-euc", f'PATH="$PWD:$PATH"\n{RECIPES["shell"]}'], directory
+
+
+RUNNERS: Mapping[str, Runner] = {
+    "python": in_python, "js": in_js, "go": in_go("go"), "kafka-go": in_go("kafka-go"), "sarama": in_go("sarama"),
+    "java": in_java, "shell": in_shell,
 }  # fmt: skip
 
 
@@ -88,11 +96,11 @@ def test_every_recipe_has_a_runner() -> None:
     assert RECIPES.keys() == RUNNERS.keys()
 
 
-@pytest.mark.parametrize("language", RUNNERS)
-async def test_the_event_of_a_recipe_counts(settings: dict[str, str], language: str, tmp_path: Path) -> None:
-    if settings["KAFKA"] == "embedded" and language != "python":
-        pytest.skip(f"the client of {language} does not speak to the embedded broker")
-    command, directory = RUNNERS[language](tmp_path)
+@pytest.mark.parametrize("recipe", RUNNERS)
+async def test_the_event_of_a_recipe_counts(settings: dict[str, str], recipe: str, tmp_path: Path) -> None:
+    if settings["KAFKA"] == "embedded" and recipe != "python":
+        pytest.skip(f"the client of {recipe} does not speak to the embedded broker")
+    command, directory = RUNNERS[recipe](tmp_path)
     environment = {**os.environ, "METERING_KAFKA_BOOTSTRAP": settings["METERING_KAFKA_BOOTSTRAP"]}
     done = subprocess.run(  # noqa: ASYNC221  # nothing else runs meanwhile
         command, cwd=directory, env=environment, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False
@@ -101,7 +109,7 @@ async def test_the_event_of_a_recipe_counts(settings: dict[str, str], language: 
     reader = await asyncpg.connect(settings["METERING_POSTGRES_DSN"])
     try:
         counted = "SELECT sum(amount) FROM projections.usage_by_day WHERE account_id = 'acct-1' AND name = $1"
-        await until(lambda: reader.fetchval(counted, f"from-{language}"), COUNT_TIMEOUT_S, "it counts")
-        assert await reader.fetchval(counted, f"from-{language}") == 1
+        await until(lambda: reader.fetchval(counted, f"from-{recipe}"), COUNT_TIMEOUT_S, "it counts")
+        assert await reader.fetchval(counted, f"from-{recipe}") == 1
     finally:
         await reader.close()

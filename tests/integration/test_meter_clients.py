@@ -22,6 +22,7 @@ FITTING = {
     "kafkajs",
     "kafka-go-murmur2",
     "librdkafka-murmur2",
+    "sarama-murmur2",
 }  # they choose as murmur2 does: nothing travels
 BETWEEN_STORING_AND_SENDING = ["outbox_before_publish", "outbox_between_publish_and_delete"]
 SESSION_MS = "6000"  # the least that Kafka allows by default: the second victim waits until the first is given up

@@ -200,6 +200,7 @@ async def test_commands_tell_what_an_account_was_told(
     [accepted] = rows(ok(processes, "emails", "list", "--account", "acc-0", "--state", "accepted", "--json"))
     assert accepted["lines"] == "model_credits 90 % (epoch 1)" and accepted["next_attempt_at"] is None
     assert rows(ok(processes, "emails", "list", "--recipient", "nobody@example.com", "--json")) == []
+    assert rows(ok(processes, "emails", "list", "--recipient", "Acc-0.B@EXAMPLE.com", "--json")) == [refused]
     support = {"postgres_dsn": stack.dsn(dsn.rpartition("/")[2], "credit_support")}
     await check_retry(processes, mail, support, refused["email_id"], accepted["email_id"])
     requests = await pool.fetch("SELECT requested_by, outcome FROM notifier.retry_requests ORDER BY requested_at")

@@ -20,7 +20,8 @@ func main() {
 	client, address, topic := os.Args[1], os.Args[2], os.Args[3]
 	produce := map[string]func(string, string, []record) error{
 		"franz-go": withFranz, "kafka-go": withKafkaGo(nil), "kafka-go-hash": withKafkaGo(&kafka.Hash{}),
-		"kafka-go-murmur2": withKafkaGo(kafka.Murmur2Balancer{}), "sarama": withSarama,
+		"kafka-go-murmur2": withKafkaGo(kafka.Murmur2Balancer{}),
+		"sarama":           withSarama(sarama.NewHashPartitioner), "sarama-murmur2": withSarama(sarama.NewMurmur2Partitioner),
 	}[client]
 	if err := produce(address, topic, read()); err != nil {
 		log.Fatal(err)
@@ -63,19 +64,23 @@ func withKafkaGo(balancer kafka.Balancer) func(string, string, []record) error {
 	}
 }
 
-func withSarama(address, topic string, records []record) error {
-	config := sarama.NewConfig()
-	config.Producer.Return.Successes = true
-	producer, err := sarama.NewSyncProducer([]string{address}, config)
-	if err != nil {
-		return err
+// NewHashPartitioner is its default.
+func withSarama(partitioner sarama.PartitionerConstructor) func(string, string, []record) error {
+	return func(address, topic string, records []record) error {
+		config := sarama.NewConfig()
+		config.Producer.Partitioner = partitioner
+		config.Producer.Return.Successes = true
+		producer, err := sarama.NewSyncProducer([]string{address}, config)
+		if err != nil {
+			return err
+		}
+		defer producer.Close()
+		var all []*sarama.ProducerMessage
+		for _, r := range records {
+			all = append(all, &sarama.ProducerMessage{
+				Topic: topic, Key: sarama.ByteEncoder(r.key), Value: sarama.ByteEncoder(r.value),
+			})
+		}
+		return producer.SendMessages(all)
 	}
-	defer producer.Close()
-	var all []*sarama.ProducerMessage
-	for _, r := range records {
-		all = append(all, &sarama.ProducerMessage{
-			Topic: topic, Key: sarama.ByteEncoder(r.key), Value: sarama.ByteEncoder(r.value),
-		})
-	}
-	return producer.SendMessages(all)
 }

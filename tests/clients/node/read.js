@@ -1,5 +1,5 @@
 // Reads a topic from its beginning with kafkajs and the cloudevents package: node read.js ADDRESS TOPIC COUNT
-// One line per event: id, type and subject as CloudEvents says them.
+// One line per event: id, type, subject and data as CloudEvents says them.
 const { Kafka, logLevel } = require("kafkajs");
 const { Kafka: CloudEventsKafka } = require("cloudevents");
 
@@ -17,7 +17,7 @@ async function main() {
         try {
           const headers = Object.fromEntries(Object.entries(message.headers).map(([k, v]) => [k, v.toString()]));
           const event = CloudEventsKafka.toEvent({ ...message, headers, value: message.value.toString() });
-          console.log(JSON.stringify([event.id, event.type, event.subject]));
+          console.log(JSON.stringify([event.id, event.type, event.subject, event.data]));
           if (--left === 0) resolve();
         } catch (error) {
           reject(error);

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from notifier.cli import app
+from notifier.emails_cli import read_recipient
 
 COMMANDS = ("run", "notices", "banners", "emails list", "emails show", "emails retry", "preview", "settings")
 
@@ -26,6 +27,13 @@ def test_every_command_explains_itself_with_an_example(name: str) -> None:
 def test_a_wrong_option_ends_with_2() -> None:
     assert CliRunner().invoke(app, ["notices"]).exit_code == 2
     assert CliRunner().invoke(app, ["emails", "list", "--state", "lost"]).exit_code == 2
+
+
+def test_a_recipient_is_read_as_a_contact_is() -> None:
+    """Contacts are kept with their domain in ASCII; capitals are the matter of the query."""
+    assert read_recipient(" Owner@Bücher.Example ") == "Owner@xn--bcher-kva.example"
+    done = CliRunner().invoke(app, ["emails", "list", "--recipient", "owner"])
+    assert done.exit_code == 2 and "like owner@example.com" in done.output
 
 
 def test_settings_are_listed_with_default_and_meaning() -> None:
