@@ -40,9 +40,12 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             health.metrics.watch_pool(pool)
             await check_newest(settings, pool)
             store = PostgresEventStore(pool)
-            guard = RecordedTopics(PostgresTopicStore(pool), clock, settings.partitions)
+            guard = RecordedTopics(
+                PostgresTopicStore(pool), clock, settings.partitions, note_grown=health.metrics.note_grown
+            )
+            inputs = (USAGE, ACCOUNTS)
             consumer = ShardConsumer(
-                settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, guard=guard, history=history
+                settings, topics=inputs, group=GROUP, store=store, guard=guard, history=history, beyond=True
             )
             async with Producer(settings, client_id="credit-meter") as producer, consumer:
                 health.set_ready("kafka", True)

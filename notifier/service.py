@@ -13,7 +13,7 @@ from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
-from meter.topics import RecordedTopics, RiskWarnings
+from meter.topics import GROWN_OUTPUT, RecordedTopics, RiskWarnings
 from notifier.ends import KafkaEnds
 from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
@@ -58,7 +58,10 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 )
             health.set_ready(SMTP, True)  # until an email says otherwise: none may be due for weeks
             store = PostgresNoticeStore(pool, settings.mail_pause_s)
-            guard = RecordedTopics(NotifierTopicStore(pool), clock, settings.partitions, REMEDY)
+            guard = RecordedTopics(
+                NotifierTopicStore(pool), clock, settings.partitions, REMEDY, grown=GROWN_OUTPUT,
+                note_grown=health.metrics.note_grown,
+            )  # fmt: skip
             consumer = ShardConsumer(
                 settings, topics=(BALANCES,), group=GROUP, store=store, guard=guard, remedies=REMEDIES, history=history
             )
