@@ -10,6 +10,7 @@ from meter.newest import check_newest
 from meter.plan import AppendPlan
 from meter.reroute import make_relay
 from meter.runtime.clock import Clock, SystemClock
+from meter.runtime.history_watch import HistoryWatch
 from meter.runtime.kafka import History, Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, OutboxWatch
@@ -56,7 +57,8 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
                 relay = make_relay(pool, producer, health)
                 watch, age = LagWatch(consumer, health), OutboxWatch(relay, health)
-                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay, watch, age]
+                past = HistoryWatch(history, store, inputs, lambda: consumer.assigned)
+                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay, watch, age, past]
                 await anchors.publish_last()
 
     return build

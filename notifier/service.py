@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from meter.runtime.clock import Clock, SystemClock
+from meter.runtime.history_watch import HistoryWatch
 from meter.runtime.kafka import History, Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, OutboxWatch, messages_for
@@ -79,7 +80,8 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 mailer.recorded = relay.wake
                 retries = RetryLoop(pool, clock, (mailer.wake, relay.wake))
                 loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
-                yield [loop, relay, mailer, retries, LagWatch(consumer, health), OutboxWatch(relay, health)]
+                past = HistoryWatch(history, store, (BALANCES,), lambda: consumer.assigned)
+                yield [loop, relay, mailer, retries, LagWatch(consumer, health), OutboxWatch(relay, health), past]
 
     return build
 
