@@ -35,11 +35,12 @@ class Place(NamedTuple):
     usage: int
     accounts: int
     head: bytes
-    notifier: int
+    notifier: int | None  # None of a partition that no shard has, because a topic was grown: no account is in it
 
     @property
     def offsets(self) -> dict[str, int]:
-        return {USAGE: self.usage, ACCOUNTS: self.accounts, BALANCES: self.notifier}
+        inputs = {USAGE: self.usage, ACCOUNTS: self.accounts}
+        return inputs if self.notifier is None else {**inputs, BALANCES: self.notifier}
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ async def recover(
     begun = []
     if proofs or force:
         begun = await begin_generation(pool, places, outside, clock, by=by, reason=reason)
-        await reset_groups(settings, places)
+        await reset_groups(settings, places, outside)
     return begun
 
 
@@ -164,7 +165,8 @@ async def begin_generation(
             sealed = chain_hash(place.head, header, b"")
             await connection.execute(load_sql("meter", "seal_batch"), *header, CHAIN_VERSION, place.head, sealed)
             begins = place.position + 1
-            await connection.execute(load_sql("meter", "begin_notifier_generation"), place.shard, number, begins)
+            if place.notifier is not None:
+                await connection.execute(load_sql("meter", "begin_notifier_generation"), place.shard, number, begins)
             lost = max(0, outside.position_of(place) - place.position)
             begun.append(Begun(place.shard, number, begins, header.batch, lost))
         await connection.execute(load_sql("meter", "request_republication"))
@@ -184,10 +186,14 @@ async def record_generation(
     return header._replace(evidence=row["digest"])
 
 
-async def reset_groups(settings: Settings, places: list[Place]) -> None:
-    """Kafka's offsets become those of the database, or each service would refuse to go on."""
+async def reset_groups(settings: Settings, places: list[Place], outside: Outside) -> None:
+    """Kafka's offsets become those of the database, or each service would refuse to go on. A partition that was neither
+    read nor committed may not be there: one of two topics was grown."""
     for group, topics in GROUPS.items():
         offsets: Mapping[tuple[str, int], int] = {
-            (topic, place.shard): place.offsets[topic] for place in places for topic in topics
+            (topic, place.shard): offset
+            for place in places
+            for topic, offset in place.offsets.items()
+            if topic in topics and (offset or (topic, place.shard) in outside.committed)
         }
         await set_committed(settings, group, offsets)

@@ -10,6 +10,7 @@ from meter.newest import check_newest
 from meter.plan import AppendPlan
 from meter.reroute import make_relay
 from meter.runtime.clock import Clock, SystemClock
+from meter.runtime.history_watch import HistoryWatch
 from meter.runtime.kafka import History, Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, OutboxWatch
@@ -40,9 +41,12 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             health.metrics.watch_pool(pool)
             await check_newest(settings, pool)
             store = PostgresEventStore(pool)
-            guard = RecordedTopics(PostgresTopicStore(pool), clock, settings.partitions)
+            guard = RecordedTopics(
+                PostgresTopicStore(pool), clock, settings.partitions, note_grown=health.metrics.note_grown
+            )
+            inputs = (USAGE, ACCOUNTS)
             consumer = ShardConsumer(
-                settings, topics=(USAGE, ACCOUNTS), group=GROUP, store=store, guard=guard, history=history
+                settings, topics=inputs, group=GROUP, store=store, guard=guard, history=history, beyond=True
             )
             async with Producer(settings, client_id="credit-meter") as producer, consumer:
                 health.set_ready("kafka", True)
@@ -53,7 +57,8 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
                 relay = make_relay(pool, producer, health)
                 watch, age = LagWatch(consumer, health), OutboxWatch(relay, health)
-                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay, watch, age]
+                past = HistoryWatch(history, store, inputs, lambda: consumer.assigned)
+                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay, watch, age, past]
                 await anchors.publish_last()
 
     return build

@@ -1,6 +1,6 @@
 """Identity of the input topics: offsets are only worth something beside the very topic they were counted in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -19,6 +19,13 @@ OF_INPUTS: Final = (
 )
 
 
+GROWN_INPUT: Final = (
+    "Records in the further ones are sent on to the partition of their account, and count once. For more shards: "
+    "deploy/RUNBOOKS.md, TopicGrown."
+)
+GROWN_OUTPUT: Final = "The further ones stay empty: each shard is written to its own partition, as before."
+
+
 class TopicRow(NamedTuple):
     """What the event store remembers of a topic."""
 
@@ -27,32 +34,64 @@ class TopicRow(NamedTuple):
     partitions: int
 
 
+NoteGrown = Callable[[str, int], None]  # topic, how many partitions more than shards
+
+
 class TopicStore(Protocol):
     async def fetch_topics(self) -> Mapping[str, TopicRow]: ...
 
     async def record_topic(self, row: TopicRow, clock: Clock) -> None: ...
 
+    async def accept_grown(self, first: int, beyond: int) -> None:
+        """The topics have partitions that no shard has: those from `first` on, up to `beyond`."""
+        ...
+
 
 class RecordedTopics:
     """Checks the topics of the broker against the recorded ones, and records those never seen before."""
 
-    def __init__(self, store: TopicStore, clock: Clock, partitions: int, remedy: str = OF_INPUTS) -> None:
-        """`remedy` says what people can do about a topic that is not the recorded one."""
+    def __init__(
+        self,
+        store: TopicStore,
+        clock: Clock,
+        partitions: int,
+        remedy: str = OF_INPUTS,
+        *,
+        grown: str = GROWN_INPUT,
+        note_grown: NoteGrown = lambda _topic, _partitions: None,
+    ) -> None:
+        """`remedy` says what people can do about a topic that is not the recorded one, `grown` what becomes of one that
+        has more partitions than there are shards."""
         self._store = store
         self._remedy = remedy
         self._clock = clock
         self._partitions = partitions
+        self._grown = grown
+        self._note_grown = note_grown
+        self._told: dict[str, int] = {}  # partitions of the topics that are known to be grown
 
     async def check_topics(self, topics: Mapping[str, TopicInfo]) -> None:
         """Raises TopicIdentityError, before anything is written, when a topic is not the recorded one."""
         recorded = await self._store.fetch_topics()
         for topic, info in topics.items():
-            check_partitions(info, self._partitions)
             if topic in recorded:
+                check_setting(recorded[topic], self._partitions)
                 check_identity(recorded[topic], info, self._remedy)
+            else:
+                check_partitions(info, self._partitions)
         for topic, info in topics.items():
             if topic not in recorded:
                 await self._store.record_topic(TopicRow(topic, info.topic_id, info.partitions), self._clock)
+            await self._accept_grown(info)
+
+    async def _accept_grown(self, info: TopicInfo) -> None:
+        """Once for each number of partitions; what is grown never shrinks."""
+        self._note_grown(info.topic, info.partitions - self._partitions)
+        if info.partitions <= self._told.get(info.topic, self._partitions):
+            return
+        await self._store.accept_grown(self._partitions, info.partitions)
+        log.warning("topic_grown", topic=info.topic, detail=explain_grown(info, self._partitions, self._grown))
+        self._told[info.topic] = info.partitions
 
 
 class RiskWarnings:
@@ -105,6 +144,19 @@ def explain_risk(info: TopicInfo) -> str | None:
     return None
 
 
+def explain_grown(info: TopicInfo, shards: int, consequence: str) -> str:
+    return f"topic {info.topic} has {info.partitions} partitions, and there are {shards} shards. {consequence}"
+
+
+def check_setting(recorded: TopicRow, partitions: int) -> None:
+    if recorded.partitions != partitions:
+        raise TopicIdentityError(
+            f"METERING_PARTITIONS says {partitions}, and there are {recorded.partitions} shards. Their number decides "
+            "which one an account is in, so it cannot change once events are stored. Nothing was written. Set "
+            f"METERING_PARTITIONS={recorded.partitions}."
+        )
+
+
 def check_partitions(info: TopicInfo, partitions: int) -> None:
     if info.partitions != partitions:
         raise TopicIdentityError(
@@ -116,7 +168,7 @@ def check_partitions(info: TopicInfo, partitions: int) -> None:
 
 def check_identity(recorded: TopicRow, info: TopicInfo, remedy: str = OF_INPUTS) -> None:
     """Raises TopicIdentityError. A broker without topic ids ("") is checked by partitions and offsets alone."""
-    if recorded.partitions != info.partitions:
+    if info.partitions < recorded.partitions:
         raise TopicIdentityError(
             f"topic {info.topic} has {info.partitions} partitions, recorded are {recorded.partitions}: accounts would "
             "change their shard. Nothing was written. Bring back the topic with its old number of partitions, or give "

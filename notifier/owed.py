@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from notifier.ids import contact_id, email_id, line_notice_id, next_email_id, retry_email_id
@@ -20,6 +21,8 @@ from notifier.letters import (
 )
 from notifier.model import AccountSnapshot, ContactsChanged, EmailRow, LetterStep, LineMoved
 
+SHARE_S: Final = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -27,6 +30,16 @@ class Outcome:
 
     letters: Letters
     queued: tuple[EmailRow, ...] = ()
+
+
+def space_out(outcome: Outcome) -> list[tuple[EmailRow, float]]:
+    """The queued letters, and how many seconds later each is taken than one of another account that is due as early.
+
+    So while a mail server is slow somebody of every account is told before everybody of one.
+    """
+    unsent = sum(contact.unsent is not None for contact in outcome.letters.contacts.values())
+    before = unsent - len(outcome.queued)
+    return [(row, SHARE_S * place) for place, row in enumerate(outcome.queued, before)]
 
 
 def follow(letters: Letters, steps: Iterable[LetterStep]) -> Letters:

@@ -27,8 +27,10 @@ async def reread(settings: Settings, pool: Pool) -> dict[int, int]:
         info = await admin.find(BALANCES)
         if info is None:
             raise RefusalError(f"there is no topic {settings.topic(BALANCES)}: run `meter setup`")
-        check_partitions(info, settings.partitions)
+        if info.partitions < settings.partitions:
+            check_partitions(info, settings.partitions)
         begins = await admin.beginning_offsets(BALANCES)
+        begins = {shard: offset for shard, offset in begins.items() if shard < settings.partitions}
     async with pool.acquire() as connection, write_transaction(connection):
         places = (BALANCES, info.topic_id, list(begins), list(begins.values()))
         rows = await connection.fetch(load_sql("notifier", "reread_topic"), *places)

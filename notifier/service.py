@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from meter.runtime.clock import Clock, SystemClock
+from meter.runtime.history_watch import HistoryWatch
 from meter.runtime.kafka import History, Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, OutboxWatch, messages_for
@@ -13,7 +14,7 @@ from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
-from meter.topics import RecordedTopics, RiskWarnings
+from meter.topics import GROWN_OUTPUT, RecordedTopics, RiskWarnings
 from notifier.ends import KafkaEnds
 from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
@@ -59,7 +60,10 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 )
             health.set_ready(SMTP, True)  # until an email says otherwise: none may be due for weeks
             store = PostgresNoticeStore(pool, settings.mail_pause_s)
-            guard = RecordedTopics(NotifierTopicStore(pool), clock, settings.partitions, REMEDY)
+            guard = RecordedTopics(
+                NotifierTopicStore(pool), clock, settings.partitions, REMEDY, grown=GROWN_OUTPUT,
+                note_grown=health.metrics.note_grown,
+            )  # fmt: skip
             consumer = ShardConsumer(
                 settings, topics=(BALANCES,), group=GROUP, store=store, guard=guard, remedies=REMEDIES, history=history
             )
@@ -79,7 +83,9 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 retries = RetryLoop(pool, clock, (mailer.wake, relay.wake))
                 loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
                 old = OldLetters(pool, settings.mail_keep_days)
-                yield [loop, relay, mailer, retries, old, LagWatch(consumer, health), OutboxWatch(relay, health)]
+                past = HistoryWatch(history, store, (BALANCES,), lambda: consumer.assigned)
+                watches = [LagWatch(consumer, health), OutboxWatch(relay, health), past]
+                yield [loop, relay, mailer, retries, old, *watches]
 
     return build
 

@@ -49,7 +49,10 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
     smtp_username: str | None = Field(None, description="user name for the mail server")
     smtp_password: SecretStr | None = Field(None, description="password for the mail server")
     smtp_helo: str | None = Field(None, description="name given in EHLO; default: the domain of mail_from")
-    smtp_connections: int = Field(4, ge=1, le=50, description="connections one process may open")
+    smtp_connections: int = Field(4, ge=1, le=50, description="connections one process may open at any time")
+    smtp_connections_max: int = Field(
+        20, ge=1, le=50, description="connections one process may open while letters are late; see mail_overdue_s"
+    )
     smtp_idle_s: float = Field(20, gt=0, le=300, description="an unused connection is closed after this time")
     smtp_timeout_s: float = Field(30, gt=0, le=300, description="the longest wait for a reply other than the last")
     smtp_dot_timeout_s: float = Field(
@@ -74,6 +77,9 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
     )
     mail_keep_days: float = Field(
         30, gt=0, le=3650, description="how long a letter keeps its bytes after its end: address, name and text"
+    )
+    mail_overdue_s: float = Field(
+        10, ge=0, le=3600, description="a letter is late that has been due for so long: one more connection is opened"
     )
     mail_poll_s: float = Field(1, gt=0, le=60, description="how often to look for emails that are due")
 

@@ -10,7 +10,7 @@ from meter.runtime.kafka import TopicAdmin, TopicInfo
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import wait_for
-from meter.topics import RecordedTopics, TopicRow
+from meter.topics import GROWN_OUTPUT, NoteGrown, RecordedTopics, TopicRow
 from projections.store import sql
 from schemas.topics import BALANCES
 
@@ -34,16 +34,29 @@ class OutputTopicStore:
     async def record_topic(self, row: TopicRow, clock: Clock) -> None:
         await self._pool.execute(sql("record_topic"), row.topic_id)
 
+    async def accept_grown(self, first: int, beyond: int) -> None:
+        """What is published goes to the partitions of the shards."""
+
 
 class OutputTopicWatch:
     """Compares the topic with the recorded one, at the start and every `every_s`."""
 
     name = "output-topic"
 
-    def __init__(self, settings: Settings, pool: Pool, clock: Clock, *, every_s: float = EVERY_S) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Pool,
+        clock: Clock,
+        *,
+        every_s: float = EVERY_S,
+        note_grown: NoteGrown = lambda _topic, _partitions: None,
+    ) -> None:
         self._settings = settings
         self._store = OutputTopicStore(pool)
-        self._guard = RecordedTopics(self._store, clock, settings.partitions, REMEDY)
+        self._guard = RecordedTopics(
+            self._store, clock, settings.partitions, REMEDY, grown=GROWN_OUTPUT, note_grown=note_grown
+        )
         self._every_s = every_s
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -36,7 +36,7 @@ def build_projections(settings: ProjectionsSettings) -> Build:
             await check_shards(pool)
             health.set_ready("postgres", True)
             health.metrics.watch_pool(pool)
-            topic = OutputTopicWatch(settings, pool, SystemClock())
+            topic = OutputTopicWatch(settings, pool, SystemClock(), note_grown=health.metrics.note_grown)
             await topic.check()
             await check_newest(settings, pool)
             async with Producer(settings, client_id="credit-projections") as producer:

@@ -154,5 +154,6 @@ class OutboxWatch:
 
 
 def messages_for(topic: str) -> ReadMessage:
-    """Key and value as they stand in the row, to this topic."""
-    return lambda row: Message(topic, row["key"], row["value"], headers=STRUCTURED_HEADERS)
+    """Key and value as they stand in the row, to the shard's partition of this topic: that is also where the key would
+    lead, until somebody gives the topic more partitions."""
+    return lambda row: Message(topic, row["key"], row["value"], row["shard"], STRUCTURED_HEADERS)

@@ -7,6 +7,7 @@ BEGIN
         meter.rerouted, meter.outbox, meter.remarks, meter.openings, meter.reversals, meter.waiting TO credit_meter;
     GRANT DELETE ON meter.outbox TO credit_meter;
     GRANT UPDATE (shard) ON meter.outbox_shards TO credit_meter;  -- to lock a row
+    GRANT INSERT (shard) ON meter.shards, meter.outbox_shards TO credit_meter;  -- for a topic that was grown
     GRANT UPDATE (usage_offset, accounts_offset, next_position, next_batch, head) ON meter.shards TO credit_meter;
 END
 $$

@@ -17,3 +17,9 @@ class PostgresTopicStore:
 
     async def record_topic(self, row: TopicRow, clock: Clock) -> None:
         await self._pool.execute(load_sql("meter", "record_topic"), *row, clock.now())
+
+    async def accept_grown(self, first: int, beyond: int) -> None:
+        """Each gets a cursor and a place in the outbox; no account is in it, so no event ever is."""
+        for number in range(first, beyond):
+            await self._pool.execute(load_sql("meter", "insert_grown_shard"), number)
+            await self._pool.execute(load_sql("meter", "insert_grown_outbox_shard"), number)

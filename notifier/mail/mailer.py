@@ -27,6 +27,7 @@ from notifier.mail.recheck import Action, Doubt, choose_step
 from notifier.mail.sender import Sender
 from notifier.mail.session import SmtpServer
 from notifier.mail.verdict import Judgement, Phase, Tries, Verdict, judge, pause_for
+from notifier.mail.width import Width
 from notifier.render import Renderer
 from notifier.settings import NotifierSettings
 from notifier.store.port import ClaimedEmail, MailQueue, Outlook
@@ -49,7 +50,7 @@ QUIET = (Verdict.ACCEPTED, Verdict.CANCELLED, Verdict.BEHIND)
 
 
 class Mailer:
-    """`connections` senders side by side, each with a connection of its own."""
+    """Senders side by side, each with a connection of its own; how many of them work is the matter of `Width`."""
 
     name = "mailer"
 
@@ -80,32 +81,38 @@ class Mailer:
         health.metrics.latency.begin("letter")
         self._next_look = 0.0  # of all senders together, in the loop's time
         self._relay = Relay()
+        self._width = Width(settings.smtp_connections, settings.smtp_connections_max)
         self._gate = Gate(settings.mail_trouble_first_s, settings.mail_trouble_max_s)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; conversations in flight are finished first, within a share of the grace time."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self._settings.smtp_connections):
-                group.create_task(self._send_all(stop), name=f"sender-{number}")
+            for number in range(self._width.most):
+                group.create_task(self._send_all(number, stop), name=f"sender-{number}")
             group.create_task(self._report(stop), name="mail-report")
 
-    async def _send_all(self, stop: asyncio.Event) -> None:
+    async def _send_all(self, number: int, stop: asyncio.Event) -> None:
         sender = Sender(self._queue, self._server, self._settings, stop)
         try:
-            while await self._may_send(sender, stop):
+            while await self._may_send(number, sender, stop):
                 email = await self._queue.claim(self._settings.claim_s)
                 if email is None:
                     self._gate.leave(sender)
                     await self._wait_for_work(sender, stop)
                 else:
                     self.wake.set()  # there may be more
+                    if email.overdue_s >= self._settings.mail_overdue_s:
+                        self._width.grow()
                     with self._health.metrics.emails_claimed.track_inprogress():
                         await self._send_one(sender, email, stop)
         finally:
             self._gate.leave(sender)
             await sender.close()
 
-    async def _may_send(self, sender: Sender, stop: asyncio.Event) -> bool:
+    async def _may_send(self, number: int, sender: Sender, stop: asyncio.Event) -> bool:
+        if not self._width.admits(number):
+            await sender.close()
+            await first_of(self._width.enter(number), stop)
         await first_of(self._gate.enter(sender), stop)
         return not stop.is_set()
 
@@ -191,6 +198,9 @@ class Mailer:
         """Open or close the gate by what the attempt shows about the mail server as a whole."""
         if judgement.verdict is Verdict.STOPPED:
             self._gate.leave(sender)
+        elif self._width.shrink(judgement):
+            self._gate.leave(sender)
+            log.info("smtp_throttled", connections=self._width.now, detail=judgement.reason)
         elif judgement.verdict is Verdict.TROUBLE:
             pause_s = self._gate.close()
             self._health.set_ready(SMTP, False)

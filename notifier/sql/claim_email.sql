@@ -1,10 +1,10 @@
--- Take the letter that is due first. A mail that an earlier claim handed over without learning its end is an ambiguous
+-- Take the letter that is first in order among those that are due. A mail that an earlier claim handed over without learning its end is an ambiguous
 -- attempt: count it here.
 -- $1 claim_s double precision
 WITH due AS (
-    SELECT email_id FROM notifier.emails
+    SELECT email_id, next_attempt_at FROM notifier.emails
     WHERE state = 'queued' AND next_attempt_at <= now()
-    ORDER BY next_attempt_at
+    ORDER BY order_at
     LIMIT 1
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -16,12 +16,12 @@ WITH due AS (
         handed_over_at = NULL
     FROM due
     WHERE e.email_id = due.email_id
-    RETURNING e.*
+    RETURNING e.*, extract(epoch FROM now() - due.next_attempt_at)::double precision AS overdue_s
 ), attempt AS (
     INSERT INTO notifier.email_attempts (email_id, claim, started_at)
     SELECT email_id, claim, now() FROM claimed
 )
 SELECT e.email_id, e.shard, e.account_id, e.recipient, e.claim, e.attempts, e.ambiguous_attempts, e.message_id,
-       e.message, e.lines, e.notice_id, e.created_at, e.generation, c.contact_id
+       e.message, e.lines, e.notice_id, e.created_at, e.generation, e.overdue_s, c.contact_id
 FROM claimed e
 JOIN notifier.contacts c ON c.shard = e.shard AND c.account_id = e.account_id AND c.contact = e.recipient

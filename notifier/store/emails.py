@@ -167,4 +167,5 @@ def contact_of(letters: Letters, row: EmailRow) -> Contact:
 def read_claimed(row: Any) -> ClaimedEmail:
     lines = read_lines(row["lines"])
     draft = Draft(row["message_id"], row["message"], lines, row["notice_id"]) if lines and row["message"] else None
-    return ClaimedEmail(read_email(row), row["claim"], row["attempts"], row["ambiguous_attempts"], draft)
+    attempts, lost = row["attempts"], row["ambiguous_attempts"]
+    return ClaimedEmail(read_email(row), row["claim"], attempts, lost, draft, row["overdue_s"])

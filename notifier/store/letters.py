@@ -10,7 +10,7 @@ from meter.runtime.postgres import Executor, load_sql, transpose
 from notifier import events
 from notifier.letters import Contact, Letters, Lines, Reached, Recalled, Shown, Told
 from notifier.model import EmailRow, LetterStep, NotifyPlan, OutboxEvent
-from notifier.owed import Outcome, apply_steps, place_of
+from notifier.owed import Outcome, apply_steps, place_of, space_out
 
 PACKAGE = "notifier"
 
@@ -104,7 +104,7 @@ async def work_out(connection: Executor, plan: NotifyPlan) -> list[Change]:
 async def write_changes(connection: Executor, changes: Sequence[Change], pause_s: float, at: datetime) -> int:
     """The number of letters that became owed. Call it after the notices are written that they are filed under."""
     await save_contacts(connection, changes)
-    queued = [row for change in changes for row in change.outcome.queued]
+    queued = [found for change in changes for found in space_out(change.outcome)]
     await queue_letters(connection, queued, pause_s, at)
     return len(queued)
 
@@ -131,12 +131,17 @@ async def save_contacts(connection: Executor, changes: Sequence[Change]) -> None
             await connection.execute(load_sql(PACKAGE, statement), *transpose(rows, width))
 
 
-async def queue_letters(connection: Executor, rows: Sequence[EmailRow], pause_s: float, at: datetime) -> None:
+async def queue_letters(
+    connection: Executor, rows: Sequence[tuple[EmailRow, float]], pause_s: float, at: datetime
+) -> None:
+    """Letters, and how many seconds later than those of others they are taken."""
     if not rows:
         return
-    columns = transpose([(r.email_id, r.shard, r.account_id, r.recipient, r.notice_id, r.generation) for r in rows], 6)
+    columns = transpose(
+        [(r.email_id, r.shard, r.account_id, r.recipient, r.notice_id, r.generation, later_s) for r, later_s in rows], 7
+    )
     await connection.execute(load_sql(PACKAGE, "queue_emails"), *columns, at, pause_s)
-    await append_events(connection, [(row.shard, events.email_queued(row, at)) for row in rows])
+    await append_events(connection, [(row.shard, events.email_queued(row, at)) for row, _ in rows])
 
 
 async def append_events(connection: Executor, found: Sequence[tuple[int, OutboxEvent]]) -> None:

@@ -53,6 +53,7 @@ class ClaimedEmail:
     attempts: int  # this one included
     lost: int  # replies to the final dot that were lost
     draft: Draft | None = field(default=None, repr=False)
+    overdue_s: float = 0.0  # for how long it had been due
 
     @property
     def lines(self) -> Lines:
@@ -72,8 +73,9 @@ class Outlook:
 
 class MailQueue(Protocol):
     async def claim(self, claim_s: float) -> ClaimedEmail | None:
-        """Take the letter that is due first; None when nothing is due, or other mailers hold all that is due.
+        """Take a letter that is due; None when nothing is due, or other mailers hold all that is due.
 
+        Those of an account are taken SHARE_S apart, in between those of others (`owed.py`); else in order of time.
         A letter whose claim has run out can be claimed again. If the earlier claim had handed it over, that attempt is
         counted as ambiguous.
         """

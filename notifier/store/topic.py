@@ -33,3 +33,6 @@ class NotifierTopicStore:
 
     async def record_topic(self, row: TopicRow, clock: Clock) -> None:
         await self._pool.execute(load_sql(PACKAGE, "record_topic"), row.topic, row.topic_id)
+
+    async def accept_grown(self, first: int, beyond: int) -> None:
+        """What the notifier reads is in the partitions of the shards."""

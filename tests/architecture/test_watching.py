@@ -17,6 +17,7 @@ from tests.support.metrics import families, make_all, series_of
 
 PROMETHEUS = ROOT / "deploy/prometheus"
 SERIES = {name for family in families(make_all().render().decode()).values() for name in series_of(family)}
+FAULTS = "\n## When the world fails\n"  # behind the runbooks of alerts
 NAMED = re.compile(r"\b(?:metering|process)_[a-z_]+\b")
 LABELS = re.compile(r"\b(?:by|on|ignoring) \(([^)]*)\)|\{([^{}]*)\}")
 # What the metrics carry, and what Prometheus adds to a target and to a histogram.
@@ -69,8 +70,19 @@ def test_an_alert_has_a_runbook_and_a_severity(rule: dict[str, Any]) -> None:
 
 
 def test_every_runbook_belongs_to_an_alert() -> None:
-    headings = re.findall(r"^## (.+)$", (ROOT / "deploy/RUNBOOKS.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert headings == [rule["alert"] for rule in rules()]
+    of_alerts, _, of_faults = (ROOT / "deploy/RUNBOOKS.md").read_text(encoding="utf-8").partition(FAULTS)
+    assert re.findall(r"^## (.+)$", of_alerts, re.MULTILINE) == [rule["alert"] for rule in rules()]
+    assert not re.findall(r"^## (.+)$", of_faults, re.MULTILINE)
+
+
+def test_the_runbook_of_a_fault_says_what_one_sees_what_to_do_and_what_cannot_be_lost() -> None:
+    _, _, of_faults = (ROOT / "deploy/RUNBOOKS.md").read_text(encoding="utf-8").partition(FAULTS)
+    sections = of_faults.split("\n### ")[1:]
+    assert len(sections) == 9
+    for section in sections:
+        name = section.partition("\n")[0]
+        places = [section.find(words) for words in ("**You see** ", "**Do** ", "**Cannot be lost:** ")]
+        assert -1 < places[0] < places[1] < places[2], name
 
 
 def test_every_alert_is_shown_silent_and_firing() -> None:

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError
+from meter.runtime.history_watch import HistoryWatch
 from meter.runtime.kafka import HistoryLostError, Message, Producer
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
@@ -219,6 +221,19 @@ async def test_a_store_behind_the_offsets_committed_to_kafka_went_back_in_time(
             await wait_until_stored(pool, settings)
     assert raised.group_contains(HistoryLostError, match="meter recover")
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 0
+
+
+async def test_a_store_that_goes_back_while_nothing_comes_is_refused_too(
+    settings: MeterSettings, producer: Producer, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meter.service.HistoryWatch", partial(HistoryWatch, every_s=0.2))
+    await producer.publish([message("acc-1", inference("acc-1")) for _ in range(5)])
+    with pytest.raises(ExceptionGroup) as raised:
+        async with running_meter(settings):
+            await wait_until_stored(pool, settings)
+            await pool.execute("UPDATE meter.shards SET usage_offset = greatest(usage_offset - 1, 0)")
+            await until(lambda: False, timeout_s=20)
+    assert raised.group_contains(HistoryLostError, match="was stored up to 5.*meter recover")
 
 
 async def test_batches_are_bounded(values: dict[str, Any], pool: Pool) -> None:

@@ -67,7 +67,7 @@ async def test_another_number_of_partitions_is_refused(values: dict[str, Any], p
 async def test_running_with_another_number_of_partitions_is_refused(values: dict[str, Any], pool: Pool) -> None:
     await set_up_meter(values)
     refusal = await refusal_of(MeterSettings(**(values | {"partitions": 12})))
-    assert "has 3 partitions, METERING_PARTITIONS says 12" in refusal
+    assert "METERING_PARTITIONS says 12, and there are 3 shards" in refusal
     assert await pool.fetchval("SELECT count(*) FROM meter.batches") == 0
 
 
@@ -172,7 +172,8 @@ ASK_FOR_A_TRY = (
 FORBIDDEN = {
     "meter": [
         "SELECT * FROM projections.balances", "SELECT * FROM notifier.accounts", "DELETE FROM meter.shards",
-        "INSERT INTO meter.shards (shard) VALUES (99)", "INSERT INTO meter.replays VALUES (DEFAULT, 1, 'x', now())",
+        "INSERT INTO meter.shards (shard, usage_offset) VALUES (99, 5)",
+        "INSERT INTO meter.replays VALUES (DEFAULT, 1, 'x', now())",
     ],
     "projections": [
         "INSERT INTO meter.gaps VALUES (0, 'x', 1, 2, now())", "UPDATE meter.shards SET usage_offset = 0",

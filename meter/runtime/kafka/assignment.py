@@ -27,6 +27,7 @@ log = structlog.get_logger(component="kafka_assignment")
 T = TypeVar("T")
 
 OFFSETS_TIMEOUT_S = 20
+CURSOR_PAUSE_S = 1.0
 
 
 class OffsetStore(Protocol):
@@ -46,8 +47,13 @@ class Assignment:
         buffers: ShardBuffers,
         remedies: Remedies = OF_INPUTS,
         history: History | None = None,
+        *,
+        beyond: bool = False,
     ) -> None:
+        """With `beyond` partitions are read that no shard has, because somebody has grown a topic; else left alone."""
         self.shards: frozenset[int] = frozenset()
+        self._beyond = beyond
+        self._held: frozenset[TopicPartition] = frozenset()
         self._settings = settings
         self._names = names  # on the broker, by logical topic
         self._store = store
@@ -64,6 +70,7 @@ class Assignment:
         """Partitions were revoked."""
         self._generation += 1
         self.shards = self._incomplete = frozenset()
+        self._held = frozenset()
         self._buffers.clear()
 
     def accept(self, client: ConsumerClient, partitions: Collection[TopicPartition]) -> None:
@@ -73,10 +80,17 @@ class Assignment:
             # While a partition has no offset, aiokafka asks for a committed one and fails with NoOffsetForPartition.
             client.seek(tp, 0)
         self.forget()
+        self._held = frozenset(TopicPartition(*tp) for tp in partitions)
         held = [{tp.partition for tp in partitions if tp.topic == name} for name in self._names.values()]
-        self.shards = frozenset(set.intersection(*held))
-        self._incomplete = frozenset(set.union(*held)) - self.shards
+        everywhere, anywhere = frozenset(set.intersection(*held)), frozenset(set.union(*held))
+        grown = frozenset(number for number in anywhere if self._is_beyond(number))
+        self.shards = (everywhere - grown) | (grown if self._beyond else frozenset())
+        self._incomplete = anywhere - everywhere - grown
         log.info("shards_assigned", shards=sorted(self.shards))
+
+    def _is_beyond(self, number: int) -> bool:
+        """Whether no shard has the partition."""
+        return number >= self._settings.partitions
 
     # --- called by the main loop ------------------------------------------------------------------------------------
 
@@ -130,30 +144,44 @@ class Assignment:
         stored = await self._store.fetch_offsets(tuple(self._names), waiting)
         if self._history is not None and generation == self._generation:
             self._history.check(stored, committed)
+        waiting = self._put_off_unknown(waiting, stored, now)
         ranges = await self._fetch_ranges(client, waiting, stored)
         if generation != self._generation:
             return  # a rebalance came between: what was read may be out of date
         if await check_ranges(ranges, lambda: self._fetch_exact_ranges(ranges), self._settings, self._remedies):
             self._seek(client, waiting, ranges, generation)
 
+    def _put_off_unknown(self, shards: Sequence[int], stored: Mapping[tuple[str, int], int], now: float) -> list[int]:
+        """Partitions that no shard has get their cursor when the topics are compared, which a rebalance may precede."""
+        places = {shard for _topic, shard in stored}
+        unknown = {shard for shard in shards if self._is_beyond(shard) and shard not in places}
+        self._pauses.update(dict.fromkeys(unknown, (0, now + CURSOR_PAUSE_S)))
+        return [shard for shard in shards if shard not in unknown]
+
     async def _fetch_committed(self, client: ConsumerClient, shards: Sequence[int]) -> dict[tuple[str, int], int]:
         topics = {name: topic for topic, name in self._names.items()}
-        partitions = [TopicPartition(name, shard) for name in topics for shard in shards]
+        partitions = self._find_held(shards)
         found = await within(client.fetch_committed(partitions), "reading committed offsets")
         return {(topics[tp.topic], tp.partition): offset for tp, offset in found.items()}
 
     async def _fetch_ranges(
         self, client: ConsumerClient, shards: Sequence[int], stored: Mapping[tuple[str, int], int]
     ) -> list[OffsetRange]:
-        partitions = [TopicPartition(name, shard) for name in self._names.values() for shard in shards]
+        partitions = self._find_held(shards)
         begin = await within(client.beginning_offsets(partitions), "reading beginning offsets")
         end = await within(client.end_offsets(partitions), "reading end offsets")
-        return [
-            OffsetRange(name, shard, stored.get((topic, shard)), begin[tp], end[tp])
-            for topic, name in self._names.items()
-            for shard in shards
-            if (tp := TopicPartition(name, shard))
-        ]
+        ranges = []
+        for topic, name in self._names.items():
+            for shard in shards:
+                tp, wanted = TopicPartition(name, shard), stored.get((topic, shard))
+                absent = wanted or 0  # of one that is not on the broker
+                ranges.append(OffsetRange(name, shard, wanted, begin.get(tp, absent), end.get(tp, absent)))
+        return ranges
+
+    def _find_held(self, shards: Sequence[int]) -> list[TopicPartition]:
+        """Those of the shards' partitions that are there: of a topic that was not grown the further ones are not."""
+        wanted = (TopicPartition(name, shard) for name in self._names.values() for shard in shards)
+        return [tp for tp in wanted if tp in self._held]
 
     async def _fetch_exact_ranges(self, ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
         """The same ranges with the ends that come with a fetch: some brokers answer ListOffsets a little too low."""
@@ -173,9 +201,10 @@ class Assignment:
                 tp, here = TopicPartition(name, shard), found[name, shard]
                 buffer = buffers[tp] = PartitionBuffer(topic, shard, here.stored or 0)
                 buffer.skip_to(here.begin)
-                client.seek(tp, buffer.next)
-                client.resume(tp)
-            self._buffers.put(shard, buffers)
+                if tp in self._held:
+                    client.seek(tp, buffer.next)
+                    client.resume(tp)
+            self._buffers.put(shard, buffers, buffers.keys() - self._held)
 
 
 async def within(call: Awaitable[T], doing: str) -> T:

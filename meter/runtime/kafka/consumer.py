@@ -56,7 +56,9 @@ class ShardConsumer:
         guard: TopicGuard | None = None,
         remedies: Remedies = OF_INPUTS,
         history: History | None = None,
+        beyond: bool = False,
     ) -> None:
+        """With `beyond` partitions that no shard has, of a topic that somebody has grown, are read as well."""
         self._settings = settings
         self._names = {topic: settings.topic(topic) for topic in topics}
         self._group = settings.group(group)
@@ -65,7 +67,7 @@ class ShardConsumer:
         self._buffers = ShardBuffers(
             batch_events=settings.batch_events, batch_bytes=settings.batch_bytes, buffer_bytes=settings.buffer_bytes
         )
-        self._assignment = Assignment(settings, self._names, store, self._buffers, remedies, history)
+        self._assignment = Assignment(settings, self._names, store, self._buffers, remedies, history, beyond=beyond)
         self._poller = Poller(self._buffers, settings.poll_ms, FetchPace(settings.kafka_fetch_wait_ms / 1000))
         self._commits = Commits()
         self._freed = asyncio.Event()
@@ -259,20 +261,27 @@ class ShardConsumer:
             self._assignment.accept(self._client, partitions)
             self._commits.forget()
             self._freed.set()
+            self._next_identity_check = 0.0  # other partitions, perhaps of a topic that was grown
 
     async def _check_identity(self, client: ConsumerClient) -> None:
         """At the start and every IDENTITY_PAUSE_S: are these the topics whose offsets are stored?"""
-        now = asyncio.get_running_loop().time()
-        if self._guard is None or now < self._next_identity_check:
-            return
+        loop = asyncio.get_running_loop()
+        while self._guard is not None and loop.time() >= self._next_identity_check:
+            self._next_identity_check = loop.time() + IDENTITY_PAUSE_S  # a rebalance meanwhile asks for another look
+            try:
+                await self._guard.check_topics(await self._describe_topics(client))
+            except BaseException:
+                self._next_identity_check = 0.0
+                raise
+
+    async def _describe_topics(self, client: ConsumerClient) -> dict[str, TopicInfo]:
         infos = {}
         for topic, name in self._names.items():
             info = await within(client.describe_topic(name), "describing topics")
             if info is None:
                 raise TopicIdentityError(f"topic {name} was deleted while it was being read: nothing was written since")
             infos[topic] = info._replace(topic=topic)
-        await self._guard.check_topics(infos)
-        self._next_identity_check = now + IDENTITY_PAUSE_S
+        return infos
 
     def _recover(self, client: ConsumerClient, error: Exception) -> None:
         """After a failed poll the client's offsets prove nothing: it may have drained partitions before it failed."""

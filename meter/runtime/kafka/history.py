@@ -32,6 +32,10 @@ class History:
     def note(self, topic: str, shard: int, end: int) -> None:
         self._ends[topic, shard] = max(end, self._ends.get((topic, shard), 0))
 
+    def stored(self) -> dict[tuple[str, int], int]:
+        """What this process stored up to now."""
+        return dict(self._ends)
+
     def find_behind(
         self, stored: Mapping[tuple[str, int], int], committed: Mapping[tuple[str, int], int]
     ) -> list[Behind]:

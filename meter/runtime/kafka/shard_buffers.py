@@ -5,7 +5,7 @@ count of records bounds nothing. Each shard has an equal share of `buffer_bytes`
 one share buffered, plus what one fetch of each topic brings on top.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -50,10 +50,16 @@ class ShardBuffers:
         """The positioned shards."""
         return self._shards.keys()
 
-    def put(self, shard: int, buffers: Mapping[TopicPartition, PartitionBuffer]) -> None:
-        """A shard is positioned. `buffers` has its partitions in the order of the topics."""
+    def put(
+        self,
+        shard: int,
+        buffers: Mapping[TopicPartition, PartitionBuffer],
+        absent: Collection[TopicPartition] = frozenset(),
+    ) -> None:
+        """A shard is positioned. `buffers` has its partitions in the order of the topics; those that are `absent` on
+        the broker are never fetched from, and stay at their stored offset."""
         self._shards[shard] = list(buffers.values())
-        self.partitions.update(buffers)
+        self.partitions.update({tp: buffer for tp, buffer in buffers.items() if tp not in absent})
 
     def drop(self, shard: int) -> list[TopicPartition]:
         """Forget what is buffered of a shard that must be positioned again. Returns its partitions."""

@@ -21,6 +21,8 @@ from meter.runtime.postgres import Executor, Pool, load_sql
 
 NO_LIMIT_S = 30 * 86_400.0  # the driver takes no limit for its default, so a month
 LOCK_PAUSE_S = 0.2
+LOCK_TRIES = 30
+LOCKED_PAUSE_S = 2.0
 OUTSIDE = "-- outside a transaction:"
 BUILDS_INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+)")
 FILE_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
@@ -108,7 +110,7 @@ async def migrate_package(connection: Executor, package: str, report: Report) ->
         if migration.outside:
             await apply_outside(connection, migration, report)
         else:
-            await apply_migration(connection, migration)
+            await apply_migration(connection, migration, report)
         applied.append(f"{package}/{migration.name}")
     return applied
 
@@ -136,10 +138,41 @@ def check_history(package: str, migrations: Sequence[Migration], known: dict[int
             )
 
 
-async def apply_migration(connection: Executor, migration: Migration) -> None:
+async def apply_migration(connection: Executor, migration: Migration, report: Report = report_nothing) -> None:
+    """A lock is waited for as long as the session's lock_timeout says, since whoever comes later waits behind us; then
+    everybody else goes first, and it is tried again. Raises RefusalError after LOCK_TRIES."""
+    for tries_left in reversed(range(LOCK_TRIES)):
+        try:
+            await try_migration(connection, migration)
+            return
+        except asyncpg.LockNotAvailableError:
+            holders = await describe_holders(connection)
+            if tries_left == 0:
+                raise MigrationError(explain_locked(migration, holders)) from None
+            report(f"{migration.package}/{migration.name} waits for a lock. Open transactions: {holders}")
+            await asyncio.sleep(LOCKED_PAUSE_S)
+
+
+async def try_migration(connection: Executor, migration: Migration) -> None:
     async with connection.transaction():
-        await connection.execute(migration.sql)
+        await connection.execute("SET LOCAL statement_timeout = 0")  # a large table takes its time
+        await connection.execute(migration.sql, timeout=NO_LIMIT_S)
         await insert_migration(connection, migration)
+
+
+async def describe_holders(connection: Executor) -> str:
+    rows = await connection.fetch(load_sql("meter.runtime.postgres", "list_open_transactions"))
+    if not rows:
+        return "none that this role may see"
+    return "; ".join(f"{row['application_name'] or 'no name'} (pid {row['pid']}, {row['age_s']} s)" for row in rows)
+
+
+def explain_locked(migration: Migration, holders: str) -> str:
+    return (
+        f"{migration.package}/{migration.name} was tried {LOCK_TRIES} times and got no lock: other sessions hold what "
+        f"it changes. Nothing of it was applied. Open transactions: {holders}. End the old ones "
+        "(pg_terminate_backend), or stop the services, and run `meter setup` again: it goes on here."
+    )
 
 
 async def insert_migration(connection: Executor, migration: Migration) -> None:

@@ -182,6 +182,15 @@ class Metrics:
         return self._gauge("metering_shards", "Shards assigned to this process")
 
     @cached_property
+    def grown_partitions(self) -> Gauge:
+        return self._gauge(
+            "metering_grown_partitions", "Partitions of a topic that no shard has: somebody has grown it", "topic"
+        )
+
+    def note_grown(self, topic: str, partitions: int) -> None:
+        self.grown_partitions.labels(topic).set(partitions)
+
+    @cached_property
     def shards_set_aside(self) -> Gauge:
         return self._gauge("metering_shards_set_aside", "Shards whose events cannot be folded")
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import TopicIdentityError
@@ -20,12 +21,16 @@ class FixedClock:
 class MemoryTopics:
     def __init__(self, *rows: TopicRow) -> None:
         self.rows = {row.topic: row for row in rows}
+        self.grown: list[tuple[int, int]] = []
 
     async def fetch_topics(self) -> Mapping[str, TopicRow]:
         return dict(self.rows)
 
     async def record_topic(self, row: TopicRow, clock: Clock) -> None:
         self.rows.setdefault(row.topic, row)
+
+    async def accept_grown(self, first: int, beyond: int) -> None:
+        self.grown.append((first, beyond))
 
 
 async def check(store: MemoryTopics, *infos: TopicInfo, partitions: int = 3) -> None:
@@ -57,9 +62,38 @@ async def test_another_id_is_refused_with_what_to_do() -> None:
         await check(MemoryTopics(TopicRow("u", "id-1", 3)), info(topic_id="id-9"))
 
 
-async def test_other_partitions_than_recorded_are_refused() -> None:
+async def test_fewer_partitions_than_recorded_are_refused() -> None:
     with pytest.raises(TopicIdentityError, match="recorded are 6"):
-        await check(MemoryTopics(TopicRow("u", "id-1", 6)), info())
+        await check(MemoryTopics(TopicRow("u", "id-1", 6)), info(), partitions=6)
+
+
+async def test_a_topic_that_was_grown_is_accepted_and_told_of_once() -> None:
+    store = MemoryTopics(TopicRow("u", "id-1", 3), TopicRow("a", "id-2", 3))
+    noted: list[tuple[str, int]] = []
+    guard = RecordedTopics(store, FixedClock(), 3, note_grown=lambda *grown: noted.append(grown))
+    topics = {"u": info(partitions=12), "a": info("a", "id-2")}
+    with capture_logs() as logs:
+        await guard.check_topics(topics)
+        await guard.check_topics(topics)
+    assert store.grown == [(3, 12)]
+    assert noted == [("u", 9), ("a", 0)] * 2
+    [said] = [line for line in logs if line["event"] == "topic_grown"]
+    assert said["log_level"] == "warning"
+    assert "u has 12 partitions, and there are 3 shards" in said["detail"] and "RUNBOOKS.md" in said["detail"]
+
+
+async def test_a_setting_that_follows_the_growth_is_refused() -> None:
+    store = MemoryTopics(TopicRow("u", "id-1", 3))
+    with pytest.raises(TopicIdentityError, match=r"there are 3 shards.*Set METERING_PARTITIONS=3"):
+        await check(store, info(partitions=12), partitions=12)
+    assert store.grown == []
+
+
+async def test_a_topic_that_was_made_again_is_refused_however_large_it_is() -> None:
+    store = MemoryTopics(TopicRow("u", "id-1", 3))
+    with pytest.raises(TopicIdentityError, match="re-created"):
+        await check(store, info(topic_id="id-9", partitions=12))
+    assert store.grown == []
 
 
 async def test_other_partitions_than_set_are_refused() -> None:

@@ -110,6 +110,18 @@ class StoreContract:
         assert await stores.store.fetch_offsets([BALANCES], [0, 1]) == {(BALANCES, 0): 4, (BALANCES, 1): 0}
         assert [event.envelope.type for event in await stores.published()] == ["banner.raised.v1", "email.queued.v2"]
 
+    async def test_letters_of_one_account_leave_room_for_those_of_others(self, stores: Fixture) -> None:
+        await queue_one(stores, ("a@example.com", "b@example.com", "c@example.com"))
+        await save(stores, others(), shard=1)
+        claimed = [await claim(stores) for _ in range(4)]
+        assert [email.row.account_id for email in claimed] == [ACCOUNT, "other", ACCOUNT, ACCOUNT]
+        assert await stores.queue.claim(CLAIM_S) is None
+
+    async def test_a_claim_says_for_how_long_its_letter_was_due(self, stores: Fixture) -> None:
+        await queue_one(stores)
+        await stores.pass_s(30)
+        assert 30 <= (await claim(stores)).overdue_s < 60
+
     async def test_a_new_epoch_forgets_the_lines_of_the_old_one(self, stores: Fixture) -> None:
         await save(stores, [account(1), percent(0, 2), percent(85, 3)])
         await save(stores, [percent(5, 4, epoch=2)], start=3)

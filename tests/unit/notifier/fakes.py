@@ -13,7 +13,7 @@ from notifier.letters import Contact, Letters, Lines
 from notifier.mail.recheck import still_says
 from notifier.mail.verdict import ENDINGS, Judgement, Verdict
 from notifier.model import Draft, EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, People, Unreadable
-from notifier.owed import Outcome, apply_steps, end_letter
+from notifier.owed import Outcome, apply_steps, end_letter, space_out
 from notifier.store.emails import DAY_S, FREE_OF_CHARGE
 from notifier.store.port import ClaimedEmail, Outlook
 from schemas.topics import BALANCES
@@ -54,6 +54,7 @@ def learn(known: Known, plan: NotifyPlan) -> Known:
 class StoredEmail:
     row: EmailRow
     due: datetime
+    order: datetime
     state: str = "queued"
     claim: int = 0
     attempts: int = 0
@@ -117,10 +118,11 @@ class FakeStore:
 
     def _take(self, account_id: str, outcome: Outcome, pause_s: float, at: datetime) -> None:
         self.letters[account_id] = outcome.letters
-        for row in outcome.queued:
+        due = self.clock.now() + timedelta(seconds=pause_s)
+        for row, later_s in space_out(outcome):
             if row.notice_id not in self.notices or row.email_id in self.emails:
                 raise ValueError("a letter without its notice, or a second time")
-            self.emails[row.email_id] = StoredEmail(row, self.clock.now() + timedelta(seconds=pause_s))
+            self.emails[row.email_id] = StoredEmail(row, due, due + timedelta(seconds=later_s))
             self.outbox.append(events.email_queued(row, at))
 
     async def save_together(self, plans: Sequence[NotifyPlan]) -> list[int] | None:
@@ -134,7 +136,8 @@ class FakeStore:
         due = [e for e in self.emails.values() if e.state == "queued" and e.due <= self.clock.now()]
         if not due:
             return None
-        email = min(due, key=lambda found: found.due)
+        email = min(due, key=lambda found: found.order)
+        overdue_s = (self.clock.now() - email.due).total_seconds()
         email.claim += 1
         email.attempts += 1
         email.ambiguous += email.handed_over
@@ -142,7 +145,7 @@ class FakeStore:
         email.due = self.clock.now() + timedelta(seconds=claim_s)
         lines = self._contact(email.row).lines
         draft = replace(email.draft, lines=lines) if email.draft is not None and lines else None
-        return ClaimedEmail(email.row, email.claim, email.attempts, email.ambiguous, draft)
+        return ClaimedEmail(email.row, email.claim, email.attempts, email.ambiguous, draft, overdue_s)
 
     def _contact(self, row: EmailRow) -> Contact:
         return self.letters_of(row.account_id).contacts[row.recipient]
@@ -195,7 +198,7 @@ class FakeStore:
             self._end(stored, email, judgement, pause_s, at)
             return True
         stored.attempts -= judgement.verdict in FREE_OF_CHARGE
-        stored.due = self.clock.now() + timedelta(seconds=pause_s)
+        stored.due = stored.order = self.clock.now() + timedelta(seconds=pause_s)
         stored.handed_over = stored.handed_over and judgement.ambiguous
         if not judgement.ambiguous and stored.ambiguous == 0:
             self._show(email.row, {})

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from meter.runtime.waiting import wait_for
+
 DROP: Final = "drop"  # the connection breaks
 HANG: Final = "hang"  # no answer, ever
 LATE: Final = "250 at last"  # once `release` is set
@@ -32,9 +34,16 @@ class Script:
     extensions: tuple[str, ...] = ()
     tls: ssl.SSLContext | None = None
     during_body: str | None = None  # said while the body is on its way
+    letters_each: int | None = None  # a connection takes so many, then `farewell` is the answer to MAIL
+    farewell: str = DROP
+    most_open: int | None = None  # further connections are greeted with 421
+    letter_s: float = 0.0  # until the reply to the dot
+    byte_s: float | None = None  # between the bytes of a reply
     seen: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)  # those that reached their final dot
     connections: int = 0
+    open: int = 0  # now
+    widest: int = 0  # the most there were at one time, without those turned away
     port: int = 0
     dot_seen: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,11 +69,13 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
         assert task is not None
         tasks.add(task)
         script.connections += 1
+        script.open += 1
         try:
             await Conversation(script, reader, writer).run()
         except (OSError, EOFError):
             pass
         finally:
+            script.open -= 1
             writer.transport.abort()
             tasks.discard(task)
 
@@ -85,9 +96,15 @@ class Conversation:
         self._script = script
         self._reader = reader
         self._writer = writer
+        self._taken = 0
 
     async def run(self) -> None:
-        if not await self._say(self._script.reply("greeting")):
+        script = self._script
+        if script.most_open is not None and script.open > script.most_open:
+            await self._say("421 4.7.0 too many connections")
+            return
+        script.widest = max(script.widest, script.open)
+        if not await self._say(script.reply("greeting")):
             return
         while line := (await self._reader.readuntil(b"\r\n")).decode().strip():
             self._script.seen.append(line)
@@ -100,6 +117,8 @@ class Conversation:
         phase = name.lower()
         address = rest.partition("<")[2].partition(">")[0]
         reply = self._script.reply(phase, address)
+        if phase == "mail" and self._taken == self._script.letters_each:
+            reply = self._script.farewell
         if phase == "ehlo" and reply == GOOD["ehlo"]:
             names = ["sink.example.com", *self._script.extensions]
             reply = "\r\n".join(f"250{'-' if name != names[-1] else ' '}{name}" for name in names)
@@ -119,6 +138,9 @@ class Conversation:
         body = await self._reader.readuntil(b"\r\n.\r\n")
         self._script.bodies.append(body.removesuffix(b".\r\n"))
         self._script.dot_seen.set()
+        self._taken += 1
+        if self._script.letter_s:
+            await wait_for(asyncio.Event(), self._script.letter_s)
         return await self._say(self._script.reply("dot"))
 
     async def _say(self, reply: str) -> bool:
@@ -128,6 +150,13 @@ class Conversation:
             await self._script.release.wait()
         if reply == DROP:
             return False
-        self._writer.write(reply.encode() + b"\r\n")
-        await self._writer.drain()
+        await self._write(reply.encode() + b"\r\n")
         return not reply.startswith("421")
+
+    async def _write(self, data: bytes) -> None:
+        size = len(data) if self._script.byte_s is None else 1
+        for start in range(0, len(data), size):
+            self._writer.write(data[start : start + size])
+            await self._writer.drain()
+            if self._script.byte_s is not None:
+                await wait_for(asyncio.Event(), self._script.byte_s)

@@ -9,6 +9,7 @@ from aiokafka import TopicPartition as AiokafkaPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.protocol.group import LeaveGroupRequest
 
+from meter.runtime.kafka.adapter.assignor import ShardAssignor
 from meter.runtime.kafka.adapter.metadata import fetch_topic
 from meter.runtime.kafka.adapter.options import client_options
 from meter.runtime.kafka.adapter.patches import patch_aiokafka
@@ -98,8 +99,8 @@ class AiokafkaConsumer(AiokafkaReader):
             client_id=f"{group}-consumer",
             group_id=group,
             isolation_level="read_committed",
-            # Range keeps partition p of all topics together; sticky keeps state on its class.
-            partition_assignment_strategy=(RangePartitionAssignor,),
+            # Range is for the time that a group still has members of a version without the other.
+            partition_assignment_strategy=(ShardAssignor, RangePartitionAssignor),
             session_timeout_ms=settings.kafka_session_ms,
             rebalance_timeout_ms=settings.kafka_rebalance_ms,
             heartbeat_interval_ms=min(3_000, settings.kafka_session_ms // 4),

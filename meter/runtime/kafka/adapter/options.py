@@ -8,6 +8,7 @@ from meter.runtime.tls import FollowingContext
 
 REQUEST_TIMEOUT_MS = 60_000
 RETRY_BACKOFF_MS = 100
+METADATA_AGE_MS = 30_000  # a group learns of a topic that was grown within this time
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
         "sasl_plain_password": password.get_secret_value() if password else None,
         "request_timeout_ms": REQUEST_TIMEOUT_MS,
         "retry_backoff_ms": RETRY_BACKOFF_MS,
-        "metadata_max_age_ms": 60_000,
+        "metadata_max_age_ms": METADATA_AGE_MS,
     }
 
 

@@ -130,3 +130,12 @@ def test_a_key_file_that_holds_none_is_refused_in_a_sentence(tmp_path: Path, tex
     file.write_text(text)
     with pytest.raises(SettingsError, match="METERING_CONSOLE_KEY_FILE"):
         load_keys(ConsoleSettings(console_algorithm="ES256", console_key_file=file))
+
+
+def test_under_a_clock_that_stepped_a_token_is_refused_and_good_again_afterwards() -> None:
+    token = TOKENS.make("acct-1", "admin", NOW, timedelta(hours=2))
+    for step, code in ((timedelta(days=1), "token_expired"), (-timedelta(hours=1), "token_invalid")):
+        with pytest.raises(AccessError) as caught:
+            TOKENS.read(token, NOW + step)
+        assert caught.value.code == code
+    assert TOKENS.read(token, NOW + timedelta(hours=1)).may_see("acct-1")
