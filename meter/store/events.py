@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from meter.bounds import bound_evidence, weigh_evidence
+from meter.closings import Standing, accounts_moved, remark_without_effect
 from meter.content import Content
 from meter.corrections import settle_corrections
 from meter.openings import Opening, accounts_opened, merge_remarks, remark_later_openings
@@ -257,6 +258,10 @@ async def append_openings(connection: Executor, plan: AppendPlan, head: Head) ->
 
 async def append_remarks(connection: Executor, plan: AppendPlan, openings: Mapping[str, Opening], head: Head) -> None:
     later = remark_later_openings(plan.rows, head.next_position, openings) if openings else []
+    if moved := accounts_moved(plan.rows):
+        rows = await connection.fetch(sql("fetch_standings"), plan.shard, moved, head.next_position)
+        standings = {account_id: Standing(*standing) for account_id, *standing in rows}
+        later += remark_without_effect(plan.rows, head.next_position, standings)
     if remarks := merge_remarks(plan.remarks(), later):
         columns = transpose(remarks, len(RemarkRow._fields))
         await connection.execute(sql("append_remarks"), plan.shard, plan.recorded_at, *columns)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from meter.allowance import Allowance
+from meter.closings import ALREADY_CLOSED, CLOSED, NOT_CLOSED, NOT_OPENED, REOPENED
 from meter.openings import ALREADY_OPEN
 from meter.runtime.postgres import Pool, load_sql
 from meter.store.events import PostgresEventStore
@@ -38,3 +39,24 @@ async def test_a_repeat_of_an_opening_is_not_remarked(pool: Pool) -> None:
     repeated = await store.append(plan(first._replace(offset=1), start=(0, 1)))
     assert repeated.duplicates == 1
     assert await pool.fetchval("SELECT count(*) FROM meter.remarks") == 0
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_closing_or_reopening_without_effect_is_remarked(pool: Pool, together: bool) -> None:
+    """Whether or not it comes in one batch with what makes it have none."""
+    await pool.execute(load_sql("meter", "insert_shards"), 1)
+    store = PostgresEventStore(pool)
+    types = [CLOSED, REOPENED, None, REOPENED, CLOSED, CLOSED, REOPENED, REOPENED, CLOSED]
+    results: list[Outcome] = [
+        opened(offset) if type is None else opened(offset, type=type, data="{}", name="")
+        for offset, type in enumerate(types)
+    ]
+    if together:
+        await store.append(plan(*results))
+    else:
+        for offset, result in enumerate(results):
+            await store.append(plan(result, start=(0, offset)))
+    rows = await pool.fetch("SELECT kafka_offset, reason FROM meter.remarks ORDER BY 1")
+    assert [tuple(row) for row in rows] == [
+        (0, NOT_OPENED), (1, NOT_OPENED), (3, NOT_CLOSED), (5, ALREADY_CLOSED), (7, NOT_CLOSED),
+    ]  # fmt: skip
