@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
@@ -35,6 +35,13 @@ class Mail:
     @property
     def message_id(self) -> str:
         return str(self.message["Message-ID"])
+
+
+class Inbox(Protocol):
+    """Where mails arrive, oldest first."""
+
+    @property
+    def mails(self) -> list[Mail]: ...
 
 
 @dataclass

@@ -34,6 +34,7 @@ NOT_RUN = {
     ("projections/console/README.md", "METERING_CONSOLE_SECRET="): "likewise",
     ("README.md", "deploy/make-secrets"): "builds and starts containers: tests/architecture holds the files",
     ("deploy/README.md", "deploy/make-secrets"): "builds and starts containers: tests/architecture holds the files",
+    ("deploy/README.md", "deploy/make-secrets && deploy/make-certificates"): "likewise",
     ("deploy/README.md", "docker compose"): "runs in the containers of the block before",
     ("deploy/README.md", "METERING_POSTGRES_DSN=postgresql://credit_owner"): "names the server of the containers: "
     "tests/integration/test_meter_owner.py runs setup as that role",

@@ -21,6 +21,7 @@ from deploy.local.demo.ledger import Ledger
 from deploy.local.demo.report import UNFINISHED, find_faults, print_report
 from deploy.local.demo.story import SPENDER, Story
 from deploy.local.demo.watch import Screen, Watch
+from deploy.local.mail import Inbox
 from deploy.local.platform import DATABASE, Platform, console_lines, run_platform
 from deploy.local.services import ServiceFailedError, run_command
 from meter.client import AccountsProducer, UsageProducer
@@ -97,7 +98,7 @@ async def play(screen: Screen, platform: Platform) -> list[str]:
                 await asyncio.to_thread(run_command, arguments, platform.admin)
 
             await Story(screen, ledger, usage, accounts, raw, reader, settled, grant, SystemClock().now).play()
-        await finish(connection, pool, ledger, watch, platform)
+        await finish(connection, pool, ledger, watch, platform.mail)
         faults = await find_faults(connection, ledger, platform.mail)
         await print_report(console(), connection, watch.banners, len(platform.mail.mails))
     finally:
@@ -113,7 +114,7 @@ async def finish(
     pool: "asyncpg.Pool[asyncpg.Record]",
     ledger: Ledger,
     watch: Watch,
-    platform: Platform,
+    mail: Inbox,
 ) -> None:
     """Wait until everything produced has gone all the way: balances, outboxes, emails."""
     for account_id, resource in ledger.books:
@@ -127,7 +128,7 @@ async def finish(
         return bool(await connection.fetchval("SELECT count(*) FROM notifier.notices") >= wanted)
 
     async def finished() -> bool:
-        return await connection.fetchval(UNFINISHED) == 0 and watch.mails_shown == len(platform.mail.mails)
+        return await connection.fetchval(UNFINISHED) == 0 and watch.mails_shown == len(mail.mails)
 
     for condition in (rejected, notified, finished):
         await until(condition, condition.__name__)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.demo.ledger import MICRO, Ledger, NoticeKey
-from deploy.local.mail import MailSink
+from deploy.local.mail import Inbox
 
 BALANCES = """
 SELECT account_id, resource, allocation, consumed, remaining, exhaustion, status, allowed, epoch
@@ -27,7 +27,7 @@ SELECT (SELECT count(*) FROM meter.events WHERE type < 10) AS events,
 REASONS = "SELECT reason, count(*) FROM meter.rejections GROUP BY 1 ORDER BY 1"
 
 
-async def find_faults(connection: "asyncpg.Connection[asyncpg.Record]", ledger: Ledger, mail: MailSink) -> list[str]:
+async def find_faults(connection: "asyncpg.Connection[asyncpg.Record]", ledger: Ledger, mail: Inbox) -> list[str]:
     """Everything that differs from the demo's own books, in words; empty when all is as it must be."""
     counts = await connection.fetchrow(COUNTS)
     assert counts is not None
@@ -62,7 +62,7 @@ def notice_faults(rows: "list[asyncpg.Record]", ledger: Ledger) -> list[str]:
     ]
 
 
-def mail_faults(rows: "list[asyncpg.Record]", mail: MailSink) -> list[str]:
+def mail_faults(rows: "list[asyncpg.Record]", mail: Inbox) -> list[str]:
     """Every email the notifier calls accepted is in the sink once, and nothing else is."""
     arrived = Counter(m.message_id for m in mail.mails)
     sent = Counter(row["message_id"] for row in rows if row["state"] == "accepted")

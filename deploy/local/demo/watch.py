@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.local.mail import MailSink
+from deploy.local.mail import Inbox
 from schemas.figures import UNITS
 from schemas.topics import NOTIFICATIONS
 
@@ -28,7 +28,7 @@ class Screen:
 class Watch:
     """Shows banner events and mails until cancelled, and counts them."""
 
-    def __init__(self, screen: Screen, bootstrap: str, mail: MailSink) -> None:
+    def __init__(self, screen: Screen, bootstrap: str, mail: Inbox) -> None:
         self._screen = screen
         self._bootstrap = bootstrap
         self._mail = mail
