@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer, TopicAdmin, TopicInfo
+from meter.runtime.kafka.adapter import consumer as consumer_adapter
 from meter.runtime.kafka.adapter import options
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
@@ -200,6 +202,25 @@ async def test_a_partition_without_a_cursor_waits_for_it_and_holds_up_no_shard(t
         ledger.cursors = True
         await drain(consumer, ledger, 400)
     ledger.check({USAGE: ends})
+
+
+async def test_members_of_the_version_before_share_a_group_with_new_ones(
+    topics: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those before deal partitions out by range alone: for the time of a roll-out all do."""
+    ledger = Ledger()
+    async with joined(topics, ledger) as new:
+        monkeypatch.setattr(consumer_adapter, "ASSIGNORS", (RangePartitionAssignor,))
+        async with joined(topics, ledger) as old:
+            await fill(topics, 200)
+            while ledger.count < 200 or not (new.assigned and old.assigned):
+                await step(new, ledger)
+                await step(old, ledger)
+            assert new.assigned | old.assigned == frozenset(range(topics.partitions))
+            assert not new.assigned & old.assigned
+        await fill(topics, 100, start=200)
+        await drain(new, ledger, 300)
+    ledger.check(await read_ends(topics))
 
 
 async def delete_records(settings: Settings, tp: TopicPartition, offset: int) -> None:

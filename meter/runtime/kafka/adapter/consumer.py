@@ -19,6 +19,8 @@ from meter.runtime.kafka.adapter.stopping import stop_quietly
 from meter.runtime.settings import Settings
 
 FETCH_WAIT_MS = 500
+# Range is for the time that a group still has members of a version without the other.
+ASSIGNORS = (ShardAssignor, RangePartitionAssignor)
 # aiokafka keeps one fetched piece of every partition, compressed, until it is polled: this much for all partitions.
 FETCHED_BYTES = 24 * 1024 * 1024
 PARTITION_BYTES = (64 * 1024, 1024 * 1024)
@@ -99,8 +101,7 @@ class AiokafkaConsumer(AiokafkaReader):
             client_id=f"{group}-consumer",
             group_id=group,
             isolation_level="read_committed",
-            # Range is for the time that a group still has members of a version without the other.
-            partition_assignment_strategy=(ShardAssignor, RangePartitionAssignor),
+            partition_assignment_strategy=ASSIGNORS,
             session_timeout_ms=settings.kafka_session_ms,
             rebalance_timeout_ms=settings.kafka_rebalance_ms,
             heartbeat_interval_ms=min(3_000, settings.kafka_session_ms // 4),
