@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import available_timezones
 
 import typer
 
@@ -113,7 +112,6 @@ def close(
 ) -> None:
     """Close an account: it is allowed nothing, and nobody gets its emails. What it uses still counts.
 
-    \b
     Asks first; in a pipe it refuses without --yes.
 
     \b
@@ -146,6 +144,8 @@ def reopen(account_id: Account, event_id: EventId = None, wait: Wait = True, as_
 
 def check_time_zone(name: str | None) -> None:
     """The contract takes any name of that form; whoever types one can be told that there is none such."""
+    from zoneinfo import available_timezones
+
     known = available_timezones()  # none on a machine without the data
     if name is not None and known and name not in known:
         raise typer.BadParameter("there is no such time zone: write one like Europe/Berlin", param_hint="--time-zone")
