@@ -9,7 +9,7 @@ import typer
 from meter.changes_cli import app as changes
 from meter.presentation import print_fields, print_table
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import run_command
+from meter.runtime.process.cli import Group, run_command
 from meter.support_cli import Account, JsonOutput
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of 
 JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 app = typer.Typer(
+    cls=Group,
     help="Accounts, their contacts and balances: find, show and change them.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -63,7 +64,6 @@ def find(
 def unopened(limit: Limit = 50, as_json: JsonLines = False) -> None:
     """List the accounts that nobody opened and that were used, granted to or named all the same.
 
-    \b
     All of it is kept, nothing is allowed. The opening applies it: what was granted counts, and plan, name, time zone
     and contacts win over the opening's own. An id that stands here by mistake is a producer's: look at its source.
 

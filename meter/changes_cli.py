@@ -11,7 +11,6 @@ from meter.confirm import confirm
 from meter.presentation import print_sentences
 from meter.runtime.errors import RefusalError
 from meter.support_cli import Account, EventId, JsonOutput, Wait, run_verb, send_only
-from schemas.zones import find_zone
 
 if TYPE_CHECKING:
     from meter.changes import Change
@@ -113,7 +112,6 @@ def close(
 ) -> None:
     """Close an account: it is allowed nothing, and nobody gets its emails. What it uses still counts.
 
-    \b
     Asks first; in a pipe it refuses without --yes.
 
     \b
@@ -146,6 +144,8 @@ def reopen(account_id: Account, event_id: EventId = None, wait: Wait = True, as_
 
 def check_time_zone(name: str | None) -> None:
     """An event with such a name is taken without it; whoever types one can be told that there is none such."""
+    from schemas.zones import find_zone
+
     if name is not None and find_zone(name) is None:
         raise typer.BadParameter("there is no such time zone: write one like Europe/Berlin", param_hint="--time-zone")
 

@@ -27,7 +27,6 @@ def check(
 ) -> None:
     """Judge events as the meter would, without sending them; 1 when one is refused.
 
-    \b
     Events are CloudEvents in structured mode, one a line or one document over several lines. A refusal has the words
     of the rejection that the meter would store. The limits are those of the settings (METERING_MAX_USAGE_CREDITS, …).
     What is stored already is not known here: a repeat is found within the file only.

@@ -49,10 +49,8 @@ def setup(
 ) -> None:
     """Make tables, shards, roles and topics; may be repeated at any time.
 
-    \b
     --check changes nothing and exits with 1 when something is missing or differs from the settings.
 
-    \b
     Passwords of the roles are set from METERING_SETUP_PASSWORD_METER, _PROJECTIONS, _NOTIFIER, _SUPPORT, _READER,
     _CONSOLE and _OWNER, where given. Roles and passwords need a superuser, as the first run does. Later ones may be
     credit_owner's, which has the schemas and nothing else.
@@ -87,7 +85,6 @@ def setup(
 def run() -> None:
     """Store events from Kafka until SIGTERM or SIGINT.
 
-    \b
     Serves /healthz, /readyz and /metrics on METERING_HTTP_PORT. Any number of processes share the shards.
 
     \b

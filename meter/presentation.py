@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
     from meter.runtime.settings import Settings
 
 __all__ = [
-    "describe_bytes", "print_fields", "print_on_terminal", "print_sentences", "print_settings", "print_table",
-    "printable",
+    "describe_bytes", "for_people", "for_programs", "print_fields", "print_on_terminal", "print_sentences",
+    "print_settings", "print_table", "printable",
 ]  # fmt: skip
 MAX_SHOWN_BYTES = 65_536
+UTC_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00")
 
 
 def describe_bytes(value: bytes | None) -> str | None:
@@ -45,18 +48,32 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_
 
         from meter.terminal_table import lay_out_table
 
-        cells = [[Text(printable(value)) for value in row] for row in rows]
+        cells = [[Text(printable(for_people(value))) for value in row] for row in rows]
         print_on_terminal(lambda width: [lay_out_table(columns, cells, width=width)])
     else:
         for line in (columns, *rows):
-            print("\t".join(map(printable, line)))
+            print("\t".join(printable(for_programs(value)) for value in line))
+
+
+def for_people(value: object) -> object:
+    """yes and no; times by the second, which leaves room for the other columns."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    found = UTC_TIME.fullmatch(value) if isinstance(value, str) else None
+    return f"{found[1]}Z" if found else value
+
+
+def for_programs(value: object) -> object:
+    """As JSON writes it."""
+    return json.dumps(value) if isinstance(value, bool) else value
 
 
 def print_on_terminal(render: Callable[[int], Sequence[RenderableType]]) -> None:
     """Print what `render` makes for the width of the terminal. Too long a line is not cut: the terminal breaks it."""
     from rich.console import Console, Group
 
-    console = Console()
+    size = shutil.get_terminal_size()  # Rich takes a dumb terminal for 80 columns wide, whatever it says
+    console = Console(width=size.columns, height=size.lines)
     console.print(Group(*render(console.width)), crop=False)
 
 
@@ -66,14 +83,22 @@ def print_sentences(sentences: Sequence[str]) -> None:
 
 
 def print_fields(fields: Mapping[str, object], *, as_json: bool) -> None:
-    """One field a line, broken between words on a terminal; a list gets a line per entry."""
+    """One field a line, a list a line for each entry: in columns and without what is empty on a terminal, broken
+    between words; with a tab in a pipe."""
     if as_json:
         print(json.dumps(fields))
         return
+    lines = [
+        (name, entry) for name, value in fields.items() for entry in (value if isinstance(value, list) else [value])
+    ]
+    if not sys.stdout.isatty():
+        for name, entry in lines:
+            print(f"{name}\t{printable(for_programs(entry))}")
+        return
     width = max(map(len, fields))
-    for name, value in fields.items():
-        for entry in value if isinstance(value, list) else [value]:
-            print(fit_beside(f"{name:<{width}}  ", printable(entry), sys.stdout))
+    for name, entry in lines:
+        if entry not in (None, ""):
+            print(fit_beside(f"{name:<{width}}  ", printable(for_people(entry)), sys.stdout))
 
 
 def print_settings(kind: type[Settings], *, as_json: bool) -> None:
@@ -88,4 +113,4 @@ def print_settings(kind: type[Settings], *, as_json: bool) -> None:
 def describe_default(value: object) -> str:
     if value is None:
         return ""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(for_programs(value))

@@ -23,12 +23,10 @@ def recover_command(
 ) -> None:
     """Go on with a database that was restored to an earlier moment, or lost its last commits in a fail-over.
 
-    \b
     Stop meter, projections and notifier first. It begins a new generation of the log and records the cut in the chain.
     When the services run again, the meter reads what was lost from Kafka once more, projections send the present state
     of every account, and the notifier reads back whom it had told what before it sends anything.
 
-    \b
     Needs the rights of `meter setup`. Where nothing outside the database is newer than it, nothing is changed.
 
     \b

@@ -13,7 +13,7 @@ import typer
 
 from meter.presentation import describe_bytes, print_fields, print_sentences, print_table
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import run_command
+from meter.runtime.process.cli import Group, run_command
 from schemas.reasons import Reason
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meter.store.rejections import Dismissal, Rejection, Rejections
 
 app = typer.Typer(
+    cls=Group,
     help="Records that broke the contract: list, show, replay and dismiss them.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -42,7 +43,9 @@ async def open_rejections(settings: Settings) -> AsyncIterator[Rejections]:
 
 @app.command(name="list")
 def list_command(
-    reason: Annotated[Reason | None, typer.Option(help="Only those with this reason.")] = None,
+    reason: Annotated[
+        Reason | None, typer.Option(metavar="REASON", help="Only those with this reason, like wrong_partition.")
+    ] = None,
     topic: Annotated[str | None, typer.Option(help="Only those of this topic, e.g. metering.usage.")] = None,
     account: Annotated[str | None, typer.Option(help="Only those whose Kafka key is this account.")] = None,
     pending: Annotated[bool, typer.Option("--pending", help="Only those never replayed.")] = False,
@@ -152,7 +155,6 @@ def dismiss(
 ) -> None:
     """Say that rejections are dealt with: they leave the list, and stay in the log with your reason.
 
-    \b
     It cannot be taken back; `list --all` and `show` still have them, and a replay is still possible.
 
     \b
@@ -187,7 +189,6 @@ def replay(
 ) -> None:
     """Send the original bytes again as a new record, which the meter judges again.
 
-    \b
     This helps when the cause is gone: a wrong partition (the key decides now), a time that was ahead, a type that
     this version knows. What would be rejected again is refused with the reason, and nothing is sent. It is judged by
     the settings of this command: give it those that `meter run` has. An event that was stored in the meantime counts
@@ -196,7 +197,8 @@ def replay(
     \b
     Examples:
       meter rejections replay 17 18
-      meter rejections list --reason wrong_partition --pending | tail -n +2 | cut -f 1 | xargs meter rejections replay
+      meter rejections list --reason wrong_partition --pending |
+        tail -n +2 | cut -f 1 | xargs meter rejections replay
     """
     from meter.replay import replay_rejections
     from meter.runtime.clock import SystemClock

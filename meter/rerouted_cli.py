@@ -23,7 +23,6 @@ def rerouted(
 ) -> None:
     """List whose records were sent on to the partition of their account, most first.
 
-    \b
     Nothing of them is lost. Each costs a second trip through Kafka, and its account's events may count in another
     order. meter/README.md has the setting of each client that saves the trip.
 

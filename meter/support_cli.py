@@ -50,12 +50,11 @@ def open_account(
 ) -> None:
     """Open an account with the free allowance, and print what it has then.
 
-    \b
     An account that is open already keeps what it has: the command says what differs and exits with 1.
 
     \b
     Example:
-      meter open acc-1 --plan free --contact owner@example.com --contact billing@example.com
+      meter open acc-1 --plan free --contact owner@example.com
     """
     from meter.effects import describe_differences, describe_opening, find_differences
     from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
@@ -101,7 +100,6 @@ def grant(
 ) -> None:
     """Add credits or runs to an account, and print what it has then.
 
-    \b
     Asks before it grants to an account that nobody opened; in a pipe it refuses that without --yes. With --no-wait it
     asks nothing and needs no database.
 

@@ -3,6 +3,7 @@
 Numbers, ids and times are never cut or broken. One column of sentences, the widest, may wrap between words.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,11 +17,14 @@ from rich.text import Text
 Rows = Sequence[Sequence[Text]]
 UNBOUNDED: Final = 100_000  # wider than any table
 MIN_SENTENCE_WIDTH: Final = 30  # a column of sentences that is narrower is hard to read
+WORD: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC)?|\S+")
 GAP: Final = 2  # between the name and the value in a block
 
 
 def lay_out_table(columns: Sequence[str], rows: Rows, *, width: int, title: str = "") -> RenderableType:
     """For `width` character cells. Blocks leave out what is empty."""
+    if not rows:
+        return make_blocks(columns, rows, width=width, title=title)
     excess = measure(make_table(columns, rows)) - width
     if excess <= 0:
         return make_table(columns, rows, title=title)
@@ -45,27 +49,30 @@ def column_width(columns: Sequence[str], rows: Rows, number: int) -> int:
 
 def least_width(columns: Sequence[str], rows: Rows, number: int) -> int:
     """A column may become this narrow: its longest word fits."""
-    words = [word for row in rows for word in row[number].plain.split()]
+    words = [word for row in rows for word in WORD.findall(row[number].plain)]
     longest = max(map(cell_len, (columns[number], *words)))
     return max(longest, min(MIN_SENTENCE_WIDTH, column_width(columns, rows, number)))
 
 
 def measure(table: Table) -> int:
-    """The width of the table with no cell wrapped."""
-    console = Console(width=UNBOUNDED)
+    """The width of the table with no cell wrapped. Without a height Rich takes a dumb terminal for 80 columns wide."""
+    console = Console(width=UNBOUNDED, height=1)
     return Measurement.get(console, console.options, table).maximum
 
 
 def make_table(
     columns: Sequence[str], rows: Rows, *, title: str = "", sentences: int | None = None, room: int | None = None
 ) -> Table:
-    """The column `sentences` gets `room` character cells and wraps; the others are as wide as their widest cell."""
+    """The column `sentences` gets `room` character cells and wraps; the others are as wide as their widest cell.
+
+    We wrap it: Rich would break a time between its day and its hour.
+    """
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for number, name in enumerate(columns):
-        wraps = number == sentences
-        table.add_column(name, no_wrap=not wraps, width=room if wraps else None)
+        table.add_column(name, no_wrap=True, width=room if number == sentences else None)
     for row in rows:
-        table.add_row(*row)
+        cells = (Text("\n".join(wrap_words(c.plain, room or 0))) if n == sentences else c for n, c in enumerate(row))
+        table.add_row(*cells)
     return table
 
 
@@ -92,11 +99,11 @@ def make_block(columns: Sequence[str], row: Sequence[Text], *, names: int, width
 
 
 def wrap_words(text: str, width: int) -> list[str]:
-    """Lines of at most `width` cells, broken between words; a word that is longer stays whole. Rich would break it."""
+    """Lines of at most `width` cells, broken between words; a word that is longer, and a time, stay whole."""
     lines = []
     for line in text.split("\n"):
         indent = line[: len(line) - len(line.lstrip())]
-        words = line.split()
+        words = WORD.findall(line)
         current = indent + words[0] if words else ""
         for word in words[1:]:
             if cell_len(current) + 1 + cell_len(word) > width:

@@ -30,7 +30,6 @@ def verify(
 ) -> None:
     """Check the whole log: hash chain, positions, offsets, counts, and the anchors kept outside the database.
 
-    \b
     Reads only, and the service may run meanwhile. Names the shard and batch of any damage and what to do.
     Exit code 0 when all is whole, 1 on damage.
 

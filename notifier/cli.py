@@ -38,12 +38,12 @@ BANNER_COLUMNS = ("resource", "threshold", "kind", "removable", "raised_at", "te
 def run() -> None:
     """Raise banners and send emails until SIGTERM or SIGINT.
 
-    \b
     Serves /healthz, /readyz and /metrics on METERING_HTTP_PORT. Any number of processes share the work.
 
     \b
     Example:
-      METERING_SMTP_HOST=smtp.example.com METERING_MAIL_FROM=credits@example.com notifier run
+      export METERING_SMTP_HOST=smtp.example.com
+      METERING_MAIL_FROM=credits@example.com notifier run
     """
     from notifier.service import build_notifier
     from notifier.settings import NotifierSettings
@@ -79,11 +79,9 @@ def reread() -> None:
 def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False) -> None:
     """List the notices of an account, newest first: every threshold it crossed, and who knows of it.
 
-    \b
     Each line of emails that was reached in the present epoch is, for each contact, exactly one of: told by a letter,
     covered by a letter about a higher line, known from an earlier epoch, owed with the reason, or lapsed.
 
-    \b
     On a terminal a table, or blocks where it is too narrow; tab-separated lines in a pipe. Shows email addresses: the
     role must be allowed to read them.
 
@@ -127,13 +125,12 @@ def preview(
 ) -> None:
     """Write every letter and banner with the templates, sender and links of the settings; sends nothing.
 
-    \b
     Each state is there: low, expired, overdrawn, refused, both resources, long and hostile names. Open index.html
     first.
 
     \b
     Example:
-      METERING_TEMPLATES_DIR=./texts notifier preview ./preview && open ./preview/index.html
+      METERING_TEMPLATES_DIR=./texts notifier preview ./preview
     """
     from meter.runtime.clock import SystemClock
     from notifier.preview import write_preview

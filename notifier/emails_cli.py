@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ import typer
 
 from meter.presentation import print_fields
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import run_command
+from meter.runtime.process.cli import Group, run_command
 from notifier.listing import JsonOutput, Limit, describe_letter, open_report, plain, print_rows
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from notifier.store.retry import Request, RetryRequests
 
 app = typer.Typer(
-    help="Letters: list them, look at one, have one tried again.", no_args_is_help=True, rich_markup_mode=None
+    cls=Group,
+    help="Letters: list them, look at one, have one tried again.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 EMAIL_COLUMNS = (
@@ -62,7 +66,7 @@ def list_(
     Examples:
       notifier emails list --account acc-1
       notifier emails list --recipient owner@example.com
-      notifier emails list --state given_up --json | jq -r .reason | sort | uniq -c
+      notifier emails list --state given_up --json | jq -r .reason
     """
     from notifier.settings import NotifierSettings
 
@@ -104,6 +108,8 @@ def show(email_id: EmailId, as_json: JsonOutput = False) -> None:
                 raise RefusalError(f"{email_id}: {UNKNOWN}")
             letter = describe_letter(row)
             print_fields({name: plain(letter[name]) for name in SHOWN}, as_json=as_json)
+            if sys.stdout.isatty():
+                print()
             print_rows(ATTEMPT_COLUMNS, await report.list_attempts(email_id), as_json=as_json)
 
     run_command(NotifierSettings, command)

@@ -40,7 +40,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 def run() -> None:
     """Fold stored events into balances until SIGTERM or SIGINT, and publish what changed.
 
-    \b
     Serves /healthz, /readyz and /metrics on METERING_HTTP_PORT. Any number of processes share the shards.
 
     \b
@@ -57,7 +56,6 @@ def run() -> None:
 def show(account_id: Account, as_json: AsJson = False) -> None:
     """Show an account: what it has left, whether it may go on, and where its credits went.
 
-    \b
     In a pipe: tab-separated balances. Exit code 1 when nothing is known of the account.
 
     \b
@@ -93,11 +91,9 @@ def explain(
 ) -> None:
     """Explain a balance from the log: grants, usage, when each threshold was reached, and the notices.
 
-    \b
     In a pipe: tab-separated, each line opens with its section. Reads through the account's shard; writes nothing.
     Exit code 1 when nothing is known of the account, or when the stored balance is not what the log says.
 
-    \b
     Needs the role credit_support to read notices and emails; email addresses are shown. Thresholds are
     METERING_BANNER_THRESHOLDS and METERING_EMAIL_THRESHOLDS, and those that the account has notices of.
 
@@ -165,12 +161,10 @@ def verify(
 
     Writes nothing; the services may run. In a pipe: tab-separated differences. Exit code 1 when there are any.
 
-    \b
     Comparing notices needs the role credit_support. Any other role gets a message on stderr, and verify compares the
     rest. Thresholds are those that the notifier recorded, each from the position from which it counts. Where it has
     recorded none yet, METERING_BANNER_THRESHOLDS and METERING_EMAIL_THRESHOLDS are taken.
 
-    \b
     A notice whose balance the notifier has not read yet counts as on its way.
     If that count does not fall while no outbox and no consumer lags, --settled lists these notices as missing.
 
@@ -237,7 +231,6 @@ def rebuild(
 def console() -> None:
     """Show people their usage: summary, billing pages, banners, and JSON for other front ends, until SIGTERM.
 
-    \b
     Read-only, as the role credit_console; needs no Kafka. Listens on
     METERING_CONSOLE_HOST and METERING_CONSOLE_PORT (127.0.0.1:8090), and serves
     /healthz, /readyz and /metrics on METERING_HTTP_PORT. With keys
@@ -276,7 +269,6 @@ def token(
 ) -> None:
     """Print a token for the console, for trying it out: your platform makes its own.
 
-    \b
     Needs METERING_CONSOLE_SECRET, or a private key in METERING_CONSOLE_KEY_FILE.
 
     \b

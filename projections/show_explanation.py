@@ -9,7 +9,7 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from meter.presentation import print_on_terminal, printable
+from meter.presentation import for_people, for_programs, print_on_terminal, printable
 from meter.terminal_table import lay_out_table
 from projections.explain import Explanation
 from projections.explanation_rows import (
@@ -58,7 +58,7 @@ def show_explanation(e: Explanation, *, as_json: bool) -> None:
     else:
         for section in sections(e):
             for cells in (section.columns, *section.rows):
-                print("\t".join((section.name, *(printable(exact(cell)) for cell in cells))))
+                print("\t".join((section.name, *(printable(for_programs(exact(cell))) for cell in cells))))
     for note in (*notes(e), *describe_differences(e)):
         print(note, file=sys.stderr, flush=True)
 
@@ -122,7 +122,7 @@ def name_change(line: Line) -> str:
 
 def short(cell: object) -> str:
     """Times by the second, in UTC, as everything is."""
-    return f"{cell:%Y-%m-%d %H:%M:%S}" if isinstance(cell, datetime) else printable(cell)
+    return f"{cell:%Y-%m-%d %H:%M:%S}" if isinstance(cell, datetime) else printable(for_people(cell))
 
 
 def count(events: int) -> str:

@@ -26,6 +26,10 @@ USED_KEY = pytest.StashKey[dict[str, str]]()
 USED_KEY_OF_WORKERS = "servers_used"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-captures", action="store_true", help="write tests/golden anew from what commands print")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Load the profile before tests are imported. What is forced and missing fails the run: -q shows no header."""
     if not config.getoption("--hypothesis-profile", None):

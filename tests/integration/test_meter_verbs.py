@@ -124,7 +124,7 @@ async def test_bad_contacts_of_another_producer_open_the_account_and_are_remarke
     assert [tuple(row) for row in remarks] == [("acct-9", "contacts[1]", "is not one plain email address")]
     shown = services.run("meter", "accounts", "show", "acct-9")
     assert (shown.returncode, shown.stderr) == (0, "")
-    lines = [line.partition(" ") for line in shown.stdout.splitlines()]
+    lines = [line.partition("\t") for line in shown.stdout.splitlines()]
     fields = [[name, text.strip()] for name, _, text in lines]
     assert ["contacts", "ok@example.com"] in fields and ["balances", "75 of 75 model credits left"] in fields
     [remark] = [text for name, text in fields if name == "remarks"]

@@ -230,8 +230,8 @@ async def test_show_in_a_pipe_and_as_json(pool: Pool, log: EventLog, topics: Set
     assert piped.returncode == 0, piped.stderr
     heading, credits, runs = (line.split("\t") for line in piped.stdout.splitlines())
     assert heading[:4] == ["resource", "status", "allowed", "used"]
-    assert credits[:7] == ["model_credits", "low", "True", "60.5", "75", "14.5", "80.66"]
-    assert runs[:7] == ["tool_runs", "good", "True", "10", "10000", "9990", "0.1"]
+    assert credits[:7] == ["model_credits", "low", "true", "60.5", "75", "14.5", "80.66"]
+    assert runs[:7] == ["tool_runs", "good", "true", "10", "10000", "9990", "0.1"]
     shown = json.loads(processes.run("projections", "show", "acct-1", "--json").stdout)
     assert (shown["status"], shown["plan"]) == ("low", "free")
     assert {(u["kind"], u["amount"]) for u in shown["usage"]} == {("model_inference", "60.5"), ("tool_run", "10")}

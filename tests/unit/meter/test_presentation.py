@@ -59,9 +59,26 @@ def test_a_terminal_gets_a_table_without_markup_of_the_records(monkeypatch: pyte
     assert "[red]x[/red]\\x1b]0;title\\x07" in terminal.getvalue()
 
 
-def test_lists_take_a_line_per_entry(capsys: pytest.CaptureFixture[str]) -> None:
-    print_fields({"id": 1, "headers": ["a: 1", "b: 2"], "none": []}, as_json=False)
-    assert capsys.readouterr().out == "id       1\nheaders  a: 1\nheaders  b: 2\n"
+def test_a_pipe_gets_a_line_per_entry_with_a_tab(capsys: pytest.CaptureFixture[str]) -> None:
+    print_fields({"id": 1, "headers": ["a: 1", "b: 2"], "none": [], "refused": False, "name": None}, as_json=False)
+    assert capsys.readouterr().out == "id\t1\nheaders\ta: 1\nheaders\tb: 2\nrefused\tfalse\nname\t\n"
+
+
+def test_a_pipe_gets_true_and_false_and_a_terminal_yes_and_no(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = [True, False, "2026-03-01T12:00:00.123456+00:00"]
+    print_table(["allowed", "fixed", "at"], [row], as_json=False)
+    assert capsys.readouterr().out.splitlines()[1] == "true\tfalse\t2026-03-01T12:00:00.123456+00:00"
+    monkeypatch.setattr(sys, "stdout", terminal := Narrow())
+    print_table(["allowed", "fixed", "at"], [row], as_json=False)
+    assert terminal.getvalue().splitlines()[3].split() == ["yes", "no", "2026-03-01T12:00:00Z"]
+
+
+def test_a_list_of_nothing_says_so_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal := Narrow())
+    print_table(["id", "detail"], [], as_json=False)
+    assert terminal.getvalue() == "none\n"
 
 
 class Narrow(io.StringIO):

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console, Group
 from rich.text import Text
 
-from meter.terminal_table import lay_out_table
+from meter.terminal_table import lay_out_table, wrap_words
 
 COLUMNS = ("created_at", "resource", "consumed", "allocation", "recipient", "reason")
 ROW = (
@@ -32,7 +32,7 @@ try again"""  # noqa: E501
 
 def shown(width: int) -> str:
     """Without the rule under the heading, the margin and trailing blanks."""
-    console = Console(file=io.StringIO(), width=width)
+    console = Console(file=io.StringIO(), width=width, height=50)
     laid_out = lay_out_table(COLUMNS, [[Text(cell) for cell in ROW]], width=width)
     console.print(Group(laid_out), crop=False)
     assert isinstance(console.file, io.StringIO)
@@ -58,3 +58,17 @@ def test_a_sentence_in_a_block_is_broken_between_words_and_nothing_else_is() -> 
     assert lines[:2] == [f"name    {long}", "detail  id u1 belongs to an event that is stored"]
     assert lines[2] == "          with other words than this one this one this one this one this one"
     assert all(len(line) <= 80 for line in lines[1:])
+
+
+def test_a_dumb_terminal_gets_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich takes it for one of 80 columns: cells were cut to fit where none was too wide."""
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as if it wrote to a terminal
+    assert shown(80) == BLOCK and shown(160) == TABLE
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_time_is_not_broken_between_its_day_and_its_hour(width: int) -> None:
+    told = "told by letter 6b0e2f0e-6a53 at 2026-03-01 16:03:15 UTC, and by another at 2026-03-02 08:00:00 UTC"
+    lines = wrap_words(told, width)
+    assert "".join(lines).count("2026-03-01 16:03:15 UTC") == 1 and all(len(line) <= width for line in lines)

@@ -17,7 +17,8 @@ CASES: dict[str, tuple[BaseException, dict[str, str], int, list[str]]] = {
     ),
     "a database that is away": (
         ConnectionRefusedError(111, "Connection refused"),
-        {"METERING_POSTGRES_DSN": "postgresql://role:hunter2@db.example.com:6432/x"}, 3, ["db.example.com:6432"],
+        {"METERING_POSTGRES_DSN": "postgresql://role:hunter2@db.example.com:6432/x"}, 3,
+        ["db.example.com:6432", "correct METERING_POSTGRES_DSN"],
     ),
     "an unset address of Kafka": (
         DependencyUnreachableError("no broker", dependency="kafka"), {}, 2,
@@ -25,7 +26,8 @@ CASES: dict[str, tuple[BaseException, dict[str, str], int, list[str]]] = {
     ),
     "a Kafka that is away": (
         DependencyUnreachableError("no broker", dependency="kafka"),
-        {"METERING_KAFKA_BOOTSTRAP": "kafka.example.com:9092"}, 3, ["kafka.example.com:9092"],
+        {"METERING_KAFKA_BOOTSTRAP": "kafka.example.com:9092"}, 3,
+        ["kafka.example.com:9092", "correct METERING_KAFKA_BOOTSTRAP"],
     ),
     "a login that Kafka refuses": (
         LoginRefusedError("kafka at kafka.example.com:9092 refuses the login", dependency="kafka"),
