@@ -1,8 +1,8 @@
 """How much of what is refused or repeated is kept record by record, and how the rest is kept. Pure.
 
 Evidence is a row for each record while it is little. Where a batch brings more than the shard has room for, all its
-records of one reason become one row with their packed bytes, and all its repeats one row: nothing is lost, and what is
-small on the wire stays small in Postgres.
+records of one reason become one row with their packed bytes, all its repeats one row, and what is sent on one row for
+each account and source: nothing is lost, and what is small on the wire stays small in Postgres.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from typing import Final
 from meter.floods import place_of
 from meter.packing import pack
 from meter.plan import AppendPlan, Repeat
-from schemas.records import Offsets, Record, Rejected
+from schemas.records import Offsets, Record, Rejected, Rerouted
 
 # Of a row in Postgres beside its bytes, with what its indexes take.
 ROW_BYTES: Final = 256
@@ -40,8 +40,9 @@ class Room:
 
 
 def weigh_evidence(plan: AppendPlan) -> int:
-    """Bytes that the plan's rejections and repeats take, roughly; what stands for several counts as it is."""
-    return ROW_BYTES * len(plan.repeats) + sum(map(weigh, plan.rejections))
+    """Bytes that the plan's evidence takes, roughly; what stands for several counts as it is."""
+    moved = plan.rerouted if plan.moved is None else plan.moved
+    return ROW_BYTES * (len(plan.repeats) + len(moved)) + sum(map(weigh, plan.rejections))
 
 
 def weigh(rejected: Rejected) -> int:
@@ -51,10 +52,16 @@ def weigh(rejected: Rejected) -> int:
 
 
 def bound_evidence(plan: AppendPlan) -> AppendPlan:
-    """The plan as it is where it fits into its room; else with one row for each reason and one for the repeats."""
+    """The plan as it is where it fits into its room; else with one row for each reason, one for the repeats, and one
+    for each account and source whose records are sent on."""
     if plan.room is None or weigh_evidence(plan) <= plan.room:
         return plan
-    return replace(plan, rejections=tuple(join_rejections(plan.rejections)), repeats=tuple(join_repeats(plan.repeats)))
+    return replace(
+        plan,
+        rejections=tuple(join_rejections(plan.rejections)),
+        repeats=tuple(join_repeats(plan.repeats)),
+        moved=tuple(join_rerouted(plan.rerouted)),
+    )
 
 
 def join_rejections(rejections: Iterable[Rejected]) -> list[Rejected]:
@@ -94,6 +101,30 @@ def join_repeats(repeats: Iterable[Repeat]) -> list[Repeat]:
         group[0] if len(group) == 1 else group[0]._replace(offsets=ranges_of([repeat.offset for repeat in group]))
         for group in groups
     ]
+
+
+def join_rerouted(rerouted: Iterable[Rerouted]) -> list[Rerouted]:
+    groups = groupby(sorted(rerouted, key=whose), key=lambda moved: whose(moved)[:4])
+    joined = []
+    for _, group in groups:
+        first, *others = group
+        offsets = ranges_of([first.record.offset, *(moved.record.offset for moved in others)])
+        joined.append(first._replace(offsets=offsets) if others else first)
+    return joined
+
+
+def whose(moved: Rerouted) -> tuple[str, int, str, str, int]:
+    return moved.record.topic, moved.partition, moved.account_id, moved.source, moved.record.offset
+
+
+def without_copies(rerouted: Iterable[Rerouted]) -> list[Rerouted]:
+    """What is sent on of a flood: of records that are the same to the byte the first, for the others count as its
+    repeats in any case."""
+    firsts: dict[object, Rerouted] = {}
+    for moved in rerouted:
+        record = moved.record
+        firsts.setdefault((record.topic, record.key, record.value, tuple(record.headers)), moved)
+    return list(firsts.values())
 
 
 def ranges_of(ascending: Iterable[int]) -> Offsets:

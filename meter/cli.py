@@ -11,6 +11,7 @@ from meter.accounts_cli import app as accounts_app
 from meter.check_cli import check
 from meter.corrections_cli import reverse, revoke
 from meter.presentation import print_settings
+from meter.prune_cli import prune
 from meter.recover_cli import recover_command
 from meter.rejections_cli import app as rejections_app
 from meter.rerouted_cli import rerouted
@@ -38,6 +39,7 @@ app.command(context_settings={"ignore_unknown_options": True})(reverse)
 app.command(context_settings={"ignore_unknown_options": True})(revoke)
 app.command()(verify)
 app.command(name="recover")(recover_command)
+app.command()(prune)
 app.command()(rerouted)
 app.command()(waiting)
 
@@ -52,8 +54,8 @@ def setup(
     --check changes nothing and exits with 1 when something is missing or differs from the settings.
 
     Passwords of the roles are set from METERING_SETUP_PASSWORD_METER, _PROJECTIONS, _NOTIFIER, _SUPPORT, _READER,
-    _CONSOLE and _OWNER, where given. Roles and passwords need a superuser, as the first run does. Later ones may be
-    credit_owner's, which has the schemas and nothing else.
+    _CONSOLE, _PRUNER and _OWNER, where given. Roles and passwords need a superuser, as the first run does. Later ones
+    may be credit_owner's, which has the schemas and nothing else.
 
     \b
     Example:

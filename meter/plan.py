@@ -117,7 +117,8 @@ class AppendPlan:
     usage_end: int = 0  # of the usage partition, asked when the batch was there; 0 where nobody needs to know
     links: tuple[Link, ...] = ()
     waiting: tuple[Wait, ...] = ()
-    room: int | None = None  # bytes of rejections and repeats that may be kept record by record; None: any
+    moved: tuple[Rerouted, ...] | None = None  # rows of what is sent on, where one stands for many; None: one each
+    room: int | None = None  # bytes of evidence that may be kept record by record; None: any
 
     def repeated(self) -> int:
         return sum(repeat.records for repeat in self.repeats)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, load_sql
 
-ROLES = ("meter", "projections", "notifier", "support", "reader", "console")
+ROLES = ("meter", "projections", "notifier", "support", "reader", "console", "pruner")
 OWNER: Final = "credit_owner"
 SCRAM_ITERATIONS = 4096
 

@@ -91,3 +91,4 @@ class SetupSettings(MeterSettings):
     setup_password_support: SecretStr | None = Field(None, description="password that setup gives credit_support")
     setup_password_reader: SecretStr | None = Field(None, description="password that setup gives credit_reader")
     setup_password_console: SecretStr | None = Field(None, description="password that setup gives credit_console")
+    setup_password_pruner: SecretStr | None = Field(None, description="password that setup gives credit_pruner")

@@ -78,12 +78,14 @@ class Rejected(NamedTuple):
 
 
 class Rerouted(NamedTuple):
-    """A record whose only fault is its partition; `partition` is where it belongs."""
+    """A record whose only fault is its partition; `partition` is where it belongs. With `offsets` it is the first of
+    many of one account and source."""
 
     record: Record
     partition: int
     account_id: str
     source: str
+    offsets: Offsets | None = None
 
 
 class Remark(NamedTuple):

@@ -6,7 +6,7 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY[
         'credit_owner', 'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader',
-        'credit_console'
+        'credit_console', 'credit_pruner'
     ] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             BEGIN

@@ -23,15 +23,25 @@ SELECT CASE b.chain_version
        e.rows AS event_rows, d.rows AS duplicate_rows, r.rows AS rejection_rows,
        coalesce(r.offsets, 0)::bigint AS rejection_offsets, coalesce(g.offsets, 0) AS gap_offsets,
        o.rows AS rerouted_rows, w.rows AS waiting_rows, e.sources AS event_offsets,
-       CASE b.chain_version
+       CASE
+           -- What is kept of a batch without its rows: the digests of its gaps, its waiting and the generation it begins.
+           WHEN p.shard IS NOT NULL THEN
+               substr(b.evidence, 1 + 32 * ((b.duplicates > 0)::int + (b.rejected > 0)::int), 32 * (b.gaps > 0)::int)
+                   = coalesce(g.digest, ''::bytea)
+               AND substr(b.evidence, 1 + 32 * ((b.duplicates > 0)::int + (b.rejected > 0)::int + (b.gaps > 0)::int
+                                                + (b.rerouted > 0)::int))
+                   = coalesce(w.digest, ''::bytea) || coalesce(n.digest, ''::bytea)
+           ELSE CASE b.chain_version
            WHEN 2 THEN b.evidence IS NULL AND b.generation = 1 AND b.rerouted = 0 AND b.waiting = 0 AND e.keyed = 0
            WHEN 3 THEN b.evidence IS NOT DISTINCT FROM found.evidence AND b.waiting = 0
            ELSE b.evidence IS NOT DISTINCT FROM found.evidence
+           END
        END AS evidence_whole,
        coalesce(e.sum, 0) + coalesce(d.sum, 0) + coalesce(r.sum, 0) + coalesce(g.sum, 0)
        + coalesce(o.sum, 0) + coalesce(w.sum, 0) AS offset_sum,
-       b.generation, n.generation AS begins
+       b.generation, n.generation AS begins, p.shard IS NOT NULL AS pruned
 FROM meter.batches b
+LEFT JOIN meter.pruned p ON p.shard = b.shard AND b.batch <= p.batch AND b.chain_version > 2
 CROSS JOIN LATERAL (
     -- The free grants stored with an account.opened stand at the offset of its record: the meter's own source, in events
     -- without a key ids of version 8.
@@ -120,9 +130,14 @@ CROSS JOIN LATERAL (
     ) v
 ) g
 CROSS JOIN LATERAL (
-    SELECT count(*) AS rows, sum(v.kafka_offset) AS sum,
+    SELECT coalesce(sum(x.records), 0)::bigint AS rows, sum(x.sum) AS sum,
            sha256(string_agg(
-               record_send(ROW(v.shard, v.topic, v.kafka_offset, v.partition, v.account_id, v.source, v.recorded_at)),
+               CASE WHEN v.offsets IS NULL
+                   THEN record_send(ROW(
+                       v.shard, v.topic, v.kafka_offset, v.partition, v.account_id, v.source, v.recorded_at))
+                   ELSE record_send(ROW(
+                       v.shard, v.topic, v.kafka_offset, v.partition, v.account_id, v.source, v.recorded_at, v.offsets))
+               END,
                ''::bytea ORDER BY v.topic COLLATE "C", v.kafka_offset)) AS digest
     FROM (VALUES ('metering.usage', b.usage_from, b.usage_to), ('metering.accounts', b.accounts_from, b.accounts_to))
         AS t (topic, begin, beyond)
@@ -131,6 +146,11 @@ CROSS JOIN LATERAL (
         WHERE o.shard = b.shard AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
         OFFSET 0
     ) v
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(upper(o) - lower(o)), 1) AS records,
+               coalesce(sum((lower(o)::numeric + upper(o) - 1) * (upper(o) - lower(o)) / 2), v.kafka_offset) AS sum
+        FROM unnest(v.offsets) o
+    ) x
 ) o
 CROSS JOIN LATERAL (
     SELECT count(*) AS rows, sum(v.kafka_offset) AS sum,

@@ -9,5 +9,5 @@ WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o' AND c.relpersiste
   AND d.classid NOT IN ('pg_largeobject'::regclass, 'pg_largeobject_metadata'::regclass, 'pg_default_acl'::regclass)
   AND NOT (d.classid = 'pg_type'::regclass
            AND EXISTS (SELECT FROM pg_type t WHERE t.oid = d.objid AND pg_is_other_temp_schema(t.typnamespace)))
-  AND r.rolname IN ('credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader', 'credit_console')
+  AND r.rolname IN ('credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader', 'credit_console', 'credit_pruner')
 ORDER BY 1

@@ -3,7 +3,8 @@
 DO $$
 DECLARE
     services CONSTANT text[] := ARRAY[
-        'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader', 'credit_console'];
+        'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support', 'credit_reader', 'credit_console',
+        'credit_pruner'];
     thing text;
 BEGIN
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN

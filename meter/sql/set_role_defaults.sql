@@ -9,7 +9,7 @@ BEGIN
         SELECT r.rolname
         FROM pg_roles r
         WHERE r.rolname IN ('credit_owner', 'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support',
-                            'credit_reader', 'credit_console')
+                            'credit_reader', 'credit_console', 'credit_pruner')
           AND NOT EXISTS (
               SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
               WHERE s.setrole = r.oid AND d.datname = current_database() AND 'search_path=pg_catalog' = ANY (s.setconfig))

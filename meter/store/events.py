@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from meter.bounds import bound_evidence, weigh_evidence
+from meter.bounds import bound_evidence, weigh_evidence, without_copies
 from meter.closings import Standing, accounts_moved, remark_without_effect
 from meter.content import Content
 from meter.corrections import settle_corrections
@@ -23,6 +23,7 @@ from meter.store.corrections import append_links, fetch_facts
 from meter.store.evidence import (
     duplicate_columns,
     gap_columns,
+    moved_columns,
     rejection_columns,
     rerouted_columns,
     waiting_columns,
@@ -237,7 +238,9 @@ async def append_evidence(connection: Executor, plan: AppendPlan) -> bytes:
         columns = gap_columns(plan.gaps)
         digests.append(await connection.fetchval(sql("append_gaps"), plan.shard, plan.recorded_at, *columns))
     if plan.rerouted:
-        columns = rerouted_columns(plan.rerouted)
+        floods = plan.moved is not None
+        moved, sent = (plan.moved or (), without_copies(plan.rerouted)) if floods else (plan.rerouted, plan.rerouted)
+        columns = (*moved_columns(moved), *rerouted_columns(sent))
         digests.append(await connection.fetchval(sql("append_rerouted"), plan.shard, plan.recorded_at, *columns))
     if plan.waiting:
         columns = waiting_columns(plan.waiting)

@@ -51,14 +51,28 @@ def range_text(offsets: Offsets | None) -> str | None:
     return None if offsets is None else "{" + ",".join(f"[{begin},{to})" for begin, to in offsets) + "}"
 
 
+def moved_columns(moved: Iterable[Rerouted]) -> Columns:
+    rows = [
+        (
+            each.record.topic,
+            each.record.offset,
+            each.partition,
+            each.account_id,
+            storable_text(each.source),
+            range_text(each.offsets),
+        )
+        for each in moved
+    ]
+    return transpose(rows, 6)
+
+
 def rerouted_columns(rerouted: Iterable[Rerouted]) -> Columns:
+    """What is sent on."""
     rows = [
         (
             moved.record.topic,
             moved.record.offset,
             moved.partition,
-            moved.account_id,
-            storable_text(moved.source),
             moved.record.key,
             moved.record.value,
             pack_headers(moved.record.headers),
@@ -66,7 +80,7 @@ def rerouted_columns(rerouted: Iterable[Rerouted]) -> Columns:
         )
         for moved in rerouted
     ]
-    return transpose(rows, 9)
+    return transpose(rows, 7)
 
 
 def waiting_columns(waiting: Iterable[Wait]) -> Columns:

@@ -13,6 +13,7 @@ from tests.support import builders
 from tests.support.meter import running_meter, set_up_meter, wait_until_stored
 from tests.support.processes import Processes
 from tests.support.raw_batches import ZSTD, RawProducer, batch, record
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.needs_kafka("record batches stored as they were sent")
 KEY: Final = builders.ACCOUNT.encode()
@@ -73,6 +74,28 @@ async def test_little_on_the_wire_stays_little_in_postgres(
         await wait_until_stored(pool, settings, 120)
     grown = await pool.fetchval(SIZE) - before
     assert grown <= settings.evidence_bytes + FACTOR * len(written), f"{len(written)} bytes on the wire"
+
+
+async def test_one_event_again_and_again_in_a_wrong_partition_stays_little(
+    values: dict[str, Any], pool: Pool, processes: Processes
+) -> None:
+    """One row, and one copy is sent on: where it belongs it counts once, and the chain covers which records it were."""
+    await set_up_meter(values)
+    settings = MeterSettings(**values)
+    written, before = repeat(40_000), await pool.fetchval(SIZE)
+    await write(settings, (partition_for(KEY, settings.partitions) + 1) % settings.partitions, written)
+    async with running_meter(settings):
+        await wait_until_stored(pool, settings, 120)
+
+        async def is_counted() -> bool:
+            return bool(await pool.fetchval("SELECT count(*) = 1 FROM meter.events"))
+
+        await until(is_counted, timeout_s=30, message="the event is not sent on")
+    assert await pool.fetchval(SIZE) - before <= settings.evidence_bytes + FACTOR * len(written)
+    listed = json.loads(processes.run("meter", "rerouted", "--json").stdout)
+    assert (listed["records"], listed["accounts"]) == (40_000, 1)
+    verified = processes.run("meter", "verify", "--no-anchors")
+    assert verified.returncode == 0, verified.stdout
 
 
 async def test_an_honest_producer_with_a_bug_loses_nothing(

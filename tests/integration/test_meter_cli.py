@@ -24,7 +24,7 @@ COMMANDS = [
     ["rejections", "replay"], ["rejections", "dismiss"], ["accounts"], ["accounts", "find"], ["accounts", "show"],
     ["accounts", "unopened"], ["accounts", "plan"], ["accounts", "rename"], ["accounts", "contacts"],
     ["accounts", "close"], ["accounts", "reopen"], ["rerouted"], ["verify"],
-    ["check"],
+    ["check"], ["prune"],
 ]  # fmt: skip
 NOWHERE = "127.0.0.1:1"
 

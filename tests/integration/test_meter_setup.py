@@ -190,6 +190,11 @@ FORBIDDEN = {
         "SELECT * FROM meter.events", "SELECT * FROM projections.account_states", "SELECT * FROM notifier.emails",
         "SELECT * FROM notifier.accounts", "DELETE FROM projections.usage_slots",
     ],
+    "pruner": [
+        "SELECT * FROM meter.events", "DELETE FROM meter.events", "DELETE FROM meter.batches", "DELETE FROM meter.gaps",
+        "UPDATE meter.rejections SET reason = 'x'", "TRUNCATE meter.rejections", "DELETE FROM meter.pruned",
+        "DELETE FROM meter.replays", "SELECT * FROM projections.balances", "SELECT * FROM notifier.emails",
+    ],
     "reader": [
         "SELECT * FROM meter.events", "SELECT * FROM meter.event_log", "SELECT * FROM projections.account_states",
         "SELECT * FROM projections.balance_states", "SELECT * FROM notifier.accounts",
@@ -215,6 +220,9 @@ ALLOWED = {
     "console": [
         "SELECT * FROM projections.balances", "SELECT * FROM projections.usage_by_slot",
         "SELECT * FROM projections.account_history", "SELECT * FROM notifier.letter_history",
+    ],
+    "pruner": [
+        "DELETE FROM meter.rejections WHERE false", "SELECT * FROM meter.batches", "SELECT * FROM meter.pruned_counts",
     ],
     "reader": [
         "SELECT * FROM projections.balances", "SELECT * FROM projections.usage_by_day",

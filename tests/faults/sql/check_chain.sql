@@ -56,8 +56,15 @@ WITH numbered AS (
                          OR x.topic = 'metering.accounts' AND x.from_offset >= n.accounts_from
                             AND x.from_offset < n.accounts_to)) g), ''::bytea)
         || coalesce((
-            SELECT sha256(string_agg(record_send(o.*), ''::bytea ORDER BY o.topic COLLATE "C", o.kafka_offset))
-            FROM (SELECT x.shard, x.topic, x.kafka_offset, x.partition, x.account_id, x.source, x.recorded_at
+            SELECT sha256(string_agg(o.sent, ''::bytea ORDER BY o.topic COLLATE "C", o.kafka_offset))
+            FROM (SELECT x.topic, x.kafka_offset,
+                         CASE WHEN x.offsets IS NULL
+                             THEN record_send(ROW(
+                                 x.shard, x.topic, x.kafka_offset, x.partition, x.account_id, x.source, x.recorded_at))
+                             ELSE record_send(ROW(
+                                 x.shard, x.topic, x.kafka_offset, x.partition, x.account_id, x.source, x.recorded_at,
+                                 x.offsets))
+                         END AS sent
                   FROM meter.rerouted x
                   WHERE x.shard = n.shard
                     AND (x.topic = 'metering.usage' AND x.kafka_offset >= n.usage_from AND x.kafka_offset < n.usage_to

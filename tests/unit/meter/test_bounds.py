@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.bounds import ROW_BYTES, Room, bound_evidence, ranges_of, weigh_evidence
+from meter.bounds import ROW_BYTES, Room, bound_evidence, ranges_of, weigh_evidence, without_copies
 from meter.packing import unpack
 from meter.plan import AppendPlan, settle
 from schemas.reasons import Reason
 from schemas.records import MAX_EVENT_BYTES, Offsets, Rejected
 from schemas.topics import ACCOUNTS, USAGE
-from tests.contract.rows import MOMENT, plan, rejected, usage
+from tests.contract.rows import MOMENT, plan, rejected, rerouted, usage
 
 OUTCOMES = st.sampled_from(["event", "repeat", "not_json", "key_mismatch", "empty"])
 
@@ -114,3 +114,12 @@ def test_ranges_hold_the_offsets_and_no_other(offsets: set[int]) -> None:
     ranges = ranges_of(sorted(offsets))
     assert {o for begin, to in ranges for o in range(begin, to)} == offsets
     assert all(before[1] < after[0] for before, after in pairwise(ranges))
+
+
+def test_what_is_sent_on_has_a_row_for_each_account_and_source_and_copies_are_sent_once() -> None:
+    same = [rerouted(USAGE, offset, value=b"same") for offset in (0, 1, 4)]
+    other = rerouted(USAGE, 2, value=b"other")._replace(account_id="acc-2")
+    made = bound_evidence(plan(*same[:2], other, same[2], room=0))
+    assert made.moved is not None and len(made.rerouted) == 4
+    assert [(each.account_id, each.offsets) for each in made.moved] == [("acc-1", ((0, 2), (4, 5))), ("acc-2", None)]
+    assert [each.record.offset for each in without_copies(made.rerouted)] == [0, 2]

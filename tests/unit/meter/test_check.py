@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from meter.store.check import START, BatchRow, Link, Unreadable, check_batch, check_shard
+from meter.store.check import START, BatchRow, Link, Unreadable, check_batch, check_counts, check_shard
 from meter.store.damage import ADVICE, Damage, Finding
 
 HASH, OTHER = b"\x01" * 32, b"\x02" * 32
@@ -88,3 +88,18 @@ def test_every_damage_comes_with_advice() -> None:
     advice = {damage: Finding(0, 1, damage, "").advice for damage in Damage}
     assert all(text.endswith(".") for text in advice.values())
     assert ADVICE.keys() <= set(Damage)
+
+
+def test_a_pruned_batch_is_whole_without_its_evidence() -> None:
+    pruned = {"pruned": True, "duplicate_rows": 0, "rejection_rows": 0, "rejection_offsets": 0, "rerouted_rows": 0}
+    kept = row()
+    assert list(check_counts(kept)) == []
+    gone = row(**pruned, offset_sum=0, event_offsets=kept.event_offsets)
+    assert list(check_counts(gone)) == []
+
+
+def test_of_a_pruned_batch_nothing_may_be_left_and_no_event_be_missing() -> None:
+    pruned = {"pruned": True, "duplicate_rows": 0, "rejection_rows": 0, "rejection_offsets": 0, "rerouted_rows": 0}
+    left = row(**pruned | {"rejection_rows": 1})
+    assert any("they were pruned" in fault for fault in check_counts(left))
+    assert any(fault.startswith("events") for fault in check_counts(row(**pruned, event_rows=row().event_rows - 1)))

@@ -17,8 +17,8 @@ from tests.contract.rows import plan, record, rerouted
 from tests.support import builders
 from tests.unit.meter.test_ingest import FixedClock
 
-COLUMNS = ("topic", "kafka_offset", "partition", "account_id", "source", "key", "value", "headers", "timestamp_ms")
-HELD = ("topic", "kafka_offset", "account_id", "event_id", "reverses", "usage_end", *COLUMNS[5:])
+COLUMNS = ("topic", "kafka_offset", "partition", "key", "value", "headers", "timestamp_ms")
+HELD = ("topic", "kafka_offset", "account_id", "event_id", "reverses", "usage_end", *COLUMNS[3:])
 
 
 @pytest.mark.parametrize("key", [b"acc-1", b"", None])

@@ -1,0 +1,56 @@
+"""`meter prune`: remove rejections, duplicates and rerouted records that are older than their retention."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meter.runtime.process.cli import run_command
+
+if TYPE_CHECKING:
+    from meter.runtime.settings import Settings
+
+RETENTION_DAYS = 90
+
+
+def prune(
+    older_than: Annotated[
+        int, typer.Option(min=1, max=36_500, help="Days since they were recorded.", show_default=True)
+    ] = RETENTION_DAYS,
+    by: Annotated[str | None, typer.Option(help="Who prunes, for the record; default: the user's name.")] = None,
+) -> None:
+    """Remove old rejections, duplicates and rerouted records. Never an event.
+
+    \b
+    Their batches keep the digest of what was removed, so `meter verify` still finds the log whole; their numbers by
+    month, topic and reason stay in meter.pruned_counts, and who replayed or dismissed what stays as well. Works in
+    portions of 50,000 rows while the services run; stopped at any time, it goes on at the next call. Run it every
+    day, as credit_pruner, which may do nothing else.
+
+    \b
+    Example:
+      METERING_POSTGRES_DSN=postgresql://credit_pruner@db.example.com/metering meter prune --older-than 90
+    """
+    from datetime import timedelta
+    from getpass import getuser
+
+    from meter.progress import show_progress
+    from meter.runtime.clock import SystemClock
+    from meter.runtime.postgres import opened_pool
+    from meter.runtime.settings import Settings
+    from meter.store.prune import list_shards_to_prune, prune_shard
+
+    async def command(settings: Settings) -> None:
+        now = SystemClock().now()
+        before, rows, records = now - timedelta(days=older_than), 0, 0
+        async with opened_pool(settings, "credit-prune") as pool:
+            shards = await list_shards_to_prune(pool)
+            with show_progress("prune", len(shards), "shards") as advance:
+                for shard in shards:
+                    async for pruned in prune_shard(pool, shard, before, now, by or getuser()):
+                        rows, records = rows + pruned.rows, records + pruned.records
+                    advance(1)
+        print(f"removed {rows:,} rows of {records:,} records, recorded before {before.isoformat(timespec='seconds')}")
+
+    run_command(Settings, command)

@@ -1,0 +1,104 @@
+"""Evidence goes after its retention, by a role that can do nothing else; the log stays whole, and events stay."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from deploy.local.stack import Addresses
+from meter.roles import create_roles
+from meter.runtime.postgres import Pool, load_sql
+from meter.store.events import PostgresEventStore
+from meter.store.prune import prune_shard
+from schemas.topics import USAGE
+from tests.contract.rows import opened, plan, rejected, rerouted, usage
+from tests.support.processes import Processes
+
+TODAY = datetime.now(UTC)
+OLD, NEW = TODAY - timedelta(days=100), TODAY - timedelta(days=10)
+EVIDENCE = ("duplicates", "rejections", "rerouted")
+
+
+@pytest.fixture
+async def store(pool: Pool) -> PostgresEventStore:
+    """Two old batches, one of them with packed evidence, and a new one."""
+    async with pool.acquire() as connection:
+        await create_roles(connection)
+    await pool.execute(load_sql("meter", "insert_shards"), 1)
+    made = PostgresEventStore(pool)
+    for number, (at, room) in enumerate([(OLD, None), (OLD, 0), (NEW, None)]):
+        await made.append(make_batch(number * 10, at, room))
+    return made
+
+
+def make_batch(first: int, at: datetime, room: int | None) -> Any:
+    event = usage(first)
+    return plan(
+        event, event._replace(offset=first + 1), rejected(USAGE, first + 2), rerouted(USAGE, first + 4),
+        event._replace(offset=first + 5), rejected(USAGE, first + 6), opened(first // 10, account_id=f"acc-{first}"),
+        start=(first, first // 10), end=(first + 10, first // 10 + 1), at=at, room=room,
+    )  # fmt: skip
+
+
+async def count(pool: Pool, table: str) -> int:
+    rows: int = await pool.fetchval(f"SELECT count(*) FROM meter.{table}")
+    return rows
+
+
+def as_pruner(stack: Addresses, dsn: str) -> str:
+    return stack.dsn(dsn.rpartition("/")[2], "credit_pruner")
+
+
+async def test_old_evidence_goes_and_verify_still_finds_the_log_whole(
+    store: PostgresEventStore, pool: Pool, processes: Processes, stack: Addresses, dsn: str
+) -> None:
+    events = await count(pool, "events")
+    done = processes.run("meter", "prune", postgres_dsn=as_pruner(stack, dsn))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("removed 8 rows of 10 records")
+    assert [await count(pool, table) for table in EVIDENCE] == [2, 2, 1]
+    assert await count(pool, "events") == events
+    counts = await pool.fetch(
+        "SELECT outcome, reason, sum(records)::int FROM meter.pruned_counts GROUP BY 1, 2 ORDER BY 1"
+    )
+    assert [tuple(row) for row in counts] == [("duplicate", "", 4), ("rejected", "not_json", 4), ("rerouted", "", 2)]
+    verified = processes.run("meter", "verify", "--no-anchors")
+    assert verified.returncode == 0, verified.stdout
+    again = processes.run("meter", "prune", postgres_dsn=as_pruner(stack, dsn))
+    assert again.stdout.startswith("removed 0 rows")
+
+
+async def test_what_is_newer_than_the_retention_the_triggers_keep(
+    store: PostgresEventStore, pool: Pool, stack: Addresses, dsn: str
+) -> None:
+    """Whoever has the role's password can remove nothing that was not said to be removed, and no event at all."""
+    connection = await asyncpg.connect(as_pruner(stack, dsn))
+    try:
+        for table in EVIDENCE:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+                await connection.execute(f"DELETE FROM meter.{table}")
+        for table in ("events", "batches", "gaps", "replays", "dismissals"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+                await connection.execute(f"DELETE FROM meter.{table}")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM meter.rejections",
+        "UPDATE meter.batches SET evidence = set_byte(evidence, 70, 1) WHERE batch = 1",
+        "UPDATE meter.gaps SET recorded_at = now()",
+        "DELETE FROM meter.events WHERE position = 1",
+    ],
+)
+async def test_pruning_hides_no_other_damage(
+    store: PostgresEventStore, pool: Pool, processes: Processes, damage: str
+) -> None:
+    async for _ in prune_shard(pool, 0, TODAY - timedelta(days=90), TODAY, "somebody"):
+        pass
+    assert processes.run("meter", "verify", "--no-anchors").returncode == 0
+    await pool.execute(f"SET session_replication_role = replica; {damage}")
+    assert processes.run("meter", "verify", "--no-anchors").returncode == 1
