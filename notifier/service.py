@@ -84,7 +84,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
                 old = OldLetters(pool, settings.mail_keep_days)
                 past = HistoryWatch(history, store, (BALANCES,), lambda: consumer.assigned)
-                watches = [LagWatch(consumer, health), OutboxWatch(relay, health), past]
+                watches: list[Service] = [LagWatch(consumer, health), OutboxWatch(relay, health), past]
                 yield [loop, relay, mailer, retries, old, *watches]
 
     return build
