@@ -22,7 +22,6 @@ def prune(
 ) -> None:
     """Remove old rejections, duplicates and rerouted records. Never an event.
 
-    \b
     Their batches keep the digest of what was removed, so `meter verify` still finds the log whole; their numbers by
     month, topic and reason stay in meter.pruned_counts, and who replayed or dismissed what stays as well. Works in
     portions of 50,000 rows while the services run; stopped at any time, it goes on at the next call. Run it every
@@ -30,7 +29,8 @@ def prune(
 
     \b
     Example:
-      METERING_POSTGRES_DSN=postgresql://credit_pruner@db.example.com/metering meter prune --older-than 90
+      export METERING_POSTGRES_DSN=postgresql://credit_pruner@postgres/metering
+      meter prune --older-than 90
     """
     from datetime import timedelta
     from getpass import getuser

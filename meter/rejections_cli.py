@@ -85,7 +85,6 @@ def show(
 ) -> None:
     """Show a rejection with its record, what to do about it, and its replays.
 
-    \b
     Where it stands for several records that were packed together, the first of them is shown, and --raw writes the
     values of all, one a line.
 

@@ -66,7 +66,16 @@ def explain_foreign(found: list[str]) -> str:
 
 
 async def grant(connection: Executor) -> None:
-    """As the owner, in one transaction: services that run meanwhile never miss what they need."""
+    """As the owner, in one transaction: services that run meanwhile never miss what they need.
+
+    Raises RefusalError where a role of a later version is missing, which the owner cannot make.
+    """
+    names = [f"credit_{role}" for role in ROLES]
+    if missing := await connection.fetch(load_sql("meter", "find_missing_roles"), names):
+        raise RefusalError(
+            f"there is no role {', '.join(row['name'] for row in missing)}, which this version needs and {OWNER} "
+            "cannot make. Nothing was granted: run `meter setup` once as a superuser"
+        )
     await connection.execute(load_sql("meter", "revoke_all"))
     for role in ROLES:
         await connection.execute(load_sql("meter", f"grant_{role}"))

@@ -7,7 +7,9 @@ import asyncpg
 import pytest
 
 from deploy.local.stack import Addresses
+from meter import roles
 from meter.roles import create_roles
+from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool, load_sql
 from meter.store.events import PostgresEventStore
 from meter.store.prune import prune_shard
@@ -102,3 +104,11 @@ async def test_pruning_hides_no_other_damage(
     assert processes.run("meter", "verify", "--no-anchors").returncode == 0
     await pool.execute(f"SET session_replication_role = replica; {damage}")
     assert processes.run("meter", "verify", "--no-anchors").returncode == 1
+
+
+async def test_a_role_of_a_later_version_that_is_missing_is_named(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setup as the owner, who can make no roles, after an upgrade that brought one."""
+    monkeypatch.setattr(roles, "ROLES", (*roles.ROLES, "of_tomorrow"))
+    async with pool.acquire() as connection:
+        with pytest.raises(RefusalError, match=r"no role .*credit_of_tomorrow.* once as a superuser"):
+            await roles.grant(connection)
