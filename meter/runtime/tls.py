@@ -9,6 +9,8 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
+from meter.runtime.errors import SettingsError
+
 # Not structlog, which the client of the producers does without.
 log = logging.getLogger(__name__)
 
@@ -35,11 +37,17 @@ class FollowingContext(ssl.SSLContext):
     def of(
         cls, cafile: str | None, certfile: str | None = None, keyfile: str | None = None, *, verify: bool = True
     ) -> "FollowingContext":
-        """Raises OSError (ssl.SSLError is one) for files that are not there or not usable."""
+        """Raises SettingsError for files that are not there or not usable."""
         made = cls(ssl.PROTOCOL_TLS_CLIENT)
         made._files, made._verify = (cafile, certfile, keyfile), verify
         made._stamps = made._look()
-        made._inner = made._read()
+        try:
+            made._inner = made._read()
+        except OSError as error:  # ssl.SSLError is one
+            raise SettingsError(
+                f"certificates cannot be read from {made._named}: {error}. Check the settings that name these files "
+                "(…_CAFILE, …_CERTFILE, …_KEYFILE)"
+            ) from None
         # Libraries ask the context that they were given, for instance whether it checks host names.
         made.check_hostname, made.verify_mode = made._inner.check_hostname, made._inner.verify_mode
         return made

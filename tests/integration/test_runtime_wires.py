@@ -239,6 +239,12 @@ async def test_postgres_with_a_bad_certificate_is_refused(fault: str, dsn: str, 
     assert said.startswith(f"postgres at localhost:{port} shows a certificate") and FAULTS[fault] in said
 
 
+async def test_authorities_that_are_not_there_are_named(dsn: str, certificates: Certificates) -> None:
+    async with postgres_with(certificates.server(), dsn) as port:
+        with pytest.raises(LoginRefusedError, match=r"in /none\.pem\. See METERING_POSTGRES_SSL_CAFILE"):
+            await connect(over_tls(dsn, port, "/none.pem"), "tests")
+
+
 async def test_a_postgres_without_tls_is_refused(dsn: str, certificates: Certificates) -> None:
     async with postgres_with(None, dsn) as port:
         with pytest.raises(LoginRefusedError, match=r"speaks no TLS.*METERING_PLAINTEXT_HOSTS"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from meter.runtime.errors import SettingsError
 from meter.runtime.tls import FollowingContext, explain_certificate
 
 VARIABLE = "METERING_KAFKA_SSL_CAFILE"
@@ -158,8 +159,11 @@ async def test_a_half_written_file_leaves_the_one_before_in_force(
 
 
 def test_files_that_are_not_there_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"No such file.*none\.pem"):
+    with pytest.raises(SettingsError, match=r"No such file.*none\.pem.*_CAFILE"):
         FollowingContext.of(str(tmp_path / "none.pem"))
+    (tmp_path / "empty.pem").touch()
+    with pytest.raises(SettingsError, match=r"cannot be read from .*empty\.pem"):
+        FollowingContext.of(str(tmp_path / "empty.pem"))
 
 
 def test_without_verification_neither_name_nor_authority_counts() -> None:
