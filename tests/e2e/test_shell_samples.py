@@ -40,6 +40,11 @@ NOT_RUN = {
     "tests/integration/test_meter_owner.py runs setup as that role",
     ("deploy/README.md", "cat > deploy/.env"): "likewise, and writes settings into the working copy",
     ("deploy/RUNBOOKS.md", "docker compose"): "runs in the containers of the compose file",
+    ("deploy/RUNBOOKS.md", "dc run"): "likewise",
+    (
+        "deploy/RUNBOOKS.md",
+        "kafka-reassign-partitions.sh",
+    ): "needs the programs of a Kafka installation and brokers to move to",
     ("deploy/README.md", "grep -v '^#' deploy/kafka-acls.txt"): "needs the programs of a Kafka installation and its "
     "administrator: tests/integration/test_runtime_wires.py gives the rights of the list",
     ("deploy/README.md", "docker build"): "builds an image: tests/architecture holds the file",
@@ -48,6 +53,11 @@ NOT_RUN = {
     ("CONTRIBUTING.md", "export METERING_TEST_STACK"): "runs the tests themselves",
     ("CONTRIBUTING.md", ".venv/bin/python -m pytest"): "runs the tests themselves: the files they name are looked for",
     ("tests/README.md", "make test"): "runs the tests themselves: the files they name are looked for",
+    ("tests/README.md", "apt-get install docker.io"): "builds and starts containers, as root: a quarter of an hour",
+    (
+        "tests/README.md",
+        ".venv/bin/python -m tests.fuzz",
+    ): "hours: tests/unit/fuzz and tests/integration/test_meter_fuzz.py run the short forms",
     ("tests/faults/README.md", "make faults"): "minutes each: tests/faults/test_campaign.py runs the short form",
     ("tests/bench/README.md", "make bench"): "an hour: tests/bench/test_smoke.py runs the quick form",
 }
