@@ -24,7 +24,7 @@ from meter.runtime.errors import SettingsError
 from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot, BannerKind
 from notifier.moments import show_moment
-from notifier.names import clean_line, shorten, show_name
+from notifier.names import ENCODED, clean_line, shorten, show_name, undecoded
 from notifier.samples import SAMPLE_ACCOUNT, SAMPLES
 from notifier.sender import Sender as Sender
 from schemas.figures import UNITS, show_amount, show_balance, unit_of
@@ -38,6 +38,7 @@ CALLS: Final = {
 # Limits of the event that carries the text, and of a header that every mail program shows whole.
 MAX_BANNER_CHARS: Final = 2000
 MAX_SUBJECT_CHARS: Final = 200
+NOBODY: Final = "undisclosed-recipients:;"
 UNBROKEN: Final = SMTP.clone(max_line_length=998)  # of a header; the most that RFC 5322 allows
 
 
@@ -61,8 +62,9 @@ class Letter:
         message_id = f"<{name}@{self.sender.domain}>"
         message = EmailMessage(policy=SMTP)
         message["From"] = f"{quote_name(self.sender.name)} <{self.sender.address}>"
-        message["To"] = recipient
-        message["Subject"] = self.subject
+        # An address that a header would decode is none that is taken any more; one from before is not shown.
+        message["To"] = NOBODY if ENCODED in recipient else recipient
+        message["Subject"] = undecoded(self.subject)
         message["Date"] = format_datetime(self.at)
         message["Message-ID"] = message_id
         # RFC 3834: this header keeps out-of-office answers away.
@@ -188,5 +190,5 @@ def fold_line(text: str, limit: int) -> str:
 
 
 def quote_name(name: str) -> str:
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = undecoded(name).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -54,4 +54,5 @@ def read_address(entry: Any) -> str | None:
     except UnicodeError:
         return None
     address = f"{local}{at}{ascii_domain}"
-    return address if is_address(address) else None
+    # What a header would decode (RFC 2047) is nobody's address. Models still read it: logs from before may hold one.
+    return address if is_address(address) and "=?" not in address else None

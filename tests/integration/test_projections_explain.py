@@ -201,7 +201,7 @@ async def test_a_changed_balance_is_said_loudly(pool: Pool, log: EventLog, proce
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert ["differences", "tool_runs", "consumed", "7", "3000000"] in lines
     assert [(line[1], line[-1]) for line in lines if line[0] == "balances"][1:] == [
-        ("model_credits", "True"), ("tool_runs", "False"),
+        ("model_credits", "true"), ("tool_runs", "false"),
     ]  # fmt: skip
 
 

@@ -130,8 +130,8 @@ async def test_each_state_says_what_it_is(browser: Browser, address: str, pool: 
     await expect(page.get_by_role("dialog")).to_contain_text(text)
 
 
-# Asks again, and presses the button as soon as that fails: a stream that is open still may bring figures at any time, and
-# with them the button goes.
+# Asks again, and presses the button as soon as that fails: a stream that is open still may bring figures at any time,
+# and with them the button goes.
 TRY_AGAIN = """() => new Promise((done) => {
     const usage = document.querySelector("credit-usage");
     const watch = new MutationObserver(() => {

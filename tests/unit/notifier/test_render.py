@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 from uuid import UUID
@@ -59,6 +60,28 @@ def test_one_letter_tells_both_resources_the_most_used_first_and_as_of_when() ->
         text = part(message, kind)
         assert text.index("7,100") < text.index("52.5 of")
         assert "5 March 2026, 09:30 UTC" in text
+
+
+HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"]
+ENCODED = [
+    "=?utf-8?q?=0D=0ABcc:_x=40y=2Eexample?=", "=?utf-8?q?x=0D=0A=0D=0AGo_to_http=3A//evil=2Eexample?=",
+    "=?UTF-8?B?DQpCY2M6IHhAeS5leGFtcGxl?=", "=?us-ascii?Q?www=2Eexample=2Ecom?= =?utf-8?q?=E2=80=AEabc?=",
+    "=\u200b?utf-8?q?=0D=0AX:_y?=", "=?utf-8?q?x?=",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENCODED, ids=ascii)
+def test_no_name_and_no_address_makes_a_header(name: str) -> None:
+    """An encoded word was decoded as the subject was set: line ends in it began another header, or the body."""
+    sender = replace(RENDERER._sender, name=name)
+    for renderer, address in ((RENDERER, "owner@example.com"), (Renderer(sender), f"{name.split()[0]}@example.com")):
+        _, data = renderer.render_letter([USED], account(display_name=name), AT).address(EMAIL_ID, address)
+        head = data.split(b"\r\n\r\n")[0].decode("ascii")
+        found = [line.partition(":")[0] for line in head.split("\r\n") if not line.startswith((" ", "\t"))]
+        assert [one for one in found if one not in ("MIME-Version", "Content-Type", "Reply-To")] == HEADERS
+        assert "Subject: 70 % of model credits used: acc-1\r\n" in head
+        message = email.message_from_bytes(data, policy=email.policy.default)
+        assert not any("\n" in str(value) for value in message.values())
 
 
 @pytest.mark.parametrize("name", ["x", "x y", "ü", "aü b", "\U0001f469\u200d\U0001f467"], ids=ascii)

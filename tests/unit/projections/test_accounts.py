@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections.accounts import AccountEvent, AccountState, apply
-from projections.plan import Reading, fold_accounts
+from projections.plan import Reading, fold_accounts, must_publish_account
 from projections.steps import NonUsageEvent
 from schemas.events import CODES
 
@@ -50,6 +50,19 @@ def test_a_rename_sets_what_it_names_and_keeps_the_rest() -> None:
     assert (state.display_name, state.time_zone, state.position) == ("Ann & Co", "UTC", 2)
     state = after(("renamed", {"time_zone": "Asia/Tokyo"}))
     assert (state.display_name, state.time_zone) == ("Ann", "Asia/Tokyo")
+
+
+@pytest.mark.parametrize(
+    ("change", "data"),
+    [
+        ("renamed", {"time_zone": "Asia/Tokyo"}), ("renamed", {"display_name": "Bob"}),
+        ("plan_changed", {"plan": "team"}), ("contacts_changed", {"contacts": ["b@example.com"]}), ("closed", {}),
+    ],
+)  # fmt: skip
+def test_each_change_that_texts_depend_on_is_published(change: str, data: dict[str, Any]) -> None:
+    """A zone alone was not: letters of an account without a name went on in UTC."""
+    assert must_publish_account(after(), after((change, data)))
+    assert not must_publish_account(after(), after())
 
 
 @pytest.mark.parametrize(

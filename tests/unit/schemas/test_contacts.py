@@ -24,6 +24,11 @@ NONE = "is not one plain email address"
         (["ann@stra\u00dfe.example"], ["ann@xn--strae-oqa.example"], []),
         (["ann@\u2603.example"], [], [("contacts[0]", NONE)]),
         (["\u00e4nn@example.com", 1, None], [], [(f"contacts[{n}]", NONE) for n in range(3)]),
+        (
+            ["=?utf-8?q?=0D=0ABcc=3Ax?=@example.com", "a=?b@example.com"],
+            [],
+            [(f"contacts[{n}]", NONE) for n in range(2)],
+        ),
         ([], [], []),
         ("ann@example.com", [], [("contacts", "is missing or no list")]),
     ],
