@@ -69,7 +69,10 @@ class Addresses:
         return cls(**json.loads(file.read_text(encoding="utf-8")))
 
     def write(self, file: Path) -> None:
-        file.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        """Whole or not at all: others read it as soon as it is there."""
+        partial = file.with_name(f"{file.name}.partial")
+        partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        partial.replace(file)
 
 
 def change_dsn(dsn: str, database: str, user: str | None = None) -> str:

@@ -14,6 +14,7 @@ from tests.support import until_sync
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 90
+pytestmark = pytest.mark.xdist_group("dev_test")  # one stack of a name at a time
 
 
 @dataclass
