@@ -4,9 +4,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import OFFSET_END, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from schemas.topics import BALANCES
 from tests.bench.workload import Expected, Generator, Workload
 
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
@@ -50,6 +51,27 @@ def delete_topics(bootstrap: str, prefix: str) -> None:
     names = [name for name in admin.list_topics(timeout=FLUSH_S).topics if name.startswith(prefix)]
     for deleted in admin.delete_topics(names).values():
         deleted.result(FLUSH_S)
+
+
+def forget_runs(bootstrap: str, prefix: str) -> None:
+    """Take away what the broker knows of runs before: committed offsets and published balances.
+
+    The next run has a database from before them, and services would find that it went back in time.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    groups = [f"{prefix}credit-{name}" for name in ("meter", "notifier")]
+    for deleted in admin.delete_consumer_groups(groups).values():
+        try:
+            deleted.result(FLUSH_S)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
+    known = admin.list_topics(timeout=FLUSH_S).topics
+    topic = prefix + BALANCES
+    if topic in known:
+        ends = [TopicPartition(topic, number, OFFSET_END) for number in known[topic].partitions]
+        for emptied in admin.delete_records(ends).values():
+            emptied.result(FLUSH_S)
 
 
 class Sink:

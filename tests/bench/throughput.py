@@ -18,6 +18,7 @@ from deploy.local.services import ServiceProcess
 from tests.bench.check import check_run
 from tests.bench.databases import Progress, connect, read_outcomes, read_progress, sum_balances
 from tests.bench.footprint import Footprint, Usage
+from tests.bench.load import forget_runs
 from tests.bench.scenario import Scenario
 from tests.bench.services import run_services
 
@@ -56,6 +57,7 @@ async def measure(scenario: Scenario, readers: tuple[str, ...], database: str = 
     """Copy the template, let the services work off the backlog, check what they made of it."""
     bench = scenario.bench
     dsn = await bench.databases.create(database, scenario.template)
+    await asyncio.to_thread(forget_runs, bench.servers.kafka.bootstrap, scenario.prefix)
     async with connect(dsn) as connection:
         before = await read_progress(connection)
         outcomes, balances = await read_outcomes(connection), await sum_balances(connection)
