@@ -20,7 +20,7 @@ def show_moment(at: datetime | None, time_zone: str | None = None) -> str | None
 
 
 def find_zone(name: str | None) -> tzinfo:
-    """Only the form of a zone is checked when it comes, and which zones there are is up to the machine."""
+    """UTC for a name that this machine does not know: older events may have one of which only the form was checked."""
     if name is None or name == "UTC":
         return UTC
     try:

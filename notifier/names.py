@@ -11,6 +11,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
+from schemas.fields import ENCODED_WORD
+
 MAX_NAME_CHARS: Final = 64  # a mail program shows hardly more of a subject
 KNOWN_CHARS: Final = 4096  # characters that are looked up once
 MAX_MARKS: Final = 5  # accents on one letter: no script needs more, and a tower of them covers the lines above
@@ -21,8 +23,6 @@ _NOTHING: Final = "\u034f\u17b4\u17b5"
 # A flag of a part of a country is a black flag with letters behind it that nobody sees; anywhere else they hide text.
 _FLAG: Final = re.compile("\U0001f3f4[\U000e0061-\U000e007a\U000e0030-\U000e0039]{2,6}\U000e007f")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
-# How an encoded word begins (RFC 2047): Python decodes one when a header is set, mail programs when they show it.
-ENCODED: Final = "=?"
 _DOTS: Final = ".\u3002"  # the second is taken for the first by browsers
 # What mail programs and browsers make a link of: schemes, addresses, host names, numbers of hosts.
 _LINK: Final = re.compile(
@@ -35,13 +35,13 @@ def show_name(display_name: str | None, account_id: str) -> str:
     """The display name in one short line; the account id where there is none to see, or where it carries a link or
     what a header decodes."""
     name = clean_line(display_name or "")
-    is_bad = not is_visible(name) or has_link(name) or ENCODED in name
+    is_bad = not is_visible(name) or has_link(name) or ENCODED_WORD in name
     return account_id if is_bad else shorten(name, MAX_NAME_CHARS)
 
 
 def undecoded(text: str) -> str:
     """For a header: nothing in it is an encoded word, which would be read as any other text, line ends among it."""
-    return text.replace(ENCODED, "= ?")
+    return text.replace(ENCODED_WORD, "= ?")
 
 
 def clean_line(text: str) -> str:

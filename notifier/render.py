@@ -24,9 +24,10 @@ from meter.runtime.errors import SettingsError
 from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot, BannerKind
 from notifier.moments import show_moment
-from notifier.names import ENCODED, clean_line, shorten, show_name, undecoded
+from notifier.names import clean_line, shorten, show_name, undecoded
 from notifier.samples import SAMPLE_ACCOUNT, SAMPLES
 from notifier.sender import Sender as Sender
+from schemas.fields import ENCODED_WORD
 from schemas.figures import UNITS, show_amount, show_balance, unit_of
 from schemas.resources import Resource
 
@@ -63,7 +64,7 @@ class Letter:
         message = EmailMessage(policy=SMTP)
         message["From"] = f"{quote_name(self.sender.name)} <{self.sender.address}>"
         # An address that a header would decode is none that is taken any more; one from before is not shown.
-        message["To"] = NOBODY if ENCODED in recipient else recipient
+        message["To"] = NOBODY if ENCODED_WORD in recipient else recipient
         message["Subject"] = undecoded(self.subject)
         message["Date"] = format_datetime(self.at)
         message["Message-ID"] = message_id

@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 import idna
 
-from schemas.fields import MAX_ADDRESS_CHARS, MAX_CONTACTS, is_address
+from schemas.fields import ENCODED_WORD, MAX_ADDRESS_CHARS, MAX_CONTACTS, is_address
 from schemas.records import Remark
 
 FIELD: Final = "contacts"
@@ -55,4 +55,4 @@ def read_address(entry: Any) -> str | None:
         return None
     address = f"{local}{at}{ascii_domain}"
     # What a header would decode (RFC 2047) is nobody's address. Models still read it: logs from before may hold one.
-    return address if is_address(address) and "=?" not in address else None
+    return address if is_address(address) and ENCODED_WORD not in address else None

@@ -46,6 +46,9 @@ MAX_TIME_ZONE_CHARS: Final = 64
 MAX_CONTACTS: Final = 20
 MAX_ADDRESS_CHARS: Final = 254
 
+# How an encoded word of a mail header begins (RFC 2047). Python decodes one when a header is set, mail programs when
+# they show it, whatever it says, line ends among it.
+ENCODED_WORD: Final = "=?"
 PLAN_PATTERN: Final = r"^[a-z0-9_-]{1,64}$"
 TIME_ZONE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"
 ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9._:@-]{1,128}$"

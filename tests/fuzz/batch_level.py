@@ -24,8 +24,8 @@ HONEST: Final = "honest-account"
 ROUND: Final = 200  # batches written before the meter's state is looked at
 ROUND_S: Final = 120
 MEMORY: Final = 1 << 30  # of the meter's container
-# Postgres grows by at most so many bytes for each on the wire, beside the room for evidence. An event of 250 bytes that
-# is nearly the one before it packs to a tenth, and its row with three indexes takes twice as much.
+# How many bytes Postgres may grow for each byte on the wire, apart from the room for evidence. Events of 250 bytes that
+# are nearly alike are packed to 25 on the wire, while a row with its three indexes takes 500.
 FACTOR: Final = 40
 SIZE: Final = """
 SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from aiokafka.consumer.fetcher import Fetcher
+
 from meter.runtime.kafka.pace import FetchPace
 
 GATHER_S = 0.04  # so much is more than 25 records a second
@@ -31,3 +33,9 @@ def test_a_rate_at_the_line_does_not_go_back_and_forth() -> None:
     pace = FetchPace(GATHER_S)
     seen = play(pace, every(0.1, 3, 20)) + play(pace, every(0.1, 2, 100, start=2.0))  # 30, then 20 a second
     assert seen[10:] == [True] * len(seen[10:])
+
+
+def test_the_fetcher_reads_how_long_to_wait_for_each_request() -> None:
+    """The adapter sets both while it runs. Under other names it would set what nobody reads."""
+    read = set(Fetcher._get_actions_per_node.__code__.co_names)
+    assert {"_fetch_min_bytes", "_fetch_max_wait_ms"} <= read
