@@ -209,7 +209,7 @@ async def test_a_renamed_account_keeps_what_is_not_named(pool: Pool, log: EventL
     account = await BalanceReader(pool).account("acct-1")
     assert account is not None
     assert (account.display_name, account.time_zone, account.state) == ("Ann & Co", "Europe/Berlin", "open")
-    assert sum(isinstance(m, AccountChanged) for m in await read_outbox(pool)) == 2  # a zone alone is not told
+    assert sum(isinstance(m, AccountChanged) for m in await read_outbox(pool)) == 3  # a zone alone is told too
     assert await pool.fetchval("SELECT display_name FROM projections.contacts") == "Ann & Co"
 
 
