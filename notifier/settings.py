@@ -10,6 +10,7 @@ from meter.links import LinkSettings
 from meter.runtime.encryption import away, may_be_plain, read_hosts
 from meter.thresholds import ThresholdSettings
 from notifier.decide import Thresholds
+from notifier.mail.limits import DayLimits
 from notifier.sender import Sender
 from schemas.fields import Address
 
@@ -75,6 +76,12 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
     mail_day_limit: int = Field(
         50, ge=1, le=10_000, description="most letters to one contact of an account in 24 hours; the next one waits"
     )
+    mail_address_day_limit: int = Field(
+        200, ge=1, le=1_000_000, description="most letters to one address in 24 hours, of all accounts together"
+    )
+    mail_account_day_limit: int = Field(
+        1000, ge=1, le=1_000_000, description="most letters of one account in 24 hours, to all contacts together"
+    )
     mail_keep_days: float = Field(
         30, gt=0, le=3650, description="how long a letter keeps its bytes after its end: address, name and text"
     )
@@ -114,6 +121,10 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
     @property
     def thresholds(self) -> Thresholds:
         return Thresholds.of(self.banner_thresholds, self.email_thresholds)
+
+    @property
+    def day_limits(self) -> DayLimits:
+        return DayLimits(self.mail_day_limit, self.mail_address_day_limit, self.mail_account_day_limit)
 
     @property
     def sender(self) -> Sender:

@@ -157,9 +157,9 @@ class Mailer:
         if outlook.offset < end:
             return Judgement(Verdict.BEHIND, None, f"{end - outlook.offset} changes of the shard are not read yet")
         doubt = Doubt(email.lost, self._settings.mail_lost_replies)
-        step = choose_step(outlook.letters, email.row.recipient, doubt, is_capped=outlook.capped_s is not None)
+        step = choose_step(outlook.letters, email.row.recipient, doubt, cap=outlook.cap)
         if step.action in UNSENT:
-            return Judgement(UNSENT[step.action], None, step.reason, wait_s=outlook.capped_s)
+            return Judgement(UNSENT[step.action], None, step.reason, wait_s=outlook.cap.wait_s if outlook.cap else None)
         return email if step.action is Action.REPEAT else self._draft(email, outlook)
 
     async def _look(self, email: ClaimedEmail, end: int, stop: asyncio.Event) -> Outlook:
@@ -170,10 +170,10 @@ class Mailer:
         """
         now = asyncio.get_running_loop().time
         deadline, steps = now() + self._catch_up_s, pauses(*CATCH_UP_PAUSES_S)
-        outlook = await self._queue.look(email, self._settings.mail_day_limit)
+        outlook = await self._queue.look(email, self._settings.day_limits)
         while outlook.offset < end and now() < deadline and not stop.is_set():
             await wait_for(stop, next(steps))
-            outlook = await self._queue.look(email, self._settings.mail_day_limit)
+            outlook = await self._queue.look(email, self._settings.day_limits)
         return outlook
 
     def _draft(self, email: ClaimedEmail, outlook: Outlook) -> ClaimedEmail:

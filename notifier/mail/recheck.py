@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from notifier.letters import Contact, Letters, Lines, Reached, is_due, owed_lines
+from notifier.mail.limits import Cap
 
 
 class Action(StrEnum):
@@ -28,14 +29,14 @@ class Doubt:
     most: int
 
 
-def choose_step(letters: Letters, address: str, doubt: Doubt, *, is_capped: bool) -> Step:
+def choose_step(letters: Letters, address: str, doubt: Doubt, *, cap: Cap | None) -> Step:
     contact = letters.contacts.get(address)
     if doubt.lost > 0 and contact is not None and contact.lines:
         return choose_repeat(letters, contact, doubt)
     if contact is None or not is_due(letters, contact):
         return Step(Action.CANCEL, explain_nothing_owed(letters, contact))
-    if is_capped:
-        return Step(Action.CAP, "the contact has had as many letters as one day may bring")
+    if cap is not None:
+        return Step(Action.CAP, cap.reason)
     return Step(Action.RENDER)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, write_transaction
 from notifier import events
 from notifier.letters import Contact, Letters
+from notifier.mail.limits import DayLimits, find_cap
 from notifier.mail.recheck import still_says
 from notifier.mail.verdict import ENDINGS, Judgement, Verdict
 from notifier.model import AccountSnapshot, Draft, EmailRow, People
@@ -38,14 +39,14 @@ class PostgresMailQueue:
             raise
         return None if row is None else read_claimed(row)
 
-    async def look(self, email: ClaimedEmail, day_limit: int) -> Outlook:
+    async def look(self, email: ClaimedEmail, limits: DayLimits) -> Outlook:
         try:
             # One snapshot for all, so that the balances are those of the offset.
             async with (
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                return await fetch_outlook(connection, email.row, day_limit)
+                return await fetch_outlook(connection, email.row, limits)
         except Exception as error:
             await note_failure(self._pool, error)
             raise
@@ -112,10 +113,9 @@ class PostgresMailQueue:
         return dict(row.items()) if row is not None else {}
 
 
-async def fetch_outlook(connection: Executor, row: EmailRow, day_limit: int) -> Outlook:
-    found = await connection.fetchrow(
-        load_sql(PACKAGE, "fetch_outlook"), BALANCES, row.shard, row.account_id, row.recipient, day_limit, DAY_S
-    )
+async def fetch_outlook(connection: Executor, row: EmailRow, limits: DayLimits) -> Outlook:
+    place = (BALANCES, row.shard, row.account_id, row.recipient)
+    found = await connection.fetchrow(load_sql(PACKAGE, "fetch_outlook"), *place, *limits, DAY_S)
     accounts = await connection.fetch(load_sql(PACKAGE, "fetch_accounts"), [row.account_id])
     balances = await connection.fetch(load_sql(PACKAGE, "fetch_balances"), [row.account_id])
     letters = await fetch_letters(connection, {row.account_id: row.shard}, lock=False)
@@ -125,7 +125,7 @@ async def fetch_outlook(connection: Executor, row: EmailRow, day_limit: int) -> 
         account=name_account(read_account(accounts[0]), map(read_people, people)) if accounts else None,
         balances=[read_balance(balance) for balance in balances],
         letters=letters[row.account_id],
-        capped_s=found["capped_s"] if found is not None else None,
+        cap=find_cap((name, found[f"{name}_s"]) for name in DayLimits._fields) if found is not None else None,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from notifier.decide import BalanceSnapshot
 from notifier.letters import NO_LINES, Letters, Lines
+from notifier.mail.limits import Cap, DayLimits
 from notifier.mail.verdict import Judgement
 from notifier.model import AccountSnapshot, Draft, EmailRow, Known, NotifyPlan, People
 
@@ -68,7 +69,7 @@ class Outlook:
     account: AccountSnapshot | None
     balances: Sequence[BalanceSnapshot]
     letters: Letters
-    capped_s: float | None  # how long the contact must wait, after as many letters as one day may bring
+    cap: Cap | None  # None while every limit of a day has room for one more
 
 
 class MailQueue(Protocol):
@@ -81,7 +82,7 @@ class MailQueue(Protocol):
         """
         ...
 
-    async def look(self, email: ClaimedEmail, day_limit: int) -> Outlook:
+    async def look(self, email: ClaimedEmail, limits: DayLimits) -> Outlook:
         """All that is known now of the letter's account, as one moment."""
         ...
 

@@ -1,7 +1,7 @@
 """What an end-to-end test does: send events through Kafka, wait for balances, read what came out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Self
@@ -21,6 +21,7 @@ from tests.support.waiting import until
 
 MICRO = 1_000_000
 WAIT_S = 60
+LAST_LINES = 40
 REMAINING = """
 SELECT (remaining * 1000000)::bigint FROM projections.balances WHERE account_id = $1 AND resource = $2
 """
@@ -102,8 +103,12 @@ class Running:
         await self.usage.flush()
         for key, book in self.ledger.books.items():
             await until(partial(self._shows, *key, book.remaining), WAIT_S, f"{key} shows {book.remaining}")
-        await until(self._notified, WAIT_S, "the notices that must be")
-        await until(self._finished, WAIT_S, "outboxes and the email queue are empty")
+        await until(self._notified, WAIT_S, self._tell_notifier("the notices that must be"))
+        await until(self._finished, WAIT_S, self._tell_notifier("outboxes and the email queue are empty"))
+
+    def _tell_notifier(self, wanted: str) -> Callable[[], str]:
+        """What it said last, for a failure that shows itself once in a hundred runs."""
+        return lambda: "\n".join([wanted, *self.services["notifier"].output().splitlines()[-LAST_LINES:]])
 
     async def _shows(self, account: str, resource: str, micro: int) -> bool:
         return bool(await self.pool.fetchval(REMAINING, account, resource) == micro)

@@ -8,6 +8,7 @@ from typing import Any
 from meter.runtime.postgres import Executor, Pool
 from notifier.letters import Ending
 from notifier.mail.drafting import make_draft
+from notifier.mail.limits import DayLimits
 from notifier.mail.recheck import Action, Doubt, choose_step
 from notifier.mail.verdict import ENDINGS, Judgement, Phase, Result, Verdict
 from notifier.store.emails import PostgresMailQueue
@@ -21,7 +22,7 @@ from tests.unit.notifier.builders import AT, RENDERER
 
 CLAIM_S = 60.0
 MOST_LOST = 3
-DAY_LIMIT = 1000
+LIMITS = DayLimits(1000, 1000, 1000)
 VERDICTS = {ending: verdict for verdict, ending in ENDINGS.items()}
 ACCEPTED = Judgement(Verdict.ACCEPTED, Result(Phase.DOT, 250, "ok"))
 REFUSED = Judgement(Verdict.REFUSED, Result(Phase.RCPT, 550, "5.1.1 no such user"), reason="refused")
@@ -48,8 +49,8 @@ class Mail:
         return tried
 
     async def _try_one(self, email: ClaimedEmail, judgement: Judgement) -> None:
-        outlook = await self._queue.look(email, DAY_LIMIT)
-        step = choose_step(outlook.letters, email.row.recipient, Doubt(email.lost, MOST_LOST), is_capped=False)
+        outlook = await self._queue.look(email, LIMITS)
+        step = choose_step(outlook.letters, email.row.recipient, Doubt(email.lost, MOST_LOST), cap=None)
         if step.action in (Action.CANCEL, Action.PRESUME):
             ending = Ending.CANCELLED if step.action is Action.CANCEL else Ending.PRESUMED
             await self._queue.finish(email, Judgement(VERDICTS[ending], None, reason=step.reason), 60.0, AT)

@@ -11,7 +11,7 @@ from notifier.store.emails import PostgresMailQueue
 from notifier.store.notices import PostgresNoticeStore
 from schemas.build import decode_event
 from schemas.outputs import AccountChanged
-from tests.integration.projections_letters import CLAIM_S, DAY_LIMIT, Mail
+from tests.integration.projections_letters import CLAIM_S, LIMITS, Mail
 from tests.integration.projections_log import Event, EventLog, contacts_changed, fold_all, opened, renamed, used
 from tests.integration.test_projections_notices import Notifier
 from tests.support.searching import find
@@ -51,7 +51,7 @@ async def test_what_is_published_names_nobody_and_letters_reach_everybody(
     queue, sent = PostgresMailQueue(pool), dict[str, bytes]()
     await pool.execute("UPDATE notifier.emails SET next_attempt_at = now()")
     while (email := await queue.claim(CLAIM_S)) is not None:
-        draft = make_draft(email, await queue.look(email, DAY_LIMIT), RENDERER, AT)
+        draft = make_draft(email, await queue.look(email, LIMITS), RENDERER, AT)
         sent[email.row.recipient] = draft.message
     published += await take_values(pool, "notifier")
     assert sorted(sent) == [ANN, BOB]

@@ -11,6 +11,7 @@ from meter.runtime.errors import OwnershipLostError
 from notifier.decide import Channel, Thresholds
 from notifier.letters import Letters, Reached
 from notifier.mail.drafting import make_draft
+from notifier.mail.limits import Cap, DayLimits
 from notifier.mail.verdict import Judgement, Phase, Result, Verdict
 from notifier.model import NotifyPlan, Unreadable
 from notifier.plan import Change, plan_notices
@@ -21,7 +22,7 @@ from schemas.topics import BALANCES
 from tests.unit.notifier.builders import ACCOUNT, AT, RENDERER, account, percent, record
 
 CLAIM_S = 300.0
-DAY_LIMIT = 50
+LIMITS = DayLimits(50, 50, 50)
 ACCEPTED = Judgement(Verdict.ACCEPTED, Result(Phase.DOT, 250, "ok"))
 REFUSED = Judgement(Verdict.REFUSED, Result(Phase.RCPT, 550, "5.1.1 no such user"), "reply 550")
 GIVEN_UP = Judgement(Verdict.GIVEN_UP, Result(Phase.DOT, 554, "5.6.0 bad content"), "reply 554")
@@ -87,8 +88,14 @@ async def claim(stores: Fixture) -> ClaimedEmail:
     """With the bytes that its mailer would send."""
     email = await stores.queue.claim(CLAIM_S)
     assert email is not None
-    outlook = await stores.queue.look(email, DAY_LIMIT)
+    outlook = await stores.queue.look(email, LIMITS)
     return email if email.draft is not None else replace(email, draft=make_draft(email, outlook, RENDERER, AT))
+
+
+async def find_limit(stores: Fixture, email: ClaimedEmail, limits: DayLimits) -> str | None:
+    """Which limit holds the letter back."""
+    cap: Cap | None = (await stores.queue.look(email, limits)).cap
+    return cap.limit if cap is not None else None
 
 
 async def hand_over(stores: Fixture, email: ClaimedEmail, claim_s: float = CLAIM_S) -> bool:
@@ -176,8 +183,8 @@ class QueueContract:
         assert email is not None and email.draft is None
         assert (email.row.recipient, email.row.account_id, email.row.shard) == ("owner@example.com", ACCOUNT, 0)
         assert (email.claim, email.attempts, email.lost) == (1, 1, 0)
-        outlook = await stores.queue.look(email, DAY_LIMIT)
-        assert (outlook.offset, outlook.account, outlook.capped_s) == (3, account(1), None)
+        outlook = await stores.queue.look(email, LIMITS)
+        assert (outlook.offset, outlook.account, outlook.cap) == (3, account(1), None)
         assert list(outlook.balances) == [percent(50, 3, line=50)]
         assert outlook.letters.reached == {"model_credits": Reached(1, 50)}
         assert outlook.letters.contacts["owner@example.com"].unsent == email.row.email_id
@@ -289,7 +296,7 @@ class QueueContract:
         email = await claim(stores)
         gone: list[Change] = [percent(5, 4, epoch=2), account(5, contacts=("new@example.com",))]
         await save(stores, gone, start=3)
-        outlook = await stores.queue.look(email, DAY_LIMIT)
+        outlook = await stores.queue.look(email, LIMITS)
         assert outlook.offset == 5 and list(outlook.balances) == [percent(5, 4, epoch=2)]
         assert not outlook.letters.contacts["owner@example.com"].is_contact
 
@@ -371,13 +378,38 @@ class QueueContract:
         assert await stores.queue.finish(email, ACCEPTED, 0, AT)
         await save(stores, [percent(72, 4)], start=3)
         following = await claim(stores)
-        assert (await stores.queue.look(following, 2)).capped_s is None
-        wait_s = (await stores.queue.look(following, 1)).capped_s
-        assert wait_s is not None and 86_000 < wait_s <= 86_400
-        assert await stores.queue.finish(following, Judgement(Verdict.CAPPED, None, "too many"), wait_s, AT)
+        assert (await stores.queue.look(following, DayLimits(2, 2, 2))).cap is None
+        waits = []
+        for limits in (DayLimits(1, 2, 2), DayLimits(2, 1, 2), DayLimits(2, 2, 1)):
+            cap = (await stores.queue.look(following, limits)).cap
+            assert cap is not None and getattr(limits, cap.limit) == 1
+            waits.append(cap.wait_s)
+        assert all(86_000 < wait_s <= 86_400 for wait_s in waits)
+        assert await stores.queue.finish(following, Judgement(Verdict.CAPPED, None, "too many"), waits[0], AT)
         assert await stores.queue.count() == {"waiting": 1, "due": 0, "overdue_s": 0}
         await stores.pass_s(86_400)
         assert (await claim(stores)).lines["model_credits"].line == 70
+
+    async def test_an_address_is_limited_over_all_accounts_in_any_spelling(self, stores: Fixture) -> None:
+        await queue_one(stores, ("OTHER@Example.com",))
+        first = await claim(stores)
+        assert await hand_over(stores, first)
+        assert await stores.queue.finish(first, ACCEPTED, 0, AT)
+        await save(stores, others(), shard=1)
+        following = await claim(stores)
+        assert following.row.account_id == "other"
+        assert await find_limit(stores, following, DayLimits(1, 2, 1)) is None
+        assert await find_limit(stores, following, DayLimits(1, 1, 1)) == "address"
+
+    async def test_an_account_is_limited_over_all_its_contacts(self, stores: Fixture) -> None:
+        await queue_one(stores, ("a@example.com", "b@example.com"))
+        first = await claim(stores)
+        assert await hand_over(stores, first)
+        assert await stores.queue.finish(first, ACCEPTED, 0, AT)
+        await save(stores, others(), shard=1)
+        following = [await claim(stores) for _ in range(2)]
+        found = {email.row.account_id: await find_limit(stores, email, DayLimits(1, 1, 1)) for email in following}
+        assert found == {ACCOUNT: "account", "other": None}
 
 
 async def level(stores: Fixture, address: str = "owner@example.com", resource: str = "model_credits") -> int:

@@ -1,15 +1,17 @@
 """Stores in memory, held to the same contract as the real ones (contract.py)."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from meter.runtime.errors import OwnershipLostError
 from notifier import events
 from notifier.decide import BalanceKey, Channel
 from notifier.letters import Contact, Letters, Lines
+from notifier.mail.limits import DayLimits, find_cap
 from notifier.mail.recheck import still_says
 from notifier.mail.verdict import ENDINGS, Judgement, Verdict
 from notifier.model import Draft, EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, People, Unreadable
@@ -18,6 +20,13 @@ from notifier.store.emails import DAY_S, FREE_OF_CHARGE
 from notifier.store.port import ClaimedEmail, Outlook
 from schemas.topics import BALANCES
 from tests.unit.notifier.builders import AT
+
+# What the letters of each limit of a day have in common.
+LIMITED: Final[Mapping[str, Callable[[EmailRow], object]]] = {
+    "contact": lambda row: (row.account_id, row.recipient),
+    "address": lambda row: row.recipient.casefold(),
+    "account": lambda row: row.account_id,
+}
 
 
 class FakeClock:
@@ -150,24 +159,28 @@ class FakeStore:
     def _contact(self, row: EmailRow) -> Contact:
         return self.letters_of(row.account_id).contacts[row.recipient]
 
-    async def look(self, email: ClaimedEmail, day_limit: int) -> Outlook:
-        row, now = email.row, self.clock.now()
-        since = sorted(
-            other.finished
-            for other in self.emails.values()
-            if (other.row.account_id, other.row.recipient) == (row.account_id, row.recipient)
-            and other.state in ("accepted", "presumed")
-            and other.finished is not None
-            and other.finished > now - timedelta(seconds=DAY_S)
-        )
-        over = None if len(since) < day_limit else since[-day_limit] + timedelta(seconds=DAY_S)
+    async def look(self, email: ClaimedEmail, limits: DayLimits) -> Outlook:
+        row = email.row
         return Outlook(
             offset=self.offsets[BALANCES, row.shard],
             account=self.known.accounts.get(row.account_id),
             balances=[balance for key, balance in self.known.balances.items() if key[0] == row.account_id],
             letters=self.letters_of(row.account_id),
-            capped_s=None if over is None else (over - now).total_seconds(),
+            cap=find_cap((name, self._wait(row, name, limit)) for name, limit in limits._asdict().items()),
         )
+
+    def _wait(self, row: EmailRow, name: str, limit: int) -> float | None:
+        """How long one limit of a day holds the next letter back."""
+        now = self.clock.now()
+        since = sorted(
+            other.finished
+            for other in self.emails.values()
+            if LIMITED[name](other.row) == LIMITED[name](row)
+            and other.state in ("accepted", "presumed")
+            and other.finished is not None
+            and other.finished > now - timedelta(seconds=DAY_S)
+        )
+        return None if len(since) < limit else DAY_S - (now - since[-limit]).total_seconds()
 
     async def hand_over(self, email: ClaimedEmail, claim_s: float) -> bool:
         stored, draft = self.emails[email.row.email_id], email.draft

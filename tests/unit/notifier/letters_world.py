@@ -11,6 +11,7 @@ from typing import NamedTuple
 from notifier import owed
 from notifier.letters import Ending, Letters, Lines, Reached, Shown
 from notifier.mail import recheck
+from notifier.mail.limits import Cap
 from notifier.mail.recheck import Action, Doubt
 from notifier.model import ContactsChanged, EmailRow, LetterStep, LineMoved
 from projections.fold import BalanceState, Kind, Step, apply, empty_state
@@ -187,7 +188,8 @@ class World:
 
     def _try_one(self, person: str, row: Row, pending: Pending) -> None:
         doubt = Doubt(row.lost, MOST_LOST)
-        step = recheck.choose_step(self.letters, row.email.recipient, doubt, is_capped=self.mail == "capped")
+        cap = Cap("contact", 60) if self.mail == "capped" else None
+        step = recheck.choose_step(self.letters, row.email.recipient, doubt, cap=cap)
         self.seen[step.action.value] += 1
         if step.action is Action.CANCEL:
             assert row.lost == 0 and not self.is_wanted(person), "cancelled what is owed"

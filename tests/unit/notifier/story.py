@@ -14,6 +14,7 @@ from notifier.letters import (
     find_due,
     move_line,
 )
+from notifier.mail.limits import Cap
 from notifier.mail.recheck import Action, Doubt, choose_step
 
 CREDITS, RUNS = "model_credits", "tool_runs"
@@ -62,8 +63,8 @@ class Story:
         self.end(Ending.ACCEPTED, address)
         return said
 
-    def choose(self, lost: int = 0, address: str = OWNER, *, is_capped: bool = False) -> Action:
-        return choose_step(self.letters, address, Doubt(lost, 3), is_capped=is_capped).action
+    def choose(self, lost: int = 0, address: str = OWNER, *, cap: Cap | None = None) -> Action:
+        return choose_step(self.letters, address, Doubt(lost, 3), cap=cap).action
 
     @property
     def due(self) -> list[str]:

@@ -10,6 +10,7 @@ from notifier.letters import (
     owed_lines,
     retry,
 )
+from notifier.mail.limits import Cap
 from notifier.mail.recheck import Action
 from tests.unit.notifier.story import CREDITS, OTHER, OWNER, RUNS, Story
 
@@ -108,7 +109,7 @@ def test_a_person_can_have_a_refused_address_tried_again() -> None:
 def test_a_capped_letter_stays_owed() -> None:
     story = Story()
     story.reach(50)
-    assert story.choose(is_capped=True) is Action.CAP
+    assert story.choose(cap=Cap("contact", 60)) is Action.CAP
     story.end(Ending.CAPPED)
     assert is_due(story.letters, story.contact()) and story.level() == 0
 
@@ -128,9 +129,9 @@ def test_a_lost_reply_is_followed_by_the_same_bytes_up_to_a_limit() -> None:
     assert [story.choose(lost) for lost in (1, 2, 3)] == [Action.REPEAT, Action.REPEAT, Action.PRESUME]
 
 
-@pytest.mark.parametrize("is_capped", [False, True])
-def test_without_a_lost_reply_every_try_is_rendered_anew(is_capped: bool) -> None:
-    assert in_doubt().choose(0, is_capped=is_capped) is (Action.CAP if is_capped else Action.RENDER)
+@pytest.mark.parametrize("cap", [None, Cap("contact", 60)])
+def test_without_a_lost_reply_every_try_is_rendered_anew(cap: Cap | None) -> None:
+    assert in_doubt().choose(0, cap=cap) is (Action.RENDER if cap is None else Action.CAP)
 
 
 def test_after_a_lost_reply_a_higher_line_gets_a_letter_of_its_own() -> None:
