@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from itertools import chain
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -29,6 +30,10 @@ UNFINISHED = """
 SELECT (SELECT count(*) FROM notifier.emails WHERE state = 'queued')
      + (SELECT count(*) FROM projections.outbox) + (SELECT count(*) FROM notifier.outbox)
 """
+
+
+def last_lines(service: ServiceProcess) -> list[str]:
+    return service.output().splitlines()[-LAST_LINES:]
 
 
 class Running:
@@ -103,12 +108,16 @@ class Running:
         await self.usage.flush()
         for key, book in self.ledger.books.items():
             await until(partial(self._shows, *key, book.remaining), WAIT_S, f"{key} shows {book.remaining}")
-        await until(self._notified, WAIT_S, self._tell_notifier("the notices that must be"))
-        await until(self._finished, WAIT_S, self._tell_notifier("outboxes and the email queue are empty"))
+        await until(self._notified, WAIT_S, self._say("the notices that must be"))
+        await until(self._finished, WAIT_S, self._say("outboxes and the email queue are empty"))
 
-    def _tell_notifier(self, wanted: str) -> Callable[[], str]:
-        """What it said last, for a failure that shows itself once in a hundred runs."""
-        return lambda: "\n".join([wanted, *self.services["notifier"].output().splitlines()[-LAST_LINES:]])
+    def _say(self, wanted: str) -> Callable[[], str]:
+        """With what the services said last, for a failure that shows itself once in a hundred runs."""
+
+        def say() -> str:
+            return "\n".join([wanted, *chain.from_iterable(map(last_lines, self.services.values()))])
+
+        return say
 
     async def _shows(self, account: str, resource: str, micro: int) -> bool:
         return bool(await self.pool.fetchval(REMAINING, account, resource) == micro)
