@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
 from schemas.topics import ACCOUNTS, USAGE
 
@@ -22,6 +23,13 @@ class Pruned(NamedTuple):
 
 
 async def list_shards_to_prune(pool: Pool) -> list[int]:
+    """Raises RefusalError for a role that may not prune."""
+    role = await pool.fetchrow(load_sql("meter", "may_prune"))
+    if role is None or not role["may"]:
+        who = role["name"] if role is not None else "this role"
+        raise RefusalError(
+            f"{who} may not remove old evidence: nothing was removed. Sign in as credit_pruner in METERING_POSTGRES_DSN"
+        )
     return [row["shard"] for row in await pool.fetch(load_sql("meter", "list_shards_to_prune"))]
 
 

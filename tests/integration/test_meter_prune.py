@@ -18,7 +18,7 @@ from tests.contract.rows import opened, plan, rejected, rerouted, usage
 from tests.support.processes import Processes
 
 TODAY = datetime.now(UTC)
-OLD, NEW = TODAY - timedelta(days=100), TODAY - timedelta(days=10)
+OLD, NEW = TODAY - timedelta(days=100), TODAY - timedelta(hours=1)
 EVIDENCE = ("duplicates", "rejections", "rerouted")
 
 
@@ -85,6 +85,56 @@ async def test_what_is_newer_than_the_retention_the_triggers_keep(
                 await connection.execute(f"DELETE FROM meter.{table}")
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO meter.pruned SELECT 0, 3, usage_to, accounts_to, now(), 'me' FROM meter.batches WHERE batch = 3",
+        "INSERT INTO meter.pruned VALUES (0, 1000000, 1000000, 1000000, now(), 'me')",
+        "INSERT INTO meter.pruned VALUES (0, 2, 1000000, 0, now(), 'me')",
+        "INSERT INTO meter.pruned VALUES (0, 0, 0, 0, now(), 'me')",
+        "INSERT INTO meter.pruned VALUES (7, 1, 0, 0, now(), 'me')",
+    ],
+)
+async def test_who_prunes_cannot_say_that_fresh_evidence_is_old(
+    store: PostgresEventStore, stack: Addresses, dsn: str, statement: str
+) -> None:
+    connection = await asyncpg.connect(as_pruner(stack, dsn))
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="batch"):
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_what_was_pruned_only_goes_forward_and_the_deletion_counts_it(
+    store: PostgresEventStore, pool: Pool, processes: Processes, stack: Addresses, dsn: str
+) -> None:
+    """With statements of one's own as well: the counts follow from the rows that go."""
+    connection = await asyncpg.connect(as_pruner(stack, dsn))
+    try:
+        await connection.execute(
+            "INSERT INTO meter.pruned SELECT 0, 1, usage_to, accounts_to, now(), 'me' FROM meter.batches WHERE batch = 1"
+        )
+        await connection.execute("DELETE FROM meter.rejections WHERE kafka_offset < 10")
+        for statement in ("batch = 0", "batch = 1, usage_offset = 1000", "shard = 1, batch = 2"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only goes forward"):
+                await connection.execute(f"UPDATE meter.pruned SET {statement}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+            await connection.execute("UPDATE meter.pruned_counts SET records = 1")
+    finally:
+        await connection.close()
+    assert await pool.fetchval("SELECT sum(records) FROM meter.pruned_counts WHERE outcome = 'rejected'") == 2
+    done = processes.run("meter", "prune", postgres_dsn=as_pruner(stack, dsn))
+    assert done.returncode == 0, done.stderr
+
+
+async def test_a_role_that_may_not_prune_is_told_so(
+    store: PostgresEventStore, processes: Processes, stack: Addresses, dsn: str
+) -> None:
+    refused = processes.run("meter", "prune", postgres_dsn=stack.dsn(dsn.rpartition("/")[2], "credit_support"))
+    assert refused.returncode == 1 and "credit_support may not remove old evidence" in refused.stderr
 
 
 @pytest.mark.parametrize(
