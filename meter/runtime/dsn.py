@@ -41,12 +41,16 @@ def parameter(dsn: str, name: str) -> str | None:
     return parse_qs(dsn.partition("?")[2]).get(name, [None])[-1]
 
 
+# With which the server's certificate is looked at.
+CHECKED_MODES: Final = ("verify-full", "verify-ca")
+
+
 def require_tls(dsn: str, cafile: str | None) -> str:
     """The DSN with verify-full where it names no sslmode, and the authorities to trust where it names none."""
     mode = parameter(dsn, "sslmode")
     if mode is None:
         dsn = add_parameter(dsn, "sslmode", "verify-full")
-    if mode in (None, "verify-full", "verify-ca") and parameter(dsn, "sslrootcert") is None:
+    if (mode is None or mode in CHECKED_MODES) and parameter(dsn, "sslrootcert") is None:
         dsn = add_parameter(dsn, "sslrootcert", cafile or SYSTEM_AUTHORITIES)
     return dsn
 

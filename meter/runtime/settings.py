@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from meter.runtime.dsn import add_password, check_dsn, describe_hosts, host_names, parameter, require_tls
+from meter.runtime.dsn import CHECKED_MODES, add_password, check_dsn, describe_hosts, host_names, parameter, require_tls
 from meter.runtime.encryption import away, bootstrap_hosts, may_be_plain, read_hosts
 from meter.runtime.environment import ENV_PREFIX, find_typos, read_secret_files, read_values, variable
 from meter.runtime.errors import SettingsError
@@ -144,7 +144,8 @@ class Settings(BaseModel):
         password: SecretStr | None = info.data.get("postgres_password")
         checked = check_dsn(dsn)
         cafile = info.data.get("postgres_ssl_cafile")
-        if cafile or not may_be_plain(host_names(checked), read_hosts(info.data.get("plaintext_hosts", ""))):
+        plain = may_be_plain(host_names(checked), read_hosts(info.data.get("plaintext_hosts", "")))
+        if cafile or not plain or parameter(checked, "sslmode") in CHECKED_MODES:
             checked = require_tls(checked, cafile)
         return checked if password is None else add_password(checked, password.get_secret_value())
 
@@ -166,7 +167,7 @@ class Settings(BaseModel):
         if not self.kafka_security_protocol.endswith("SSL") and away(bootstrap_hosts(self.kafka_bootstrap)):
             found["kafka"] = f"{self.kafka_bootstrap} ({self.kafka_security_protocol})"
         mode = parameter(self.postgres_dsn, "sslmode") or "prefer"
-        if mode not in ("verify-full", "verify-ca") and away(host_names(self.postgres_dsn)):
+        if mode not in CHECKED_MODES and away(host_names(self.postgres_dsn)):
             found["postgres"] = f"{describe_hosts(self.postgres_dsn)} (sslmode {mode})"
         return found
 

@@ -115,7 +115,8 @@ async def test_what_was_pruned_only_goes_forward_and_the_deletion_counts_it(
     connection = await asyncpg.connect(as_pruner(stack, dsn))
     try:
         await connection.execute(
-            "INSERT INTO meter.pruned SELECT 0, 1, usage_to, accounts_to, now(), 'me' FROM meter.batches WHERE batch = 1"
+            "INSERT INTO meter.pruned SELECT 0, 1, usage_to, accounts_to, now(), 'me' "
+            "FROM meter.batches WHERE batch = 1"
         )
         await connection.execute("DELETE FROM meter.rejections WHERE kafka_offset < 10")
         for statement in ("batch = 0", "batch = 1, usage_offset = 1000", "shard = 1, batch = 2"):

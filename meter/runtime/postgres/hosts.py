@@ -103,7 +103,7 @@ class Hosts:
         """Raises LoginRefusedError where the server cannot be trusted or has no TLS: settings are at fault."""
         try:
             return cast("asyncpg.Connection[Any]", await asyncpg.connect(self._dsn, **options))
-        except (ssl.SSLCertVerificationError, ConnectionError, FileNotFoundError) as error:
+        except (ssl.SSLError, ConnectionError, FileNotFoundError) as error:
             if (refusal := explain_tls(error, parameter(self._dsn, "sslrootcert"))) is None:
                 raise
             raise LoginRefusedError(f"postgres at {host} {refusal}", dependency="postgres") from error
@@ -162,6 +162,8 @@ def explain_tls(error: Exception, cafile: str | None) -> str | None:
     """What keeps a connection from being encrypted, and what to do; None for anything else."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return explain_certificate(error, "METERING_POSTGRES_SSL_CAFILE")
+    if isinstance(error, ssl.SSLError) and error.library in ("X509", "PEM"):
+        return f"cannot be checked: there is no certificate in {cafile}. See METERING_POSTGRES_SSL_CAFILE"
     if isinstance(error, FileNotFoundError) and cafile is not None:
         return f"cannot be checked: the authorities are not there in {cafile}. See METERING_POSTGRES_SSL_CAFILE"
     if "rejected SSL upgrade" in str(error):

@@ -136,6 +136,8 @@ def describe_failure(error: Exception, settings: "Settings") -> tuple[str, Exit]
 
     if refusal := explain_misconfigured(error):
         return refusal, Exit.FAILED
+    if too_large := explain_argument(error):
+        return too_large, Exit.USAGE
     if is_transient(error):
         refused = next((part for part in flatten(error) if isinstance(part, LoginRefusedError)), None)
         return describe_unreachable(error, settings) if refused is None else (str(refused), Exit.USAGE)
@@ -143,6 +145,15 @@ def describe_failure(error: Exception, settings: "Settings") -> tuple[str, Exit]
 
     if refusal := explain_unauthorized(error):
         return refusal, Exit.FAILED
+    return None
+
+
+def explain_argument(error: BaseException) -> str | None:
+    """A number that no column holds is the caller's mistake and no fault of the command."""
+    from asyncpg import InterfaceError
+
+    if isinstance(error, InterfaceError) and "out of int" in str(error):
+        return "a number that was given is too large: there is nothing of that number. Look at it and try again."
     return None
 
 

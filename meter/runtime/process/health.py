@@ -7,6 +7,7 @@ from typing import Self
 
 import structlog
 
+from meter.runtime.errors import RefusalError
 from meter.runtime.process.metrics import Metrics, begin
 
 log = structlog.get_logger(component="health")
@@ -59,8 +60,11 @@ class Health:
         self.set_ready(dependency, False)
         begin(self.metrics.reconnects, [dependency])
 
-    def set_ready(self, dependency: str, ready: bool) -> None:
+    def set_ready(self, dependency: str, ready: bool, *, detail: str | None = None) -> None:
+        """`detail`: why it is not, where no probe asks it."""
         self._ready[dependency] = ready
+        if detail is not None or dependency not in self._reachable:
+            self._details[dependency] = {"detail": detail, "host": None}
         self._note(dependency)
 
     def set_reachable(
@@ -153,7 +157,15 @@ class HealthServer:
         return self._port
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=8192)
+        try:
+            self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=8192)
+        except OSError as error:
+            # Not a lost dependency, which it would be taken for.
+            raise RefusalError(
+                f"the port for health and metrics cannot be opened: {self._host}:{self._port}: "
+                f"{error.strerror or error}. "
+                "Set METERING_HTTP_HOST to an address of this machine and METERING_HTTP_PORT to a free port"
+            ) from error
         self._port = self._server.sockets[0].getsockname()[1]
         log.info("health_served", host=self._host, port=self._port)
         return self

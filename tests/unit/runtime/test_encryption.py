@@ -92,6 +92,7 @@ def test_a_user_name_without_a_password_is_a_fault_where_the_protocol_follows_fr
         ("postgresql://a@localhost,db.example.com:6432/m", {}, "verify-full", "system"),
         ("postgresql:///m?host=/run/postgresql", {}, None, None),
         ("postgresql:///m?host=db.example.com", {}, "verify-full", "system"),
+        ("postgresql://a@localhost/m?sslmode=verify-full", {}, "verify-full", "system"),
         ("postgresql://a@[::1]:5432/m", {}, None, None),
         ("postgresql://a@%2Frun%2Fpostgresql/m", {}, None, None),
     ],

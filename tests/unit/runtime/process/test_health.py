@@ -5,6 +5,9 @@ import json
 import threading
 import time
 
+import pytest
+
+from meter.runtime.errors import RefusalError
 from meter.runtime.process.health import Health, HealthServer
 from meter.runtime.process.watchdog import LoopWatch, watch_progress
 
@@ -43,6 +46,29 @@ def test_what_does_not_answer_is_not_ready_and_what_answers_is_not_yet_opened() 
     health.set_reachable("kafka", True)
     assert health.ready
     assert health.metrics.registry.get_sample_value("metering_ready", {"dependency": "kafka"}) == 1
+
+
+def test_what_no_probe_asks_says_why_it_is_not_ready() -> None:
+    health = Health()
+    health.set_ready("smtp", True)
+    health.set_ready("smtp", False, detail="connect: refused")
+    assert health.report()["details"] == {"smtp": {"detail": "connect: refused"}}
+    health.set_ready("smtp", True)
+    assert health.report()["details"] == {}
+
+
+def test_what_a_probe_found_stays_while_it_is_opened() -> None:
+    health = Health()
+    health.set_reachable("kafka", False, detail="no broker")
+    health.set_ready("kafka", False)
+    assert health.report()["details"] == {"kafka": {"detail": "no broker"}}
+
+
+async def test_a_port_that_is_taken_is_no_lost_dependency() -> None:
+    async with HealthServer(Health(), "127.0.0.1", 0) as first:
+        with pytest.raises(RefusalError, match=f"127.0.0.1:{first.port}: .*METERING_HTTP_PORT"):
+            async with HealthServer(Health(), "127.0.0.1", first.port):
+                pass
 
 
 def test_waiting_work_without_progress_is_stalled() -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import typer
 from aiokafka import errors as kafka_errors
+from asyncpg import InterfaceError
 
 from meter.runtime.errors import DependencyUnreachableError, LoginRefusedError
 from meter.runtime.process.cli import run_command
@@ -32,6 +33,10 @@ CASES: dict[str, tuple[BaseException, dict[str, str], int, list[str]]] = {
     "a login that Kafka refuses": (
         LoginRefusedError("kafka at kafka.example.com:9092 refuses the login", dependency="kafka"),
         {"METERING_KAFKA_BOOTSTRAP": "kafka.example.com:9092"}, 2, ["kafka.example.com:9092 refuses the login"],
+    ),
+    "a number that no column holds": (
+        InterfaceError("invalid input for query argument $1: 99999999999999999999 (value out of int64 range)"), {}, 2,
+        ["too large"],
     ),
     "a right on a topic that is missing": (
         kafka_errors.TopicAuthorizationFailedError("metering.usage"), {}, 1,
