@@ -13,7 +13,7 @@ from meter.runtime.postgres import Executor, Pool, load_sql, opened_pool
 from meter.runtime.postgres.migrations import Report, find_missing, migrate, report_nothing
 from meter.settings import SetupSettings
 from meter.store.topics import PostgresTopicStore
-from meter.topics import RecordedTopics
+from meter.topics import OF_INPUTS, RecordedTopics
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, TOPICS, USAGE, TopicSpec
 
 PROGRESS_S = 5.0
@@ -49,6 +49,7 @@ async def set_up(
                     await grant(connection)
                 yield Step("roles", ", ".join(f"credit_{role}" for role in ROLES))
         async with TopicAdmin(settings) as admin:
+            await check_inputs_exist(admin, pool, settings)
             for change in await admin.ensure(wanted_topics(settings), settings.replication_factor):
                 yield Step(
                     f"topic {settings.topic(change.topic)}", ": ".join(filter(None, (change.action, change.detail)))
@@ -134,6 +135,16 @@ async def set_passwords(connection: Executor, settings: SetupSettings, roles: Se
 def wanted_topics(settings: SetupSettings) -> list[TopicSpec]:
     """The topics with the number of partitions of this installation; anchors stay a single log."""
     return [spec if spec.name == ANCHORS else replace(spec, partitions=settings.partitions) for spec in TOPICS]
+
+
+async def check_inputs_exist(admin: TopicAdmin, pool: Pool, settings: SetupSettings) -> None:
+    """Raises RefusalError before an input topic is made a second time: the event store would refuse it for good."""
+    for topic in await PostgresTopicStore(pool).fetch_topics():
+        if await admin.find(topic) is None:
+            raise RefusalError(
+                f"topic {settings.topic(topic)} is gone, and the event store holds offsets of it, which would mean "
+                f"other records in a new one. No topic was made. {OF_INPUTS}"
+            )
 
 
 async def check_topics(admin: TopicAdmin, pool: Pool, settings: SetupSettings, clock: Clock) -> None:

@@ -63,7 +63,7 @@ class RecordedTopics:
         """`remedy` says what people can do about a topic that is not the recorded one, `grown` what becomes of one that
         has more partitions than there are shards."""
         self._store = store
-        self._remedy = remedy
+        self.remedy = remedy
         self._clock = clock
         self._partitions = partitions
         self._grown = grown
@@ -76,7 +76,7 @@ class RecordedTopics:
         for topic, info in topics.items():
             if topic in recorded:
                 check_setting(recorded[topic], self._partitions)
-                check_identity(recorded[topic], info, self._remedy)
+                check_identity(recorded[topic], info, self.remedy)
             else:
                 check_partitions(info, self._partitions)
         for topic, info in topics.items():

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local.child import UnavailableError
-from deploy.local.dev_files import ENV, TakenError, claimed, first_steps, write_env_files
+from deploy.local.dev_files import ADMIN, ENV, OTHERS, TakenError, claimed, first_steps, write_env_files
 from deploy.local.platform import Platform, address_lines, console_lines, run_platform
 from deploy.local.services import ServiceFailedError
 from deploy.local.stack import kafka_candidates
@@ -68,7 +68,8 @@ def describe(platform: Platform, directory: Path) -> list[str]:
         "In another shell, in this folder:",
         f"  . {directory / ENV}",
         *(f"  {line}" for line in first_steps(platform)),
-        f"The other roles: {directory}/as-meter.sh, as-projections.sh, as-notifier.sh, as-reader.sh, as-admin.sh",
+        f"The other roles, in {directory}:",
+        f"  {', '.join((*OTHERS, ADMIN))}",
         "",
         "Ctrl-C stops everything and removes its data.",
     ]

@@ -16,7 +16,9 @@ ENV = "env.sh"
 LOCK = "lock"
 # People work as support does; what that role may not do must be asked for by name.
 PEOPLE = "credit_support"
-OTHERS = {f"as-{name}.sh": role for name, role in ROLES.items()} | {"as-reader.sh": "credit_reader"}
+OTHERS = {f"as-{name}.sh": role for name, role in ROLES.items()} | {
+    f"as-{name}.sh": f"credit_{name}" for name in ("reader", "pruner")
+}
 ADMIN = "as-admin.sh"
 
 

@@ -92,22 +92,25 @@ def show_name(name: str) -> str:
 
 
 def to_csv(table: Table) -> bytes:
-    """UTF-8 with a mark, so that spreadsheets read it right; exact amounts; no cell is a formula."""
+    """UTF-8 with a mark, so that spreadsheets read it right; exact amounts; no cell is a formula.
+
+    Every text is in quotes: a spreadsheet that separates at semicolons would make two cells of it otherwise.
+    """
     out = io.StringIO(newline="")
-    writer = csv.writer(out, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
+    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
     writer.writerow([column.title for column in table.columns])
     for row in table.rows:
         writer.writerow([plain(value) for value in row.values])
     return b"\xef\xbb\xbf" + out.getvalue().encode()
 
 
-def plain(value: Value) -> str:
+def plain(value: Value) -> str | int | Decimal:
     """Numbers and times as they are; text that a spreadsheet would run as a formula begins with an apostrophe."""
     if value is None:
         return ""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     if not isinstance(value, str):
-        return str(value)
+        return value
     text = value.replace("\x00", "")[:MOST_CSV_CHARS]
     return f"'{text}" if text.lstrip(" \u00a0").startswith(FORMULA) else text

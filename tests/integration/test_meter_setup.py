@@ -1,6 +1,7 @@
 """`meter setup`: repeatable, with the least grants, and refusing what would damage the store."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -91,7 +92,11 @@ async def test_a_recreated_topic_is_refused_and_nothing_is_written(values: dict[
             return await admin.describe(USAGE) is None
 
         _: bool = await until(is_gone, message="the topic is still there")
-    before = await pool.fetch("SELECT * FROM meter.topics ORDER BY topic")
+        before = await pool.fetch("SELECT * FROM meter.topics ORDER BY topic")
+        with pytest.raises(RefusalError, match=r"is gone.*No topic was made.*original topic"):
+            await set_up_meter(values)
+        assert await is_gone(), "setup makes no second one, which would be refused for good"
+        await admin.ensure([replace(spec, partitions=settings.partitions) for spec in TOPICS if spec.name == USAGE], 1)
     with pytest.raises(TopicIdentityError, match="re-created"):
         await set_up_meter(values)
     assert "re-created" in await refusal_of(settings)

@@ -68,6 +68,8 @@ async def delete_topic(settings: Settings, topic: str) -> None:
 
 
 class Guard:
+    remedy = "Bring it back."
+
     def __init__(self) -> None:
         self.known: dict[str, TopicInfo] = {}
 
@@ -101,6 +103,28 @@ async def test_a_topic_recreated_while_it_is_read_is_noticed(topics: Settings) -
         consumer._next_identity_check = 0.0
         with pytest.raises(TopicIdentityError, match="re-created"):
             await consumer.receive()
+
+
+async def test_a_topic_that_is_deleted_while_it_is_read_is_named_with_what_to_do(topics: Settings) -> None:
+    """The other topic's partitions are still there: that is no question of their number."""
+    await fill(topics, 30)
+    ledger, guard = Ledger(), Guard()
+    async with joined(topics, ledger, guard=guard) as consumer:
+        await drain(consumer, ledger, 30)
+        await delete_topic(topics, USAGE)
+
+        async def refused() -> str:
+            try:
+                await consumer.receive()
+            except TopicIdentityError as error:
+                return str(error)
+            except DependencyUnreachableError:
+                pass  # before the group has noticed
+            return ""
+
+        is_refused: Callable[[], Awaitable[str]] = refused
+        said = await until(is_refused, 60)
+        assert "is gone" in said and said.endswith("Bring it back.")
 
 
 async def test_topics_with_different_partition_counts_are_refused(settings: Settings) -> None:

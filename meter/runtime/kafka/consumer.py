@@ -31,6 +31,11 @@ IDENTITY_PAUSE_S = 30.0
 
 
 class TopicGuard(Protocol):
+    @property
+    def remedy(self) -> str:
+        """What people can do about a topic that is not the recorded one."""
+        ...
+
     async def check_topics(self, topics: Mapping[str, TopicInfo]) -> None:
         """Compare the topics with what is recorded, or record them the first time.
 
@@ -131,8 +136,8 @@ class ShardConsumer:
             raise DependencyUnreachableError("kafka: the fetch task has ended", dependency="kafka")
         try:
             client.check_group()
+            await self._check_identity(client)  # first: a topic that is gone leaves the other one's partitions
             self._assignment.check_complete()
-            await self._check_identity(client)
             await self._assignment.position(client)
             self._poller.keep_polling(client)
             batches = self._buffers.take()
@@ -279,7 +284,10 @@ class ShardConsumer:
         for topic, name in self._names.items():
             info = await within(client.describe_topic(name), "describing topics")
             if info is None:
-                raise TopicIdentityError(f"topic {name} was deleted while it was being read: nothing was written since")
+                remedy = self._guard.remedy if self._guard is not None else ""
+                raise TopicIdentityError(
+                    f"topic {name} is gone: it was deleted, and nothing was written since. {remedy}".rstrip()
+                )
             infos[topic] = info._replace(topic=topic)
         return infos
 

@@ -25,6 +25,12 @@ def read(table: Table) -> list[list[str]]:
     return list(csv.reader(io.StringIO(to_csv(table).decode("utf-8-sig"), newline="")))
 
 
+def test_text_is_in_quotes_so_that_no_separator_makes_a_formula_of_its_rest() -> None:
+    columns = (Column("name", "Name"), Column("amount", "Credits", "amount"))
+    table = Table(columns, [Row("a", ["a;=1+1", Decimal("1.50")])])
+    assert to_csv(table).decode("utf-8-sig") == '"Name","Credits"\r\n"a;=1+1",1.50\r\n'
+
+
 def test_numbers_sort_as_numbers_and_names_without_case() -> None:
     assert [row.id for row in TABLE.sorted("amount", descending=True).rows] == ["a", "b", "c"]
     assert [row.id for row in TABLE.sorted("name", descending=False).rows] == ["c", "a", "b"]
