@@ -12,7 +12,7 @@ PARALLEL := -n $(WORKERS) --dist loadgroup
 SERVERS := .local/servers.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults containers lock captures schemas dashboards sbom client clean
+.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults simulation containers lock captures schemas dashboards sbom client clean
 
 help:  ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -67,6 +67,9 @@ bench: $(BIN)/.installed  ## measure rates, latencies and limits on real servers
 
 faults: $(BIN)/.installed  ## the fault campaign: kills, stops, cut connections; the oracle decides
 	$(BIN)/python -m tests.faults
+
+simulation: $(BIN)/.installed  ## play histories with faults in virtual time, without servers; SEEDS=1000000 MINUTES=60
+	$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 containers: $(BIN)/.installed  ## build the image and check the compose stack, with stand-ins where no registry is
 	@$(BIN)/python -m tests.containers

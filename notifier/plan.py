@@ -68,7 +68,7 @@ class Planner:
 
     def _apply_account(self, account: AccountSnapshot) -> None:
         known = self._accounts.get(account.account_id)
-        if known is not None and account.age <= known.age:
+        if is_older(account, known, self._generations) or (known is not None and account.age <= known.age):
             return
         self._accounts[account.account_id] = account
         self._touched_accounts.add(account.account_id)
@@ -81,6 +81,8 @@ class Planner:
     def _apply_balance(self, change: BalanceSnapshot) -> None:
         change = replace(change, line=find_line(change, self._thresholds))
         before = self._states.get(change.key, NoticeState())
+        if is_older(change, before.balance, self._generations):
+            return
         decision = decide(before, change, self._thresholds, self._at)
         if not decision.new:
             return
@@ -176,6 +178,17 @@ def is_lost(change: Change, generations: Generations) -> bool:
         change.generation < generation and change.position >= begins
         for generation, begins in generations.get(change.shard, ())
     )
+
+
+def is_older(change: Change, known: Change | None, generations: Generations) -> bool:
+    """Whether a new generation tells again an older state than the known one, of the time before it began.
+
+    Projections that were restored have yet to fold what the log has, and tell what they stand at meanwhile.
+    """
+    if known is None or change.generation <= known.generation:
+        return False
+    begins = dict(generations.get(change.shard, ())).get(change.generation, 0)
+    return change.position < known.position < begins
 
 
 def choose_kind(balance: BalanceSnapshot) -> BannerKind:

@@ -66,3 +66,27 @@ def test_ids_of_the_first_generation_stay_and_others_are_told_apart() -> None:
     notice = notice_id(decide(NoticeState(), percent(95, 14), LINES, AT).notices[0])
     assert email_id(notice, "a@example.com", 3) == email_id(notice, "a@example.com", 3, 1)
     assert email_id(notice, "a@example.com", 3) != email_id(notice, "a@example.com", 3, 2)
+
+
+def test_an_older_state_that_is_told_again_takes_nothing_back() -> None:
+    """The notifier has read up to the cut; projections that were restored stand behind that."""
+    top_up = percent(20, 9, epoch=2)
+    again: list[Change] = [replace(percent(95, 7), generation=2), replace(account(4, contacts=()), generation=2)]
+    known = Known(accounts={"acc-1": account(6)}, balances={top_up.key: top_up}, generations=CUT)
+    balances, accounts, events = finish(plan(*again, known=known))
+    assert (balances, accounts, events) == ([], [], [])
+    balances, _, _ = finish(plan(*again, replace(percent(30, 10, epoch=2), generation=2), known=known))
+    assert [(b.age, b.percent) for b in balances] == [((2, 10), 30)]
+
+
+def test_the_known_state_is_taken_when_it_is_told_again() -> None:
+    """Contacts whom the restored database did not know when the account was read come with it."""
+    known = Known(accounts={"acc-1": account(4, contacts=())}, generations=CUT)
+    _, accounts, _ = finish(plan(replace(account(4), generation=2), known=known))
+    assert [(a.age, a.contacts) for a in accounts] == [((2, 4), ("owner@example.com",))]
+
+
+def test_what_is_known_of_a_lost_history_gives_way() -> None:
+    known = Known(balances={percent(95, 12).key: percent(95, 12)}, generations=CUT)
+    balances, _, _ = finish(plan(replace(percent(55, 7), generation=2), known=known))
+    assert [(b.age, b.percent) for b in balances] == [((2, 7), 55)]
