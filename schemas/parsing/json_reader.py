@@ -21,7 +21,7 @@ from schemas.events import CODES
 from schemas.fields import MAX_NAME_CHARS
 from schemas.identity import MAX_SOURCE_CHARS, is_id
 from schemas.inputs import MAX_RUNS, MAX_TOKENS
-from schemas.parsing.cache import find_amount
+from schemas.parsing.cache import amounts
 from schemas.parsing.envelope import ATTRIBUTE
 from schemas.resources import RESOURCE_CODES, Resource
 
@@ -101,11 +101,11 @@ def _extend(event: Mapping[str, Any]) -> tuple[str | None, int]:
 def _read_amount(credits: object, text: str) -> int:
     """Micro-units. A number is read from the text of the data: a float would have lost digits. Raises ValueError."""
     if type(credits) is str:
-        return find_amount(credits)
+        return amounts[credits]
     match = _find_number(text)
     if match is None:
         raise ValueError("not a plain number")
-    return find_amount(match[1])
+    return amounts[match[1]]
 
 
 def _is_name(text: object) -> bool:

@@ -292,7 +292,10 @@ def form_of(type: str) -> str:
         "",
         pattern_reader._COMPACT.replace(pattern_reader._TIME, "2026-0[1-3]-[01][1-9]T1[0-3]:5[0-9]:[0-5]0Z"),
     )
+    uuid = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
     for whole, part in (
+        ('"id":"([^"]*)"', rf'"id":"({uuid}|[!#-\[\]-~][ !#-\[\]-~]{{0,40}})"'),
+        ('"source":"([^"]*)"', r'"source":"[ !#-\[\]-~é]{1,40}"'),
         ('"type":"([^"]*)"', f'"type":"{re.escape(type)}"'),
         ('"subject":"([^"]*)"', f'"subject":"{ACCOUNT}"'),
         ("([0-9.]+)", r"[0-9]{1,7}(?:\.[0-9]{1,6}|)"),
