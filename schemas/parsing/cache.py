@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 Key = TypeVar("Key")
 
 
-class Remembered(dict[Key, Value]):
+class Cache(dict[Key, Value]):
     """What a function gave for each argument; `remembered[argument]` takes a fifth of the time of an `lru_cache`.
 
     A full one is emptied.
@@ -40,7 +40,7 @@ class Remembered(dict[Key, Value]):
 
 
 @lru_cache(4)
-def accounts_of(partitions: int) -> Remembered[bytes, tuple[str, int, int]]:
+def accounts_of(partitions: int) -> Cache[bytes, tuple[str, int, int]]:
     """By the key of a usage record: account id, partition and hash. Raises ValueError for what is no account id."""
 
     def find(key: bytes) -> tuple[str, int, int]:
@@ -49,7 +49,7 @@ def accounts_of(partitions: int) -> Remembered[bytes, tuple[str, int, int]]:
             raise ValueError("not an account id")
         return account_id, partition_for(key, partitions), hash_account(USAGE, account_id)
 
-    return Remembered(find)
+    return Cache(find)
 
 
 def hash_plain_source(source: str) -> int:
@@ -69,5 +69,5 @@ def parse_short_amount(text: str) -> int:
     return parse_amount(text)
 
 
-amounts: Final[Remembered[str, int]] = Remembered(parse_short_amount)
-source_hashes: Final[Remembered[str, int]] = Remembered(hash_plain_source, SOURCE_ENTRIES)
+amounts: Final[Cache[str, int]] = Cache(parse_short_amount)
+source_hashes: Final[Cache[str, int]] = Cache(hash_plain_source, SOURCE_ENTRIES)

@@ -1,7 +1,7 @@
 import pytest
 
 from schemas.identity import MAX_SOURCE_CHARS, OWN_SOURCE, hash_account, hash_source
-from schemas.parsing.cache import MAX_AMOUNT_CHARS, Remembered, accounts_of, amounts, source_hashes
+from schemas.parsing.cache import MAX_AMOUNT_CHARS, Cache, accounts_of, amounts, source_hashes
 from schemas.topics import USAGE, partition_for
 
 
@@ -12,7 +12,7 @@ def test_a_full_cache_is_emptied() -> None:
         asked.append(number)
         return 2 * number
 
-    cached = Remembered(double, 2)
+    cached = Cache(double, 2)
     assert [cached[number] for number in (1, 1, 2, 3, 1)] == [2, 2, 4, 6, 2]
     assert asked == [1, 2, 3, 1]
     assert len(cached) <= 2
