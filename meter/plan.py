@@ -24,6 +24,7 @@ from schemas.records import Offsets as OffsetRanges
 from schemas.topics import ACCOUNTS, USAGE
 
 offset_of = attrgetter("offset")
+key_of, type_of = attrgetter("key"), attrgetter("type")
 INPUT_TOPICS = (ACCOUNTS, USAGE)  # the order of one batch: a grant that waits beside usage counts before it
 # They take back what other events gave or counted, and come behind all others of their batch.
 CORRECTIONS = frozenset(INPUT_TYPES[type].code for type in ("usage.reversed.v1", "credits.revoked.v1"))
@@ -225,7 +226,7 @@ def split_repeats(
 
     The usual batch has neither repeats nor openings: one pass over its keys.
     """
-    if len({event.key for event in accepted}) == len(accepted) and not any(e.type == OPENED for e in accepted):
+    if len(set(map(key_of, accepted))) == len(accepted) and OPENED not in map(type_of, accepted):
         return list(accepted), [], []
     seen: set[bytes] = set()
     rows: list[Accepted] = []
@@ -275,11 +276,11 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
     """
     if not known and not plan.again:
         return plan
-    own = [row for row in plan.rows if row.key in known and row.key not in plan.derived]
+    own = [row for row in plan.rows if row.key in known and row.key not in plan.derived] if known else []
     wanted = {event.key for event in plan.again} - known.keys()
     first = {row.key: content_of(row) for row in plan.rows if row.key in wanted} if wanted else {}
     pairs = [(event, known.get(event.key) or first[event.key]) for event in (*own, *plan.again)]
-    rows = [row for row in plan.rows if row.key not in known]
+    rows = [row for row in plan.rows if row.key not in known] if known else list(plan.rows)
     if plan.derived:
         gone = {(row.topic, row.offset) for row in own}
         rows = without_derived(plan, rows, gone)

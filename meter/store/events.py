@@ -122,7 +122,8 @@ async def append_batch(connection: Executor, plan: AppendPlan, write: Writer) ->
     plan, stream = await write(connection, plan, known, head)
     plan = bound_evidence(plan)
     evidence = await append_evidence(connection, plan)
-    await append_remarks(connection, plan, await append_openings(connection, plan, head), head)
+    if plan.following.accounts != plan.expected.accounts:  # most batches have usage alone
+        await append_remarks(connection, plan, await append_openings(connection, plan, head), head)
     return await seal_batch(connection, plan, head, stream, evidence)
 
 

@@ -97,19 +97,21 @@ def _encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, reco
     middle = Struct("!iqi").pack(8, to_micros(recorded_at), -1)  # event_id is null since events have a key
     head, texts, kinds, key_length = _HEAD, _texts, _Kinds(shard), _KEY
     start, int8, length, null, epoch = start_row(CHAIN_VERSION), _INT8, _INT, _NULL, _POSTGRES_EPOCH
-    first_uuid_key = FIRST_UUID_KEY
+    first_uuid_key, uuid_end = FIRST_UUID_KEY, _NULL + _NULL + _KEY
     parts: list[bytes] = [COPY_HEADER]
     for position, row in enumerate(rows, first_position):
         _topic, offset, id, account_id, kind, resource, amount, name, occurred_at, source, text, extensions, key = row
         since = occurred_at - epoch
         micros = since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
         data = text.encode()
+        if extensions is None and key >= first_uuid_key:
+            end = uuid_end  # of nearly all rows; the id is null because a UUID already begins the key
+        else:
+            more = null if extensions is None else encode_text(extensions)
+            end = more + (null if key >= first_uuid_key else encode_text(id)) + key_length
         parts += (
             head(start, position, int8, amount, int8, offset, int8, micros, middle),
-            kinds[kind, resource], texts[account_id], texts[name], texts[source], length(len(data)), data,
-            null if extensions is None else encode_text(extensions),
-            # a UUID already begins the key
-            null if key >= first_uuid_key else encode_text(id), key_length, key,
+            kinds[kind, resource], texts[account_id], texts[name], texts[source], length(len(data)), data, end, key,
         )  # fmt: skip
     parts.append(COPY_TRAILER)
     return b"".join(parts)

@@ -21,7 +21,7 @@ from schemas.events import CODES
 from schemas.fields import MAX_NAME_CHARS
 from schemas.identity import MAX_SOURCE_CHARS, is_id
 from schemas.inputs import MAX_RUNS, MAX_TOKENS
-from schemas.parsing.cache import find_amount
+from schemas.parsing.cache import amounts
 from schemas.parsing.envelope import ATTRIBUTE
 from schemas.resources import RESOURCE_CODES, Resource
 
@@ -38,8 +38,9 @@ _find_number: Final = re.compile(r'"credits"[ \t\n\r]*:[ \t\n\r]*([0-9.]{1,20})[
 # Codes of type and resource, amount in micro-units, name, and how many of the data's values are text.
 Facts = tuple[int, int, int, str, int]
 Reader = Callable[[Mapping[str, Any], str], Facts | None]
-# Id, source, subject, time, text of the data, codes of type and resource, amount, name, extensions.
-Parts = tuple[str, str, str, str, str, int, int, int, str, str | None]
+# Id, source, subject, time, text of the data, codes of type and resource, amount, name, extensions, names of all
+# attributes.
+Parts = tuple[str, str, str, str, str, int, int, int, str, str | None, tuple[str, ...]]
 
 # What JSON of an unexpected form raises: a missing field, a list for an object, a number for text.
 UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError)
@@ -71,7 +72,7 @@ def read_any_order(json: str) -> Parts:
     # Each member has a key, and each value is text except the data itself and `others`.
     if json.count('"') != 2 * (2 * len(event) - 1 - others + len(data) + texts):
         raise ValueError("a key is repeated, or a value is not text")
-    return event_id, source, subject, time, text, code, resource, amount, name, extensions
+    return event_id, source, subject, time, text, code, resource, amount, name, extensions, tuple(event)
 
 
 def _cut_data(json: str) -> str:
@@ -101,11 +102,11 @@ def _extend(event: Mapping[str, Any]) -> tuple[str | None, int]:
 def _read_amount(credits: object, text: str) -> int:
     """Micro-units. A number is read from the text of the data: a float would have lost digits. Raises ValueError."""
     if type(credits) is str:
-        return find_amount(credits)
+        return amounts[credits]
     match = _find_number(text)
     if match is None:
         raise ValueError("not a plain number")
-    return find_amount(match[1])
+    return amounts[match[1]]
 
 
 def _is_name(text: object) -> bool:

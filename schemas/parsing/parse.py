@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from schemas.parsing.pattern_reader import read_by_pattern
+from schemas.parsing.pattern_reader import make_reader, read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
 from schemas.parsing.sources import judge_source
 from schemas.reasons import Reason
@@ -22,7 +22,8 @@ def parse_all(records: Iterable[Record], now: datetime, limits: Limits) -> list[
     """`parse` for each record of a batch, in order. Saves one call per record that the short cut accepts."""
     if limits.sources is not None:
         return [parse(record, now, limits) for record in records]
-    return [read_by_pattern(record, now, limits) or _judge(record, now, limits) for record in records]
+    read = make_reader(now, limits)
+    return [read(record) or _judge(record, now, limits) for record in records]
 
 
 def _judge(record: Record, now: datetime, limits: Limits) -> Outcome:

@@ -105,6 +105,11 @@ def _read_tolerantly(self: Any, batches: FetchedBatches, cause: Exception) -> It
     self.next_fetch_offset = max(self.next_fetch_offset, batches.next_offset)
 
 
+def _iterate(self: Any) -> Iterator[Any]:
+    """The generator itself; aiokafka's own iterator is one more call for every record."""
+    return self._records_iterator or iter(())
+
+
 def keep_reading() -> None:
     """Patch the classes that read fetched records. For the whole process; calling it again changes nothing."""
     for name in ("MemoryRecords", "PartitionRecords"):
@@ -112,3 +117,4 @@ def keep_reading() -> None:
             raise RuntimeError(f"aiokafka has no {name} any more where it was: one bad batch would end the reading")
     fetcher.MemoryRecords = FetchedBatches
     PartitionRecords._unpack_records = _read_on
+    PartitionRecords.__iter__ = _iterate

@@ -1,5 +1,7 @@
 """What a service counts before anything has happened, and the histogram of the hot path."""
 
+from random import Random
+
 from prometheus_client import CollectorRegistry
 
 from meter.runtime.process.bulk_histogram import BulkHistogram
@@ -30,6 +32,22 @@ def test_a_producers_clock_that_is_ahead_takes_nothing_off_the_sum() -> None:
     histogram, registry = make_histogram()
     histogram.observe("stored", [-3_600, 1])
     assert registry.get_sample_value("wait_seconds_sum", {"stage": "stored"}) == 1
+
+
+def test_many_values_at_once_count_as_one_by_one() -> None:
+    rng = Random(3)
+    values = [rng.choice((0.0, 0.1, 1.0, rng.uniform(-1, 3))) for _ in range(300)]
+    at_once, shown = make_histogram()
+    one_by_one, expected = make_histogram()
+    at_once.observe("stored", [])
+    at_once.observe("stored", values)
+    for value in values:
+        one_by_one.observe("stored", [value])
+    for bound in ("0.1", "1.0", "+Inf"):
+        labels = {"stage": "stored", "le": bound}
+        count = sum(value <= float(bound) for value in values)
+        assert shown.get_sample_value("wait_seconds_bucket", labels) == count
+        assert expected.get_sample_value("wait_seconds_bucket", labels) == count
 
 
 def test_what_begins_is_shown_at_zero() -> None:
