@@ -6,13 +6,17 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from meter.client import LIMITS
 from meter.content import RESOURCES
 from meter.effects import AccountNow, BalanceNow, KeptAccount, UsageNow
 from meter.runtime.errors import RefusalError
+from meter.runtime.kafka import Message
 from meter.runtime.postgres import Pool, load_sql
+from meter.store.foresee import foresee_rejections
 from schemas.amounts import MICRO
 from schemas.events import TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid, normalize_id
+from schemas.records import Record, Rejected
 from schemas.topics import ACCOUNTS, partition_for
 
 
@@ -103,6 +107,12 @@ class Outcomes:
         statement = load_sql("meter", "find_rejected_event")
         row = await self._pool.fetchrow(statement, place.shard, ACCOUNTS, place.first_offset, account, id)
         return None if row is None else RejectedEvent(*row)
+
+    async def foresee(self, message: Message, now: datetime) -> Rejected | None:
+        """Why the meter would reject an event that keeps to the contract, by what is stored now."""
+        key = message.key.encode() if isinstance(message.key, str) else message.key
+        record = Record(message.topic, 0, 0, int(now.timestamp() * 1000), key, message.value, list(message.headers))
+        return (await foresee_rejections(self._pool, [record], now, LIMITS)).get(0)
 
     async def find_usage(self, account_id: str, event_id: str, source: str | None = None) -> list[UsageNow]:
         """Usage of the account that is stored under an id, by its source or by all."""

@@ -1,11 +1,15 @@
 """Rejections as people look at them, and the note that one was replayed."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from meter.runtime.clock import Clock
+from meter.runtime.kafka import Landed
 from meter.runtime.postgres import Pool, load_sql
 from meter.store.evidence import decode_headers
+from meter.store.foresee import foresee_rejections
+from schemas.records import Limits, Record, Rejected
 
 
 class RejectionLine(NamedTuple):
@@ -57,9 +61,29 @@ class Dismissal(NamedTuple):
     dismissed_at: datetime
 
 
+class RecordOutcome(NamedTuple):
+    """What became of a record: stored, duplicate, waiting, rerouted, or rejected, with the rejection."""
+
+    outcome: str
+    rejection_id: int | None
+    reason: str | None
+    detail: str | None
+
+
 class Rejections:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    async def foresee(self, records: Sequence[Record], now: datetime, limits: Limits) -> dict[int, Rejected]:
+        """What would be rejected for what is stored, by the record's number."""
+        return await foresee_rejections(self._pool, records, now, limits)
+
+    async def find_outcomes(self, topic: str, landed: Sequence[Landed]) -> list[RecordOutcome] | None:
+        """In order; None until all of them are read."""
+        shards, offsets = [each.partition for each in landed], [each.offset for each in landed]
+        rows = await self._pool.fetch(load_sql("meter", "find_outcomes"), shards, topic, offsets)
+        found = [RecordOutcome(*row) for row in rows if row["outcome"] is not None]
+        return found if len(found) == len(landed) else None
 
     async def list_rejections(
         self,

@@ -181,7 +181,11 @@ async def test_a_rejection_is_listed_shown_and_replayed(
         assert raw.stdout.encode() == value
 
         replayed = processes.run("meter", "rejections", "replay", row["id"], "--by", "support-1")
-        assert (replayed.returncode, json.loads(replayed.stdout)["replayed"]) == (0, int(row["id"]))
+        assert (replayed.returncode, replayed.stdout) == (0, f"replayed {row['id']}: stored\n")
+        replayed = processes.run("meter", "rejections", "replay", row["id"], "--json")
+        assert replayed.returncode == 0
+        told = {"replayed": int(row["id"]), "topic": USAGE, "outcomes": {"duplicate": 1}, "rejections": []}
+        assert json.loads(replayed.stdout) == told
         await wait_until_stored(pool, settings)
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 1
     listed = processes.run("meter", "rejections", "list", "--pending", "--json")
@@ -223,7 +227,8 @@ async def test_a_rejection_that_no_replay_helps_is_dismissed_with_a_reason(
     assert (refused.returncode, refused.stdout) == (1, "")
     assert f"a replay cannot help {bad}: it would be rejected again, invalid_amount" in refused.stderr
     assert "--force" in refused.stderr and await pool.fetchval("SELECT count(*) FROM meter.replays") == 0
-    assert processes.run("meter", "rejections", "replay", bad, "--force").returncode == 0
+    forced = processes.run("meter", "rejections", "replay", bad, "--force", "--no-wait")
+    assert (forced.returncode, forced.stdout) == (0, f"replayed {bad}: on metering.usage\n")
     assert await pool.fetchval("SELECT count(*) FROM meter.replays") == 1
 
     for reason in ("", " ", "a\tb", "x" * 501):
