@@ -30,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-COLUMNS = ("id", "topic", "shard", "offset", "reason", "detail", "recorded_at", "replays", "records")
+COLUMNS = ("id", "topic", "shard", "offset", "account", "reason", "detail", "recorded_at", "replays", "records")
 MAX_REASON_CHARS = 500
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
@@ -72,7 +72,10 @@ def list_command(
                 reason=reason.value if reason else None, topic=topic, account=account, limit=limit, pending=pending,
                 dismissed=all_,
             )  # fmt: skip
-        rows = [[*line[:6], line.recorded_at.isoformat(timespec="seconds"), *line[7:]] for line in lines]
+        rows = [
+            [*line[:4], line.account_id, *line[4:6], line.recorded_at.isoformat(timespec="seconds"), *line[7:10]]
+            for line in lines
+        ]
         columns = (*COLUMNS, "dismissed")
         shown = len(columns) if all_ else len(COLUMNS)
         print_table(columns[:shown], [row[:shown] for row in rows], as_json=as_json)
