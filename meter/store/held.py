@@ -20,6 +20,7 @@ from meter.runtime.postgres import Executor, Pool, load_sql, transpose
 from schemas.topics import USAGE
 
 MOST_HELD: Final = 500  # of one shard in one look
+MOST_DUE: Final = 500  # of all: originals of 64 KB at most
 
 
 async def fetch_usage_offsets(connection: Executor | Pool) -> Offsets:
@@ -49,7 +50,7 @@ async def list_due(connection: Executor, shards: Sequence[int]) -> tuple[list[ob
         offsets = await fetch_usage_offsets(connection)
         read = {each.shard for each in find_read(held, offsets)}
         due = find_due(held, offsets, await find_unsent(connection, read) if read else {})
-    return transpose([(*each[:2], each.seen.value) for each in due], len(Due._fields))
+    return transpose([(*each[:2], each.seen.value) for each in due[:MOST_DUE]], len(Due._fields))
 
 
 class WaitingLine(NamedTuple):
