@@ -94,10 +94,13 @@ def unopened_cells(line: UnopenedLine) -> list[object]:
 def show(account_id: Account, as_json: JsonOutput = False) -> None:
     """Show plan, name, contacts and balances of an account, and what was left out of its events.
 
+    Of an account that nobody opened it shows what is kept until then: what was granted and used, and how many events.
+
     \b
     Example:
       meter accounts show acc-1
     """
+    from meter.effects import describe_kept
     from meter.runtime.settings import Settings
     from meter.sending import open_outcomes
 
@@ -105,24 +108,26 @@ def show(account_id: Account, as_json: JsonOutput = False) -> None:
         async with open_outcomes(settings) as outcomes:
             account = await outcomes.fetch_account(account_id)
             kept = await outcomes.fetch_kept(account_id) if account is None else None
+            amounts, changes = await outcomes.fetch_kept_amounts(account_id) if account is None else ([], 0)
             balances = await outcomes.fetch_balances(account_id)
             remarks = await outcomes.list_remarks(account_id, MAX_REMARKS)
         if account is None and kept is None and not balances:
             raise RefusalError(f"nobody opened {account_id}, and nothing was granted to it or used by it")
-        print_fields(describe(account_id, account or kept, balances, remarks), as_json=as_json)
+        known = describe_known(account or kept) | describe_kept(amounts, changes)
+        print_fields(describe(account_id, known, balances, remarks), as_json=as_json)
 
     run_command(Settings, command)
 
 
 def describe(
-    account_id: str, account: AccountNow | KeptAccount | None, balances: list[BalanceNow], remarks: list[RemarkLine]
+    account_id: str, known: dict[str, object], balances: list[BalanceNow], remarks: list[RemarkLine]
 ) -> dict[str, object]:
     """One field a line; what an account that nobody opened has not is left out."""
     from meter.effects import describe_balance
 
     return {
         "account": account_id,
-        **describe_known(account),
+        **known,
         "balances": [describe_balance(balance) for balance in balances] or ["none"],
         "remarks": [describe_remark(remark) for remark in remarks] or ["none"],
     }

@@ -1,10 +1,12 @@
 """Changes of an account that a person asks for: whether one has an effect, and what to say of it. Pure."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from meter.effects import AccountNow, fold_all, show
 from schemas.contacts import take_contacts
+
+SHOWN_PLANS: Final = 10
 
 
 class Change(NamedTuple):
@@ -51,6 +53,14 @@ def find_refusal(account_id: str, change: Change, account: AccountNow | None) ->
     if change.is_in(account):
         return f"{account_id} is as it was asked to be: {describe_account(account)}. Nothing is sent."
     return None
+
+
+def doubt_plan(plan: str, is_known: bool, plans: Sequence[str]) -> str | None:
+    """What to say before a plan that may be a slip of the keyboard; None where an account has it. Plans are what
+    billing says they are, so one that is new here is asked about and not refused."""
+    if is_known:
+        return None
+    return f"no account has plan {plan.lower()}; accounts have {', '.join(plans) or 'none yet'}"
 
 
 def describe_unopened(change: Change) -> str:

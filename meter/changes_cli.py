@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meter.effects import AccountNow, BalanceNow
     from meter.runtime.settings import Settings
     from meter.sending import Effect, Send
+    from meter.store.outcomes import Outcomes
 
 app = typer.Typer()  # its commands become some of `meter accounts`
 
@@ -34,6 +35,9 @@ def plan(
     as_json: JsonOutput = False,
 ) -> None:
     """Give an account another plan. Nothing is granted by it.
+
+    Asks before a plan that no account has, which may be a slip of the keyboard; in a pipe it refuses that without
+    --yes. With --no-wait it asks nothing.
 
     \b
     Example:
@@ -173,6 +177,7 @@ def run_change(
                 raise RefusalError(refusal)
             if not yes:
                 confirm_change(account_id, change, before)
+                await confirm_plan(outcomes, change)
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
             account = await outcomes.fetch_account(account_id)
             balances = await outcomes.fetch_balances(account_id) if change.state else []
@@ -180,6 +185,15 @@ def run_change(
         print_change(effect, account_id, change, account, balances, as_json=as_json)
 
     run_verb(command)
+
+
+async def confirm_plan(outcomes: Outcomes, change: Change) -> None:
+    from meter.changes import SHOWN_PLANS, doubt_plan
+
+    if change.plan is None:
+        return
+    if (doubt := doubt_plan(change.plan, *await outcomes.find_plans(change.plan.lower(), SHOWN_PLANS))) is not None:
+        confirm(doubt, "Give it nevertheless?")
 
 
 def confirm_change(account_id: str, change: Change, account: AccountNow | None) -> None:

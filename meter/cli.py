@@ -18,6 +18,7 @@ from meter.rerouted_cli import rerouted
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from meter.runtime.process.exits import Exit
 from meter.support_cli import grant, open_account
+from meter.usage_cli import usage
 from meter.verify_cli import verify
 from meter.waiting_cli import waiting
 
@@ -37,6 +38,7 @@ app.command(context_settings={"ignore_unknown_options": True})(grant)
 app.command()(check)
 app.command(context_settings={"ignore_unknown_options": True})(reverse)
 app.command(context_settings={"ignore_unknown_options": True})(revoke)
+app.command()(usage)
 app.command()(verify)
 app.command(name="recover")(recover_command)
 app.command()(prune)

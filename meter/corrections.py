@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from meter.content import RESOURCES, Content, content_of, is_same
+from meter.held import Seen, seen_of
 from meter.plan import AppendPlan, Link, Repeat, Wait, reject_reuse, repeat_of
 from schemas.amounts import format_amount
 from schemas.events import CODES
@@ -166,9 +167,12 @@ class _Judge:
         return None
 
     def _refuse_unknown(self, event: Accepted, reverses: str, source: str | None) -> Refused | Wait:
-        if self._plan.usage_end > self._plan.following.usage:
-            record = self._plan.record_at((event.topic, event.offset))
-            return Wait(record, event.account_id, event.event_id, reverses, self._plan.usage_end)
+        record = self._plan.record_at((event.topic, event.offset))
+        seen = seen_of(record)
+        elsewhere = self._plan.usage_ends if seen is Seen.NOTHING else ()
+        here = seen is not Seen.ALL and self._plan.usage_end > self._plan.following.usage
+        if elsewhere or here:
+            return Wait(record, event.account_id, event.event_id, reverses, self._plan.usage_end, elsewhere)
         by = "" if source is None else f" of source {source!a}"
         return Refused(Reason.REVERSES_UNKNOWN, f"{describe_name(event.account_id, reverses)}{by} is no usage")
 

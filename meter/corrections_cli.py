@@ -104,15 +104,16 @@ def revoke(
 ) -> None:
     """Take back credits or runs that were granted, and print what the account has then.
 
-    At most what is left of the grant, or of all grants: more is refused, says how much is left and exits with 1. What
-    was used stays used, so an account may be overdrawn afterwards. With --no-wait it needs no database.
+    At most what is left of the grant, or of all grants. Asks the database for it, also with --no-wait: more than that,
+    or a grant that is not stored, sends nothing and exits with 1. Asks before it takes from an account that nobody
+    opened. What was used stays used, so an account may be overdrawn afterwards.
 
     \b
     Example:
       meter revoke acc-1 model_credits 100 --reason chargeback --reference T-17
     """
     from meter.effects import describe_amount, describe_now
-    from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, check_stored, open_outcomes, send_and_wait
     from schemas.build import new_event_id
 
     sent_id = event_id or new_event_id()
@@ -124,12 +125,13 @@ def revoke(
 
     async def command(settings: Settings) -> None:
         await check_event(settings, sent_id, send)
-        if not wait:
-            await send_only(settings, sent_id, send, as_json=as_json)
-            return
         async with open_outcomes(settings) as outcomes:
+            await check_stored(outcomes, settings, sent_id, send)
             if not yes:
                 await confirm_unopened(outcomes, account_id, "Revoke")
+            if not wait:
+                await send_only(settings, sent_id, send, as_json=as_json)
+                return
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
             balances = await fetch_balance(outcomes, account_id, resource.value)
         done = f"revoked {describe_amount(Decimal(amount), resource.value)} of {account_id}"

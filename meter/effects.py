@@ -28,6 +28,16 @@ class KeptAccount(NamedTuple):
     contacts: tuple[str, ...] | None
 
 
+class KeptAmount(NamedTuple):
+    """What came for a resource of an account that nobody opened, in credits or runs, and in how many events."""
+
+    resource: str
+    granted: Decimal
+    used: Decimal
+    grants: int
+    uses: int
+
+
 class BalanceNow(NamedTuple):
     """In credits or runs; `account_state` is open, closed or not_opened."""
 
@@ -105,6 +115,20 @@ def describe_now(balance: BalanceNow) -> str:
     """What the account has after a verb."""
     text = describe_balance(balance)
     return text if balance.account_state == "not_opened" else f"now {text}"
+
+
+def describe_kept(amounts: Sequence[KeptAmount], changes: int) -> dict[str, object]:
+    """The fields of what is kept until the opening; `changes` are those of plan, name, time zone and contacts."""
+    granted = [describe_counted(each.granted, each.resource, each.grants) for each in amounts if each.grants]
+    used = [describe_counted(each.used, each.resource, each.uses) for each in amounts if each.uses]
+    count = changes + sum(each.grants + each.uses for each in amounts)
+    fields = {"kept grants": granted, "kept usage": used, "kept events": count}
+    return {name: value for name, value in fields.items() if value}
+
+
+def describe_counted(amount: Decimal, resource: str, events: int) -> str:
+    """`500 tool runs in 1 event`"""
+    return f"{describe_amount(amount, resource)} in {events:,} event{'' if events == 1 else 's'}"
 
 
 def describe_opening(account_id: str, account: AccountNow, balances: Iterable[BalanceNow]) -> list[str]:

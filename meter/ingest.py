@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import structlog
 
@@ -26,12 +27,21 @@ WORK = "append"
 TOGETHER_EVENTS = 2_000
 OUTCOMES = ("stored", "duplicate", "rejected", "gap", "rerouted", "waiting")
 
-FindEnd = Callable[[Batch], Awaitable[int]]
+
+class UsageEnds(NamedTuple):
+    """Where usage ends now: in the batch's own partition, and in each, as long as some of it may still come from the
+    others."""
+
+    own: int
+    elsewhere: tuple[int, ...] = ()
 
 
-async def all_is_read(_batch: Batch) -> int:
+FindEnds = Callable[[Batch], Awaitable[UsageEnds]]
+
+
+async def all_is_read(_batch: Batch) -> UsageEnds:
     """For a log that nobody writes to meanwhile."""
-    return 0
+    return UsageEnds(0)
 
 
 class Ingest:
@@ -48,10 +58,10 @@ class Ingest:
         allowance: Allowance,
         metrics: Metrics,
         wake_relay: Callable[[], None] = lambda: None,
-        find_end: FindEnd = all_is_read,
+        find_ends: FindEnds = all_is_read,
         evidence_bytes: int = EVIDENCE_BYTES,
     ) -> None:
-        """`find_end` asks for the end of the usage of a batch's shard, as of now; `evidence_bytes` of a shard are kept
+        """`find_ends` asks where the usage ends that a batch's reversals may name; `evidence_bytes` of a shard are kept
         record by record in a minute."""
         self._store = store
         self._clock = clock
@@ -62,17 +72,20 @@ class Ingest:
         begin(metrics.rejections, list(Reason))
         metrics.latency.begin("stored")
         self._wake_relay = wake_relay
-        self._find_end = find_end
+        self._find_ends = find_ends
         self._room = Room(evidence_bytes)
-        self._held: dict[int, int] = {}  # by shard: up to where usage must be stored before a reversal is tried again
+        self._held: dict[int, int] = {}  # by partition: up to where usage must be stored before reversals are due
 
     async def plan(self, batches: Sequence[Batch]) -> list[AppendPlan]:
         return [await self._plan(batch) for batch in batches]
 
     async def _plan(self, batch: Batch) -> AppendPlan:
-        """The end of usage is asked after corrections were read: what was sent before them lies below it."""
+        """The ends of usage are asked after corrections were read: what was sent before them lies below."""
         planned = self.plan_batch(batch)
-        return replace(planned, usage_end=await self._find_end(batch)) if planned.corrections else planned
+        if not planned.corrections:
+            return planned
+        ends = await self._find_ends(batch)
+        return replace(planned, usage_end=ends.own, usage_ends=ends.elsewhere)
 
     def plan_batch(self, batch: Batch) -> AppendPlan:
         """What this batch will append. The time is read once: all its rows share it."""
@@ -115,7 +128,7 @@ class Ingest:
             self._note_remarked(plan.remarked)
         if plan.rerouted:
             self._note_rerouted(plan.rerouted)
-        self._note_held(batch, saved.waiting, plan.usage_end)
+        self._note_held(batch, saved.waiting, plan)
         log.debug("batch_appended", shard=batch.shard, position=saved.last_position, **outcomes)
         if saved.reasons or plan.gaps:
             log.warning(
@@ -135,10 +148,10 @@ class Ingest:
         for field, count in fields.items():
             self._metrics.fields_ignored.labels(field).inc(count)
 
-    def _note_held(self, batch: Batch, waiting: int, usage_end: int) -> None:
-        """Wake the relay once the usage is stored that reversals of the shard wait for; it looks by itself as well."""
+    def _note_held(self, batch: Batch, waiting: int, plan: AppendPlan) -> None:
+        """Wake the relay once usage is stored that reversals wait for; it looks by itself as well."""
         if waiting:
-            self._held[batch.shard] = usage_end
+            self._held |= dict(enumerate(plan.usage_ends)) or {batch.shard: plan.usage_end}
         if self._held.get(batch.shard, batch.end[USAGE] + 1) <= batch.end[USAGE]:
             del self._held[batch.shard]
             self._wake_relay()

@@ -15,6 +15,7 @@ from schemas.records import Accepted
 from schemas.upcast import read_stored
 
 ALREADY_OPEN: Final = "cannot change by a second opening"
+CAME_BEFORE: Final = "does not count: the account was given another before it was opened"
 
 
 class Opening(NamedTuple):
@@ -40,6 +41,26 @@ def remark_later_openings(
         first = openings[row.account_id]
         fields = find_differing(read_opening(first.type, first.data), read_opening(row.type, row.data))
         found += [RemarkRow(row.topic, row.offset, row.account_id, field, ALREADY_OPEN) for field in fields]
+    return found
+
+
+def accounts_new(openings: Mapping[str, Opening], first_position: int) -> dict[str, int]:
+    """The accounts that the batch from `first_position` on opens, with the positions of their openings."""
+    return {account: opening.position for account, opening in openings.items() if opening.position >= first_position}
+
+
+def remark_earlier_plans(
+    rows: Sequence[Accepted], first_position: int, openings: Mapping[str, Opening], plans: Mapping[str, str]
+) -> list[RemarkRow]:
+    """A remark for each opening among these rows whose plan loses to one that came before it; `plans` has the last of
+    those, by account."""
+    found: list[RemarkRow] = []
+    for position, row in enumerate(rows, start=first_position):
+        if row.type != OPENED or openings[row.account_id].position != position:
+            continue
+        plan = read_opening(row.type, row.data).plan
+        if plans.get(row.account_id, plan) != plan:
+            found.append(RemarkRow(row.topic, row.offset, row.account_id, "plan", CAME_BEFORE))
     return found
 
 

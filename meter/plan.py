@@ -78,13 +78,15 @@ class Link(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """A reversal whose usage is not known yet, while there is usage to read; it is tried again behind `usage_end`."""
+    """A reversal whose usage is not known yet, while there is usage to read. It is tried again behind `usage_ends`, of
+    each partition, or behind `usage_end` of its own where there are none."""
 
     record: Record
     account_id: str
     event_id: str
     reverses: str
     usage_end: int
+    usage_ends: tuple[int, ...] = ()
 
 
 class RemarkRow(NamedTuple):
@@ -116,6 +118,7 @@ class AppendPlan:
     remarked: tuple[Remarked, ...] = ()  # what was left out of records, whatever becomes of their events
     corrections: tuple[Accepted, ...] = ()  # reversals and revocations; `settle_corrections` judges them
     usage_end: int = 0  # of the usage partition, asked when the batch was there; 0 where nobody needs to know
+    usage_ends: tuple[int, ...] = ()  # of all partitions of usage, while some of it may still come from the others
     links: tuple[Link, ...] = ()
     waiting: tuple[Wait, ...] = ()
     moved: tuple[Rerouted, ...] | None = None  # rows of what is sent on, where one stands for many; None: one each
@@ -160,13 +163,14 @@ def plan_append(
     allowance: Allowance,
     unread: Mapping[str, Sequence[Rejected]] = NOTHING_UNREAD,
     usage_end: int = 0,
+    usage_ends: tuple[int, ...] = (),
     room: int | None = None,
 ) -> AppendPlan:
     """Sort what parsing made of a batch into rows, corrections, repeats, rejections, records to send on and gaps.
 
     `results[topic]` answers `records[topic]` one by one; `unread` has what no client could read between them; `start`
-    and `end` are the next offsets before and after; `usage_end` is what the broker has of usage; `room` the bytes of
-    evidence that the shard may keep record by record.
+    and `end` are the next offsets before and after; `usage_end` is what the broker has of usage, `usage_ends` of each
+    partition while some of it may still come; `room` the bytes of evidence that the shard may keep record by record.
     """
     ordered = [result for topic in INPUT_TOPICS for result in results.get(topic, ())]
     accepted = [result for result in ordered if type(result) is Accepted]
@@ -205,6 +209,7 @@ def plan_append(
         remarked=remarked,
         corrections=corrections,
         usage_end=usage_end,
+        usage_ends=usage_ends,
         room=room,
     )
 

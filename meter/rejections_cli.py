@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from getpass import getuser
@@ -14,9 +15,11 @@ import typer
 from meter.presentation import describe_bytes, print_fields, print_sentences, print_table
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import Group, run_command
+from meter.runtime.process.exits import Exit
 from schemas.reasons import Reason
 
 if TYPE_CHECKING:
+    from meter.replay import Replayed
     from meter.runtime.settings import Settings
     from meter.settings import MeterSettings
     from meter.store.rejections import Dismissal, Rejection, Rejections
@@ -27,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-COLUMNS = ("id", "topic", "shard", "offset", "reason", "detail", "recorded_at", "replays", "records")
+COLUMNS = ("id", "topic", "shard", "offset", "account", "reason", "detail", "recorded_at", "replays", "records")
 MAX_REASON_CHARS = 500
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
@@ -69,7 +72,10 @@ def list_command(
                 reason=reason.value if reason else None, topic=topic, account=account, limit=limit, pending=pending,
                 dismissed=all_,
             )  # fmt: skip
-        rows = [[*line[:6], line.recorded_at.isoformat(timespec="seconds"), *line[7:]] for line in lines]
+        rows = [
+            [*line[:4], line.account_id, *line[4:6], line.recorded_at.isoformat(timespec="seconds"), *line[7:10]]
+            for line in lines
+        ]
         columns = (*COLUMNS, "dismissed")
         shown = len(columns) if all_ else len(COLUMNS)
         print_table(columns[:shown], [row[:shown] for row in rows], as_json=as_json)
@@ -185,13 +191,18 @@ def replay(
     rejection_ids: Annotated[list[int], typer.Argument(help="Numbers of the rejections, from the list.")],
     by: Annotated[str | None, typer.Option(help="Who replays, for the record; default: the user's name.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Send what would be rejected again, too.")] = False,
+    wait: Annotated[
+        bool, typer.Option(help="Wait and say what became of each; without, say only that Kafka has it.")
+    ] = True,
+    as_json: JsonOutput = False,
 ) -> None:
-    """Send the original bytes again as a new record, which the meter judges again.
+    """Send the original bytes again as a new record, which the meter judges again, and say what became of it.
 
     This helps when the cause is gone: a wrong partition (the key decides now), a time that was ahead, a type that
-    this version knows. What would be rejected again is refused with the reason, and nothing is sent. It is judged by
-    the settings of this command: give it those that `meter run` has. An event that was stored in the meantime counts
-    once.
+    this version knows, usage that a reversal names and that is stored by now. What would be rejected again, for the
+    contract or for what is stored, is refused with the reason, and nothing is sent. It is judged by the settings of
+    this command: give it those that `meter run` has. An event that was stored in the meantime counts once. Exits with
+    1 where one is rejected again, or not judged within 30 s.
 
     \b
     Examples:
@@ -205,10 +216,36 @@ def replay(
     from meter.settings import MeterSettings
 
     async def command(settings: MeterSettings) -> None:
+        refused = False
         async with open_rejections(settings) as rejections, Producer(settings, client_id="credit-replay") as producer:
-            async for rejection in replay_rejections(
+            async for replayed in replay_rejections(
                 rejections, producer, rejection_ids, by or getuser(), SystemClock(), settings.limits(), force=force
             ):
-                print(json.dumps({"replayed": rejection.rejection_id, "topic": rejection.topic}), flush=True)
+                refused |= await tell_replayed(rejections, replayed, wait=wait, as_json=as_json)
+        if refused:
+            raise typer.Exit(Exit.FAILED)
 
     run_command(MeterSettings, command)
+
+
+async def tell_replayed(rejections: Rejections, replayed: Replayed, *, wait: bool, as_json: bool) -> bool:
+    """Print what became of it; whether it, or one of its records, was rejected again."""
+    from meter.replay import describe_outcomes
+    from meter.sending import EFFECT_TIMEOUT_S, ask_until
+
+    (rejection, landed), outcomes = replayed, None
+    if wait and all(each.offset >= 0 for each in landed):
+        outcomes = await ask_until(lambda: rejections.find_outcomes(rejection.topic, landed), EFFECT_TIMEOUT_S)
+    number = rejection.rejection_id
+    if as_json:
+        counts = None if outcomes is None else Counter(outcome.outcome for outcome in outcomes)
+        again = [each.rejection_id for each in outcomes or () if each.rejection_id is not None]
+        shown = {"replayed": number, "topic": rejection.topic, "outcomes": counts, "rejections": again}
+        print(json.dumps(shown), flush=True)
+    elif outcomes is not None:
+        print_sentences([describe_outcomes(number, outcomes)])
+    elif wait:
+        print_sentences([f"replayed {number}: on {rejection.topic}, and not judged yet: is `meter run` running?"])
+    else:
+        print_sentences([f"replayed {number}: on {rejection.topic}"])
+    return wait and (outcomes is None or any(outcome.outcome == "rejected" for outcome in outcomes))

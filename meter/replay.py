@@ -6,19 +6,38 @@ bytes are judged before they are sent.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from meter.packing import unpack
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
-from meter.runtime.kafka import Message, Producer
-from meter.store.rejections import Rejection, Rejections
+from meter.runtime.kafka import Landed, Message, Producer
+from meter.store.rejections import RecordOutcome, Rejection, Rejections
 from schemas.parsing.parse import parse
 from schemas.reasons import FINAL, Reason
 from schemas.records import Limits, Record, Rejected
 from schemas.topics import OWN_HEADERS
+
+NOTHING_STORED: Final[Mapping[int, Rejected]] = MappingProxyType({})
+# What is said of an outcome, behind "replayed 17:".
+OUTCOMES: Final = {
+    "stored": "stored",
+    "duplicate": "a duplicate: its event is stored already and counts once",
+    "waiting": "it waits for the usage it names (`meter waiting`)",
+    "rerouted": "sent on to the partition of its account",
+    "rejected": "rejected again",
+}
+
+
+class Replayed(NamedTuple):
+    """A rejection that was sent again, and where its records are."""
+
+    rejection: Rejection
+    landed: list[Landed]
 
 
 async def replay_rejections(
@@ -30,7 +49,7 @@ async def replay_rejections(
     limits: Limits,
     *,
     force: bool = False,
-) -> AsyncIterator[Rejection]:
+) -> AsyncIterator[Replayed]:
     """Send each again and note it; yields what was sent. Raises RefusalError, with nothing sent, if one cannot be, or
     would be rejected again: `force` sends that all the same.
 
@@ -40,12 +59,20 @@ async def replay_rejections(
     if final := [rejection for rejection in found if is_final(rejection)]:
         names = ", ".join(f"{rejection.rejection_id} ({rejection.reason})" for rejection in final)
         raise RefusalError(f"a replay cannot help {names}: there is no event in what was sent. Send the events again")
-    if not force and (hopeless := list(find_hopeless(found, clock.now(), limits))):
-        raise RefusalError("\n".join([*hopeless, "Nothing is sent; --force sends the bytes all the same."]))
+    if not force:
+        await refuse_hopeless(rejections, found, clock.now(), limits)
     for rejection in found:
-        await producer.publish([replay_message(each) for each in take_out(rejection)])
+        landed = await producer.publish([replay_message(each) for each in take_out(rejection)])
         await rejections.append_replay(rejection.rejection_id, replayed_by, clock)
-        yield rejection
+        yield Replayed(rejection, landed)
+
+
+async def refuse_hopeless(rejections: Rejections, found: Sequence[Rejection], now: datetime, limits: Limits) -> None:
+    """Judged as the meter will judge it: by the contract, then by what is stored."""
+    records = [replay_record(each, now) for rejection in found for each in take_out(rejection)]
+    stored = await rejections.foresee(records, now, limits)
+    if hopeless := list(find_hopeless(found, now, limits, stored)):
+        raise RefusalError("\n".join([*hopeless, "Nothing is sent; --force sends the bytes all the same."]))
 
 
 async def fetch_all(rejections: Rejections, ids: Sequence[int]) -> list[Rejection]:
@@ -62,15 +89,21 @@ def is_final(rejection: Rejection) -> bool:
     return partly_kept or rejection.reason in {reason.value for reason in FINAL}
 
 
-def find_hopeless(found: Sequence[Rejection], now: datetime, limits: Limits) -> Iterator[str]:
-    """A sentence for each that would be rejected again, or that packs a record that would be."""
+def find_hopeless(
+    found: Sequence[Rejection], now: datetime, limits: Limits, stored: Mapping[int, Rejected] = NOTHING_STORED
+) -> Iterator[str]:
+    """A sentence for each that would be rejected again, or that packs a record that would be. `stored` has what would
+    be for what is stored, by the record's number among all."""
+    number = 0
     for rejection in found:
         records = take_out(rejection)
-        verdicts = [verdict for each in records if (verdict := judge(each, now, limits)) is not None]
-        if verdicts:
-            [(reason, _count)] = Counter(reason for reason, _detail in verdicts).most_common(1)
-            detail = next(detail for found, detail in verdicts if found is reason)
-            who = f"{len(verdicts)} of its {len(records)} records" if rejection.packed else "it"
+        verdicts = [judge(each, now, limits, stored.get(at)) for at, each in enumerate(records, number)]
+        number += len(records)
+        refused = [verdict for verdict in verdicts if verdict is not None]
+        if refused:
+            [(reason, _count)] = Counter(reason for reason, _detail in refused).most_common(1)
+            detail = next(detail for found, detail in refused if found is reason)
+            who = f"{len(refused)} of its {len(records)} records" if rejection.packed else "it"
             again = f"{who} would be rejected again, {reason.value}: {detail}"
             yield f"a replay cannot help {rejection.rejection_id}: {again}. {reason.advice}"
 
@@ -88,11 +121,15 @@ def take_out(rejection: Rejection) -> list[Rejection]:
     ]  # fmt: skip
 
 
-def judge(rejection: Rejection, now: datetime, limits: Limits) -> tuple[Reason, str] | None:
+def judge(
+    rejection: Rejection, now: datetime, limits: Limits, stored: Rejected | None = None
+) -> tuple[Reason, str] | None:
     """Why the bytes would be rejected now; None where a replay may help.
 
     An id that is used stays used: the log forgets none. What the database refused only the database can judge.
     """
+    if stored is not None:
+        return stored.reason, stored.detail
     if rejection.reason == Reason.ID_REUSED.value:
         return Reason.ID_REUSED, "an event with its id is stored, with other content"
     outcome = parse(replay_record(rejection, now), now, replace(limits, partitions=1))
@@ -113,3 +150,20 @@ def headers_to_send(rejection: Rejection) -> list[tuple[str, bytes | None]]:
 def replay_message(rejection: Rejection) -> Message:
     headers = headers_to_send(rejection)
     return Message(rejection.topic, rejection.key, rejection.value, headers=headers)  # type: ignore[arg-type]  # null
+
+
+def describe_outcomes(rejection_id: int, outcomes: Sequence[RecordOutcome]) -> str:
+    """`replayed 17: stored`; of several records how many came to what."""
+    if len(outcomes) == 1:
+        return f"replayed {rejection_id}: {describe_outcome(outcomes[0])}"
+    counts = Counter(OUTCOMES[outcome.outcome] for outcome in outcomes)
+    text = ", ".join(f"{count} of its records {said}" for said, count in counts.items())
+    refused = next((outcome for outcome in outcomes if outcome.outcome == "rejected"), None)
+    return f"replayed {rejection_id}: {text}" + (f"; the first {describe_outcome(refused)}" if refused else "")
+
+
+def describe_outcome(outcome: RecordOutcome) -> str:
+    said = OUTCOMES[outcome.outcome]
+    if outcome.outcome != "rejected":
+        return said
+    return f"{said} as {outcome.rejection_id}, {outcome.reason}: {outcome.detail}"

@@ -2,18 +2,20 @@
 
 Such a record is stored as an outcome of its own in the transaction of its batch, with a copy in the outbox. The relay
 publishes the copies afterwards, at least once, unchanged but for a header that says so; the identity of an event makes
-a second copy harmless. A waiting reversal is due once the usage is stored that was there when it was read.
+a second copy harmless. `held` says when a waiting reversal is due.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from meter.held import Seen, origin_text
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.looks import Looks
 from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from meter.store.evidence import decode_headers
+from meter.store.held import list_due
 from schemas.topics import ACCOUNTS, REROUTED_HEADER, USAGE, WAITED_HEADER
 
 INPUTS: Final = (USAGE, ACCOUNTS)
@@ -33,12 +35,13 @@ def make_relay(pool: Pool, producer: Producer, health: Health) -> OutboxRelay:
         topics=INPUTS,
         batch=RECORDS,
         looks=Looks(POLL_S),
+        choose=list_due,
     )
 
 
 def read_rerouted(row: Mapping[str, Any]) -> Message:
     """The record of a row of the outbox: key, value, headers and timestamp as they were."""
-    origin = f"{row['shard']}/{row['kafka_offset']}".encode()
+    origin = origin_text(row["shard"], row["kafka_offset"], Seen(row["seen"])).encode()
     added = REROUTED_HEADER if row["usage_end"] is None else WAITED_HEADER
     kept = [header for header in decode_headers(row["headers"]) if header[0] != added]  # one that waits twice has it
     headers: list[tuple[str, Any]] = [*kept, (added, origin)]

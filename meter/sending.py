@@ -35,7 +35,10 @@ class Effect(NamedTuple):
 class CheckingProducer(AccountsProducer):
     """Judges events and sends none. What the meter would leave out is refused: whoever typed it can put it right."""
 
+    last: Message
+
     async def enqueue(self, event_id: str, message: Message) -> None:
+        self.last = message
         now = SystemClock().now()
         outcome = judge_event(message.topic, str(message.key), message.value or b"", now)
         if isinstance(outcome, Remarked):
@@ -53,6 +56,14 @@ async def open_outcomes(settings: Settings) -> AsyncIterator[Outcomes]:
 async def check_event(settings: Settings, event_id: str, send: Send) -> None:
     """Have the arguments judged before anything else is done. Raises InvalidEventError."""
     await send(CheckingProducer(settings, source=SOURCE), event_id)
+
+
+async def check_stored(outcomes: Outcomes, settings: Settings, event_id: str, send: Send) -> None:
+    """Have the event judged by what is stored, in the meter's words. Raises RefusalError, and InvalidEventError."""
+    producer = CheckingProducer(settings, source=SOURCE)
+    await send(producer, event_id)
+    if (rejected := await outcomes.foresee(producer.last, SystemClock().now())) is not None:
+        raise RefusalError(f"{rejected.reason.value}: {rejected.detail}. Nothing is sent.")
 
 
 async def send_event(settings: Settings, event_id: str, send: Send) -> None:

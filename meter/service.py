@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from meter.anchors import Anchors
+from meter.backlog import UsageBacklog
 from meter.ingest import TOGETHER_EVENTS, WORK, Ingest
 from meter.newest import check_newest
 from meter.plan import AppendPlan
@@ -58,7 +59,9 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 relay = make_relay(pool, producer, health)
                 watch, age = LagWatch(consumer, health), OutboxWatch(relay, health)
                 past = HistoryWatch(history, store, inputs, lambda: consumer.assigned)
-                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay, watch, age, past]
+                backlog = UsageBacklog(consumer, pool)
+                loop = make_loop(settings, consumer, store, clock, health, relay, backlog)
+                yield [loop, anchors, relay, watch, age, past]
                 await anchors.publish_last()
 
     return build
@@ -71,6 +74,7 @@ def make_loop(
     clock: Clock,
     health: Health,
     relay: OutboxRelay,
+    backlog: UsageBacklog,
 ) -> ShardLoop[AppendPlan, Appended]:
     ingest = Ingest(
         store,
@@ -79,7 +83,7 @@ def make_loop(
         allowance=settings.allowance(),
         metrics=health.metrics,
         wake_relay=relay.wake.set,
-        find_end=lambda batch: consumer.find_end(USAGE, batch),
+        find_ends=backlog.find_ends,
         evidence_bytes=settings.evidence_bytes,
     )
     concurrency = min(settings.append_concurrency, settings.postgres_pool_size - 1)

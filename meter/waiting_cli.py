@@ -21,23 +21,25 @@ def waiting(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of lines.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """List reversals that wait for the usage they name, newest first.
+    """List reversals that wait for the usage they name, newest first, and what for.
 
-    Each is sent again once the usage of its shard is stored that was there when it was read: usage_left is how many
-    records that are still. Then it is stored, or rejected as reverses_unknown.
+    Each is sent again once the usage is stored that was there when it was read: that of its own shard, and that of the
+    others, where a client may have written it. usage_left is how many records of it are still to be read. Then the
+    reversal is stored, or rejected as reverses_unknown.
 
     \b
     Examples:
       meter waiting
       meter waiting --account acc-1 --all
     """
-    from meter.runtime.postgres import load_sql, opened_pool
+    from meter.runtime.postgres import opened_pool
     from meter.runtime.settings import Settings
+    from meter.store.held import list_waiting
 
     async def command(settings: Settings) -> None:
         async with opened_pool(settings, "credit-waiting") as pool:
-            rows = await pool.fetch(load_sql("meter", "list_waiting"), account, everything, limit)
-        lines = [[*row[:6], row["recorded_at"].isoformat(timespec="seconds"), row["state"]] for row in rows]
-        print_table(COLUMNS, lines, as_json=as_json)
+            lines = await list_waiting(pool, account, everything=everything, limit=limit)
+        rows = [[*line[:6], line.recorded_at.isoformat(timespec="seconds"), line.state] for line in lines]
+        print_table(COLUMNS, rows, as_json=as_json)
 
     run_command(Settings, command)

@@ -8,7 +8,7 @@ in `<schema>/sql`.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -16,7 +16,7 @@ import structlog
 from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka.producer import Message, Producer
 from meter.runtime.looks import Looks
-from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.postgres import Executor, Pool, load_sql
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
@@ -29,13 +29,20 @@ ALL_SHARDS = 2**31
 # holds up no other.
 SINGLY_AFTER_FAILURE = 50
 ReadMessage = Callable[[Any], Message]  # of a row of the outbox, by the names of its columns
+Choose = Callable[[Executor, Sequence[int]], Awaitable[Sequence[object]]]
+
+
+async def all_in_order(_connection: Executor, _shards: Sequence[int]) -> Sequence[object]:
+    """Where every message may be sent at once."""
+    return ()
 
 
 class OutboxRelay:
     """Publishes `<schema>.outbox`. Any number may run, in any number of processes.
 
     `read` makes the message of a row, `messages_for` where all go to one topic. `key`: the columns that `delete_outbox`
-    takes. `topics`: those it publishes to, counted from the start.
+    takes. `topics`: those it publishes to, counted from the start. `choose` is asked for what `fetch_outbox` needs to
+    know beside the locked shards.
 
     `woken_by_every_commit`: the owner sets `wake` after every commit to the outbox, also after those of other
     processes. Otherwise the relay looks once more after it took everything: another process may have committed to a
@@ -55,6 +62,7 @@ class OutboxRelay:
         batch: int = 1000,
         looks: Looks | None = None,
         woken_by_every_commit: bool = False,
+        choose: Choose = all_in_order,
     ) -> None:
         self.name = f"{schema}-outbox"
         self.wake = asyncio.Event()
@@ -68,6 +76,7 @@ class OutboxRelay:
         self._batch = batch
         self._looks = looks or Looks(1.0)
         self._woken_by_every_commit = woken_by_every_commit
+        self._choose = choose
         self._waiting = 0
         self._singly = 0
         self._more = False
@@ -110,7 +119,8 @@ class OutboxRelay:
                 self._waiting, self._more = 0, False
                 return 0
             most_of_each = max(1, self._batch // len(shards))
-            rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shards, most_of_each)
+            more = await self._choose(connection, shards)
+            rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shards, most_of_each, *more)
             self._waiting, self._more = len(rows), most_shards < ALL_SHARDS or len(rows) >= most_of_each
             await fault_point("outbox_before_publish")
             messages = [self._read(row) for row in rows]

@@ -1,10 +1,13 @@
--- Rejections, newest first, with the number of times each was replayed and why it was dismissed.
+-- Rejections, newest first, with the number of times each was replayed and why it was dismissed. Of a record without a key the headers
+-- and a small value come along: they may say whose it is.
 -- $1 reason text or null (any), $2 topic text or null (any), $3 limit bigint, $4 only those never replayed boolean,
--- $5 account text or null (any), $6 dismissed ones too boolean
+-- $5 account text or null (any), $6 dismissed ones too boolean, $7 most bytes of a value int
 SELECT r.rejection_id, r.topic, r.shard, r.kafka_offset, r.reason, r.detail, r.recorded_at,
        (SELECT count(*) FROM meter.replays p WHERE p.rejection_id = r.rejection_id) AS replays,
        coalesce((SELECT sum(upper(o) - lower(o)) FROM unnest(r.offsets) o), r.to_offset - r.kafka_offset, 1)::bigint
-           AS records, d.reason AS dismissed
+           AS records, d.reason AS dismissed, substr(r.key, 1, $7) AS key,
+       CASE WHEN r.key IS NULL AND octet_length(r.value) <= $7 THEN r.value END AS value,
+       CASE WHEN r.key IS NULL AND octet_length(r.headers::text) <= $7 THEN r.headers::text END AS headers
 FROM meter.rejections r
 LEFT JOIN meter.dismissals d ON d.shard = r.shard AND d.rejection_id = r.rejection_id
 WHERE ($1::text IS NULL OR r.reason = $1) AND ($2::text IS NULL OR r.topic = $2)

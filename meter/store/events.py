@@ -13,7 +13,14 @@ from meter.bounds import bound_evidence, weigh_evidence, without_copies
 from meter.closings import Standing, accounts_moved, remark_without_effect
 from meter.content import Content
 from meter.corrections import settle_corrections
-from meter.openings import Opening, accounts_opened, merge_remarks, remark_later_openings
+from meter.openings import (
+    Opening,
+    accounts_new,
+    accounts_opened,
+    merge_remarks,
+    remark_earlier_plans,
+    remark_later_openings,
+)
 from meter.plan import AppendPlan, RemarkRow, TopicOffset, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
@@ -266,9 +273,22 @@ async def append_remarks(connection: Executor, plan: AppendPlan, openings: Mappi
         rows = await connection.fetch(sql("fetch_standings"), plan.shard, moved, head.next_position)
         standings = {account_id: Standing(*standing) for account_id, *standing in rows}
         later += remark_without_effect(plan.rows, head.next_position, standings)
-    if remarks := merge_remarks(plan.remarks(), later):
+    earlier = await remark_earlier(connection, plan, openings, head)
+    if remarks := merge_remarks(plan.remarks(), later) + earlier:
         columns = transpose(remarks, len(RemarkRow._fields))
         await connection.execute(sql("append_remarks"), plan.shard, plan.recorded_at, *columns)
+
+
+async def remark_earlier(
+    connection: Executor, plan: AppendPlan, openings: Mapping[str, Opening], head: Head
+) -> list[RemarkRow]:
+    """Of the batch's first openings. Only changes of plan are found by an index that is there; one for contacts and
+    names would be on the way of all events into the log."""
+    if not (new := accounts_new(openings, head.next_position)):
+        return []
+    rows = await connection.fetch(sql("find_earlier_plans"), plan.shard, list(new), list(new.values()))
+    plans = {row["account_id"]: row["plan"] for row in rows}
+    return remark_earlier_plans(plan.rows, head.next_position, openings, plans)
 
 
 async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream: bytes, evidence: bytes) -> Appended:

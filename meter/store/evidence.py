@@ -96,10 +96,11 @@ def waiting_columns(waiting: Iterable[Wait]) -> Columns:
             wait.record.value,
             pack_headers(wait.record.headers),
             wait.record.timestamp_ms,
+            "{" + ",".join(map(str, wait.usage_ends)) + "}",
         )
         for wait in waiting
     ]
-    return transpose(rows, 10)
+    return transpose(rows, 11)
 
 
 def record_time(record: Record) -> datetime | None:

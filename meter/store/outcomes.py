@@ -6,13 +6,17 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from meter.client import LIMITS
 from meter.content import RESOURCES
-from meter.effects import AccountNow, BalanceNow, KeptAccount, UsageNow
+from meter.effects import AccountNow, BalanceNow, KeptAccount, KeptAmount, UsageNow
 from meter.runtime.errors import RefusalError
+from meter.runtime.kafka import Message
 from meter.runtime.postgres import Pool, load_sql
+from meter.store.foresee import foresee_rejections
 from schemas.amounts import MICRO
 from schemas.events import TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid, normalize_id
+from schemas.records import Record, Rejected
 from schemas.topics import ACCOUNTS, partition_for
 
 
@@ -104,6 +108,12 @@ class Outcomes:
         row = await self._pool.fetchrow(statement, place.shard, ACCOUNTS, place.first_offset, account, id)
         return None if row is None else RejectedEvent(*row)
 
+    async def foresee(self, message: Message, now: datetime) -> Rejected | None:
+        """Why the meter would reject an event that keeps to the contract, by what is stored now."""
+        key = message.key.encode() if isinstance(message.key, str) else message.key
+        record = Record(message.topic, 0, 0, int(now.timestamp() * 1000), key, message.value, list(message.headers))
+        return (await foresee_rejections(self._pool, [record], now, LIMITS)).get(0)
+
     async def find_usage(self, account_id: str, event_id: str, source: str | None = None) -> list[UsageNow]:
         """Usage of the account that is stored under an id, by its source or by all."""
         place = await self.find_place(account_id)
@@ -142,6 +152,21 @@ class Outcomes:
             return None
         plan, name, time_zone, contacts = row
         return KeptAccount(plan, name, time_zone, None if contacts is None else tuple(json.loads(contacts)))
+
+    async def fetch_kept_amounts(self, account_id: str) -> tuple[list[KeptAmount], int]:
+        """Of an account that nobody opened: what came for each resource, and how many changes of the account."""
+        shard = (await self.find_place(account_id)).shard
+        rows = await self._pool.fetch(load_sql("meter", "show_kept_amounts"), shard, account_id)
+        amounts = [
+            KeptAmount(RESOURCES[resource], granted / MICRO, used / MICRO, grants, uses)
+            for resource, granted, used, grants, uses in rows
+        ]
+        return amounts, await self._pool.fetchval(load_sql("meter", "count_kept_changes"), shard, account_id)
+
+    async def find_plans(self, plan: str, limit: int) -> tuple[bool, list[str]]:
+        """Whether an account has it, and a few of those that accounts have."""
+        [row] = await self._pool.fetch(load_sql("meter", "find_plans"), plan, limit)
+        return row["is_known"], row["plans"]
 
     async def fetch_balances(self, account_id: str) -> list[BalanceNow]:
         rows = await self._pool.fetch(load_sql("meter", "show_balances"), account_id)

@@ -1,11 +1,18 @@
 """Rejections as people look at them, and the note that one was replayed."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from meter.runtime.clock import Clock
+from meter.runtime.kafka import Landed
 from meter.runtime.postgres import Pool, load_sql
 from meter.store.evidence import decode_headers
+from meter.store.foresee import foresee_rejections
+from meter.whose import find_account
+from schemas.records import Limits, Record, Rejected
+
+MOST_READ_BYTES: Final = 16_384  # of a record without a key, to find out whose it is: a list may have many
 
 
 class RejectionLine(NamedTuple):
@@ -21,6 +28,7 @@ class RejectionLine(NamedTuple):
     replays: int
     records: int
     dismissed: str | None  # why
+    account_id: str | None = None  # as far as the record says it
 
 
 class Rejection(NamedTuple):
@@ -57,9 +65,29 @@ class Dismissal(NamedTuple):
     dismissed_at: datetime
 
 
+class RecordOutcome(NamedTuple):
+    """What became of a record: stored, duplicate, waiting, rerouted, or rejected, with the rejection."""
+
+    outcome: str
+    rejection_id: int | None
+    reason: str | None
+    detail: str | None
+
+
 class Rejections:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    async def foresee(self, records: Sequence[Record], now: datetime, limits: Limits) -> dict[int, Rejected]:
+        """What would be rejected for what is stored, by the record's number."""
+        return await foresee_rejections(self._pool, records, now, limits)
+
+    async def find_outcomes(self, topic: str, landed: Sequence[Landed]) -> list[RecordOutcome] | None:
+        """In order; None until all of them are read."""
+        shards, offsets = [each.partition for each in landed], [each.offset for each in landed]
+        rows = await self._pool.fetch(load_sql("meter", "find_outcomes"), shards, topic, offsets)
+        found = [RecordOutcome(*row) for row in rows if row["outcome"] is not None]
+        return found if len(found) == len(landed) else None
 
     async def list_rejections(
         self,
@@ -74,8 +102,8 @@ class Rejections:
         """Newest first; `pending` leaves out those that were replayed, `account` those with another Kafka key.
         Dismissed ones are left out unless asked for."""
         statement = load_sql("meter", "list_rejections")
-        rows = await self._pool.fetch(statement, reason, topic, limit, pending, account, dismissed)
-        return [RejectionLine(*row) for row in rows]
+        rows = await self._pool.fetch(statement, reason, topic, limit, pending, account, dismissed, MOST_READ_BYTES)
+        return [RejectionLine(*row[:10])._replace(account_id=account_of(dict(row))) for row in rows]
 
     async def fetch_rejections(self, ids: list[int]) -> list[Rejection]:
         rows = await self._pool.fetch(load_sql("meter", "fetch_rejections"), ids)
@@ -94,3 +122,7 @@ class Rejections:
     async def append_dismissals(self, ids: list[int], reason: str, dismissed_by: str, clock: Clock) -> None:
         """Those that are dismissed already stay as they are."""
         await self._pool.execute(load_sql("meter", "append_dismissals"), ids, reason, dismissed_by, clock.now())
+
+
+def account_of(row: Mapping[str, Any]) -> str | None:
+    return find_account(row["key"], row["value"], decode_headers(row["headers"] or "[]"))

@@ -108,6 +108,7 @@ def plan(
     at: datetime = MOMENT,
     unread: Mapping[str, Sequence[Rejected]] = NOTHING_UNREAD,
     usage_end: int = 0,
+    usage_ends: tuple[int, ...] = (),
     room: int | None = None,
 ) -> AppendPlan:
     """A plan for these results; `start` and `end` are (usage, accounts). Without `end` the range ends with the last."""
@@ -125,6 +126,7 @@ def plan(
         allowance=allowance or Allowance(),
         unread=unread,
         usage_end=usage_end,
+        usage_ends=usage_ends,
         room=room,
     )
 

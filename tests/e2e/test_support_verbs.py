@@ -32,7 +32,7 @@ async def test_each_verb_once_with_its_effect(running: Running, verb: Verb) -> N
     await running.use_settled("acct-1", Resource.MODEL_CREDITS, "60")
     await running.until_banner("acct-1", (80, True))
     assert len(running.subjects("acct-1")) == 1
-    assert "plan team" in verb("meter", "accounts", "plan", "acct-1", "Team")
+    assert "plan team" in verb("meter", "accounts", "plan", "acct-1", "Team", "--yes")
     assert "name Example" in verb("meter", "accounts", "rename", "acct-1", "Example", "--time-zone", "Asia/Tokyo")
 
     assert "successor@example.com" in verb("meter", "accounts", "contacts", "acct-1", "successor@example.com")

@@ -128,7 +128,7 @@ async def test_an_honest_producer_with_a_bug_loses_nothing(
     assert f"{listed[-1]['records']} of its {listed[-1]['records']} records would be rejected again" in refused.stderr
     lenient = MeterSettings(**values, max_usage_credits="20000")
     numbers = [str(line["id"]) for line in listed]
-    done = processes.run("meter", "rejections", "replay", *numbers, max_usage_credits="20000")
+    done = processes.run("meter", "rejections", "replay", *numbers, "--no-wait", max_usage_credits="20000")
     assert done.returncode == 0, done.stderr
     async with running_meter(lenient):
         await wait_until_stored(pool, lenient)

@@ -32,7 +32,13 @@ def show(services: Processes, account: str) -> dict[str, Any]:
 
 async def test_each_verb_prints_its_effect_and_refuses_to_repeat_it(services: Processes, pool: Pool) -> None:
     assert services.run("meter", "open", "acct-7", "--contact", "owner@example.com").returncode == 0
-    assert change(services, "plan", "acct-7", "TEAM") == "acct-7 has plan team; now open, plan team, 1 contact\n"
+    typo = refuse(services, "plan", "acct-7", "taem")
+    assert typo == (
+        "no account has plan taem; accounts have free: nothing is sent. Repeat with --yes if that is meant.\n"
+    )
+    assert (
+        change(services, "plan", "acct-7", "TEAM", "--yes") == "acct-7 has plan team; now open, plan team, 1 contact\n"
+    )
     renamed = change(services, "rename", "acct-7", "Ann & Co", "--time-zone", "Europe/Berlin")
     assert renamed.startswith("acct-7 is named Ann & Co and has time zone Europe/Berlin; now open, plan team, name Ann")
     told = json.loads(change(services, "contacts", "acct-7", "a@example.com", "b@b\u00fccher.example", "--json"))
@@ -84,6 +90,7 @@ async def test_what_nobody_opened_is_kept_listed_and_applied(services: Processes
     shown = show(services, "acct-9")
     assert (shown["opened"], shown["kept plan"], shown["kept contacts"]) == ("no", "team", ["billing@example.com"])
     assert "kept name" not in shown
+    assert (shown["kept grants"], shown["kept events"]) == (["3 model credits in 1 event"], 3)
     opened = services.run("meter", "open", "acct-9", "--contact", "owner@example.com")
     assert opened.stdout.splitlines()[:2] == [
         "opened acct-9 on plan team, 1 contact",

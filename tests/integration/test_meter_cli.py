@@ -1,5 +1,6 @@
 """The commands as people and scripts use them: real processes, their exit codes, their output in a pipe."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -170,8 +171,8 @@ async def test_a_rejection_is_listed_shown_and_replayed(
         listed = processes.run("meter", "rejections", "list", "--reason", "wrong_partition", "--pending")
         heading, line = (text.split("\t") for text in listed.stdout.splitlines())
         row = dict(zip(heading, line, strict=True))
-        assert (listed.returncode, row["reason"], row["shard"], row["replays"]) == (
-            0, "wrong_partition", str(wrong), "0",
+        assert (listed.returncode, row["reason"], row["shard"], row["replays"], row["account"]) == (
+            0, "wrong_partition", str(wrong), "0", builders.ACCOUNT,
         )  # fmt: skip
 
         shown = processes.run("meter", "rejections", "show", row["id"])
@@ -180,8 +181,13 @@ async def test_a_rejection_is_listed_shown_and_replayed(
         raw = processes.run("meter", "rejections", "show", row["id"], "--raw")
         assert raw.stdout.encode() == value
 
-        replayed = processes.run("meter", "rejections", "replay", row["id"], "--by", "support-1")
-        assert (replayed.returncode, json.loads(replayed.stdout)["replayed"]) == (0, int(row["id"]))
+        replay = ("meter", "rejections", "replay", row["id"])  # it waits for the meter, which runs in this loop
+        replayed = await asyncio.to_thread(processes.run, *replay, "--by", "support-1")
+        assert (replayed.returncode, replayed.stdout) == (0, f"replayed {row['id']}: stored\n")
+        replayed = await asyncio.to_thread(processes.run, *replay, "--json")
+        assert replayed.returncode == 0
+        told = {"replayed": int(row["id"]), "topic": USAGE, "outcomes": {"duplicate": 1}, "rejections": []}
+        assert json.loads(replayed.stdout) == told
         await wait_until_stored(pool, settings)
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 1
     listed = processes.run("meter", "rejections", "list", "--pending", "--json")
@@ -223,7 +229,8 @@ async def test_a_rejection_that_no_replay_helps_is_dismissed_with_a_reason(
     assert (refused.returncode, refused.stdout) == (1, "")
     assert f"a replay cannot help {bad}: it would be rejected again, invalid_amount" in refused.stderr
     assert "--force" in refused.stderr and await pool.fetchval("SELECT count(*) FROM meter.replays") == 0
-    assert processes.run("meter", "rejections", "replay", bad, "--force").returncode == 0
+    forced = processes.run("meter", "rejections", "replay", bad, "--force", "--no-wait")
+    assert (forced.returncode, forced.stdout) == (0, f"replayed {bad}: on metering.usage\n")
     assert await pool.fetchval("SELECT count(*) FROM meter.replays") == 1
 
     for reason in ("", " ", "a\tb", "x" * 501):

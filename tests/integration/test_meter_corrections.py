@@ -56,7 +56,13 @@ async def test_the_verbs_print_the_effect_and_refuse_what_is_not_there(
         assert done.returncode == 1 and "reverses_unknown" in done.stderr
 
     done = processes.run("meter", "revoke", "acct-7", "model_credits", "76", *WHY, *REFERENCE)
-    assert done.returncode == 1 and "75 model_credits of all that was granted to acct-7 are left" in done.stderr
+    assert done.returncode == 1 and done.stderr == (
+        "revokes_too_much: 75 model_credits of all that was granted to acct-7 are left to revoke. Nothing is sent.\n"
+    )
+    for more, reason in (("--grant", "order 9"), "revokes_unknown"), (("--no-wait",), "revokes_too_much"):
+        done = processes.run("meter", "revoke", "acct-7", "model_credits", "76", *WHY, *REFERENCE, *more)
+        assert (done.returncode, done.stdout) == (1, "") and reason in done.stderr
+    assert await pool.fetchval("SELECT count(*) FROM meter.rejections") == 0, "nothing was sent"
     done = processes.run("meter", "revoke", "acct-7", "model_credits", "75", *WHY, *REFERENCE)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "revoked 75 model credits of acct-7; now 0 of 0 model credits left, refused\n"

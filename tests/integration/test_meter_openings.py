@@ -6,11 +6,14 @@ import pytest
 
 from meter.allowance import Allowance
 from meter.closings import ALREADY_CLOSED, CLOSED, NOT_CLOSED, NOT_OPENED, REOPENED
-from meter.openings import ALREADY_OPEN
+from meter.openings import ALREADY_OPEN, CAME_BEFORE
 from meter.runtime.postgres import Pool, load_sql
 from meter.store.events import PostgresEventStore
+from schemas.events import CODES
 from schemas.records import Outcome, Remark, Remarked
 from tests.contract.rows import opened, plan, usage
+
+PLAN_CHANGED = CODES["account.plan_changed.v1"]
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -60,3 +63,27 @@ async def test_a_closing_or_reopening_without_effect_is_remarked(pool: Pool, tog
     assert [tuple(row) for row in rows] == [
         (0, NOT_OPENED), (1, NOT_OPENED), (3, NOT_CLOSED), (5, ALREADY_CLOSED), (7, NOT_CLOSED),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_plan_that_came_before_the_opening_wins_and_is_remarked(pool: Pool, together: bool) -> None:
+    """By the index of an account's history, which is there already."""
+    await pool.execute(load_sql("meter", "insert_shards"), 1)
+    store = PostgresEventStore(pool)
+    results: list[Outcome] = [
+        *(opened(offset, type=PLAN_CHANGED, name=name, data="{}") for offset, name in enumerate(["free", "team"])),
+        opened(2),
+        opened(3, account_id="acc-2"),
+    ]
+    if together:
+        await store.append(plan(*results))
+    else:
+        for offset, result in enumerate(results):
+            await store.append(plan(result, start=(0, offset)))
+    rows = await pool.fetch("SELECT kafka_offset, account_id, field, reason FROM meter.remarks")
+    assert [tuple(row) for row in rows] == [(2, "acc-1", "plan", CAME_BEFORE)]
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        statement = load_sql("meter", "find_earlier_plans")
+        shown = await connection.fetch(f"EXPLAIN {statement}", 0, ["acc-1"], [9])
+    assert any("events_of_account" in row[0] for row in shown), [row[0] for row in shown]

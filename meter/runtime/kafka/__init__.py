@@ -8,13 +8,14 @@ from meter.runtime.kafka.consumer import ShardConsumer, TopicGuard
 from meter.runtime.kafka.failures import is_transient
 from meter.runtime.kafka.history import History, HistoryLostError
 from meter.runtime.kafka.offset_ranges import Remedies
-from meter.runtime.kafka.producer import Message, Producer
+from meter.runtime.kafka.producer import Landed, Message, Producer
 from meter.runtime.kafka.shard_buffers import Batch
 
 __all__ = [
     "Batch",
     "History",
     "HistoryLostError",
+    "Landed",
     "Message",
     "OffsetStore",
     "OwnershipLostError",

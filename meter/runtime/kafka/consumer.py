@@ -6,7 +6,8 @@ buffered, batches out), `commits` (lag tools).
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol, Self
 
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
@@ -28,6 +29,17 @@ from meter.runtime.settings import Settings
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 2
 IDENTITY_PAUSE_S = 30.0
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """What may pass is raised as TransientError."""
+    try:
+        yield
+    except KafkaError as error:
+        if is_transient(error):
+            raise unreachable(error, doing) from error
+        raise
 
 
 class TopicGuard(Protocol):
@@ -200,39 +212,46 @@ class ShardConsumer:
         return total
 
     async def fetch_ends(self, topic: str) -> dict[int, int]:
-        """The end of each partition of a topic, those of other consumers as well, asked of the broker now.
+        """The end of each shard's partition of a topic, those of other consumers as well, asked of the broker now.
 
         Raises TransientError.
         """
-        client, name = self._started, self._names[topic]
-        partitions = [TopicPartition(name, number) for number in range(self._settings.partitions)]
-        try:
-            ends = await within(client.end_offsets(partitions), f"reading the ends of {topic}")
-        except KafkaError as error:
-            if is_transient(error):
-                raise unreachable(error, f"reading the ends of {topic}") from error
-            raise
-        held = client.assignment()  # some brokers answer a little too low
-        return {tp.partition: max(end, (client.highwater(tp) or 0) if tp in held else 0) for tp, end in ends.items()}
+        ends = await self._ask_ends(topic, range(self._settings.partitions))
+        return {tp.partition: end for tp, end in ends.items()}
 
     async def find_end(self, topic: str, batch: Batch) -> int:
         """The end of the batch's partition of a topic, asked of the broker now.
 
         Where nothing but markers of transactions lies behind the batch, that is its own end. Raises TransientError.
         """
-        client, tp = self._started, TopicPartition(self._names[topic], batch.shard)
-        try:
-            ends = await within(client.end_offsets([tp]), f"reading the end of {topic}")
-        except KafkaError as error:
-            if is_transient(error):
-                raise unreachable(error, f"reading the end of {topic}") from error
-            raise
-        held = tp in client.assignment()
-        end = max(ends[tp], (client.highwater(tp) or 0) if held else 0)  # some brokers answer a little too low
+        [(tp, end)] = (await self._ask_ends(topic, [batch.shard])).items()
+        return batch.end[topic] if self._has_read(tp, end) else end
+
+    async def find_all_ends(self, topic: str) -> list[int]:
+        """The end of each partition of a topic by its number, also of those that no shard has, asked of the broker now.
+
+        Where nothing but markers lies behind what this consumer takes in, that is its end. Raises TransientError.
+        """
+        with translated(f"reading the ends of {topic}"):
+            info = (await self._describe_topics(self._started))[topic]
+        ends = await self._ask_ends(topic, range(info.partitions))
+        return [
+            self._buffers.partitions[tp].in_flight_end if self._has_read(tp, end) else end for tp, end in ends.items()
+        ]
+
+    async def _ask_ends(self, topic: str, numbers: Iterable[int]) -> dict[TopicPartition, int]:
+        client, name = self._started, self._names[topic]
+        partitions = [TopicPartition(name, number) for number in numbers]
+        doing = f"reading the ends of {topic}"
+        with translated(doing):
+            ends = await within(client.end_offsets(partitions), doing)
+        held = client.assignment()  # some brokers answer a little too low
+        return {tp: max(ends[tp], (client.highwater(tp) or 0) if tp in held else 0) for tp in partitions}
+
+    def _has_read(self, tp: TopicPartition, end: int) -> bool:
+        """Whether all records below the end are in a batch, or were."""
         buffer = self._buffers.partitions.get(tp)
-        if buffer is not None and not buffer.waiting and max(buffer.fetch_offset, buffer.next) >= end:
-            return batch.end[topic]
-        return end
+        return buffer is not None and not buffer.waiting and max(buffer.fetch_offset, buffer.next) >= end
 
     def measure_lag(self) -> list[PartitionLag]:
         """Of each positioned partition, to the high watermark, as of the last fetch."""

@@ -30,6 +30,13 @@ class Message(NamedTuple):
     timestamp_ms: int | None = None  # None: now
 
 
+class Landed(NamedTuple):
+    """Where a record is; the offset is -1 where the broker does not say."""
+
+    partition: int
+    offset: int
+
+
 class Producer:
     """Publishes at least once, in order per partition for one caller.
 
@@ -88,8 +95,8 @@ class Producer:
             raise self._judge(error) from error
         return future
 
-    async def publish(self, messages: Sequence[Message]) -> None:
-        """Send all messages and wait for all acks.
+    async def publish(self, messages: Sequence[Message]) -> list[Landed]:
+        """Send all messages and wait for all acks. Where each of them is.
 
         After a TransientError nobody knows which of them arrived: publish all again.
         """
@@ -108,6 +115,7 @@ class Producer:
         for result in results:
             if isinstance(result, BaseException):
                 raise self._judge(result) from result
+        return [Landed(result.partition, result.offset) for result in results if not isinstance(result, BaseException)]
 
     async def flush(self) -> None:
         """Wait until each buffered record is acknowledged or has failed (the futures of `send` say which)."""

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from meter.accounts_cli import describe
-from meter.changes import Change, describe_account, describe_change, find_refusal
+from meter.accounts_cli import describe, describe_known
+from meter.changes import Change, describe_account, describe_change, doubt_plan, find_refusal
 from meter.cli import app
 from meter.effects import AccountNow, KeptAccount
 
@@ -104,10 +104,16 @@ def test_closing_is_asked_for_even_without_waiting() -> None:
 
 
 def test_an_account_is_shown_with_what_it_has_or_what_is_kept_of_it() -> None:
-    assert describe("acct-1", NOW, [], [])["contacts"] == list(NOW.contacts)
+    assert describe("acct-1", describe_known(NOW), [], [])["contacts"] == list(NOW.contacts)
     kept = KeptAccount("team", None, None, ())
-    assert describe("acct-9", kept, [], []) == {
+    assert describe("acct-9", describe_known(kept), [], []) == {
         "account": "acct-9", "opened": "no", "kept plan": "team", "kept contacts": ["none"], "balances": ["none"],
         "remarks": ["none"],
     }  # fmt: skip
-    assert describe("acct-9", None, [], [])["opened"] == "no"
+    assert describe("acct-9", describe_known(None), [], [])["opened"] == "no"
+
+
+def test_a_plan_that_no_account_has_is_doubted() -> None:
+    assert doubt_plan("Taem", False, ["free", "team"]) == "no account has plan taem; accounts have free, team"
+    assert doubt_plan("Taem", False, []) == "no account has plan taem; accounts have none yet"
+    assert doubt_plan("Team", True, ["free", "team"]) is None

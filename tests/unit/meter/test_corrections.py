@@ -1,6 +1,7 @@
 """Reversals and revocations: what they take back must be there, and is taken back once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -11,8 +12,8 @@ from meter.plan import AppendPlan, Link, settle, without_unstorable
 from schemas.amounts import MICRO
 from schemas.reasons import Reason
 from schemas.records import Accepted, Outcome
-from schemas.topics import ACCOUNTS
-from tests.contract.rows import granted, opened, plan, reversal, revoked, usage
+from schemas.topics import ACCOUNTS, WAITED_HEADER
+from tests.contract.rows import granted, opened, plan, record, reversal, revoked, usage
 
 NOTHING = Allowance(0, 0)
 ID = "request-1"
@@ -104,6 +105,29 @@ def test_while_usage_is_to_be_read_an_unknown_event_is_waited_for() -> None:
     assert (wait.reverses, wait.usage_end) == (ID, 2)
     read = judge(event, usage(0), usage_end=1)
     assert read.waiting == () and reasons(read)[0][0] is Reason.REVERSES_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("seen", "ends", "usage_end", "waits"),
+    [
+        ("", (1, 9), 1, (1, 9)),
+        ("", (), 2, ()),
+        ("", (), 1, None),
+        ("/others", (1, 99), 2, ()),  # however much comes meanwhile
+        ("/others", (1, 99), 1, None),
+        ("/all", (2, 99), 2, None),
+    ],
+)
+def test_usage_of_other_partitions_is_waited_for_once(
+    seen: str, ends: tuple[int, ...], usage_end: int, waits: tuple[int, ...] | None
+) -> None:
+    event = reversal(0, 100_000, ID)
+    made = plan(event, usage(0), allowance=NOTHING, usage_end=usage_end, usage_ends=ends)
+    header = (WAITED_HEADER, f"0/7{seen}".encode())
+    made = replace(made, records={**made.records, ACCOUNTS: [record(ACCOUNTS, 0, headers=[header])]})
+    judged = settle_corrections(settle(made, {}), Facts(), {}, 100)
+    assert [wait.usage_ends for wait in judged.waiting] == ([] if waits is None else [waits])
+    assert [reason for reason, _ in reasons(judged)] == ([Reason.REVERSES_UNKNOWN] if waits is None else [])
 
 
 def test_what_is_known_does_not_wait() -> None:

@@ -8,11 +8,13 @@ import pytest
 from meter.effects import (
     AccountNow,
     BalanceNow,
+    KeptAmount,
     UsageNow,
     choose_usage,
     describe_amount,
     describe_balance,
     describe_differences,
+    describe_kept,
     describe_opening,
     describe_usage,
     find_differences,
@@ -113,3 +115,14 @@ def test_why_there_is_no_usage_to_reverse(found: list[UsageNow], words: str) -> 
     with pytest.raises(RefusalError) as refusal:
         choose_usage("acct-7", "request-1\x1b", found)
     assert words in str(refusal.value)
+
+
+def test_what_is_kept_until_the_opening_is_said() -> None:
+    runs = KeptAmount("tool_runs", Decimal(500), Decimal(3), 1, 2)
+    credits = KeptAmount("model_credits", Decimal(0), Decimal("0.250000"), 0, 1)
+    assert describe_kept([credits, runs], 3) == {
+        "kept grants": ["500 tool runs in 1 event"],
+        "kept usage": ["0.25 model credits in 1 event", "3 tool runs in 2 events"],
+        "kept events": 7,
+    }
+    assert describe_kept([], 0) == {} and describe_kept([], 1) == {"kept events": 1}

@@ -8,7 +8,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.openings import ALREADY_OPEN, Opening, accounts_opened, merge_remarks, remark_later_openings
+from meter.openings import (
+    ALREADY_OPEN,
+    CAME_BEFORE,
+    Opening,
+    accounts_new,
+    accounts_opened,
+    merge_remarks,
+    remark_earlier_plans,
+    remark_later_openings,
+)
 from meter.plan import RemarkRow
 from schemas.records import Accepted
 from schemas.topics import ACCOUNTS
@@ -60,6 +69,17 @@ def test_of_an_opening_without_effect_only_that_counts() -> None:
     own = [RemarkRow(ACCOUNTS, offset, "acc-1", "contacts", "9 more are left out") for offset in (1, 2)]
     later = [RemarkRow(ACCOUNTS, 2, "acc-1", "contacts", ALREADY_OPEN)]
     assert merge_remarks(own, later) == [own[0], later[0]]
+
+
+def test_a_plan_that_loses_to_an_earlier_one_is_remarked() -> None:
+    """Only of the opening that opens the account: a second one has no effect anyway."""
+    rows = [opening(7), opening(8), opening(9, "acc-2"), opening(10, "acc-3")]
+    openings = {
+        row.account_id: Opening(position, row.type, row.data) for position, row in reversed([*enumerate(rows, start=5)])
+    }
+    assert accounts_new(openings, 5) == {"acc-1": 5, "acc-2": 7, "acc-3": 8} and accounts_new(openings, 9) == {}
+    plans = {"acc-1": "team", "acc-2": "free"}
+    assert remark_earlier_plans(rows, 5, openings, plans) == [RemarkRow(ACCOUNTS, 7, "acc-1", "plan", CAME_BEFORE)]
 
 
 @given(

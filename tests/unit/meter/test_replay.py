@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from meter.replay import find_hopeless, judge, replay_message
-from meter.store.rejections import Rejection
+from meter.replay import describe_outcomes, find_hopeless, judge, replay_message
+from meter.store.rejections import RecordOutcome, Rejection
 from schemas.reasons import Reason
-from schemas.records import Limits
+from schemas.records import Limits, Rejected
 from schemas.topics import REROUTED_HEADER, USAGE
+from tests.contract.rows import record
 from tests.support import builders
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -77,3 +78,24 @@ def test_the_limits_are_those_of_the_settings() -> None:
     verdict = judge(large, NOW, Limits(partitions=3, max_credits=10_000_000))
     assert verdict is not None and verdict[0] is Reason.AMOUNT_ABOVE_LIMIT
     assert judge(large, NOW, LIMITS) is None
+
+
+def test_what_is_stored_is_asked_as_well() -> None:
+    """By the number among all records that would be sent."""
+    first, second = rejection(Reason.TIME_AHEAD, encode()), rejection(Reason.TIME_AHEAD, encode())
+    refused = Rejected(record(USAGE, 1), Reason.REVERSES_TOO_MUCH, "0 model_credits of its 10 are left to reverse")
+    [sentence] = find_hopeless([first, second._replace(rejection_id=18)], NOW, LIMITS, {1: refused})
+    assert "a replay cannot help 18: it would be rejected again, reverses_too_much: 0 model_credits" in sentence
+
+
+def test_what_became_of_it_is_said() -> None:
+    stored = RecordOutcome("stored", None, None, None)
+    again = RecordOutcome("rejected", 21, "reverses_unknown", "id 'a' of account b is no usage")
+    assert describe_outcomes(17, [stored]) == "replayed 17: stored"
+    assert describe_outcomes(17, [again]) == (
+        "replayed 17: rejected again as 21, reverses_unknown: id 'a' of account b is no usage"
+    )
+    assert describe_outcomes(17, [stored, stored, again]) == (
+        "replayed 17: 2 of its records stored, 1 of its records rejected again; the first rejected again as 21, "
+        "reverses_unknown: id 'a' of account b is no usage"
+    )

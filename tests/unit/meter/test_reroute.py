@@ -3,7 +3,7 @@
 import pytest
 
 from meter.allowance import Allowance
-from meter.ingest import Ingest
+from meter.ingest import Ingest, UsageEnds
 from meter.plan import Wait
 from meter.reroute import read_rerouted
 from meter.runtime.kafka import Batch
@@ -18,7 +18,7 @@ from tests.support import builders
 from tests.unit.meter.test_ingest import FixedClock
 
 COLUMNS = ("topic", "kafka_offset", "partition", "key", "value", "headers", "timestamp_ms")
-HELD = ("topic", "kafka_offset", "account_id", "event_id", "reverses", "usage_end", *COLUMNS[3:])
+HELD = ("topic", "kafka_offset", "account_id", "event_id", "reverses", "usage_end", *COLUMNS[3:], "usage_ends")
 
 
 @pytest.mark.parametrize("key", [b"acc-1", b"", None])
@@ -31,6 +31,7 @@ def test_a_record_comes_back_as_it_was(
     row = {
         "shard": 3,
         "usage_end": None,
+        "seen": "",
         **dict(zip(COLUMNS, (column[0] for column in rerouted_columns([moved])), strict=True)),
     }
     message = read_rerouted(row)
@@ -42,11 +43,12 @@ def test_a_record_comes_back_as_it_was(
 def test_a_reversal_that_waited_says_where_it_was_last() -> None:
     """However often: one header, of the record before it."""
     headers = [("content-type", b"x"), (WAITED_HEADER, b"3/7")]
-    held = Wait(record(ACCOUNTS, 42, headers=headers), "acc-1", "reversal-1", "request-1", 99)
+    held = Wait(record(ACCOUNTS, 42, headers=headers), "acc-1", "reversal-1", "request-1", 99, (99, 7))
     columns = dict(zip(HELD, (column[0] for column in waiting_columns([held])), strict=True))
-    message = read_rerouted({"shard": 3, "partition": 3, **columns})
+    assert columns["usage_ends"] == "{99,7}"
+    message = read_rerouted({"shard": 3, "partition": 3, "seen": "others", **columns})
     assert (message.topic, message.key, message.value, message.partition) == (ACCOUNTS, b"acc-1", held.record.value, 3)
-    assert message.headers == [("content-type", b"x"), (WAITED_HEADER, b"3/42")]
+    assert message.headers == [("content-type", b"x"), (WAITED_HEADER, b"3/42/others")]
 
 
 def test_the_relay_is_woken_once_the_usage_is_stored() -> None:
@@ -63,16 +65,30 @@ def test_the_relay_is_woken_once_the_usage_is_stored() -> None:
     assert counts == [0, 0, 1, 1]
 
 
-async def test_the_end_of_usage_is_asked_for_corrections_alone() -> None:
+def test_usage_in_another_partition_wakes_the_relay_too() -> None:
+    woken = list[bool]()
+    ingest = Ingest(
+        MemoryEventStore(2), clock=FixedClock(), limits=Limits(partitions=2), allowance=Allowance(), metrics=Metrics(),
+        wake_relay=lambda: woken.append(True),
+    )  # fmt: skip
+    counts: list[int] = []
+    for shard, usage_to, waiting in (0, 1, 1), (1, 8, 0), (1, 9, 0), (1, 10, 0):
+        batch = Batch(shard, {USAGE: [], ACCOUNTS: []}, {USAGE: 0, ACCOUNTS: 0}, {USAGE: usage_to, ACCOUNTS: 0})
+        ingest.note(batch, plan(usage_end=5, usage_ends=(5, 9)), Appended(0, 1, 1, 0, 0, 0, 0, 0, 0, waiting))
+        counts.append(len(woken))
+    assert counts == [0, 0, 1, 1]
+
+
+async def test_the_ends_of_usage_are_asked_for_corrections_alone() -> None:
     asked: list[int] = []
 
-    async def find_end(batch: Batch) -> int:
+    async def find_ends(batch: Batch) -> UsageEnds:
         asked.append(batch.shard)
-        return 8
+        return UsageEnds(8, (8, 3))
 
     ingest = Ingest(
         MemoryEventStore(1), clock=FixedClock(), limits=Limits(partitions=1), allowance=Allowance(), metrics=Metrics(),
-        find_end=find_end,
+        find_ends=find_ends,
     )  # fmt: skip
     time = "2026-03-01T12:00:00Z"
     events = (
@@ -84,6 +100,7 @@ async def test_the_end_of_usage_is_asked_for_corrections_alone() -> None:
         batch = Batch(0, {USAGE: [], ACCOUNTS: [value]}, {USAGE: 0, ACCOUNTS: 0}, {USAGE: 0, ACCOUNTS: 1})
         [planned] = await ingest.plan([batch])
         assert planned.rejections == () and planned.usage_end == end
+        assert planned.usage_ends == ((8, 3) if end else ())
     assert asked == [0]
 
 

@@ -1,0 +1,24 @@
+"""Whether usage that a reversal may name is still on its way, as the broker and the database have it."""
+
+from meter.ingest import UsageEnds
+from meter.runtime.kafka import Batch, ShardConsumer
+from meter.runtime.postgres import Pool
+from meter.store.held import is_here
+from schemas.topics import USAGE
+
+
+class UsageBacklog:
+    """Asked outside the transaction of the batch, and only for batches with corrections."""
+
+    def __init__(self, consumer: ShardConsumer, pool: Pool) -> None:
+        self._consumer = consumer
+        self._pool = pool
+
+    async def find_ends(self, batch: Batch) -> UsageEnds:
+        """The own end is asked last: what was sent on to it before lies below. Raises TransientError."""
+        ends = await self._consumer.find_all_ends(USAGE)
+        is_all_here = await is_here(self._pool, batch.shard, ends)
+        own = await self._consumer.find_end(USAGE, batch)
+        if is_all_here:
+            return UsageEnds(own)
+        return UsageEnds(own, tuple(ends))

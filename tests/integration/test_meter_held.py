@@ -1,0 +1,122 @@
+"""Reversals of usage that a client wrote to another partition, which has a backlog: they wait until it was sent on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from meter.client import AccountsProducer
+from meter.runtime.kafka import Message, Producer
+from meter.runtime.postgres import Pool
+from meter.settings import MeterSettings
+from schemas.build import STRUCTURED_HEADERS
+from schemas.resources import Resource
+from schemas.topics import USAGE, partition_for
+from tests.support import builders, until
+from tests.support.meter import set_up_meter
+from tests.support.processes import Processes
+
+ACCOUNT = "acct-7"
+BACKLOG = 600
+USED = "request 1"
+
+
+@pytest.fixture
+async def settings(values: dict[str, Any]) -> MeterSettings:
+    await set_up_meter(values)
+    return MeterSettings(**values)
+
+
+def message(account: str, partition: int, **attributes: Any) -> Message:
+    value = builders.encode(builders.model_inference("1", account_id=account, **attributes))
+    return Message(USAGE, account, value, partition, STRUCTURED_HEADERS)
+
+
+async def write_backlog(settings: MeterSettings) -> int:
+    """The usage comes last in a partition that is not its account's. Returns that of the account."""
+    right = partition_for(ACCOUNT.encode(), settings.partitions)
+    wrong = (right + 1) % settings.partitions
+    other = next(
+        name for number in range(999)
+        if partition_for((name := f"other-{number}").encode(), settings.partitions) == wrong
+    )  # fmt: skip
+    async with Producer(settings) as producer:
+        await producer.publish([message(other, wrong) for _ in range(BACKLOG)])
+        await producer.publish([message(ACCOUNT, wrong, id=USED)])
+    return right
+
+
+async def reverse(settings: MeterSettings, *names: str) -> None:
+    async with AccountsProducer(settings, source="/example/billing") as accounts:
+        for name in names:
+            await accounts.reversed(
+                ACCOUNT, resource=Resource.MODEL_CREDITS, amount="1", reason="outage", reverses=name
+            )
+
+
+async def is_judged(pool: Pool) -> bool:
+    """The usage is reversed, and the reversal of what nobody sent is rejected."""
+    return (await pool.fetchval("SELECT count(*) FROM meter.reversals"), await reasons(pool)) == (
+        1, ["reverses_unknown"],
+    )  # fmt: skip
+
+
+async def reasons(pool: Pool) -> list[str]:
+    return [row[0] for row in await pool.fetch("SELECT reason FROM meter.rejections ORDER BY 1")]
+
+
+async def is_waiting(pool: Pool, count: int) -> bool:
+    return bool(await pool.fetchval("SELECT count(*) >= $1 FROM meter.waiting", count))
+
+
+async def test_usage_that_is_still_to_be_sent_on_is_waited_for(
+    processes: Processes, settings: MeterSettings, pool: Pool
+) -> None:
+    """Its own partition is empty, so that it was judged at once, and wrongly."""
+    shard = await write_backlog(settings)
+    await reverse(settings, USED, "request 2")
+    processes.start("meter", batch_events="1")
+    await until(lambda: is_waiting(pool, 2), 30, "both wait")
+    listed = [json.loads(line) for line in processes.run("meter", "waiting", "--json").stdout.splitlines()]
+    assert {(line["shard"], line["state"].partition(" for ")[0]) for line in listed} == {(shard, "waits")}
+    await until(lambda: is_judged(pool), 60, "both reversals are judged")
+    assert await pool.fetchval("SELECT count(*) FROM meter.outbox") == 0
+    done = processes.run("meter", "verify")
+    assert done.returncode == 0, done.stdout
+
+
+async def test_a_meter_that_is_killed_meanwhile_forgets_none(
+    processes: Processes, settings: MeterSettings, pool: Pool
+) -> None:
+    await write_backlog(settings)
+    await reverse(settings, USED, "request 2")
+    for wanted in 2, 3:  # while both wait for the other partition; behind that, if it is met
+        meter = processes.start("meter", batch_events="1")
+        await until(lambda count=wanted: is_later(pool, count), 60, "they wait")  # type: ignore[misc]
+        meter.kill()
+        meter.wait()
+    processes.start("meter")
+    await until(lambda: is_judged(pool), 60, "both reversals are judged")
+    assert await pool.fetchval("SELECT count(*) FROM meter.outbox") == 0
+    assert processes.run("meter", "verify").returncode == 0
+
+
+async def is_later(pool: Pool, count: int) -> bool:
+    return await is_waiting(pool, count) or await is_judged(pool)
+
+
+async def test_usage_that_keeps_coming_elsewhere_holds_up_no_judgement(
+    processes: Processes, settings: MeterSettings, pool: Pool
+) -> None:
+    """Each wait is for what was there, so an unknown event is told within seconds and waits twice at most."""
+    await write_backlog(settings)
+    processes.start("meter")
+    await reverse(settings, USED, "request 2")
+    async with Producer(settings) as producer:
+
+        async def judged() -> bool:
+            await producer.publish([message(f"acct-{number}", number % settings.partitions) for number in range(50)])
+            return await is_judged(pool)
+
+        await until(judged, 60, "both reversals are judged")
+    assert await pool.fetchval("SELECT count(*) FROM meter.waiting") <= 4
