@@ -44,6 +44,7 @@ def test_settings_are_listed_with_default_and_meaning() -> None:
 
 def test_a_preview_shows_every_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METERING_BILLING_URL", "https://example.com/billing")
+    monkeypatch.setenv("METERING_SUPPORT_EMAIL", "help@example.com")
     written = ask("preview", str(tmp_path / "new")).splitlines()
     files = [Path(line.partition("\t")[0]) for line in written]
     assert sorted(files) == sorted((tmp_path / "new").iterdir()) and all("\t" in line for line in written)
