@@ -142,16 +142,18 @@ def describe_known(account: AccountNow | KeptAccount | None) -> dict[str, object
             "state": account.state,
             "plan": account.plan,
             "name": account.display_name,
-            "time zone": account.time_zone,
+            "time_zone": account.time_zone,
             "contacts": list(account.contacts) or ["none"],
         }
     if account is None:
         return {"opened": "no"}
     contacts = None if account.contacts is None else list(account.contacts) or ["none"]
-    kept = {"plan": account.plan, "name": account.display_name, "time zone": account.time_zone, "contacts": contacts}
-    return {"opened": "no"} | {f"kept {name}": value for name, value in kept.items() if value is not None}
+    kept = {"plan": account.plan, "name": account.display_name, "time_zone": account.time_zone, "contacts": contacts}
+    return {"opened": "no"} | {f"kept_{name}": value for name, value in kept.items() if value is not None}
 
 
 def describe_remark(remark: RemarkLine) -> str:
+    from schemas.records import place_of
+
     recorded = remark.recorded_at.isoformat(timespec="seconds")
-    return f"{remark.field} {remark.reason}: left out (offset {remark.offset}, recorded {recorded})"
+    return f"{place_of(remark.field)} {remark.reason}: left out (offset {remark.offset}, recorded {recorded})"

@@ -131,8 +131,12 @@ def close(
 
 
 @app.command()
-def reopen(account_id: Account, event_id: EventId = None, wait: Wait = True, as_json: JsonOutput = False) -> None:
+def reopen(
+    account_id: Account, event_id: EventId = None, yes: Yes = False, wait: Wait = True, as_json: JsonOutput = False
+) -> None:
     """Open a closed account again, with what it had. Nothing is granted by it.
+
+    There is nothing that it asks; --yes is taken as by the other changes, so that a script need not tell them apart.
 
     \b
     Example:
@@ -143,7 +147,7 @@ def reopen(account_id: Account, event_id: EventId = None, wait: Wait = True, as_
     async def send(producer: AccountsProducer, id: str) -> str:
         return await producer.reopened(account_id, event_id=id)
 
-    run_change(account_id, Change(state="open"), send, event_id, yes=True, wait=wait, as_json=as_json)
+    run_change(account_id, Change(state="open"), send, event_id, yes=yes, wait=wait, as_json=as_json)
 
 
 def check_time_zone(name: str | None) -> None:

@@ -17,7 +17,8 @@ def confirm(fact: str, question: str) -> None:
     """
     if not sys.stdin.isatty():
         raise RefusalError(f"{fact}: nothing is sent. Repeat with --yes if that is meant.")
-    asked = fit(f"{printable(fact)}. {question} [y/N]:", sys.stderr)
-    print(asked, end=" ", file=sys.stderr, flush=True)
+    print(fit(f"{printable(fact)}.", sys.stderr), file=sys.stderr)
+    # On a line of its own, where there is room for the answer.
+    print(f"{question} [y/N]:", end=" ", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in YES:
         raise RefusalError("nothing is sent")

@@ -81,10 +81,11 @@ def reverse(
             if not wait:
                 await send_only(settings, sent_id, send, as_json=as_json)
                 return
+            before = await fetch_balance(outcomes, account_id, usage.resource)
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
             balances = await fetch_balance(outcomes, account_id, usage.resource)
         done = f"reversed {describe_amount(Decimal(taken), usage.resource)} of {describe_usage(account_id, usage)}"
-        lines = [f"{done}; {describe_now(balance)}" for balance in balances]
+        lines = [f"{done}; {describe_now(balance, before)}" for balance in balances]
         print_effect(effect, account_id, balances, lines, as_json=as_json)
 
     run_verb(command)
@@ -132,10 +133,11 @@ def revoke(
             if not wait:
                 await send_only(settings, sent_id, send, as_json=as_json)
                 return
+            before = await fetch_balance(outcomes, account_id, resource.value)
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
             balances = await fetch_balance(outcomes, account_id, resource.value)
         done = f"revoked {describe_amount(Decimal(amount), resource.value)} of {account_id}"
-        lines = [f"{done}; {describe_now(balance)}" for balance in balances]
+        lines = [f"{done}; {describe_now(balance, before)}" for balance in balances]
         print_effect(effect, account_id, balances, lines, as_json=as_json)
 
     run_verb(command)

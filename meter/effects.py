@@ -97,23 +97,28 @@ def describe_amount(amount: Decimal, resource: str) -> str:
     return f"{shown} {unit_of(resource, shown)}"
 
 
-def describe_balance(balance: BalanceNow) -> str:
-    """`2 of 3 model credits left`; where it is refused, why."""
+def describe_balance(balance: BalanceNow, before: BalanceNow | None = None) -> str:
+    """`2 of 3 model credits left`; where it is refused, why, and whether it was so `before` a verb."""
     figures = show_balance(int(balance.consumed * MICRO), int(balance.allocation * MICRO))
     left = f"-{figures.over}" if balance.remaining <= Decimal("-0.01") else figures.left
     text = f"{left} of {figures.allocation} {unit_of(balance.resource, figures.allocation)} left"
     if balance.account_state == "not_opened":
         return "nobody opened the account yet, and grants are kept until then"
     if balance.account_state == "closed":
-        return f"{text}, refused: the account is closed"
+        return f"{text}, {refused(before)}: the account is closed"
     if balance.remaining < 0:
-        return f"{text}, still refused: overdrawn by {figures.over}"
-    return text if balance.allowed else f"{text}, refused"
+        return f"{text}, {refused(before)}: overdrawn by {figures.over}"
+    return text if balance.allowed else f"{text}, {refused(before)}"
 
 
-def describe_now(balance: BalanceNow) -> str:
-    """What the account has after a verb."""
-    text = describe_balance(balance)
+def refused(before: BalanceNow | None) -> str:
+    """`still` is for what the verb found refused already: a revocation may itself be what refuses from now on."""
+    return "refused" if before is None or before.allowed else "still refused"
+
+
+def describe_now(balance: BalanceNow, before: Sequence[BalanceNow] = ()) -> str:
+    """What the account has after a verb; `before` is what it had of all its resources."""
+    text = describe_balance(balance, next((old for old in before if old.resource == balance.resource), None))
     return text if balance.account_state == "not_opened" else f"now {text}"
 
 
@@ -122,7 +127,7 @@ def describe_kept(amounts: Sequence[KeptAmount], changes: int) -> dict[str, obje
     granted = [describe_counted(each.granted, each.resource, each.grants) for each in amounts if each.grants]
     used = [describe_counted(each.used, each.resource, each.uses) for each in amounts if each.uses]
     count = changes + sum(each.grants + each.uses for each in amounts)
-    fields = {"kept grants": granted, "kept usage": used, "kept events": count}
+    fields = {"kept_grants": granted, "kept_usage": used, "kept_events": count}
     return {name: value for name, value in fields.items() if value}
 
 

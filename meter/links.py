@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from meter.runtime.settings import Settings
+from meter.runtime.settings import LINK_PATTERN, Settings
 
 
 class LinkSettings(Settings):
-    billing_url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$", description="link to manage billing")
-    support_url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$", description="link to contact support")
+    billing_url: str | None = Field(None, pattern=LINK_PATTERN, description="link to manage billing")
+    support_url: str | None = Field(None, pattern=LINK_PATTERN, description="link to contact support")

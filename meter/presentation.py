@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from meter.runtime.settings import Settings
 
 __all__ = [
-    "describe_bytes", "for_people", "for_programs", "print_fields", "print_on_terminal", "print_sentences",
-    "print_settings", "print_table", "printable",
+    "describe_bytes", "for_people", "for_programs", "print_fields", "print_notes", "print_on_terminal",
+    "print_sentences", "print_settings", "print_table", "printable",
 ]  # fmt: skip
 MAX_SHOWN_BYTES = 65_536
 UTC_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00")
@@ -80,6 +80,11 @@ def print_on_terminal(render: Callable[[int], Sequence[RenderableType]]) -> None
 def print_sentences(sentences: Sequence[str]) -> None:
     """One a line, broken between words on a terminal."""
     print(fit("\n".join(map(printable, sentences)), sys.stdout))
+
+
+def print_notes(sentences: Sequence[str]) -> None:
+    """For people alone, beside what a program may read: on stderr."""
+    print(fit("\n".join(map(printable, sentences)), sys.stderr), file=sys.stderr, flush=True)
 
 
 def print_fields(fields: Mapping[str, object], *, as_json: bool) -> None:

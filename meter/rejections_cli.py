@@ -32,6 +32,8 @@ app = typer.Typer(
 )
 COLUMNS = ("id", "topic", "shard", "offset", "account", "reason", "detail", "recorded_at", "replays", "records")
 MAX_REASON_CHARS = 500
+MAX_NUMBER = 2**63 - 1  # of Postgres
+Numbers = Annotated[list[int], typer.Argument(min=1, max=MAX_NUMBER, help="Numbers of the rejections, from the list.")]
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 
@@ -85,7 +87,7 @@ def list_command(
 
 @app.command()
 def show(
-    rejection_id: Annotated[int, typer.Argument(help="Number of the rejection, from the list.")],
+    rejection_id: Annotated[int, typer.Argument(min=1, max=MAX_NUMBER, help="Number of the rejection, from the list.")],
     as_json: JsonOutput = False,
     raw: Annotated[bool, typer.Option("--raw", help="Write the record's value to stdout, byte for byte.")] = False,
 ) -> None:
@@ -154,7 +156,7 @@ def advice_for(reason: str) -> str | None:
 
 @app.command()
 def dismiss(
-    rejection_ids: Annotated[list[int], typer.Argument(help="Numbers of the rejections, from the list.")],
+    rejection_ids: Numbers,
     reason: Annotated[str, typer.Option(help="Why nothing more is to be done, for whoever looks later.")],
     by: Annotated[str | None, typer.Option(help="Who dismisses, for the record; default: the user's name.")] = None,
 ) -> None:
@@ -188,7 +190,7 @@ def dismiss(
 
 @app.command()
 def replay(
-    rejection_ids: Annotated[list[int], typer.Argument(help="Numbers of the rejections, from the list.")],
+    rejection_ids: Numbers,
     by: Annotated[str | None, typer.Option(help="Who replays, for the record; default: the user's name.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Send what would be rejected again, too.")] = False,
     wait: Annotated[

@@ -17,7 +17,9 @@ COLUMNS = ("source", "topic", "records", "accounts", "first", "last")
 
 
 def rerouted(
-    days: Annotated[float | None, typer.Option(min=0, help="Only those of the last days; without it all.")] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, max=36_500, help="Only those of the last days; without it all.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of lines.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:

@@ -13,6 +13,7 @@ from meter.runtime.postgres import opened_pool
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses
 from meter.store.outcomes import Outcomes, RejectedEvent, Sent, StoredEvent
+from meter.typed import describe_left_out
 from schemas.reasons import Reason
 from schemas.records import Remarked
 
@@ -44,7 +45,7 @@ class CheckingProducer(AccountsProducer):
         if isinstance(outcome, Remarked):
             [first, *_] = outcome.remarks
             reason = Reason.INVALID_CONTACTS if first.field.startswith("contacts") else Reason.INVALID_DATA
-            raise InvalidEventError(reason, f"{first.field} {first.reason}")
+            raise InvalidEventError(reason, describe_left_out(first))
 
 
 @asynccontextmanager

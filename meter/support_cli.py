@@ -126,10 +126,11 @@ def grant(
         async with open_outcomes(settings) as outcomes:
             if not yes:
                 await confirm_unopened(outcomes, account_id)
+            before = await outcomes.fetch_balances(account_id)
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
             balances = [b for b in await outcomes.fetch_balances(account_id) if b.resource == resource.value]
         granted = f"granted {describe_amount(Decimal(amount), resource.value)} to {account_id}"
-        lines = [f"{granted}; {describe_now(balance)}" for balance in balances]
+        lines = [f"{granted}; {describe_now(balance, before)}" for balance in balances]
         print_effect(effect, account_id, balances, lines, as_json=as_json)
 
     run_verb(command)
@@ -175,4 +176,6 @@ def run_verb(command: Command) -> None:
     try:
         run_command(Settings, command)
     except InvalidEventError as error:
-        raise fail(str(error), Exit.USAGE) from None
+        from meter.typed import describe_fault
+
+        raise fail(describe_fault(error), Exit.USAGE) from None

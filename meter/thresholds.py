@@ -29,7 +29,7 @@ class ThresholdSettings(Settings):
     @classmethod
     def check_percents(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if any(not 1 <= percent <= 100 for percent in value):
-            raise ValueError("thresholds are whole percents from 1 to 100")
+            raise ValueError("has others than whole percents from 1 to 100")
         if len(set(value)) < len(value):
-            raise ValueError("a threshold is given twice")
+            raise ValueError("has a threshold twice")
         return tuple(sorted(value))

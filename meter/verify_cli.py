@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 
 COLUMNS = ("shard", "batches", "events", "head", "anchored_batch", "damage")
 
+MAX_BATCH = 10**15
+MAX_SHARD = 9_999  # a topic has at most 10,000 partitions here
+
 
 def verify(
-    shard: Annotated[int | None, typer.Option(min=0, help="Only this shard.")] = None,
+    shard: Annotated[int | None, typer.Option(min=0, max=MAX_SHARD, help="Only this shard.")] = None,
     first_batch: Annotated[
-        int, typer.Option("--from-batch", min=1, help="Only from this batch on; what comes before is taken as good.")
+        int,
+        typer.Option(
+            "--from-batch", min=1, max=MAX_BATCH, help="Only from this batch on; what comes before is taken as good."
+        ),
     ] = 1,
     anchors: Annotated[bool, typer.Option(help="Compare with the anchors on Kafka too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs.")] = False,

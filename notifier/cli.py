@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meter.presentation import print_settings
+from meter.presentation import print_notes, print_settings
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from notifier.emails_cli import app as emails_app
-from notifier.listing import Account, JsonOutput, Limit, open_report, print_rows
+from notifier.listing import Account, All, JsonOutput, Limit, choose_limit, open_report, print_newest, print_rows
 
 if TYPE_CHECKING:
     from notifier.settings import NotifierSettings
@@ -76,7 +76,7 @@ def reread() -> None:
 
 
 @app.command()
-def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False) -> None:
+def notices(account_id: Account, limit: Limit = None, everything: All = False, as_json: JsonOutput = False) -> None:
     """List the notices of an account, newest first: every threshold it crossed, and who knows of it.
 
     Each line of emails that was reached in the present epoch is, for each contact, exactly one of: told by a letter,
@@ -87,7 +87,7 @@ def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False
 
     \b
     Examples:
-      notifier notices acc-1
+      notifier notices acc-1 --all
       notifier notices acc-1 --json | jq 'select(.state == "owed")'
     """
     from notifier.settings import NotifierSettings
@@ -96,7 +96,8 @@ def notices(account_id: Account, limit: Limit = 100, as_json: JsonOutput = False
         async with open_report(settings) as report:
             await check_known(report, account_id)
             columns = NOTICE_COLUMNS if sys.stdout.isatty() and not as_json else (*NOTICE_COLUMNS, *STATE_COLUMNS)
-            print_rows(columns, await report.list_notices(account_id, limit), as_json=as_json)
+            shown = choose_limit(limit, everything=everything, as_json=as_json)
+            print_newest(columns, await report.list_notices(account_id, shown + 1), shown, as_json=as_json)
 
     run_command(NotifierSettings, command)
 
@@ -141,6 +142,9 @@ def preview(
         renderer = Renderer(settings.sender, settings.templates_dir)
         for written in write_preview(renderer, directory, SystemClock().now()):
             print(f"{written.path}\t{written.says}")
+        if settings.support_url is None and settings.support_email is None:
+            asked = settings.sender.whom_to_ask
+            print_notes([f"Without METERING_SUPPORT_URL or METERING_SUPPORT_EMAIL letters say: ask {asked}."])
 
     run_command(NotifierSettings, command)
 

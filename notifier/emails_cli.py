@@ -13,7 +13,17 @@ import typer
 from meter.presentation import print_fields
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import Group, run_command
-from notifier.listing import JsonOutput, Limit, describe_letter, open_report, plain, print_rows
+from notifier.listing import (
+    All,
+    JsonOutput,
+    Limit,
+    choose_limit,
+    describe_letter,
+    open_report,
+    plain,
+    print_newest,
+    print_rows,
+)
 
 if TYPE_CHECKING:
     from notifier.settings import NotifierSettings
@@ -57,7 +67,8 @@ def list_(
     state: Annotated[EmailState | None, typer.Option(help="Only letters in this state.")] = None,
     account: Annotated[str | None, typer.Option(help="Only letters of this account.")] = None,
     recipient: Annotated[str | None, typer.Option(help="Only letters to this address, in any spelling.")] = None,
-    limit: Limit = 50,
+    limit: Limit = None,
+    everything: All = False,
     as_json: JsonOutput = False,
 ) -> None:
     """List letters, newest first, each with the lines that it tells, its state and its last reason.
@@ -74,8 +85,9 @@ def list_(
 
     async def command(settings: NotifierSettings) -> None:
         async with open_report(settings) as report:
-            found = await report.list_emails(state and state.value, account, address, limit)
-            print_rows(EMAIL_COLUMNS, [describe_letter(row) for row in found], as_json=as_json)
+            shown = choose_limit(limit, everything=everything, as_json=as_json)
+            found = await report.list_emails(state and state.value, account, address, shown + 1)
+            print_newest(EMAIL_COLUMNS, [describe_letter(row) for row in found], shown, as_json=as_json)
 
     run_command(NotifierSettings, command)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,7 +13,7 @@ from uuid import UUID
 
 import typer
 
-from meter.presentation import print_table
+from meter.presentation import print_notes, print_table
 
 if TYPE_CHECKING:
     from notifier.settings import NotifierSettings
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Show only this number, the newest.")]
+MOST = 100_000
+ON_TERMINAL = 10  # as blocks they fill two screens
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST, help="Show only this number, the newest; default: 10 on a terminal, 100 elsewhere."),
+]
+All = Annotated[bool, typer.Option("--all", help="Show all of them.")]
 
 
 @asynccontextmanager
@@ -34,6 +41,20 @@ async def open_report(settings: NotifierSettings) -> AsyncIterator[Report]:
 
 def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) -> None:
     print_table(columns, [[plain(row[column]) for column in columns] for row in rows], as_json=as_json)
+
+
+def choose_limit(limit: int | None, *, everything: bool, as_json: bool) -> int:
+    """How many to show, the newest: what somebody asks for, what fits a terminal, or more for programs."""
+    if everything:
+        return MOST
+    return limit or (ON_TERMINAL if sys.stdout.isatty() and not as_json else 100)
+
+
+def print_newest(columns: Sequence[str], rows: Sequence[Row], shown: int, *, as_json: bool) -> None:
+    """The first `shown` rows; of one more it says that there are others."""
+    print_rows(columns, rows[:shown], as_json=as_json)
+    if len(rows) > shown:
+        print_notes([f"Only the newest {shown} are shown. Older ones: --all, or --limit with a larger number."])
 
 
 def plain(value: object) -> object:

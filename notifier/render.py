@@ -179,6 +179,7 @@ class Renderer:
             "is_free": bool(balance.free_only),
             "as_of": show_moment(balance.as_of, account.time_zone if account is not None else None),
             "sender": self._sender,
+            "ask": self._sender.whom_to_ask,
         }
 
 

@@ -22,6 +22,11 @@ class Sender:
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
 
+    @property
+    def whom_to_ask(self) -> str:
+        """For readers, where no setting says how to reach support."""
+        return self.reply_to or f"the people who run {self.product}"
+
     def unsubscribe_link(self, account_id: str, contact_id: UUID | None) -> str | None:
         """Where one contact of an account asks for no more letters."""
         if self.unsubscribe_url is None:

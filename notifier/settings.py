@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_valid
 
 from meter.links import LinkSettings
 from meter.runtime.encryption import away, may_be_plain, read_hosts
+from meter.runtime.settings import LINK_PATTERN
 from meter.thresholds import ThresholdSettings
 from notifier.decide import Thresholds
 from notifier.mail.limits import DayLimits
@@ -34,7 +35,7 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
     support_email: str | None = Field(None, description="address of support, where there is no support_url")
     unsubscribe_url: str | None = Field(
         None,
-        pattern=r"^https?://[^\s\"<>]+$",
+        pattern=LINK_PATTERN,
         description="link to get no more letters, also in the header List-Unsubscribe; {account} and {contact} in it "
         "become the account id and the contact's id in events",
     )
@@ -96,20 +97,20 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
         try:
             return value if value is None else TypeAdapter[str](Address).validate_python(value)
         except ValidationError:
-            raise ValueError("not one plain email address") from None
+            raise ValueError("is not one plain email address, like credits@example.com") from None
 
     @field_validator("mail_from_name", "mail_product")
     @classmethod
     def check_line(cls, value: str) -> str:
         if not value.isprintable():
-            raise ValueError("control characters are not allowed")
+            raise ValueError("has control characters")
         return value
 
     @field_validator("smtp_host", "smtp_helo")
     @classmethod
     def check_host(cls, value: str | None) -> str | None:
         if value is not None and not _HOST.fullmatch(value):
-            raise ValueError("not a host name or address")
+            raise ValueError("is no host name or address")
         return value
 
     @model_validator(mode="after")

@@ -87,12 +87,14 @@ def explain(
     limit: Annotated[
         int, typer.Option(min=1, max=100_000, help="Length of each list; the newest entries are kept.")
     ] = 200,
+    everything: Annotated[bool, typer.Option("--all", help="On a terminal, too: all entries of each list.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Explain a balance from the log: grants, usage, when each threshold was reached, and the notices.
 
-    In a pipe: tab-separated, each line opens with its section. Reads through the account's shard; writes nothing.
-    Exit code 1 when nothing is known of the account, or when the stored balance is not what the log says.
+    On a terminal: the newest entries, the newest of a timeline last, and what was left out; --all shows everything.
+    In a pipe: all of it, tab-separated, each line opens with its section. Reads through the account's shard; writes
+    nothing. Exit code 1 when nothing is known of the account, or when the stored balance is not what the log says.
 
     Needs the role credit_support to read notices and emails; email addresses are shown. Thresholds are
     METERING_BANNER_THRESHOLDS and METERING_EMAIL_THRESHOLDS, and those that the account has notices of.
@@ -100,6 +102,7 @@ def explain(
     \b
     Examples:
       projections explain acc-1
+      projections explain acc-1 --all | less
       projections explain acc-1 --resource model_credits | grep ^timeline
       projections explain acc-1 --json | jq .summary
     """
@@ -119,7 +122,7 @@ def explain(
             ).explain(pool)
 
     explanation = run_command(VerifySettings, command)
-    show_explanation(explanation, as_json=as_json)
+    show_explanation(explanation, as_json=as_json, everything=everything)
     if explanation.differences:
         raise typer.Exit(Exit.FAILED)
 

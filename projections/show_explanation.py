@@ -25,6 +25,9 @@ from projections.explanation_rows import (
 from projections.timeline_lines import Line, What
 from schemas.amounts import format_amount
 
+SHOWN_ENTRIES: Final = 5  # of a timeline, unless everything is asked for
+# Of these so many: `lines` says in words who knows of what, and `notifier notices` and `emails` have the rest.
+LONG: Final[Mapping[str, int]] = {"notices": 0, "lines": 10, "emails": 5, "attempts": 0, "remarks": 5}
 SHOWN_PARTS: Final = 5  # of a run of usage on a terminal; all of them in a pipe and in JSON
 ELSEWHERE: Final = ("reached_event",)  # the timeline has it, at the position shown beside
 IN_WORDS: Final = ("state", "reason", "letter", "at")  # `says` has them
@@ -49,12 +52,13 @@ PHRASES: Final = {
 }
 
 
-def show_explanation(e: Explanation, *, as_json: bool) -> None:
-    """A heading, sentences and tables on a terminal; lines with their section first in a pipe; or one JSON object."""
+def show_explanation(e: Explanation, *, as_json: bool, everything: bool = False) -> None:
+    """A heading, sentences and tables on a terminal, unless `everything` is asked for with the newest entries alone;
+    lines with their section first in a pipe; or one JSON object."""
     if as_json:
         print(json.dumps(as_document(e)))
     elif sys.stdout.isatty():
-        print_on_terminal(lambda width: render(e, width=width))
+        print_on_terminal(lambda width: render(e, width=width, everything=everything))
     else:
         for section in sections(e):
             for cells in (section.columns, *section.rows):
@@ -63,21 +67,51 @@ def show_explanation(e: Explanation, *, as_json: bool) -> None:
         print(note, file=sys.stderr, flush=True)
 
 
-def render(e: Explanation, *, width: int) -> list[RenderableType]:
+def render(e: Explanation, *, width: int, everything: bool = True) -> list[RenderableType]:
     """For a terminal of `width` character cells. Empty tables are left out."""
     account = e.account
     opened = f"plan {account.plan}, opened {account.opened_at.isoformat()}" if account else "not opened yet"
     opened += ", closed" if account and account.state == "closed" else ""
     shown: list[RenderableType] = [Text(printable(f"{e.account_id}: {opened}"), "bold")]
     shown += [Text(printable(sentence)) for sentence in summarise(e)]
+    cut = Cut(everything)
     if e.timeline.account.newest:
-        shown += [Text(), render_lines("Account", list(e.timeline.account.newest), width)]
+        shown += [Text(), render_lines("Account", cut.newest_last(list(e.timeline.account.newest)), width)]
     for resource, timeline in timelines(e):
-        shown += [Text(), render_lines(f"Timeline of {resource.value}", list(timeline.lines.newest), width)]
+        lines = cut.newest_last(list(timeline.lines.newest))
+        shown += [Text(), render_lines(f"Timeline of {resource.value}", lines, width)]
     for name, columns, rows in sections(e)[4:]:
-        if rows:
-            shown += [Text(), render_rows(name.capitalize(), columns, rows, width)]
+        if kept := cut.newest_first(name, rows):
+            shown += [Text(), render_rows(name.capitalize(), columns, kept, width)]
+    if left_out := cut.describe():
+        shown += [Text(), Text(printable(f"Left out: {left_out}. With --all they are shown."))]
     return shown
+
+
+class Cut:
+    """Keeps the newest entries of each list, and says what it left out: a whole history is many screens long."""
+
+    def __init__(self, everything: bool) -> None:
+        self._everything = everything
+        self._older = 0
+        self._left_out: list[str] = []
+
+    def newest_last(self, lines: Sequence[Line]) -> Sequence[Line]:
+        kept = lines if self._everything else lines[-SHOWN_ENTRIES:]
+        self._older += len(lines) - len(kept)
+        return kept
+
+    def newest_first(self, section: str, rows: Sequence[Cells]) -> Sequence[Cells]:
+        if self._everything or section not in LONG:
+            return rows
+        kept = rows[: LONG[section]]
+        if hidden := len(rows) - len(kept):
+            self._left_out.append(f"{hidden} {section if hidden > 1 else section.removesuffix('s')}")
+        return kept
+
+    def describe(self) -> str:
+        older = [f"{self._older} older line{'s' if self._older > 1 else ''} of the timeline"] if self._older else []
+        return ", ".join(older + self._left_out)
 
 
 def render_lines(title: str, lines: Sequence[Line], width: int) -> RenderableType:

@@ -107,7 +107,7 @@ def read_total(value: Any) -> Micro:
             return Micro(parse_signed(value))
         except ValueError as error:
             raise PydanticCustomError(AMOUNT, "{why}", {"why": str(error)}) from None
-    raise PydanticCustomError(AMOUNT, "neither decimal text nor Micro")
+    raise PydanticCustomError(AMOUNT, "is neither decimal text nor Micro")
 
 
 def read_whole(value: Any) -> Any:
@@ -177,7 +177,7 @@ def refuse_blank(value: str) -> str:
 
 def refuse_control(value: str) -> str:
     if _CONTROL.search(value):
-        raise PydanticCustomError(TEXT, "control character or unpaired surrogate")
+        raise PydanticCustomError(TEXT, "has a control character or an unpaired surrogate")
     return value
 
 
@@ -187,13 +187,13 @@ def is_address(value: str) -> bool:
 
 def check_address(value: str) -> str:
     if not is_address(value):
-        raise PydanticCustomError(CONTACTS, "not one plain email address")
+        raise PydanticCustomError(CONTACTS, "is not one plain email address")
     return value
 
 
 def refuse_repeats(value: tuple[str, ...]) -> tuple[str, ...]:
     if len({address.casefold() for address in value}) < len(value):
-        raise PydanticCustomError(CONTACTS, "an address is repeated")
+        raise PydanticCustomError(CONTACTS, "has an address twice")
     return value
 
 

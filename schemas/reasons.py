@@ -89,8 +89,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.TIME_AHEAD: "Correct the producer's clock, then replay.",
         Reason.TIME_BEHIND: "Correct the producer's clock; for usage that really is that old raise "
         "METERING_MAX_BEHIND_S (400 days by default), then replay.",
-        Reason.INVALID_DATA: "Compare the data with the JSON Schema of its type; replaying cannot help, send a "
-        "corrected event with a new id.",
+        Reason.INVALID_DATA: "Whoever sends it corrects the field that the detail names, and sends it with a new id; "
+        "replaying cannot help. schemas/json says what each field takes.",
         Reason.INVALID_AMOUNT: 'Send amounts as decimal text like "0.25": not negative, at most 6 decimals, at most '
         "10000000.",
         Reason.AMOUNT_ABOVE_LIMIT: "Check the unit: amounts are credits and runs, not millionths of them. For events "

@@ -95,6 +95,12 @@ class Remark(NamedTuple):
     reason: str
 
 
+def place_of(field: str) -> str:
+    """A field for people: `contact 4` for `contacts[3]`, which counts from 0."""
+    name, bracket, number = field.removesuffix("]").rpartition("[")
+    return f"{name.removesuffix('s')} {int(number) + 1}" if bracket and number.isdigit() else field
+
+
 class Remarked(NamedTuple):
     """An event that keeps the contract but for some fields that were left out."""
 

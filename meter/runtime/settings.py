@@ -4,7 +4,8 @@ Packages extend `Settings` with their own fields. Nothing is read at import time
 """
 
 import os
-from typing import Literal, Self, TypeVar
+import re
+from typing import Final, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -16,6 +17,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from meter.runtime.dsn import CHECKED_MODES, add_password, check_dsn, describe_hosts, host_names, parameter, require_tls
 from meter.runtime.encryption import away, bootstrap_hosts, may_be_plain, read_hosts
@@ -26,6 +28,14 @@ __all__ = ["ENV_PREFIX", "Settings", "load_settings"]
 
 MIB = 1024 * 1024
 S = TypeVar("S", bound="Settings")
+LINK_PATTERN: Final = r"^https?://[^\s\"<>]+$"
+PREFIX_PATTERN: Final = r"^[A-Za-z0-9._-]{0,100}$"
+# What the forms of settings are, in words.
+FORMS: Final = {
+    LINK_PATTERN: "is no link that begins with https:// or http://",
+    PREFIX_PATTERN: "is more than 100 characters or has others than A-Z a-z 0-9 . _ -",
+}
+NEXT: Final = "Correct them and repeat; the verb `settings` prints each with its default and meaning."
 
 
 class Settings(BaseModel):
@@ -95,7 +105,7 @@ class Settings(BaseModel):
         40, ge=1, le=10_000, description="time for events to gather at the broker, while many come"
     )
 
-    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before topic and group names")
+    topic_prefix: str = Field("", pattern=PREFIX_PATTERN, description="put before topic and group names")
     partitions: int = Field(12, ge=1, le=10_000, description="partitions of the input topics; fixed once set up")
     replication_factor: int = Field(1, ge=1, le=10, description="of topics that setup creates")
 
@@ -188,18 +198,31 @@ def load_settings(kind: type[S]) -> S:
     try:
         settings = kind.model_validate(read_values(kind, os.environ) | secrets)
     except ValidationError as error:
-        faults = [*explain_faults(error), *faults]
+        faults = [*explain_faults(kind, error), *faults]
     else:
         if not faults:
             return settings
-    raise SettingsError("settings are not usable:\n  " + "\n  ".join(faults))
+    raise SettingsError("settings are not usable:\n  " + "\n  ".join(faults) + f"\n{NEXT}")
 
 
-def explain_faults(error: ValidationError) -> list[str]:
-    """One line per fault, without the values: some of them are secrets."""
-    lines = []
-    for fault in error.errors(include_url=False, include_input=False, include_context=False):
-        name = ".".join(str(part) for part in fault["loc"])
-        said = fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{variable(name)}: {said}" if name else said)
-    return lines
+def explain_faults(kind: type[BaseModel], error: ValidationError) -> list[str]:
+    """One line per fault, with what the setting is for and without its value: some of them are secrets."""
+    return [explain_fault_of(kind, fault) for fault in error.errors(include_url=False, include_input=False)]
+
+
+def explain_fault_of(kind: type[BaseModel], fault: ErrorDetails) -> str:
+    from schemas.faults import explain_fault  # who has no fault does not wait for it
+
+    said = name_variables(kind, explain_fault(fault["type"], fault.get("ctx", {}), fault["msg"], FORMS))
+    if not fault["loc"]:
+        return said
+    name = str(fault["loc"][0])
+    field = kind.model_fields.get(name)
+    what = (field.description or "").partition(";")[0] if field is not None else ""
+    return f"{variable(name)}: {said}" + (f" ({what})" if what else "")
+
+
+def name_variables(kind: type[BaseModel], text: str) -> str:
+    """Settings by the variables that people set. A name of one word may be no name in a sentence."""
+    names = "|".join(name for name in kind.model_fields if "_" in name)
+    return re.sub(rf"\b({names})\b", lambda found: variable(found[0]), text)

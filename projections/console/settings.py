@@ -49,14 +49,14 @@ class ConsoleSettings(LinkSettings):
     @classmethod
     def check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [origin for origin in value if not re.fullmatch(ORIGIN, origin)]:
-            raise ValueError(f"not an origin like https://app.example.com: {len(wrong)} of {len(value)}")
+            raise ValueError(f"has {len(wrong)} of {len(value)} that are no origin like https://app.example.com")
         return value
 
     @field_validator("console_zone")
     @classmethod
     def check_zone(cls, value: str) -> str:
         if value not in available_timezones():
-            raise ValueError("not a time zone like Europe/Berlin")
+            raise ValueError("is no time zone like Europe/Berlin")
         return value
 
     @model_validator(mode="after")
@@ -70,7 +70,9 @@ class ConsoleSettings(LinkSettings):
         if self.console_key_file is not None and self.console_algorithm == "HS256":
             raise ValueError("console_key_file holds keys of RS256, ES256 or EdDSA: set console_algorithm")
         if not self.has_keys and not is_loopback(self.console_host):
-            raise ValueError("without keys the console listens on a loopback address only: set METERING_CONSOLE_SECRET")
+            raise ValueError(
+                "without keys it listens on a loopback address only: set console_secret, or console_host to 127.0.0.1"
+            )
         return self
 
     @property

@@ -31,6 +31,7 @@ from schemas.events import (
     ToolRun,
     UsageReversed,
 )
+from schemas.faults import explain_fault
 from schemas.fields import AMOUNT, TEXT, leave_out
 from schemas.identity import identity_key
 from schemas.parsing.envelope import (
@@ -46,7 +47,7 @@ from schemas.parsing.envelope import (
 )
 from schemas.parsing.json_text import Member, is_storable, texts_of
 from schemas.reasons import InvalidEventError, Reason
-from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Remark, Remarked, Rerouted
+from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Remark, Remarked, Rerouted, place_of
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.times import format_time
 from schemas.topics import OWN_HEADERS, REROUTED_HEADER, partition_for
@@ -180,7 +181,7 @@ def _take_contacts(event: EventType, attributes: Attributes) -> tuple[Attributes
     sent = attributes.data.get(FIELD, Member(None, "null"))
     contacts, remarks = take_contacts(sent.value)
     if event.model is ContactsChanged and not contacts and remarks:
-        raise InvalidEventError(Reason.INVALID_CONTACTS, f"{remarks[0].field} {remarks[0].reason}")
+        raise InvalidEventError(Reason.INVALID_CONTACTS, f"{place_of(remarks[0].field)} {remarks[0].reason}")
     if list(contacts) == sent.value:
         return attributes, ()
     return _replace_data(
@@ -241,9 +242,10 @@ def validate_data(model: type[EventData], data: Mapping[str, Any]) -> EventData:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(map(str, first["loc"]))
-    raise InvalidEventError(_reason_of(first["type"], field), f"{field}: {first['msg']}")
+    said = explain_fault(first["type"], first.get("ctx", {}), first["msg"])
+    raise InvalidEventError(_reason_of(first["type"], field), f"{field}: {said}")
 
 
 def _reason_of(kind: str, field: str) -> Reason:

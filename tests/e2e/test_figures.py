@@ -128,7 +128,7 @@ CASES = (
         exhaustion="100",
         banner=(100, "free_expired", f"The model credits of overdrawn are overdrawn: {REFUSED}"),
         subject="Model credits overdrawn, model calls refused: overdrawn",
-        letter=("Used:       5 of 0 model credits", "Overdrawn:  5 model credits"),
+        letter=("Overdrawn:  5 model credits", "used up or were taken back, and 5 more were used."),
         never=("100 %",),
     ),
     Case(

@@ -128,7 +128,7 @@ async def test_bad_contacts_of_another_producer_open_the_account_and_are_remarke
     fields = [[name, text.strip()] for name, _, text in lines]
     assert ["contacts", "ok@example.com"] in fields and ["balances", "75 of 75 model credits left"] in fields
     [remark] = [text for name, text in fields if name == "remarks"]
-    assert remark.startswith("contacts[1] is not one plain email address: left out (offset 0, recorded ")
+    assert remark.startswith("contact 2 is not one plain email address: left out (offset 0, recorded ")
     for text in ("ACCT", "EVE@", "free"):
         found = services.run("meter", "accounts", "find", text, "--json")
         assert [json.loads(line)["account"] for line in found.stdout.splitlines()] == ["acct-9"]

@@ -6,6 +6,7 @@ What a verb works with (drivers, models, services) is imported in the functions 
 the commands: whoever asks for help, or for a list, does not wait for the Kafka client.
 """
 
+import re
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -18,6 +19,7 @@ from meter.runtime.errors import LoginRefusedError, RefusalError, SettingsError,
 from meter.runtime.process.distribution import DISTRIBUTION
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit, printable
+from meter.runtime.process.usage import in_our_words
 
 if TYPE_CHECKING:
     from meter.runtime.process.service import Build
@@ -28,14 +30,25 @@ S = TypeVar("S", bound="Settings")
 
 
 class Group(TyperGroup):
-    """Verbs under a name. Where its own --help is not given it is False: Typer would load pydantic to read None, and
-    that takes a third of the time of `meter grant --help`."""
+    """Verbs under a name, with our words for what is wrong with their arguments.
+
+    Where its own --help is not given it is False: Typer would load pydantic to read None, and that takes a third of the
+    time of `meter grant --help`.
+    """
 
     def get_help_option(self, ctx: Any) -> Any:
         option = super().get_help_option(ctx)
         if option is not None:
             option.default = False
         return option
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with in_our_words():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with in_our_words(ctx):
+            return super().invoke(ctx)
 
 
 def make_app(name: str, help_text: str) -> typer.Typer:
@@ -168,12 +181,19 @@ def describe_unreachable(error: BaseException, settings: "Settings") -> tuple[st
         "kafka": ("kafka_bootstrap", settings.kafka_bootstrap),
     }.get(name, (None, None))
     if field is None:
-        return f"{name} is not reachable: {explain(error)}", Exit.UNREACHABLE
-    detail = explain(error).removeprefix(f"{name}: connecting to {address}: ")
+        return f"{name} is not reachable: {plain_cause(explain(error))}", Exit.UNREACHABLE
+    detail = plain_cause(explain(error)).removeprefix(f"{name}: connecting to {address}: ")
     said = f"{name} is not reachable at {address}: {detail}"
     if field in settings.model_fields_set:
         return f"{said}. Start it, or correct {variable(field)}.", Exit.UNREACHABLE
     return f"{said}. {variable(field)} is not set, so its default was tried: set it.", Exit.USAGE
+
+
+def plain_cause(text: str) -> str:
+    """A cause without numbers of errors, and once where each address of a host has failed in the same way."""
+    if "Connect call failed" in text:
+        return "the connection is refused: nothing listens there"
+    return re.sub(r"\[Errno -?\d+\] ", "", text)
 
 
 def run_service_command(name: str, kind: type[S], build: "Callable[[S], Build]", *, kafka: bool = True) -> None:

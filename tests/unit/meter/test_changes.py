@@ -76,9 +76,9 @@ def test_what_nobody_opened_keeps_other_changes() -> None:
     ("arguments", "complaint"),
     [
         (["contacts", "acct-1", "nobody@localhost"], "invalid_contacts"),
-        (["contacts", "acct-1", "ok@example.com", "bad@localhost"], "contacts[1] is not one plain email address"),
-        (["contacts", "acct-1", "a@example.com", "A@example.com"], "contacts[1] is an address that stands before it"),
-        (["contacts", "acct-1", *(f"a{n}@example.com" for n in range(21))], "contacts[20]"),
+        (["contacts", "acct-1", "ok@example.com", "bad@localhost"], "contact 2 is not one plain email address"),
+        (["contacts", "acct-1", "a@example.com", "A@example.com"], "contact 2 is an address that stands before it"),
+        (["contacts", "acct-1", *(f"a{n}@example.com" for n in range(21))], "contact 21"),
         (["contacts", "acct-1"], "--none"),
         (["contacts", "acct-1", "a@example.com", "--none"], "--none"),
         (["rename", "acct-1"], "--time-zone"),
@@ -107,7 +107,7 @@ def test_an_account_is_shown_with_what_it_has_or_what_is_kept_of_it() -> None:
     assert describe("acct-1", describe_known(NOW), [], [])["contacts"] == list(NOW.contacts)
     kept = KeptAccount("team", None, None, ())
     assert describe("acct-9", describe_known(kept), [], []) == {
-        "account": "acct-9", "opened": "no", "kept plan": "team", "kept contacts": ["none"], "balances": ["none"],
+        "account": "acct-9", "opened": "no", "kept_plan": "team", "kept_contacts": ["none"], "balances": ["none"],
         "remarks": ["none"],
     }  # fmt: skip
     assert describe("acct-9", describe_known(None), [], [])["opened"] == "no"

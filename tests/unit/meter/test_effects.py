@@ -15,6 +15,7 @@ from meter.effects import (
     describe_balance,
     describe_differences,
     describe_kept,
+    describe_now,
     describe_opening,
     describe_usage,
     find_differences,
@@ -49,12 +50,12 @@ def test_amounts_are_exact_and_have_their_unit(amount: str, resource: str, text:
     ("now", "text"),
     [
         (balance("3.000000", "1.000000"), "2 of 3 model credits left"),
-        (balance("0", "2"), "-2 of 0 model credits left, still refused: overdrawn by 2"),
+        (balance("0", "2"), "-2 of 0 model credits left, refused: overdrawn by 2"),
         (balance("1", "1", RUNS), "0 of 1 tool run left, refused"),
         (balance("75", "74.999"), "less than 0.01 of 75 model credits left"),
         (balance("10000", "0.000001"), "9,999.99 of 10,000 model credits left"),
         (balance("175", "34.655556"), "140.35 of 175 model credits left"),
-        (balance("75", "75.000001"), "0 of 75 model credits left, still refused: overdrawn by less than 0.01"),
+        (balance("75", "75.000001"), "0 of 75 model credits left, refused: overdrawn by less than 0.01"),
         (balance("5", "0", state="closed"), "5 of 5 model credits left, refused: the account is closed"),
         (
             balance("0", "0", state="not_opened"),
@@ -64,6 +65,23 @@ def test_amounts_are_exact_and_have_their_unit(amount: str, resource: str, text:
 )
 def test_a_balance_says_what_is_left_and_why_it_is_refused(now: BalanceNow, text: str) -> None:
     assert describe_balance(now) == text
+
+
+@pytest.mark.parametrize(
+    ("before", "word"),
+    [
+        (balance("175", "80"), "refused"),
+        (balance("0", "80"), "still refused"),
+        (balance("100", "5", state="closed"), "still refused"),
+        (balance("5", "5", RUNS), "refused"),  # says nothing about the other resource
+    ],
+)
+def test_refused_is_still_so_only_where_it_was_so_before(before: BalanceNow, word: str) -> None:
+    """75 and 100 granted, 80 used, 100 revoked: the revocation is what refuses."""
+    assert describe_now(balance("0", "5"), [before]) == f"now -5 of 0 model credits left, {word}: overdrawn by 5"
+    assert describe_now(balance("80", "80"), [before]).endswith(f"model credits left, {word}")
+    closed = describe_now(balance("80", "8", state="closed"), [before])
+    assert closed.endswith(f"model credits left, {word}: the account is closed")
 
 
 def test_an_opening_says_who_is_warned_and_what_there_is() -> None:
@@ -121,8 +139,8 @@ def test_what_is_kept_until_the_opening_is_said() -> None:
     runs = KeptAmount("tool_runs", Decimal(500), Decimal(3), 1, 2)
     credits = KeptAmount("model_credits", Decimal(0), Decimal("0.250000"), 0, 1)
     assert describe_kept([credits, runs], 3) == {
-        "kept grants": ["500 tool runs in 1 event"],
-        "kept usage": ["0.25 model credits in 1 event", "3 tool runs in 2 events"],
-        "kept events": 7,
+        "kept_grants": ["500 tool runs in 1 event"],
+        "kept_usage": ["0.25 model credits in 1 event", "3 tool runs in 2 events"],
+        "kept_events": 7,
     }
-    assert describe_kept([], 0) == {} and describe_kept([], 1) == {"kept events": 1}
+    assert describe_kept([], 0) == {} and describe_kept([], 1) == {"kept_events": 1}

@@ -90,15 +90,15 @@ def test_fields_and_sentences_fit_a_terminal_of_80_columns(monkeypatch: pytest.M
     terminal = Narrow()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", "80")
-    words = "contacts[1] is not one plain email address: left out (offset 3, recorded 2026-03-01T00:00:00+00:00)"
+    words = "contact 2 is not one plain email address: left out (offset 3, recorded 2026-03-01T00:00:00+00:00)"
     print_fields({"account": "a", "remarks": [words, "short"], "name": " ", "none": None}, as_json=False)
     print_sentences([f"acct-1 is named {'x' * 40} and has time zone Europe/Berlin; now open, plan team\x1b[2J"])
     lines = terminal.getvalue().splitlines()
     assert all(len(line) <= 80 for line in lines) and "\x1b" not in terminal.getvalue()
     assert lines[:4] == [
         "account  a",
-        "remarks  contacts[1] is not one plain email address: left out (offset 3,",
-        "         recorded 2026-03-01T00:00:00+00:00)",
+        "remarks  contact 2 is not one plain email address: left out (offset 3, recorded",
+        "         2026-03-01T00:00:00+00:00)",
         "remarks  short",
     ]
 

@@ -1,5 +1,7 @@
 """The command line without servers."""
 
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from typer.testing import CliRunner
 
 from notifier.cli import app
 from notifier.emails_cli import read_recipient
+from notifier.listing import choose_limit, print_newest
 
 COMMANDS = ("run", "notices", "banners", "emails list", "emails show", "emails retry", "preview", "settings")
 
@@ -44,6 +47,7 @@ def test_settings_are_listed_with_default_and_meaning() -> None:
 
 def test_a_preview_shows_every_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METERING_BILLING_URL", "https://example.com/billing")
+    monkeypatch.setenv("METERING_SUPPORT_EMAIL", "help@example.com")
     written = ask("preview", str(tmp_path / "new")).splitlines()
     files = [Path(line.partition("\t")[0]) for line in written]
     assert sorted(files) == sorted((tmp_path / "new").iterdir()) and all("\t" in line for line in written)
@@ -55,3 +59,25 @@ def test_a_preview_shows_every_text(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert "are refused now" in texts[f"banner_{name}.txt" if "both" in name else f"{name}.txt"]
     assert "<b " not in texts["hostile_name.html"].replace("&lt;b ", "") and "<b " not in texts["banners.html"]
     assert not any("example.com/prize" in text for text in texts.values())
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_the_newest_and_a_program_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_limit(None, everything=False, as_json=False) == 100
+    monkeypatch.setattr(sys, "stdout", Screen())
+    assert choose_limit(None, everything=False, as_json=False) == 10
+    assert choose_limit(None, everything=False, as_json=True) == 100
+    assert choose_limit(7, everything=False, as_json=False) == 7
+    assert choose_limit(7, everything=True, as_json=False) > 1000
+
+
+def test_what_is_left_out_is_said_beside_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    print_newest(("n",), [{"n": number} for number in range(3)], 2, as_json=False)
+    shown = capsys.readouterr()
+    assert shown.out == "n\n0\n1\n" and "Only the newest 2 are shown. Older ones: --all" in shown.err
+    print_newest(("n",), [{"n": 0}], 2, as_json=True)
+    assert capsys.readouterr() == ('{"n": 0}\n', "")

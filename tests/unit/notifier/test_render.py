@@ -49,7 +49,7 @@ def test_both_parts_say_what_was_used_of_what_where_and_what_to_do() -> None:
             "https://example.com/billing",
         ):
             assert said in text, (kind, said)
-        assert "support" in text
+        assert "or with questions: ask" in text
     assert "Used:       52.5 of 75 model credits (70 %)" in part(message, "plain")
 
 
@@ -134,7 +134,55 @@ def test_an_overdraft_has_its_amount_and_no_percent() -> None:
     assert message["Subject"] == "Model credits overdrawn, model calls refused: Example Account"
     plain = part(message, "plain")
     assert "Overdrawn:  5 model credits" in plain.splitlines() and "%" not in plain
+    for kind in ("plain", "html"):
+        text = part(message, kind)
+        assert "All model credits that were granted are used up or were taken back, and 5 more were used." in text
+        assert "A top-up has to be more than that." in text and "5 of 0" not in text
     assert "100 %" not in part(message, "html").replace('width="100%"', "")
+
+
+@pytest.mark.parametrize(
+    ("consumed", "free_only", "says"),
+    [
+        (76 * MICRO, False, "are used up, and 1 more was used. A top-up has to be more than that."),
+        (80_500_000, True, "are used up, and 5.5 more were used."),
+        (75_000_001, False, "are used up, and less than 0.01 more were used."),
+    ],
+)
+def test_what_was_used_beyond_the_end_has_its_reason(consumed: int, free_only: bool, says: str) -> None:
+    message = compose(RENDERER, balance(consumed, 3, line=90, free_only=free_only))
+    for kind in ("plain", "html"):
+        text = part(message, kind)
+        assert f"All model credits that were granted {says}" in text
+        assert ("A top-up has to be more" in text) == ("A top-up" in says) and "taken back" not in text
+    assert "that were granted" not in part(compose(RENDERER, balance(75 * MICRO, 3, line=90)), "plain")
+
+
+def test_a_letter_without_links_says_whom_to_ask() -> None:
+    bare = Sender(address="a@example.com", product="the example platform")
+    billing = "https://example.com/billing"
+    for sender, says, never in (
+        (
+            bare,
+            "to upgrade the plan, or with questions: ask the people who run the example platform.",
+            "Contact support",
+        ),
+        (replace(bare, reply_to="help@example.com"), "or with questions: ask help@example.com.", "Contact support"),
+        (
+            replace(bare, billing_url=billing),
+            "To have more added, or with questions: ask the people",
+            "the billing page",
+        ),
+        (
+            replace(bare, support_email="help@example.com"),
+            "ave more added, upgrade the plan, or ask about",
+            "the people",
+        ),
+    ):
+        message = compose(Renderer(sender))
+        for kind in ("plain", "html"):
+            text = part(message, kind)
+            assert says in text and never not in text, (kind, says, text)
 
 
 def test_two_that_are_used_up_stand_in_one_subject() -> None:

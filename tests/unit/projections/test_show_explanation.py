@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from projections.cli import app
 from projections.explain import Explanation, NotifierRecords, ShardProgress
-from projections.explanation_rows import describe_differences, notes, summarise
+from projections.explanation_rows import NOTICE_COLUMNS, describe_differences, notes, summarise
 from projections.reader import Account
 from projections.show_explanation import render, show_explanation
 from projections.timeline import FieldDifference, Timeline
@@ -87,6 +87,24 @@ STORY = (
 )
 def test_people_read_what_happened(words: str) -> None:
     assert words in shown(explained(*STORY))
+
+
+def test_a_terminal_gets_the_newest_and_what_was_left_out() -> None:
+    notice = dict.fromkeys(NOTICE_COLUMNS) | {"resource": "model_credits", "epoch": 1}
+    notices = [notice | {"threshold": line} for line in (50, 20)]
+    explanation = explained(*STORY, notifications=replace(NO_NOTIFICATIONS, notices=notices))
+    short = "\n".join(text_of(part) for part in render(explanation, width=80, everything=False))
+    assert "reversed 1: failed_run" in short and "granted 10: free_allowance" not in short
+    lines = sum(len(timeline.lines.newest) for timeline in explanation.timeline.resources.values())
+    assert f"Left out: {lines - 5} older lines of the timeline, 2 notices. With --all they are shown." in short
+    assert "Left out" not in shown(explanation)
+
+
+def text_of(part: object) -> str:
+    console = Console(file=io.StringIO(), width=200, force_terminal=False)
+    console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
 def test_what_is_true_at_the_start_of_an_epoch_says_so() -> None:

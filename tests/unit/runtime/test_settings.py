@@ -1,14 +1,18 @@
 """Settings: read from the environment, every fault at once, secrets never shown."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from pydantic import ValidationError
 
 from meter.runtime.dsn import describe_hosts
 from meter.runtime.environment import find_typos, registered, variable
 from meter.runtime.errors import SettingsError
-from meter.runtime.settings import Settings, load_settings
+from meter.runtime.settings import Settings, explain_faults, load_settings
+from meter.thresholds import ThresholdSettings
 
 
 def test_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,3 +134,36 @@ def test_a_file_for_what_is_no_secret_is_a_fault(monkeypatch: pytest.MonkeyPatch
         SettingsError, match="METERING_POSTGRES_DSN_FILE: only a secret may stand in a file; set METERING_POSTGRES_DSN"
     ):
         load_settings(Settings)
+
+
+FOREIGN = re.compile(r"Input|Value error|should|[Vv]alid |unable to|pattern|instance|<class|\[type|None")
+
+
+@pytest.mark.parametrize("kind", list(registered()), ids=lambda kind: kind.__name__)
+def test_no_bad_value_is_answered_in_the_words_of_a_library(kind: type[Settings]) -> None:
+    """Each fault names its variable; one of a value also says what the setting is for."""
+    faults = [(field, fault) for field in kind.model_fields for fault in find_faults(kind, field)]
+    assert len(faults) > 20
+    assert [fault for _, fault in faults if FOREIGN.search(fault)] == []
+    assert [fault for field, fault in faults if variable(field) not in fault] == []
+
+
+def find_faults(kind: type[Settings], field: str) -> Iterator[str]:
+    for value in ("", " ", "x", "-1", "1e400", "nan", "9" * 30, "a b\x00", "\u00e9"):
+        try:
+            kind.model_validate({field: value})
+        except ValidationError as error:
+            yield from explain_faults(kind, error)
+
+
+def test_settings_that_belong_together_are_named_by_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METERING_KAFKA_SSL_CERTFILE", "client.pem")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(Settings)
+    assert "METERING_KAFKA_SSL_CERTFILE and METERING_KAFKA_SSL_KEYFILE belong together" in str(caught.value)
+
+
+def test_one_of_a_list_is_named_by_the_variable_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METERING_BANNER_THRESHOLDS", "20,half")
+    with pytest.raises(SettingsError, match=r"THRESHOLDS: is no whole number \(percents of"):
+        load_settings(ThresholdSettings)

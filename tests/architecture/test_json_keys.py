@@ -1,0 +1,34 @@
+"""JSON that commands print: its keys are names that a program can use, as in SQL and in events."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+KEY = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def keys_of(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from keys_of(member)
+
+
+def captured() -> Iterator[tuple[str, object]]:
+    """Each JSON object among the captures, with the file that has it."""
+    for file in sorted(GOLDEN.glob("*.txt")):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        yield from ((file.stem, json.loads(line)) for line in lines if line.startswith('{"'))
+
+
+def test_every_key_is_in_snake_case() -> None:
+    found = [(command, key) for command, document in captured() for key in keys_of(document)]
+    assert len({command for command, _ in found}) > 10
+    assert [pair for pair in found if not KEY.fullmatch(pair[1])] == []
+
+
+def test_a_key_with_a_blank_is_found() -> None:
+    """The test of the test above: it can fail."""
+    assert [key for key in keys_of([{"a": {"time zone": 1}}]) if not KEY.fullmatch(key)] == ["time zone"]
