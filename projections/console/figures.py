@@ -81,3 +81,7 @@ def show_duration(seconds: Decimal | int) -> str:
     """Hours and minutes: 1:05 h."""
     minutes = int(seconds) // 60
     return f"{minutes // 60:,}:{minutes % 60:02d} h"
+
+
+def by_share(part: Decimal, whole: Decimal) -> Decimal:
+    return part * 100 / whole if whole > 0 else Decimal(0)

@@ -49,6 +49,10 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return wall.astimezone(UTC).astimezone(zone)
 
 
+def in_zone(at: datetime | None, zone: ZoneInfo) -> datetime | None:
+    return None if at is None else at.astimezone(zone)
+
+
 def period_of(name: str, now: datetime, zone: ZoneInfo, first: str = "", last: str = "") -> Period:
     """Raises PeriodError. A preset by name, or "custom" with ISO dates; one date is a day by the hour."""
     today = now.astimezone(zone).date()
