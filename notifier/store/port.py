@@ -69,6 +69,8 @@ class Outlook:
     balances: Sequence[BalanceSnapshot]
     letters: Letters
     capped_s: float | None  # how long the contact must wait, after as many letters as one day may bring
+    # By resource: when nothing will be left, at the pace of the last 24 hours. Left out where that cannot be said.
+    runways: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class MailQueue(Protocol):

@@ -111,7 +111,7 @@ class Api:
 
     async def summary(self, request: Request) -> Response:
         summary = await self._summary(request)
-        body = to_json(summary, self._console.clock.now(), self._console.stale_after)
+        body = to_json(summary, self._console.clock.now(), self._console.stale_after, self._console.zone_of(summary))
         settings = self._console.settings
         return JSONResponse(body | {"links": {"billing": settings.billing_url, "support": settings.support_url}})
 
@@ -172,10 +172,11 @@ class Api:
         ]
 
 
-async def read_history(console: Console, account_id: str) -> Sequence[Entry]:
+async def read_history(console: Console, account_id: str, period: Period | None = None) -> Sequence[Entry]:
+    """All of it without a period, as far as one answer holds it."""
     reader = console.reader
-    told = tell_history(await reader.notices(account_id), await reader.letters(account_id))
-    return newest_first([*told, *map(tell_event, await reader.events(account_id))])
+    told = tell_history(await reader.notices(account_id, period), await reader.letters(account_id, period))
+    return newest_first([*told, *map(tell_event, await reader.events(account_id, period))])
 
 
 async def describe(_request: Request) -> Response:

@@ -62,7 +62,7 @@ def test_amounts_stay_exact_and_words_round_against_nobody() -> None:
 def test_a_runway_is_left_out_where_nobody_asked_and_where_nothing_is_left() -> None:
     runways = json.dumps([{"resource": "tool_runs", "pace_per_hour": 2.5, "empty_at": "2026-11-27T14:00:00+00:00"}])
     full = summary_of(row(balance("tool_runs", "1", "2", "moderate"), runways=runways))
-    assert to_json(full, NOW, STALE)["resources"][0]["runway"]["text"].endswith("empty Fri 27 Nov 2026, 14:00")
+    assert to_json(full, NOW, STALE)["resources"][0]["runway"]["text"].endswith("empty on Fri 27 Nov 2026, 14:00")
     assert "runway" not in to_json(full, NOW, STALE, runways=False)["resources"][0]
     gone = summary_of(row(balance("tool_runs", "2", "2", "exhausted"), runways=runways))
     assert to_json(gone, NOW, STALE)["resources"][0]["runway"] is None
