@@ -1,10 +1,21 @@
 """What each tab shows within its page, from what was read. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from projections.console import overview
 from projections.console.deployments import deployments
+from projections.console.dry_run import (
+    MOST_STEPS,
+    MOST_TYPED,
+    Channel,
+    DryRun,
+    LinesError,
+    Step,
+    parse_lines,
+    try_lines,
+)
+from projections.console.figures import NAMES
 from projections.console.history import Entry
 from projections.console.items import item_page
 from projections.console.periods import in_zone
@@ -12,8 +23,12 @@ from projections.console.rows import Item, Point, Usage
 from projections.console.tables import Column, Row, Table
 from projections.console.tabs import NOUNS, Tab
 from projections.console.view import GROUPS, View, group_of
+from schemas.figures import show_balance
 
 SEARCH_FROM: Final = 20
+MOST_SHOWN: Final = 100  # lines of a dry run
+NO_LINE: Final = "no line"
+CHANNELS: Final = {Channel.EMAIL: "Letters", Channel.BANNER: "Banners"}
 
 
 def overview_content(
@@ -53,6 +68,62 @@ def items_content(view: View, usage: Sequence[Usage], catalogue: Sequence[Item])
         "details": deployments(view.tab, opened, usage, catalogue, view.period.zone) if known else None,
         "noun": NOUNS[view.tab],
     }
+
+
+def dry_run_content(view: View, steps: Sequence[Step], lines: Mapping[Channel, Sequence[int]] | None) -> dict[str, Any]:
+    """The lines that are typed beside those in force. What cannot be read is said, and then nothing is tried."""
+    typed = view.query("lines").strip()
+    channel = Channel.BANNER if view.query("channel") == Channel.BANNER else Channel.EMAIL
+    in_force = None if lines is None else lines[channel]
+    tried, fault = read_lines(typed)
+    run = try_lines(steps, tried, in_force, view.period.start) if tried else None
+    return {
+        "channel": channel,
+        "channels": CHANNELS,
+        "typed": typed[:MOST_TYPED],
+        "fault": fault,
+        "in_force": in_force,
+        "run": run,
+        "run_table": None if run is None else run_table(run, view),
+        "some_left_out": len(steps) >= MOST_STEPS or (run is not None and len(run.rows) > MOST_SHOWN),
+    }
+
+
+def read_lines(typed: str) -> tuple[Sequence[int], str]:
+    """The lines and no fault, or a fault and no lines."""
+    try:
+        return (parse_lines(typed) if typed else ()), ""
+    except LinesError as error:
+        return (), str(error)
+
+
+def run_table(run: DryRun, view: View) -> Table:
+    columns = (
+        Column("at", "When", "moment"), Column("resource", "Of"), Column("line", "Line"), Column("used", "Used"),
+        Column("tried", "With these lines"), Column("in_force", "With the lines in force"),
+    )  # fmt: skip
+    known = len(columns) if run.in_force is not None else len(columns) - 1
+    rows = [
+        Row(
+            str(n),
+            [
+                in_zone(row.step.at, view.period.zone), NAMES[row.step.resource], f"{row.line} %",
+                used_of(row.step), row.tried or NO_LINE, row.in_force or NO_LINE,
+            ][:known],
+        )
+        for n, row in enumerate(run.rows[:MOST_SHOWN])
+    ]  # fmt: skip
+    return Table(columns[:known], rows)
+
+
+def times(count: int) -> str:
+    """How often people would have been warned."""
+    return {0: "no warning", 1: "1 warning"}.get(count, f"{count} warnings")
+
+
+def used_of(step: Step) -> str:
+    shown = show_balance(step.consumed, step.allocation)
+    return f"{shown.used} of {shown.allocation}"
 
 
 def history_table(entries: Sequence[Entry], view: View) -> Table:

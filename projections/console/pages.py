@@ -13,7 +13,14 @@ from starlette.routing import Route
 from projections.console import charts, figures
 from projections.console.access import check_origin, end_session, set_session
 from projections.console.api import ACCOUNT, Console, account_of, read_history
-from projections.console.contents import history_table, items_content, overview_content, points_table
+from projections.console.contents import (
+    dry_run_content,
+    history_table,
+    items_content,
+    overview_content,
+    points_table,
+    times,
+)
 from projections.console.items import item_page
 from projections.console.overview import trend
 from projections.console.periods import LABELS
@@ -114,7 +121,8 @@ class Pages:
     async def _content(self, view: View) -> dict[str, Any]:
         reader, account_id = self._console.reader, view.summary.account_id
         if view.tab is Tab.HISTORY:
-            return {"entries": await read_history(self._console, account_id)}
+            entries = await read_history(self._console, account_id, view.period)
+            return {"entries": entries} | await self._dry_run(view)
         usage = await reader.usage(account_id, view.period)
         catalogue = await reader.catalogue(account_id)
         if view.tab is not Tab.OVERVIEW:
@@ -123,13 +131,19 @@ class Pages:
         content = overview_content(view, usage, catalogue, points)
         return content | {"first_use": await self._first_use(account_id, usage)}
 
+    async def _dry_run(self, view: View) -> dict[str, Any]:
+        """Other thresholds over the period; without any typed, those in force alone."""
+        reader, account_id = self._console.reader, view.summary.account_id
+        steps, lines = await reader.steps(account_id, view.period), await reader.lines_in_force(account_id)
+        return dry_run_content(view, steps, lines)
+
     async def _first_use(self, account_id: str, usage: Sequence[Usage]) -> Any:
         return None if usage else await self._console.reader.first_use(account_id)
 
     async def csv(self, request: Request) -> Response:
         view = await self._view(request)
         if view.tab is Tab.HISTORY:
-            table = history_table(await read_history(self._console, view.summary.account_id), view)
+            table = history_table(await read_history(self._console, view.summary.account_id, view.period), view)
         elif view.tab is Tab.OVERVIEW:
             points = await self._console.reader.points(view.summary.account_id, view.period)
             table = points_table(trend(points, view.period))
@@ -186,7 +200,9 @@ def make_templates() -> Environment:
         loader=PackageLoader("projections.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    templates.globals.update(action_for=action_for, charts=charts, figures=figures, show=show, show_name=show_name)
+    templates.globals.update(
+        action_for=action_for, charts=charts, figures=figures, show=show, show_name=show_name, times=times
+    )
     return templates
 
 

@@ -50,7 +50,8 @@ section > .bar { grid-column: 1 / -1; grid-row: auto; } .bar { width: 100%; heig
 .bar .back { fill: var(--credit-track, var(--track, #dde1e7)); }
 .bar .ghost { fill: currentColor; opacity: .3; }
 strong { font-weight: 650; }
-.state { font-weight: 600; grid-column: 1 / -1; }
+.state { font-weight: 600; grid-column: 1 / -1; margin-top: 4px; }
+.panel > .as-of { margin-top: 12px; }
 .wide { grid-column: 1 / -1; }
 .links { display: flex; gap: 16px; margin-top: 14px; }
 a { color: var(--credit-accent, var(--accent, #2450b8)); text-underline-offset: 3px; }
@@ -135,7 +136,7 @@ function ago(text) {
 }
 
 class CreditUsage extends HTMLElement {
-  static observedAttributes = ["account", "base"];
+  static observedAttributes = ["account", "base", "live"];
   #root = this.attachShadow({ mode: "open" });
   #summary = null;
   #failed = false;
@@ -161,8 +162,10 @@ class CreditUsage extends HTMLElement {
     document.removeEventListener("pointerdown", this.#outside);
   }
 
-  attributeChangedCallback(_name, before, after) {
-    if (this.isConnected && before !== after && before !== null) { this.#summary = null; this.#begin(); }
+  attributeChangedCallback(name, before, after) {
+    if (!this.isConnected || !this.#over || before === after) return;
+    if (name !== "live") this.#summary = null;
+    this.#begin();
   }
 
   get summary() { return this.#summary; }
