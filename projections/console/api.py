@@ -18,7 +18,7 @@ from projections.console import openapi
 from projections.console.access import Guard
 from projections.console.history import Entry, newest_first, tell_event, tell_history
 from projections.console.live import BalanceWatch
-from projections.console.periods import DEFAULT, Period, PeriodError, period_of
+from projections.console.periods import DEFAULT, Period, PeriodError, find_zone, period_of
 from projections.console.reader import ConsoleReader
 from projections.console.settings import ConsoleSettings
 from projections.console.summary import Summary, banner_json, moment, to_json
@@ -47,11 +47,7 @@ class Console:
         return timedelta(seconds=self.settings.console_stale_s)
 
     def zone_of(self, summary: Summary) -> ZoneInfo:
-        """The account's own, or that of the installation; a name that this machine does not know is UTC."""
-        try:
-            return ZoneInfo(summary.time_zone or self.settings.console_zone)
-        except (ValueError, OSError, LookupError):
-            return ZoneInfo("UTC")
+        return find_zone(summary.time_zone, self.settings.console_zone)
 
     def period_of(self, request: Request, summary: Summary) -> Period:
         """Raises AccessError (400) for one that cannot be shown."""

@@ -1,7 +1,7 @@
 """Figures of usage for people: at most two decimals. Those of a balance are schemas.figures'. Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Final
 
@@ -64,6 +64,14 @@ def show_moment(at: datetime) -> str:
 
 def show_day(at: datetime) -> str:
     return format_date(at.date(), "d MMM y", locale=LOCALE)
+
+
+def show_days(first: date, last: date) -> str:
+    """28 Oct to 26 Nov 2026; the year twice where it is not the same."""
+    if first == last:
+        return format_date(last, "d MMM y", locale=LOCALE)
+    start = format_date(first, "d MMM" if first.year == last.year else "d MMM y", locale=LOCALE)
+    return f"{start} to {format_date(last, 'd MMM y', locale=LOCALE)}"
 
 
 def show_ago(age: timedelta) -> str:

@@ -1,7 +1,7 @@
 """Pages for people: signing in, the billing page with its tabs, CSV files. All of it works without JavaScript."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -24,7 +24,6 @@ from projections.console.contents import (
 from projections.console.items import item_page
 from projections.console.overview import trend
 from projections.console.periods import LABELS
-from projections.console.rows import Usage
 from projections.console.shell import wants_page
 from projections.console.summary import Banner
 from projections.console.tables import show, show_name, to_csv
@@ -123,22 +122,21 @@ class Pages:
         if view.tab is Tab.HISTORY:
             entries = await read_history(self._console, account_id, view.period)
             return {"entries": entries} | await self._dry_run(view)
-        usage = await reader.usage(account_id, view.period)
+        kind = KINDS[view.tab][1] if view.tab in KINDS else None
+        usage = await reader.usage(account_id, view.period, kind)
+        first_use = None if usage else await reader.first_use(account_id, kind)
         catalogue = await reader.catalogue(account_id)
         if view.tab is not Tab.OVERVIEW:
-            return items_content(view, usage, catalogue) | {"first_use": await self._first_use(account_id, usage)}
+            return items_content(view, usage, catalogue) | {"first_use": first_use}
         points = await reader.points(account_id, view.period)
         content = overview_content(view, usage, catalogue, points)
-        return content | {"first_use": await self._first_use(account_id, usage)}
+        return content | {"first_use": first_use}
 
     async def _dry_run(self, view: View) -> dict[str, Any]:
         """Other thresholds over the period; without any typed, those in force alone."""
         reader, account_id = self._console.reader, view.summary.account_id
         steps, lines = await reader.steps(account_id, view.period), await reader.lines_in_force(account_id)
         return dry_run_content(view, steps, lines)
-
-    async def _first_use(self, account_id: str, usage: Sequence[Usage]) -> Any:
-        return None if usage else await self._console.reader.first_use(account_id)
 
     async def csv(self, request: Request) -> Response:
         view = await self._view(request)
@@ -148,7 +146,7 @@ class Pages:
             points = await self._console.reader.points(view.summary.account_id, view.period)
             table = points_table(trend(points, view.period))
         else:
-            usage = await self._console.reader.usage(view.summary.account_id, view.period)
+            usage = await self._console.reader.usage(view.summary.account_id, view.period, KINDS[view.tab][1])
             catalogue = await self._console.reader.catalogue(view.summary.account_id)
             table = item_page(view.tab, usage, catalogue, view.period.zone).table
         name = f"{view.tab}-{view.period.first}-{view.period.last}.csv"

@@ -30,11 +30,12 @@ class ConsoleReader:
     async def summary(self, account_id: str) -> Summary:
         return (await self.summaries([account_id]))[account_id]
 
-    async def usage(self, account_id: str, period: Period) -> list[Usage]:
+    async def usage(self, account_id: str, period: Period, kind: str | None = None) -> list[Usage]:
+        """Of one kind where it is named: a tab of items needs no other, and to add up is what takes the time."""
         if period.whole_days:
-            rows = await self._pool.fetch(sql("sum_days"), account_id, period.first, period.last)
+            rows = await self._pool.fetch(sql("sum_days"), account_id, period.first, period.last, kind)
         else:
-            rows = await self._pool.fetch(sql("sum_slots"), account_id, period.start, period.end)
+            rows = await self._pool.fetch(sql("sum_slots"), account_id, period.start, period.end, kind)
         return [Usage(**row) for row in rows]
 
     async def points(self, account_id: str, period: Period) -> list[Point]:
@@ -47,8 +48,8 @@ class ConsoleReader:
     async def catalogue(self, account_id: str) -> list[Item]:
         return [Item(**row) for row in await self._pool.fetch(sql("list_catalogue"), account_id)]
 
-    async def first_use(self, account_id: str) -> date | None:
-        found: date | None = await self._pool.fetchval(sql("find_first_use"), account_id)
+    async def first_use(self, account_id: str, kind: str | None = None) -> date | None:
+        found: date | None = await self._pool.fetchval(sql("find_first_use"), account_id, kind)
         return found
 
     async def notices(self, account_id: str, period: Period | None = None) -> Sequence[Mapping[str, Any]]:

@@ -216,6 +216,7 @@ def to_json(
 
 
 def share_json(share: Share, zone: tzinfo, *, runways: bool) -> dict[str, Any]:
+    since = share.exhausted_since
     told = {"runway": runway_json(share.runway, zone)} if runways else {}
     return told | {
         "resource": share.resource.value,
@@ -232,6 +233,7 @@ def share_json(share: Share, zone: tzinfo, *, runways: bool) -> dict[str, Any]:
         "epoch": share.epoch,
         "free_only": share.free_only,
         "exhausted_since": moment(share.exhausted_since),
+        "exhausted_since_text": since and show_moment(since.astimezone(zone)),
     }
 
 

@@ -82,6 +82,7 @@ if (theme) {
   const name = () => { theme.textContent = dark() ? "Light" : "Dark"; };
   theme.hidden = false;
   name();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", name);
   theme.addEventListener("click", () => {
     const chosen = dark() ? "light" : "dark";
     document.documentElement.dataset.theme = chosen;

@@ -127,7 +127,6 @@ function bar(used, ghost) {
 }
 
 const WORDS = { good: "", moderate: "moderate", low: "low", exhausted: "used up" };
-const at = (text) => new Date(text).toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
 
 function ago(text) {
   const seconds = Math.max(0, Math.round((Date.now() - new Date(text)) / 1000));
@@ -332,7 +331,7 @@ class CreditUsage extends HTMLElement {
     if (stale) state = "May be old: catching up";
     else if (share.epoch === 0) state = "Nothing was granted yet";
     else if (Number(share.remaining) < 0) state = `${share.left_text.replace(" left", "")}: comes off the next top-up`;
-    else if (share.status === "exhausted") state = share.exhausted_since ? `Nothing left since ${at(share.exhausted_since)}` : "Nothing left";
+    else if (share.status === "exhausted") state = share.exhausted_since_text ? `Nothing left since ${share.exhausted_since_text}` : "Nothing left";
     section.append(el("p", { className: "state" }, state));
     if (grant && grant.until > Date.now()) section.append(el("p", { className: "wide" }, grant.text));
     if (share.runway && !stale) section.append(el("p", { className: "quiet wide" }, share.runway.text));

@@ -10,8 +10,6 @@ from meter.runtime.postgres import Pool
 from schemas.resources import Resource
 from tests.support.console import Books, days_ago, make_token, running_console, set_up_cursors
 
-BEARER = {"Authorization": f"Bearer {make_token()}"}
-
 
 @pytest.fixture
 async def books(pool: Pool) -> Books:
@@ -30,7 +28,8 @@ async def books(pool: Pool) -> Books:
 
 @pytest.fixture
 async def client(dsn: str, books: Books) -> AsyncIterator[httpx.AsyncClient]:
-    async with running_console(dsn) as address, httpx.AsyncClient(base_url=address, headers=BEARER) as made:
+    headers = {"Authorization": f"Bearer {make_token()}"}
+    async with running_console(dsn) as address, httpx.AsyncClient(base_url=address, headers=headers) as made:
         yield made
 
 
