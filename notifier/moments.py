@@ -9,13 +9,15 @@ from zoneinfo import ZoneInfo
 MINUTE = timedelta(minutes=1)
 
 
-def show_moment(at: datetime | None, time_zone: str | None = None) -> str | None:
-    """`5 March 2026, 10:30 (Europe/Berlin, UTC+1)`; in UTC where the account has no zone, or one nobody knows."""
+def show_moment(at: datetime | None, time_zone: str | None = None, *, weekday: bool = False) -> str | None:
+    """`5 March 2026, 10:30 (Europe/Berlin, UTC+1)`; in UTC where the account has no zone, or one nobody knows.
+    With `weekday`: `Thursday, 5 March 2026, 10:30 …`.
+    """
     if at is None:
         return None
     zone = find_zone(time_zone)
     local = at.astimezone(zone)
-    clock = f"{local:%-d %B %Y, %H:%M}"
+    clock = f"{local:%A, %-d %B %Y, %H:%M}" if weekday else f"{local:%-d %B %Y, %H:%M}"
     return f"{clock} UTC" if zone is UTC else f"{clock} ({time_zone}, {show_offset(local)})"
 
 

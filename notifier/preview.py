@@ -79,7 +79,7 @@ def list_files(renderer: Renderer, banners: Sequence[BannerSample], at: datetime
     """Name, text and what it is."""
     yield BANNERS, PAGE.format(title="Banners", body=lay_out(banners)), "every banner, as a front end shows it"
     for sample in SAMPLES:
-        letter = renderer.render_letter(sample.balances, sample.account, at, contact_id=CONTACT)
+        letter = renderer.render_letter(sample.balances, sample.account, at, contact_id=CONTACT, runways=sample.runways)
         yield f"{sample.name}.html", letter.html, f"letter: {sample.says}"
         yield f"{sample.name}.txt", f"Subject: {letter.subject}\n\n{letter.text}", "the same letter as plain text"
     for banner in banners:

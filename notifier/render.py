@@ -7,6 +7,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -39,6 +40,7 @@ CALLS: Final = {
 # Limits of the event that carries the text, and of a header that every mail program shows whole.
 MAX_BANNER_CHARS: Final = 2000
 MAX_SUBJECT_CHARS: Final = 200
+NO_RUNWAYS: Final[Mapping[str, datetime]] = MappingProxyType({})
 NOBODY: Final = "undisclosed-recipients:;"
 UNBROKEN: Final = SMTP.clone(max_line_length=998)  # of a header; the most that RFC 5322 allows
 
@@ -104,7 +106,7 @@ class Renderer:
         """Render everything once, at start: a template that cannot be used is found before it is needed."""
         try:
             for sample in SAMPLES:
-                letter = self.render_letter(sample.balances, SAMPLE_ACCOUNT, at)
+                letter = self.render_letter(sample.balances, SAMPLE_ACCOUNT, at, runways=sample.runways)
                 letter.address(UUID(int=0), "someone@example.com")
                 for kind in BannerKind:
                     self.render_banner(kind, sample.balances[0], sample.balances[0].line, SAMPLE_ACCOUNT)
@@ -127,10 +129,11 @@ class Renderer:
         at: datetime,
         *,
         contact_id: UUID | None = None,
+        runways: Mapping[str, datetime] = NO_RUNWAYS,
     ) -> Letter:
         """One letter for all balances of an account; the one that is used up most comes first and gives the subject."""
         ordered = sorted(balances, key=lambda balance: (balance.line == 0, -balance.percent, balance.resource))
-        each = [self._values(balance, balance.line, account) for balance in ordered]
+        each = [self._values(balance, balance.line, account, runways.get(balance.resource)) for balance in ordered]
         unsubscribe_url = self._sender.unsubscribe_link(account.account_id, contact_id)
         values = each[0] | {"b": each[0], "balances": each, "unsubscribe_url": unsubscribe_url}
         subject = fold_line(self._render("email_subject.txt.j2", values), MAX_SUBJECT_CHARS)
@@ -154,8 +157,15 @@ class Renderer:
             # A missing template is an OSError, too, which would pass for a fault of the network and be tried for ever.
             raise SettingsError(f"template {name} cannot be rendered: {type(error).__name__}: {error}") from error
 
-    def _values(self, balance: BalanceSnapshot, threshold: int, account: AccountSnapshot | None) -> dict[str, Any]:
+    def _values(
+        self,
+        balance: BalanceSnapshot,
+        threshold: int,
+        account: AccountSnapshot | None,
+        empty_at: datetime | None = None,
+    ) -> dict[str, Any]:
         """The names that templates may use; all are always there."""
+        time_zone = account.time_zone if account is not None else None
         figures = show_balance(balance.consumed, balance.allocation)
         calls, short_calls = CALLS[balance.resource]
         return {
@@ -177,7 +187,9 @@ class Renderer:
             "is_exhausted": balance.is_exhausted,
             "is_overdrawn": balance.allocation <= 0 and balance.remaining < 0,
             "is_free": bool(balance.free_only),
-            "as_of": show_moment(balance.as_of, account.time_zone if account is not None else None),
+            "as_of": show_moment(balance.as_of, time_zone),
+            # At the pace of the last 24 hours. What is used up already is said otherwise.
+            "empty_at": None if balance.is_exhausted else show_moment(empty_at, time_zone, weekday=True),
             "sender": self._sender,
             "ask": self._sender.whom_to_ask,
         }

@@ -1,8 +1,8 @@
 """Sample accounts and balances: each state that a text may be about, for the check at start and for the preview."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from notifier.decide import BalanceSnapshot
@@ -27,6 +27,7 @@ class Sample:
     says: str
     balances: Sequence[BalanceSnapshot]
     account: AccountSnapshot = SAMPLE_ACCOUNT
+    runways: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def credits_used(consumed: int, line: int, allocation: int = 75 * MICRO, *, free_only: bool = True) -> BalanceSnapshot:
@@ -57,6 +58,7 @@ def sample_of(
 LOW_CREDITS: Final = credits_used(60_500_000, 80)
 LOW_RUNS: Final = runs_used(5_000 * MICRO, 50)
 NO_RUNS: Final = runs_used(0, 0)
+RUNWAYS: Final = {Resource.MODEL_CREDITS.value: MOMENT + timedelta(days=2, hours=1)}
 
 
 def named(name: str) -> AccountSnapshot:
@@ -67,6 +69,7 @@ SAMPLES: Final[Sequence[Sample]] = (
     Sample("low_model_credits", "model credits run low", (LOW_CREDITS, NO_RUNS)),
     Sample("low_tool_runs", "tool runs run low", (LOW_RUNS, credits_used(1_250_000, 0))),
     Sample("low_both", "both run low", (LOW_CREDITS, LOW_RUNS)),
+    Sample("low_with_pace", "when nothing will be left is known", (LOW_CREDITS, NO_RUNS), runways=RUNWAYS),
     Sample("almost_nothing_left", "one micro-unit is left", (credits_used(75 * MICRO - 1, 90), NO_RUNS)),
     Sample("free_expired", "the free model credits are used up", (credits_used(75 * MICRO, 90), LOW_RUNS)),
     Sample("free_runs_expired", "the free tool runs are used up", (runs_used(10_000 * MICRO, 90), LOW_CREDITS)),

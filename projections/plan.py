@@ -75,6 +75,7 @@ class FoldPlan:
     consumed: Sequence[BalanceState]
     balances: Sequence[BalanceState]
     accounts: Sequence[AccountState]
+    published: Sequence[BalanceState]  # the states of balances that messages tell, kept as well
     messages: Sequence[OutboxMessage]
 
 
@@ -93,6 +94,7 @@ def plan(reading: Reading) -> FoldPlan:
         consumed=folded.consumed,
         balances=folded.balances,
         accounts=folded.accounts,
+        published=folded.published,
         messages=messages,
     )
 

@@ -162,6 +162,7 @@ async def write(connection: Executor, planned: FoldPlan) -> None:
         await connection.execute(sql("update_consumed"), *transpose([consumed_row(s) for s in planned.consumed], 5))
     await save_balances(connection, planned.balances)
     await save_accounts(connection, planned.accounts)
+    await append_exhaustion_steps(connection, planned.published)
     await append_outbox(connection, planned.messages)
     shards = [r.shard for r in planned.ranges]
     positions = [r.upto for r in planned.ranges]
@@ -201,6 +202,15 @@ async def save_accounts(connection: Executor, states: Sequence[AccountState]) ->
         await connection.execute(
             sql("save_accounts"), *transpose([account_row(s) for s in states], len(AccountState._fields))
         )
+
+
+async def append_exhaustion_steps(connection: Executor, states: Sequence[BalanceState]) -> None:
+    if states:
+        rows = [
+            (s.shard, s.account_id, s.resource, s.position, s.epoch, str(s.allocation), str(s.used), s.as_of)
+            for s in states
+        ]
+        await connection.execute(sql("append_exhaustion_steps"), *transpose(rows, 8))
 
 
 async def append_outbox(connection: Executor, messages: Sequence[OutboxMessage]) -> None:

@@ -9,6 +9,7 @@ BEGIN
         projections.usage_totals, projections.usage_zones, projections.used_items, projections.items
         TO credit_projections;
     GRANT UPDATE (position) ON projections.cursors TO credit_projections;
+    GRANT INSERT ON projections.exhaustion_steps TO credit_projections;
     GRANT INSERT, DELETE ON projections.outbox TO credit_projections;
     GRANT INSERT, UPDATE ON projections.republications TO credit_projections;
     GRANT UPDATE (topic_id) ON projections.outbox_shards TO credit_projections;

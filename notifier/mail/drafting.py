@@ -20,7 +20,7 @@ def make_draft(email: ClaimedEmail, outlook: Outlook, renderer: Renderer, at: da
         for balance in balances
         if balance.line > 0
     }
-    letter = renderer.render_letter(balances, account, at, contact_id=email.row.contact_id)
+    letter = renderer.render_letter(balances, account, at, contact_id=email.row.contact_id, runways=outlook.runways)
     # A lost reply: the bytes of before may have arrived, and these are others.
     message_id, message = letter.address(email.row.email_id, email.row.recipient, edition=email.lost + 1)
     resource, shown = max(lines.items(), key=lambda item: (is_owed(outlook, email, item[0]), item[1].line, item[0]))

@@ -120,12 +120,14 @@ async def fetch_outlook(connection: Executor, row: EmailRow, limits: DayLimits) 
     balances = await connection.fetch(load_sql(PACKAGE, "fetch_balances"), [row.account_id])
     letters = await fetch_letters(connection, {row.account_id: row.shard}, lock=False)
     people = await connection.fetch(load_sql(PACKAGE, "fetch_people"), [row.account_id])
+    runways = await connection.fetch(load_sql(PACKAGE, "fetch_runways"), row.account_id)
     return Outlook(
         offset=found["next_offset"] or 0 if found is not None else 0,
         account=name_account(read_account(accounts[0]), map(read_people, people)) if accounts else None,
         balances=[read_balance(balance) for balance in balances],
         letters=letters[row.account_id],
         cap=find_cap((name, found[f"{name}_s"]) for name in DayLimits._fields) if found is not None else None,
+        runways={runway["resource"]: runway["empty_at"] for runway in runways},
     )
 
 

@@ -70,6 +70,8 @@ class Outlook:
     balances: Sequence[BalanceSnapshot]
     letters: Letters
     cap: Cap | None  # None while every limit of a day has room for one more
+    # By resource: when nothing will be left, at the pace of the last 24 hours. Left out where that cannot be said.
+    runways: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class MailQueue(Protocol):

@@ -18,7 +18,7 @@ from projections.console import openapi
 from projections.console.access import Guard
 from projections.console.history import Entry, newest_first, tell_event, tell_history
 from projections.console.live import BalanceWatch
-from projections.console.periods import DEFAULT, Period, PeriodError, period_of
+from projections.console.periods import DEFAULT, Period, PeriodError, find_zone, period_of
 from projections.console.reader import ConsoleReader
 from projections.console.settings import ConsoleSettings
 from projections.console.summary import Summary, banner_json, moment, to_json
@@ -47,11 +47,7 @@ class Console:
         return timedelta(seconds=self.settings.console_stale_s)
 
     def zone_of(self, summary: Summary) -> ZoneInfo:
-        """The account's own, or that of the installation; a name that this machine does not know is UTC."""
-        try:
-            return ZoneInfo(summary.time_zone or self.settings.console_zone)
-        except (ValueError, OSError, LookupError):
-            return ZoneInfo("UTC")
+        return find_zone(summary.time_zone, self.settings.console_zone)
 
     def period_of(self, request: Request, summary: Summary) -> Period:
         """Raises AccessError (400) for one that cannot be shown."""
@@ -111,7 +107,7 @@ class Api:
 
     async def summary(self, request: Request) -> Response:
         summary = await self._summary(request)
-        body = to_json(summary, self._console.clock.now(), self._console.stale_after)
+        body = to_json(summary, self._console.clock.now(), self._console.stale_after, self._console.zone_of(summary))
         settings = self._console.settings
         return JSONResponse(body | {"links": {"billing": settings.billing_url, "support": settings.support_url}})
 
@@ -172,10 +168,11 @@ class Api:
         ]
 
 
-async def read_history(console: Console, account_id: str) -> Sequence[Entry]:
+async def read_history(console: Console, account_id: str, period: Period | None = None) -> Sequence[Entry]:
+    """All of it without a period, as far as one answer holds it."""
     reader = console.reader
-    told = tell_history(await reader.notices(account_id), await reader.letters(account_id))
-    return newest_first([*told, *map(tell_event, await reader.events(account_id))])
+    told = tell_history(await reader.notices(account_id, period), await reader.letters(account_id, period))
+    return newest_first([*told, *map(tell_event, await reader.events(account_id, period))])
 
 
 async def describe(_request: Request) -> Response:

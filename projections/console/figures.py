@@ -1,7 +1,7 @@
 """Figures of usage for people: at most two decimals. Those of a balance are schemas.figures'. Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Final
 
@@ -66,6 +66,14 @@ def show_day(at: datetime) -> str:
     return format_date(at.date(), "d MMM y", locale=LOCALE)
 
 
+def show_days(first: date, last: date) -> str:
+    """28 Oct to 26 Nov 2026; the year twice where it is not the same."""
+    if first == last:
+        return format_date(last, "d MMM y", locale=LOCALE)
+    start = format_date(first, "d MMM" if first.year == last.year else "d MMM y", locale=LOCALE)
+    return f"{start} to {format_date(last, 'd MMM y', locale=LOCALE)}"
+
+
 def show_ago(age: timedelta) -> str:
     """In the largest unit that says enough: 2 s, 3 min, 5 h, 4 days."""
     seconds = max(0, int(age.total_seconds()))
@@ -81,3 +89,7 @@ def show_duration(seconds: Decimal | int) -> str:
     """Hours and minutes: 1:05 h."""
     minutes = int(seconds) // 60
     return f"{minutes // 60:,}:{minutes % 60:02d} h"
+
+
+def by_share(part: Decimal, whole: Decimal) -> Decimal:
+    return part * 100 / whole if whole > 0 else Decimal(0)

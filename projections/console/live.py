@@ -14,6 +14,7 @@ from sse_starlette import ServerSentEvent
 
 from meter.runtime.clock import Clock
 from meter.runtime.waiting import wait_for
+from projections.console.periods import find_zone
 from projections.console.reader import ConsoleReader
 from projections.console.settings import ConsoleSettings
 from projections.console.summary import Summary, to_json
@@ -55,6 +56,7 @@ class BalanceWatch:
         self._pause_s = settings.console_poll_ms / 1000
         self._stale_after = timedelta(seconds=settings.console_stale_s)
         self._most_pages = settings.console_pages
+        self._zone = settings.console_zone
         self._clock = clock
         self._channels: dict[str, Channel] = {}
         self._over = False
@@ -85,7 +87,8 @@ class BalanceWatch:
         if same and quiet:
             return
         channel.seen, channel.stale, channel.told_at = summary, stale, now
-        channel.tell(json.dumps(to_json(summary, now, self._stale_after, runways=False)))
+        zone = find_zone(summary.time_zone, self._zone)
+        channel.tell(json.dumps(to_json(summary, now, self._stale_after, zone, runways=False)))
 
     def check_room(self) -> None:
         """Raises AccessError where too many pages are open."""

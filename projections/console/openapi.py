@@ -34,7 +34,7 @@ RUNWAY: Final = maybe(thing(per_hour=AMOUNT, empty_at=TIME, text=TEXT))
 SHARE: Final = thing(
     resource=RESOURCE, name=TEXT, allocation=AMOUNT, consumed=AMOUNT, remaining=AMOUNT, exhaustion=maybe(AMOUNT),
     left_percent=AMOUNT, used_text=TEXT, left_text=TEXT, status=STATUS, allowed=FLAG, epoch={"type": "integer"},
-    free_only=FLAG, exhausted_since=maybe(TIME), runway=RUNWAY,
+    free_only=FLAG, exhausted_since=maybe(TIME), exhausted_since_text=maybe(TEXT), runway=RUNWAY,
 )  # fmt: skip
 SUMMARY: Final = thing(
     account_id=TEXT, display_name=maybe(TEXT), plan=maybe(TEXT),

@@ -1,66 +1,46 @@
 """Pages for people: signing in, the billing page with its tabs, CSV files. All of it works without JavaScript."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from projections.console import billing, charts, figures
+from projections.console import charts, figures
 from projections.console.access import check_origin, end_session, set_session
 from projections.console.api import ACCOUNT, Console, account_of, read_history
-from projections.console.billing import KINDS, TITLES, Tab
-from projections.console.periods import LABELS, Period
-from projections.console.rows import Item, Usage
+from projections.console.contents import (
+    dry_run_content,
+    history_table,
+    items_content,
+    overview_content,
+    points_table,
+    times,
+)
+from projections.console.items import item_page
+from projections.console.overview import trend
+from projections.console.periods import LABELS
 from projections.console.shell import wants_page
-from projections.console.summary import Banner, Summary
-from projections.console.tables import Column, Row, Table, show, show_name, to_csv
+from projections.console.summary import Banner
+from projections.console.tables import show, show_name, to_csv
+from projections.console.tabs import KINDS, TITLES, Tab
 from projections.console.tokens import AccessError, Viewer
+from projections.console.view import View, tab_of
 
 MOST_BODY: Final = 8192
 CLOSED_COOKIE: Final = "credit-console-closed"
 MOST_CLOSED: Final = 20
 MOST_SECONDS: Final = 400 * 86_400
-SEARCH_FROM: Final = 20
-GROUPS: Final = {"day": "Day", "week": "Week", "month": "Month"}
 REASONS: Final = {
     "token_missing": "Sign in with a token for your account.",
     "token_expired": "The token has expired: sign in again.",
     "token_invalid": "The token is not valid for this console.",
     "signed_out": "You are signed out.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a page is asked for: the account as it is now, who looks, the period and the choices in the address."""
-
-    request: Request
-    summary: Summary
-    viewer: Viewer
-    period: Period
-    now: datetime
-    tab: Tab
-
-    def query(self, name: str, default: str = "") -> str:
-        found: str = self.request.query_params.get(name, default)
-        return found
-
-    def link(self, tab: Tab | None = None, **changes: str | None) -> str:
-        """The address of a tab, with the choices in force and these changed; None leaves one out."""
-        kept = dict(self.request.query_params) if tab is None or tab is self.tab else self._period_alone()
-        wanted = {name: value for name, value in (kept | changes).items() if value is not None}
-        path = f"/accounts/{quote(self.summary.account_id, safe='')}/{tab or self.tab}"
-        return f"{path}?{urlencode(wanted)}" if wanted else path
-
-    def _period_alone(self) -> dict[str, str]:
-        return {name: value for name, value in self.request.query_params.items() if name in ("period", "from", "to")}
 
 
 class Pages:
@@ -140,38 +120,35 @@ class Pages:
     async def _content(self, view: View) -> dict[str, Any]:
         reader, account_id = self._console.reader, view.summary.account_id
         if view.tab is Tab.HISTORY:
-            return {"entries": await read_history(self._console, account_id)}
-        usage = await reader.usage(account_id, view.period)
+            entries = await read_history(self._console, account_id, view.period)
+            return {"entries": entries} | await self._dry_run(view)
+        kind = KINDS[view.tab][1] if view.tab in KINDS else None
+        usage = await reader.usage(account_id, view.period, kind)
+        first_use = None if usage else await reader.first_use(account_id, kind)
         catalogue = await reader.catalogue(account_id)
         if view.tab is not Tab.OVERVIEW:
-            return items_content(view, usage, catalogue) | {"first_use": await self._first_use(account_id, usage)}
+            return items_content(view, usage, catalogue) | {"first_use": first_use}
         points = await reader.points(account_id, view.period)
-        trend = billing.trend(points, view.period, group_of(view))
-        return {
-            "slices": billing.slices(usage),
-            "trend": trend,
-            "credits_table": billing.trend_table(trend.labels, trend.credits, "credits"),
-            "runs_table": billing.trend_table(trend.labels, trend.runs, "runs"),
-            "top": billing.top_items(usage, catalogue),
-            "groups": GROUPS,
-            "group": group_of(view),
-            "first_use": await self._first_use(account_id, usage),
-        }
+        content = overview_content(view, usage, catalogue, points)
+        return content | {"first_use": first_use}
 
-    async def _first_use(self, account_id: str, usage: Sequence[Usage]) -> Any:
-        return None if usage else await self._console.reader.first_use(account_id)
+    async def _dry_run(self, view: View) -> dict[str, Any]:
+        """Other thresholds over the period; without any typed, those in force alone."""
+        reader, account_id = self._console.reader, view.summary.account_id
+        steps, lines = await reader.steps(account_id, view.period), await reader.lines_in_force(account_id)
+        return dry_run_content(view, steps, lines)
 
     async def csv(self, request: Request) -> Response:
         view = await self._view(request)
         if view.tab is Tab.HISTORY:
-            table = history_table(await read_history(self._console, view.summary.account_id), view)
+            table = history_table(await read_history(self._console, view.summary.account_id, view.period), view)
         elif view.tab is Tab.OVERVIEW:
             points = await self._console.reader.points(view.summary.account_id, view.period)
-            table = points_table(billing.trend(points, view.period))
+            table = points_table(trend(points, view.period))
         else:
-            usage = await self._console.reader.usage(view.summary.account_id, view.period)
+            usage = await self._console.reader.usage(view.summary.account_id, view.period, KINDS[view.tab][1])
             catalogue = await self._console.reader.catalogue(view.summary.account_id)
-            table = billing.item_page(view.tab, usage, catalogue, view.period.zone).table
+            table = item_page(view.tab, usage, catalogue, view.period.zone).table
         name = f"{view.tab}-{view.period.first}-{view.period.last}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(to_csv(table), media_type="text/csv; charset=utf-8", headers=headers)
@@ -221,7 +198,9 @@ def make_templates() -> Environment:
         loader=PackageLoader("projections.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    templates.globals.update(action_for=action_for, charts=charts, figures=figures, show=show, show_name=show_name)
+    templates.globals.update(
+        action_for=action_for, charts=charts, figures=figures, show=show, show_name=show_name, times=times
+    )
     return templates
 
 
@@ -229,18 +208,6 @@ def account_path(account_id: str) -> str:
     if not ACCOUNT.fullmatch(account_id):
         raise AccessError(404, "no_account_id", "That is no account id.")
     return f"/accounts/{quote(account_id, safe='')}"
-
-
-def tab_of(request: Request) -> Tab:
-    try:
-        return Tab(request.path_params["tab"])
-    except ValueError:
-        raise AccessError(404, "no_page", "There is no such page.") from None
-
-
-def group_of(view: View) -> str:
-    group = view.query("group", "day")
-    return group if group in GROUPS else "day"
 
 
 def closed_of(request: Request) -> list[str]:
@@ -269,54 +236,6 @@ async def read_form(request: Request) -> Mapping[str, str]:
         if len(body) > MOST_BODY:
             raise AccessError(413, "too_large", "The form is too large.")
     return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
-
-
-def items_content(view: View, usage: Sequence[Usage], catalogue: Sequence[Item]) -> dict[str, Any]:
-    page = billing.item_page(view.tab, usage, catalogue, view.period.zone)
-    amount = "runs" if view.tab is Tab.TOOLS else "credits"
-    sort = view.query("sort", amount)
-    descending = view.query("dir", "asc" if sort == "name" else "desc") != "asc"
-    table = page.table.sorted(sort, descending=descending)
-    search = view.query("q")[:100]
-    opened = view.query("open")
-    names = {row.id: str(row.values[0]) for row in table.rows}
-    known = opened in names
-    return {
-        "page": page,
-        "table": table.found(search) if search else table,
-        "sort": sort,
-        "descending": descending,
-        "search": search,
-        "has_search": len(table.rows) >= SEARCH_FROM,
-        "opened": opened if known else None,
-        "opened_name": names.get(opened, ""),
-        "details": billing.deployments(view.tab, opened, usage, catalogue, view.period.zone) if known else None,
-        "noun": billing.NOUNS[view.tab],
-    }
-
-
-def history_table(entries: Sequence[Any], view: View) -> Table:
-    columns = (
-        Column("at", "When", "moment"), Column("kind", "Kind"), Column("title", "What"),
-        Column("detail", "Detail"),
-    )  # fmt: skip
-    rows = [
-        Row(str(n), [billing.in_zone(one.at, view.period.zone), one.kind, one.title, one.detail])
-        for n, one in enumerate(entries)
-    ]
-    return Table(columns, rows)
-
-
-def points_table(trend: billing.Trend) -> Table:
-    """Every point of the charts, credits and runs side by side."""
-    columns = [
-        Column("at", "From"),
-        *(Column(one.key, f"{one.name} (credits)", "amount") for one in trend.credits),
-        *(Column(one.key, f"{one.name} (runs)", "amount") for one in trend.runs),
-    ]
-    series = [*trend.credits, *trend.runs]
-    rows = [Row(str(n), [label, *(one.values[n] for one in series)]) for n, label in enumerate(trend.labels)]
-    return Table(columns, rows)
 
 
 def action_for(banner: Banner, viewer: Viewer) -> str:

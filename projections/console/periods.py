@@ -49,6 +49,18 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return wall.astimezone(UTC).astimezone(zone)
 
 
+def find_zone(name: str | None, default: str) -> ZoneInfo:
+    """The account's own, or that of the installation; a name that this machine does not know is UTC."""
+    try:
+        return ZoneInfo(name or default)
+    except (ValueError, OSError, LookupError):
+        return ZoneInfo("UTC")
+
+
+def in_zone(at: datetime | None, zone: ZoneInfo) -> datetime | None:
+    return None if at is None else at.astimezone(zone)
+
+
 def period_of(name: str, now: datetime, zone: ZoneInfo, first: str = "", last: str = "") -> Period:
     """Raises PeriodError. A preset by name, or "custom" with ISO dates; one date is a day by the hour."""
     today = now.astimezone(zone).date()

@@ -1,17 +1,21 @@
 """What the console asks Postgres: views alone, as the role `credit_console`, one statement each."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Final
 
 from meter.runtime.postgres import Pool, load_sql
+from projections.console.dry_run import MOST_STEPS, Channel, Step
 from projections.console.periods import Period, midnight
 from projections.console.rows import Item, Point, Usage
 from projections.console.summary import Summary, summary_of
+from schemas.amounts import MICRO
 
 sql = partial(load_sql, "projections.console")
 MOST_HISTORY: Final = 500
+# Of a history that is not asked for by time.
+ALWAYS: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 class ConsoleReader:
@@ -26,11 +30,12 @@ class ConsoleReader:
     async def summary(self, account_id: str) -> Summary:
         return (await self.summaries([account_id]))[account_id]
 
-    async def usage(self, account_id: str, period: Period) -> list[Usage]:
+    async def usage(self, account_id: str, period: Period, kind: str | None = None) -> list[Usage]:
+        """Of one kind where it is named: a tab of items needs no other, and to add up is what takes the time."""
         if period.whole_days:
-            rows = await self._pool.fetch(sql("sum_days"), account_id, period.first, period.last)
+            rows = await self._pool.fetch(sql("sum_days"), account_id, period.first, period.last, kind)
         else:
-            rows = await self._pool.fetch(sql("sum_slots"), account_id, period.start, period.end)
+            rows = await self._pool.fetch(sql("sum_slots"), account_id, period.start, period.end, kind)
         return [Usage(**row) for row in rows]
 
     async def points(self, account_id: str, period: Period) -> list[Point]:
@@ -43,18 +48,37 @@ class ConsoleReader:
     async def catalogue(self, account_id: str) -> list[Item]:
         return [Item(**row) for row in await self._pool.fetch(sql("list_catalogue"), account_id)]
 
-    async def first_use(self, account_id: str) -> date | None:
-        found: date | None = await self._pool.fetchval(sql("find_first_use"), account_id)
+    async def first_use(self, account_id: str, kind: str | None = None) -> date | None:
+        found: date | None = await self._pool.fetchval(sql("find_first_use"), account_id, kind)
         return found
 
-    async def notices(self, account_id: str) -> Sequence[Mapping[str, Any]]:
-        return [dict(row) for row in await self._pool.fetch(sql("list_notices"), account_id, MOST_HISTORY)]
+    async def notices(self, account_id: str, period: Period | None = None) -> Sequence[Mapping[str, Any]]:
+        return await self._history("list_notices", account_id, period)
 
-    async def events(self, account_id: str) -> Sequence[Mapping[str, Any]]:
-        return [dict(row) for row in await self._pool.fetch(sql("list_events"), account_id, MOST_HISTORY)]
+    async def events(self, account_id: str, period: Period | None = None) -> Sequence[Mapping[str, Any]]:
+        return await self._history("list_events", account_id, period)
 
-    async def letters(self, account_id: str) -> Sequence[Mapping[str, Any]]:
-        return [dict(row) for row in await self._pool.fetch(sql("list_letters"), account_id, MOST_HISTORY)]
+    async def letters(self, account_id: str, period: Period | None = None) -> Sequence[Mapping[str, Any]]:
+        return await self._history("list_letters", account_id, period)
+
+    async def _history(self, name: str, account_id: str, period: Period | None) -> Sequence[Mapping[str, Any]]:
+        start, end = ALWAYS if period is None else (period.start, period.end)
+        return [dict(row) for row in await self._pool.fetch(sql(name), account_id, MOST_HISTORY, start, end)]
+
+    async def steps(self, account_id: str, period: Period) -> list[Step]:
+        """What a dry run looks at, at most MOST_STEPS of it."""
+        rows = await self._pool.fetch(sql("list_exhaustion_steps"), account_id, period.start, period.end, MOST_STEPS)
+        return [step_of(dict(row)) for row in rows]
+
+    async def lines_in_force(self, account_id: str) -> Mapping[Channel, Sequence[int]] | None:
+        """By channel; None while no notifier has recorded any."""
+        row = await self._pool.fetchrow(sql("find_lines_in_force"), account_id)
+        return None if row is None else {channel: row[channel.value] for channel in Channel}
+
+
+def step_of(row: Mapping[str, Any]) -> Step:
+    amounts = int(row["allocation"] * MICRO), int(row["consumed"] * MICRO)
+    return Step(row["resource"], row["epoch"], *amounts, row["at"])
 
 
 def point_of_day(row: Mapping[str, Any], period: Period) -> Point:

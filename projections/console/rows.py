@@ -1,5 +1,6 @@
 """Rows that the console reads, as values."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -54,3 +55,11 @@ class Item:
     cpus: Decimal | None
     memory_gb: Decimal | None
     told: bool
+
+
+def total(rows: Iterable[Usage]) -> Decimal:
+    return sum((row.amount for row in rows), Decimal(0))
+
+
+def latest(moments: Iterable[datetime | None]) -> datetime | None:
+    return max((at for at in moments if at is not None), default=None)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -190,10 +190,13 @@ def banner_of(row: Mapping[str, Any]) -> Banner:
     )
 
 
-def to_json(summary: Summary, now: datetime, stale_after: timedelta, *, runways: bool = True) -> dict[str, Any]:
+def to_json(
+    summary: Summary, now: datetime, stale_after: timedelta, zone: tzinfo = UTC, *, runways: bool = True
+) -> dict[str, Any]:
     """What `GET /v1/accounts/{id}/summary` answers: amounts are decimal text, as everywhere.
 
-    Where nobody asked how long credits last, `runway` is left out: what was told before still counts.
+    Texts have times of the account's `zone`. Where nobody asked how long credits last, `runway` is left out: what was
+    told before still counts.
     """
     stale = summary.is_stale(now, stale_after)
     return {
@@ -207,13 +210,14 @@ def to_json(summary: Summary, now: datetime, stale_after: timedelta, *, runways:
         "as_of": moment(summary.as_of),
         "stale": stale,
         "unused": summary.unused,
-        "resources": [share_json(share, runways) for share in summary.shares],
+        "resources": [share_json(share, zone, runways=runways) for share in summary.shares],
         "banners": [banner_json(banner) for banner in summary.banners],
     }
 
 
-def share_json(share: Share, runways: bool) -> dict[str, Any]:
-    told = {"runway": runway_json(share.runway)} if runways else {}
+def share_json(share: Share, zone: tzinfo, *, runways: bool) -> dict[str, Any]:
+    since = share.exhausted_since
+    told = {"runway": runway_json(share.runway, zone)} if runways else {}
     return told | {
         "resource": share.resource.value,
         "name": share.name,
@@ -229,16 +233,17 @@ def share_json(share: Share, runways: bool) -> dict[str, Any]:
         "epoch": share.epoch,
         "free_only": share.free_only,
         "exhausted_since": moment(share.exhausted_since),
+        "exhausted_since_text": since and show_moment(since.astimezone(zone)),
     }
 
 
-def runway_json(runway: Runway | None) -> dict[str, Any] | None:
+def runway_json(runway: Runway | None, zone: tzinfo) -> dict[str, Any] | None:
     if runway is None:
         return None
     return {
         "per_hour": str(runway.per_hour),
         "empty_at": moment(runway.empty_at),
-        "text": f"At the pace of the last 24 hours empty {show_moment(runway.empty_at)}",
+        "text": f"At the pace of the last 24 hours empty on {show_moment(runway.empty_at.astimezone(zone))}",
     }
 
 

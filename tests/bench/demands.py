@@ -35,6 +35,18 @@ def calm_cores(per_s: int) -> Callable[[Figures], float]:
     return lambda figures: float(min(figures["calm_cores"].items(), key=lambda pair: abs(int(pair[0]) - per_s))[1])
 
 
+def page(name: str) -> Callable[[Figures], float]:
+    return lambda figures: float(figures["pages"]["answers_ms"][name]["median"])
+
+
+def year(name: str) -> Callable[[Figures], float]:
+    return page(f"year, 10 of 500 items an hour: {name}")
+
+
+def event_to_page(figures: Figures) -> float:
+    return float(figures["pages"]["event_to_page_ms"]["p99"])
+
+
 def memory(figures: Figures) -> float:
     return float(
         max(figures["rss_mb"][name] for name in ("meter", "projections", "notifier") if name in figures["rss_mb"])
@@ -57,6 +69,13 @@ DEMANDS = (
     Demand("rate with most events stored ÷ with none", rate("growth"), least=0.9),
     Demand("memory of the largest service, MB", memory, most=250),
     Demand("rebuild, events/s", rate("rebuild_per_s"), least=500_000),
+    Demand("summary among a million accounts, median ms", page("summary"), most=5),
+    Demand("a year of 500 items, usage in every hour: overview, median ms", year("overview"), most=100),
+    Demand("a year of 500 items, usage in every hour: models, median ms", year("models"), most=100),
+    Demand("queries of a thousand open pages, per s", lambda figures: figures["pages"]["queries_per_s"], most=2.1),
+    Demand(
+        "event to page at 10 % load, p99 ms", lambda figures: figures["pages"]["event_to_page_ms"]["p99"], most=1000
+    ),
 )
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tests.bench.workload import Workload
 
-SECTIONS = ("ingest", "end_to_end", "limit", "peer", "latency", "calm", "growth", "rebuild")
+SECTIONS = ("ingest", "end_to_end", "limit", "peer", "latency", "calm", "growth", "rebuild", "pages")
 LOADS = (10, 50, 80)  # percent of the end-to-end rate
 
 
@@ -24,6 +24,11 @@ class Plan:
     stored: tuple[int, ...] = (0, 5_000_000, 20_000_000)
     account_counts: tuple[int, ...] = (1_000, 100_000, 1_000_000)
     rebuild_events: int = 5_000_000
+    page_accounts: int = 1_000_000
+    page_requests: int = 2_000
+    open_pages: int = 1_000
+    pages_s: float = 30
+    page_load_per_s: float = 3_600  # a tenth of what the services hold end to end
 
     def wants(self, section: str) -> bool:
         return section in self.sections
@@ -53,6 +58,11 @@ QUICK = Plan(
     stored=(0, 60_000),
     account_counts=(50, 1_000),
     rebuild_events=60_000,
+    page_accounts=2_000,
+    page_requests=40,
+    open_pages=50,
+    pages_s=3,
+    page_load_per_s=50,
 )
 
 

@@ -11,7 +11,15 @@ PASSES = ("fold", "rebuild", "verify", "verify_projections")
 
 
 def print_figures(console: Console, figures: Figures) -> None:
-    for table in (rates(figures), cpu(figures), latency(figures), calm(figures), growth(figures), demands(figures)):
+    for table in (
+        rates(figures),
+        cpu(figures),
+        latency(figures),
+        calm(figures),
+        growth(figures),
+        pages(figures),
+        demands(figures),
+    ):
         if table.row_count:
             console.print(table)
 
@@ -70,6 +78,21 @@ def growth(figures: Figures) -> Table:
         memory = " ".join(f"{name} {megabytes:,}" for name, megabytes in point["rss_mb"].items())
         best = (f"{max(point[name]):,}" for name in ("ingest_per_s", "end_to_end_per_s"))
         table.add_row(f"{point['stored']:,}", f"{point['accounts']:,}", *best, memory)
+    return table
+
+
+def pages(figures: Figures) -> Table:
+    table = Table("asked for", "median, ms", "p99, ms", "CPU, ms", title="Pages")
+    found = figures.get("pages", {})
+    for name, taken in found.get("answers_ms", {}).items():
+        table.add_row(name, f"{taken['median']:,}", f"{taken['p99']:,}", f"{taken['cpu']:,}")
+    if delays := found.get("event_to_page_ms"):
+        table.add_row("event to page", f"{delays['p50']:,}", f"{delays['p99']:,}")
+    if "open_pages" in found:
+        table.caption = (
+            f"{found['accounts']:,} accounts; {found['open_pages']:,} pages kept live: {found['rss_mb']} MB "
+            f"(before: {found['rss_mb_before']} MB), {found['queries_per_s']} queries/s"
+        )
     return table
 
 

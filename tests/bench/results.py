@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.bench.footprint import Usage
 from tests.bench.growth import Point, best
-from tests.bench.latency import Level
+from tests.bench.latency import Delays, Level
+from tests.bench.pages import Pages
 from tests.bench.throughput import Run
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
@@ -51,6 +52,25 @@ def note_latency(figures: Figures, levels: Sequence[Level]) -> None:
         for level in levels
     ]
     note_memory(figures, [level.usage for level in levels])
+
+
+def note_pages(figures: Figures, pages: Pages) -> None:
+    """Milliseconds of each kind of request; of the pages kept live, memory and queries of their one process."""
+    figures["pages"] = {
+        "accounts": pages.accounts,
+        "answers_ms": {
+            one.name: rounded({"median": one.median, "p99": one.p99, "cpu": one.cpu}) for one in pages.answers
+        },
+        "open_pages": pages.live.pages,
+        "rss_mb_before": round(pages.live.mb_before),
+        "rss_mb": round(pages.live.mb_after),
+        "queries_per_s": round(pages.live.queries_per_s, 2),
+    }
+
+
+def note_live(figures: Figures, delays: Delays) -> None:
+    """From the producer's send to the figures on the stream of a page, in milliseconds."""
+    figures.setdefault("pages", {})["event_to_page_ms"] = rounded(delays._asdict())
 
 
 def note_calm(figures: Figures, levels: Sequence[Level]) -> None:

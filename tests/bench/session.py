@@ -7,11 +7,23 @@ from rich.console import Console
 from tests.bench import latency, limits, peer
 from tests.bench.events import Message
 from tests.bench.growth import Place, Point, best, growth_ratio, measure_place, prepare_accounts, prepare_stored
+from tests.bench.page_events import measure_event_to_page
+from tests.bench.pages import measure_pages
 from tests.bench.plan import LOADS, Plan
 from tests.bench.preload import preload
 from tests.bench.probes import probe_name
 from tests.bench.rebuild import COMMANDS, Pass, measure_command
-from tests.bench.results import Figures, note_calm, note_growth, note_latency, note_rates, note_ratios, note_runs
+from tests.bench.results import (
+    Figures,
+    note_calm,
+    note_growth,
+    note_latency,
+    note_live,
+    note_pages,
+    note_rates,
+    note_ratios,
+    note_runs,
+)
 from tests.bench.rows import make_rows
 from tests.bench.scenario import Bench, Scenario
 from tests.bench.servers import PARTITIONS
@@ -39,6 +51,8 @@ class Session:
             await self._growth()
         if self._plan.wants("rebuild"):
             await self._rebuild()
+        if self._plan.wants("pages"):
+            await self._pages()
 
     async def _compare(self) -> None:
         scenario = Scenario(self._bench, "main", self._plan.accounts)
@@ -146,6 +160,21 @@ class Session:
                     passes.append(await measure_command(scenario, command))
                 self._tell(command, passes[-1].per_s)
             note_rates(self._figures, f"{command}_per_s", [one.per_s for one in passes])
+        await scenario.close()
+
+    async def _pages(self) -> None:
+        plan = self._plan
+        with self._console.status(f"writing {plan.page_accounts:,} accounts and a year of one; then asking for pages"):
+            note_pages(
+                self._figures,
+                await measure_pages(self._bench, plan.page_accounts, plan.page_requests, plan.open_pages, plan.pages_s),
+            )
+        load = latency.Load(0, plan.page_load_per_s, plan.pages_s)
+        probes = [probe_name(index) for index in range(load.probes)]
+        scenario = Scenario(self._bench, "live", plan.accounts, probes)
+        with self._console.status(f"opening accounts; then {load.per_s:,.0f} events/s for {load.seconds:.0f} s"):
+            await scenario.open_accounts()
+            note_live(self._figures, await measure_event_to_page(scenario, load, probes))
         await scenario.close()
 
     def _tell(self, name: str, per_s: float) -> None:

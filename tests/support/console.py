@@ -1,7 +1,7 @@
 """A console in this process on a test's database, with read models that are put there as the services would."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -52,6 +52,7 @@ INSERT_ITEM = "INSERT INTO projections.items VALUES ($1, $2, $3, $4, $5, $6, $7,
 INSERT_USED = """
 INSERT INTO projections.used_items VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1) ON CONFLICT DO NOTHING
 """
+INSERT_STEP = "INSERT INTO projections.exhaustion_steps VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 INSERT_BANNER = """
 INSERT INTO notifier.banners VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9)
 ON CONFLICT (account_id, resource) DO UPDATE SET threshold = excluded.threshold, removable = excluded.removable,
@@ -129,6 +130,23 @@ class Books:
         await self.pool.execute(
             INSERT_BANNER, self.account_id, resource.value, threshold, kind, threshold < 100, text, epoch, self.shard,
             datetime.now(UTC),
+        )  # fmt: skip
+
+    async def step(
+        self, consumed: int, at: datetime, *, position: int, epoch: int = 1, allocation: int = 75,
+        resource: Resource = Resource.MODEL_CREDITS,
+    ) -> None:  # fmt: skip
+        """A state of a balance that was published."""
+        await self.pool.execute(
+            INSERT_STEP, self.shard, self.account_id, RESOURCE_CODES[resource], position, epoch, allocation * MICRO,
+            consumed * MICRO, at,
+        )  # fmt: skip
+
+    async def thresholds(self, banner: Sequence[int], email: Sequence[int]) -> None:
+        """What a notifier records at its start."""
+        await self.pool.execute(
+            "INSERT INTO notifier.thresholds (shard, position, banner, email) VALUES ($1, 1, $2, $3)",
+            self.shard, banner, email,
         )  # fmt: skip
 
     async def clear_banners(self) -> None:

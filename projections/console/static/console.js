@@ -65,6 +65,16 @@ if (detail) {
   }
 }
 
+// Figures that move by themselves can be held: the page then stays as it is until it goes on.
+const pause = document.querySelector("[data-live-switch]");
+if (pause) {
+  const watched = document.querySelector("credit-usage");
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    pause.textContent = watched.toggleAttribute("live") ? "Pause" : "Go live";
+  });
+}
+
 const theme = document.querySelector("[data-theme-switch]");
 if (theme) {
   const dark = () => document.documentElement.dataset.theme === "dark"
@@ -72,6 +82,7 @@ if (theme) {
   const name = () => { theme.textContent = dark() ? "Light" : "Dark"; };
   theme.hidden = false;
   name();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", name);
   theme.addEventListener("click", () => {
     const chosen = dark() ? "light" : "dark";
     document.documentElement.dataset.theme = chosen;

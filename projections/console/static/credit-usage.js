@@ -50,7 +50,8 @@ section > .bar { grid-column: 1 / -1; grid-row: auto; } .bar { width: 100%; heig
 .bar .back { fill: var(--credit-track, var(--track, #dde1e7)); }
 .bar .ghost { fill: currentColor; opacity: .3; }
 strong { font-weight: 650; }
-.state { font-weight: 600; grid-column: 1 / -1; }
+.state { font-weight: 600; grid-column: 1 / -1; margin-top: 4px; }
+.panel > .as-of { margin-top: 12px; }
 .wide { grid-column: 1 / -1; }
 .links { display: flex; gap: 16px; margin-top: 14px; }
 a { color: var(--credit-accent, var(--accent, #2450b8)); text-underline-offset: 3px; }
@@ -126,7 +127,6 @@ function bar(used, ghost) {
 }
 
 const WORDS = { good: "", moderate: "moderate", low: "low", exhausted: "used up" };
-const at = (text) => new Date(text).toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
 
 function ago(text) {
   const seconds = Math.max(0, Math.round((Date.now() - new Date(text)) / 1000));
@@ -135,7 +135,7 @@ function ago(text) {
 }
 
 class CreditUsage extends HTMLElement {
-  static observedAttributes = ["account", "base"];
+  static observedAttributes = ["account", "base", "live"];
   #root = this.attachShadow({ mode: "open" });
   #summary = null;
   #failed = false;
@@ -161,8 +161,10 @@ class CreditUsage extends HTMLElement {
     document.removeEventListener("pointerdown", this.#outside);
   }
 
-  attributeChangedCallback(_name, before, after) {
-    if (this.isConnected && before !== after && before !== null) { this.#summary = null; this.#begin(); }
+  attributeChangedCallback(name, before, after) {
+    if (!this.isConnected || !this.#over || before === after) return;
+    if (name !== "live") this.#summary = null;
+    this.#begin();
   }
 
   get summary() { return this.#summary; }
@@ -329,7 +331,7 @@ class CreditUsage extends HTMLElement {
     if (stale) state = "May be old: catching up";
     else if (share.epoch === 0) state = "Nothing was granted yet";
     else if (Number(share.remaining) < 0) state = `${share.left_text.replace(" left", "")}: comes off the next top-up`;
-    else if (share.status === "exhausted") state = share.exhausted_since ? `Nothing left since ${at(share.exhausted_since)}` : "Nothing left";
+    else if (share.status === "exhausted") state = share.exhausted_since_text ? `Nothing left since ${share.exhausted_since_text}` : "Nothing left";
     section.append(el("p", { className: "state" }, state));
     if (grant && grant.until > Date.now()) section.append(el("p", { className: "wide" }, grant.text));
     if (share.runway && !stale) section.append(el("p", { className: "quiet wide" }, share.runway.text));

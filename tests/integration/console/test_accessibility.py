@@ -7,7 +7,7 @@ from playwright.async_api import Page
 
 from tests.support.browser import SCHEMES
 from tests.support.clients import build
-from tests.support.console import Books
+from tests.support.console import Books, days_ago
 from tests.support.console_story import fill
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -29,10 +29,16 @@ async def find_faults(page: Page, axe: str) -> list[Any]:
             for found in report["violations"] for node in found["nodes"]]  # fmt: skip
 
 
-@pytest.mark.parametrize("tab", ["overview", "tools", "models?open=support-tuned", "guardrails", "scripts", "history"])
+@pytest.mark.parametrize(
+    "tab",
+    ["overview", "tools", "models?open=support-tuned", "guardrails", "scripts", "history", "history?lines=60%2C85"],
+)
 async def test_no_page_has_a_finding(page: Page, books: Books, address: str, axe: str, tab: str) -> None:
     await fill(books)
     await books.banner(70)
+    await books.thresholds((20, 50), (50, 90))
+    for position, consumed in enumerate((0, 40, 66), 1):
+        await books.step(consumed, days_ago(10 - position), position=position)
     await page.goto(f"{address}/accounts/acct-1/{tab}{'&' if '?' in tab else '?'}period=30d")
     await page.locator("credit-usage button.open").click()
     for scheme in SCHEMES:

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Dialog, Page, expect
 from meter.runtime.postgres import Pool
 from schemas.resources import Resource
 from tests.support import until
-from tests.support.browser import sign_in
+from tests.support.browser import sign_in, take_pictures
 from tests.support.console import Books, days_ago, make_token
 from tests.support.console_story import fill
 
@@ -103,6 +103,7 @@ async def test_figures_behind_the_log_are_not_shown_as_sure(page: Page, pool: Po
     await page.reload()
     await expect(page.locator("credit-usage button.open")).to_have_class("open stale")
     await expect(page.locator(".share").first).to_contain_text("These figures may be old")
+    await take_pictures(page, "state-stale", (360, 1440))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,18 @@ async def test_each_state_says_what_it_is(browser: Browser, address: str, pool: 
     await expect(page.locator("main")).to_contain_text(text)
     await page.locator("credit-usage button.open").click()
     await expect(page.get_by_role("dialog")).to_contain_text(text)
+    await take_pictures(page, f"state-{books.account_id.removeprefix('acct-')}", (360, 1440))
+
+
+async def test_figures_can_be_held_and_go_on(page: Page, books: Books) -> None:
+    credits = page.locator(".share").first
+    await page.get_by_role("button", name="Pause").click()
+    await page.wait_for_timeout(700)  # what was on its way has come
+    await books.balance("60", 75)
+    await page.wait_for_timeout(1_200)  # more than two looks
+    await expect(credits).to_contain_text("52.75 of 75")
+    await page.get_by_role("button", name="Go live").click()
+    await expect(credits).to_contain_text("60 of 75", timeout=3_000)
 
 
 # Asks again, and presses the button as soon as that fails: a stream that is open still may bring figures at any time,

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from meter.runtime.postgres import Pool
-from projections.console.billing import FAILED
 from projections.console.figures import show_cell, show_count, show_duration
+from projections.console.items import FAILED
 from tests.integration.projections_log import (
     CREDITS,
     GUARDRAIL,

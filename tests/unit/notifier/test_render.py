@@ -3,6 +3,7 @@
 import email
 import email.policy
 from dataclasses import replace
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 from uuid import UUID
@@ -299,3 +300,19 @@ def test_a_link_to_get_no_more_letters_names_account_and_contact() -> None:
     assert parsed["List-Unsubscribe"] == f"<{link}>"
     assert link in part(parsed, "plain") and link.replace("&", "&amp;") in part(parsed, "html")
     assert compose()["List-Unsubscribe"] is None
+
+
+def test_how_long_credits_last_is_told_in_the_accounts_own_zone() -> None:
+    runways = {"model_credits": datetime(2026, 3, 5, 13, tzinfo=UTC)}
+    letter = RENDERER.render_letter([USED, RUNS], account(time_zone="Europe/Berlin"), AT, runways=runways)
+    said = "Thursday, 5 March 2026, 14:00 (Europe/Berlin, UTC+1)"
+    assert letter.text.count("At the pace of the last 24 hours empty on ") == 1
+    assert f"\n\nAt the pace of the last 24 hours empty on {said}.\n\n" in letter.text
+    assert letter.html.count(f"At the pace of the last 24 hours empty on <strong>{said}</strong>.") == 1
+
+
+def test_nothing_is_told_of_a_pace_that_is_not_known_or_of_what_is_used_up() -> None:
+    used_up = balance(75 * MICRO, 3, line=90)
+    for balances, runways in (([USED], {}), ([used_up], {"model_credits": AT})):
+        letter = RENDERER.render_letter(balances, account(), AT, runways=runways)
+        assert "pace" not in letter.text + letter.html

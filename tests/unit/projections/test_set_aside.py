@@ -39,7 +39,9 @@ class FakeStore:
         ranges = [PositionRange(shard, 0, 1) for shard in sorted(wanted)]
         if not ranges:
             return None
-        return FoldPlan(ranges=ranges, events=len(ranges), consumed=[], balances=[], accounts=[], messages=[])
+        return FoldPlan(
+            ranges=ranges, events=len(ranges), consumed=[], balances=[], accounts=[], published=[], messages=[]
+        )
 
     async def find_behind(self) -> list[int]:
         return sorted(self.waiting)

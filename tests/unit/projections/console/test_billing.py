@@ -8,9 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from projections.console.billing import KINDS, Tab, deployments, item_page, slices, top_items, trend, trend_table
+from projections.console.deployments import deployments
+from projections.console.items import item_page
+from projections.console.overview import slices, top_items, trend, trend_table
 from projections.console.periods import period_of
 from projections.console.rows import Item, Point, Usage
+from projections.console.tabs import KINDS, Tab
 
 NOW = datetime(2026, 11, 26, 9, 20, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -1,13 +1,14 @@
 """The summary: the worse resource decides, nothing stale sounds sure, and rounding flatters nobody."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from projections.console.figures import show_ago, show_amount, show_duration, show_percent
+from projections.console.figures import show_ago, show_amount, show_days, show_duration, show_percent
 from projections.console.limits import RateLimit
 from projections.console.summary import summary_of, to_json
 from schemas.resources import Resource
@@ -62,7 +63,7 @@ def test_amounts_stay_exact_and_words_round_against_nobody() -> None:
 def test_a_runway_is_left_out_where_nobody_asked_and_where_nothing_is_left() -> None:
     runways = json.dumps([{"resource": "tool_runs", "pace_per_hour": 2.5, "empty_at": "2026-11-27T14:00:00+00:00"}])
     full = summary_of(row(balance("tool_runs", "1", "2", "moderate"), runways=runways))
-    assert to_json(full, NOW, STALE)["resources"][0]["runway"]["text"].endswith("empty Fri 27 Nov 2026, 14:00")
+    assert to_json(full, NOW, STALE)["resources"][0]["runway"]["text"].endswith("empty on Fri 27 Nov 2026, 14:00")
     assert "runway" not in to_json(full, NOW, STALE, runways=False)["resources"][0]
     gone = summary_of(row(balance("tool_runs", "2", "2", "exhausted"), runways=runways))
     assert to_json(gone, NOW, STALE)["resources"][0]["runway"] is None
@@ -122,3 +123,21 @@ def test_the_memory_of_clients_is_bounded() -> None:
     for n in range(20_000):
         limit.take(str(n), 0)
     assert len(limit._buckets) == 10_000
+
+
+def test_days_say_the_year_once_where_it_is_the_same() -> None:
+    shown = [
+        show_days(first, date(2026, 11, 26)) for first in (date(2026, 10, 28), date(2025, 11, 27), date(2026, 11, 26))
+    ]
+    assert shown == ["28 Oct to 26 Nov 2026", "27 Nov 2025 to 26 Nov 2026", "26 Nov 2026"]
+
+
+def test_times_in_sentences_are_of_the_accounts_zone() -> None:
+    banner = {"resource": "tool_runs", "threshold": 100, "kind": "low", "removable": False, "text": "t", "epoch": 1,
+              "raised_at": "2026-11-26T23:30:00+00:00"}  # fmt: skip
+    runways = json.dumps([{"resource": "model_credits", "pace_per_hour": 1, "empty_at": "2026-11-27T14:00:00+00:00"}])
+    shares = balance("model_credits", "1", "75", "good"), balance("tool_runs", "2", "2", "exhausted")
+    summary = summary_of(row(*shares, banners=json.dumps([banner]), runways=runways))
+    credits, runs = to_json(summary, NOW, STALE, ZoneInfo("Asia/Kathmandu"))["resources"]
+    assert credits["runway"]["text"].endswith("empty on Fri 27 Nov 2026, 19:45")
+    assert (credits["exhausted_since_text"], runs["exhausted_since_text"]) == (None, "Fri 27 Nov 2026, 05:15")
