@@ -47,6 +47,10 @@ NOT_RUN = {
     ): "needs the programs of a Kafka installation and brokers to move to",
     ("deploy/README.md", "grep -v '^#' deploy/kafka-acls.txt"): "needs the programs of a Kafka installation and its "
     "administrator: tests/integration/test_runtime_wires.py gives the rights of the list",
+    (
+        "deploy/README.md",
+        "kubectl kustomize",
+    ): "needs a cluster: tests/architecture renders and checks it",
     ("deploy/README.md", "docker build"): "builds an image: tests/architecture holds the file",
     ("CONTRIBUTING.md", "make check"): "runs the tests themselves",
     ("CONTRIBUTING.md", "make servers"): "stays until Ctrl-C: tests/integration/test_stack_servers.py starts it",

@@ -1,6 +1,5 @@
 """Apache Kafka with TLS, SCRAM and clients' certificates, and the rights of deploy/kafka-acls.txt."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +17,11 @@ from confluent_kafka.admin import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from deploy.kafka_acls import read_rights
 from deploy.local.apache_kafka import HOST, ApacheKafka
 from deploy.local.ports import free_port
 from tests.support.certificates import Certificates
 
-ACLS = Path(__file__).parents[2] / "deploy/kafka-acls.txt"
 LISTENERS = ("SCRAM", "MTLS", "OTHERNAME", "EXPIRED")
 PASSWORD: Final = "opensesame"  # of a broker that lives for one test
 TIMEOUT_S: Final = 30
@@ -35,19 +34,6 @@ OPERATIONS = {
     "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
 }
 KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
-
-
-@dataclass(frozen=True)
-class Right:
-    user: str
-    operation: str
-    kind: str
-    name: str
-
-
-def read_rights() -> list[Right]:
-    lines = ACLS.read_text(encoding="utf-8").splitlines()
-    return [Right(*line.split()) for line in lines if line and not line.startswith("#")]
 
 
 class TlsKafka(ApacheKafka):
