@@ -11,7 +11,7 @@ from tests.bench.preload import START
 
 EVENTS, BATCH = 60_000, 5_000
 ACCOUNTS = [account_name(number) for number in range(1_000)]
-NEARLY = 0.15
+NEARLY = 0.1
 
 
 async def test_the_guide_says_what_an_event_takes(pool: Pool) -> None:
