@@ -12,7 +12,7 @@ PARALLEL := -n $(WORKERS) --dist loadgroup
 SERVERS := .local/servers.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults simulation containers lock captures schemas dashboards sbom client clean
+.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults simulation containers lock captures schemas dashboards strimzi sbom client clean
 
 help:  ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -76,6 +76,9 @@ containers: $(BIN)/.installed  ## build the image and check the compose stack, w
 
 dashboards: $(BIN)/.installed  ## write Grafana's dashboards again
 	$(BIN)/python -m deploy.grafana.dashboards
+
+strimzi: $(BIN)/.installed  ## write Kafka's topics and users for Kubernetes again
+	$(BIN)/python -m deploy.strimzi
 
 captures: $(BIN)/.installed  ## write what commands print to tests/golden again; look at it
 	$(PYTEST) -q -n 0 --write-captures tests/e2e/test_terminal.py

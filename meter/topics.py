@@ -7,6 +7,7 @@ import structlog
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import TopicIdentityError
+from meter.runtime.failures import explain_refusal
 from meter.runtime.kafka import TopicAdmin, TopicInfo, is_transient
 from meter.runtime.settings import Settings
 
@@ -114,7 +115,7 @@ class RiskWarnings:
 
 async def warn(admin: TopicAdmin, topic: str) -> None:
     try:
-        info = await admin.describe(topic)
+        info = await describe(admin, topic)
     except Exception as error:
         if is_transient(error):
             raise
@@ -122,6 +123,17 @@ async def warn(admin: TopicAdmin, topic: str) -> None:
         return
     if info is not None and (risk := explain_risk(info)) is not None:
         log.warning("topic_at_risk", topic=topic, detail=risk)
+
+
+async def describe(admin: TopicAdmin, topic: str) -> TopicInfo | None:
+    """Without its configuration where we may not read that, as the services may not: its copies are known then, too."""
+    try:
+        return await admin.describe(topic)
+    except Exception as error:
+        if explain_refusal(error) is None:
+            raise
+        log.info("topic_risk_unknown", topic=topic, detail="there is no right to read its configuration")
+        return await admin.find(topic)
 
 
 def explain_risk(info: TopicInfo) -> str | None:

@@ -28,8 +28,6 @@ from meter.runtime.process.health import Health
 
 log = structlog.get_logger(component="shard_loop")
 
-PROGRESS_PAUSE_S = 10.0
-
 Plan = TypeVar("Plan")
 Saved = TypeVar("Saved")
 
@@ -79,8 +77,6 @@ class ShardLoop(Generic[Plan, Saved]):
         self._slots = asyncio.Semaphore(concurrency)
         self._health = health
         self._alone: set[int] = set()  # shards whose last group failed
-        self._records = 0
-        self._next_progress = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; batches in flight are finished first. Raises a bug after the other batches ended."""
@@ -90,7 +86,6 @@ class ShardLoop(Generic[Plan, Saved]):
                 for batches in self._group(await self._consumer.receive()):
                     in_flight.add(asyncio.create_task(self._process(batches)))
                 in_flight = reap(in_flight)
-                self._log_progress()
         finally:
             await wait_for_all(in_flight)
 
@@ -150,7 +145,6 @@ class ShardLoop(Generic[Plan, Saved]):
             self._health.mark_progress(self.name)
             self._health.metrics.step_seconds.labels(self.name).observe(time.monotonic() - started)
             self._health.metrics.batch_records.labels(self.name).observe(batch.size)
-            self._records += batch.size
             self._work.note(batch, plan, saved)
         except Exception as bug:
             return bug
@@ -164,14 +158,6 @@ class ShardLoop(Generic[Plan, Saved]):
             dependency = name_dependency(error)
             log.warning("save_failed", work=self.name, shards=shards, dependency=dependency, detail=explain(error))
         await self._consumer.rewind(shards)
-
-    def _log_progress(self) -> None:
-        """One line every PROGRESS_PAUSE_S instead of one per batch; none while nothing comes."""
-        now = asyncio.get_running_loop().time()
-        if self._records and now >= self._next_progress:
-            log.info("records_saved", work=self.name, records=self._records, lag=self._consumer.lag())
-            self._records = 0
-            self._next_progress = now + PROGRESS_PAUSE_S
 
 
 def group_small(batches: Iterable[Batch], most_records: int) -> list[list[Batch]]:

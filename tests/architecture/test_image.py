@@ -45,8 +45,17 @@ def test_the_image_carries_the_version_of_the_project() -> None:
     assert SERVICES["setup"]["image"] == f"{PROJECT['project']['name']}:{PROJECT['project']['version']}"
 
 
+def test_labels_say_what_the_image_is_and_of_what() -> None:
+    [labels] = of_kind("LABEL", LAST_STAGE)
+    named = dict(re.findall(r'org\.opencontainers\.image\.([a-z.]+)="([^"]*)"', labels))
+    assert named["version"] == PROJECT["project"]["version"]
+    assert named["licenses"] == PROJECT["project"]["license"]
+    assert named["revision"] == "${REVISION}" and named["base.name"] == "${PYTHON_IMAGE}"
+
+
 def test_every_stage_starts_from_the_same_fixed_python() -> None:
-    assert of_kind("ARG") == ["PYTHON_IMAGE=python:3.12-slim"]
+    assert of_kind("ARG")[0] == "PYTHON_IMAGE=python:3.12-slim"
+    assert of_kind("ARG", LAST_STAGE) == ["PYTHON_IMAGE", "REVISION=unknown"], "the base's name is for the label alone"
     assert {rest.split()[0] for rest in of_kind("FROM")} == {"${PYTHON_IMAGE}"}
 
 

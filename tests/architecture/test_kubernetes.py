@@ -1,4 +1,4 @@
-"""deploy/kubernetes: every object is valid, and keeps the rules of the compose stack."""
+"""deploy/kubernetes/base: every object is valid, and keeps the rules of the compose stack."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,10 +15,13 @@ from projections.console.settings import ConsoleSettings
 from projections.settings import ProjectionsSettings
 from tests.architecture.sources import ROOT
 from tests.architecture.test_compose import COMPOSE, SERVICES
+from tests.support.kubernetes import by_name, pods
+from tests.support.kubernetes import container as container_of
+from tests.support.kubernetes import environment as environment_of
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
-FOLDER = ROOT / "deploy/kubernetes"
+FOLDER = ROOT / "deploy/kubernetes/base"
 NEWEST = "1.36"
 KINDS: dict[str, type[Settings]] = {
     "meter": MeterSettings,
@@ -33,29 +36,17 @@ OBJECTS: list[dict[str, Any]] = [
 ]
 
 
-def name_of(found: dict[str, Any]) -> str:
-    return f"{found['kind']}/{found['metadata']['name']}"
-
-
-BY_NAME = {name_of(found): found for found in OBJECTS}
-PODS = {
-    name.partition("/credit-")[2]: found["spec"]["template"]["spec"]
-    for name, found in BY_NAME.items()
-    if found["kind"] in {"Deployment", "Job"}
-}
+BY_NAME = by_name(OBJECTS)
+PODS = pods(BY_NAME)
 SERVING = sorted(PODS.keys() - {"setup"})
 
 
 def container(name: str) -> dict[str, Any]:
-    [only] = PODS[name]["containers"]
-    found: dict[str, Any] = only
-    return found
+    return container_of(PODS[name])
 
 
 def environment(name: str) -> dict[str, str]:
-    own = {entry["name"]: entry["value"] for entry in container(name)["env"]}
-    shared: dict[str, str] = BY_NAME["ConfigMap/credit-meter-settings"]["data"]
-    return shared | own
+    return environment_of(BY_NAME, PODS[name])
 
 
 def test_every_file_is_part_of_it_and_no_name_comes_twice() -> None:
@@ -135,6 +126,8 @@ def test_restarts_ask_healthz_and_traffic_asks_readyz(name: str) -> None:
 def test_a_service_is_spread_and_not_drained_as_a_whole(name: str) -> None:
     labels = BY_NAME[f"Deployment/credit-{name}"]["spec"]["selector"]["matchLabels"]
     assert BY_NAME[f"Deployment/credit-{name}"]["spec"]["template"]["metadata"]["labels"].items() >= labels.items()
-    assert PODS[name]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"] == labels
+    spread = PODS[name]["topologySpreadConstraints"]
+    assert [one["topologyKey"] for one in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    assert [one["labelSelector"]["matchLabels"] for one in spread] == [labels, labels]
     budget = BY_NAME[f"PodDisruptionBudget/credit-{name}"]["spec"]
     assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": labels}}

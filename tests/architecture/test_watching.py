@@ -1,5 +1,6 @@
 """Dashboards and alerts ask for series that there are; every alert has a runbook and a test in which it fires."""
 
+import ast
 import json
 import re
 import shutil
@@ -12,6 +13,8 @@ import yaml
 
 from deploy.grafana.dashboards import DASHBOARDS
 from deploy.grafana.drawing import COLUMNS, render
+from notifier.mail.mailer import LATE, QUIET
+from notifier.mail.verdict import Verdict
 from tests.architecture.sources import ROOT
 from tests.support.metrics import families, make_all, series_of
 
@@ -21,6 +24,7 @@ FAULTS = "\n## When the world fails\n"  # behind the runbooks of alerts
 NAMED = re.compile(r"\b(?:metering|process)_[a-z_]+\b")
 LABELS = re.compile(r"\b(?:by|on|ignoring) \(([^)]*)\)|\{([^{}]*)\}")
 # What the metrics carry, and what Prometheus adds to a target and to a histogram.
+LEVELS = {"exception": "error"}  # of the methods that are not called as their level
 KNOWN_LABELS = {
     "job", "instance", "le", "outcome", "reason", "source", "field", "topic", "channel", "dependency", "step", "work",
     "stage", "shard", "outbox", "state", "service", "version", "python",
@@ -150,3 +154,28 @@ def test_the_guide_names_every_metric() -> None:
         if family.name.startswith("metering_")
     }
     assert named == ours
+
+
+def lines_that_ask_for_someone() -> dict[str, set[str]]:
+    """Levels of the events that are logged above info, by name."""
+    found: dict[str, set[str]] = {f"email_{verdict}": {"warning"} for verdict in {*Verdict, LATE} - {*QUIET}}
+    found["smtp_refuses_us"] = {"error"}  # chosen with its level, in notifier/mail/mailer.py
+    for package in ("meter", "projections", "notifier"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Call(
+                        ast.Attribute(_, "warning" | "error" | "exception" as level), [ast.Constant(str(text)), *_]
+                    ):
+                        found.setdefault(text.partition(":")[0], set()).add(LEVELS.get(level, level))
+    return found
+
+
+def test_the_guide_says_of_every_line_above_info_who_has_to_act() -> None:
+    guide = (ROOT / "deploy/README.md").read_text(encoding="utf-8").split("## Logs\n")[1].split("\n## ")[0]
+    told: dict[str, set[str]] = {}
+    for events, levels in re.findall(r"^\| (`[^|]*) \| ([a-z, ]+) \|", guide, re.MULTILINE):
+        names = re.findall(r"`([a-z_]+)`", events)
+        listed = levels.split(", ") if ", " in levels else [levels] * len(names)
+        told |= {name: {level} for name, level in zip(names, listed, strict=True)}
+    assert told == lines_that_ask_for_someone()

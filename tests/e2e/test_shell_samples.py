@@ -39,6 +39,10 @@ NOT_RUN = {
     ("deploy/README.md", "METERING_POSTGRES_DSN=postgresql://credit_owner"): "names the server of the containers: "
     "tests/integration/test_meter_owner.py runs setup as that role",
     ("deploy/README.md", "cat > deploy/.env"): "likewise, and writes settings into the working copy",
+    ("deploy/OPERATING.md", "METERING_POSTGRES_DSN=postgresql://credit_pruner"): "names the server of the containers: "
+    "tests/integration/test_meter_prune.py runs it as that role",
+    ("deploy/OPERATING.md", "pg_basebackup"): "needs a server that archives its log: tests/e2e/test_backup.py runs it",
+    ("deploy/OPERATING.md", "cp -a"): "likewise",
     ("deploy/RUNBOOKS.md", "docker compose"): "runs in the containers of the compose file",
     ("deploy/RUNBOOKS.md", "dc run"): "likewise",
     (
@@ -47,6 +51,10 @@ NOT_RUN = {
     ): "needs the programs of a Kafka installation and brokers to move to",
     ("deploy/README.md", "grep -v '^#' deploy/kafka-acls.txt"): "needs the programs of a Kafka installation and its "
     "administrator: tests/integration/test_runtime_wires.py gives the rights of the list",
+    (
+        "deploy/README.md",
+        "kubectl kustomize",
+    ): "needs a cluster: tests/architecture renders and checks it",
     ("deploy/README.md", "docker build"): "builds an image: tests/architecture holds the file",
     ("CONTRIBUTING.md", "make check"): "runs the tests themselves",
     ("CONTRIBUTING.md", "make servers"): "stays until Ctrl-C: tests/integration/test_stack_servers.py starts it",

@@ -1,12 +1,12 @@
 """Apache Kafka with TLS, SCRAM and clients' certificates, and the rights of deploy/kafka-acls.txt."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import trustme
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -18,11 +18,11 @@ from confluent_kafka.admin import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from deploy.kafka_acls import Right, read_rights
 from deploy.local.apache_kafka import HOST, ApacheKafka
 from deploy.local.ports import free_port
 from tests.support.certificates import Certificates
 
-ACLS = Path(__file__).parents[2] / "deploy/kafka-acls.txt"
 LISTENERS = ("SCRAM", "MTLS", "OTHERNAME", "EXPIRED")
 PASSWORD: Final = "opensesame"  # of a broker that lives for one test
 TIMEOUT_S: Final = 30
@@ -35,19 +35,6 @@ OPERATIONS = {
     "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
 }
 KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
-
-
-@dataclass(frozen=True)
-class Right:
-    user: str
-    operation: str
-    kind: str
-    name: str
-
-
-def read_rights() -> list[Right]:
-    lines = ACLS.read_text(encoding="utf-8").splitlines()
-    return [Right(*line.split()) for line in lines if line and not line.startswith("#")]
 
 
 class TlsKafka(ApacheKafka):
@@ -117,15 +104,30 @@ class TlsKafka(ApacheKafka):
         made = admin.alter_user_scram_credentials(
             [UserScramCredentialUpsertion(user, credentials, PASSWORD.encode()) for user in sorted(users)]
         )
-        bindings = [
-            AclBinding(
-                KINDS[right.kind], prefix + right.name, ResourcePatternType.LITERAL, f"User:{right.user}", "*",
-                OPERATIONS[right.operation], AclPermissionType.ALLOW,
-            )
-            for right in rights
-        ]  # fmt: skip
+        bindings = [binding(right, prefix) for right in rights]
         for future in [*made.values(), *admin.create_acls(bindings).values()]:
             future.result(TIMEOUT_S)
+
+    def give(self, right: Right, prefix: str) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        for future in admin.create_acls([binding(right, prefix)]).values():
+            future.result(TIMEOUT_S)
+
+    def take(self, right: Right, prefix: str) -> None:
+        admin, taken = AdminClient({"bootstrap.servers": self.bootstrap}), binding(right, prefix)
+        wanted = AclBindingFilter(
+            taken.restype, taken.name, taken.resource_pattern_type, taken.principal, taken.host, taken.operation,
+            taken.permission_type,
+        )  # fmt: skip
+        [future] = admin.delete_acls([wanted]).values()
+        assert len(future.result(TIMEOUT_S)) == 1
+
+
+def binding(right: Right, prefix: str) -> AclBinding:
+    return AclBinding(
+        KINDS[right.kind], prefix + right.name, ResourcePatternType.LITERAL, f"User:{right.user}", "*",
+        OPERATIONS[right.operation], AclPermissionType.ALLOW,
+    )  # fmt: skip
 
 
 def standard_key(certificate: trustme.LeafCert) -> bytes:

@@ -9,7 +9,7 @@ from meter.runtime.kafka.adapter.admin import AiokafkaAdmin
 from meter.runtime.kafka.adapter.consumer import AiokafkaReader
 from meter.runtime.kafka.adapter.protocols import AdminClient, ReaderClient, TopicInfo, TopicPartition
 from meter.runtime.kafka.connecting import not_connected
-from meter.runtime.kafka.failures import is_transient, unreachable
+from meter.runtime.kafka.failures import UNAUTHORIZED, explain_lack, is_transient, unreachable
 from meter.runtime.settings import Settings
 from schemas.topics import TopicSpec
 
@@ -106,6 +106,8 @@ class TopicAdmin:
             return
         if is_transient(refusal):
             raise unreachable(refusal, f"creating topic {spec.name}")
+        if isinstance(refusal, UNAUTHORIZED):
+            raise RefusalError(explain_lack(f"Create on the topic {self._settings.topic(spec.name)}"))
         reason = f"{type(refusal).__name__} {' '.join(map(str, refusal.args))}"
         raise RefusalError(f"topic {spec.name} could not be created: {reason}")
 

@@ -13,11 +13,13 @@ from meter.runtime.errors import DependencyUnreachableError
 
 __all__ = [
     "OFFSET_NOT_THERE",
+    "UNAUTHORIZED",
     "KafkaConnectionError",
     "KafkaError",
     "MessageSizeTooLargeError",
     "SaslAuthenticationFailed",
     "UnsupportedSaslMechanismError",
+    "explain_lack",
     "explain_unauthorized",
     "is_transient",
     "unreachable",
@@ -79,9 +81,13 @@ def explain_unauthorized(error: BaseException) -> str | None:
     if not isinstance(error, UNAUTHORIZED):
         return None
     named = ", ".join(str(part) for part in error.args if part)
+    return explain_lack(f"{missing_right(error)}{f' ({named})' if named else ''}")
+
+
+def explain_lack(right: str) -> str:
     return (
-        f"kafka refuses: the user of METERING_KAFKA_SASL_USERNAME (or of the certificate) lacks {missing_right(error)}"
-        f"{f' ({named})' if named else ''}. meter/README.md lists the rights that are needed."
+        f"kafka refuses: the user of METERING_KAFKA_SASL_USERNAME (or of the certificate) lacks {right}. "
+        "deploy/kafka-acls.txt lists the rights that are needed."
     )
 
 

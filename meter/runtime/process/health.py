@@ -13,6 +13,9 @@ from meter.runtime.process.metrics import Metrics, begin
 log = structlog.get_logger(component="health")
 
 REQUEST_TIMEOUT_S = 5
+# Those who ask are few: an orchestrator, a collector, a person. More than this are a fault or an attack, and must take
+# neither our file descriptors nor the orchestrator's turn.
+MOST_CONNECTIONS = 64
 CONTENT_JSON = "application/json"
 CONTENT_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -144,13 +147,18 @@ class Health:
 
 
 class HealthServer:
-    """Answers GET requests, one per connection. With port 0 the system chooses; `port` is then the chosen one."""
+    """Answers GET requests, one per connection. With port 0 the system chooses; `port` is then the chosen one.
+
+    Of more than MOST_CONNECTIONS the oldest is cut off and not the newest turned away: who holds connections open
+    without asking does not keep an orchestrator from asking, which would start the process anew.
+    """
 
     def __init__(self, health: Health, host: str, port: int) -> None:
         self._health = health
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
+        self._open: dict[asyncio.StreamWriter, None] = {}  # the oldest first
 
     @property
     def port(self) -> int:
@@ -175,7 +183,15 @@ class HealthServer:
             self._server.close()
             await self._server.wait_closed()
 
+    def _admit(self, writer: asyncio.StreamWriter) -> None:
+        self._open[writer] = None
+        if len(self._open) > MOST_CONNECTIONS:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.transport.abort()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._admit(writer)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -189,6 +205,7 @@ class HealthServer:
         except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError):
             pass  # the client went away, or sent something else than HTTP
         finally:
+            self._open.pop(writer, None)
             writer.close()
 
     def _answer(self, line: str) -> tuple[str, str, bytes]:

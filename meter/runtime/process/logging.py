@@ -1,18 +1,24 @@
 """Logs: one JSON object a line on stdout. Events are `noun_verbed`; keys come from a fixed vocabulary.
 
-Keys: service, shard, topic, offset, position, events, duration_ms, dependency, pause_s, reason, detail, account_id.
+Keys: service, instance, version, shard, topic, offset, position, events, duration_ms, dependency, pause_s, reason,
+detail, account_id. `instance` is of one process: the host's name (in a cluster the pod's) and four random digits, which
+tell it from the process before on the same host.
 Never logged: contacts, event data, settings with secrets.
 """
 
 import logging
 import re
+import secrets
+import socket
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from meter.runtime.process.distribution import DISTRIBUTION
 from meter.runtime.settings import Settings
 
 # Libraries log errors only: their warnings during a reconnect would hide our own lines.
@@ -46,10 +52,14 @@ def configure_logging(service: str, settings: Settings) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.bind_contextvars(service=service)
+    structlog.contextvars.bind_contextvars(service=service, instance=name_instance(), version=version(DISTRIBUTION))
     configure_libraries(
         [*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(allow=["repeated"])], final, level
     )
+
+
+def name_instance() -> str:
+    return f"{socket.gethostname()}-{secrets.token_hex(2)}"
 
 
 def configure_libraries(shared: list[Processor], final: list[Processor], level: int) -> None:

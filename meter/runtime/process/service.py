@@ -22,6 +22,7 @@ from meter.runtime.failures import explain, explain_refusal, flatten, is_transie
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health, HealthServer
 from meter.runtime.process.probes import Probe, watch_reachable
+from meter.runtime.process.progress import report_progress
 from meter.runtime.process.watchdog import LoopWatch, watch_progress
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses, wait_for
@@ -54,6 +55,8 @@ async def run_service(
         health.expect(probe.name)
     stop = asyncio.Event()
     remove_handlers = handle_signals(stop, settings.grace_s)
+    told = asyncio.Event()
+    progress = asyncio.create_task(report_progress(health.metrics, told))
     watches = {
         asyncio.create_task(watch_progress(health, settings.stall_s, lambda: os._exit(Exit.STALLED))),
         *(asyncio.create_task(watch_reachable(probe, health)) for probe in probes),
@@ -68,9 +71,10 @@ async def run_service(
                 log.info("service_started")
                 return await run_attempts(settings, build, health, stop)
     finally:
+        told.set()
         for watch in watches:
             watch.cancel()
-        await asyncio.wait(watches)
+        await asyncio.wait({*watches, progress})
         remove_handlers()
         log.info("service_stopped")
 

@@ -184,6 +184,7 @@ async def test_a_certificate_that_is_not_trusted_is_our_fault_to_mend(certificat
     script = Script(extensions=("STARTTLS",), tls=certificate.server())
     result = await converse(script, host="localhost", tls=ssl.create_default_context())
     assert result is not None and (result.phase, result.setup) == (Phase.TLS, True)
+    assert result.detail.startswith("the mail server shows a certificate that is not trusted")
     assert script.commands("mail") == []
 
 

@@ -41,7 +41,10 @@ class AiokafkaAdmin:
             return {}
         config: dict[str, str] = {}
         for response in responses:
-            for _code, _message, _kind, _name, entries in response.resources:
+            for code, _message, _kind, _name, entries in response.resources:
+                # Without the right the answer is empty: what is not known must not look like what is as it should be.
+                if kafka_errors.for_code(code) is kafka_errors.TopicAuthorizationFailedError:
+                    raise kafka_errors.TopicAuthorizationFailedError(f"DescribeConfigs on {name}")
                 config.update((entry[0], entry[1]) for entry in entries)
         return config
 

@@ -186,7 +186,10 @@ class AdminClient(Protocol):
     async def describe_topic(self, name: str) -> TopicInfo | None: ...
 
     async def fetch_config(self, name: str) -> Mapping[str, str]:
-        """The topic's configuration; {} from a broker that does not know the request."""
+        """The topic's configuration; {} from a broker that does not know the request.
+
+        Raises TopicAuthorizationFailedError.
+        """
         ...
 
     async def create_topic(

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.health import Health, HealthServer
+from meter.runtime.process.health import MOST_CONNECTIONS, Health, HealthServer
 from meter.runtime.process.watchdog import LoopWatch, watch_progress
 
 
@@ -153,3 +153,15 @@ async def test_pages() -> None:
         assert 'metering_waiting{work="store"} 7.0' in body
         assert (await get(server.port, "/else"))[0] == 404
         assert (await get(server.port, "/healthz", "POST"))[0] == 405
+
+
+async def test_connections_that_ask_nothing_keep_nobody_from_asking() -> None:
+    async with HealthServer(Health(), "127.0.0.1", 0) as server, asyncio.timeout(4):  # below the time of a request
+        idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(MOST_CONNECTIONS + 1)]
+        first, *others = idle
+        assert await first[0].read() == b"", "the oldest is cut off"
+        assert (await get(server.port, "/healthz"))[0] == 200
+        assert await others[0][0].read() == b"", "the next one made room for the question"
+        assert not others[-1][0].at_eof(), "the newest are left"
+        for _, writer in idle:
+            writer.close()

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import socket
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -81,3 +83,18 @@ def test_kinds_are_forgotten_before_they_fill_the_memory() -> None:
     names = [f"kind {'abcdefghij'[n // 100]}{'abcdefghij'[n // 10 % 10]}{'abcdefghij'[n % 10]}" for n in range(1000)]
     assert all(chosen.filter(record(name)) for name in names)
     assert len(chosen._kinds) <= MOST_KINDS
+
+
+@pytest.mark.usefixtures("_configured")
+def test_a_line_says_which_process_of_which_version_wrote_it(capsys: pytest.CaptureFixture[str]) -> None:
+    instances = set()
+    for _ in range(2):
+        configure_logging("meter", Settings())
+        structlog.get_logger(component="service").info("service_started")
+        logging.getLogger("asyncpg").error("a library's line")
+        lines = read_lines(capsys.readouterr().out)
+        assert {line["version"] for line in lines} == {version("credit-meter")}
+        [instance] = {line["instance"] for line in lines}
+        assert instance.startswith(socket.gethostname() + "-")
+        instances.add(instance)
+    assert len(instances) == 2, "the process after a restart on the same host is another"

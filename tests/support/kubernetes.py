@@ -1,0 +1,47 @@
+"""Objects of Kubernetes as files hold them: by name, and the pods that they make."""
+
+from collections.abc import Iterable
+from typing import Any
+
+Found = dict[str, Any]
+
+
+def name_of(found: Found) -> str:
+    return f"{found['kind']}/{found['metadata']['name']}"
+
+
+def by_name(objects: Iterable[Found]) -> dict[str, Found]:
+    return {name_of(found): found for found in objects}
+
+
+def pods(objects: dict[str, Found]) -> dict[str, Found]:
+    """What runs in the pods of our Deployments and Jobs, by the name of the service."""
+    return {
+        name.partition("/credit-")[2]: found["spec"]["template"]["spec"]
+        for name, found in objects.items()
+        if found["kind"] in {"Deployment", "Job"}
+    }
+
+
+def container(pod: Found) -> Found:
+    [only] = pod["containers"]
+    found: Found = only
+    return found
+
+
+def environment(objects: dict[str, Found], pod: Found) -> dict[str, str]:
+    own = {entry["name"]: entry["value"] for entry in container(pod)["env"]}
+    shared: dict[str, str] = objects["ConfigMap/credit-meter-settings"]["data"]
+    return shared | own
+
+
+def files_of(pod: Found) -> dict[str, str]:
+    """Paths of the files that the pod sees of secrets, with `secret/key`; a whole secret is `path/*`."""
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(pod)["volumeMounts"]}
+    seen = {}
+    for volume in pod["volumes"]:
+        if "secret" in volume:
+            secret, at = volume["secret"], mounts[volume["name"]]
+            for item in secret.get("items", [{"key": "*", "path": "*"}]):
+                seen[f"{at}/{item['path']}"] = f"{secret['secretName']}/{item['key']}"
+    return seen
