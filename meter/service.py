@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from meter.anchors import Anchors
+from meter.forgetting import Forgetting
 from meter.ingest import TOGETHER_EVENTS, WORK, Ingest
 from meter.newest import check_newest
 from meter.plan import AppendPlan
@@ -55,10 +56,12 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
                 tune_collector()
                 anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
+                forgetting = Forgetting(pool, producer, lambda: consumer.assigned, health)
                 relay = make_relay(pool, producer, health)
                 watch, age = LagWatch(consumer, health), OutboxWatch(relay, health)
                 past = HistoryWatch(history, store, inputs, lambda: consumer.assigned)
-                yield [make_loop(settings, consumer, store, clock, health, relay), anchors, relay, watch, age, past]
+                loop = make_loop(settings, consumer, store, clock, health, relay)
+                yield [loop, anchors, forgetting, relay, watch, age, past]
                 await anchors.publish_last()
 
     return build

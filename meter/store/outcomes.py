@@ -81,6 +81,10 @@ class Outcomes:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    @property
+    def pool(self) -> Pool:
+        return self._pool
+
     async def find_place(self, account_id: str) -> Place:
         """Where events of the account go from now on. Raises RefusalError when nothing is set up."""
         shards = await self._pool.fetchval(load_sql("meter", "count_shards"))
