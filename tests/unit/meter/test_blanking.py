@@ -6,10 +6,13 @@ import pytest
 
 from meter.blanking import BLANKED, Refused, blank
 from meter.packing import pack, unpack
+from meter.replay import take_out
 from meter.store.evidence import decode_headers, encode_headers
+from meter.store.rejections import Rejection
 from schemas.reasons import Reason
 from schemas.records import Record
 from schemas.topics import ACCOUNTS
+from tests.unit.schemas.builders import NOW
 
 ADDRESS = b"ann.person@example.com"
 ID = "acct-1"
@@ -64,3 +67,28 @@ def test_of_packed_records_only_those_of_the_account_are_blanked() -> None:
     assert [record.offset for record in left] == [0, 1, 2]
     assert blank(blanked, ID) is None  # there is nothing left to do
     assert blank(refused(pack(records[1:2]), None, packed=True), ID) is None
+
+
+@pytest.mark.parametrize(("values", "left"), [([OF_ACCOUNT, OF_ANOTHER], [OF_ANOTHER]), ([OF_ACCOUNT], [None])])
+def test_what_is_packed_with_it_can_still_be_shown_and_replayed(values: list[bytes], left: list[bytes | None]) -> None:
+    records = [Record(ACCOUNTS, 3, offset, 1, None, value, ()) for offset, value in enumerate(values)]
+    blanked = blank(refused(pack(records), None, packed=True), ID)
+    assert blanked is not None
+    rejection = Rejection(
+        7,
+        3,
+        ACCOUNTS,
+        0,
+        blanked.reason,
+        blanked.detail,
+        None,
+        blanked.value,
+        [],
+        None,
+        NOW,
+        None,
+        None,
+        None,
+        packed=True,
+    )
+    assert [each.value for each in take_out(rejection)] == left
