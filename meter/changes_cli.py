@@ -169,6 +169,11 @@ def run_change(
             return
         async with open_outcomes(settings) as outcomes:
             before = await outcomes.fetch_account(account_id)
+            if names_people(change) and await outcomes.find_forgotten(account_id) is not None:
+                raise RefusalError(
+                    f"{account_id} was forgotten: addresses and names are not kept any more. Nothing is sent. "
+                    "Open another account for whoever is to be written to."
+                )
             if refusal := find_refusal(account_id, change, before):
                 raise RefusalError(refusal)
             if not yes:
@@ -180,6 +185,10 @@ def run_change(
         print_change(effect, account_id, change, account, balances, as_json=as_json)
 
     run_verb(command)
+
+
+def names_people(change: Change) -> bool:
+    return bool(change.contacts) or change.display_name is not None
 
 
 def confirm_change(account_id: str, change: Change, account: AccountNow | None) -> None:

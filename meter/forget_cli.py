@@ -60,6 +60,8 @@ def forget(
         async with open_outcomes(settings) as outcomes:
             if (before := await fetch_remains(outcomes, account_id)).forgotten:
                 raise RefusalError(f"{account_id} was forgotten already. Nothing is sent.")
+            if await outcomes.fetch_account(account_id) is None and await outcomes.fetch_kept(account_id) is None:
+                raise RefusalError(f"nothing is known of {account_id}: look at the id. Nothing is sent.")
             ask()
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
 

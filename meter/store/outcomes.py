@@ -147,6 +147,12 @@ class Outcomes:
         plan, name, time_zone, contacts = row
         return KeptAccount(plan, name, time_zone, None if contacts is None else tuple(json.loads(contacts)))
 
+    async def find_forgotten(self, account_id: str) -> datetime | None:
+        """When addresses and names of the account were forgotten."""
+        place = await self.find_place(account_id)
+        at: datetime | None = await self._pool.fetchval(load_sql("meter", "find_forgotten"), place.shard, account_id)
+        return at
+
     async def fetch_balances(self, account_id: str) -> list[BalanceNow]:
         rows = await self._pool.fetch(load_sql("meter", "show_balances"), account_id)
         return [BalanceNow(*row) for row in rows]

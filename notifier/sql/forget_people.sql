@@ -24,6 +24,8 @@ WITH people AS MATERIALIZED (
 ), refused AS (
     UPDATE notifier.rejections j SET value = NULL, detail = 'its account was forgotten'
     WHERE j.shard = $1 AND j.key = ANY (SELECT convert_to(a, 'UTF8') FROM unnest($2::text[]) a)
+), known AS (
+    UPDATE notifier.accounts a SET forgotten = true WHERE a.account_id = ANY ($2::text[])
 )
 UPDATE notifier.contacts c SET contact = c.contact_id::text, is_contact = false, refused = false
 WHERE c.shard = $1 AND c.account_id = ANY ($2::text[])

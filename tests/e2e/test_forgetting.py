@@ -114,9 +114,13 @@ async def still_works(running: Running) -> None:
     explained = await asyncio.to_thread(running.processes.run, "projections", "explain", "acct-1")
     assert explained.returncode == 0 and "forgotten" in explained.stdout, explained.stdout + explained.stderr
     shown = await asyncio.to_thread(running.processes.run, "meter", "accounts", "show", "acct-1")
-    assert shown.returncode == 0, shown.stderr
+    assert shown.returncode == 0 and "addresses and names, at" in shown.stdout, shown.stdout + shown.stderr
+    renamed = await asyncio.to_thread(running.processes.run, "meter", "accounts", "rename", "acct-1", "Somebody")
+    assert renamed.returncode == 1 and "acct-1 was forgotten" in renamed.stderr
     again = await asyncio.to_thread(running.processes.run, "meter", "forget", "acct-1", "--reason", "x", "--yes")
     assert again.returncode == 1 and "forgotten already" in again.stderr
+    typo = await asyncio.to_thread(running.processes.run, "meter", "forget", "acct-11", "--reason", "x", "--yes")
+    assert typo.returncode == 1 and "look at the id" in typo.stderr
 
 
 @pytest.mark.needs_kafka("committed offsets of a group, set from outside")
