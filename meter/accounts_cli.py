@@ -111,10 +111,14 @@ def show(account_id: Account, as_json: JsonOutput = False) -> None:
             amounts, changes = await outcomes.fetch_kept_amounts(account_id) if account is None else ([], 0)
             balances = await outcomes.fetch_balances(account_id)
             remarks = await outcomes.list_remarks(account_id, MAX_REMARKS)
+            forgotten_at = await outcomes.find_forgotten(account_id)
         if account is None and kept is None and not balances:
             raise RefusalError(f"nobody opened {account_id}, and nothing was granted to it or used by it")
         known = describe_known(account or kept) | describe_kept(amounts, changes)
-        print_fields(describe(account_id, known, balances, remarks), as_json=as_json)
+        fields = describe(account_id, known, balances, remarks)
+        if forgotten_at is not None:
+            fields["forgotten"] = f"addresses and names, at {forgotten_at.isoformat(timespec='seconds')}"
+        print_fields(fields, as_json=as_json)
 
     run_command(Settings, command)
 

@@ -177,6 +177,11 @@ def run_change(
             return
         async with open_outcomes(settings) as outcomes:
             before = await outcomes.fetch_account(account_id)
+            if names_people(change) and await outcomes.find_forgotten(account_id) is not None:
+                raise RefusalError(
+                    f"{account_id} was forgotten: addresses and names are not kept any more. Nothing is sent. "
+                    "Open another account for whoever is to be written to."
+                )
             if refusal := find_refusal(account_id, change, before):
                 raise RefusalError(refusal)
             if not yes:
@@ -198,6 +203,10 @@ async def confirm_plan(outcomes: Outcomes, change: Change) -> None:
         return
     if (doubt := doubt_plan(change.plan, *await outcomes.find_plans(change.plan.lower(), SHOWN_PLANS))) is not None:
         confirm(doubt, "Give it nevertheless?")
+
+
+def names_people(change: Change) -> bool:
+    return bool(change.contacts) or change.display_name is not None
 
 
 def confirm_change(account_id: str, change: Change, account: AccountNow | None) -> None:

@@ -10,6 +10,7 @@ import typer
 from meter.accounts_cli import app as accounts_app
 from meter.check_cli import check
 from meter.corrections_cli import reverse, revoke
+from meter.forget_cli import forget
 from meter.presentation import print_settings
 from meter.prune_cli import prune
 from meter.recover_cli import recover_command
@@ -39,6 +40,7 @@ app.command()(check)
 app.command(context_settings={"ignore_unknown_options": True})(reverse)
 app.command(context_settings={"ignore_unknown_options": True})(revoke)
 app.command()(usage)
+app.command()(forget)
 app.command()(verify)
 app.command(name="recover")(recover_command)
 app.command()(prune)

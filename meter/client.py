@@ -349,6 +349,12 @@ class AccountsProducer(EventProducer):
         """Grants nothing."""
         return await self.send("account.reopened.v1", account_id, {}, event_id=event_id, time=time)
 
+    async def forgotten(
+        self, account_id: str, *, reason: str, event_id: str | None = None, time: datetime | None = None
+    ) -> str:
+        """Addresses and names of the account are forgotten for good. `reason` stays: it must name nobody."""
+        return await self.send("account.forgotten.v1", account_id, {"reason": reason}, event_id=event_id, time=time)
+
     async def granted(
         self,
         account_id: str,

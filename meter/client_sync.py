@@ -163,6 +163,7 @@ class SyncAccountsProducer(SyncProducer[AccountsProducer]):
     contacts_changed = blocking(AccountsProducer.contacts_changed)
     renamed = blocking(AccountsProducer.renamed)
     closed = blocking(AccountsProducer.closed)
+    forgotten = blocking(AccountsProducer.forgotten)
     reopened = blocking(AccountsProducer.reopened)
     granted = blocking(AccountsProducer.granted)
     revoked = blocking(AccountsProducer.revoked)

@@ -17,7 +17,7 @@ from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
 from meter.runtime.settings import Settings
 from meter.store.layout import CHAIN_VERSION, BatchHeader, chain_hash
 from schemas.build import decode_event
-from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged, LogAnchored
+from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged, ForgottenListed, LogAnchored
 from schemas.reasons import InvalidEventError
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, USAGE
 
@@ -51,6 +51,7 @@ class Outside:
     generations: dict[int, int] = field(default_factory=dict)
     positions: dict[tuple[int, int], int] = field(default_factory=dict)  # by shard and generation
     batches: dict[tuple[int, int], int] = field(default_factory=dict)
+    forgotten: dict[str, int] = field(default_factory=dict)  # accounts, with their shards
 
     def note_event(self, data: BalanceChanged | AccountChanged | AccountChangedV1 | LogAnchored) -> None:
         place = data.shard, data.generation
@@ -103,11 +104,14 @@ async def recover(
 ) -> list[Begun]:
     """Begin a new generation of all shards, where anything proves that the database went back; else nothing.
 
-    Raises RefusalError while a service runs. A repeat after an interruption finds what is left to do.
+    Who is on the list of the forgotten is forgotten first. Raises RefusalError while a service runs. A repeat
+    after an interruption finds what is left to do.
     """
     await check_stopped(settings, pool)
     places = [Place(*row) for row in await pool.fetch(load_sql("meter", "fetch_places"), BALANCES)]
     outside = await look_outside(settings)
+    for account_id in await forget_listed(pool, outside, clock):
+        say(f"{account_id} was forgotten: its addresses and names are forgotten here as well")
     proofs = [proof for place in places for proof in outside.find_proofs(place)]
     for proof in proofs:
         say(proof)
@@ -116,6 +120,13 @@ async def recover(
         begun = await begin_generation(pool, places, outside, clock, by=by, reason=reason)
         await reset_groups(settings, places, outside)
     return begun
+
+
+async def forget_listed(pool: Pool, outside: Outside, clock: Clock) -> list[str]:
+    """Throw away the keys that a restored backup brought back, of which accounts. The services then blank the rest."""
+    columns = list(outside.forgotten.values()), list(outside.forgotten)
+    rows = await pool.fetch(load_sql("meter", "forget_listed"), clock.now(), *columns)
+    return sorted(row["account_id"] for row in rows)
 
 
 async def check_stopped(settings: Settings, pool: Pool) -> None:
@@ -145,6 +156,8 @@ def note_record(outside: Outside, value: bytes | None) -> None:
         data = decode_event(value or b"").data
     except InvalidEventError:
         return
+    if isinstance(data, ForgottenListed):
+        outside.forgotten[data.account_id] = data.shard
     if isinstance(data, BalanceChanged | AccountChanged | AccountChangedV1 | LogAnchored):
         outside.note_event(data)
 

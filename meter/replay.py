@@ -109,15 +109,18 @@ def find_hopeless(
 
 
 def take_out(rejection: Rejection) -> list[Rejection]:
-    """Each record that it stands for, as a rejection of its own."""
+    """Each record that it stands for, as a rejection of its own. Records of accounts that were forgotten have no bytes
+    left, and count only where it has no others."""
     if not rejection.packed:
         return [rejection]
+    records = list(unpack(rejection.topic, rejection.shard, rejection.value or b""))
+    kept = [record for record in records if record.value is not None] or records
     return [
         rejection._replace(
             offset=record.offset, key=record.key, value=record.value, headers=list(record.headers), to_offset=None,
             packed=False,
         )
-        for record in unpack(rejection.topic, rejection.shard, rejection.value or b"")
+        for record in kept
     ]  # fmt: skip
 
 

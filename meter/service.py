@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from meter.anchors import Anchors
 from meter.backlog import UsageBacklog
+from meter.forgetting import Forgetting
 from meter.ingest import TOGETHER_EVENTS, WORK, Ingest
 from meter.newest import check_newest
 from meter.plan import AppendPlan
@@ -56,12 +57,13 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
                 tune_collector()
                 anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
+                forgetting = Forgetting(pool, producer, lambda: consumer.assigned, health)
                 relay = make_relay(pool, producer, health)
                 watch, age = LagWatch(consumer, health), OutboxWatch(relay, health)
                 past = HistoryWatch(history, store, inputs, lambda: consumer.assigned)
                 backlog = UsageBacklog(consumer, pool)
                 loop = make_loop(settings, consumer, store, clock, health, relay, backlog)
-                yield [loop, anchors, relay, watch, age, past]
+                yield [loop, anchors, forgetting, relay, watch, age, past]
                 await anchors.publish_last()
 
     return build

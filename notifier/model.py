@@ -28,6 +28,7 @@ class AccountSnapshot:
     time_zone: str | None = None
     generation: int = 1
     contact_ids: tuple[UUID, ...] | None = None
+    forgotten: bool = False  # its addresses and names are to be blanked here as well
 
     @property
     def age(self) -> tuple[int, int]:

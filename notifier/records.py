@@ -72,6 +72,7 @@ def read_account(data: AccountChanged) -> AccountSnapshot:
         time_zone=data.time_zone,
         generation=data.generation,
         contact_ids=data.contact_ids,
+        forgotten=data.forgotten,
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from projections.contact_ids import Named, Naming, add_contacts
 from schemas.inputs import (
     AccountClosed,
+    AccountForgotten,
     AccountOpened,
     AccountRenamed,
     AccountReopened,
@@ -31,6 +32,7 @@ class AccountState(NamedTuple):
     time_zone: str | None
     closed: bool
     contact_ids: tuple[Named, ...] = ()  # of everybody who is or was a contact
+    forgotten: bool = False
 
     @property
     def opened(self) -> bool:
@@ -84,6 +86,8 @@ def change(state: AccountState, event: AccountEvent, data: EventData) -> Account
             return name_contacts(state._replace(contacts=contacts), event, contacts)
         case AccountRenamed(display_name=name, time_zone=zone) if name or zone:
             return state._replace(display_name=name or state.display_name, time_zone=zone or state.time_zone)
+        case AccountForgotten():
+            return forget(state)
         case AccountClosed() if state.opened and not state.closed:
             return state._replace(closed=True)
         case AccountReopened() if state.closed:
@@ -100,6 +104,13 @@ def open_account(kept: AccountState, opened_at: datetime, data: AccountOpened) -
         time_zone=kept.time_zone or data.time_zone,
         opened_at=opened_at,
     )
+
+
+def forget(state: AccountState) -> AccountState:
+    """No address and no name is left, of those who were contacts before as well. Later events bring none: the store
+    opens what is sealed with a key, and there is none any more."""
+    contacts = None if state.contacts is None else ()
+    return state._replace(contacts=contacts, display_name=None, contact_ids=(), forgotten=True)
 
 
 def name_contacts(state: AccountState, event: AccountEvent, addresses: tuple[str, ...]) -> AccountState:

@@ -59,6 +59,7 @@ def render_account(state: AccountState, generation: int = 1) -> OutboxMessage:
         shard=state.shard,
         position=state.position,
         generation=generation,
+        forgotten=state.forgotten,
     )
     return encode(ACCOUNT_CHANGED, state, data, str(state.position))
 

@@ -210,4 +210,4 @@ def must_publish_account(before: AccountState | None, after: AccountState) -> bo
 
 
 def told_of(state: AccountState) -> tuple[object, ...]:
-    return state.opened, state.plan, state.contacts, state.display_name, state.closed, state.time_zone
+    return state.opened, state.plan, state.contacts, state.display_name, state.closed, state.time_zone, state.forgotten

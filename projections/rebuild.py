@@ -17,8 +17,17 @@ from projections.accounts import AccountState
 from projections.fold import BalanceState
 from projections.models import Model as Model
 from projections.plan import PositionRange, Reading, fold_reading
-from projections.steps import BalanceKey, NonUsageEvent, collect_steps, split_positions
-from projections.store import PROJECTION, account_row, as_usage_total, columns, fetch_position, keep_openings_whole, sql
+from projections.steps import BalanceKey, collect_steps, split_positions
+from projections.store import (
+    PROJECTION,
+    account_row,
+    as_usage_total,
+    columns,
+    fetch_position,
+    keep_openings_whole,
+    open_events,
+    sql,
+)
 from projections.store_usage import USAGE
 from projections.usage_rebuild import Changes, UsageRebuild
 
@@ -135,9 +144,7 @@ class ShardRebuild:
                 return
 
     async def _read(self, connection: Executor, of: PositionRange) -> Reading:
-        non_usage = [
-            NonUsageEvent(*row) for row in await self._fetch(connection, "fetch_account_events", *columns([of]))
-        ]
+        non_usage = open_events(await self._fetch(connection, "fetch_account_events", *columns([of])))
         steps = collect_steps(non_usage)
         rows = await self._fetch(connection, "sum_usage", *columns([of]), *split_positions(steps))
         # Not beside the balances that are stored, but beside those that were rebuilt so far.

@@ -39,6 +39,7 @@ PHRASES: Final = {
     What.RENAMED: "name or time zone changed",
     What.CLOSED: "closed",
     What.REOPENED: "reopened",
+    What.FORGOTTEN: "addresses and names forgotten: {name}",
     What.IGNORED: "{change}: without effect",
     What.KEPT_CHANGE: "{change}: kept until the account is opened",
     What.GRANTED: "granted {amount}: {name}, {note}",

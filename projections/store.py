@@ -7,6 +7,7 @@ import orjson
 
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, transpose, write_transaction
+from meter.sealing import unseal
 from projections.accounts import AccountState
 from projections.contact_ids import Named
 from projections.fold import BalanceState, Kind, Step
@@ -108,7 +109,7 @@ def columns(ranges: Sequence[PositionRange]) -> tuple[list[int], list[int], list
 
 async def read_ranges(connection: Executor, ranges: Sequence[PositionRange]) -> Reading:
     """Everything of the ranges, with the states that it changes."""
-    non_usage = [NonUsageEvent(*row) for row in await connection.fetch(sql("fetch_account_events"), *columns(ranges))]
+    non_usage = open_events(await connection.fetch(sql("fetch_account_events"), *columns(ranges)))
     steps = collect_steps(non_usage)
     rows = await connection.fetch(sql("sum_usage"), *columns(ranges), *split_positions(steps))
     totals = [as_usage_total(row) for row in rows]
@@ -120,6 +121,16 @@ async def read_ranges(connection: Executor, ranges: Sequence[PositionRange]) -> 
     asked |= {total.key[0] for total in totals if total.state is None}
     accounts = await fetch_accounts(connection, sorted(asked)) if asked else {}
     return Reading(ranges=ranges, totals=totals, non_usage=non_usage, steps=steps, balances=balances, accounts=accounts)
+
+
+def open_events(rows: Iterable[Iterable[Any]]) -> list[NonUsageEvent]:
+    """Rows with the columns of an event, and behind them the key of its account. What was forgotten is left out."""
+    found = []
+    for *row, key in rows:
+        event = NonUsageEvent(*row)
+        opened = None if event.data is None else unseal(event.data, event.account_id, key)
+        found.append(event._replace(data=opened))
+    return found
 
 
 def as_usage_total(row: Iterable[Any]) -> UsageTotal:

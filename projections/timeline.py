@@ -162,7 +162,7 @@ class Timeline:
             return What.IGNORED if self._opened else kind
         if kind in (What.CLOSED, What.REOPENED):
             return kind if self._opened and self._closed == (kind is What.REOPENED) else What.IGNORED
-        return kind if self._opened else What.KEPT_CHANGE
+        return kind if self._opened or kind is What.FORGOTTEN else What.KEPT_CHANGE
 
 
 class FieldDifference(NamedTuple):

@@ -47,6 +47,7 @@ class What(StrEnum):
     RENAMED = "renamed"
     CLOSED = "closed"
     REOPENED = "reopened"
+    FORGOTTEN = "forgotten"
     IGNORED = "ignored"  # opened or closed again, or closed before it was opened
     KEPT = "kept"  # granted before the account was opened: counts from the opening on
     KEPT_CHANGE = "kept_change"  # plan, contacts or name from before the opening: the account has them from then on

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from meter.runtime.postgres import Executor, Pool, transpose
+from projections.sealed import fetch_opened
 from projections.store import PROJECTION, as_array, fetch_position, sql
 from projections.store_usage import USAGE
 from projections.verify_letters import Period, compare_letters
@@ -89,8 +90,10 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
     differences = await find_holes(connection, shard, position)
     steps = await fetch(connection, "list_epoch_steps", shard, position)
     ends, epochs = walk(EpochStep(*row)._replace(consumed=int(row["consumed"])) for row in steps)
+    opened = await fetch_opened(connection, shard, position)
     for model in COMPARISONS:
-        told: Iterable[object] = end_columns(ends) if model == BALANCES else [sorted(known_zones().values())]
+        accounts = sorted(known_zones().values()), *opened.columns
+        told: Iterable[object] = end_columns(ends) if model == BALANCES else accounts
         rows = await fetch(connection, f"compare_{model}", shard, position, *told)
         differences += [Difference(shard, model, *row) for row in rows]
     usage_position = await fetch_position(connection, USAGE, shard)
@@ -101,7 +104,7 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
         return ShardReport(shard, position, differences)
     periods = await fetch_periods(connection, shard, rules)
     found, waiting = await compare_notices(connection, shard, position, rules, periods, epochs)
-    letters = await compare_letters(connection, shard, position, epochs, periods)
+    letters = await compare_letters(connection, shard, position, epochs, periods, opened)
     found += [Difference(shard, LETTERS, *row) for row in letters.found]
     return ShardReport(shard, position, differences + found, waiting, letters.ending)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from meter.runtime.postgres import Executor
+from projections.sealed import Opened
 from projections.store import sql
 from projections.told import Begun, Listing, Person, Saying, Start, Story, find_levels, highest_line
 from projections.walk import Epoch
@@ -50,10 +51,15 @@ class AccountSides:
 
 
 async def compare_letters(
-    connection: Executor, shard: int, position: int, epochs: Iterable[Epoch], periods: Sequence[Period]
+    connection: Executor,
+    shard: int,
+    position: int,
+    epochs: Iterable[Epoch],
+    periods: Sequence[Period],
+    opened: Opened,
 ) -> LetterReport:
     """What lies before the first of `periods` was not recorded: there the lines that the notifier keeps are taken."""
-    sides = await fetch_sides(connection, shard, position, epochs, periods)
+    sides = await fetch_sides(connection, shard, position, epochs, periods, opened)
     found: list[Found] = []
     ending = 0
     for account_id, side in sorted(sides.items()):
@@ -64,9 +70,15 @@ async def compare_letters(
 
 
 async def fetch_sides(
-    connection: Executor, shard: int, position: int, epochs: Iterable[Epoch], periods: Sequence[Period]
+    connection: Executor,
+    shard: int,
+    position: int,
+    epochs: Iterable[Epoch],
+    periods: Sequence[Period],
+    opened: Opened,
 ) -> dict[str, AccountSides]:
-    """Accounts that the notifier knows a balance or a contact of, by id."""
+    """Accounts that the notifier knows a balance or a contact of, by id. Of those that were forgotten the log
+    cannot say any more who was told what: their lines alone are compared."""
     heard = await connection.fetchval(sql("fetch_heard"), shard) or 0
     sides: dict[str, AccountSides] = {}
     balances = await fetch(connection, "sum_noticed_usage", shard, position)
@@ -79,12 +91,15 @@ async def fetch_sides(
         resource = RESOURCES_BY_CODE[epoch.resource].value
         if (balance := seen.get((epoch.account_id, resource))) is not None and epoch.position <= balance["position"]:
             place_epoch(sides[epoch.account_id], resource, epoch, balance, periods)
-    for row in await fetch(connection, "list_contact_changes", shard, min(heard, position)):
+    for row in await fetch(connection, "list_contact_changes", shard, min(heard, position), *opened.columns):
         take_change(sides.setdefault(row["account_id"], AccountSides()), row)
     for row in await fetch(connection, "fetch_told", shard):
         sides.setdefault(row["account_id"], AccountSides()).contacts[row["contact"]] = row
     for account_id, *saying in await fetch(connection, "fetch_sayings", shard):
         sides.setdefault(account_id, AccountSides()).sayings.append(Saying(*saying))
+    for account_id in opened.forgotten & sides.keys():
+        side = sides[account_id]
+        side.contacts, side.sayings, side.listings = {}, [], []
     return sides
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from schemas.inputs import (
     AccountClosed,
+    AccountForgotten,
     AccountOpened,
     AccountRenamed,
     AccountReopened,
@@ -31,6 +32,7 @@ from schemas.outputs import (
     BannerRaised,
     EmailEnded,
     EmailQueued,
+    ForgottenListed,
     LogAnchored,
 )
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, USAGE
@@ -39,10 +41,12 @@ __all__ = [
     "CODES",
     "INPUT_TYPES",
     "OUTPUT_TYPES",
+    "PERSONAL_CODES",
     "TYPES_BY_CODE",
     "AccountChanged",
     "AccountChangedV1",
     "AccountClosed",
+    "AccountForgotten",
     "AccountOpened",
     "AccountRenamed",
     "AccountReopened",
@@ -58,6 +62,7 @@ __all__ = [
     "EmailQueued",
     "EventData",
     "EventType",
+    "ForgottenListed",
     "Guardrail",
     "ItemChanged",
     "LogAnchored",
@@ -109,6 +114,7 @@ INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
             EventType(17, "account.closed.v1", ACCOUNTS, AccountClosed),
             EventType(18, "account.reopened.v1", ACCOUNTS, AccountReopened),
             EventType(19, "item.changed.v1", USAGE, ItemChanged),
+            EventType(20, "account.forgotten.v1", ACCOUNTS, AccountForgotten),
         )
     }
 )
@@ -121,6 +127,10 @@ USAGE_CODES: Final = tuple(
     sorted(e.code for e in INPUT_TYPES.values() if e.topic == USAGE and e.type.startswith("usage."))
 )
 ACCOUNT_CODES: Final = tuple(sorted(code for type, code in CODES.items() if type.startswith("account.")))
+# Those with addresses or a display name, which the log holds encrypted.
+PERSONAL_CODES: Final = tuple(
+    sorted(CODES[type] for type in ("account.opened.v1", "account.contacts_changed.v1", "account.renamed.v1"))
+)
 
 OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(
     {
@@ -135,6 +145,7 @@ OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(
             OutputType("email.queued.v2", NOTIFICATIONS, EmailQueued),
             OutputType("email.ended.v2", NOTIFICATIONS, EmailEnded),
             OutputType("log.anchored.v1", ANCHORS, LogAnchored),
+            OutputType("forgotten.listed.v1", ANCHORS, ForgottenListed),
         )
     }
 )

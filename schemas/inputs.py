@@ -181,6 +181,12 @@ class AccountReopened(EventData):
     """A closed account is open again. Nothing is granted."""
 
 
+class AccountForgotten(EventData):
+    """Addresses and names of the account are forgotten, those of later events as well. Its usage still counts."""
+
+    reason: FilledName = Field(description="Why, for people; without personal data.", examples=["request of 3 May"])
+
+
 class PlanChanged(EventData):
     """The account has another plan from now on."""
 

@@ -121,6 +121,9 @@ class AccountChanged(EventData):
     shard: Shard
     position: Position
     generation: Generation = 1
+    forgotten: bool = Field(
+        False, description="Addresses and names of the account are forgotten: whoever holds some deletes them."
+    )
 
 
 class AccountChangedV1(EventData):
@@ -186,6 +189,14 @@ class EmailEnded(EmailQueued):
     outcome: EmailOutcome
     lines: tuple[LineTold, ...] = Field(description="What its bytes show; empty where nothing was handed over.")
     reason: Text | None = None
+
+
+class ForgottenListed(EventData):
+    """An account was forgotten: kept outside the database, so that a restored backup forgets it again."""
+
+    account_id: AccountId
+    shard: Shard
+    forgotten_at: Moment = Field(description="When its addresses and names were forgotten.")
 
 
 class LogAnchored(EventData):

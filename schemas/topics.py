@@ -52,8 +52,8 @@ TOPICS: Final[tuple[TopicSpec, ...]] = (
     TopicSpec(
         ANCHORS,
         FOR_EVER,
-        "shard number",
-        "Heads of the event log's hash chains, kept apart from the database they vouch for.",
+        "shard number, account id",
+        "Heads of the event log's hash chains and the list of forgotten accounts, kept apart from the database.",
         partitions=1,
     ),
 )

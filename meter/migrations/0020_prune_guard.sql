@@ -34,16 +34,21 @@ CREATE TRIGGER check_pruned BEFORE INSERT OR UPDATE ON meter.pruned FOR EACH ROW
 -- As the owner of the counts: who deletes needs no right to write them.
 CREATE FUNCTION meter.count_pruned() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-    INSERT INTO meter.pruned_counts AS c (shard, month, topic, outcome, reason, records)
-    SELECT g.shard, date_trunc('month', g.recorded_at AT TIME ZONE 'UTC')::date, g.topic, TG_ARGV[0], g.reason,
-           sum(coalesce((SELECT sum(upper(o) - lower(o)) FROM unnest(g.offsets) o), g.to_offset - g.kafka_offset, 1))::bigint
-    FROM (
-        SELECT t.shard, t.topic, t.recorded_at, t.kafka_offset, t.offsets,
-               (to_jsonb(t) ->> 'to_offset')::bigint AS to_offset, coalesce(to_jsonb(t) ->> 'reason', '') AS reason
-        FROM gone t
-    ) AS g
-    GROUP BY 1, 2, 3, 5
-    ON CONFLICT (shard, month, topic, outcome, reason) DO UPDATE SET records = c.records + excluded.records;
+    IF TG_TABLE_NAME = 'rejections' THEN
+        INSERT INTO meter.pruned_counts AS c (shard, month, topic, outcome, reason, records)
+        SELECT g.shard, date_trunc('month', g.recorded_at AT TIME ZONE 'UTC')::date, g.topic, TG_ARGV[0], g.reason,
+               sum(coalesce((SELECT sum(upper(o) - lower(o)) FROM unnest(g.offsets) o), g.to_offset - g.kafka_offset, 1))::bigint
+        FROM gone g
+        GROUP BY 1, 2, 3, 5
+        ON CONFLICT (shard, month, topic, outcome, reason) DO UPDATE SET records = c.records + excluded.records;
+    ELSE
+        INSERT INTO meter.pruned_counts AS c (shard, month, topic, outcome, reason, records)
+        SELECT g.shard, date_trunc('month', g.recorded_at AT TIME ZONE 'UTC')::date, g.topic, TG_ARGV[0], '',
+               sum(coalesce((SELECT sum(upper(o) - lower(o)) FROM unnest(g.offsets) o), 1))::bigint
+        FROM gone g
+        GROUP BY 1, 2, 3
+        ON CONFLICT (shard, month, topic, outcome, reason) DO UPDATE SET records = c.records + excluded.records;
+    END IF;
     RETURN NULL;
 END
 $$;

@@ -82,9 +82,14 @@ CROSS JOIN LATERAL (
     ) x
 ) d
 CROSS JOIN LATERAL (
-    -- A rejection covers its offset, or all up to to_offset, or those of its packed records.
+    -- A rejection covers its offset, or all up to to_offset, or those of its packed records. Where bytes of somebody who was
+    -- forgotten were taken out of one, the batch's own digest stands for them all; where nobody
+    -- ever was forgotten none does.
     SELECT count(*) AS rows, sum(x.records) AS offsets, sum(x.sum) AS sum,
-           sha256(string_agg(
+           CASE WHEN bool_or(v.forgotten)
+               THEN CASE WHEN EXISTS (SELECT FROM meter.keys k WHERE k.forgotten_at IS NOT NULL)
+                   THEN substr(b.evidence, 1 + 32 * (b.duplicates > 0)::int, 32) END
+               ELSE sha256(string_agg(
                CASE WHEN v.offsets IS NOT NULL
                    THEN record_send(ROW(
                        v.rejection_id, v.shard, v.topic, v.kafka_offset, v.reason, v.detail, v.key, v.value,
@@ -99,7 +104,7 @@ CROSS JOIN LATERAL (
                        v.headers::text, v.kafka_timestamp, v.recorded_at, v.to_offset, v.original_bytes,
                        v.original_sha256))
                END,
-               ''::bytea ORDER BY v.topic COLLATE "C", v.kafka_offset)) AS digest
+               ''::bytea ORDER BY v.topic COLLATE "C", v.kafka_offset)) END AS digest
     FROM (VALUES ('metering.usage', b.usage_from, b.usage_to), ('metering.accounts', b.accounts_from, b.accounts_to))
         AS t (topic, begin, beyond)
     CROSS JOIN LATERAL (

@@ -7,6 +7,8 @@ BEGIN
     GRANT UPDATE (next_offset, topic_id) ON notifier.cursors TO credit_notifier;
     GRANT INSERT ON notifier.recalled TO credit_notifier;
     GRANT UPDATE (recalled_at) ON notifier.generations TO credit_notifier;
+    GRANT UPDATE (contact) ON notifier.recalled TO credit_notifier;  -- to forget
+    GRANT UPDATE (value, detail) ON notifier.rejections TO credit_notifier;  -- to forget
     GRANT INSERT ON notifier.notices, notifier.rejections TO credit_notifier;
     GRANT INSERT, UPDATE ON notifier.accounts, notifier.balances, notifier.contacts, notifier.told, notifier.emails, notifier.thresholds
         TO credit_notifier;

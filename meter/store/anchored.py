@@ -7,7 +7,7 @@ from typing import NamedTuple
 from meter.runtime.postgres import Executor, Pool, load_sql
 from meter.store.damage import Damage, Finding
 from schemas.build import decode_event
-from schemas.outputs import LogAnchored
+from schemas.outputs import ForgottenListed, LogAnchored
 from schemas.reasons import InvalidEventError
 
 
@@ -29,11 +29,14 @@ class Contradiction(NamedTuple):
     hash: bytes | None
 
 
-def decode_anchor(offset: int, value: bytes | None) -> Anchor | Finding:
+def decode_anchor(offset: int, value: bytes | None) -> Anchor | Finding | None:
+    """None for an entry of the list of the forgotten, which stands in the same topic."""
     try:
         data = decode_event(value or b"").data
     except InvalidEventError as error:
         return Finding(None, None, Damage.ANCHOR_UNREADABLE, f"anchor at offset {offset}: {error}")
+    if isinstance(data, ForgottenListed):
+        return None
     if not isinstance(data, LogAnchored):
         return Finding(None, None, Damage.ANCHOR_UNREADABLE, f"anchor at offset {offset}: {type(data).__name__}")
     return Anchor(offset, data)

@@ -25,6 +25,7 @@ from meter.plan import AppendPlan, RemarkRow, TopicOffset, settle, without_unsto
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose, tried, write_transaction
+from meter.sealing import unseal
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.corrections import append_links, fetch_facts
 from meter.store.evidence import (
@@ -35,6 +36,7 @@ from meter.store.evidence import (
     rerouted_columns,
     waiting_columns,
 )
+from meter.store.keys import forget_accounts, leave_out_forgotten, seal_rows
 from meter.store.layout import (
     CHAIN_VERSION,
     EVENT_COLUMNS,
@@ -125,8 +127,10 @@ async def append_batch(connection: Executor, plan: AppendPlan, write: Writer) ->
     """One batch of one shard, inside the caller's transaction."""
     head = await advance_shard(connection, plan)
     await fault_point("after_compare_and_set")
+    plan = await leave_out_forgotten(connection, plan)
     known = await find_known(connection, plan, head)
     plan, stream = await write(connection, plan, known, head)
+    await forget_accounts(connection, plan)
     plan = bound_evidence(plan)
     evidence = await append_evidence(connection, plan)
     if plan.following.accounts != plan.expected.accounts:  # most batches have usage alone
@@ -165,7 +169,8 @@ async def fetch_known(connection: Executor, shard: int, rows: Sequence[Accepted]
 
 def stored_content(row: asyncpg.Record) -> Content:
     place = f"position {row['position']}, recorded {row['recorded_at'].isoformat(timespec='seconds')}"
-    return Content(row["type"], row["resource"], row["amount"], row["name"], row["data"], place)
+    data = unseal(row["data"], row["account_id"], row["key"])
+    return Content(row["type"], row["resource"], row["amount"], row["name"], data, place)
 
 
 async def copy_rows(connection: Executor, plan: AppendPlan, known: Known, head: Head) -> tuple[AppendPlan, bytes]:
@@ -180,7 +185,8 @@ async def settle_all(connection: Executor, settled: AppendPlan, known: Known, he
 
 
 async def copy_settled(connection: Executor, plan: AppendPlan, head: Head) -> tuple[AppendPlan, bytes]:
-    stream = encode_rows(plan.rows, plan.shard, head.next_position, plan.recorded_at)
+    rows = await seal_rows(connection, plan)
+    stream = encode_rows(rows, plan.shard, head.next_position, plan.recorded_at)
     await fault_point("in_copy")
     if plan.rows:
         await copy_to_events(connection, stream)
@@ -264,7 +270,7 @@ async def append_openings(connection: Executor, plan: AppendPlan, head: Head) ->
     last = head.next_position + len(plan.rows) - 1
     await connection.execute(sql("append_openings"), plan.shard, head.next_position, last)
     rows = await connection.fetch(sql("fetch_openings"), plan.shard, accounts)
-    return {account_id: Opening(*opening) for account_id, *opening in rows}
+    return {id: Opening(position, type, unseal(data, id, key)) for id, position, type, data, key in rows}
 
 
 async def append_remarks(connection: Executor, plan: AppendPlan, openings: Mapping[str, Opening], head: Head) -> None:

@@ -85,6 +85,10 @@ class Outcomes:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    @property
+    def pool(self) -> Pool:
+        return self._pool
+
     async def find_place(self, account_id: str) -> Place:
         """Where events of the account go from now on. Raises RefusalError when nothing is set up."""
         shards = await self._pool.fetchval(load_sql("meter", "count_shards"))
@@ -167,6 +171,12 @@ class Outcomes:
         """Whether an account has it, and a few of those that accounts have."""
         [row] = await self._pool.fetch(load_sql("meter", "find_plans"), plan, limit)
         return row["is_known"], row["plans"]
+
+    async def find_forgotten(self, account_id: str) -> datetime | None:
+        """When addresses and names of the account were forgotten."""
+        place = await self.find_place(account_id)
+        at: datetime | None = await self._pool.fetchval(load_sql("meter", "find_forgotten"), place.shard, account_id)
+        return at
 
     async def fetch_balances(self, account_id: str) -> list[BalanceNow]:
         rows = await self._pool.fetch(load_sql("meter", "show_balances"), account_id)

@@ -76,6 +76,7 @@ class PostgresNoticeStore:
                 changes = await work_out(connection, plan)
                 await write_plan(connection, plan)
                 queued.append(await write_changes(connection, changes, self._pause_s, plan.at))
+                await forget_people(connection, plan)
             await fault_point("before_commit")
         await fault_point("after_commit")
         return queued
@@ -85,6 +86,13 @@ class PostgresNoticeStore:
         if await connection.fetchval(sql, plan.topic, plan.shard, plan.start, plan.end) is None:
             raise OwnershipLostError(f"{plan.topic}[{plan.shard}] no longer stands at offset {plan.start}")
         await fault_point("after_compare_and_set")
+
+
+async def forget_people(connection: Executor, plan: NotifyPlan) -> None:
+    """Behind everything else that the batch writes of these accounts."""
+    accounts = [account.account_id for account in plan.accounts if account.forgotten]
+    if accounts:
+        await connection.execute(load_sql(PACKAGE, "forget_people"), plan.shard, accounts)
 
 
 async def fetch(connection: Executor, what: str, account_ids: list[str]) -> list[Any]:

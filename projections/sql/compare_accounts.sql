@@ -1,6 +1,14 @@
 -- Accounts that differ from the log. Contacts are personal data: a hash shows whether they agree, and hides them.
--- $1 shard int, $2 position bigint, $3 names of time zones text[]
-WITH events AS (
+-- Data that is sealed comes opened; of accounts that were forgotten it has neither contacts nor a name.
+-- $1 shard int, $2 position bigint, $3 names of time zones text[], $4 positions of opened data bigint[],
+-- $5 opened data text[] (JSON)
+WITH log AS (
+    SELECT e.account_id, e.position, e.type, e.occurred_at, e.source, e.id, e.event_key, e.event_id,
+           coalesce(o.data::json, e.data) AS data
+    FROM meter.events e
+    LEFT JOIN unnest($4::bigint[], $5::text[]) AS o (position, data) ON o.position = e.position
+    WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{account}})
+), events AS (
     SELECT account_id COLLATE "C" AS account_id, position, type, data, occurred_at, source,
            coalesce(id, encode(substr(event_key, 1, 16), 'hex')::uuid::text, event_id::text) AS event_id,
            -- What is no name is left out, as the fold does: not text, blank, too long, with control characters.
@@ -11,9 +19,8 @@ WITH events AS (
                 THEN data ->> 'display_name' END AS display_name,
            CASE WHEN type IN ({{account.opened.v1}}, {{account.renamed.v1}}) THEN z.name END AS time_zone,
            min(position) FILTER (WHERE type = {{account.opened.v1}}) OVER (PARTITION BY account_id) AS opening
-    FROM meter.events
+    FROM log
     LEFT JOIN unnest($3::text[]) AS z (name) ON lower(z.name) = lower(data ->> 'time_zone')
-    WHERE shard = $1 AND position <= $2 AND type IN ({{account}})
 ), closings AS (
     SELECT account_id, position, closed
     FROM (
@@ -29,7 +36,7 @@ WITH events AS (
     FROM events e
     LEFT JOIN closings c ON c.account_id = e.account_id AND c.position = e.position
     WHERE e.position = e.opening
-       OR e.type IN ({{account.plan_changed.v1}}, {{account.contacts_changed.v1}})
+       OR e.type IN ({{account.plan_changed.v1}}, {{account.contacts_changed.v1}}, {{account.forgotten.v1}})
        OR e.type = {{account.renamed.v1}} AND (e.display_name IS NOT NULL OR e.time_zone IS NOT NULL)
        OR c.closed IS NOT NULL
 ), named AS (  -- by each address the event that named it first, in whatever spelling
@@ -57,19 +64,21 @@ WITH events AS (
            (array_agg(time_zone ORDER BY position = opening, position DESC)
                FILTER (WHERE time_zone IS NOT NULL))[1] AS time_zone,
            coalesce((array_agg(closed ORDER BY position DESC) FILTER (WHERE closed IS NOT NULL))[1], false) AS closed,
-           coalesce(max(contact_ids), md5('[]')) AS contact_ids
+           coalesce(max(contact_ids), md5('[]')) AS contact_ids,
+           bool_or(type = {{account.forgotten.v1}}) AS forgotten
     FROM changes
     LEFT JOIN known USING (account_id)
     GROUP BY account_id
 ), stored AS (
     SELECT account_id, plan, display_name, md5(contacts::text) AS contacts, opened_at, position, time_zone, closed,
-           md5(contact_ids::text) AS contact_ids
+           md5(contact_ids::text) AS contact_ids, forgotten
     FROM projections.account_states
     WHERE shard = $1
 )
 SELECT account_id, 'account' AS what, to_jsonb(s)::text AS stored, to_jsonb(e)::text AS log
 FROM stored s
 FULL JOIN expected e USING (account_id)
-WHERE (s.plan, s.display_name, s.contacts, s.opened_at, s.position, s.time_zone, s.closed, s.contact_ids)
-      IS DISTINCT FROM (e.plan, e.display_name, e.contacts, e.opened_at, e.position, e.time_zone, e.closed, e.contact_ids)
+WHERE (s.plan, s.display_name, s.contacts, s.opened_at, s.position, s.time_zone, s.closed, s.contact_ids, s.forgotten)
+      IS DISTINCT FROM
+      (e.plan, e.display_name, e.contacts, e.opened_at, e.position, e.time_zone, e.closed, e.contact_ids, e.forgotten)
 ORDER BY account_id

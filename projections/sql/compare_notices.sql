@@ -21,14 +21,14 @@ WITH epochs_begun AS MATERIALIZED (
     WHERE shard = $1 AND position <= $2 AND type = {{usage.reversed.v1}}
     GROUP BY account_id, resource
 ), listed AS (  -- contacts count from the first opening on
-    SELECT account_id, position, type, json_array_length(data -> 'contacts') > 0 AS anyone,
+    SELECT account_id, position, type, coalesce(json_array_length(data -> 'contacts') > 0, false) AS anyone,
            min(position) FILTER (WHERE type = {{account.opened.v1}}) OVER (PARTITION BY account_id) AS opened
     FROM meter.events
-    WHERE shard = $1 AND position <= $2 AND type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}})
+    WHERE shard = $1 AND position <= $2 AND type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}}, {{account.forgotten.v1}})
 ), kept AS (  -- contacts that came before the opening win over the opening's own
     SELECT DISTINCT ON (account_id) account_id, anyone
     FROM listed
-    WHERE type = {{account.contacts_changed.v1}} AND position < opened
+    WHERE type IN ({{account.contacts_changed.v1}}, {{account.forgotten.v1}}) AND position < opened
     ORDER BY account_id, position DESC
 ), reachable AS MATERIALIZED (
     SELECT l.account_id, array_agg(l.position ORDER BY l.position) AS positions,
@@ -36,7 +36,7 @@ WITH epochs_begun AS MATERIALIZED (
                      ORDER BY l.position) AS anyone
     FROM listed l
     LEFT JOIN kept k USING (account_id)
-    WHERE l.position = l.opened OR l.position > l.opened AND l.type = {{account.contacts_changed.v1}}
+    WHERE l.position = l.opened OR l.position > l.opened AND l.type IN ({{account.contacts_changed.v1}}, {{account.forgotten.v1}})
     GROUP BY l.account_id
 ), stored AS MATERIALIZED (
     SELECT n.account_id, r.code AS resource, n.epoch, n.channel, n.threshold, n.outcome, n.allocation, n.consumed,

@@ -1,11 +1,14 @@
 -- Who is a contact, and whether the account is open, from the first opening of each account on.
--- $1 shard int, $2 position bigint
+-- Data that is sealed comes opened; of accounts that were forgotten it has no contacts.
+-- $1 shard int, $2 position bigint, $3 positions of opened data bigint[], $4 opened data text[] (JSON)
 WITH listed AS (
-    SELECT account_id, position, type, (data -> 'contacts')::text AS contacts,
-           min(position) FILTER (WHERE type = {{account.opened.v1}}) OVER (PARTITION BY account_id) AS opening
-    FROM meter.events
-    WHERE shard = $1 AND position <= $2
-      AND type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}}, {{account.closed.v1}},
+    SELECT e.account_id, e.position, e.type, (x.data -> 'contacts')::text AS contacts,
+           min(e.position) FILTER (WHERE e.type = {{account.opened.v1}}) OVER (PARTITION BY e.account_id) AS opening
+    FROM meter.events e
+    LEFT JOIN unnest($3::bigint[], $4::text[]) AS o (position, data) ON o.position = e.position
+    CROSS JOIN LATERAL (SELECT coalesce(o.data::json, e.data) AS data) x
+    WHERE e.shard = $1 AND e.position <= $2
+      AND e.type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}}, {{account.closed.v1}},
                    {{account.reopened.v1}})
 ), kept AS (  -- what came before the opening wins over the opening's own
     SELECT DISTINCT ON (account_id) account_id, contacts

@@ -10,9 +10,9 @@ WITH removed AS (
 ), saved AS (
     INSERT INTO projections.account_states AS t
         (account_id, shard, plan, display_name, contacts, opened_at, position, as_of, time_zone, closed,
-         contact_ids)
+         contact_ids, forgotten)
     SELECT account_id, shard, plan, display_name, contacts, opened_at, position, as_of, time_zone, closed,
-           contact_ids
+           contact_ids, forgotten
     FROM (
         SELECT * FROM projections.rebuilt_accounts WHERE shard = $1
         EXCEPT
@@ -21,7 +21,8 @@ WITH removed AS (
     ON CONFLICT (account_id) DO UPDATE
     SET shard = excluded.shard, plan = excluded.plan, display_name = excluded.display_name,
         contacts = excluded.contacts, opened_at = excluded.opened_at, position = excluded.position,
-        as_of = excluded.as_of, time_zone = excluded.time_zone, closed = excluded.closed, contact_ids = excluded.contact_ids
+        as_of = excluded.as_of, time_zone = excluded.time_zone, closed = excluded.closed, contact_ids = excluded.contact_ids,
+        forgotten = excluded.forgotten
     RETURNING xmax = 0 AS added
 )
 SELECT (SELECT count(*) FROM projections.rebuilt_accounts WHERE shard = $1) AS rows,

@@ -15,6 +15,7 @@ from schemas.events import (
     INPUT_TYPES,
     USAGE_CODES,
     AccountClosed,
+    AccountForgotten,
     AccountOpened,
     AccountRenamed,
     AccountReopened,
@@ -283,6 +284,7 @@ _FACTS: Final[Mapping[type[EventData], Callable[[Any], Facts]]] = MappingProxyTy
         AccountOpened: lambda data: (None, 0, data.plan),
         AccountRenamed: lambda _: (None, 0, ""),  # the name is personal data: it stays in the data alone
         AccountClosed: lambda _: (None, 0, ""),
+        AccountForgotten: lambda data: (None, 0, data.reason),
         AccountReopened: lambda _: (None, 0, ""),
         PlanChanged: lambda data: (None, 0, data.plan),
         ContactsChanged: lambda _: (None, 0, ""),

@@ -13,6 +13,7 @@ from notifier.mail.recheck import Action, Doubt, choose_step
 from notifier.mail.verdict import ENDINGS, Judgement, Phase, Result, Verdict
 from notifier.store.emails import PostgresMailQueue
 from notifier.store.port import ClaimedEmail
+from projections.sealed import Opened
 from projections.store import PROJECTION, fetch_position
 from projections.told import Story, find_levels
 from projections.verify import NoticeRules, fetch, fetch_periods
@@ -71,7 +72,7 @@ async def compare_states(connection: Executor, shard: int, rules: NoticeRules) -
     steps = await fetch(connection, "list_epoch_steps", shard, position)
     _ends, epochs = walk(EpochStep(*row)._replace(consumed=int(row["consumed"])) for row in steps)
     periods = await fetch_periods(connection, shard, rules)
-    sides = await fetch_sides(connection, shard, position, epochs, periods)
+    sides = await fetch_sides(connection, shard, position, epochs, periods, Opened([], [], frozenset()))
     levels = {account: find_sides_levels(side, periods[0].position) for account, side in sides.items()}
     rows = await connection.fetch("SELECT * FROM notifier.line_states WHERE shard = $1", shard)
     wrong = [

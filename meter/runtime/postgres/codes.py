@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from schemas.events import ACCOUNT_CODES, CODES, USAGE_CODES
+from schemas.events import ACCOUNT_CODES, CODES, PERSONAL_CODES, USAGE_CODES
 from schemas.fields import MAX_NAME_CHARS, MAX_STATUS_CHARS
 from schemas.identity import OWN_SOURCE
 from schemas.inputs import CATEGORIES, MAX_SECONDS, MAX_SIZE, MAX_TOKENS, MODEL_TYPES
@@ -16,16 +16,17 @@ def list_codes(codes: tuple[int, ...]) -> str:
     return ", ".join(map(str, codes))
 
 
-# Each event type and resource has a placeholder of its own name. `usage` and `account` are lists, for IN. The codes of
-# usage have no gap and lie below all others, so statements compare with `first_usage` and `last_usage`: a range costs
-# less than a list, and the partial index events_not_usage is made for it. `own_source` is the quoted text of the source
-# of what the meter derives. Limits of fields for information are those of the contracts.
+# Each event type and resource has a placeholder of its own name. `usage`, `account` and `personal` are lists, for IN.
+# The codes of usage have no gap and lie below all others, so statements compare with `first_usage` and `last_usage`: a
+# range costs less than a list, and the partial index events_not_usage is made for it. `own_source` is the quoted text
+# of the source of what the meter derives. Limits of fields for information are those of the contracts.
 PLACEHOLDERS: Final[Mapping[str, str]] = MappingProxyType(
     {type: str(code) for type, code in CODES.items()}
     | {resource.value: str(code) for resource, code in RESOURCE_CODES.items()}
     | {
         "usage": list_codes(USAGE_CODES),
         "account": list_codes(ACCOUNT_CODES),
+        "personal": list_codes(PERSONAL_CODES),
         "first_usage": str(USAGE_CODES[0]),
         "last_usage": str(USAGE_CODES[-1]),
         "own_source": f"'{OWN_SOURCE}'",

@@ -174,3 +174,19 @@ def reading(batch: Sequence[AccountEvent], state: AccountState | None) -> Readin
     ]  # fmt: skip
     accounts = {} if state is None else {state.account_id: state}
     return Reading(ranges=[], totals=[], non_usage=non_usage, steps={}, balances={}, accounts=accounts)
+
+
+def test_a_forgotten_account_keeps_what_names_nobody() -> None:
+    state = after(("renamed", {"display_name": "Bob"}), ("contacts_changed", {"contacts": ["b@example.com"]}))
+    forgotten = apply(state, event("forgotten", {"reason": "asked"}, 4))
+    assert forgotten == state._replace(
+        contacts=(), contact_ids=(), display_name=None, forgotten=True, position=4, as_of=NOON + 4 * SECOND
+    )
+    assert must_publish_account(state, forgotten)
+
+
+def test_what_nobody_opened_is_forgotten_as_well() -> None:
+    state = play(("contacts_changed", {"contacts": ["b@example.com"]}), ("forgotten", {"reason": "asked"}))
+    assert state is not None and (state.contacts, state.contact_ids, state.forgotten) == ((), (), True)
+    nothing = play(("forgotten", {"reason": "asked"}))
+    assert nothing is not None and (nothing.contacts, nothing.forgotten) == (None, True)

@@ -20,6 +20,7 @@ OPENED, PLAN, CONTACTS, RENAMED, CLOSED, REOPENED = (
     CODES[f"account.{change}.v1"]
     for change in ("opened", "plan_changed", "contacts_changed", "renamed", "closed", "reopened")
 )
+FORGOTTEN = CODES["account.forgotten.v1"]
 ACCOUNT_TYPES = {Kind.CLOSING: CLOSED, Kind.REOPENING: REOPENED}
 GRANTED, REVOKED, REVERSED = (CODES[name] for name in ("credits.granted.v1", "credits.revoked.v1", "usage.reversed.v1"))
 TYPES = {Kind.USAGE: INFERENCE, Kind.GRANT: GRANTED, Kind.REVERSAL: REVERSED, Kind.REVOCATION: REVOKED}
@@ -165,6 +166,13 @@ def test_the_account_has_lines_of_its_own() -> None:
         "closed@8", "ignored@9", "renamed@10", "reopened@11",
     ]  # fmt: skip
     assert timeline.resources == {}
+
+
+def test_a_forgetting_has_a_line_before_the_opening_as_well() -> None:
+    timeline = Timeline("acct-1", 0, THRESHOLDS, limit=20)
+    kinds = (FORGOTTEN, OPENED, FORGOTTEN)
+    timeline.enter(entry(n, kind, name="asked", resource=None) for n, kind in enumerate(kinds, start=1))
+    assert words(timeline.account.newest) == ["forgotten@1", "opened@2", "forgotten@3"]
 
 
 def test_resources_are_told_apart() -> None:

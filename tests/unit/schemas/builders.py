@@ -31,6 +31,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "account.renamed.v1": {"display_name": "Ann & Co", "time_zone": "Europe/Berlin"},
     "account.closed.v1": {},
     "account.reopened.v1": {},
+    "account.forgotten.v1": {"reason": "request of 3 May"},
     "credits.granted.v1": {"resource": "tool_runs", "amount": "100", "reason": "top_up", "reference": "ticket 1"},
     "credits.revoked.v1": {
         "resource": "tool_runs", "amount": "50", "reason": "chargeback", "reference": "ticket 2", "revokes": EVENT_ID,

@@ -67,6 +67,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
         "hash": "0f" * 32,
         "recorded_at": "2026-03-01T12:00:00.000000Z",
     },
+    "forgotten.listed.v1": {"account_id": ACCOUNT, "shard": 0, "forgotten_at": "2026-03-01T12:00:00.000000Z"},
 }
 
 

@@ -34,6 +34,7 @@ FACTS = {
     "account.renamed.v1": (None, 0, ""),
     "account.closed.v1": (None, 0, ""),
     "account.reopened.v1": (None, 0, ""),
+    "account.forgotten.v1": (None, 0, "request of 3 May"),
     "credits.granted.v1": (RUNS, 100_000_000, "top_up"),
     "credits.revoked.v1": (RUNS, 50_000_000, "chargeback"),
     "usage.reversed.v1": (CREDITS, 250_000, "failed run"),

@@ -1,0 +1,124 @@
+"""What is left to do when an account is forgotten: its key was thrown away in the transaction that stored the event.
+
+The account goes on the list of the forgotten, outside the database, so that a restored backup forgets it again; then
+its refused records lose their bytes, wherever they are. All of it may be done twice. Processes do it for the shards
+they have.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID, uuid5
+
+import structlog
+
+from meter.blanking import Refused, blank_all
+from meter.runtime.failures import explain, is_transient, name_dependency
+from meter.runtime.kafka import Message, Producer
+from meter.runtime.postgres import Pool, load_sql, transpose
+from meter.runtime.process.health import Health
+from meter.runtime.waiting import wait_for
+from schemas.build import STRUCTURED_HEADERS, encode_event
+from schemas.identity import OWN_SOURCE
+from schemas.inputs import AccountForgotten
+from schemas.outputs import ForgottenListed
+from schemas.topics import ACCOUNTS, ANCHORS
+
+log = structlog.get_logger(component="forgetting")
+
+FORGOTTEN: Final = "account.forgotten.v1"
+FORGOTTEN_LISTED: Final = "forgotten.listed.v1"
+AGAIN_SOURCE: Final = "/credit-meter/forgotten-again"  # of events that stand for ones a restore has lost
+AGAIN_REASON: Final = "on the list of the forgotten, and not in the log"
+# Namespace of the ids; never changes: an account is listed once, however often it is published.
+NAMESPACE: Final = UUID("0b7c6c0e-55a9-5a53-9a66-0d2a3f2f6e0b")
+POLL_S: Final = 1.0
+RANGE_IDS: Final = 5_000  # rejections that one statement looks at
+
+
+class Forgotten(NamedTuple):
+    shard: int
+    account_id: str
+    forgotten_at: datetime
+    is_in_log: bool
+
+
+class Forgetting:
+    """The loop. A failure stops nothing: the next round does what is left."""
+
+    name = "forgetting"
+
+    def __init__(
+        self,
+        pool: Pool,
+        producer: Producer,
+        shards: Callable[[], Collection[int]],
+        health: Health,
+        *,
+        poll_s: float = POLL_S,
+    ) -> None:
+        self._pool = pool
+        self._producer = producer
+        self._shards = shards
+        self._health = health
+        self._poll_s = poll_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not await wait_for(stop, self._poll_s):
+            await self.forget_all()
+
+    async def forget_all(self) -> None:
+        try:
+            rows = await self._pool.fetch(load_sql("meter", "fetch_forgotten"), sorted(self._shards()))
+            for row in rows:
+                await self._forget(Forgotten(*row))
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("forgetting_failed", dependency=name_dependency(error), detail=explain(error))
+
+    async def _forget(self, account: Forgotten) -> None:
+        await self._producer.publish([render_listed(account)])
+        self._health.metrics.published.labels(ANCHORS).inc()
+        if not account.is_in_log:
+            await self._producer.publish([render_again(account)])
+        blanked = await blank_rejections(self._pool, account.account_id)
+        await self._pool.execute(load_sql("meter", "mark_cleared"), account.shard, account.account_id)
+        log.info("account_forgotten", shard=account.shard, rejections=blanked)
+
+
+async def blank_rejections(pool: Pool, account_id: str) -> int:
+    """Of every shard: a record may have been refused in a partition that is not its account's. How many changed."""
+    last = await pool.fetchval(load_sql("meter", "find_last_rejection")) or 0
+    changed = 0
+    for after in range(0, last, RANGE_IDS):
+        rows = await pool.fetch(load_sql("meter", "find_refused"), after, after + RANGE_IDS, account_id.encode())
+        if blanked := blank_all((Refused(*row) for row in rows), account_id):
+            await pool.execute(load_sql("meter", "blank_rejections"), *transpose(blanked, len(Refused._fields)))
+            changed += len(blanked)
+    return changed
+
+
+def render_listed(account: Forgotten) -> Message:
+    """The same account always gives the same id."""
+    data = ForgottenListed(account_id=account.account_id, shard=account.shard, forgotten_at=account.forgotten_at)
+    event_id = str(uuid5(NAMESPACE, account.account_id))
+    value = encode_event(
+        FORGOTTEN_LISTED, account.account_id, data, event_id=event_id, time=account.forgotten_at, source=OWN_SOURCE
+    )
+    return Message(ANCHORS, account.account_id, value, headers=STRUCTURED_HEADERS)
+
+
+def render_again(account: Forgotten) -> Message:
+    """The event that read models forget by, once more: the restored log has none."""
+    event_id = str(uuid5(NAMESPACE, f"again/{account.account_id}/{account.forgotten_at.isoformat()}"))
+    value = encode_event(
+        FORGOTTEN,
+        account.account_id,
+        AccountForgotten(reason=AGAIN_REASON),
+        event_id=event_id,
+        time=account.forgotten_at,
+        source=AGAIN_SOURCE,
+    )
+    return Message(ACCOUNTS, account.account_id, value, account.shard, STRUCTURED_HEADERS)

@@ -1,0 +1,49 @@
+"""What is left of the addresses and names of an account, for the command that forgets them."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from meter.runtime.postgres import load_sql
+from meter.store.outcomes import Outcomes
+
+
+class Remains(NamedTuple):
+    """`in_clear`: events of before sealing, whose addresses and names everybody who reads the log can read."""
+
+    forgotten: bool
+    refused_cleared: bool
+    read_models: int
+    letters: int
+    in_clear: int
+
+    @property
+    def cleared(self) -> bool:
+        """Whether the services have done what they can."""
+        return self.forgotten and self.refused_cleared and not self.read_models and not self.letters
+
+    def describe(self, account_id: str) -> list[str]:
+        return list(self._sentences(account_id))
+
+    def _sentences(self, account_id: str) -> Iterator[str]:
+        if self.cleared:
+            yield f"addresses and names of {account_id} are forgotten, here and on the list for restored backups"
+        else:
+            yield f"{account_id} is forgotten in the log"
+        if not self.refused_cleared:
+            yield "its refused records are not blanked yet: is `meter run` running?"
+        if self.read_models:
+            yield "the read models still hold some: is `projections run` running?"
+        if self.letters:
+            yield f"letters and contacts still hold some, in {self.letters} rows: is `notifier run` running?"
+        if self.in_clear:
+            yield (
+                f"{self.in_clear} of its events were stored before addresses were encrypted, and hold them in clear "
+                "for ever"
+            )
+        yield "metering.accounts holds what was sent until its retention, and backups until they are deleted"
+
+
+async def fetch_remains(outcomes: Outcomes, account_id: str) -> Remains:
+    place = await outcomes.find_place(account_id)
+    [row] = await outcomes.pool.fetch(load_sql("meter", "find_remains"), place.shard, account_id)
+    return Remains(*row)

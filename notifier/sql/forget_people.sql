@@ -1,0 +1,31 @@
+-- Blank addresses and names of accounts that were forgotten: a contact's id takes the place of their address, so that it still
+-- can be seen how many were told what. Letters that wait end.
+-- $1 shard int, $2 accounts text[]
+WITH people AS MATERIALIZED (
+    SELECT account_id, contact, contact_id::text AS id
+    FROM notifier.contacts
+    WHERE shard = $1 AND account_id = ANY ($2::text[])
+), letters AS (
+    UPDATE notifier.emails e
+    SET recipient = coalesce((SELECT p.id FROM people p WHERE p.account_id = e.account_id AND p.contact = e.recipient), 'forgotten'),
+        message = NULL, handed_over_at = NULL,
+        reason = CASE WHEN e.state = 'queued' THEN 'the account was forgotten' END,
+        state = CASE WHEN e.state = 'queued' THEN 'cancelled' ELSE e.state END,
+        finished_at = coalesce(e.finished_at, clock_timestamp())
+    WHERE e.shard = $1 AND e.account_id = ANY ($2::text[])
+    RETURNING e.email_id
+), attempts AS (
+    UPDATE notifier.email_attempts t SET detail = NULL FROM letters l WHERE t.email_id = l.email_id AND t.detail IS NOT NULL
+), told AS (
+    UPDATE notifier.told t SET contact = p.id FROM people p
+    WHERE t.shard = $1 AND t.account_id = p.account_id AND t.contact = p.contact
+), recalled AS (
+    UPDATE notifier.recalled r SET contact = r.contact_id::text WHERE r.shard = $1 AND r.account_id = ANY ($2::text[])
+), refused AS (
+    UPDATE notifier.rejections j SET value = NULL, detail = 'its account was forgotten'
+    WHERE j.shard = $1 AND j.key = ANY (SELECT convert_to(a, 'UTF8') FROM unnest($2::text[]) a)
+), known AS (
+    UPDATE notifier.accounts a SET forgotten = true WHERE a.account_id = ANY ($2::text[])
+)
+UPDATE notifier.contacts c SET contact = c.contact_id::text, is_contact = false, refused = false
+WHERE c.shard = $1 AND c.account_id = ANY ($2::text[])

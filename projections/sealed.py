@@ -1,0 +1,28 @@
+"""Sealed data of the log, opened for statements that compare it: Postgres itself has no key to open it with."""
+
+from typing import NamedTuple
+
+from meter.runtime.postgres import Executor
+from meter.sealing import FORGOTTEN_KEY, unseal
+from projections.store import sql
+
+STATEMENT_TIMEOUT_S = 24 * 3600
+
+
+class Opened(NamedTuple):
+    """Of one shard: positions and opened data, and the accounts that were forgotten."""
+
+    positions: list[int]
+    data: list[str]
+    forgotten: frozenset[str]
+
+    @property
+    def columns(self) -> tuple[list[int], list[str]]:
+        return self.positions, self.data
+
+
+async def fetch_opened(connection: Executor, shard: int, position: int) -> Opened:
+    rows = await connection.fetch(sql("fetch_sealed"), shard, position, timeout=STATEMENT_TIMEOUT_S)
+    positions = [row["position"] for row in rows]
+    data = [unseal(row["data"], row["account_id"], row["key"]) for row in rows]
+    return Opened(positions, data, frozenset(row["account_id"] for row in rows if row["key"] == FORGOTTEN_KEY))
