@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from meter.allowance import Allowance
-from meter.ingest import Ingest
+from meter.ingest import Ingest, UsageEnds
 from meter.runtime.errors import TransientError
 from meter.runtime.kafka import Batch
 from notifier.decide import Thresholds
@@ -56,11 +56,11 @@ RENDERER: Final = cast(Renderer, PlainRenderer())
 async def run_meter(world: "World") -> None:
     store, broker = world.database.events, world.broker
 
-    async def find_end(batch: Batch) -> int:
-        return broker.end(USAGE, batch.shard)
+    async def find_ends(batch: Batch) -> UsageEnds:
+        return UsageEnds(broker.end(USAGE, batch.shard))
 
     ingest = Ingest(
-        store, clock=world.service_clock, limits=LIMITS, allowance=ALLOWANCE, metrics=NOTHING, find_end=find_end
+        store, clock=world.service_clock, limits=LIMITS, allowance=ALLOWANCE, metrics=NOTHING, find_ends=find_ends
     )
     positions = await fetch_offsets(store, INPUTS)
     while True:
