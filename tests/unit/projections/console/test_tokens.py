@@ -42,7 +42,7 @@ def test_a_token_is_for_one_account_until_it_expires() -> None:
 
 
 def test_a_clock_that_is_wrong_refuses_and_lets_nobody_in() -> None:
-    """An hour back what was just signed is of the future, a day forward it has expired; right again it is good again."""
+    """An hour back what was just signed is of the future, a day forward it has expired; then it is good again."""
     token = TOKENS.make("acct-1", "admin", NOW, timedelta(minutes=5))
     codes = []
     for step in (timedelta(hours=-1), timedelta(days=1)):
