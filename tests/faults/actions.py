@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import asyncpg
 
 from deploy.local.mail import Phase
-from tests.faults.schedule import KAFKA_LINK, Fault
+from tests.faults.schedule import KAFKA_LINK, SMTP_LINK, Fault
 from tests.faults.servers import Site
 from tests.faults.supervisor import Armed, Supervisor
 from tests.faults.watermark import DOWN
@@ -22,9 +22,9 @@ FAULT_POINT_ACTIONS = {"point_kill": "kill", "point_stop": "stop", "point_raise"
 
 
 class Tormentor:
-    """Carries out faults side by side, and counts those that hit. `on_end` is told the end of each."""
+    """Carries out faults side by side, and counts those that hit. `on_end` is told the kind and target of each."""
 
-    def __init__(self, site: Site, supervisor: Supervisor, database: str, on_end: Callable[[], None]) -> None:
+    def __init__(self, site: Site, supervisor: Supervisor, database: str, on_end: Callable[[str, str], None]) -> None:
         self._site = site
         self._supervisor = supervisor
         self._database = database
@@ -58,23 +58,23 @@ class Tormentor:
         """Processes that would still fail at a point are killed, so that quiet is quiet."""
         for instance in self._supervisor.find_armed():
             self._supervisor.kill(instance)
-            self._note("kill", f"kill {instance.service}")
+            self._note("kill", f"kill {instance.service}", instance.service)
 
     def note_point(self, kind: str, armed: Armed, service: str) -> None:
-        self._note(kind, f"{kind} {service} {armed}")
+        self._note(kind, f"{kind} {service} {armed}", service)
 
     async def _carry_out(self, fault: Fault) -> None:
         action = cast(Callable[[Fault], Awaitable[bool]], getattr(self, f"_{fault.kind}"))
         try:
             if await action(fault):
-                self._note(fault.kind, str(fault))
+                self._note(fault.kind, str(fault), SMTP_LINK if fault.kind == SMTP_LINK else fault.target)
         finally:
             self._slots.release()
 
-    def _note(self, kind: str, words: str) -> None:
+    def _note(self, kind: str, words: str, target: str) -> None:
         self.hits[kind] += 1
         self.log.append((time.time(), words))
-        self._on_end()
+        self._on_end(kind, target)
 
     # --- processes --------------------------------------------------------------------------------------------------
 

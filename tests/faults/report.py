@@ -1,13 +1,14 @@
 """What a campaign came to: the summary line, the details for people, and the same as JSON."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from tests.faults.campaign import Campaign
 from tests.faults.oracle.findings import COUNTERS, Findings
-from tests.faults.watermark import percentile
+from tests.faults.watermark import Watermarks, percentile
 
 
 def summary(campaign: Campaign, findings: Findings, seed: int) -> str:
@@ -26,8 +27,7 @@ def summary(campaign: Campaign, findings: Findings, seed: int) -> str:
 
 
 def details(campaign: Campaign, findings: Findings) -> Iterator[str]:
-    hits = campaign.tormentor.hits
-    yield "faults: " + ", ".join(f"{kind} {count}" for kind, count in hits.most_common())
+    yield from by_fault(campaign.tormentor.hits, campaign.watermarks)
     yield "ends of processes: " + ", ".join(
         f"{end} {count}" for end, count in sorted(campaign.supervisor.exits.items())
     )
@@ -41,6 +41,15 @@ def details(campaign: Campaign, findings: Findings) -> Iterator[str]:
     for crash in campaign.supervisor.crashes:
         yield f"crashed by itself: {crash.service}, code {crash.code}\n{crash.tail}"
     yield from findings.lines()
+
+
+def by_fault(hits: Counter[str], watermarks: Watermarks) -> Iterator[str]:
+    """How often each kind struck, how often its target had work then, and how long recovering took."""
+    yield f"{'fault':<18} {'struck':>7} {'mattered':>9} {'p50 s':>7} {'p99 s':>7}"
+    for kind, struck in hits.most_common():
+        recoveries = watermarks.recoveries_of(kind)
+        half, most = percentile(recoveries, 0.5), percentile(recoveries, 0.99)
+        yield f"{kind:<18} {struck:>7,} {watermarks.mattered[kind]:>9,} {half:>7.1f} {most:>7.1f}"
 
 
 def progress(campaign: Campaign, goal: Any, elapsed_s: float) -> str:
@@ -59,10 +68,18 @@ def as_json(campaign: Campaign, findings: Findings, seed: int) -> str:
         "seed": seed,
         "events": campaign.load.sent,
         "faults": dict(campaign.tormentor.hits),
+        "mattered": dict(campaign.watermarks.mattered),
         "kills": campaign.tormentor.kills,
         "counts": {name: findings.counts[name] for name in COUNTERS},
         "emails_ambiguous": findings.emails_ambiguous,
         "recovery_s": {str(share): round(percentile(recoveries, share), 2) for share in (0.5, 0.9, 0.99, 1.0)},
+        "recovery_by_fault_s": {
+            kind: {
+                str(share): round(percentile(campaign.watermarks.recoveries_of(kind), share), 2)
+                for share in (0.5, 0.99)
+            }
+            for kind in campaign.tormentor.hits
+        },
         "checked": findings.figures,
         "findings": [asdict(finding) for finding in findings.listed],
         "crashes": [asdict(crash) for crash in campaign.supervisor.crashes],

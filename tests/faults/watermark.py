@@ -7,6 +7,7 @@ bound.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ class Ticket:
 
     ended: float  # monotonic
     acked: dict[tuple[str, int], int]
+    kind: str = ""  # of the fault
     stage: int = 0
     passed_s: list[float] = field(default_factory=list)  # since the end of the fault, by stage
     target: dict[int, int] = field(default_factory=dict)
@@ -47,9 +49,24 @@ class Watermarks:
         self._tickets: list[Ticket] = []
         self._recovered: list[Ticket] = []
         self.rows: list[Any] = []
+        self.mattered: Counter[str] = Counter()  # faults by kind that struck while there was work
 
-    def note_fault(self) -> None:
-        self._tickets.append(Ticket(time.monotonic(), self._read_acked()))
+    def note_fault(self, kind: str, target: str) -> None:
+        """A fault of this kind has ended; it mattered where its target had something to do at the last look."""
+        self._tickets.append(Ticket(time.monotonic(), self._read_acked(), kind))
+        self.mattered[kind] += self.has_work(target)
+
+    def has_work(self, target: str) -> bool:
+        """Of a service or the mail server; of anybody for the other servers. True where nothing could be looked at."""
+        work = {
+            "meter": self.lag() > 0,
+            "projections": any(
+                row["last_position"] > row["folded"] or row["first_waiting"] is not None for row in self.rows
+            ),
+            "notifier": self.waiting_emails > 0 or any(row["notifications"] > 0 for row in self.rows),
+            "smtp": self.waiting_emails > 0,
+        }
+        return not self.rows or (work[target] if target in work else any(work.values()))
 
     @property
     def open(self) -> int:
@@ -59,6 +76,9 @@ class Watermarks:
     @property
     def recoveries_s(self) -> list[float]:
         return [ticket.passed_s[-1] for ticket in self._recovered]
+
+    def recoveries_of(self, kind: str) -> list[float]:
+        return [ticket.passed_s[-1] for ticket in self._recovered if ticket.kind == kind]
 
     def slowest(self, count: int = 3) -> list[str]:
         """The longest recoveries, with the time each stage was reached."""

@@ -2,6 +2,7 @@
 
 python -m tests.simulation --seeds 1000000                   a million histories, on every core
 python -m tests.simulation --seed 4711                       one of them again, step by step
+python -m tests.simulation --bugs                            is each known mistake found by seeds alone?
 """
 
 import argparse
@@ -14,6 +15,8 @@ from collections.abc import Sequence
 from meter.progress import show_progress
 from tests.simulation.campaign import Tally, play_many, show, tell
 
+HISTORIES = 10_000
+
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -21,15 +24,22 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Play histories of 50 steps with 3 faults on average against the ledger.",
         epilog="example: python -m tests.simulation --seeds 10000 --first 50000",
     )
-    parser.add_argument("--seeds", type=int, default=10_000, help="how many histories (default: 10000)")
+    parser.add_argument("--seeds", type=int, help="how many histories (default: 10000; of each mistake 2000)")
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="stop after so long (default: not before the end)"
     )
     parser.add_argument("--first", type=int, default=0, help="seed of the first (default: 0)")
     parser.add_argument("--seed", type=int, help="play this one alone, and show its steps")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument(
+        "--bugs", nargs="*", metavar="NAME", help="switch on known mistakes, all or these: are they found?"
+    )
     options = parser.parse_args(arguments)
-    if options.seeds < 1 or options.workers < 1 or min(options.first, options.seed or 0) < 0:
+    if (
+        (options.seeds is not None and options.seeds < 1)
+        or options.workers < 1
+        or min(options.first, options.seed or 0) < 0
+    ):
         parser.error("--seeds and --workers must be 1 or more, --first and --seed 0 or more")
     return options
 
@@ -40,13 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text, is_right = show(options.seed)
         print(text)
         return 0 if is_right else 1
+    if options.bugs is not None:
+        from tests.simulation.trial import MOST, run_trials
+
+        return run_trials(options.bugs, options.first, options.seeds or MOST)
     return run(options)
 
 
 def run(options: argparse.Namespace) -> int:
     started = time.monotonic()
-    seeds = range(options.first, options.first + options.seeds)
-    with show_progress("simulation", options.seeds, "histories") as progress:
+    seeds = range(options.first, options.first + (options.seeds or HISTORIES))
+    with show_progress("simulation", len(seeds), "histories") as progress:
 
         def report(tally: Tally) -> None:
             progress(tally.histories)

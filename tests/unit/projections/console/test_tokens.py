@@ -41,6 +41,18 @@ def test_a_token_is_for_one_account_until_it_expires() -> None:
     assert viewer.until == NOW + timedelta(minutes=5)
 
 
+def test_a_clock_that_is_wrong_refuses_and_lets_nobody_in() -> None:
+    """An hour back what was just signed is of the future, a day forward it has expired; then it is good again."""
+    token = TOKENS.make("acct-1", "admin", NOW, timedelta(minutes=5))
+    codes = []
+    for step in (timedelta(hours=-1), timedelta(days=1)):
+        with pytest.raises(AccessError) as caught:
+            TOKENS.read(token, NOW + step)
+        codes.append(caught.value.code)
+    assert codes == ["token_invalid", "token_expired"]
+    assert TOKENS.read(token, NOW).may_see("acct-1")
+
+
 def test_nobody_is_an_admin_by_default() -> None:
     assert TOKENS.read(sign(CLAIMS), NOW).role == "member"
     assert TOKENS.read(sign(CLAIMS | {"role": "owner"}), NOW).role == "member"
