@@ -49,7 +49,7 @@ def find(
       meter accounts find owner@example.com
     """
     from meter.runtime.settings import Settings
-    from meter.sending import open_outcomes
+    from meter.store.outcomes import open_outcomes
 
     async def command(settings: Settings) -> None:
         async with open_outcomes(settings) as outcomes:
@@ -72,7 +72,7 @@ def unopened(limit: Limit = 50, as_json: JsonLines = False) -> None:
       meter accounts unopened
     """
     from meter.runtime.settings import Settings
-    from meter.sending import open_outcomes
+    from meter.store.outcomes import open_outcomes
 
     async def command(settings: Settings) -> None:
         async with open_outcomes(settings) as outcomes:
@@ -102,7 +102,7 @@ def show(account_id: Account, as_json: JsonOutput = False) -> None:
     """
     from meter.effects import describe_kept
     from meter.runtime.settings import Settings
-    from meter.sending import open_outcomes
+    from meter.store.outcomes import open_outcomes
 
     async def command(settings: Settings) -> None:
         async with open_outcomes(settings) as outcomes:

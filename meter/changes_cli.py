@@ -163,7 +163,8 @@ def run_change(
 ) -> None:
     """Exit 1 with a sentence where the change has no effect; then nothing is sent."""
     from meter.changes import find_refusal
-    from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, send_and_wait
+    from meter.store.outcomes import open_outcomes
     from schemas.build import new_event_id
 
     sent_id = event_id or new_event_id()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from meter.accounts_cli import app as accounts_app
 from meter.check_cli import check
 from meter.corrections_cli import reverse, revoke
 from meter.forget_cli import forget
-from meter.presentation import print_settings
+from meter.presentation import print_notes, print_sentences, print_settings
 from meter.prune_cli import prune
 from meter.recover_cli import recover_command
 from meter.rejections_cli import app as rejections_app
@@ -71,18 +70,18 @@ def setup(
     from meter.setup import KEPT, check_setup, set_up
 
     def report(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print_notes([line])
 
     async def look(settings: SetupSettings) -> None:
         steps = [step async for step in check_setup(settings)]
         for step in steps:
-            print(f"{step.name}: {step.outcome}", flush=True)
+            print_sentences([f"{step.name}: {step.outcome}"])
         if any(step.outcome != KEPT for step in steps):
             raise typer.Exit(Exit.FAILED)
 
     async def command(settings: SetupSettings) -> None:
         async for step in set_up(settings, SystemClock(), roles=roles, report=report):
-            print(f"{step.name}: {step.outcome}", flush=True)
+            print_sentences([f"{step.name}: {step.outcome}"])
 
     run_command(SetupSettings, look if check else command)
 

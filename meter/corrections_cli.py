@@ -56,7 +56,8 @@ def reverse(
       meter reverse acc-1 request-17 --amount 0.5 --reason outage
     """
     from meter.effects import choose_usage, describe_amount, describe_now, describe_usage, format_plain
-    from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, send_and_wait
+    from meter.store.outcomes import open_outcomes
     from schemas.build import new_event_id
 
     if everything == (amount is not None):
@@ -114,7 +115,8 @@ def revoke(
       meter revoke acc-1 model_credits 100 --reason chargeback --reference T-17
     """
     from meter.effects import describe_amount, describe_now
-    from meter.sending import EFFECT_TIMEOUT_S, check_event, check_stored, open_outcomes, send_and_wait
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, check_stored, send_and_wait
+    from meter.store.outcomes import open_outcomes
     from schemas.build import new_event_id
 
     sent_id = event_id or new_event_id()

@@ -79,7 +79,7 @@ def print_on_terminal(render: Callable[[int], Sequence[RenderableType]]) -> None
 
 def print_sentences(sentences: Sequence[str]) -> None:
     """One a line, broken between words on a terminal."""
-    print(fit("\n".join(map(printable, sentences)), sys.stdout))
+    print(fit("\n".join(map(printable, sentences)), sys.stdout), flush=True)
 
 
 def print_notes(sentences: Sequence[str]) -> None:

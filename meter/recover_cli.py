@@ -1,16 +1,12 @@
 """`meter recover` on the command line."""
 
 import getpass
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from meter.presentation import print_table
+from meter.presentation import print_notes, print_table
 from meter.runtime.process.cli import run_command
-
-if TYPE_CHECKING:
-    pass
 
 
 def recover_command(
@@ -41,7 +37,7 @@ def recover_command(
     from meter.runtime.settings import Settings
 
     def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print_notes([line])
 
     async def command(settings: Settings) -> list[Begun]:
         async with opened_pool(settings, "credit-meter-recover", OWNER if roles else None) as pool:

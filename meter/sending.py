@@ -1,15 +1,13 @@
 """For the verbs that send an event: send it, and wait until it is judged and its account's balances have it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError, judge_event
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, RefusalError
 from meter.runtime.kafka import Message
-from meter.runtime.postgres import opened_pool
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses
 from meter.store.outcomes import Outcomes, RejectedEvent, Sent, StoredEvent
@@ -46,12 +44,6 @@ class CheckingProducer(AccountsProducer):
             [first, *_] = outcome.remarks
             reason = Reason.INVALID_CONTACTS if first.field.startswith("contacts") else Reason.INVALID_DATA
             raise InvalidEventError(reason, describe_left_out(first))
-
-
-@asynccontextmanager
-async def open_outcomes(settings: Settings) -> AsyncIterator[Outcomes]:
-    async with opened_pool(settings, "credit-verbs") as pool:
-        yield Outcomes(pool)
 
 
 async def check_event(settings: Settings, event_id: str, send: Send) -> None:

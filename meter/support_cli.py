@@ -57,7 +57,8 @@ def open_account(
       meter open acc-1 --plan free --contact owner@example.com
     """
     from meter.effects import describe_differences, describe_opening, find_differences
-    from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, send_and_wait
+    from meter.store.outcomes import open_outcomes
     from schemas.build import new_event_id
 
     contacts = contact or []
@@ -108,7 +109,8 @@ def grant(
       meter grant acc-1 model_credits 100 --reason top_up --reference invoice-2041
     """
     from meter.effects import describe_amount, describe_now
-    from meter.sending import EFFECT_TIMEOUT_S, check_event, open_outcomes, send_and_wait
+    from meter.sending import EFFECT_TIMEOUT_S, check_event, send_and_wait
+    from meter.store.outcomes import open_outcomes
     from schemas.build import new_event_id
 
     sent_id = event_id or new_event_id()

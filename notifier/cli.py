@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meter.presentation import print_notes, print_settings
+from meter.presentation import print_notes, print_settings, print_table
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from notifier.emails_cli import app as emails_app
@@ -140,8 +140,11 @@ def preview(
 
     async def command(settings: NotifierSettings) -> None:
         renderer = Renderer(settings.sender, settings.templates_dir)
-        for written in write_preview(renderer, directory, SystemClock().now()):
-            print(f"{written.path}\t{written.says}")
+        written = write_preview(renderer, directory, SystemClock().now())
+        if sys.stdout.isatty():
+            print_table(("file", "says"), [(str(each.path), each.says) for each in written], as_json=False)
+        else:
+            print("\n".join(f"{each.path}\t{each.says}" for each in written))
         if settings.support_url is None and settings.support_email is None:
             asked = settings.sender.whom_to_ask
             print_notes([f"Without METERING_SUPPORT_URL or METERING_SUPPORT_EMAIL letters say: ask {asked}."])

@@ -1,10 +1,10 @@
 """`projections republish` on the command line."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from meter.presentation import print_notes, print_sentences
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import run_command
 from schemas.topics import BALANCES
@@ -45,7 +45,7 @@ def republish(
                 return await Republication(pool, progress=advance, report=say).run()
 
     accounts = run_command(ProjectionsSettings, command)
-    print(f"{accounts:,} accounts are in the outbox; `projections run` publishes them in order")
+    print_sentences([f"{accounts:,} accounts are in the outbox; `projections run` publishes them in order"])
 
 
 async def prepare(settings: "ProjectionsSettings", pool: "Pool", *, new_topic: bool, anew: bool) -> None:
@@ -68,4 +68,4 @@ async def prepare(settings: "ProjectionsSettings", pool: "Pool", *, new_topic: b
 
 
 def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print_notes([line])

@@ -2,8 +2,6 @@
 
 from typing import Any, Final, NamedTuple
 
-import idna
-
 from schemas.fields import ENCODED_WORD, MAX_ADDRESS_CHARS, MAX_CONTACTS, is_address
 from schemas.records import Remark
 
@@ -50,9 +48,16 @@ def read_address(entry: Any) -> str | None:
         return None
     local, at, domain = entry.rpartition("@")
     try:
-        ascii_domain = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
+        ascii_domain = domain.lower() if domain.isascii() else encode_domain(domain)
     except UnicodeError:
         return None
     address = f"{local}{at}{ascii_domain}"
     # What a header would decode (RFC 2047) is nobody's address. Models still read it: logs from before may hold one.
     return address if is_address(address) and ENCODED_WORD not in address else None
+
+
+def encode_domain(domain: str) -> str:
+    """Raises UnicodeError. The tables are loaded for the first such domain: a list does not wait for them."""
+    import idna
+
+    return idna.encode(domain, uts46=True).decode("ascii")

@@ -20,6 +20,12 @@ OTHERS = {f"as-{name}.sh": role for name, role in ROLES.items()} | {
     f"as-{name}.sh": f"credit_{name}" for name in ("reader", "pruner")
 }
 ADMIN = "as-admin.sh"
+# On one line: pasted with its indentation it is still Python. Elsewhere the import is `credit_meter_client`.
+PYTHON_EVENT = (
+    "from meter.client_sync import SyncUsageProducer; "
+    'usage = SyncUsageProducer(source="//example.com/shell"); '
+    'usage.tool_run("acct-1", tool="web-search"); usage.close()'
+)
 
 
 class TakenError(Exception):
@@ -74,5 +80,7 @@ def first_steps(platform: Platform) -> list[str]:
         "meter open acct-1 --contact owner@example.com",
         f"echo {shlex.quote('acct-1|' + json.dumps(event))} |",
         f"    kcat -P -b {address} -t metering.usage -K'|' -H content-type=application/cloudevents+json",
+        "# or with the client for Python, which takes its settings from the environment:",
+        f"python -c {shlex.quote(PYTHON_EVENT)}",
         "projections show acct-1",
     ]

@@ -1,6 +1,8 @@
 """What became of an event that a person sent, and what its account has now. Reads only."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -11,13 +13,21 @@ from meter.content import RESOURCES
 from meter.effects import AccountNow, BalanceNow, KeptAccount, KeptAmount, UsageNow
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Message
-from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.postgres import Pool, load_sql, opened_pool
+from meter.runtime.settings import Settings
 from meter.store.foresee import foresee_rejections
 from schemas.amounts import MICRO
 from schemas.events import TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid, normalize_id
 from schemas.records import Record, Rejected
 from schemas.topics import ACCOUNTS, partition_for
+
+
+@asynccontextmanager
+async def open_outcomes(settings: Settings) -> AsyncIterator["Outcomes"]:
+    """Here, apart from what sends: a verb that only looks does not load the Kafka client."""
+    async with opened_pool(settings, "credit-verbs") as pool:
+        yield Outcomes(pool)
 
 
 class Sent(NamedTuple):

@@ -53,7 +53,19 @@ def test_help_loads_nothing_that_works(command: str) -> None:
     assert not found & (KAFKA | READING | WORKING | {"rich", "jinja2", "idna", "aiosmtplib"})
 
 
-@pytest.mark.parametrize("command", ["projections show acct-1", "notifier emails list", "notifier notices acct-1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "projections show acct-1",
+        "notifier emails list",
+        "notifier notices acct-1",
+        "meter accounts find example",
+        "meter accounts unopened",
+        "meter rejections list",
+        "meter waiting",
+        "meter rerouted",
+    ],
+)
 def test_a_list_loads_the_database_alone(command: str) -> None:
     found = loaded(*command.split())
     assert "asyncpg" in found

@@ -55,6 +55,18 @@ notifier banners {LONG}
 notifier emails list
 notifier emails list --state refused
 """)
+# What operators do, and what changes something: behind the others, so that nothing else shows it.
+LAST = listed("""
+meter setup --check
+meter recover
+meter rejections replay 1
+meter rejections replay 1 --force
+projections rebuild balances --dry-run
+projections republish
+projections token acct-1
+notifier preview letters
+notifier reread
+""")
 # Each new setting would change them, so they are not kept; that they fit is looked at.
 SETTINGS = listed("""
 meter settings
@@ -118,6 +130,16 @@ async def test_every_command_looks_as_it_was_approved(
         looks.keep(asked, looked[: len(asked)], f"{width} columns")
     looks.keep(asked, piped, "in a pipe")
     looks.keep(as_json, documents, "in a pipe")
+    operator = shell | {
+        "METERING_POSTGRES_DSN": str(running.settings.postgres_dsn),
+        "METERING_CONSOLE_SECRET": "x" * 32,
+    }
+    last = [*LAST, ["notifier", "emails", "retry", asked[-1][-1]]]
+    for width in WIDTHS:
+        done = await asyncio.to_thread(on_terminal, last, operator, tmp_path, width=width)
+        looks.keep(last, done, f"{width} columns")
+        shown[width] += done
+    looks.keep(last, await asyncio.to_thread(in_pipe, last, operator, tmp_path), "in a pipe")
     compare(looks.texts(), write=request.config.getoption("--write-captures"))
     assert too_wide(shown) == []
     assert all(isinstance(json.loads(line), dict) for look in documents for line in look.text.splitlines())

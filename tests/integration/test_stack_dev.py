@@ -62,6 +62,15 @@ def test_it_takes_commands_with_the_settings_it_writes_and_drains_at_ctrl_c(dev:
     opened = dev.shell("meter open acct-dev --contact owner@example.com")
     assert opened.returncode == 0, opened.stderr
     assert "owner@example.com" in dev.shell("meter accounts show acct-dev").stdout
+    first = [
+        line.strip() for line in dev.text.splitlines() if line.strip().startswith(("meter open acct-1", "python -c"))
+    ]
+    for line in first:
+        done = dev.shell(line)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), (line, done.stderr)
+    assert len(first) == 2
+    used = 'projections show acct-1 --json | grep -q \'"resource": "tool_runs".*"used": "1"\''
+    until_sync(lambda: dev.shell(used).returncode == 0, START_TIMEOUT_S, "the first event counts")
     assert "10000" in dev.shell("projections show acct-dev").stdout.replace(",", "").replace(" ", "")
     file = ROOT / dev.sourced.removeprefix(". ")
     assert file.exists()
