@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import cache
 from typing import Final
 
+from babel import Locale
 from babel.dates import format_date, format_datetime
-from babel.numbers import format_decimal
+from babel.numbers import NumberPattern, parse_pattern
 
 LOCALE: Final = "en"
+ENGLISH: Final = Locale.parse(LOCALE)
 CENT: Final = Decimal("0.01")
 MINUS: Final = "\u2212"
 UNITS: Final = {"model_credits": ("credit", "credits"), "tool_runs": ("run", "runs")}
@@ -33,8 +36,15 @@ def show_cell(amount: Decimal) -> str:
     return f"{whole}.{cents.ljust(2, '0')}"
 
 
+@cache
+def parsed(pattern: str) -> NumberPattern:
+    """To parse it takes longer than to use it, and a page of a year has thousands of figures."""
+    found: NumberPattern = parse_pattern(pattern)
+    return found
+
+
 def grouped(number: Decimal | int, pattern: str) -> str:
-    text: str = format_decimal(number, format=pattern, locale=LOCALE)
+    text: str = parsed(pattern).apply(number, ENGLISH)
     return text
 
 
