@@ -38,7 +38,8 @@ def forget(
     Example:
       meter forget acc-1 --reason "request of 3 May"
     """
-    from meter.sending import EFFECT_TIMEOUT_S, ask_until, check_event, open_outcomes, send_and_wait
+    from meter.sending import EFFECT_TIMEOUT_S, ask_until, check_event, send_and_wait
+    from meter.store.outcomes import open_outcomes
     from meter.store.remains import fetch_remains
     from schemas.build import new_event_id
 

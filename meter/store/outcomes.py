@@ -1,30 +1,32 @@
 """What became of an event that a person sent, and what its account has now. Reads only."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from meter.client import LIMITS
 from meter.content import RESOURCES
 from meter.effects import AccountNow, BalanceNow, KeptAccount, KeptAmount, UsageNow
 from meter.runtime.errors import RefusalError
-from meter.runtime.kafka import Message
 from meter.runtime.postgres import Pool, load_sql, opened_pool
 from meter.runtime.settings import Settings
-from meter.store.foresee import foresee_rejections
 from schemas.amounts import MICRO
 from schemas.events import TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid, normalize_id
 from schemas.records import Record, Rejected
 from schemas.topics import ACCOUNTS, partition_for
 
+if TYPE_CHECKING:
+    from meter.runtime.kafka import Message
+
 
 @asynccontextmanager
-async def open_outcomes(settings: Settings) -> AsyncIterator["Outcomes"]:
+async def open_outcomes(settings: Settings) -> AsyncIterator[Outcomes]:
     """Here, apart from what sends: a verb that only looks does not load the Kafka client."""
     async with opened_pool(settings, "credit-verbs") as pool:
         yield Outcomes(pool)
@@ -124,6 +126,10 @@ class Outcomes:
 
     async def foresee(self, message: Message, now: datetime) -> Rejected | None:
         """Why the meter would reject an event that keeps to the contract, by what is stored now."""
+        # Only verbs that send ask, and they load the Kafka client anyway.
+        from meter.client import LIMITS
+        from meter.store.foresee import foresee_rejections
+
         key = message.key.encode() if isinstance(message.key, str) else message.key
         record = Record(message.topic, 0, 0, int(now.timestamp() * 1000), key, message.value, list(message.headers))
         return (await foresee_rejections(self._pool, [record], now, LIMITS)).get(0)

@@ -63,6 +63,7 @@ class Layout(NamedTuple):
     groups: tuple[int, ...]
     fields: tuple[int, ...] = ()
     extensions: tuple[tuple[str, int], ...] = ()
+    is_plain: bool = True  # has neither
 
 
 def write_pattern(order: Sequence[str], data: str = _IN_ORDER, *, spaced: bool = False) -> str:
@@ -82,28 +83,29 @@ def make_layout(order: Sequence[str], data: str, *, spaced: bool) -> Layout:
     groups = (*(at[name] for name in ("id", "source", "type", "subject", "time")), *range(text, text + 5))
     fields = () if data == _IN_ORDER else (text + 1, text + 2, *range(text + 4, text + 9))
     extensions = tuple((name, at[name]) for name in order if name not in OWN_ORDER)
-    return Layout(re.compile(write_pattern(order, data, spaced=spaced)).fullmatch, groups, fields, extensions)
+    match = re.compile(write_pattern(order, data, spaced=spaced)).fullmatch
+    return Layout(match, groups, fields, extensions, not fields and not extensions)
 
 
 class Layouts:
-    """The patterns beside that of our own client; the one that fitted last is tried first."""
+    """The patterns that are `known`; the one that fitted last is the first of them."""
 
     def __init__(self) -> None:
-        self._layouts = [make_layout(OWN_ORDER, _IN_ORDER, spaced=True)]
+        self.known = [make_layout(OWN_ORDER, _IN_ORDER, spaced=spaced) for spaced in (False, True)]
         self._seen: dict[tuple[tuple[str, ...], bool], int] = {}
         self._made: dict[tuple[tuple[str, ...], bool], Layout] = {}  # the last one of each form, whether it fits or not
 
     def find(self, json: str) -> tuple[Found, str | None] | None:
         """The parts of an event that one of the patterns fits, and the text of its extensions."""
-        for layout in self._layouts:
+        for layout in self.known:
             match = layout.match(json)
             if match:
                 break
         else:
             return None
-        if layout is not self._layouts[0]:
-            self._layouts.remove(layout)
-            self._layouts.insert(0, layout)
+        if layout is not self.known[0]:
+            self.known.remove(layout)
+            self.known.insert(0, layout)
         parts: Found = match.group(*layout.groups)  # type: ignore[assignment]  # what the pattern must have
         if layout.fields and parts[5].count('":') != len(layout.fields) - match.group(*layout.fields).count(None):
             return None  # a field comes twice
@@ -116,7 +118,7 @@ class Layouts:
 
         First one for data in the order of the contract, then one for data in any order.
         """
-        if len(self._layouts) > MOST_LAYOUTS or len(self._made) > MOST_MADE or len(order) > MOST_ATTRIBUTES:
+        if len(self.known) > MOST_LAYOUTS or len(self._made) > MOST_MADE or len(order) > MOST_ATTRIBUTES:
             return
         head = f'{{"{order[0]}":'
         after = json[len(head) : len(head) + 2]
@@ -131,8 +133,8 @@ class Layouts:
         if count >= LEARN_AFTER:
             del self._seen[form]
             self._made[form] = made = make_layout(order, _IN_ANY_ORDER if before else _IN_ORDER, spaced=spaced)
-            self._layouts = [layout for layout in self._layouts if layout is not before]
+            self.known[:] = [layout for layout in self.known if layout is not before]
             if made.match(json):
-                self._layouts.append(made)
+                self.known.append(made)
         if len(self._seen) > MOST_SEEN:
             self._seen.clear()

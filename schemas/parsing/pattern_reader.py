@@ -10,7 +10,6 @@ Of an id, a source, a type and a subject a pattern finds the end alone: what is 
 one, and `[^"]` takes a third of the time of a list of characters.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,7 +18,7 @@ from schemas.events import CODES
 from schemas.identity import FIRST_UUID_KEY, is_id, text_key
 from schemas.parsing.cache import accounts_of, amounts, source_hashes
 from schemas.parsing.json_reader import UNREADABLE, read_any_order
-from schemas.parsing.layouts import OWN_ORDER, Layouts, write_pattern
+from schemas.parsing.layouts import Layouts
 from schemas.records import Accepted, Limits, Record, Rerouted
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import REROUTED_HEADER, USAGE
@@ -37,7 +36,6 @@ _STRUCTURED: Final = tuple(
     )
 )
 
-_match_own: Final = re.compile(write_pattern(OWN_ORDER)).fullmatch
 _layouts: Final = Layouts()
 _CREDITS: Final = RESOURCE_CODES[Resource.MODEL_CREDITS]
 _TOOL_RUNS: Final = RESOURCE_CODES[Resource.TOOL_RUNS]
@@ -63,7 +61,7 @@ def make_reader(now: datetime, limits: Limits) -> Reader:
     """`read_by_pattern` for the records of one batch: what is the same for all of them is looked up once."""
     latest, earliest = now + limits.max_ahead, now - min(limits.max_behind, now - _FIRST)
     most_bytes, most_credits, most_runs = limits.max_bytes - _HEADER_BYTES, limits.max_credits, limits.max_runs
-    accounts = accounts_of(limits.partitions)
+    accounts, known = accounts_of(limits.partitions), _layouts.known
 
     def read(record: Record) -> Accepted | Rerouted | None:
         topic, partition, offset, _, key, value, headers = record
@@ -73,8 +71,9 @@ def make_reader(now: datetime, limits: Limits) -> Reader:
             return None
         try:
             json = value.decode()
-            match = _match_own(json)
-            found: tuple[Any, str | None] | None = (match.groups(), None) if match else _layouts.find(json)
+            first = known[0]  # nearly always the one; `find` would take a tenth of the time more
+            match = first.match(json) if first.is_plain else None
+            found: tuple[Any, str | None] | None = (match.group(*first.groups), None) if match else _layouts.find(json)
             if found:
                 (event_id, source, type, subject, time, text, credits, field, name, runs), extensions = found
                 code, resource, wanted = _KINDS[type]

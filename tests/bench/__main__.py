@@ -15,10 +15,11 @@ from tests.bench.databases import Databases
 from tests.bench.machine import ROOT, describe_machine, read_commit
 from tests.bench.plan import SECTIONS, Plan, make_plan
 from tests.bench.report import print_figures
-from tests.bench.results import LATEST, Figures, write_figures
+from tests.bench.results import LATEST, Figures, note_steps, write_figures
 from tests.bench.scenario import Bench
 from tests.bench.servers import REPORTED, run_servers
 from tests.bench.session import Session
+from tests.bench.steps import measure_steps
 
 PARTIAL = ROOT / ".local" / "bench.json"
 
@@ -60,9 +61,14 @@ def main(
 
 
 async def measure(plan: Plan, console: Console, figures: Figures) -> None:
+    figures["machine"] = describe_machine()
+    if plan.wants("steps"):
+        with console.status("the steps of the meter"):
+            note_steps(figures, measure_steps(plan.steps_records, plan.steps_rounds))
+    if plan.sections == ("steps",):
+        return  # it needs no servers
     with tempfile.TemporaryDirectory(prefix="credit-meter-bench-") as logs, run_servers() as servers:
         databases = Databases(servers.postgres.dsn())
-        figures["machine"] = describe_machine()
         figures["postgres"] = await databases.read_settings(REPORTED)
         figures["kafka"] = servers.kafka_settings()
         figures["sizes"] = {"events": plan.events, "accounts": plan.accounts, "runs": plan.runs}

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tests.bench.workload import Workload
 
-SECTIONS = ("ingest", "end_to_end", "limit", "peer", "latency", "calm", "growth", "rebuild", "pages")
+SECTIONS = ("steps", "ingest", "end_to_end", "limit", "peer", "latency", "calm", "growth", "rebuild", "pages")
 LOADS = (10, 50, 80)  # percent of the end-to-end rate
 
 
@@ -15,6 +15,8 @@ class Plan:
     runs: int = 3
     events: int = 600_000
     accounts: int = 10_000
+    steps_records: int = 12_000
+    steps_rounds: int = 25
     copy_rows: int = 300_000
     peer_s: float = 10
     warm_up_s: float = 90  # at the first load, not measured: so long the broker goes on compiling its code
@@ -49,6 +51,8 @@ QUICK = Plan(
     runs=1,
     events=20_000,
     accounts=200,
+    steps_records=1_000,
+    steps_rounds=2,
     copy_rows=10_000,
     peer_s=2,
     warm_up_s=1,

@@ -11,17 +11,21 @@ PASSES = ("fold", "rebuild", "verify", "verify_projections")
 
 
 def print_figures(console: Console, figures: Figures) -> None:
-    for table in (
-        rates(figures),
-        cpu(figures),
-        latency(figures),
-        calm(figures),
-        growth(figures),
-        pages(figures),
-        demands(figures),
-    ):
+    for make in (steps, rates, cpu, latency, calm, growth, pages, demands):
+        table = make(figures)
         if table.row_count:
             console.print(table)
+
+
+def steps(figures: Figures) -> Table:
+    table = Table("attributes in", title="Microseconds of processor for each event, by step of the meter, medians")
+    measured = figures.get("steps_us", {})
+    for step in next(iter(measured.values()), {}):
+        table.add_column(step)
+    table.add_column("all")
+    for order, taken in measured.items():
+        table.add_row(order, *(f"{us:.2f}" for us in taken.values()), f"{sum(taken.values()):.2f}")
+    return table
 
 
 def rates(figures: Figures) -> Table:

@@ -73,6 +73,13 @@ def note_live(figures: Figures, delays: Delays) -> None:
     figures.setdefault("pages", {})["event_to_page_ms"] = rounded(delays._asdict())
 
 
+def note_steps(figures: Figures, measured: Mapping[str, Mapping[str, float]]) -> None:
+    """Microseconds of processor for each event, by order of its attributes and step of the meter."""
+    figures["steps_us"] = {
+        order: {step: round(taken, 2) for step, taken in steps.items()} for order, steps in measured.items()
+    }
+
+
 def note_calm(figures: Figures, levels: Sequence[Level]) -> None:
     """By events a second: cores of our services and Postgres together, of each, and the delays of the probes."""
     figures["calm_cores"] = {

@@ -9,7 +9,7 @@ from tests.integration.test_notifier_store import PostgresStores
 from tests.integration.test_notifier_store import stores as stores
 from tests.support.searching import find
 from tests.unit.notifier.builders import ACCOUNT, AT, account
-from tests.unit.notifier.contract import ACCEPTED, CLAIM_S, DAY_LIMIT, queue_one, save
+from tests.unit.notifier.contract import ACCEPTED, CLAIM_S, LIMITS, queue_one, save
 
 READER = "owner@example.com"
 ANSWER = Result(Phase.DOT, 550, f"<{READER}> is unknown here")
@@ -47,6 +47,6 @@ async def claim_one(stores: PostgresStores) -> ClaimedEmail:
 async def test_a_letter_that_is_claimed_is_not_sent_any_more(stores: PostgresStores) -> None:
     email = await claim_one(stores)
     await forget(stores)
-    await stores.queue.look(email, DAY_LIMIT)
+    await stores.queue.look(email, LIMITS)
     assert await stores.queue.claim(CLAIM_S) is None
     assert (await stores.letters(ACCOUNT)).contacts[str(email.row.contact_id)].unsent is None

@@ -138,6 +138,6 @@ def test_orders_that_somebody_makes_up_take_no_more_than_a_little_memory(
             read(json.dumps(arrange(make_event(TOOL_RUN), order), indent=number % 7).encode())
         for _ in range(4):
             read(write(arrange(make_event(TOOL_RUN, tries=number), (*order, "tries"))))
-    assert 1 < len(patterns._layouts) <= MOST_LAYOUTS + 1
+    assert 2 < len(patterns.known) <= MOST_LAYOUTS + 1
     assert len(patterns._made) <= MOST_MADE + 1
     assert len(patterns._seen) <= 6

@@ -20,7 +20,7 @@ from schemas.build import STRUCTURED_HEADERS, encode_event
 from schemas.events import INPUT_TYPES, TYPES_BY_CODE, USAGE_CODES
 from schemas.identity import OWN_SOURCE
 from schemas.parsing import layouts, pattern_reader
-from schemas.parsing.layouts import OWN_ORDER, TIME, Layouts, write_pattern
+from schemas.parsing.layouts import OWN_ORDER, TIME, Layout, Layouts, write_pattern
 from schemas.parsing.parse import Accepted, Record, Rerouted
 from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
@@ -174,19 +174,20 @@ def compare(record: Record) -> Accepted | Rerouted | None:
     return hold_to_the_reference(record)
 
 
+NEVER = Layout(lambda _: None, ())
+
+
 def no_pattern() -> AbstractContextManager[object]:
-    never = SimpleNamespace(find=lambda _: None, learn=lambda *_: None)
-    return patch.multiple(pattern_reader, _match_own=lambda _: None, _layouts=never)
+    never = SimpleNamespace(known=[NEVER], find=lambda _: None, learn=lambda *_: None)
+    return patch.object(pattern_reader, "_layouts", never)
 
 
 @contextmanager
 def new_patterns() -> Iterator[Layouts]:
     """Every order gets its pattern at once, our own as well."""
     patterns = Layouts()
-    with (
-        patch.multiple(pattern_reader, _match_own=lambda _: None, _layouts=patterns),
-        patch.object(layouts, "LEARN_AFTER", 1),
-    ):
+    patterns.known[:] = [NEVER]
+    with patch.object(pattern_reader, "_layouts", patterns), patch.object(layouts, "LEARN_AFTER", 1):
         yield patterns
 
 

@@ -1,0 +1,130 @@
+"""Processor time of each step of the meter for one event, in one process and without servers.
+
+Events in the order of our own client and in that of other libraries take turns, and the medians count: so a busy moment
+of the machine meets all alike. Of what Kafka and Postgres cost it says nothing.
+"""
+
+import gc
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from random import Random
+from statistics import median
+from typing import Any, Final, NamedTuple
+
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from meter.allowance import Allowance
+from meter.plan import plan_append
+from meter.runtime.kafka.adapter.batches import FetchedBatches
+from meter.runtime.kafka.adapter.patches import patch_aiokafka
+from meter.runtime.kafka.adapter.record_objects import as_read
+from meter.runtime.kafka.partition_buffer import PartitionBuffer
+from meter.store.layout import encode_rows, rows_of
+from schemas.parsing.parse import parse_all
+from schemas.records import Accepted, Limits
+from schemas.topics import ACCOUNTS, USAGE
+from tests.bench.events import Message, account_name, make_event
+from tests.bench.load import STRUCTURED
+
+NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+BATCH_RECORDS: Final = 700  # of one record batch: 256 KiB
+LZ4: Final = 3
+# The libraries for Go write their attributes so.
+OTHER_ORDER: Final = ("specversion", "id", "source", "type", "subject", "datacontenttype", "time", "data")
+ORDERS: Final = ("own order", "other order")
+
+
+class Timed(NamedTuple):
+    """Microseconds of an event by step."""
+
+    fetch: float
+    buffer: float
+    parse: float
+    plan: float
+    encode: float
+    hash: float
+
+
+def measure_steps(records: int, rounds: int) -> dict[str, dict[str, float]]:
+    """By order of the attributes: the median of each step."""
+    patch_aiokafka()
+    own = make_messages(records)
+    packed = {name: pack(messages) for name, messages in zip(ORDERS, (own, rearrange(own)), strict=True)}
+    found: dict[str, list[Timed]] = {name: [] for name in ORDERS}
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(rounds):
+            for name in ORDERS:
+                found[name].append(run_once(packed[name], records))
+    finally:
+        gc.enable()
+    return {name: dict(zip(Timed._fields, map(median, zip(*found[name], strict=True)), strict=True)) for name in ORDERS}
+
+
+def make_messages(records: int) -> list[Message]:
+    rng = Random(7)
+    return [make_event(account_name(int(rng.paretovariate(1)) % 10_000), NOW, rng)[1] for _ in range(records)]
+
+
+def rearrange(messages: list[Message]) -> list[Message]:
+    def write(value: bytes) -> bytes:
+        event = json.loads(value)
+        return json.dumps({name: event[name] for name in OTHER_ORDER}, separators=(",", ":")).encode()
+
+    return [Message(message.key, write(message.value)) for message in messages]
+
+
+def pack(messages: list[Message]) -> bytes:
+    """Record batches of one partition, as a broker hands them out."""
+    packed = bytearray()
+    for first in range(0, len(messages), BATCH_RECORDS):
+        builder = DefaultRecordBatchBuilder(2, LZ4, False, -1, -1, -1, 1 << 20)
+        for delta, message in enumerate(messages[first : first + BATCH_RECORDS]):
+            builder.append(delta, 1_700_000_000_000, message.key, message.value, STRUCTURED)
+        batch = bytearray(builder.build())
+        batch[:8] = first.to_bytes(8)
+        packed += batch
+    return bytes(packed)
+
+
+def run_once(packed: bytes, records: int) -> Timed:
+    taken: dict[str, float] = {}
+
+    def timed(step: str, work: Callable[[], Any]) -> Any:
+        started = time.process_time()
+        made = work()
+        taken[step] = (time.process_time() - started) / records * 1e6
+        return made
+
+    raw = timed("fetch", lambda: fetch(packed))
+    read = timed("buffer", lambda: buffer(raw))
+    parsed = timed("parse", lambda: parse_all(read, NOW, Limits(partitions=1)))
+    if len(parsed) != records or {type(outcome) for outcome in parsed} != {Accepted}:
+        raise AssertionError("an event of the benchmark was not accepted")
+    batch: Mapping[str, Any] = {
+        "shard": 0,
+        "records": {USAGE: read},
+        "results": {USAGE: parsed},
+        "start": {USAGE: 0, ACCOUNTS: 0},
+        "end": {USAGE: records, ACCOUNTS: 0},
+    }
+    planned = timed("plan", lambda: plan_append(**batch, recorded_at=NOW, allowance=Allowance()))
+    stream = timed("encode", lambda: encode_rows(planned.rows, 0, 1, NOW))
+    timed("hash", lambda: sha256(rows_of(stream)).digest())
+    return Timed(**taken)
+
+
+def fetch(packed: bytes) -> list[Any]:
+    return list(PartitionRecords(TopicPartition(USAGE, 0), FetchedBatches(packed), [], 0, as_read, None, True, 0))
+
+
+def buffer(raw: list[Any]) -> list[Any]:
+    held = PartitionBuffer(USAGE, 0, 0)
+    held.offer(raw, len(raw))
+    return held.take(len(raw), 1 << 40)
