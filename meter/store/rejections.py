@@ -1,16 +1,19 @@
 """Rejections as people look at them, and the note that one was replayed."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from meter.runtime.clock import Clock
-from meter.runtime.kafka import Landed
 from meter.runtime.postgres import Pool, load_sql
 from meter.store.evidence import decode_headers
-from meter.store.foresee import foresee_rejections
 from meter.whose import find_account
 from schemas.records import Limits, Record, Rejected
+
+if TYPE_CHECKING:
+    from meter.runtime.kafka import Landed
 
 MOST_READ_BYTES: Final = 16_384  # of a record without a key, to find out whose it is: a list may have many
 
@@ -80,6 +83,8 @@ class Rejections:
 
     async def foresee(self, records: Sequence[Record], now: datetime, limits: Limits) -> dict[int, Rejected]:
         """What would be rejected for what is stored, by the record's number."""
+        from meter.store.foresee import foresee_rejections  # only what sends asks, and it loads the Kafka client anyway
+
         return await foresee_rejections(self._pool, records, now, limits)
 
     async def find_outcomes(self, topic: str, landed: Sequence[Landed]) -> list[RecordOutcome] | None:

@@ -203,9 +203,7 @@ class Mailer:
             log.info("smtp_throttled", connections=self._width.now, detail=judgement.reason)
         elif judgement.verdict is Verdict.TROUBLE:
             pause_s = self._gate.close()
-            reason = hide_addresses(judgement.reason, email.row.recipient)
-            self._health.set_ready(SMTP, False, detail=reason)
-            note_trouble(judgement, reason, pause_s)
+            self._health.set_ready(SMTP, False, detail=note_trouble(judgement, email.row.recipient, pause_s))
         elif judgement.result is not None and judgement.result.code is not None:
             if self._gate.open():
                 log.info("smtp_recovered")
@@ -279,8 +277,11 @@ async def first_of(call: Awaitable[T], stop: asyncio.Event) -> None:
         await asyncio.wait(tasks)
 
 
-def note_trouble(judgement: Judgement, reason: str, pause_s: float) -> None:
+def note_trouble(judgement: Judgement, recipient: str, pause_s: float) -> str:
+    """Log it, and return what is known of it without an address."""
+    reason = hide_addresses(judgement.reason, recipient)
     # A fault needs a person, so it is an error every time; trouble usually passes by itself.
     write = log.error if judgement.fault else log.warning
     event = "smtp_refuses_us" if judgement.fault else "dependency_unreachable"
     write(event, dependency=SMTP, detail=reason, pause_s=round(pause_s, 2))
+    return reason

@@ -1,7 +1,7 @@
 """Postgres for the services: import from here. asyncpg is set up in this folder and nowhere else."""
 
 from meter.runtime.postgres.columns import transpose
-from meter.runtime.postgres.failures import MISCONFIGURED, explain_misconfigured, is_transient
+from meter.runtime.postgres.failures import MISCONFIGURED, explain_argument, explain_misconfigured, is_transient
 from meter.runtime.postgres.pool import (
     Connection,
     Executor,
@@ -28,6 +28,7 @@ __all__ = [
     "close_pool",
     "connect",
     "create_pool",
+    "explain_argument",
     "explain_misconfigured",
     "guard_socket",
     "is_transient",

@@ -61,3 +61,10 @@ def explain_misconfigured(error: BaseException) -> str | None:
         f"postgres refuses: {error}. Check METERING_POSTGRES_DSN (address, database, role, password), and that "
         "`meter setup` has run."
     )
+
+
+def explain_argument(error: BaseException) -> str | None:
+    """A number that no column holds is the caller's mistake and no fault of the command; None for anything else."""
+    if isinstance(error, asyncpg.InterfaceError) and "out of int" in str(error):
+        return "a number that was given is too large: there is nothing of that number. Look at it and try again."
+    return None

@@ -145,7 +145,7 @@ def has_reader_left(error: Exception) -> bool:
 def describe_failure(error: Exception, settings: "Settings") -> tuple[str, Exit] | None:
     """A sentence for people and an exit code; None for a bug."""
     from meter.runtime.failures import is_transient
-    from meter.runtime.postgres import explain_misconfigured
+    from meter.runtime.postgres import explain_argument, explain_misconfigured
 
     if refusal := explain_misconfigured(error):
         return refusal, Exit.FAILED
@@ -158,15 +158,6 @@ def describe_failure(error: Exception, settings: "Settings") -> tuple[str, Exit]
 
     if refusal := explain_unauthorized(error):
         return refusal, Exit.FAILED
-    return None
-
-
-def explain_argument(error: BaseException) -> str | None:
-    """A number that no column holds is the caller's mistake and no fault of the command."""
-    from asyncpg import InterfaceError
-
-    if isinstance(error, InterfaceError) and "out of int" in str(error):
-        return "a number that was given is too large: there is nothing of that number. Look at it and try again."
     return None
 
 

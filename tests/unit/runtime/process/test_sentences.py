@@ -40,7 +40,7 @@ CASES: dict[str, tuple[BaseException, dict[str, str], int, list[str]]] = {
     ),
     "a right on a topic that is missing": (
         kafka_errors.TopicAuthorizationFailedError("metering.usage"), {}, 1,
-        ["METERING_KAFKA_SASL_USERNAME", "a topic (metering.usage)", "meter/README.md"],
+        ["METERING_KAFKA_SASL_USERNAME", "a topic (metering.usage)", "deploy/kafka-acls.txt"],
     ),
 }  # fmt: skip
 
