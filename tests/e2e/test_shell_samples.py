@@ -57,6 +57,7 @@ NOT_RUN = {
     ): "needs a cluster: tests/architecture renders and checks it",
     ("deploy/README.md", "docker build"): "builds an image: tests/architecture holds the file",
     ("CONTRIBUTING.md", "make check"): "runs the tests themselves",
+    ("tests/README.md", "make simulation"): "runs for hours: tests/simulation plays the short form",
     ("CONTRIBUTING.md", "make servers"): "stays until Ctrl-C: tests/integration/test_stack_servers.py starts it",
     ("CONTRIBUTING.md", "export METERING_TEST_STACK"): "runs the tests themselves",
     ("CONTRIBUTING.md", ".venv/bin/python -m pytest"): "runs the tests themselves: the files they name are looked for",
