@@ -33,7 +33,7 @@ AGAIN_SOURCE: Final = "/credit-meter/forgotten-again"  # of events that stand fo
 AGAIN_REASON: Final = "on the list of the forgotten, and not in the log"
 # Namespace of the ids; never changes: an account is listed once, however often it is published.
 NAMESPACE: Final = UUID("0b7c6c0e-55a9-5a53-9a66-0d2a3f2f6e0b")
-POLL_S: Final = 1.0
+POLL_S: Final = 5.0  # an idle meter does next to nothing
 RANGE_IDS: Final = 5_000  # rejections that one statement looks at
 
 
