@@ -40,6 +40,23 @@ async def test_every_connection_has_its_deadlines(pool: Pool) -> None:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
 
 
+@pytest.mark.parametrize("where", ["", "IN DATABASE {database}"])
+async def test_a_role_cannot_make_the_commits_of_its_sessions_less_durable(dsn: str, pool: Pool, where: str) -> None:
+    """Whoever has a service's password could change the defaults of all its sessions to come."""
+    database = dsn.rpartition("/")[2]
+    role, place = f"of_{database}", where.format(database=database)
+    await pool.execute(f"CREATE ROLE {role} LOGIN; ALTER ROLE {role} {place} SET synchronous_commit = off")
+    try:
+        own = dsn.replace("//postgres@", f"//{role}@")
+        async with connected(own) as connection:
+            assert await connection.fetchval("SHOW synchronous_commit") == "off"
+        made = await create_pool(own, application_name="tests")
+        assert await made.fetchval("SHOW synchronous_commit") == "on"
+        await close_pool(made)
+    finally:
+        await pool.execute(f"DROP ROLE {role}")
+
+
 async def test_a_statement_that_hangs_ends_and_may_be_tried_again(dsn: str) -> None:
     pool = await create_pool(dsn, application_name="tests", command_timeout_s=0.3)
     with pytest.raises(asyncpg.QueryCanceledError) as caught:

@@ -11,6 +11,7 @@ from asyncpg.connect_utils import SessionAttribute
 
 from meter.runtime.postgres.failover import watch_host
 from meter.runtime.postgres.hosts import hosts_of
+from meter.runtime.postgres.statements import load_sql
 from meter.runtime.settings import Settings
 
 Pool = asyncpg.Pool
@@ -59,7 +60,7 @@ async def create_pool(
             "idle_in_transaction_session_timeout": str(2 * statement_ms),
             **({"role": role, "search_path": "pg_catalog"} if role else {}),
         },
-        init=guard_socket,
+        init=prepare_session,
         reset=leave_session,
     )
 
@@ -128,6 +129,11 @@ async def close_pool(pool: Pool, timeout_s: float = 5) -> None:
             await pool.close()
     except (TimeoutError, OSError, asyncpg.InterfaceError):
         pool.terminate()
+
+
+async def prepare_session(connection: Any) -> None:
+    await guard_socket(connection)
+    await connection.execute(load_sql("meter.runtime.postgres", "keep_durability"))
 
 
 async def guard_socket(connection: Any) -> None:
