@@ -1,6 +1,7 @@
 """A mail server that takes, refuses or loses letters, and what readers have got. The bytes are of no interest here."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -99,6 +100,12 @@ class PlainRenderer:
         return f"{kind.value} {threshold}"
 
     def render_letter(
-        self, _balances: Any, _account: AccountSnapshot, _at: datetime, *, contact_id: UUID | None = None
+        self,
+        _balances: Any,
+        _account: AccountSnapshot,
+        _at: datetime,
+        *,
+        contact_id: UUID | None = None,
+        runways: Mapping[str, datetime] | None = None,
     ) -> PlainLetter:
         return PlainLetter()
