@@ -5,6 +5,15 @@ const main = document.querySelector("main");
 let shown = null;
 const shape = (summary) => JSON.stringify([summary.state, summary.stale, summary.resources.map((share) => [share.consumed, share.allocation, share.status]), summary.banners.map((banner) => banner.key)]);
 
+// Not between press and release: the browser sends no click to what is gone meanwhile.
+let held = false;
+const owed = new Set();
+document.addEventListener("pointerdown", () => { held = true; });
+for (const over of ["pointerup", "pointercancel"]) document.addEventListener(over, () => {
+  held = false;
+  setTimeout(() => { if (!held) { owed.forEach(renew); owed.clear(); } });
+});
+
 async function renew(name) {
   const place = document.querySelector(`[data-part="${name}"]`);
   if (!place) return;
@@ -12,7 +21,10 @@ async function renew(name) {
   address.search = location.search;
   address.searchParams.set("part", name);
   const reply = await fetch(address, { cache: "no-store" });
-  if (reply.ok) place.innerHTML = await reply.text();
+  if (!reply.ok) return;
+  const text = await reply.text();
+  if (held) owed.add(name);
+  else place.innerHTML = text;
 }
 
 document.addEventListener("credit-summary", (event) => {

@@ -152,6 +152,8 @@ class CreditUsage extends HTMLElement {
     this.#begin();
     this.#clock = setInterval(() => this.#tick(), 1000);
     document.addEventListener("pointerdown", this.#outside);
+    this.#root.addEventListener("pointerdown", this.#press);
+    for (const over of ["pointerup", "pointercancel"]) document.addEventListener(over, this.#release);
   }
   #clock = 0;
 
@@ -159,6 +161,7 @@ class CreditUsage extends HTMLElement {
     this.#over?.abort();
     clearInterval(this.#clock);
     document.removeEventListener("pointerdown", this.#outside);
+    for (const over of ["pointerup", "pointercancel"]) document.removeEventListener(over, this.#release);
   }
 
   attributeChangedCallback(name, before, after) {
@@ -273,8 +276,20 @@ class CreditUsage extends HTMLElement {
 
   #asOf() { return `As of ${ago(this.#summary.as_of)} ago${this.#summary.stale ? ", catching up" : ""}`; }
 
+  // What is redrawn between press and release swallows the click: the browser sends none for what is gone.
+  #press = () => { this.#held = true; };
+  #release = () => {
+    if (!this.#held) return;
+    this.#held = false;
+    setTimeout(() => { if (this.#owed && !this.#held) this.#draw(); });
+  };
+  #held = false;
+  #owed = false;
+
   #draw() {
     if (!this.button) return;
+    this.#owed = this.#held;
+    if (this.#held) return;
     const summary = this.#summary;
     const shares = summary?.resources ?? [];
     const left = Math.min(100, ...shares.map((share) => Number(share.left_percent)));

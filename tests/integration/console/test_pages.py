@@ -143,6 +143,20 @@ async def test_figures_can_be_held_and_go_on(page: Page, books: Books) -> None:
     await expect(credits).to_contain_text("60 of 75", timeout=3_000)
 
 
+async def test_figures_that_come_between_press_and_release_take_no_click_away(page: Page, books: Books) -> None:
+    """On the icon, and on a button of its panel."""
+    bring = "document.querySelector('credit-usage').refresh()"
+    usage, panel = page.locator("credit-usage"), page.get_by_role("dialog")
+    for number, target in enumerate((usage.locator("button.open"), panel.get_by_role("button", name="Copy"))):
+        await target.hover()
+        await page.mouse.down()
+        await books.balance(str(60 + number), 75)
+        await page.evaluate(bring)
+        await page.mouse.up()
+        await expect(panel).to_contain_text(f"{60 + number} of 75 used")
+    await expect(usage.locator("[role=status]")).to_have_text("Copied")
+
+
 # Asks again, and presses the button as soon as that fails: a stream that is open still may bring figures at any time,
 # and with them the button goes.
 TRY_AGAIN = """() => new Promise((done) => {
