@@ -21,7 +21,7 @@ from tests.support.processes import Processes, ServiceProcess
 from tests.support.waiting import until
 
 MICRO = 1_000_000
-WAIT_S = 60
+WAIT_S = 120  # longer than a group waits for a member that did not leave (METERING_KAFKA_REBALANCE_MS)
 LAST_LINES = 40
 REMAINING = """
 SELECT (remaining * 1000000)::bigint FROM projections.balances WHERE account_id = $1 AND resource = $2
