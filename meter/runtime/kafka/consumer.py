@@ -17,6 +17,7 @@ from meter.runtime.kafka.admin import TopicAdmin
 from meter.runtime.kafka.assignment import Assignment, OffsetStore, within
 from meter.runtime.kafka.commits import Commits
 from meter.runtime.kafka.connecting import not_connected
+from meter.runtime.kafka.ends import EndsReader
 from meter.runtime.kafka.failures import OFFSET_NOT_THERE, KafkaError, is_transient, unreachable
 from meter.runtime.kafka.history import History
 from meter.runtime.kafka.lag import PartitionLag
@@ -87,6 +88,7 @@ class ShardConsumer:
         self._assignment = Assignment(settings, self._names, store, self._buffers, remedies, history, beyond=beyond)
         self._poller = Poller(self._buffers, settings.poll_ms, FetchPace(settings.kafka_fetch_wait_ms / 1000))
         self._commits = Commits()
+        self._ends = EndsReader(settings)
         self._freed = asyncio.Event()
         self._next_identity_check = 0.0
 
@@ -124,6 +126,7 @@ class ShardConsumer:
             await self._commits.flush(client)
         finally:
             await client.stop(STOP_TIMEOUT_S)
+            await self._ends.close()
             await self._poller.stop()
             self._forget()
 
@@ -233,7 +236,9 @@ class ShardConsumer:
         Where nothing but markers lies behind what this consumer takes in, that is its end. Raises TransientError.
         """
         with translated(f"reading the ends of {topic}"):
-            info = (await self._describe_topics(self._started))[topic]
+            info = await within(self._ends.describe(self._names[topic]), "describing topics")
+        if info is None:
+            raise self._is_gone(self._names[topic])
         ends = await self._ask_ends(topic, range(info.partitions))
         return [
             self._buffers.partitions[tp].in_flight_end if self._has_read(tp, end) else end for tp, end in ends.items()
@@ -244,7 +249,7 @@ class ShardConsumer:
         partitions = [TopicPartition(name, number) for number in numbers]
         doing = f"reading the ends of {topic}"
         with translated(doing):
-            ends = await within(client.end_offsets(partitions), doing)
+            ends = await within(self._ends.fetch(partitions), doing)
         held = client.assignment()  # some brokers answer a little too low
         return {tp: max(ends[tp], (client.highwater(tp) or 0) if tp in held else 0) for tp in partitions}
 
@@ -303,12 +308,14 @@ class ShardConsumer:
         for topic, name in self._names.items():
             info = await within(client.describe_topic(name), "describing topics")
             if info is None:
-                remedy = self._guard.remedy if self._guard is not None else ""
-                raise TopicIdentityError(
-                    f"topic {name} is gone: it was deleted, and nothing was written since. {remedy}".rstrip()
-                )
+                raise self._is_gone(name)
             infos[topic] = info._replace(topic=topic)
         return infos
+
+    def _is_gone(self, name: str) -> TopicIdentityError:
+        remedy = self._guard.remedy if self._guard is not None else ""
+        said = f"topic {name} is gone: it was deleted, and nothing was written since. {remedy}"
+        return TopicIdentityError(said.rstrip())
 
     def _recover(self, client: ConsumerClient, error: Exception) -> None:
         """After a failed poll the client's offsets prove nothing: it may have drained partitions before it failed."""

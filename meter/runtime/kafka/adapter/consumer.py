@@ -90,6 +90,9 @@ class AiokafkaReader:
         offsets: Mapping[TopicPartition, int] = await self.inner.end_offsets(to_aiokafka(partitions))
         return offsets
 
+    async def describe_topic(self, name: str) -> TopicInfo | None:
+        return await fetch_topic(self.inner._client, name)
+
 
 class AiokafkaConsumer(AiokafkaReader):
     """Implements `ConsumerClient`."""
@@ -170,9 +173,6 @@ class AiokafkaConsumer(AiokafkaReader):
         offsets = await asyncio.gather(*(self.inner.committed(tp) for tp in to_aiokafka(partitions)))
         pairs = zip(partitions, offsets, strict=True)
         return {tp: offset for tp, offset in pairs if offset is not None}
-
-    async def describe_topic(self, name: str) -> TopicInfo | None:
-        return await fetch_topic(self.inner._client, name)
 
 
 class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]

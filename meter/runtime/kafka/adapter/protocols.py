@@ -106,6 +106,10 @@ class ReaderClient(Protocol):
 
     async def end_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]: ...
 
+    async def describe_topic(self, name: str) -> TopicInfo | None:
+        """None: there is no such topic."""
+        ...
+
 
 class ConsumerClient(ReaderClient, Protocol):
     """A member of a consumer group: the group assigns its partitions. `stop` leaves the group, also in a rebalance."""
