@@ -127,6 +127,19 @@ async def test_a_topic_that_is_deleted_while_it_is_read_is_named_with_what_to_do
         assert "is gone" in said and said.endswith("Bring it back.")
 
 
+async def test_ends_are_not_asked_behind_a_fetch_that_waits(topics: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker answers a connection's requests one after the other, so the questions have a connection of their own."""
+    await fill(topics, 30)
+
+    async def wrong(*_: object) -> None:
+        raise AssertionError("asked over the connection of the fetches")
+
+    async with joined(topics, Ledger()) as consumer:
+        for name in ("end_offsets", "describe_topic"):
+            monkeypatch.setattr(consumer._client, name, wrong)
+        assert sum(await consumer.find_all_ends(USAGE)) == sum((await consumer.fetch_ends(USAGE)).values()) > 0
+
+
 async def test_topics_with_different_partition_counts_are_refused(settings: Settings) -> None:
     await make_topics(settings)
     await delete_topic(settings, ACCOUNTS)

@@ -1,11 +1,12 @@
 """Where partitions end, asked over a connection of its own.
 
 A broker answers one request of a connection after the other: behind a fetch that waits for records a question waits as
-long, several times for each batch with a correction. That alone made a backlog of corrections ten times as slow.
+long, several times for each batch with a correction: under faults a backlog grew then that should have shrunk.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 from meter.runtime.kafka.adapter.consumer import AiokafkaReader
@@ -25,19 +26,22 @@ class EndsReader:
 
     async def fetch(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Of each the end of what is committed. Raises what the client raises."""
-        client = await self._connect()
-        try:
+        async with self._asking() as client:
             return await client.end_offsets(partitions)
-        except BaseException:
-            await self.close()
-            raise
 
     async def describe(self, name: str) -> TopicInfo | None:
+        """None: there is no such topic. Raises what the client raises."""
+        async with self._asking() as client:
+            return await client.describe_topic(name)
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[ReaderClient]:
         client = await self._connect()
         try:
-            return await client.describe_topic(name)
+            yield client
         except BaseException:
-            await self.close()
+            if self._client is client:  # else another question has failed first, and a new one may be there
+                await self.close()
             raise
 
     async def _connect(self) -> ReaderClient:
