@@ -4,18 +4,20 @@ An opening is compared with the one that opened the account, not with what the a
 depends on the log alone, and whoever sends the same opening again after a change of plan says nothing new.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from meter.allowance import OPENED
 from meter.effects import fold_all
 from meter.plan import RemarkRow
-from schemas.events import AccountOpened
+from schemas.events import AccountOpened, AccountRenamed, ContactsChanged, PlanChanged
 from schemas.records import Accepted
 from schemas.upcast import read_stored
 
 ALREADY_OPEN: Final = "cannot change by a second opening"
 CAME_BEFORE: Final = "does not count: the account was given another before it was opened"
+OTHERS_CAME_BEFORE: Final = "do not count: the account was given others before it was opened"
+NONE_CAME_BEFORE: Final = "do not count: its contacts were taken away before it was opened"
 
 
 class Opening(NamedTuple):
@@ -49,19 +51,53 @@ def accounts_new(openings: Mapping[str, Opening], first_position: int) -> dict[s
     return {account: opening.position for account, opening in openings.items() if opening.position >= first_position}
 
 
-def remark_earlier_plans(
-    rows: Sequence[Accepted], first_position: int, openings: Mapping[str, Opening], plans: Mapping[str, str]
+class Earlier(NamedTuple):
+    """What an account was given before its opening; None where nothing was said."""
+
+    plan: str | None = None
+    contacts: tuple[str, ...] | None = None
+    display_name: str | None = None
+    time_zone: str | None = None
+
+
+def find_earlier(newest_first: Iterable[tuple[int, str]]) -> Earlier:
+    """Of the types and data of an account's changes before its opening. Of each field the newest counts."""
+    found = Earlier()
+    for type, data in newest_first:
+        match read_stored(type, data):
+            case PlanChanged(plan=plan) if found.plan is None:
+                found = found._replace(plan=plan)
+            case ContactsChanged(contacts=contacts) if found.contacts is None:
+                found = found._replace(contacts=contacts)
+            case AccountRenamed(display_name=name, time_zone=zone):
+                found = found._replace(display_name=found.display_name or name, time_zone=found.time_zone or zone)
+    return found
+
+
+def remark_earlier_changes(
+    rows: Sequence[Accepted], first_position: int, openings: Mapping[str, Opening], earlier: Mapping[str, Earlier]
 ) -> list[RemarkRow]:
-    """A remark for each opening among these rows whose plan loses to one that came before it; `plans` has the last of
-    those, by account."""
+    """A remark for each field of an opening among these rows that loses to what came before it."""
     found: list[RemarkRow] = []
     for position, row in enumerate(rows, start=first_position):
-        if row.type != OPENED or openings[row.account_id].position != position:
+        if row.account_id not in earlier or row.type != OPENED or openings[row.account_id].position != position:
             continue
-        plan = read_opening(row.type, row.data).plan
-        if plans.get(row.account_id, plan) != plan:
-            found.append(RemarkRow(row.topic, row.offset, row.account_id, "plan", CAME_BEFORE))
+        lost = find_lost(read_opening(row.type, row.data), earlier[row.account_id])
+        found += [RemarkRow(row.topic, row.offset, row.account_id, field, reason) for field, reason in lost]
     return found
+
+
+def find_lost(opening: AccountOpened, earlier: Earlier) -> Iterator[tuple[str, str]]:
+    """The names of the fields, and why. What the opening leaves out does not lose, and what is the same is kept."""
+    if earlier.plan not in (None, opening.plan):
+        yield "plan", CAME_BEFORE
+    before = earlier.contacts
+    if opening.contacts and before is not None and fold_all(before) != fold_all(opening.contacts):
+        yield "contacts", OTHERS_CAME_BEFORE if before else NONE_CAME_BEFORE
+    if opening.display_name and earlier.display_name not in (None, opening.display_name):
+        yield "display_name", CAME_BEFORE
+    if opening.time_zone and earlier.time_zone not in (None, opening.time_zone):
+        yield "time_zone", CAME_BEFORE
 
 
 def read_opening(type: int, data: str) -> AccountOpened:
@@ -84,7 +120,16 @@ def find_differing(first: AccountOpened, later: AccountOpened) -> Iterator[str]:
         yield "time_zone"
 
 
-def merge_remarks(own: Sequence[RemarkRow], later: Sequence[RemarkRow]) -> list[RemarkRow]:
-    """Of an opening without effect only that counts, not what was left out of it."""
+def merge_remarks(
+    own: Sequence[RemarkRow], later: Sequence[RemarkRow], earlier: Sequence[RemarkRow] = ()
+) -> list[RemarkRow]:
+    """One of each field. Of an opening without effect only that counts, not what was left out of it; of a field that
+    loses to an `earlier` change likewise."""
     ineffective = {(remark.topic, remark.offset) for remark in later}
-    return [remark for remark in own if (remark.topic, remark.offset) not in ineffective] + list(later)
+    lost = {(remark.topic, remark.offset, remark.field) for remark in earlier}
+    kept = [
+        remark
+        for remark in own
+        if (remark.topic, remark.offset) not in ineffective and (remark.topic, remark.offset, remark.field) not in lost
+    ]
+    return [*kept, *later, *earlier]

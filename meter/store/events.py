@@ -10,21 +10,13 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from meter.bounds import bound_evidence, weigh_evidence, without_copies
-from meter.closings import Standing, accounts_moved, remark_without_effect
 from meter.content import Content
 from meter.corrections import settle_corrections
-from meter.openings import (
-    Opening,
-    accounts_new,
-    accounts_opened,
-    merge_remarks,
-    remark_earlier_plans,
-    remark_later_openings,
-)
-from meter.plan import AppendPlan, RemarkRow, TopicOffset, settle, without_unstorable
+from meter.openings import Opening, accounts_opened
+from meter.plan import AppendPlan, TopicOffset, settle, without_unstorable
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose, tried, write_transaction
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, tried, write_transaction
 from meter.sealing import unseal
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.corrections import append_links, fetch_facts
@@ -47,6 +39,7 @@ from meter.store.layout import (
     rows_of,
 )
 from meter.store.port import Appended
+from meter.store.remarks import append_remarks
 from schemas.events import INPUT_TYPES, TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid
 from schemas.records import Accepted
@@ -134,7 +127,7 @@ async def append_batch(connection: Executor, plan: AppendPlan, write: Writer) ->
     plan = bound_evidence(plan)
     evidence = await append_evidence(connection, plan)
     if plan.following.accounts != plan.expected.accounts:  # most batches have usage alone
-        await append_remarks(connection, plan, await append_openings(connection, plan, head), head)
+        await append_remarks(connection, plan, await append_openings(connection, plan, head), head.next_position)
     return await seal_batch(connection, plan, head, stream, evidence)
 
 
@@ -271,30 +264,6 @@ async def append_openings(connection: Executor, plan: AppendPlan, head: Head) ->
     await connection.execute(sql("append_openings"), plan.shard, head.next_position, last)
     rows = await connection.fetch(sql("fetch_openings"), plan.shard, accounts)
     return {id: Opening(position, type, unseal(data, id, key)) for id, position, type, data, key in rows}
-
-
-async def append_remarks(connection: Executor, plan: AppendPlan, openings: Mapping[str, Opening], head: Head) -> None:
-    later = remark_later_openings(plan.rows, head.next_position, openings) if openings else []
-    if moved := accounts_moved(plan.rows):
-        rows = await connection.fetch(sql("fetch_standings"), plan.shard, moved, head.next_position)
-        standings = {account_id: Standing(*standing) for account_id, *standing in rows}
-        later += remark_without_effect(plan.rows, head.next_position, standings)
-    earlier = await remark_earlier(connection, plan, openings, head)
-    if remarks := merge_remarks(plan.remarks(), later) + earlier:
-        columns = transpose(remarks, len(RemarkRow._fields))
-        await connection.execute(sql("append_remarks"), plan.shard, plan.recorded_at, *columns)
-
-
-async def remark_earlier(
-    connection: Executor, plan: AppendPlan, openings: Mapping[str, Opening], head: Head
-) -> list[RemarkRow]:
-    """Of the batch's first openings. Only changes of plan are found by an index that is there; one for contacts and
-    names would be on the way of all events into the log."""
-    if not (new := accounts_new(openings, head.next_position)):
-        return []
-    rows = await connection.fetch(sql("find_earlier_plans"), plan.shard, list(new), list(new.values()))
-    plans = {row["account_id"]: row["plan"] for row in rows}
-    return remark_earlier_plans(plan.rows, head.next_position, openings, plans)
 
 
 async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream: bytes, evidence: bytes) -> Appended:

@@ -5,20 +5,26 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.openings import (
     ALREADY_OPEN,
     CAME_BEFORE,
+    NONE_CAME_BEFORE,
+    OTHERS_CAME_BEFORE,
+    Earlier,
     Opening,
     accounts_new,
     accounts_opened,
+    find_earlier,
     merge_remarks,
-    remark_earlier_plans,
+    remark_earlier_changes,
     remark_later_openings,
 )
 from meter.plan import RemarkRow
+from schemas.events import CODES
 from schemas.records import Accepted
 from schemas.topics import ACCOUNTS
 from tests.contract.rows import opened, usage
@@ -71,6 +77,13 @@ def test_of_an_opening_without_effect_only_that_counts() -> None:
     assert merge_remarks(own, later) == [own[0], later[0]]
 
 
+def test_of_a_field_that_loses_to_an_earlier_change_only_that_counts() -> None:
+    """A row of the table is a field of a record: two would fail the batch at every try."""
+    own = [RemarkRow(ACCOUNTS, 1, "acc-1", field, "9 more are left out") for field in ("contacts", "contacts[0]")]
+    earlier = [RemarkRow(ACCOUNTS, 1, "acc-1", "contacts", OTHERS_CAME_BEFORE)]
+    assert merge_remarks(own, [], earlier) == [own[1], earlier[0]]
+
+
 def test_a_plan_that_loses_to_an_earlier_one_is_remarked() -> None:
     """Only of the opening that opens the account: a second one has no effect anyway."""
     rows = [opening(7), opening(8), opening(9, "acc-2"), opening(10, "acc-3")]
@@ -78,8 +91,55 @@ def test_a_plan_that_loses_to_an_earlier_one_is_remarked() -> None:
         row.account_id: Opening(position, row.type, row.data) for position, row in reversed([*enumerate(rows, start=5)])
     }
     assert accounts_new(openings, 5) == {"acc-1": 5, "acc-2": 7, "acc-3": 8} and accounts_new(openings, 9) == {}
-    plans = {"acc-1": "team", "acc-2": "free"}
-    assert remark_earlier_plans(rows, 5, openings, plans) == [RemarkRow(ACCOUNTS, 7, "acc-1", "plan", CAME_BEFORE)]
+    earlier = {"acc-1": Earlier(plan="team"), "acc-2": Earlier(plan="free")}
+    assert remark_earlier_changes(rows, 5, openings, earlier) == [RemarkRow(ACCOUNTS, 7, "acc-1", "plan", CAME_BEFORE)]
+
+
+BEFORE = [
+    ("account.renamed.v1", {"display_name": "Bob"}),
+    ("account.renamed.v1", {"display_name": "Cem", "time_zone": "Asia/Tokyo"}),
+    ("account.contacts_changed.v1", {"contacts": ["c@example.com"]}),
+    ("account.plan_changed.v1", {"plan": "team"}),
+    ("account.renamed.v1", {"time_zone": "UTC"}),
+]  # newest first
+
+
+def test_of_each_field_the_newest_earlier_change_counts() -> None:
+    changes = [(CODES[type], json.dumps(data)) for type, data in BEFORE]
+    found = find_earlier(changes)
+    assert found == Earlier("team", ("c@example.com",), "Bob", "Asia/Tokyo")
+    older = [
+        (CODES["account.contacts_changed.v1"], '{"contacts":[]}'),
+        (CODES["account.plan_changed.v1"], '{"plan":"x"}'),
+    ]
+    assert find_earlier([*changes, *older]) == found and find_earlier([]) == Earlier()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "expected"),
+    [
+        (Earlier("team", ("c@example.com",), "Bob", "Asia/Tokyo"), ["plan", "contacts", "display_name", "time_zone"]),
+        (Earlier("free", ("B@example.com", "a@example.com"), "Ann", "UTC"), []),
+        (Earlier(), []),
+        (Earlier(contacts=()), ["contacts"]),
+    ],
+)
+def test_each_field_that_loses_is_remarked(earlier: Earlier, expected: list[str]) -> None:
+    row = opening(7, time_zone="UTC")
+    openings = {"acc-1": Opening(5, row.type, row.data)}
+    found = remark_earlier_changes([row], 5, openings, {"acc-1": earlier})
+    assert [remark.field for remark in found] == expected
+    assert all("@" not in remark.reason and "Ann" not in remark.reason for remark in found)
+    reasons = {remark.field: remark.reason for remark in found}
+    if "contacts" in reasons:
+        assert reasons["contacts"] == (OTHERS_CAME_BEFORE if earlier.contacts else NONE_CAME_BEFORE)
+
+
+def test_what_an_opening_leaves_out_does_not_lose() -> None:
+    row = opening(7, contacts=[], display_name=None)
+    openings = {"acc-1": Opening(5, row.type, row.data)}
+    earlier = Earlier(None, ("c@example.com",), "Bob", "Asia/Tokyo")
+    assert remark_earlier_changes([row], 5, openings, {"acc-1": earlier}) == []
 
 
 @given(
