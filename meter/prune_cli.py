@@ -42,13 +42,12 @@ def prune(
     from meter.store.prune import list_shards_to_prune, prune_shard
 
     async def command(settings: Settings) -> None:
-        now = SystemClock().now()
-        before, rows, records = now - timedelta(days=older_than), 0, 0
+        before, rows, records = SystemClock().now() - timedelta(days=older_than), 0, 0
         async with opened_pool(settings, "credit-prune") as pool:
             shards = await list_shards_to_prune(pool)
             with show_progress("prune", len(shards), "shards") as advance:
                 for shard in shards:
-                    async for pruned in prune_shard(pool, shard, before, now, by or getuser()):
+                    async for pruned in prune_shard(pool, shard, before, by or getuser()):
                         rows, records = rows + pruned.rows, records + pruned.records
                     advance(1)
         print(f"removed {rows:,} rows of {records:,} records, recorded before {before.isoformat(timespec='seconds')}")

@@ -33,25 +33,23 @@ async def list_shards_to_prune(pool: Pool) -> list[int]:
     return [row["shard"] for row in await pool.fetch(load_sql("meter", "list_shards_to_prune"))]
 
 
-async def prune_shard(pool: Pool, shard: int, before: datetime, now: datetime, pruned_by: str) -> AsyncIterator[Pruned]:
+async def prune_shard(pool: Pool, shard: int, before: datetime, pruned_by: str) -> AsyncIterator[Pruned]:
     """Remove what was recorded before a moment, in the order of batches; a run that is stopped goes on at the next."""
     while True:
         async with pool.acquire() as connection, write_transaction(connection):
-            pruned = await prune_portion(connection, shard, before, now, pruned_by)
+            pruned = await prune_portion(connection, shard, before, pruned_by)
         if pruned is None:
             return
         yield pruned
 
 
-async def prune_portion(
-    connection: Executor, shard: int, before: datetime, now: datetime, pruned_by: str
-) -> Pruned | None:
+async def prune_portion(connection: Executor, shard: int, before: datetime, pruned_by: str) -> Pruned | None:
     found = await connection.fetchrow(load_sql("meter", "find_prunable"), shard, before, MOST_ROWS)
     if found is None or found["batch"] is None:
         return None
     ends = {USAGE: found["usage_offset"], ACCOUNTS: found["accounts_offset"]}
     moved = await connection.fetchrow(
-        load_sql("meter", "advance_pruned"), shard, found["batch"], ends[USAGE], ends[ACCOUNTS], now, pruned_by
+        load_sql("meter", "advance_pruned"), shard, found["batch"], ends[USAGE], ends[ACCOUNTS], pruned_by
     )
     if moved is None:
         return None
