@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from getpass import getuser
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,13 +16,16 @@ from meter.presentation import describe_bytes, print_fields, print_sentences, pr
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import Group, run_command
 from meter.runtime.process.exits import Exit
+from meter.runtime.process.terminal import fit
 from schemas.reasons import Reason
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from meter.replay import Replayed
     from meter.runtime.settings import Settings
     from meter.settings import MeterSettings
-    from meter.store.rejections import Dismissal, Rejection, Rejections
+    from meter.store.rejections import Dismissal, Rejection, RejectionLine, Rejections
 
 app = typer.Typer(
     cls=Group,
@@ -52,7 +55,9 @@ def list_command(
         Reason | None, typer.Option(metavar="REASON", help="Only those with this reason, like wrong_partition.")
     ] = None,
     topic: Annotated[str | None, typer.Option(help="Only those of this topic, e.g. metering.usage.")] = None,
-    account: Annotated[str | None, typer.Option(help="Only those whose Kafka key is this account.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Only those of this account: by key, or without one by the event.")
+    ] = None,
     pending: Annotated[bool, typer.Option("--pending", help="Only those never replayed.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Those that were dismissed too, and why.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of rejections to list.")] = 50,
@@ -70,9 +75,9 @@ def list_command(
 
     async def command(settings: Settings) -> None:
         async with open_rejections(settings) as rejections:
-            lines = await rejections.list_rejections(
-                reason=reason.value if reason else None, topic=topic, account=account, limit=limit, pending=pending,
-                dismissed=all_,
+            lines, looked_to = await find_lines(
+                rejections, account, reason=reason.value if reason else None, topic=topic, limit=limit,
+                pending=pending, dismissed=all_,
             )  # fmt: skip
         rows = [
             [*line[:4], line.account_id, *line[4:6], line.recorded_at.isoformat(timespec="seconds"), *line[7:10]]
@@ -81,8 +86,31 @@ def list_command(
         columns = (*COLUMNS, "dismissed")
         shown = len(columns) if all_ else len(COLUMNS)
         print_table(columns[:shown], [row[:shown] for row in rows], as_json=as_json)
+        if looked_to is not None:
+            print(fit(describe_looked(looked_to), sys.stderr), file=sys.stderr)
 
     run_command(Settings, command)
+
+
+async def find_lines(
+    rejections: Rejections, account: str | None, *, limit: int, **filters: Any
+) -> tuple[list[RejectionLine], datetime | None]:
+    """What is listed, and how far back records without a key were looked at where that was not all the way."""
+    lines = await rejections.list_rejections(account=account, limit=limit, **filters)
+    if account is None:
+        return lines, None
+    more, looked_to = await rejections.list_without_key(account, limit=limit, **filters)
+    return sorted([*lines, *more], key=lambda line: line.rejection_id, reverse=True)[:limit], looked_to
+
+
+def describe_looked(looked_to: datetime) -> str:
+    from meter.store.rejections import MOST_LOOKED_AT
+
+    return (
+        f"Of records without a key the newest {MOST_LOOKED_AT:,} were looked at, back to "
+        f"{looked_to.isoformat(timespec='seconds')}: older ones of the account are not listed. --reason and --topic "
+        "look further back."
+    )
 
 
 @app.command()

@@ -15,6 +15,8 @@ from schemas.records import Limits, Record, Rejected
 if TYPE_CHECKING:
     from meter.runtime.kafka import Landed
 
+MOST_LOOKED_AT: Final = 20_000  # records without a key, to find those of an account
+LOOKED_AT_ONCE: Final = 500  # of 16 KB at most each
 MOST_READ_BYTES: Final = 16_384  # of a record without a key, to find out whose it is: a list may have many
 
 
@@ -106,8 +108,35 @@ class Rejections:
     ) -> list[RejectionLine]:
         """Newest first; `pending` leaves out those that were replayed, `account` those with another Kafka key.
         Dismissed ones are left out unless asked for."""
+        return await self._list(reason, topic, limit, pending, account, dismissed, False, None)
+
+    async def list_without_key(
+        self,
+        account: str,
+        *,
+        reason: str | None = None,
+        topic: str | None = None,
+        limit: int = 50,
+        pending: bool = False,
+        dismissed: bool = False,
+    ) -> tuple[list[RejectionLine], datetime | None]:
+        """Those whose event is the account's, newest first, of the newest that have no key. The time is that of the
+        oldest that was looked at; None where all were, or enough were found."""
+        found: list[RejectionLine] = []
+        before: int | None = None
+        for _ in range(MOST_LOOKED_AT // LOOKED_AT_ONCE):
+            lines = await self._list(reason, topic, LOOKED_AT_ONCE, pending, None, dismissed, True, before)
+            found += [line for line in lines if line.account_id == account]
+            if len(lines) < LOOKED_AT_ONCE or len(found) >= limit:
+                return found[:limit], None
+            before = lines[-1].rejection_id
+        return found, lines[-1].recorded_at
+
+    async def _list(self, *arguments: object) -> list[RejectionLine]:
+        """`arguments` are those of the statement, without the bound of what is read."""
+        *first, is_keyless, before = arguments
         statement = load_sql("meter", "list_rejections")
-        rows = await self._pool.fetch(statement, reason, topic, limit, pending, account, dismissed, MOST_READ_BYTES)
+        rows = await self._pool.fetch(statement, *first, MOST_READ_BYTES, is_keyless, before)
         return [RejectionLine(*row[:10])._replace(account_id=account_of(dict(row))) for row in rows]
 
     async def fetch_rejections(self, ids: list[int]) -> list[Rejection]:
