@@ -120,5 +120,10 @@ async def test_what_is_recalled_by_the_id_counts_when_the_contact_is_named_again
     )  # fmt: skip
     await play(pool, log, notifier, renamed("acct-1", display_name=NAME), used("acct-1", 40))
     assert await mail.try_all() == 0
+    says = await pool.fetchval("SELECT says FROM notifier.line_states WHERE account_id = 'acct-1' AND line = 50")
+    letter = await pool.fetchval("SELECT email_id FROM notifier.recalled")
+    assert says.startswith(f"known from letter {letter} at ") and says.endswith(
+        "read back from Kafka after `meter recover`"
+    )
     await play(pool, log, notifier, used("acct-1", 15))
     assert await mail.try_all() == 1  # 70 %, which nobody was told
