@@ -10,7 +10,7 @@ import typer
 from meter.confirm import confirm
 from meter.presentation import print_sentences
 from meter.runtime.errors import RefusalError
-from meter.support_cli import Account, EventId, JsonOutput, Wait, run_verb, send_only
+from meter.support_cli import Account, EventId, JsonOutput, Wait, confirm_plan, run_verb, send_only
 
 if TYPE_CHECKING:
     from meter.changes import Change
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from meter.effects import AccountNow, BalanceNow
     from meter.runtime.settings import Settings
     from meter.sending import Effect, Send
-    from meter.store.outcomes import Outcomes
 
 app = typer.Typer()  # its commands become some of `meter accounts`
 
@@ -187,7 +186,8 @@ def run_change(
                 raise RefusalError(refusal)
             if not yes:
                 confirm_change(account_id, change, before)
-                await confirm_plan(outcomes, change)
+                if change.plan is not None:
+                    await confirm_plan(outcomes, change.plan, "Give it nevertheless?")
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
             account = await outcomes.fetch_account(account_id)
             balances = await outcomes.fetch_balances(account_id) if change.state else []
@@ -195,15 +195,6 @@ def run_change(
         print_change(effect, account_id, change, account, balances, as_json=as_json)
 
     run_verb(command)
-
-
-async def confirm_plan(outcomes: Outcomes, change: Change) -> None:
-    from meter.changes import SHOWN_PLANS, doubt_plan
-
-    if change.plan is None:
-        return
-    if (doubt := doubt_plan(change.plan, *await outcomes.find_plans(change.plan.lower(), SHOWN_PLANS))) is not None:
-        confirm(doubt, "Give it nevertheless?")
 
 
 def names_people(change: Change) -> bool:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Command = Callable[[Settings], Coroutine[None, None, None]]
 
+FREE_PLAN: Final = "free"
 Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
 EventId = Annotated[
     str | None, typer.Option(help="Id of the event. Repeat a command with the same one and it counts once.")
@@ -39,18 +40,23 @@ JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 def open_account(
     account_id: Account,
-    plan: Annotated[str, typer.Option(help="Plan, in any case; free is the free plan.")] = "free",
+    plan: Annotated[str, typer.Option(help="Plan, in any case; free is the free plan.")] = FREE_PLAN,
     contact: Annotated[
         list[str] | None, typer.Option(help="Email address that gets the notices; may be repeated.")
     ] = None,
     display_name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
     event_id: EventId = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Open it on a plan that no account has without a question.")
+    ] = False,
     wait: Wait = True,
     as_json: JsonOutput = False,
 ) -> None:
     """Open an account with the free allowance, and print what it has then.
 
-    An account that is open already keeps what it has: the command says what differs and exits with 1.
+    An account that is open already keeps what it has: the command says what differs and exits with 1. Asks before a
+    plan other than free that no account has, which may be a slip of the keyboard; in a pipe it refuses that without
+    --yes. With --no-wait it asks nothing.
 
     \b
     Example:
@@ -76,6 +82,8 @@ def open_account(
             if (there := await outcomes.fetch_account(account_id)) is not None:
                 differences = find_differences(there, plan=plan, contacts=contacts, display_name=display_name)
                 raise RefusalError(describe_differences(account_id, there, differences))
+            if not yes and plan.lower() != FREE_PLAN:
+                await confirm_plan(outcomes, plan, "Open it nevertheless?")
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
             account = await outcomes.fetch_account(account_id)
             balances = await outcomes.fetch_balances(account_id)
@@ -143,6 +151,14 @@ async def confirm_unopened(outcomes: Outcomes, account_id: str, verb: str = "Gra
     if await outcomes.fetch_account(account_id) is not None:
         return
     confirm(f"nobody opened {account_id}", f"{verb} nevertheless?")
+
+
+async def confirm_plan(outcomes: Outcomes, plan: str, question: str) -> None:
+    """Ask whether a plan that no account has is meant. Raises RefusalError for no, and where nobody can be asked."""
+    from meter.changes import SHOWN_PLANS, doubt_plan
+
+    if (doubt := doubt_plan(plan, *await outcomes.find_plans(plan.lower(), SHOWN_PLANS))) is not None:
+        confirm(doubt, question)
 
 
 async def send_only(settings: Settings, event_id: str, send: Send, *, as_json: bool) -> None:

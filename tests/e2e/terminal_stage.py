@@ -21,7 +21,7 @@ REFUSED = "former.employee@example.com"
 # What is typed at 80 columns while the history is made; what each prints is looked at like the rest.
 OPEN = f"""
 meter open acct-1 --contact owner@example.com --contact {REFUSED} --display-name 'Example Company'
-meter open {LONG} --plan Team
+meter open {LONG} --plan Team --yes
 """
 CHANGE = """
 meter grant acct-1 model_credits 100 --reason top_up --reference INV-1042 --event-id grant-1

@@ -45,7 +45,13 @@ def answer(arguments: list[str], env: Mapping[str, str], text: str) -> subproces
 
 
 async def test_verbs_print_the_effect_of_their_event(services: Processes, pool: Pool) -> None:
-    opened = services.run("meter", "open", "acct-7", "--contact", "owner@example.com", "--plan", "Team")
+    asked = ("meter", "open", "acct-7", "--contact", "owner@example.com", "--plan", "Team")
+    doubted = services.run(*asked)
+    assert (doubted.returncode, doubted.stdout) == (1, "")
+    assert doubted.stderr == (
+        "no account has plan team; accounts have none yet: nothing is sent. Repeat with --yes if that is meant.\n"
+    )
+    opened = services.run(*asked, "--yes")
     assert (opened.returncode, opened.stderr) == (0, "")
     assert opened.stdout.splitlines() == [
         "opened acct-7 on plan team, 1 contact",
