@@ -4,20 +4,22 @@ from meter.ingest import UsageEnds
 from meter.runtime.kafka import Batch, ShardConsumer
 from meter.runtime.postgres import Pool
 from meter.store.held import is_here
+from meter.tails import Tails
 from schemas.topics import USAGE
 
 
 class UsageBacklog:
     """Asked outside the transaction of the batch, and only for batches with corrections."""
 
-    def __init__(self, consumer: ShardConsumer, pool: Pool) -> None:
+    def __init__(self, consumer: ShardConsumer, pool: Pool, tails: Tails) -> None:
         self._consumer = consumer
         self._pool = pool
+        self._tails = tails
 
     async def find_ends(self, batch: Batch) -> UsageEnds:
         """The own end is asked last: what was sent on to it before lies below. Raises TransientError."""
         ends = await self._consumer.find_all_ends(USAGE)
-        is_all_here = await is_here(self._pool, batch.shard, ends)
+        is_all_here = await is_here(self._pool, batch.shard, ends, self._tails)
         own = await self._consumer.find_end(USAGE, batch)
         if is_all_here:
             return UsageEnds(own)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from meter.runtime.stretch import Stretch
 from schemas.records import Record
 from schemas.topics import WAITED_HEADER
 
@@ -98,9 +99,18 @@ def find_due(held: Iterable[Held], offsets: Offsets, unsent: Unsent) -> list[Due
     return found
 
 
+def find_left(held: Iterable[Held], offsets: Offsets) -> dict[int, Stretch]:
+    """What of each partition is waited for: from its next offset to the furthest end."""
+    ends: dict[int, int] = {}
+    for each in held:
+        for partition, count in left_of(each, offsets).items():
+            ends[partition] = max(ends.get(partition, 0), offsets.get(partition, 0) + count)
+    return {partition: Stretch(offsets.get(partition, 0), end) for partition, end in ends.items()}
+
+
 def describe_wait(held: Held, offsets: Offsets, unsent: Unsent) -> str:
     """`usage of shards 1, 2`, as a cell of a table."""
-    left = left_to_read(held.usage_ends, offsets) if held.usage_ends else left_of_own(held, offsets)
+    left = left_of(held, offsets)
     if left:
         names = ", ".join(map(str, list(left)[:SHOWN_SHARDS]))
         more = f" and {len(left) - SHOWN_SHARDS} more" if len(left) > SHOWN_SHARDS else ""
@@ -110,6 +120,11 @@ def describe_wait(held: Held, offsets: Offsets, unsent: Unsent) -> str:
     return "its turn to be sent again"
 
 
+def left_of(held: Held, offsets: Offsets) -> dict[int, int]:
+    """How many offsets of each partition it waits for."""
+    return left_to_read(held.usage_ends, offsets) if held.usage_ends else left_of_own(held, offsets)
+
+
 def left_of_own(held: Held, offsets: Offsets) -> dict[int, int]:
     left = held.usage_end - offsets.get(held.shard, 0)
     return {held.shard: left} if left > 0 else {}
@@ -117,4 +132,4 @@ def left_of_own(held: Held, offsets: Offsets) -> dict[int, int]:
 
 def count_left(held: Held, offsets: Offsets) -> int:
     """Offsets of usage that are to be stored before it is judged again."""
-    return sum((left_to_read(held.usage_ends, offsets) if held.usage_ends else left_of_own(held, offsets)).values())
+    return sum(left_of(held, offsets).values())

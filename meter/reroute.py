@@ -6,6 +6,7 @@ a second copy harmless. `held` says when a waiting reversal is due.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from meter.held import Seen, origin_text
@@ -16,6 +17,7 @@ from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from meter.store.evidence import decode_headers
 from meter.store.held import list_due
+from meter.tails import Tails
 from schemas.topics import ACCOUNTS, REROUTED_HEADER, USAGE, WAITED_HEADER
 
 INPUTS: Final = (USAGE, ACCOUNTS)
@@ -24,7 +26,7 @@ RECORDS: Final = 500  # of one transaction: originals of 64 KB at most, so 32 MB
 POLL_S: Final = 5.0  # another process may have ended with records in the outbox
 
 
-def make_relay(pool: Pool, producer: Producer, health: Health) -> OutboxRelay:
+def make_relay(pool: Pool, producer: Producer, health: Health, tails: Tails) -> OutboxRelay:
     return OutboxRelay(
         pool,
         producer,
@@ -35,7 +37,7 @@ def make_relay(pool: Pool, producer: Producer, health: Health) -> OutboxRelay:
         topics=INPUTS,
         batch=RECORDS,
         looks=Looks(POLL_S),
-        choose=list_due,
+        choose=partial(list_due, tails),
     )
 
 

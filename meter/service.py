@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from meter.anchors import Anchors
 from meter.backlog import UsageBacklog
@@ -14,6 +15,7 @@ from meter.reroute import make_relay
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.history_watch import HistoryWatch
 from meter.runtime.kafka import History, Producer, ShardConsumer
+from meter.runtime.kafka.tails import find_bare
 from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, OutboxWatch
 from meter.runtime.postgres import check_set_up, load_sql, opened_pool
@@ -24,6 +26,8 @@ from meter.settings import MeterSettings
 from meter.store.events import PostgresEventStore
 from meter.store.port import Appended
 from meter.store.topics import PostgresTopicStore
+from meter.tail_watch import TailWatch
+from meter.tails import Tails
 from meter.topics import RecordedTopics, RiskWarnings
 from schemas.topics import ACCOUNTS, ANCHORS, USAGE
 
@@ -58,12 +62,14 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 tune_collector()
                 anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
                 forgetting = Forgetting(pool, producer, lambda: consumer.assigned, health)
-                relay = make_relay(pool, producer, health)
+                tails = Tails()
+                relay = make_relay(pool, producer, health, tails)
                 watch, age = LagWatch(consumer, health), OutboxWatch(relay, health)
                 past = HistoryWatch(history, store, inputs, lambda: consumer.assigned)
-                backlog = UsageBacklog(consumer, pool)
+                backlog = UsageBacklog(consumer, pool, tails)
+                tail_watch = TailWatch(tails, partial(find_bare, settings, USAGE), relay.wake.set)
                 loop = make_loop(settings, consumer, store, clock, health, relay, backlog)
-                yield [loop, anchors, forgetting, relay, watch, age, past]
+                yield [loop, anchors, forgetting, relay, watch, age, past, tail_watch]
                 await anchors.publish_last()
 
     return build

@@ -12,11 +12,13 @@ from meter.held import (
     count_left,
     describe_wait,
     find_due,
+    find_left,
     find_read,
     is_read,
     is_sent_on,
 )
 from meter.runtime.postgres import Executor, Pool, load_sql, transpose
+from meter.tails import Tails
 from schemas.topics import USAGE
 
 MOST_HELD: Final = 500  # of one shard in one look
@@ -33,23 +35,26 @@ async def find_unsent(connection: Executor | Pool, partitions: Collection[int]) 
     return {(row["shard"], row["partition"]): row["kafka_offset"] for row in rows}
 
 
-async def is_here(connection: Executor | Pool, shard: int, usage_ends: Sequence[int]) -> bool:
+async def is_here(connection: Executor | Pool, shard: int, usage_ends: Sequence[int], tails: Tails) -> bool:
     """Whether the usage below these ends of the other partitions is stored, and what of it belongs to the shard has
     been sent to it. Asked outside the batch's transaction, which names one shard alone."""
     others = [0 if partition == shard else end for partition, end in enumerate(usage_ends)]
-    if not is_read(others, await fetch_usage_offsets(connection)):
+    if not is_read(others, tails.pass_over(await fetch_usage_offsets(connection))):
         return False
     return is_sent_on(shard, others, await find_unsent(connection, [shard]))
 
 
-async def list_due(connection: Executor, shards: Sequence[int]) -> tuple[list[object], ...]:
-    """Of the reversals that wait in these shards those that are due, as arguments of `fetch_outbox`."""
+async def list_due(tails: Tails, connection: Executor, shards: Sequence[int]) -> tuple[list[object], ...]:
+    """Of the reversals that wait in these shards those that are due, as arguments of `fetch_outbox`. Leaves in `tails`
+    what the others wait for."""
     held = [Held(*row) for row in await connection.fetch(load_sql("meter", "list_held"), shards, MOST_HELD)]
     due: list[Due] = []
+    offsets: Offsets = {}
     if held:
-        offsets = await fetch_usage_offsets(connection)
+        offsets = tails.pass_over(await fetch_usage_offsets(connection))
         read = {each.shard for each in find_read(held, offsets)}
         due = find_due(held, offsets, await find_unsent(connection, read) if read else {})
+    tails.want(find_left(held, offsets))
     return transpose([(*each[:2], each.seen.value) for each in due[:MOST_DUE]], len(Due._fields))
 
 

@@ -4,16 +4,19 @@ import json
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from prometheus_client import Gauge
 
 from meter.client import AccountsProducer
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool
+from meter.runtime.process.health import Health
 from meter.settings import MeterSettings
 from schemas.build import STRUCTURED_HEADERS
 from schemas.resources import Resource
 from schemas.topics import USAGE, partition_for
 from tests.support import builders, until
-from tests.support.meter import set_up_meter
+from tests.support.meter import running_meter, set_up_meter
 from tests.support.processes import Processes
 
 ACCOUNT = "acct-7"
@@ -44,6 +47,26 @@ async def write_backlog(settings: MeterSettings) -> int:
         await producer.publish([message(other, wrong) for _ in range(BACKLOG)])
         await producer.publish([message(ACCOUNT, wrong, id=USED)])
     return right
+
+
+async def abort_transaction(settings: MeterSettings, partition: int) -> None:
+    """A record that nobody is to read, and a marker behind it: two offsets at the end of the partition."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap, transactional_id=settings.topic("tx"), acks="all"
+    )
+    await producer.start()
+    try:
+        await producer.begin_transaction()
+        value = builders.encode(builders.model_inference("1", account_id="acct-tx"))
+        await producer.send_and_wait(settings.topic(USAGE), value, partition=partition)
+        await producer.abort_transaction()
+    finally:
+        await producer.stop()
+
+
+def read_value(gauge: Gauge) -> float:
+    [family] = gauge.collect()
+    return family.samples[0].value
 
 
 async def reverse(settings: MeterSettings, *names: str) -> None:
@@ -120,3 +143,25 @@ async def test_usage_that_keeps_coming_elsewhere_holds_up_no_judgement(
 
         await until(judged, 60, "both reversals are judged")
     assert await pool.fetchval("SELECT count(*) FROM meter.waiting") <= 4
+
+
+@pytest.mark.needs_kafka("transactions")
+async def test_markers_at_the_end_of_partitions_that_another_meter_reads_are_not_waited_for(
+    settings: MeterSettings, pool: Pool
+) -> None:
+    """Nothing follows them, so cursors stay below the ends: each meter knows that of its own partitions alone."""
+    shares = Health(), Health()
+    async with running_meter(settings, health=shares[0]), running_meter(settings, health=shares[1]):
+        await until(lambda: all(read_value(health.metrics.shards) for health in shares), 60, "both have shards")
+        for partition in range(settings.partitions):
+            await abort_transaction(settings, partition)
+        await reverse(settings, "nobody sent this")
+        await until(lambda: is_waiting(pool, 1), 30, "it waits")
+        stored = await pool.fetchval("SELECT sum(usage_offset) FROM meter.shards")
+        assert stored == 0, "no cursor has moved"
+
+        async def rejected() -> bool:
+            return await reasons(pool) == ["reverses_unknown"]
+
+        await until(rejected, 60, "it is judged")
+    assert await pool.fetchval("SELECT count(*) FROM meter.outbox") == 0
