@@ -1,12 +1,10 @@
 """Corrections, the life of accounts and identity on real processes: each case an account of its own, all on one stack.
 
-The phases of a case are sent one after the other, each once the one before it is stored: what is in one phase may be
-read in any order of the two topics.
+The phases of a case are sent one after the other, each once the one before it is stored.
 """
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,130 +13,11 @@ import pytest
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
-from schemas.resources import Resource
+from tests.e2e.corrections_cases import BILLING, CASES, CREDITS, GATEWAY, SUPPORT, TOOLS, Case
 from tests.support.processes import Processes
 from tests.support.waiting import until
 
-CREDITS, RUNS = Resource.MODEL_CREDITS, Resource.TOOL_RUNS
-GATEWAY, TOOLS, BILLING, SUPPORT = "/example/gateway", "/example/tools", "/example/billing", "/example/support"
 WAIT_S: Final = 120
-UUID = "019b76da-a800-79ab-aa7b-5bf55eb561a4"
-
-Step = tuple[str, dict[str, Any]]
-
-
-def step(verb: str, **values: Any) -> Step:
-    return verb, values
-
-
-def opened(**more: Any) -> Step:
-    return step("opened", plan="free", contacts=[], **more)
-
-
-def granted(amount: int, id: str | None = None, resource: Resource = CREDITS, source: str = BILLING) -> Step:
-    return step(
-        "granted", resource=resource, amount=amount, reason="top_up", reference="T", event_id=id, producer=source
-    )
-
-
-def revoked(amount: int, revokes: str | None = None, resource: Resource = CREDITS) -> Step:
-    return step("revoked", resource=resource, amount=amount, reason="chargeback", reference="T", revokes=revokes)
-
-
-def used(amount: int, id: str | None = None, source: str = GATEWAY, **more: Any) -> Step:
-    return step("model_inference", credits=amount, model="swift-1", event_id=id, producer=source, **more)
-
-
-def given_back(amount: int, reverses: str, resource: Resource = CREDITS, **more: Any) -> Step:
-    return step("reversed", resource=resource, amount=amount, reason="outage", reverses=reverses, **more)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """`credits`: allocation, consumed and whether more is allowed; `refused`: why records were rejected."""
-
-    name: str
-    phases: tuple[tuple[Step, ...], ...]
-    credits: tuple[int, int, bool]
-    refused: tuple[str, ...] = ()
-
-
-OPEN: Final = (opened(),)
-CORRECTIONS = (
-    Case("a part is given back", (OPEN, (used(10, "a"),), (given_back(4, "a"),)), (75, 6, True)),
-    Case("all in parts", (OPEN, (used(10, "a"),), tuple(given_back(n, "a") for n in (3, 3, 4))), (75, 0, True)),
-    Case(
-        "twice", (OPEN, (used(10, "a"),), (given_back(10, "a"), given_back(10, "a"))), (75, 0, True),
-        ("reverses_too_much",),
-    ),
-    Case(
-        "the same reversal twice", (OPEN, (used(10, "a"),), (given_back(4, "a", event_id="r"),) * 2), (75, 6, True)
-    ),
-    Case("more than it was", (OPEN, (used(10, "a"),), (given_back(11, "a"),)), (75, 10, True), ("reverses_too_much",)),
-    Case(
-        "another resource", (OPEN, (used(10, "a"),), (given_back(10, "a", RUNS),)), (75, 10, True),
-        ("reverses_other_resource",),
-    ),
-    Case("of nothing", (OPEN, (used(10, "a"),), (given_back(10, "b"),)), (75, 10, True), ("reverses_unknown",)),
-    Case(
-        "of another account", (OPEN, (used(10, "a", suffix="-other"),), (given_back(10, "a"),)), (75, 0, True),
-        ("reverses_unknown",),
-    ),
-    Case(
-        "of one of two sources", (OPEN, (used(10, "a"), used(20, "a", TOOLS)), (given_back(1, "a"),)), (75, 30, True),
-        ("reverses_ambiguous",),
-    ),
-    Case(
-        "of the source that is named",
-        (OPEN, (used(10, "a"), used(20, "a", TOOLS)), (given_back(20, "a", reverses_source=TOOLS),)), (75, 10, True),
-    ),
-    Case("a UUID in capitals", (OPEN, (used(10, UUID),), (given_back(10, UUID.upper()),)), (75, 0, True)),
-    Case(
-        "behind the start of the epoch",
-        (OPEN, (used(60, "b"), used(20, "a")), (granted(100),), (given_back(20, "a"),)),
-        (175, 60, True),
-    ),
-    Case("a grant after overdraft is revoked", (OPEN, (granted(100),), (used(80),), (revoked(100),)), (0, 5, False)),
-    Case("more is revoked than was granted", (OPEN, (revoked(76),)), (75, 0, True), ("revokes_too_much",)),
-    Case(
-        "a grant is revoked twice", (OPEN, (granted(10, "g"),), (revoked(10, "g"),), (revoked(1, "g"),)), (75, 0, True),
-        ("revokes_too_much",),
-    ),
-    Case("no such grant is revoked", (OPEN, (revoked(1, "g"),)), (75, 0, True), ("revokes_unknown",)),
-    Case(
-        "a grant of runs is revoked as credits", (OPEN, (granted(10, "g", RUNS),), (revoked(1, "g"),)), (75, 0, True),
-        ("revokes_other_resource",),
-    ),
-    Case("granted before the opening", ((granted(5),), OPEN), (80, 0, True)),
-    Case("used before the opening", ((used(10),), OPEN), (75, 10, True)),
-    Case("granted and never opened", ((granted(100),),), (0, 0, False)),
-    Case("opened twice", (OPEN, OPEN), (75, 0, True)),
-    Case("used when closed", (OPEN, (step("closed"),), (used(5),)), (75, 5, False)),
-    Case("closed and reopened", (OPEN, (used(5),), (step("closed"),), (step("reopened"),)), (75, 5, True)),
-)  # fmt: skip
-IDENTITY = (
-    Case("one request id of two services", (OPEN, (used(1, "a"), used(1, "a", TOOLS))), (75, 2, True)),
-    Case("a retry", (OPEN, (used(1, "a"),), (used(1, "a"),)), (75, 1, True)),
-    Case("an id with another amount", (OPEN, (used(1, "a"),), (used(2, "a"),)), (75, 1, True), ("id_reused",)),
-    Case("a UUID in any case", (OPEN, (used(1, UUID),), (used(1, UUID.upper()),)), (75, 1, True)),
-    Case("a text in another case", (OPEN, (used(1, "order-a"),), (used(1, "ORDER-A"),)), (75, 2, True)),
-    Case("one id of two accounts", (OPEN, (used(1, "a"), used(1, "a", suffix="-other"))), (75, 1, True)),
-    Case(
-        "one order number for plan and grant",
-        (OPEN, (step("plan_changed", plan="team", event_id="o"),), (granted(5, "o"),)), (75, 0, True), ("id_reused",),
-    ),
-    Case(
-        "one order number of two systems", (OPEN, (granted(5, "o"), granted(5, "o", source=SUPPORT))), (85, 0, True)
-    ),
-    Case("one id on both topics", (OPEN, (granted(5, "o"), used(1, "o"))), (80, 1, True)),
-    Case("usage with the id of the opening", ((used(1, "o"),), (opened(event_id="o"),)), (75, 1, True)),
-    Case("an id of any characters", (OPEN, (used(1, "urn:x: #7/~"),), (used(1, "urn:x: #7/~"),)), (75, 1, True)),
-)  # fmt: skip
-CASES = {
-    f"{group}-{number}": case
-    for group, cases in (("corrections", CORRECTIONS), ("identity", IDENTITY))
-    for number, case in enumerate(cases)
-}
 
 
 class Senders:
@@ -179,7 +58,6 @@ async def senders(processes: Processes, settings: Settings) -> AsyncIterator[Sen
 
 
 async def test_every_case(senders: Senders, processes: Processes, pool: Pool) -> None:
-    assert len(CORRECTIONS) >= 14 and len(IDENTITY) >= 10
     for number in range(max(len(case.phases) for case in CASES.values())):
         for account, case in CASES.items():
             for verb, values in case.phases[number] if number < len(case.phases) else ():
@@ -203,10 +81,12 @@ async def judge(pool: Pool, account: str, case: Case) -> list[str]:
     rows = await pool.fetch("SELECT reason FROM meter.rejections WHERE key = $1", account.encode())
     refused = tuple(row["reason"] for row in rows)
     allocation, consumed, allowed = case.credits
-    wanted = (Decimal(allocation), Decimal(consumed), allowed)
-    if (found, refused) == (wanted, case.refused):
+    noted = await pool.fetch("SELECT field FROM meter.remarks WHERE account_id = $1 ORDER BY field", account)
+    has = found, refused, tuple(row["field"] for row in noted)
+    wanted = (Decimal(allocation), Decimal(consumed), allowed), case.refused, case.remarks
+    if has == wanted:
         return []
-    return [f"{account}, {case.name}: {found}, refused {refused}; must be {wanted}, refused {case.refused}"]
+    return [f"{account}, {case.name}: {has}; must be {wanted}"]
 
 
 async def is_stored(pool: Pool, sent: int) -> bool:
