@@ -36,6 +36,11 @@ def details(campaign: Campaign, findings: Findings) -> Iterator[str]:
         f"recovery: median {percentile(recoveries, 0.5):.1f} s, p90 {percentile(recoveries, 0.9):.1f} s, "
         f"longest {max(recoveries, default=0):.1f} s; drained {campaign.drained_in_s:.1f} s after the last fault"
     )
+    starts = campaign.supervisor.starts_s
+    yield (
+        f"processes: {campaign.supervisor.starts} started, {len(starts)} of them lived until they began to connect, "
+        f"after {percentile(starts, 0.5):.1f} s (median), {percentile(starts, 0.99):.1f} s (p99)"
+    )
     yield "slowest: " + "; ".join(campaign.watermarks.slowest())
     yield "checked: " + ", ".join(f"{count:,} {what}" for what, count in findings.figures.items())
     for crash in campaign.supervisor.crashes:
@@ -73,6 +78,9 @@ def as_json(campaign: Campaign, findings: Findings, seed: int) -> str:
         "counts": {name: findings.counts[name] for name in COUNTERS},
         "emails_ambiguous": findings.emails_ambiguous,
         "recovery_s": {str(share): round(percentile(recoveries, share), 2) for share in (0.5, 0.9, 0.99, 1.0)},
+        "start_s": {
+            str(share): round(percentile(campaign.supervisor.starts_s, share), 2) for share in (0.5, 0.9, 0.99, 1.0)
+        },
         "recovery_by_fault_s": {
             kind: {
                 str(share): round(percentile(campaign.watermarks.recoveries_of(kind), share), 2)

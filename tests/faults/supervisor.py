@@ -16,6 +16,7 @@ from deploy.local.services import command, environment
 
 ROOT = Path(__file__).parents[2]
 WATCH_S = 0.05
+STARTED = '"service_started"'  # in a line of the log
 KILLED, TERMINATED, GRACE_OVER = -signal.SIGKILL, -signal.SIGTERM, 5
 TAIL_LINES = 12
 POINT_DIED, POINT_STOPPED, POINT_RAISED = "point_kill", "point_stop", "point_raise"
@@ -45,6 +46,8 @@ class Instance:
     leaving: bool = False  # SIGTERM was sent
     pausing: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    spawned: float = field(default_factory=time.monotonic)
+    started: bool = False  # it has begun to connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Supervisor:
         self.crashes: list[Crash] = []
         self.exits: Counter[str] = Counter()
         self.starts = 0
+        self.starts_s: list[float] = []  # of processes that lived so long: until they began to connect
 
     # --- what the faults do -----------------------------------------------------------------------------------------
 
@@ -170,6 +174,7 @@ class Supervisor:
         looked = time.monotonic()
         while instance.child.running:
             await asyncio.sleep(WATCH_S)
+            self._note_start(instance)
             if stops and time.monotonic() - looked > 5 * WATCH_S:
                 looked = time.monotonic()
                 if not instance.pausing and is_stopped(instance.child.pid):
@@ -180,6 +185,13 @@ class Supervisor:
         if instance.wanted:
             self._keep(self._spawn(instance.service))
         instance.ended.set()
+
+    def _note_start(self, instance: Instance) -> None:
+        """Loading its code takes a process more than a second of processor: on a busy machine that is most of a
+        recovery, and nothing that a service could do better."""
+        if not instance.started and STARTED in read_log(instance.child.log):
+            instance.started = True
+            self.starts_s.append(time.monotonic() - instance.spawned)
 
     async def _wake(self, instance: Instance, armed: Armed) -> None:
         """It has stopped itself at a point: wake it after the time that was planned."""
@@ -222,7 +234,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def read_log(log: Path) -> str:
-    return log.read_text(errors="replace")
+    return log.read_text(errors="replace") if log.exists() else ""
 
 
 def log_tail(log: Path) -> str:
