@@ -1,5 +1,6 @@
 -- Reversals that wait, of these shards: the first of each. Offsets that transactions leave at the end of a partition are stored with
--- the record behind them, so one that waits for its own partition alone is judged again after some minutes, too: the meter knows then.
+-- the record behind them: where nobody can tell that nothing else is there, one that waits for its own partition alone is judged again
+-- after some minutes, too.
 -- $1 shards int[], $2 most of each bigint
 SELECT h.shard, h.kafka_offset, h.usage_end, h.usage_ends, h.is_overdue
 FROM unnest($1::int[]) AS s (shard)
