@@ -1,8 +1,8 @@
 -- Rejections, newest first, with the number of times each was replayed and why it was dismissed. Of a record without a key the headers
 -- and a small value come along: they may say whose it is.
 -- $1 reason text or null (any), $2 topic text or null (any), $3 limit bigint, $4 only those never replayed boolean,
--- $5 account text or null (any): by the key, $6 dismissed ones too boolean, $7 most bytes of a value int, $8 only those without a key,
--- whoever they are of, boolean, $9 only those before this number bigint or null
+-- $5 key text or null (any), $6 dismissed ones too boolean, $7 most bytes of a value int,
+-- $8 only those without a key boolean, $9 only those before this number bigint or null
 SELECT r.rejection_id, r.topic, r.shard, r.kafka_offset, r.reason, r.detail, r.recorded_at,
        (SELECT count(*) FROM meter.replays p WHERE p.rejection_id = r.rejection_id) AS replays,
        coalesce((SELECT sum(upper(o) - lower(o)) FROM unnest(r.offsets) o), r.to_offset - r.kafka_offset, 1)::bigint
