@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "describe_bytes", "for_people", "for_programs", "print_fields", "print_notes", "print_on_terminal",
-    "print_sentences", "print_settings", "print_table", "printable",
+    "print_result", "print_sentences", "print_settings", "print_table", "printable",
 ]  # fmt: skip
 MAX_SHOWN_BYTES = 65_536
 UTC_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00")
@@ -80,6 +80,14 @@ def print_on_terminal(render: Callable[[int], Sequence[RenderableType]]) -> None
 def print_sentences(sentences: Sequence[str]) -> None:
     """One a line, broken between words on a terminal."""
     print(fit("\n".join(map(printable, sentences)), sys.stdout), flush=True)
+
+
+def print_result(fields: Mapping[str, object], sentence: str, *, as_json: bool) -> None:
+    """What was done: a sentence, or the same as one JSON object."""
+    if as_json:
+        print(json.dumps(fields), flush=True)
+    else:
+        print_sentences([sentence])
 
 
 def print_notes(sentences: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meter.presentation import describe_bytes, print_fields, print_sentences, print_table
+from meter.presentation import describe_bytes, print_fields, print_result, print_sentences, print_table
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import Group, run_command
 from meter.runtime.process.exits import Exit
@@ -159,6 +159,7 @@ def dismiss(
     rejection_ids: Numbers,
     reason: Annotated[str, typer.Option(help="Why nothing more is to be done, for whoever looks later.")],
     by: Annotated[str | None, typer.Option(help="Who dismisses, for the record; default: the user's name.")] = None,
+    as_json: JsonOutput = False,
 ) -> None:
     """Say that rejections are dealt with: they leave the list, and stay in the log with your reason.
 
@@ -183,7 +184,9 @@ def dismiss(
                 lines = [f"{d.rejection_id} is dismissed already: {describe_dismissal(d)}" for d in before]
                 raise RefusalError("\n".join([*lines, "Nothing is dismissed."]))
             await rejections.append_dismissals(rejection_ids, why, by or getuser(), SystemClock())
-        print_sentences([f"dismissed {each.rejection_id} ({each.reason}): {why}" for each in found])
+        for each in found:
+            fields = {"id": each.rejection_id, "reason": each.reason, "dismissed": why}
+            print_result(fields, f"dismissed {each.rejection_id} ({each.reason}): {why}", as_json=as_json)
 
     run_command(Settings, command)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from meter.presentation import print_fields
+from meter.presentation import print_fields, print_result
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import Group, run_command
 from notifier.listing import (
@@ -132,6 +132,7 @@ def retry(
     email_ids: Annotated[list[UUID], typer.Argument(help="Ids of letters that were refused or given up.")],
     by: Annotated[str | None, typer.Option(help="Who asks, for the record; default: the user's name.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the notifier's answer and print it.")] = True,
+    as_json: JsonOutput = False,
 ) -> None:
     """Try again what was refused or given up, once its cause is gone: what is owed now is sent.
 
@@ -155,7 +156,8 @@ def retry(
             else:
                 words = {number: await wait_for_answer(requests, request) for number, request in asked.items()}
         for number, what in words.items():
-            print(f"{number}: {what}")
+            fields = {"email_id": str(number), "queued": what == Retried.QUEUED.words, "says": what}
+            print_result(fields, f"{number}: {what}", as_json=as_json)
         if any(what not in (ASKED, Retried.QUEUED.words) for what in words.values()):
             raise RefusalError("not every letter was queued")
 

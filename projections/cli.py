@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -269,6 +270,7 @@ def token(
     account_id: Account,
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long it is valid.")] = 60,
     member: Annotated[bool, typer.Option("--member", help="For a person who cannot buy credits.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print a token for the console, for trying it out: your platform makes its own.
 
@@ -285,7 +287,9 @@ def token(
     async def command(settings: ConsoleSettings) -> str:
         return make_token(settings, account_id, minutes=minutes, member=member, clock=SystemClock())
 
-    print(run_command(ConsoleSettings, command))
+    made = run_command(ConsoleSettings, command)
+    # Not a sentence: a token is never broken, also where a line is too short for it.
+    print(json.dumps({"account": account_id, "minutes": minutes, "token": made}) if as_json else made)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from meter.presentation import describe_bytes, print_fields, print_sentences, print_table, printable
+from meter.presentation import describe_bytes, print_fields, print_result, print_sentences, print_table, printable
 from meter.runtime.process.cli import fail
 from meter.runtime.process.exits import Exit
 
@@ -101,6 +101,12 @@ def test_fields_and_sentences_fit_a_terminal_of_80_columns(monkeypatch: pytest.M
         "         2026-03-01T00:00:00+00:00)",
         "remarks  short",
     ]
+
+
+def test_what_was_done_is_a_sentence_or_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    for as_json in (False, True):
+        print_result({"rows": 1}, "removed 1 row\x1b[2J", as_json=as_json)
+    assert capsys.readouterr().out == 'removed 1 row\\x1b[2J\n{"rows": 1}\n'
 
 
 def test_an_error_that_names_what_a_record_says_obeys_nothing(capsys: pytest.CaptureFixture[str]) -> None:

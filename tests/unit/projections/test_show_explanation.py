@@ -159,7 +159,7 @@ def test_one_sentence_says_how_it_stands(entries: tuple[Entry, ...], sentence: s
     ("explanation", "words"),
     [
         (explained(*STORY, limit=2), "older lines of the timeline are left out: see --limit"),
-        (explained(*STORY, head=12), "3 events of shard 0 are stored and not folded yet"),
+        (explained(*STORY, head=12), "stored and not folded yet: 3 events of shard 0"),
         (explained(*STORY, notifications=None), "use the role credit_support"),
     ],
     ids=["limit", "behind", "role"],
