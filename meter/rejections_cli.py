@@ -14,7 +14,7 @@ import typer
 
 from meter.presentation import describe_bytes, print_fields, print_result, print_sentences, print_table
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import Group, run_command
+from meter.runtime.process.cli import FullIds, Group, run_command
 from meter.runtime.process.exits import Exit
 from schemas.reasons import Reason
 
@@ -30,6 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+IDS = ("account",)
 COLUMNS = ("id", "topic", "shard", "offset", "account", "reason", "detail", "recorded_at", "replays", "records")
 MAX_REASON_CHARS = 500
 MAX_NUMBER = 2**63 - 1  # of Postgres
@@ -56,6 +57,7 @@ def list_command(
     pending: Annotated[bool, typer.Option("--pending", help="Only those never replayed.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Those that were dismissed too, and why.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of rejections to list.")] = 50,
+    full_ids: FullIds = False,
     as_json: JsonOutput = False,
 ) -> None:
     """List rejections, newest first: a table on a terminal, tab-separated lines in a pipe. Without the dismissed ones.
@@ -80,7 +82,8 @@ def list_command(
         ]
         columns = (*COLUMNS, "dismissed")
         shown = len(columns) if all_ else len(COLUMNS)
-        print_table(columns[:shown], [row[:shown] for row in rows], as_json=as_json)
+        ids = () if full_ids else IDS
+        print_table(columns[:shown], [row[:shown] for row in rows], as_json=as_json, ids=ids)
 
     run_command(Settings, command)
 

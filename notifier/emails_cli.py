@@ -12,7 +12,7 @@ import typer
 
 from meter.presentation import print_fields, print_result
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import Group, run_command
+from meter.runtime.process.cli import FullIds, Group, run_command
 from notifier.listing import (
     All,
     JsonOutput,
@@ -36,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+IDS = ("email_id", "account_id")
 EMAIL_COLUMNS = (
     "created_at", "email_id", "account_id", "recipient", "state", "lines", "attempts", "ambiguous_attempts",
     "next_attempt_at", "finished_at", "reason",
@@ -69,6 +70,7 @@ def list_(
     recipient: Annotated[str | None, typer.Option(help="Only letters to this address, in any spelling.")] = None,
     limit: Limit = None,
     everything: All = False,
+    full_ids: FullIds = False,
     as_json: JsonOutput = False,
 ) -> None:
     """List letters, newest first, each with the lines that it tells, its state and its last reason.
@@ -87,7 +89,8 @@ def list_(
         async with open_report(settings) as report:
             shown = choose_limit(limit, everything=everything, as_json=as_json)
             found = await report.list_emails(state and state.value, account, address, shown + 1)
-            print_newest(EMAIL_COLUMNS, [describe_letter(row) for row in found], shown, as_json=as_json)
+            rows, ids = [describe_letter(row) for row in found], () if full_ids else IDS
+            print_newest(EMAIL_COLUMNS, rows, shown, as_json=as_json, ids=ids)
 
     run_command(NotifierSettings, command)
 

@@ -12,7 +12,7 @@ import typer
 
 from meter.presentation import print_settings, print_table
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import make_app, run_command, run_service_command
+from meter.runtime.process.cli import FullIds, make_app, run_command, run_service_command, whole
 from meter.runtime.process.exits import Exit
 from projections.models import Model
 from projections.republish_cli import republish
@@ -33,7 +33,7 @@ app = make_app(
 
 app.command()(republish)
 
-Account = Annotated[str, typer.Argument(help="Account id.")]
+Account = Annotated[str, typer.Argument(callback=whole, help="Account id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 
@@ -89,6 +89,7 @@ def explain(
         int, typer.Option(min=1, max=100_000, help="Length of each list; the newest entries are kept.")
     ] = 200,
     everything: Annotated[bool, typer.Option("--all", help="On a terminal, too: all entries of each list.")] = False,
+    full_ids: FullIds = False,
     as_json: AsJson = False,
 ) -> None:
     """Explain a balance from the log: grants, usage, when each threshold was reached, and the notices.
@@ -123,7 +124,7 @@ def explain(
             ).explain(pool)
 
     explanation = run_command(VerifySettings, command)
-    show_explanation(explanation, as_json=as_json, everything=everything)
+    show_explanation(explanation, as_json=as_json, everything=everything, full_ids=full_ids)
     if explanation.differences:
         raise typer.Exit(Exit.FAILED)
 
