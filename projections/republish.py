@@ -124,6 +124,11 @@ async def begin(pool: Pool, topic_id: str | None = None) -> None:
         await connection.execute(sql("begin_republication"))
 
 
+async def count_republished(pool: Pool) -> int:
+    """Accounts that are in the outbox by now, those that `projections run` put there beside the command included."""
+    return int(await pool.fetchval(sql("count_republished")))
+
+
 async def count_accounts(pool: Pool) -> int:
     """Accounts that are to be sent, those of shards that were begun included."""
     left = await fetch_unfinished(pool)

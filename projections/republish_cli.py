@@ -37,14 +37,15 @@ def republish(
     """
     from meter.progress import show_progress
     from meter.runtime.postgres import opened_pool
-    from projections.republish import Republication, count_accounts
+    from projections.republish import Republication, count_accounts, count_republished
     from projections.settings import ProjectionsSettings
 
     async def command(settings: ProjectionsSettings) -> int:
         async with opened_pool(settings, "credit-projections-republish") as pool:
             await prepare(settings, pool, new_topic=new_topic, anew=anew)
             with show_progress("republish", await count_accounts(pool), "accounts") as advance:
-                return await Republication(pool, progress=advance, report=say).run()
+                await Republication(pool, progress=advance, report=say).run()
+            return await count_republished(pool)
 
     accounts = run_command(ProjectionsSettings, command)
     are, them = ("is", "it") if accounts == 1 else ("are", "them")
