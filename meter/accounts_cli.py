@@ -9,7 +9,7 @@ import typer
 from meter.changes_cli import app as changes
 from meter.presentation import print_fields, print_table
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import Group, run_command
+from meter.runtime.process.cli import FullIds, Group, run_command
 from meter.support_cli import Account, JsonOutput
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meter.store.outcomes import RemarkLine, UnopenedLine
 
 MAX_REMARKS = 100
+IDS = ("account",)
 COLUMNS = ("account", "plan", "name", "opened")
 UNOPENED_COLUMNS = (
     "account", "since", "credits_granted", "credits_used", "runs_granted", "runs_used", "plan", "name", "time_zone",
@@ -40,6 +41,7 @@ app.registered_commands += changes.registered_commands
 def find(
     text: Annotated[str, typer.Argument(help="Part of an id, plan, name or contact, in any case of letters.")],
     limit: Limit = 50,
+    full_ids: FullIds = False,
     as_json: JsonLines = False,
 ) -> None:
     """List the accounts that a text occurs in: a table on a terminal, tab-separated lines in a pipe.
@@ -55,13 +57,13 @@ def find(
         async with open_outcomes(settings) as outcomes:
             lines = await outcomes.find_accounts(text, limit)
         rows = [[*line[:3], line.opened_at.isoformat(timespec="seconds")] for line in lines]
-        print_table(COLUMNS, rows, as_json=as_json)
+        print_table(COLUMNS, rows, as_json=as_json, ids=() if full_ids else IDS)
 
     run_command(Settings, command)
 
 
 @app.command()
-def unopened(limit: Limit = 50, as_json: JsonLines = False) -> None:
+def unopened(limit: Limit = 50, full_ids: FullIds = False, as_json: JsonLines = False) -> None:
     """List the accounts that nobody opened and that were used, granted to or named all the same.
 
     All of it is kept, nothing is allowed. The opening applies it: what was granted counts, and plan, name, time zone
@@ -77,7 +79,8 @@ def unopened(limit: Limit = 50, as_json: JsonLines = False) -> None:
     async def command(settings: Settings) -> None:
         async with open_outcomes(settings) as outcomes:
             lines = await outcomes.list_unopened(limit)
-        print_table(UNOPENED_COLUMNS, [unopened_cells(line) for line in lines], as_json=as_json)
+        cells = [unopened_cells(line) for line in lines]
+        print_table(UNOPENED_COLUMNS, cells, as_json=as_json, ids=() if full_ids else IDS)
 
     run_command(Settings, command)
 

@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
-import structlog
-
 from meter.runtime.failures import explain, is_transient, name_dependency
 from meter.runtime.kafka import Message, Producer
+from meter.runtime.log import get_logger
 from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
@@ -22,7 +21,7 @@ from schemas.identity import OWN_SOURCE
 from schemas.outputs import LogAnchored
 from schemas.topics import ANCHORS
 
-log = structlog.get_logger(component="anchors")
+log = get_logger("anchors")
 
 LOG_ANCHORED: Final = "log.anchored.v1"
 SOURCE: Final = OWN_SOURCE

@@ -10,7 +10,7 @@ from meter.accounts_cli import app as accounts_app
 from meter.check_cli import check
 from meter.corrections_cli import reverse, revoke
 from meter.forget_cli import forget
-from meter.presentation import print_notes, print_sentences, print_settings
+from meter.presentation import print_notes, print_result, print_settings
 from meter.prune_cli import prune
 from meter.recover_cli import recover_command
 from meter.rejections_cli import app as rejections_app
@@ -51,6 +51,7 @@ app.command()(waiting)
 def setup(
     roles: Annotated[bool, typer.Option(help="Make the database roles and their grants.")] = True,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what is missing or differs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per step.")] = False,
 ) -> None:
     """Make tables, shards, roles and topics; may be repeated at any time.
 
@@ -64,24 +65,28 @@ def setup(
     Example:
       METERING_PARTITIONS=12 meter setup
       METERING_REPLICATION_FACTOR=3 meter setup --check
+      meter setup --check --json | jq 'select(.outcome != "kept")'
     """
     from meter.runtime.clock import SystemClock
     from meter.settings import SetupSettings
-    from meter.setup import KEPT, check_setup, set_up
+    from meter.setup import KEPT, Step, check_setup, set_up
 
     def report(line: str) -> None:
         print_notes([line])
 
+    def show(step: Step) -> None:
+        print_result({"step": step.name, "outcome": step.outcome}, f"{step.name}: {step.outcome}", as_json=as_json)
+
     async def look(settings: SetupSettings) -> None:
         steps = [step async for step in check_setup(settings)]
         for step in steps:
-            print_sentences([f"{step.name}: {step.outcome}"])
+            show(step)
         if any(step.outcome != KEPT for step in steps):
             raise typer.Exit(Exit.FAILED)
 
     async def command(settings: SetupSettings) -> None:
         async for step in set_up(settings, SystemClock(), roles=roles, report=report):
-            print_sentences([f"{step.name}: {step.outcome}"])
+            show(step)
 
     run_command(SetupSettings, look if check else command)
 

@@ -28,7 +28,8 @@ from meter.runtime.kafka.producer import Message
 from meter.runtime.settings import Settings, load_settings
 from schemas.build import STRUCTURED_HEADERS, encode_event, new_event_id
 from schemas.events import INPUT_TYPES
-from schemas.inputs import Category, ItemKind, ItemStatus, ModelType
+from schemas.inputs import ItemKind, ItemStatus
+from schemas.limits import Category, ModelType
 from schemas.parsing.parse import parse
 from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Limits, Outcome, Record, Rejected

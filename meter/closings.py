@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from meter.plan import RemarkRow
-from schemas.events import CODES
+from schemas.codes import CODES
 from schemas.records import Accepted
 
 CLOSED: Final = CODES["account.closed.v1"]

@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from schemas.amounts import format_amount
+from schemas.codes import TYPES_BY_CODE, USAGE_CODES
 from schemas.contacts import FIELD, take_contacts
-from schemas.events import TYPES_BY_CODE, USAGE_CODES
 from schemas.records import Accepted
 from schemas.resources import RESOURCE_CODES
 

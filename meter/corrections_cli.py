@@ -9,7 +9,7 @@ import typer
 
 from meter.presentation import printable
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import fail
+from meter.runtime.process.cli import fail, whole
 from meter.runtime.process.exits import Exit
 from meter.support_cli import (
     Account,
@@ -35,7 +35,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing, also where nobody
 
 def reverse(
     account_id: Account,
-    usage_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="Id of the event of usage.")],
+    usage_id: Annotated[str, typer.Argument(callback=whole, metavar="EVENT_ID", help="Id of the event of usage.")],
     reason: Reason,
     amount: Annotated[str | None, typer.Option(help="How many credits or whole runs of it are given back.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Give back all that is left of it.")] = False,

@@ -44,7 +44,8 @@ class DeliveryError(Exception):
         count = len(events) + others
         ids = ", ".join(event.event_id for event in events[:SHOWN]) + (" …" if count > SHOWN else "")
         why = "the producer was closed" if cause is None else explain(cause)
-        super().__init__(f"{count} events were not delivered ({ids}): {why}")
+        what = "1 event was" if count == 1 else f"{count} events were"
+        super().__init__(f"{what} not delivered ({ids}): {why}")
         self.events = tuple(events)
 
     @property

@@ -11,11 +11,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
-import structlog
-
 from meter.blanking import Refused, blank_all
 from meter.runtime.failures import explain, is_transient, name_dependency
 from meter.runtime.kafka import Message, Producer
+from meter.runtime.log import get_logger
 from meter.runtime.postgres import Pool, load_sql, transpose
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
@@ -25,7 +24,7 @@ from schemas.inputs import AccountForgotten
 from schemas.outputs import ForgottenListed
 from schemas.topics import ACCOUNTS, ANCHORS
 
-log = structlog.get_logger(component="forgetting")
+log = get_logger("forgetting")
 
 FORGOTTEN: Final = "account.forgotten.v1"
 FORGOTTEN_LISTED: Final = "forgotten.listed.v1"

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Final
 
-import structlog
-
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import HistoryLostError
 from meter.runtime.kafka.topic_reader import read_topic
+from meter.runtime.log import get_logger
 from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.settings import Settings
 from schemas.build import decode_event
@@ -15,7 +14,7 @@ from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged
 from schemas.reasons import InvalidEventError
 from schemas.topics import BALANCES
 
-log = structlog.get_logger(component="history")
+log = get_logger("history")
 # Of each partition. After a republication the last ones are about accounts that have not changed for long: then the
 # committed offsets have to tell.
 NEWEST_RECORDS: Final = 200

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from meter.runtime.environment import variable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "describe_bytes", "for_people", "for_programs", "print_fields", "print_notes", "print_on_terminal",
-    "print_sentences", "print_settings", "print_table", "printable",
+    "print_result", "print_sentences", "print_settings", "print_table", "printable",
 ]  # fmt: skip
 MAX_SHOWN_BYTES = 65_536
 UTC_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00")
@@ -35,24 +35,39 @@ def describe_bytes(value: bytes | None) -> str | None:
         return f"hex:{value[:MAX_SHOWN_BYTES].hex()}"
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    as_json: bool,
+    ids: Collection[str] = (),
+) -> None:
     """A table on a terminal, tab-separated lines with a heading in a pipe, or JSON lines.
 
-    Where the terminal is too narrow for the columns, each row is a block of lines, one for each column.
+    Where the terminal is too narrow for the columns, those named by `ids` are shortened, which a note on stderr says.
+    Where that is not enough, each row is a block of lines, one for each column, with nothing shortened.
     """
     if as_json:
         for row in rows:
             print(json.dumps(dict(zip(columns, row, strict=True))))
     elif sys.stdout.isatty():
-        from rich.text import Text
-
-        from meter.terminal_table import lay_out_table
-
-        cells = [[Text(printable(for_people(value))) for value in row] for row in rows]
-        print_on_terminal(lambda width: [lay_out_table(columns, cells, width=width)])
+        print_cells(columns, [[printable(for_people(value)) for value in row] for row in rows], ids)
     else:
         for line in (columns, *rows):
             print("\t".join(printable(for_programs(value)) for value in line))
+
+
+def print_cells(columns: Sequence[str], rows: Sequence[Sequence[str]], ids: Collection[str]) -> None:
+    from rich.text import Text
+
+    from meter.short_ids import HINT
+    from meter.terminal_table import lay_out_table, shorten_to_fit
+
+    cells = [[Text(cell) for cell in row] for row in rows]
+    shortened = shorten_to_fit(columns, cells, ids, width=shutil.get_terminal_size().columns)
+    print_on_terminal(lambda width: [lay_out_table(columns, shortened or cells, width=width)])
+    if shortened is not None:
+        print_notes([HINT])
 
 
 def for_people(value: object) -> object:
@@ -80,6 +95,14 @@ def print_on_terminal(render: Callable[[int], Sequence[RenderableType]]) -> None
 def print_sentences(sentences: Sequence[str]) -> None:
     """One a line, broken between words on a terminal."""
     print(fit("\n".join(map(printable, sentences)), sys.stdout), flush=True)
+
+
+def print_result(fields: Mapping[str, object], sentence: str, *, as_json: bool) -> None:
+    """What was done: a sentence, or the same as one JSON object."""
+    if as_json:
+        print(json.dumps(fields), flush=True)
+    else:
+        print_sentences([sentence])
 
 
 def print_notes(sentences: Sequence[str]) -> None:

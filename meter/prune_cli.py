@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from meter.presentation import print_result
 from meter.runtime.process.cli import run_command
+from schemas.figures import count_of
 
 if TYPE_CHECKING:
     from meter.runtime.settings import Settings
@@ -19,6 +21,7 @@ def prune(
         int, typer.Option(min=1, max=36_500, help="Days since they were recorded.", show_default=True)
     ] = RETENTION_DAYS,
     by: Annotated[str | None, typer.Option(help="Who prunes, for the record; default: the user's name.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Remove old rejections, duplicates and rerouted records. Never an event.
 
@@ -50,6 +53,8 @@ def prune(
                     async for pruned in prune_shard(pool, shard, before, by or getuser()):
                         rows, records = rows + pruned.rows, records + pruned.records
                     advance(1)
-        print(f"removed {rows:,} rows of {records:,} records, recorded before {before.isoformat(timespec='seconds')}")
+        moment = before.isoformat(timespec="seconds")
+        removed = f"removed {count_of(rows, 'row')} of {count_of(records, 'record')}, recorded before {moment}"
+        print_result({"rows": rows, "records": records, "before": moment}, removed, as_json=as_json)
 
     run_command(Settings, command)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meter.presentation import describe_bytes, print_fields, print_sentences, print_table
+from meter.presentation import describe_bytes, print_fields, print_result, print_sentences, print_table
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import Group, run_command
+from meter.runtime.process.cli import FullIds, Group, run_command
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit
 from schemas.reasons import Reason
@@ -33,6 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+IDS = ("account",)
 COLUMNS = ("id", "topic", "shard", "offset", "account", "reason", "detail", "recorded_at", "replays", "records")
 MAX_REASON_CHARS = 500
 MAX_NUMBER = 2**63 - 1  # of Postgres
@@ -61,6 +62,7 @@ def list_command(
     pending: Annotated[bool, typer.Option("--pending", help="Only those never replayed.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Those that were dismissed too, and why.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of rejections to list.")] = 50,
+    full_ids: FullIds = False,
     as_json: JsonOutput = False,
 ) -> None:
     """List rejections, newest first: a table on a terminal, tab-separated lines in a pipe. Without the dismissed ones.
@@ -85,7 +87,8 @@ def list_command(
         ]
         columns = (*COLUMNS, "dismissed")
         shown = len(columns) if all_ else len(COLUMNS)
-        print_table(columns[:shown], [row[:shown] for row in rows], as_json=as_json)
+        ids = () if full_ids else IDS
+        print_table(columns[:shown], [row[:shown] for row in rows], as_json=as_json, ids=ids)
         if looked_to is not None:
             print(fit(describe_looked(looked_to), sys.stderr), file=sys.stderr)
 
@@ -187,6 +190,7 @@ def dismiss(
     rejection_ids: Numbers,
     reason: Annotated[str, typer.Option(help="Why nothing more is to be done, for whoever looks later.")],
     by: Annotated[str | None, typer.Option(help="Who dismisses, for the record; default: the user's name.")] = None,
+    as_json: JsonOutput = False,
 ) -> None:
     """Say that rejections are dealt with: they leave the list, and stay in the log with your reason.
 
@@ -211,7 +215,9 @@ def dismiss(
                 lines = [f"{d.rejection_id} is dismissed already: {describe_dismissal(d)}" for d in before]
                 raise RefusalError("\n".join([*lines, "Nothing is dismissed."]))
             await rejections.append_dismissals(rejection_ids, why, by or getuser(), SystemClock())
-        print_sentences([f"dismissed {each.rejection_id} ({each.reason}): {why}" for each in found])
+        for each in found:
+            fields = {"id": each.rejection_id, "reason": each.reason, "dismissed": why}
+            print_result(fields, f"dismissed {each.rejection_id} ({each.reason}): {why}", as_json=as_json)
 
     run_command(Settings, command)
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meter.presentation import print_table
-from meter.runtime.process.cli import run_command
+from meter.runtime.process.cli import FullIds, run_command
 
 if TYPE_CHECKING:
     from meter.runtime.settings import Settings
 
+IDS = ("source",)
 COLUMNS = ("source", "topic", "records", "accounts", "first", "last")
 
 
@@ -21,6 +22,7 @@ def rerouted(
         float | None, typer.Option(min=0, max=36_500, help="Only those of the last days; without it all.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of lines.")] = 50,
+    full_ids: FullIds = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """List whose records were sent on to the partition of their account, most first.
@@ -41,6 +43,6 @@ def rerouted(
         async with opened_pool(settings, "credit-rerouted") as pool:
             rows = await pool.fetch(load_sql("meter", "list_rerouted"), since, limit)
         lines = [[*row[:4], *(moment.isoformat(timespec="seconds") for moment in row[4:])] for row in rows]
-        print_table(COLUMNS, lines, as_json=as_json)
+        print_table(COLUMNS, lines, as_json=as_json, ids=() if full_ids else IDS)
 
     run_command(Settings, command)

@@ -15,8 +15,8 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from schemas.codes import CODES
 from schemas.contacts import FIELD
-from schemas.events import CODES
 from schemas.zones import find_zone
 
 FORGOTTEN_CODE: Final = CODES["account.forgotten.v1"]

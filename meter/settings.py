@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 from meter.allowance import Allowance
 from meter.runtime.settings import Settings
 from schemas.amounts import MAX_USAGE, MICRO, format_amount, parse_amount
-from schemas.inputs import MAX_RUNS
+from schemas.limits import MAX_RUNS
 from schemas.parsing.sources import compile_sources, parse_sources
 from schemas.records import Limits
 

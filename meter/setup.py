@@ -14,6 +14,7 @@ from meter.runtime.postgres.migrations import Report, find_missing, migrate, rep
 from meter.settings import SetupSettings
 from meter.store.topics import PostgresTopicStore
 from meter.topics import OF_INPUTS, RecordedTopics
+from schemas.figures import count_of
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, TOPICS, USAGE, TopicSpec
 
 PROGRESS_S = 5.0
@@ -112,8 +113,8 @@ async def insert_shards(connection: Executor, partitions: int) -> str:
     found = await connection.fetchval(load_sql("meter", "count_shards"))
     if found not in (0, partitions):
         raise RefusalError(
-            f"the event store has {found} shards, METERING_PARTITIONS says {partitions}. The number cannot change once "
-            f"set up, because it decides which shard an account is in: set METERING_PARTITIONS={found}."
+            f"the event store has {count_of(found, 'shard')}, METERING_PARTITIONS says {partitions}. The number cannot "
+            f"change once set up, because it decides which shard an account is in: set METERING_PARTITIONS={found}."
         )
     async with connection.transaction():
         await connection.execute(load_sql("meter", "insert_shards"), partitions)

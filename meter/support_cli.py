@@ -13,7 +13,7 @@ import typer
 from meter.confirm import confirm
 from meter.presentation import printable
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import fail, run_command
+from meter.runtime.process.cli import fail, run_command, whole
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit
 from schemas.resources import Resource
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Command = Callable[[Settings], Coroutine[None, None, None]]
 
 FREE_PLAN: Final = "free"
-Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
+Account = Annotated[str, typer.Argument(callback=whole, help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
 EventId = Annotated[
     str | None, typer.Option(help="Id of the event. Repeat a command with the same one and it counts once.")
 ]

@@ -1,10 +1,11 @@
 """A table for a terminal of a given width: columns where they fit, otherwise a block of lines for each row.
 
-Numbers, ids and times are never cut or broken. One column of sentences, the widest, may wrap between words.
+Numbers and times are never cut or broken. One column of sentences, the widest, may wrap between words. Where that is
+not enough, ids in columns are shortened to what tells them apart; in a block they are whole.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from rich import box
@@ -13,6 +14,8 @@ from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from meter.short_ids import choose_cap, shorten_all
 
 Rows = Sequence[Sequence[Text]]
 UNBOUNDED: Final = 100_000  # wider than any table
@@ -23,8 +26,13 @@ GAP: Final = 2  # between the name and the value in a block
 
 def lay_out_table(columns: Sequence[str], rows: Rows, *, width: int, title: str = "") -> RenderableType:
     """For `width` character cells. Blocks leave out what is empty."""
+    return fit_columns(columns, rows, width=width, title=title) or make_blocks(columns, rows, width=width, title=title)
+
+
+def fit_columns(columns: Sequence[str], rows: Rows, *, width: int, title: str = "") -> Table | None:
+    """A table with every cell whole, the sentences of one column wrapped if need be. None where it does not fit."""
     if not rows:
-        return make_blocks(columns, rows, width=width, title=title)
+        return None
     excess = measure(make_table(columns, rows)) - width
     if excess <= 0:
         return make_table(columns, rows, title=title)
@@ -33,7 +41,29 @@ def lay_out_table(columns: Sequence[str], rows: Rows, *, width: int, title: str 
         room = column_width(columns, rows, sentences) - excess
         if room >= least_width(columns, rows, sentences):
             return make_table(columns, rows, title=title, sentences=sentences, room=room)
-    return make_blocks(columns, rows, width=width, title=title)
+    return None
+
+
+def shorten_to_fit(columns: Sequence[str], rows: Rows, ids: Collection[str], *, width: int) -> Rows | None:
+    """The rows with the ids of the columns `ids` as short as the table needs.
+
+    None where that is of no use: it fits as it is, or not even so, or what is left would not tell them apart.
+    """
+    numbers = [n for n, name in enumerate(columns) if name in ids]
+    if not rows or not numbers or fit_columns(columns, rows, width=width) is not None:
+        return None
+    excess = measure(make_table(columns, rows)) - width
+    sentences = find_sentences(columns, rows)
+    if sentences is not None and sentences not in numbers:
+        excess -= column_width(columns, rows, sentences) - least_width(columns, rows, sentences)
+    widths = [column_width(columns, rows, n) for n in numbers]
+    cap = choose_cap(widths, [cell_len(columns[n]) for n in numbers], excess)
+    if cap is None:
+        return None
+    shown = {n: shorten_all([row[n].plain for row in rows], cap) for n in numbers}
+    if None in shown.values():
+        return None
+    return [[Text((shown.get(n) or {}).get(c.plain, c.plain)) for n, c in enumerate(row)] for row in rows]
 
 
 def find_sentences(columns: Sequence[str], rows: Rows) -> int | None:

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, Protocol
 
-import structlog
-
 from meter.runtime.clock import Clock
 from meter.runtime.errors import TopicIdentityError
 from meter.runtime.failures import explain_refusal
 from meter.runtime.kafka import TopicAdmin, TopicInfo, is_transient
+from meter.runtime.log import get_logger
 from meter.runtime.settings import Settings
 
-log = structlog.get_logger(component="topics")
+log = get_logger("topics")
 
 
 OF_INPUTS: Final = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from schemas.fields import MAX_NAME_CHARS
+from schemas.limits import MAX_NAME_CHARS
 from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Remark, place_of
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meter.presentation import print_table
-from meter.runtime.process.cli import run_command
+from meter.runtime.process.cli import FullIds, run_command
 from meter.runtime.process.terminal import fit
 from meter.support_cli import Account
 from schemas.resources import Resource
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meter.runtime.settings import Settings
     from meter.store.usage import Looked, UsageLine
 
+IDS = ("event_id", "source")
 COLUMNS = ("time", "event_id", "source", "resource", "kind", "name", "amount", "reversed")
 
 
@@ -32,6 +33,7 @@ def usage(
     look_at: Annotated[
         int, typer.Option(min=1, max=1_000_000_000, help="How many of the newest events of its shard to look through.")
     ] = 1_000_000,
+    full_ids: FullIds = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """List the newest usage of an account with the ids of its events, for `meter reverse`, and what of it is reversed.
@@ -56,7 +58,7 @@ def usage(
                 pool, account_id, resource=None if resource is None else resource.value, since=begin, limit=limit,
                 most=look_at,
             )  # fmt: skip
-        print_table(COLUMNS, [cells(line) for line in lines], as_json=as_json)
+        print_table(COLUMNS, [cells(line) for line in lines], as_json=as_json, ids=() if full_ids else IDS)
         print(fit(describe_looked(looked, full=len(lines) == limit), sys.stderr), file=sys.stderr)
 
     run_command(Settings, command)

@@ -11,6 +11,7 @@ import typer
 from meter.presentation import print_table, printable
 from meter.runtime.process.cli import run_command
 from meter.runtime.process.exits import Exit
+from schemas.figures import count_of
 
 if TYPE_CHECKING:
     from meter.runtime.settings import Settings
@@ -86,11 +87,11 @@ def show_report(report: Report, seconds: float, *, as_json: bool) -> None:
 
 
 def summarize(report: Report, seconds: float) -> str:
-    verdict = f"{len(report.findings)} faults" if report.findings else "whole"
-    compared = "anchors not looked at" if report.anchored is None else f"{report.anchors} anchors"
+    verdict = count_of(len(report.findings), "fault") if report.findings else "whole"
+    compared = "anchors not looked at" if report.anchored is None else count_of(report.anchors, "anchor")
     return (
-        f"{verdict}: {len(report.shards)} shards, {report.batches:,} batches, {report.events:,} events, {compared}, "
-        f"{seconds:.1f} s"
+        f"{verdict}: {count_of(len(report.shards), 'shard')}, {count_of(report.batches, 'batch', 'batches')}, "
+        f"{count_of(report.events, 'event')}, {compared}, {seconds:.1f} s"
     )
 
 

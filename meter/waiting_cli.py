@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meter.presentation import print_table
-from meter.runtime.process.cli import run_command
+from meter.runtime.process.cli import FullIds, run_command
 
 if TYPE_CHECKING:
     from meter.runtime.settings import Settings
 
+IDS = ("account", "event_id", "reverses")
 COLUMNS = ("account", "event_id", "reverses", "shard", "offset", "usage_left", "since", "state")
 
 
@@ -19,6 +20,7 @@ def waiting(
     account: Annotated[str | None, typer.Option(help="Only those of this account.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those that were sent again.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Largest number of lines.")] = 50,
+    full_ids: FullIds = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """List reversals that wait for the usage they name, newest first, and what for.
@@ -40,6 +42,6 @@ def waiting(
         async with opened_pool(settings, "credit-waiting") as pool:
             lines = await list_waiting(pool, account, everything=everything, limit=limit)
         rows = [[*line[:6], line.recorded_at.isoformat(timespec="seconds"), line.state] for line in lines]
-        print_table(COLUMNS, rows, as_json=as_json)
+        print_table(COLUMNS, rows, as_json=as_json, ids=() if full_ids else IDS)
 
     run_command(Settings, command)

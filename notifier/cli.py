@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meter.presentation import print_notes, print_settings, print_table
+from meter.presentation import print_notes, print_sentences, print_settings, print_table
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from notifier.emails_cli import app as emails_app
 from notifier.listing import Account, All, JsonOutput, Limit, choose_limit, open_report, print_newest, print_rows
+from schemas.figures import count_of
 
 if TYPE_CHECKING:
     from notifier.settings import NotifierSettings
@@ -52,7 +53,7 @@ def run() -> None:
 
 
 @app.command()
-def reread() -> None:
+def reread(as_json: JsonOutput = False) -> None:
     """Go on with metering.balances as it is now, from its beginning.
 
     After it was re-created, or after the notifier was away for longer than its retention. What is known already is
@@ -70,7 +71,10 @@ def reread() -> None:
     async def command(settings: NotifierSettings) -> None:
         async with opened_pool(settings, "credit-notifier-reread") as pool:
             begins = await reread_topic(settings, pool)
-        print(f"metering.balances is read from its beginning: {len(begins)} shards")
+        if as_json:
+            print_table(("shard", "offset"), sorted(begins.items()), as_json=True)
+        else:
+            print_sentences([f"metering.balances is read from its beginning: {count_of(len(begins), 'shard')}"])
 
     run_command(NotifierSettings, command)
 
@@ -123,6 +127,7 @@ def banners(account_id: Account, as_json: JsonOutput = False) -> None:
 @app.command()
 def preview(
     directory: Annotated[Path, typer.Argument(help="Directory to write to; it is made if it is missing.")],
+    as_json: JsonOutput = False,
 ) -> None:
     """Write every letter and banner with the templates, sender and links of the settings; sends nothing.
 
@@ -141,8 +146,8 @@ def preview(
     async def command(settings: NotifierSettings) -> None:
         renderer = Renderer(settings.sender, settings.templates_dir)
         written = write_preview(renderer, directory, SystemClock().now())
-        if sys.stdout.isatty():
-            print_table(("file", "says"), [(str(each.path), each.says) for each in written], as_json=False)
+        if as_json or sys.stdout.isatty():
+            print_table(("file", "says"), [(str(each.path), each.says) for each in written], as_json=as_json)
         else:
             print("\n".join(f"{each.path}\t{each.says}" for each in written))
         if settings.support_url is None and settings.support_email is None:

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import typer
 
-from meter.presentation import print_fields
+from meter.presentation import print_fields, print_result
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import Group, run_command
+from meter.runtime.process.cli import FullIds, Group, run_command
 from notifier.listing import (
     All,
     JsonOutput,
@@ -36,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+IDS = ("email_id", "account_id")
 EMAIL_COLUMNS = (
     "created_at", "email_id", "account_id", "recipient", "state", "lines", "attempts", "ambiguous_attempts",
     "next_attempt_at", "finished_at", "reason",
@@ -69,6 +70,7 @@ def list_(
     recipient: Annotated[str | None, typer.Option(help="Only letters to this address, in any spelling.")] = None,
     limit: Limit = None,
     everything: All = False,
+    full_ids: FullIds = False,
     as_json: JsonOutput = False,
 ) -> None:
     """List letters, newest first, each with the lines that it tells, its state and its last reason.
@@ -87,7 +89,8 @@ def list_(
         async with open_report(settings) as report:
             shown = choose_limit(limit, everything=everything, as_json=as_json)
             found = await report.list_emails(state and state.value, account, address, shown + 1)
-            print_newest(EMAIL_COLUMNS, [describe_letter(row) for row in found], shown, as_json=as_json)
+            rows, ids = [describe_letter(row) for row in found], () if full_ids else IDS
+            print_newest(EMAIL_COLUMNS, rows, shown, as_json=as_json, ids=ids)
 
     run_command(NotifierSettings, command)
 
@@ -132,6 +135,7 @@ def retry(
     email_ids: Annotated[list[UUID], typer.Argument(help="Ids of letters that were refused or given up.")],
     by: Annotated[str | None, typer.Option(help="Who asks, for the record; default: the user's name.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the notifier's answer and print it.")] = True,
+    as_json: JsonOutput = False,
 ) -> None:
     """Try again what was refused or given up, once its cause is gone: what is owed now is sent.
 
@@ -155,7 +159,8 @@ def retry(
             else:
                 words = {number: await wait_for_answer(requests, request) for number, request in asked.items()}
         for number, what in words.items():
-            print(f"{number}: {what}")
+            fields = {"email_id": str(number), "queued": what == Retried.QUEUED.words, "says": what}
+            print_result(fields, f"{number}: {what}", as_json=as_json)
         if any(what not in (ASKED, Retried.QUEUED.words) for what in words.values()):
             raise RefusalError("not every letter was queued")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -14,13 +14,14 @@ from uuid import UUID
 import typer
 
 from meter.presentation import print_notes, print_table
+from meter.runtime.process.cli import whole
 
 if TYPE_CHECKING:
     from notifier.settings import NotifierSettings
     from notifier.store.report import Report, Row
 
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
-Account = Annotated[str, typer.Argument(help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
+Account = Annotated[str, typer.Argument(callback=whole, help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
 MOST = 100_000
 ON_TERMINAL = 10  # as blocks they fill two screens
 Limit = Annotated[
@@ -39,8 +40,8 @@ async def open_report(settings: NotifierSettings) -> AsyncIterator[Report]:
         yield Report(pool)
 
 
-def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) -> None:
-    print_table(columns, [[plain(row[column]) for column in columns] for row in rows], as_json=as_json)
+def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool, ids: Collection[str] = ()) -> None:
+    print_table(columns, [[plain(row[column]) for column in columns] for row in rows], as_json=as_json, ids=ids)
 
 
 def choose_limit(limit: int | None, *, everything: bool, as_json: bool) -> int:
@@ -50,9 +51,11 @@ def choose_limit(limit: int | None, *, everything: bool, as_json: bool) -> int:
     return limit or (ON_TERMINAL if sys.stdout.isatty() and not as_json else 100)
 
 
-def print_newest(columns: Sequence[str], rows: Sequence[Row], shown: int, *, as_json: bool) -> None:
+def print_newest(
+    columns: Sequence[str], rows: Sequence[Row], shown: int, *, as_json: bool, ids: Collection[str] = ()
+) -> None:
     """The first `shown` rows; of one more it says that there are others."""
-    print_rows(columns, rows[:shown], as_json=as_json)
+    print_rows(columns, rows[:shown], as_json=as_json, ids=ids)
     if len(rows) > shown:
         print_notes([f"Only the newest {shown} are shown. Older ones: --all, or --limit with a larger number."])
 

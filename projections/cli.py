@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import typer
 
 from meter.presentation import print_settings, print_table
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.cli import make_app, run_command, run_service_command
+from meter.runtime.process.cli import FullIds, make_app, run_command, run_service_command, whole
 from meter.runtime.process.exits import Exit
 from projections.models import Model
 from projections.republish_cli import republish
@@ -32,7 +33,7 @@ app = make_app(
 
 app.command()(republish)
 
-Account = Annotated[str, typer.Argument(help="Account id.")]
+Account = Annotated[str, typer.Argument(callback=whole, help="Account id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 
@@ -88,6 +89,7 @@ def explain(
         int, typer.Option(min=1, max=100_000, help="Length of each list; the newest entries are kept.")
     ] = 200,
     everything: Annotated[bool, typer.Option("--all", help="On a terminal, too: all entries of each list.")] = False,
+    full_ids: FullIds = False,
     as_json: AsJson = False,
 ) -> None:
     """Explain a balance from the log: grants, usage, when each threshold was reached, and the notices.
@@ -122,7 +124,7 @@ def explain(
             ).explain(pool)
 
     explanation = run_command(VerifySettings, command)
-    show_explanation(explanation, as_json=as_json, everything=everything)
+    show_explanation(explanation, as_json=as_json, everything=everything, full_ids=full_ids)
     if explanation.differences:
         raise typer.Exit(Exit.FAILED)
 
@@ -269,6 +271,7 @@ def token(
     account_id: Account,
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long it is valid.")] = 60,
     member: Annotated[bool, typer.Option("--member", help="For a person who cannot buy credits.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print a token for the console, for trying it out: your platform makes its own.
 
@@ -285,7 +288,9 @@ def token(
     async def command(settings: ConsoleSettings) -> str:
         return make_token(settings, account_id, minutes=minutes, member=member, clock=SystemClock())
 
-    print(run_command(ConsoleSettings, command))
+    made = run_command(ConsoleSettings, command)
+    # Not a sentence: a token is never broken, also where a line is too short for it.
+    print(json.dumps({"account": account_id, "minutes": minutes, "token": made}) if as_json else made)
 
 
 if __name__ == "__main__":

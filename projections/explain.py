@@ -16,6 +16,7 @@ from projections.reader import Account, Balance, as_balances
 from projections.store import PROJECTION, fetch_balances, sql
 from projections.timeline import FieldDifference, Timeline, compare
 from projections.timeline_lines import Entry, read_note
+from schemas.figures import count_of
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import partition_for
 
@@ -199,5 +200,6 @@ async def fetch_rows(connection: Executor, name: str, *arguments: object) -> lis
 
 def describe_unknown(account_id: str, progress: ShardProgress) -> str:
     waiting = progress.head - progress.position
-    more = f" ({waiting} events of its shard {progress.shard} are stored and not folded yet)" if waiting else ""
+    unfolded = count_of(waiting, "event")
+    more = f" (stored and not folded yet: {unfolded} of its shard {progress.shard})" if waiting else ""
     return f"nothing is known of account {account_id}{more}"

@@ -12,6 +12,7 @@ from projections.show import plain as format_percent
 from projections.timeline import ResourceTimeline
 from projections.timeline_lines import MOVING, Line, What
 from schemas.amounts import format_amount
+from schemas.figures import count_of
 from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
 
 LINE_COLUMNS: Final = (
@@ -183,10 +184,8 @@ def notes(e: Explanation) -> list[str]:
     if omitted:
         found.append(f"{omitted} older lines of the timeline are left out: see --limit")
     if e.progress.head > e.progress.position:
-        found.append(
-            f"{e.progress.head - e.progress.position} events of shard {e.progress.shard} are stored and not folded "
-            "yet; some of them may be this account's"
-        )
+        unfolded = count_of(e.progress.head - e.progress.position, "event")
+        found.append(f"stored and not folded yet: {unfolded} of shard {e.progress.shard}, maybe of this account too")
     if e.notifications is None:
         found.append(f"this database role may not read notices and emails: use the role {SUPPORT} to see them")
     return found

@@ -13,7 +13,7 @@ from projections.accounts import AccountEvent, AccountState
 from projections.fold import BalanceState, Step, empty_state, fold
 from projections.messages import OutboxMessage, render_account, render_balance
 from projections.steps import ITEM_CODES, STEP_KINDS, BalanceKey, NonUsageEvent
-from schemas.events import ACCOUNT_CODES
+from schemas.codes import ACCOUNT_CODES
 
 position_of = attrgetter("position")
 

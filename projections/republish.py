@@ -13,14 +13,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-import structlog
-
+from meter.runtime.log import get_logger
 from meter.runtime.postgres import Executor, Pool, write_transaction
 from meter.runtime.waiting import wait_for
 from projections.messages import OutboxMessage, render_account, render_balance
 from projections.store import PROJECTION, append_outbox, fetch_accounts, fetch_balances, sql
 
-log = structlog.get_logger(component="republish")
+log = get_logger("republish")
 PAGE_ACCOUNTS: Final = 500
 # Messages of changes stand behind those of a republication, so it gives them no long queue.
 MOST_WAITING: Final = 5_000
@@ -123,6 +122,11 @@ async def begin(pool: Pool, topic_id: str | None = None) -> None:
         if topic_id is not None:
             await connection.execute(sql("replace_topic"), topic_id)
         await connection.execute(sql("begin_republication"))
+
+
+async def count_republished(pool: Pool) -> int:
+    """Accounts that are in the outbox by now, those that `projections run` put there beside the command included."""
+    return int(await pool.fetchval(sql("count_republished")))
 
 
 async def count_accounts(pool: Pool) -> int:

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meter.presentation import print_notes, print_sentences
+from meter.presentation import print_notes, print_result
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import run_command
+from schemas.figures import count_of
 from schemas.topics import BALANCES
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def republish(
     anew: Annotated[
         bool, typer.Option("--anew", help="Begin again, also where an earlier one was interrupted.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Send the present state of every account to metering.balances once more, while the services run.
 
@@ -35,17 +37,20 @@ def republish(
     """
     from meter.progress import show_progress
     from meter.runtime.postgres import opened_pool
-    from projections.republish import Republication, count_accounts
+    from projections.republish import Republication, count_accounts, count_republished
     from projections.settings import ProjectionsSettings
 
     async def command(settings: ProjectionsSettings) -> int:
         async with opened_pool(settings, "credit-projections-republish") as pool:
             await prepare(settings, pool, new_topic=new_topic, anew=anew)
             with show_progress("republish", await count_accounts(pool), "accounts") as advance:
-                return await Republication(pool, progress=advance, report=say).run()
+                await Republication(pool, progress=advance, report=say).run()
+            return await count_republished(pool)
 
     accounts = run_command(ProjectionsSettings, command)
-    print_sentences([f"{accounts:,} accounts are in the outbox; `projections run` publishes them in order"])
+    are, them = ("is", "it") if accounts == 1 else ("are", "them")
+    sentence = f"{count_of(accounts, 'account')} {are} in the outbox; `projections run` publishes {them} in order"
+    print_result({"accounts": accounts}, sentence, as_json=as_json)
 
 
 async def prepare(settings: "ProjectionsSettings", pool: "Pool", *, new_topic: bool, anew: bool) -> None:

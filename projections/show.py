@@ -13,6 +13,7 @@ from rich.text import Text
 from meter.presentation import print_on_terminal, print_table, printable
 from meter.terminal_table import lay_out_table
 from projections.reader import Account, Balance, UsageDay, worst_status
+from schemas.figures import count_of
 from schemas.resources import Resource
 from schemas.statuses import Status
 
@@ -70,7 +71,7 @@ def show_differences(report: "ShardReport", *, as_json: bool) -> None:
         words += f", {report.waiting} notice{'s' if report.waiting > 1 else ''} still on the way"
     if report.ending:
         words += f", {report.ending} letter{'s' if report.ending > 1 else ''} that will be cancelled"
-    print(f"shard {report.shard}: {report.events} events, {words}", file=sys.stderr, flush=True)
+    print(f"shard {report.shard}: {count_of(report.events, 'event')}, {words}", file=sys.stderr, flush=True)
 
 
 def show_advice(models: Collection[str]) -> None:

@@ -10,7 +10,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from meter.presentation import for_people, for_programs, print_on_terminal, printable
-from meter.terminal_table import lay_out_table
+from meter.short_ids import HINT
+from meter.terminal_table import Rows, lay_out_table, shorten_to_fit
 from projections.explain import Explanation
 from projections.explanation_rows import (
     Cells,
@@ -31,6 +32,7 @@ LONG: Final[Mapping[str, int]] = {"notices": 0, "lines": 10, "emails": 5, "attem
 SHOWN_PARTS: Final = 5  # of a run of usage on a terminal; all of them in a pipe and in JSON
 ELSEWHERE: Final = ("reached_event",)  # the timeline has it, at the position shown beside
 IN_WORDS: Final = ("state", "reason", "letter", "at")  # `says` has them
+IDS: Final = ("event", "email id", "letter")  # columns of them
 TIMELINE_COLUMNS: Final = ("position", "recorded (UTC)", "what happened", "epoch", "left", "of", "event")
 PHRASES: Final = {
     What.OPENED: "opened, plan {name}",
@@ -53,13 +55,13 @@ PHRASES: Final = {
 }
 
 
-def show_explanation(e: Explanation, *, as_json: bool, everything: bool = False) -> None:
+def show_explanation(e: Explanation, *, as_json: bool, everything: bool = False, full_ids: bool = False) -> None:
     """A heading, sentences and tables on a terminal, unless `everything` is asked for with the newest entries alone;
     lines with their section first in a pipe; or one JSON object."""
     if as_json:
         print(json.dumps(as_document(e)))
     elif sys.stdout.isatty():
-        print_on_terminal(lambda width: render(e, width=width, everything=everything))
+        print_on_terminal(lambda width: render(e, width=width, everything=everything, full_ids=full_ids))
     else:
         for section in sections(e):
             for cells in (section.columns, *section.rows):
@@ -68,24 +70,26 @@ def show_explanation(e: Explanation, *, as_json: bool, everything: bool = False)
         print(note, file=sys.stderr, flush=True)
 
 
-def render(e: Explanation, *, width: int, everything: bool = True) -> list[RenderableType]:
+def render(e: Explanation, *, width: int, everything: bool = True, full_ids: bool = False) -> list[RenderableType]:
     """For a terminal of `width` character cells. Empty tables are left out."""
     account = e.account
     opened = f"plan {account.plan}, opened {account.opened_at.isoformat()}" if account else "not opened yet"
     opened += ", closed" if account and account.state == "closed" else ""
     shown: list[RenderableType] = [Text(printable(f"{e.account_id}: {opened}"), "bold")]
     shown += [Text(printable(sentence)) for sentence in summarise(e)]
-    cut = Cut(everything)
+    cut, layout = Cut(everything), Layout(width, () if full_ids else IDS)
     if e.timeline.account.newest:
-        shown += [Text(), render_lines("Account", cut.newest_last(list(e.timeline.account.newest)), width)]
+        shown += [Text(), layout.lines("Account", cut.newest_last(list(e.timeline.account.newest)))]
     for resource, timeline in timelines(e):
         lines = cut.newest_last(list(timeline.lines.newest))
-        shown += [Text(), render_lines(f"Timeline of {resource.value}", lines, width)]
+        shown += [Text(), layout.lines(f"Timeline of {resource.value}", lines)]
     for name, columns, rows in sections(e)[4:]:
         if kept := cut.newest_first(name, rows):
-            shown += [Text(), render_rows(name.capitalize(), columns, kept, width)]
+            shown += [Text(), layout.rows(name.capitalize(), columns, kept)]
     if left_out := cut.describe():
         shown += [Text(), Text(printable(f"Left out: {left_out}. With --all they are shown."))]
+    if layout.shortened:
+        shown += [Text(), Text(HINT)]
     return shown
 
 
@@ -115,8 +119,30 @@ class Cut:
         return ", ".join(older + self._left_out)
 
 
-def render_lines(title: str, lines: Sequence[Line], width: int) -> RenderableType:
-    return lay_out_table(TIMELINE_COLUMNS, [line_texts(line) for line in lines], width=width, title=title)
+class Layout:
+    """Tables for a terminal of one width; remembers whether an id had to be shortened."""
+
+    def __init__(self, width: int, ids: Sequence[str]) -> None:
+        self._width = width
+        self._ids = ids
+        self.shortened = False
+
+    def lines(self, title: str, lines: Sequence[Line]) -> RenderableType:
+        return self._table(title, TIMELINE_COLUMNS, [line_texts(line) for line in lines])
+
+    def rows(self, title: str, columns: Sequence[str], rows: Sequence[Cells]) -> RenderableType:
+        """Without the columns that are empty or shown elsewhere."""
+        left_out = (*ELSEWHERE, *IN_WORDS) if "says" in columns else ELSEWHERE
+        filled = [
+            i for i, name in enumerate(columns) if name not in left_out and any(row[i] is not None for row in rows)
+        ]
+        names = [columns[i].replace("_", " ") for i in filled]
+        return self._table(title, names, [[Text(short(cells[i])) for i in filled] for cells in rows])
+
+    def _table(self, title: str, columns: Sequence[str], rows: Rows) -> RenderableType:
+        shortened = shorten_to_fit(columns, rows, self._ids, width=self._width)
+        self.shortened |= shortened is not None
+        return lay_out_table(columns, shortened or rows, width=self._width, title=title)
 
 
 def line_texts(line: Line) -> list[Text]:
@@ -162,12 +188,3 @@ def short(cell: object) -> str:
 
 def count(events: int) -> str:
     return f"{events} event{'' if events == 1 else 's'}"
-
-
-def render_rows(title: str, columns: Sequence[str], rows: Sequence[Cells], width: int) -> RenderableType:
-    """Without the columns that are empty or shown elsewhere. No value is cut: people copy them."""
-    left_out = (*ELSEWHERE, *IN_WORDS) if "says" in columns else ELSEWHERE
-    filled = [i for i, name in enumerate(columns) if name not in left_out and any(row[i] is not None for row in rows)]
-    names = [columns[i].replace("_", " ") for i in filled]
-    texts = [[Text(short(cells[i])) for i in filled] for cells in rows]
-    return lay_out_table(names, texts, width=width, title=title)

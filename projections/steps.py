@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from projections.fold import Kind, Step
-from schemas.events import CODES
+from schemas.codes import CODES
 from schemas.resources import RESOURCES_BY_CODE
 
 # What an event of one resource does to its balance, and what an event of the account does to all its balances, by the

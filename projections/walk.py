@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from schemas.events import TYPES_BY_CODE
+from schemas.codes import TYPES_BY_CODE
 
 GRANTED, REVOKED, REVERSED = "credits.granted.v1", "credits.revoked.v1", "usage.reversed.v1"
 

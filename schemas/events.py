@@ -1,10 +1,11 @@
-"""Every event type: its code, its topic and the model of its data."""
+"""Every event type with the model of its data; codes and topics of inputs stand in `schemas/codes.py`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from schemas.codes import ACCOUNT_CODES, CODES, EVENT_CODES, PERSONAL_CODES, TYPES_BY_CODE, USAGE_CODES
 from schemas.inputs import (
     AccountClosed,
     AccountForgotten,
@@ -35,14 +36,16 @@ from schemas.outputs import (
     ForgottenListed,
     LogAnchored,
 )
-from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, USAGE
+from schemas.topics import ANCHORS, BALANCES, NOTIFICATIONS
 
 __all__ = [
+    "ACCOUNT_CODES",
     "CODES",
     "INPUT_TYPES",
     "OUTPUT_TYPES",
     "PERSONAL_CODES",
     "TYPES_BY_CODE",
+    "USAGE_CODES",
     "AccountChanged",
     "AccountChangedV1",
     "AccountClosed",
@@ -88,7 +91,7 @@ class OutputType:
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """An event type that the meter stores; `code` is its key in `meter.event_types` and never reused."""
+    """An event type that the meter stores."""
 
     code: int
     type: str
@@ -96,40 +99,27 @@ class EventType:
     model: Model
 
 
-INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
+_MODELS: Final[Mapping[str, Model]] = MappingProxyType(
     {
-        event.type: event
-        for event in (
-            EventType(1, "usage.model_inference.v1", USAGE, ModelInference),
-            EventType(2, "usage.guardrail.v1", USAGE, Guardrail),
-            EventType(3, "usage.custom_script.v1", USAGE, CustomScript),
-            EventType(4, "usage.tool_run.v1", USAGE, ToolRun),
-            EventType(10, "account.opened.v1", ACCOUNTS, AccountOpened),
-            EventType(11, "account.plan_changed.v1", ACCOUNTS, PlanChanged),
-            EventType(12, "account.contacts_changed.v1", ACCOUNTS, ContactsChanged),
-            EventType(13, "credits.granted.v1", ACCOUNTS, CreditsGranted),
-            EventType(14, "usage.reversed.v1", ACCOUNTS, UsageReversed),
-            EventType(15, "credits.revoked.v1", ACCOUNTS, CreditsRevoked),
-            EventType(16, "account.renamed.v1", ACCOUNTS, AccountRenamed),
-            EventType(17, "account.closed.v1", ACCOUNTS, AccountClosed),
-            EventType(18, "account.reopened.v1", ACCOUNTS, AccountReopened),
-            EventType(19, "item.changed.v1", USAGE, ItemChanged),
-            EventType(20, "account.forgotten.v1", ACCOUNTS, AccountForgotten),
-        )
+        "usage.model_inference.v1": ModelInference,
+        "usage.guardrail.v1": Guardrail,
+        "usage.custom_script.v1": CustomScript,
+        "usage.tool_run.v1": ToolRun,
+        "account.opened.v1": AccountOpened,
+        "account.plan_changed.v1": PlanChanged,
+        "account.contacts_changed.v1": ContactsChanged,
+        "credits.granted.v1": CreditsGranted,
+        "usage.reversed.v1": UsageReversed,
+        "credits.revoked.v1": CreditsRevoked,
+        "account.renamed.v1": AccountRenamed,
+        "account.closed.v1": AccountClosed,
+        "account.reopened.v1": AccountReopened,
+        "item.changed.v1": ItemChanged,
+        "account.forgotten.v1": AccountForgotten,
     }
 )
-
-# Code by type name, and type name by code. No other code writes a type code as a number.
-CODES: Final[Mapping[str, int]] = MappingProxyType({event.type: event.code for event in INPUT_TYPES.values()})
-TYPES_BY_CODE: Final[Mapping[int, str]] = MappingProxyType({code: type for type, code in CODES.items()})
-# In ascending order. Those of usage have no gap and lie below all others.
-USAGE_CODES: Final = tuple(
-    sorted(e.code for e in INPUT_TYPES.values() if e.topic == USAGE and e.type.startswith("usage."))
-)
-ACCOUNT_CODES: Final = tuple(sorted(code for type, code in CODES.items() if type.startswith("account.")))
-# Those with addresses or a display name, which the log holds encrypted.
-PERSONAL_CODES: Final = tuple(
-    sorted(CODES[type] for type in ("account.opened.v1", "account.contacts_changed.v1", "account.renamed.v1"))
+INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
+    {event.type: EventType(*event, _MODELS[event.type]) for event in EVENT_CODES}
 )
 
 OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(

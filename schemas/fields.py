@@ -34,14 +34,13 @@ from schemas.amounts import (
     parse_signed,
 )
 from schemas.identity import ID_PATTERN, MAX_ID_CHARS, MAX_SOURCE_CHARS
+from schemas.limits import MAX_NAME_CHARS
 from schemas.resources import Resource
 from schemas.times import format_time, parse_time
 from schemas.zones import find_zone
 
 # Kinds of validation errors that have a reason of their own; the others are `invalid_data`.
 AMOUNT, CONTACTS, TEXT = "amount", "contacts", "text"
-MAX_NAME_CHARS: Final = 256
-MAX_STATUS_CHARS: Final = 64  # of how usage ended; usage is counted by its beginning
 MAX_TIME_ZONE_CHARS: Final = 64
 MAX_CONTACTS: Final = 20
 MAX_ADDRESS_CHARS: Final = 254

@@ -24,6 +24,11 @@ STEP: Final = MICRO // STEPS
 TOO_LITTLE: Final = f"less than {1 / STEPS}"
 
 
+def count_of(number: int, one: str, many: str = "") -> str:
+    """1 shard, 2 shards, 1,000 batches."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 class Figures(NamedTuple):
     """A balance in numbers without units. `over` is what was used beyond the allocation."""
 

@@ -1,7 +1,7 @@
 """What producers send: the `data` of each input event. Unknown fields are kept, known ones are strict."""
 
 from decimal import Decimal
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, WrapValidator
 from pydantic.config import JsonDict
@@ -26,13 +26,8 @@ from schemas.fields import (
     read_measure,
     read_runs,
 )
+from schemas.limits import CATEGORIES, MAX_RUNS, MAX_SECONDS, MAX_SIZE, MAX_TOKENS, Category, ModelType
 
-MAX_RUNS = 1_000_000
-MAX_TOKENS = 10**15
-MAX_SECONDS = 10**9
-MAX_SIZE = 10**6  # replicas, CPUs, GB of memory
-Category = Literal["inference", "fine_tuning", "hosting", "storage"]
-CATEGORIES: tuple[str, ...] = get_args(Category)
 # JSON Schema of the rule that the reference reader checks; the models read grants that were stored before it.
 WHOLE_RUNS: JsonDict = {
     "if": {"properties": {"resource": {"const": "tool_runs"}}, "required": ["resource"]},
@@ -135,8 +130,6 @@ class ToolRun(EventData):
 
 ItemKind = Literal["model", "guardrail", "script", "tool"]
 ItemStatus = Literal["draft", "deploying", "ready_to_deploy", "deployed", "deployment_failed", "undeployed", "deleted"]
-ModelType = Literal["base", "fine_tuned"]
-MODEL_TYPES: tuple[str, ...] = get_args(ModelType)
 TypeOrNone = Annotated[ModelType | None, WrapValidator(leave_out), WithJsonSchema(ANYTHING)]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.local.child import UnavailableError
 from deploy.local.dev_files import ADMIN, ENV, OTHERS, TakenError, claimed, first_steps, write_env_files
 from deploy.local.platform import Platform, address_lines, console_lines, run_platform
-from deploy.local.services import ServiceFailedError
+from deploy.local.services import COMMANDS, ServiceFailedError, ServiceProcess
 from deploy.local.stack import kafka_candidates
 
 HOME = Path(".local")
@@ -38,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with claimed(directory), run_platform(directory, kafka=options.kafka) as platform:
             write_env_files(platform, directory)
             print("\n".join(describe(platform, directory)), flush=True)
-            watch(platform, over)
+            ended = watch(platform, directory, over)
             print("The services drain.", flush=True)
+            return 1 if ended else 0
     except TakenError as error:
         print(error, file=sys.stderr)
         return 1
@@ -49,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ServiceFailedError as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
 
 
 def stack_name(text: str) -> str:
@@ -75,15 +75,32 @@ def describe(platform: Platform, directory: Path) -> list[str]:
     ]
 
 
-def watch(platform: Platform, over: threading.Event) -> None:
-    """Show mails as they come, until it is over or a service ends. Raises ServiceFailedError."""
-    shown = 0
+def watch(platform: Platform, directory: Path, over: threading.Event) -> set[str]:
+    """Show mails as they come, and which service ends, until it is over; the names of those that have ended.
+
+    The others go on: somebody may want to see what happens without one, or start their own in its place. Raises
+    ServiceFailedError when none is left.
+    """
+    shown, ended = 0, set[str]()
     while not over.wait(LOOK_S):
         for service in platform.services.values():
-            service.check()
+            if service.name not in ended and not service.running:
+                ended.add(service.name)
+                print(describe_end(service, directory), flush=True)
+        if len(ended) == len(platform.services):
+            raise ServiceFailedError("no service is left: everything stops")
         for mail in platform.mail.mails[shown:]:
             print(f"mail to {', '.join(mail.recipients)}: {mail.message['Subject']}", flush=True)
             shown += 1
+    return ended
+
+
+def describe_end(service: ServiceProcess, directory: Path) -> str:
+    """Which one ended, how, where it says why, and how to go on."""
+    code = service.exit_code or 0
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    start = f". {directory / f'as-{service.name}.sh'} && {' '.join(COMMANDS.get(service.name, (service.name, 'run')))}"
+    return f"{service.name} {how}; the others go on. Its log: {service.log}. Start it again in another shell: {start}"
 
 
 if __name__ == "__main__":

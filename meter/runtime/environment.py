@@ -10,6 +10,7 @@ names with the prefix are left alone: services share their variables, and contai
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
@@ -23,6 +24,11 @@ ALIKE: Final = 0.85
 # Every package names its settings classes under this group in pyproject.toml: no package imports the others for it.
 GROUP: Final = "credit_meter.settings"
 FILE_SUFFIX: Final = "_FILE"
+
+
+def load_no_plugins() -> None:
+    """Have pydantic look for no plugins: it would read the metadata of all that is installed, at every start."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def variable(field: str) -> str:

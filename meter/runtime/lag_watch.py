@@ -5,13 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import structlog
-
 from meter.runtime.kafka.lag import LagClock, PartitionLag
+from meter.runtime.log import get_logger
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
 
-log = structlog.get_logger(component="kafka_lag")
+log = get_logger("kafka_lag")
 EVERY_S: Final = 1.0
 # A producer that commits as it should is through by then.
 HELD_BACK_S: Final = 10.0

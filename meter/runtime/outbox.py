@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import structlog
-
 from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka.producer import Message, Producer
+from meter.runtime.log import get_logger
 from meter.runtime.looks import Looks
 from meter.runtime.postgres import Executor, Pool, load_sql
 from meter.runtime.process.health import Health
@@ -22,7 +21,7 @@ from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
 from schemas.build import STRUCTURED_HEADERS
 
-log = structlog.get_logger(component="outbox")
+log = get_logger("outbox")
 
 ALL_SHARDS = 2**31
 # After a failure the relay takes one shard at a time, this many times: a shard whose messages cannot be published then

@@ -18,15 +18,14 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-import structlog
-
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.failures import explain, is_transient, name_dependency
 from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka import Batch, ShardConsumer
+from meter.runtime.log import get_logger
 from meter.runtime.process.health import Health
 
-log = structlog.get_logger(component="shard_loop")
+log = get_logger("shard_loop")
 
 Plan = TypeVar("Plan")
 Saved = TypeVar("Saved")

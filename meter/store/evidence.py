@@ -1,13 +1,18 @@
 """Columns of what did not become events: duplicates, rejections, gaps, records to send on. Pure; each value fits."""
 
+from __future__ import annotations
+
 import base64
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from meter.plan import Gap, Repeat, Wait
 from meter.runtime.postgres import transpose
 from schemas.records import Offsets, Record, Rejected, Rerouted
+
+if TYPE_CHECKING:
+    from meter.plan import Gap, Repeat, Wait
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
@@ -22,7 +27,7 @@ def duplicate_columns(repeats: Iterable[Repeat]) -> Columns:
 
 
 def gap_columns(gaps: Iterable[Gap]) -> Columns:
-    return transpose(list(gaps), len(Gap._fields))
+    return transpose(list(gaps), 3)
 
 
 def rejection_columns(rejections: Iterable[Rejected]) -> Columns:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from meter.plan import AppendPlan
 from meter.runtime.postgres import Executor, load_sql
 from meter.sealing import FORGOTTEN_CODE, FORGOTTEN_KEY, KEY_BYTES, NONCE_BYTES, seal, without_people
-from schemas.events import PERSONAL_CODES
+from schemas.codes import PERSONAL_CODES
 from schemas.records import Accepted
 
 Keys = Mapping[str, bytes]  # by account

@@ -10,15 +10,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from meter.content import RESOURCES
 from meter.effects import AccountNow, BalanceNow, KeptAccount, KeptAmount, UsageNow
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool, load_sql, opened_pool
 from meter.runtime.settings import Settings
 from schemas.amounts import MICRO
-from schemas.events import TYPES_BY_CODE
+from schemas.codes import TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid, normalize_id
 from schemas.records import Record, Rejected
+from schemas.resources import RESOURCES_BY_CODE
 from schemas.topics import ACCOUNTS, partition_for
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Outcomes:
         return [
             UsageNow(
                 row["source"],
-                RESOURCES[row["resource"]],
+                RESOURCES_BY_CODE[row["resource"]].value,
                 TYPES_BY_CODE[row["type"]].split(".")[1],
                 row["name"],
                 row["occurred_at"],
@@ -178,7 +178,7 @@ class Outcomes:
         shard = (await self.find_place(account_id)).shard
         rows = await self._pool.fetch(load_sql("meter", "show_kept_amounts"), shard, account_id)
         amounts = [
-            KeptAmount(RESOURCES[resource], granted / MICRO, used / MICRO, grants, uses)
+            KeptAmount(RESOURCES_BY_CODE[resource].value, granted / MICRO, used / MICRO, grants, uses)
             for resource, granted, used, grants, uses in rows
         ]
         return amounts, await self._pool.fetchval(load_sql("meter", "count_kept_changes"), shard, account_id)

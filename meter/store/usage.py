@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from meter.content import RESOURCES
 from meter.runtime.postgres import Pool, load_sql
 from schemas.amounts import MICRO
-from schemas.events import TYPES_BY_CODE
+from schemas.codes import TYPES_BY_CODE
+from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE
 from schemas.topics import partition_for
 
 STRETCH_EVENTS: Final = 100_000  # of one statement: some tenths of a second
@@ -59,7 +59,7 @@ async def find_account_usage(
     """The newest `limit` events, newest first, among the newest `most` of the shard."""
     shard = partition_for(account_id.encode(), await pool.fetchval(load_sql("meter", "count_shards")) or 1)
     last = await pool.fetchval(load_sql("meter", "fetch_last_position"), shard) or 0
-    code = next((code for code, name in RESOURCES.items() if name == resource), None)
+    code = next((code for name, code in RESOURCE_CODES.items() if name == resource), None)
     lines: list[UsageLine] = []
     oldest, is_over, first = None, last == 0, last + 1
     for stretch in stretches(last, most):
@@ -77,4 +77,4 @@ def to_line(
 ) -> UsageLine:
     kind = TYPES_BY_CODE[type].split(".")[1]
     amounts = Decimal(amount) / MICRO, Decimal(reversed) / MICRO
-    return UsageLine(occurred_at, event_id, source, RESOURCES[resource], kind, name, *amounts)
+    return UsageLine(occurred_at, event_id, source, RESOURCES_BY_CODE[resource].value, kind, name, *amounts)

@@ -18,9 +18,8 @@ import orjson
 
 from schemas.amounts import MICRO
 from schemas.events import CODES
-from schemas.fields import MAX_NAME_CHARS
 from schemas.identity import MAX_SOURCE_CHARS, is_id
-from schemas.inputs import MAX_RUNS, MAX_TOKENS
+from schemas.limits import MAX_NAME_CHARS, MAX_RUNS, MAX_TOKENS
 from schemas.parsing.cache import amounts
 from schemas.parsing.envelope import ATTRIBUTE
 from schemas.resources import RESOURCE_CODES, Resource

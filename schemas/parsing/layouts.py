@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from schemas.fields import MAX_NAME_CHARS
+from schemas.limits import MAX_NAME_CHARS
 
 LEARN_AFTER: Final = 64
 # Writing a pattern takes about as long as the reference takes for LEARN_AFTER events. Each one that does not fit costs

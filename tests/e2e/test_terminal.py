@@ -32,10 +32,13 @@ LOOKS = listed(f"""
 meter check events.jsonl
 meter rejections list
 meter rejections list --all
+meter rejections list --full-ids
 meter rejections show 1
 meter rejections show 2
 meter rerouted
 meter waiting
+meter usage acct-1
+meter usage {LONG}
 meter accounts find example
 meter accounts find {LONG[:20]}
 meter accounts show acct-1
@@ -66,6 +69,7 @@ projections republish
 projections token acct-1
 notifier preview letters
 notifier reread
+meter prune
 """)
 # Each new setting would change them, so they are not kept; that they fit is looked at.
 SETTINGS = listed("""
@@ -140,6 +144,10 @@ async def test_every_command_looks_as_it_was_approved(
         looks.keep(last, done, f"{width} columns")
         shown[width] += done
     looks.keep(last, await asyncio.to_thread(in_pipe, last, operator, tmp_path), "in a pipe")
+    last_as_json = [[*command, "--json"] for command in last if "replay" not in command]  # the next number each time
+    last_documents = await asyncio.to_thread(in_pipe, last_as_json, operator, tmp_path)
+    looks.keep(last_as_json, last_documents, "in a pipe")
+    documents += last_documents
     compare(looks.texts(), write=request.config.getoption("--write-captures"))
     assert too_wide(shown) == []
     assert all(isinstance(json.loads(line), dict) for look in documents for line in look.text.splitlines())

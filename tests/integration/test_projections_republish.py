@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from meter.runtime.postgres import Pool
-from projections.republish import Republication, begin, count_accounts, fetch_unfinished
+from projections.republish import Republication, begin, count_accounts, count_republished, fetch_unfinished
 from schemas.build import Decoded, decode_event
 from tests.integration.projections_log import EventLog, fold_all, granted, opened, used
 from tests.support.waiting import until
@@ -54,6 +54,14 @@ async def test_every_opened_account_is_sent_as_it_is(folded: Pool) -> None:
         assert later or event == known  # the very message that was published before
     [again] = [e for e in sent if e.envelope.account_id == "acct-1" and getattr(e.data, "epoch", 0) == 2]
     assert again.envelope.id not in before  # 0.001 more is no change of percent, and was not published
+
+
+async def test_what_the_service_put_into_the_outbox_counts_too(folded: Pool) -> None:
+    """It goes on with what a command has begun; the command then says of all accounts that they are there."""
+    await begin(folded)
+    assert await Republication(folded).run() == len(ACCOUNTS)  # the service's
+    assert await Republication(folded).run() == 0  # the command's
+    assert await count_republished(folded) == len(ACCOUNTS)
 
 
 async def test_an_interruption_repeats_and_skips_nothing(folded: Pool) -> None:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy.local.ports import free_port
 from tests.support import until_sync
 
 ROOT = Path(__file__).parents[2]
@@ -80,9 +82,42 @@ def test_it_takes_commands_with_the_settings_it_writes_and_drains_at_ctrl_c(dev:
     assert not file.exists(), "it leads nowhere any more"
 
 
-def test_it_ends_with_a_failure_when_a_service_ends(dev: Dev) -> None:
-    services = [child for child in psutil.Process(dev.process.pid).children() if "run" in child.cmdline()]
-    assert len(services) == 3
-    services[0].kill()
+def test_a_service_that_ends_is_named_and_leaves_the_others_running(dev: Dev) -> None:
+    services = {child.cmdline()[-2].rpartition("/")[2]: child for child in running(dev)}
+    assert set(services) == {"meter", "projections", "notifier"}
+    services["notifier"].kill()
+    until_sync(lambda: "notifier was killed by SIGKILL; the others go on." in dev.text, START_TIMEOUT_S, "it is named")
+    opened = dev.shell("meter open acct-left --contact owner@example.com")
+    assert opened.returncode == 0, opened.stderr
+    again = dev.text.rpartition("Start it again in another shell: ")[2].splitlines()[0]
+    assert again == f"{dev.sourced.replace('env.sh', 'as-notifier.sh')} && notifier run"
+    port = free_port()
+    environment = {"PATH": "/usr/bin:/bin", "METERING_HTTP_PORT": str(port)}
+    own = subprocess.Popen(["sh", "-c", again.replace("&& ", "&& exec ")], cwd=ROOT, env=environment)
+    try:
+        until_sync(lambda: is_ready(port), START_TIMEOUT_S, "the one that was started again is ready")
+    finally:
+        own.kill()
+        own.wait()
+    dev.process.send_signal(signal.SIGINT)
+    assert dev.process.wait(60) == 1, dev.text
+
+
+def test_it_ends_where_no_service_is_left(dev: Dev) -> None:
+    for child in psutil.Process(dev.process.pid).children():
+        if child.cmdline()[-1:] in (["run"], ["console"]):
+            child.kill()
     assert dev.process.wait(60) == 1
-    assert "ended with code -9" in dev.text
+    assert "no service is left" in dev.text
+
+
+def is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def running(dev: Dev) -> list[psutil.Process]:
+    return [child for child in psutil.Process(dev.process.pid).children() if "run" in child.cmdline()]

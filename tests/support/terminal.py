@@ -32,11 +32,17 @@ MASKS: Final[Sequence[tuple[re.Pattern[str], Instead]]] = (
     (re.compile(r"\bt[0-9a-f]{8}\.(?=metering|credit)"), "tests-000."),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:9092"),
     (re.compile(r"\b(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{16,64}\b"), lambda hit: ("c0ffee" * 11)[: len(hit[0])]),
+    (re.compile(r"[0-9a-f-]{3,}…[0-9a-f-]{3,}"), lambda hit: mask_short(hit[0])),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), lambda hit: ("eyJ" + "token." * 99)[: len(hit[0])]),
     (re.compile(r"\b\d+\.\d s\b"), "0.1 s"),
     (re.compile(r'"seconds": [\d.]+'), '"seconds": 0.1'),
 )
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def mask_short(short: str) -> str:
+    """Of an id that is shortened; its ellipsis stays where it is."""
+    return re.sub(r"[^…]+", lambda part: ("c0ffee" * 11)[: len(part[0])], short)
 
 
 class Shown(NamedTuple):

@@ -10,8 +10,6 @@ import random
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-import structlog
-
 from meter.runtime.errors import TopicIdentityError
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
 from meter.runtime.kafka.admin import TopicAdmin
@@ -20,9 +18,10 @@ from meter.runtime.kafka.history import History
 from meter.runtime.kafka.offset_ranges import OF_INPUTS, OffsetRange, Remedies, check_ranges
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from meter.runtime.kafka.shard_buffers import Batch, ShardBuffers
+from meter.runtime.log import get_logger
 from meter.runtime.settings import Settings
 
-log = structlog.get_logger(component="kafka_assignment")
+log = get_logger("kafka_assignment")
 
 T = TypeVar("T")
 

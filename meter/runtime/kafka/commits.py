@@ -2,11 +2,10 @@
 
 import asyncio
 
-import structlog
-
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
+from meter.runtime.log import get_logger
 
-log = structlog.get_logger(component="kafka_commits")
+log = get_logger("kafka_commits")
 
 COMMIT_TIMEOUT_S = 5
 COMMIT_PAUSE_S = 1.0

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
-import structlog
-
 from meter.runtime.errors import TopicIdentityError
+from meter.runtime.log import get_logger
 from meter.runtime.settings import Settings
 
-log = structlog.get_logger(component="offset_ranges")
+log = get_logger("offset_ranges")
 
 # A new leader may report a lower end offset for a moment; a truncated or re-created topic stays short.
 SETTLE_PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0)

@@ -8,14 +8,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, RawRecord, TopicPartition
 from meter.runtime.kafka.pace import FetchPace
 from meter.runtime.kafka.partition_buffer import RECORD_BYTES, Verdict, weigh_headers
 from meter.runtime.kafka.shard_buffers import ShardBuffers
+from meter.runtime.log import get_logger
 
-log = structlog.get_logger(component="kafka_poller")
+log = get_logger("kafka_poller")
 
 # Decoding this much takes about 50 ms without a pause, so heartbeats are never late.
 POLL_RECORDS = 20_000

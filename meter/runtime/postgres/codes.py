@@ -5,10 +5,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from schemas.events import ACCOUNT_CODES, CODES, PERSONAL_CODES, USAGE_CODES
-from schemas.fields import MAX_NAME_CHARS, MAX_STATUS_CHARS
+from schemas.codes import ACCOUNT_CODES, CODES, PERSONAL_CODES, USAGE_CODES
 from schemas.identity import OWN_SOURCE
-from schemas.inputs import CATEGORIES, MAX_SECONDS, MAX_SIZE, MAX_TOKENS, MODEL_TYPES
+from schemas.limits import (
+    CATEGORIES,
+    MAX_NAME_CHARS,
+    MAX_SECONDS,
+    MAX_SIZE,
+    MAX_STATUS_CHARS,
+    MAX_TOKENS,
+    MODEL_TYPES,
+)
 from schemas.resources import RESOURCE_CODES
 
 

@@ -13,18 +13,14 @@ from typing import Any
 
 import asyncpg
 
+from meter.runtime.log import get_logger
 from meter.runtime.postgres.failures import is_transient
 from meter.runtime.postgres.hosts import Hosts
 
 PAUSE_S = 1.0
 ANSWER_S = 2.0
 
-
-def logger() -> Any:
-    """Imported with the first message: it takes longer than a command that has none."""
-    import structlog
-
-    return structlog.get_logger(component="postgres")
+log = get_logger("postgres")
 
 
 async def watch_host(hosts: Hosts, pause_s: float = PAUSE_S, answer_s: float = ANSWER_S) -> None:
@@ -35,7 +31,7 @@ async def watch_host(hosts: Hosts, pause_s: float = PAUSE_S, answer_s: float = A
             try:
                 connection = await look(hosts, connection, answer_s)
             except Exception:  # the loops meet the same error and decide what it means
-                logger().exception("postgres_watch_failed")
+                log.exception("postgres_watch_failed")
                 connection = None
             await asyncio.sleep(pause_s)
     finally:
@@ -77,5 +73,5 @@ async def find_primary(hosts: Hosts) -> asyncpg.Connection[Any] | None:
         return None
     ended = hosts.end_others(connection)
     if ended:
-        logger().warning("postgres_failed_over", now=str(hosts.where(connection)), connections_ended=ended)
+        log.warning("postgres_failed_over", now=str(hosts.where(connection)), connections_ended=ended)
     return connection

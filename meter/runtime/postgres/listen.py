@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable
 
 import asyncpg
-import structlog
 
+from meter.runtime.log import get_logger
 from meter.runtime.postgres import connect, is_transient
 from meter.runtime.waiting import pauses, wait_for
 
-log = structlog.get_logger(component="listen")
+log = get_logger("listen")
 
 CHECK_S = 30
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from meter.runtime.environment import variable
+from meter.runtime.environment import load_no_plugins, variable
 from meter.runtime.errors import LoginRefusedError, RefusalError, SettingsError, flatten
 from meter.runtime.process.distribution import DISTRIBUTION
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit, printable
-from meter.runtime.process.usage import in_our_words
+from meter.runtime.process.usage import SHORTENED, in_our_words, is_shortened
 
 if TYPE_CHECKING:
     from meter.runtime.process.service import Build
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Settings")
+
+FullIds = Annotated[
+    bool, typer.Option("--full-ids", help="Shorten no id on a terminal; each row is a block where they do not fit.")
+]
 
 
 class Group(TyperGroup):
@@ -43,12 +47,20 @@ class Group(TyperGroup):
         return option
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        load_no_plugins()
         with in_our_words():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         with in_our_words(ctx):
             return super().invoke(ctx)
+
+
+def whole(value: str) -> str:
+    """An id as an argument. One that a table has shortened is refused."""
+    if is_shortened(value):
+        raise typer.BadParameter(SHORTENED)
+    return value
 
 
 def make_app(name: str, help_text: str) -> typer.Typer:

@@ -22,6 +22,7 @@ from typer._click.exceptions import (
 
 from meter.runtime.process.terminal import fit, printable
 
+SHORTENED: Final = "this id is shortened. The list shows it whole with --full-ids, and in a pipe."
 MAX_SHOWN_CHARS: Final = 60  # of what was typed
 EXTRA: Final = re.compile(r"Got unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
 NO_COMMAND: Final = re.compile(r"No such command '(.*?)'\.?(?: Did you mean (.*)\?)?", re.DOTALL)
@@ -84,11 +85,18 @@ def describe_value(error: BadParameter) -> str:
     from schemas.faults import explain_fault
 
     [fault, *_] = cause.errors(include_url=False)
+    if is_shortened(fault["input"]):
+        return SHORTENED
     said = explain_fault(fault["type"], fault.get("ctx", {}), fault["msg"])
     typed, choices = fault["input"], list(getattr(error.param, "choices", None) or find_choices(error))
     if choices:
         return f"there is no {shown(typed)}. Give one of {', '.join(choices)}."
     return f"{shown(typed)} {said}"
+
+
+def is_shortened(typed: object) -> bool:
+    """Whether it is an id as a table shows it that has no room for it; it may stand for several."""
+    return "\N{HORIZONTAL ELLIPSIS}" in str(typed)
 
 
 def find_choices(error: BadParameter) -> list[str]:

@@ -67,7 +67,7 @@ async def test_lost_events_are_logged_where_nobody_flushes(
     kafka: ScriptedKafka, caplog: pytest.LogCaptureFixture
 ) -> None:
     kafka.go_away()
-    with pytest.raises(DeliveryError, match="1 events were not delivered"), caplog.at_level(logging.ERROR):
+    with pytest.raises(DeliveryError, match="1 event was not delivered"), caplog.at_level(logging.ERROR):
         async with UsageProducer(settings(), source="/tests", delivery_timeout_s=0.01) as usage:
             await usage.tool_run("acc-1", tool="search", event_id="one")
             await until(lambda: "events_lost" in caplog.text, 5, "it is logged")

@@ -2,11 +2,12 @@
 
 import io
 import json
+import re
 import sys
 
 import pytest
 
-from meter.presentation import describe_bytes, print_fields, print_sentences, print_table, printable
+from meter.presentation import describe_bytes, print_fields, print_result, print_sentences, print_table, printable
 from meter.runtime.process.cli import fail
 from meter.runtime.process.exits import Exit
 
@@ -101,6 +102,31 @@ def test_fields_and_sentences_fit_a_terminal_of_80_columns(monkeypatch: pytest.M
         "         2026-03-01T00:00:00+00:00)",
         "remarks  short",
     ]
+
+
+def test_what_was_done_is_a_sentence_or_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    for as_json in (False, True):
+        print_result({"rows": 1}, "removed 1 row\x1b[2J", as_json=as_json)
+    assert capsys.readouterr().out == 'removed 1 row\\x1b[2J\n{"rows": 1}\n'
+
+
+def test_ids_that_do_not_fit_are_shortened_on_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [[f"tenant-{'x' * 100}-{n}", "74.999001", "2026-03-01T12:00:00+00:00"] for n in range(2)]
+    columns = ["account", "amount", "at"]
+    for as_json in (False, True):
+        print_table(columns, rows, as_json=as_json, ids=("account",))
+    assert capsys.readouterr().out.count("x" * 100) == 4
+    monkeypatch.setattr(sys, "stdout", terminal := Narrow())
+    print_table(columns, rows, as_json=False, ids=("account",))
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())  # the heading is bold
+    assert "x…" in shown and "x-0 " in shown and "x-1 " in shown and shown.count("74.999001") == 2
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "--full-ids" in capsys.readouterr().err
+    print_table(columns, rows, as_json=False)
+    assert terminal.getvalue().count("x" * 100) == 2
 
 
 def test_an_error_that_names_what_a_record_says_obeys_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,9 +51,9 @@ def explained(
     )  # fmt: skip
 
 
-def shown(explanation: Explanation, width: int = 200) -> str:
+def shown(explanation: Explanation, width: int = 200, *, full_ids: bool = False) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    console.print(Group(*render(explanation, width=width)), crop=False)
+    console.print(Group(*render(explanation, width=width, full_ids=full_ids)), crop=False)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -159,7 +159,7 @@ def test_one_sentence_says_how_it_stands(entries: tuple[Entry, ...], sentence: s
     ("explanation", "words"),
     [
         (explained(*STORY, limit=2), "older lines of the timeline are left out: see --limit"),
-        (explained(*STORY, head=12), "3 events of shard 0 are stored and not folded yet"),
+        (explained(*STORY, head=12), "stored and not folded yet: 3 events of shard 0"),
         (explained(*STORY, notifications=None), "use the role credit_support"),
     ],
     ids=["limit", "behind", "role"],
@@ -194,10 +194,21 @@ def test_a_balance_on_one_side_only_is_said(stored: str | None, log: str | None,
 
 
 @pytest.mark.parametrize("width", [90, 120, 200])
-def test_event_ids_are_whole_at_any_width(width: int) -> None:
+def test_event_ids_are_whole_at_any_width_where_that_is_asked_for(width: int) -> None:
     id = "0193a1f2-7c00-7000-8000-000000000001"
-    text = shown(explained(STORY[0], entry(2, GRANTED, 1000, "a long reason " * 5)._replace(event_id=id)), width)
+    granted = explained(STORY[0], entry(2, GRANTED, 1000, "a long reason " * 5)._replace(event_id=id))
+    text = shown(granted, width, full_ids=True)
     assert text.partition("Timeline")[2].count(id) == 2  # the grant, and that it allows
+
+
+def test_event_ids_are_shortened_where_a_timeline_has_no_room_for_them() -> None:
+    ids = [f"0193a1f2-7c00-7000-8000-00000000000{n}" for n in range(2)]
+    story = [entry(n + 2, GRANTED, 1000, "a long reason " * 5)._replace(event_id=id) for n, id in enumerate(ids)]
+    text = shown(explained(STORY[0], *story), 110)
+    timeline = text.partition("Timeline")[2]
+    assert not any(id in timeline for id in ids) and "what happened" in timeline.splitlines()[2]
+    assert "…00000" in timeline and "--full-ids shows them whole" in text
+    assert max(map(len, text.splitlines())) <= 110
 
 
 def test_80_columns_show_who_knows_of_a_line_in_words() -> None:

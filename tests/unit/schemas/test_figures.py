@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.amounts import MAX_AMOUNT, MICRO
-from schemas.figures import STEP, TOO_LITTLE, Figures, say_amount, show_amount, show_balance, unit_of
+from schemas.figures import STEP, TOO_LITTLE, Figures, count_of, say_amount, show_amount, show_balance, unit_of
 
 amounts = st.one_of(st.integers(0, 5 * MICRO), st.integers(0, 100 * MAX_AMOUNT))
 
@@ -21,6 +21,16 @@ amounts = st.one_of(st.integers(0, 5 * MICRO), st.integers(0, 100 * MAX_AMOUNT))
 )  # fmt: skip
 def test_amounts_have_two_decimals_at_most_and_thousands_marked(micro: int, text: str) -> None:
     assert show_amount(micro) == text
+
+
+def test_one_is_singular_and_thousands_are_marked() -> None:
+    counted = [
+        count_of(0, "shard"),
+        count_of(1, "shard"),
+        count_of(1, "batch", "batches"),
+        count_of(1000, "batch", "batches"),
+    ]
+    assert counted == ["0 shards", "1 shard", "1 batch", "1,000 batches"]
 
 
 @pytest.mark.parametrize(

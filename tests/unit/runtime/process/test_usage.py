@@ -109,6 +109,23 @@ def test_it_says_what_was_typed_and_what_to_type(line: str, said: str) -> None:
     assert CliRunner().invoke(APPS[command], words, prog_name=command).stderr.startswith(said)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "meter reverse acct-1 019b76da…61a4 --all --reason bug",
+        "meter accounts show tenant…0001",
+        "projections explain tenant…0001",
+        "notifier notices tenant…0001",
+        "notifier emails show 019b76da…61a4",
+        "notifier emails retry 019b76da…61a4",
+    ],
+)
+def test_an_id_as_a_table_shortens_it_is_no_argument(line: str) -> None:
+    command, *arguments = line.split()
+    done = CliRunner().invoke(APPS[command], arguments)
+    assert done.exit_code == 2 and "shows it whole with --full-ids" in done.output.replace("\n", " ")
+
+
 def test_lines_are_broken_between_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     class Narrow:
         def isatty(self) -> bool:
