@@ -27,7 +27,7 @@ from schemas.zones import known_zones
 
 BALANCES: Final = "balances"
 COMPARISONS: Final = (BALANCES, "accounts")  # as far as balances have come
-USAGE_COMPARISONS: Final = ("slots", "days", "zones")  # as far as usage has
+USAGE_COMPARISONS: Final = ("slots", "days", "months", "day_kinds", "zones")  # as far as usage has
 NOTICES: Final = "notices"
 LETTERS: Final = "letters"
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
