@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from babel.dates import format_date, format_time
-
 from projections.console.charts import Series, Slice
-from projections.console.figures import LOCALE, by_share
+from projections.console.figures import by_share, show_day_of_month, show_month, show_time
 from projections.console.periods import Period
 from projections.console.rows import Item, Point, Usage, total
 from projections.console.tables import Column, Row, Table
@@ -99,13 +97,13 @@ def group_starts(period: Period, group: str) -> list[tuple[datetime, str]]:
     """When each bar begins, and its label. Weeks begin on Monday."""
     points = period.points()
     if period.unit == "hour":
-        return [(at, format_time(at, "HH:mm", tzinfo=at.tzinfo, locale=LOCALE)) for at in points]
+        return [(at, show_time(at)) for at in points]
     if group == "week":
         points = [at for n, at in enumerate(points) if n == 0 or at.weekday() == 0]
     elif group == "month":
         points = [at for n, at in enumerate(points) if n == 0 or at.day == 1]
-    form = "MMM y" if group == "month" else "d MMM"
-    return [(at, format_date(at.date(), form, locale=LOCALE)) for at in points]
+    label = show_month if group == "month" else show_day_of_month
+    return [(at, label(at)) for at in points]
 
 
 def trend_table(labels: Sequence[str], series: Sequence[Series], unit: str) -> Table:

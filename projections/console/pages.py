@@ -22,6 +22,7 @@ from projections.console.contents import (
     times,
 )
 from projections.console.items import item_page
+from projections.console.markup import table_rows
 from projections.console.overview import trend
 from projections.console.periods import LABELS
 from projections.console.shell import wants_page
@@ -199,8 +200,9 @@ def make_templates() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     templates.globals.update(
-        action_for=action_for, charts=charts, figures=figures, show=show, show_name=show_name, times=times
-    )
+        action_for=action_for, charts=charts, figures=figures, show=show, show_name=show_name, table_rows=table_rows,
+        times=times,
+    )  # fmt: skip
     return templates
 
 
