@@ -58,6 +58,9 @@ class ConsoleReader:
     async def events(self, account_id: str, period: Period | None = None) -> Sequence[Mapping[str, Any]]:
         return await self._history("list_events", account_id, period)
 
+    async def epochs(self, account_id: str, period: Period | None = None) -> Sequence[Mapping[str, Any]]:
+        return await self._history("list_epochs", account_id, period)
+
     async def letters(self, account_id: str, period: Period | None = None) -> Sequence[Mapping[str, Any]]:
         return await self._history("list_letters", account_id, period)
 

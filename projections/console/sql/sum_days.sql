@@ -25,4 +25,4 @@ WITH months AS MATERIALIZED (
 SELECT resource, kind, item, deployment, category, status, sum(events)::bigint AS events, sum(amount) AS amount,
        sum(tokens_in) AS tokens_in, sum(tokens_out) AS tokens_out, sum(seconds) AS seconds, max(last_used) AS last_used
 FROM parts
-GROUP BY resource, kind, item, deployment, category, status
+GROUP BY item, deployment, kind, resource, category, status  -- items first: what differs most sorts fastest
