@@ -11,7 +11,7 @@ from typing import Final
 from projections.console.charts import Series, Slice
 from projections.console.figures import by_share, show_day_of_month, show_month, show_time
 from projections.console.periods import Period
-from projections.console.rows import Item, Point, Usage, total
+from projections.console.rows import Amount, Item, Point, total
 from projections.console.tables import Column, Row, Table
 from projections.console.tabs import KINDS
 
@@ -34,7 +34,7 @@ class Trend:
     runs: Sequence[Series]
 
 
-def slices(usage: Sequence[Usage]) -> list[Slice]:
+def slices(usage: Sequence[Amount]) -> list[Slice]:
     """Where model credits went, by kind."""
     found = [
         Slice(kind, name, total(row for row in usage if row.resource == CREDITS and row.kind == kind))
@@ -43,7 +43,7 @@ def slices(usage: Sequence[Usage]) -> list[Slice]:
     return [part for part in found if part.value != 0]
 
 
-def top_items(usage: Sequence[Usage], catalogue: Sequence[Item]) -> Table:
+def top_items(usage: Sequence[Amount], catalogue: Sequence[Item]) -> Table:
     """The items that used most credits."""
     names = {(item.kind, item.id): item.name for item in catalogue}
     kinds = {usage_kind: kind for kind, usage_kind in KINDS.values()}

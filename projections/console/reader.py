@@ -8,7 +8,7 @@ from typing import Any, Final
 from meter.runtime.postgres import Pool, load_sql
 from projections.console.dry_run import MOST_STEPS, Channel, Step
 from projections.console.periods import Period, midnight
-from projections.console.rows import Item, Point, Usage
+from projections.console.rows import Amount, Item, Point, Usage
 from projections.console.summary import Summary, summary_of
 from schemas.amounts import MICRO
 
@@ -37,6 +37,13 @@ class ConsoleReader:
         else:
             rows = await self._pool.fetch(sql("sum_slots"), account_id, period.start, period.end, kind)
         return [Usage(**row) for row in rows]
+
+    async def amounts(self, account_id: str, period: Period) -> Sequence[Amount]:
+        """Of all kinds, for a page that shows no more of each item."""
+        if not period.whole_days:
+            return await self.usage(account_id, period)
+        rows = await self._pool.fetch(sql("sum_items"), account_id, period.first, period.last)
+        return [Amount(**row) for row in rows]
 
     async def points(self, account_id: str, period: Period) -> list[Point]:
         if period.whole_days:

@@ -104,6 +104,13 @@ def add_lines(lines: Sequence[Line]) -> Line:
     return (sum(events), Decimal(sum(amounts)) / 10**6, *map(sum, counts), max(line[5] for line in lines))
 
 
+def by_item(items: dict[Line, Line]) -> dict[Line, Decimal]:
+    sums: defaultdict[Line, Decimal] = defaultdict(Decimal)
+    for (kind, item, _status), line in items.items():
+        sums[kind, item] += line[1]
+    return dict(sums)
+
+
 async def assert_ranges(pool: Pool, events: Sequence[Event], rng: random.Random) -> None:
     zones, reader = await fetch_zones(pool), ConsoleReader(pool)
     sums = add_up(events, lambda e: e.occurred_at.astimezone(zones.get(e.account_id, UTC)).date())
@@ -120,6 +127,8 @@ async def assert_ranges(pool: Pool, events: Sequence[Event], rng: random.Random)
             }  # fmt: skip
             items, days = expect(sums, account_id, first, last)
             assert found == items, (account_id, first, last)
+            amounts = {(row.kind, row.item): row.amount for row in await reader.amounts(account_id, period)}
+            assert amounts == by_item(items)
             assert {(row.at.astimezone(zone).date(), row.kind): row.amount for row in points} == days
 
 
