@@ -12,7 +12,7 @@ PARALLEL := -n $(WORKERS) --dist loadgroup
 SERVERS := .local/servers.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults simulation containers lock captures schemas dashboards strimzi sbom client clean
+.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults simulation containers lock captures screenshot schemas dashboards strimzi sbom client clean
 
 help:  ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -82,6 +82,10 @@ strimzi: $(BIN)/.installed  ## write Kafka's topics and users for Kubernetes aga
 
 captures: $(BIN)/.installed  ## write what commands print to tests/golden again; look at it
 	$(PYTEST) -q -n 0 --write-captures tests/e2e/test_terminal.py
+
+screenshot: $(BIN)/.installed  ## take the README's picture of the console again; look at it
+	$(PYTEST) -q -n 0 tests/integration/console/test_pictures.py -k readme
+	cp .local/console/readme.png projections/console/usage.png
 
 schemas: $(BIN)/.installed  ## write the JSON Schema files and the AsyncAPI document again
 	$(BIN)/python -m schemas.generate

@@ -17,6 +17,7 @@ from projections.accounts import AccountState
 from projections.fold import BalanceState
 from projections.models import Model as Model
 from projections.plan import PositionRange, Reading, fold_reading
+from projections.rebuild_steps import mend_steps
 from projections.steps import BalanceKey, collect_steps, split_positions
 from projections.store import (
     PROJECTION,
@@ -96,12 +97,16 @@ class Rebuild:
             await rebuilt.read_up_to(connection, await fetch_position(connection, PROJECTION, shard))
         async with exchange_transaction(connection, take_back=self._dry_run):
             await connection.execute(sql("prepare_long_read"))
-            await rebuilt.read_up_to(connection, await connection.fetchval(sql("lock_cursor"), PROJECTION, shard))
+            position = await connection.fetchval(sql("lock_cursor"), PROJECTION, shard)
+            await rebuilt.read_up_to(connection, position)
             await rebuilt.save(connection)
             exchanged = []
             for model in models:
                 rows = await connection.fetch(sql(f"replace_{model}"), shard, timeout=STATEMENT_TIMEOUT_S)
                 exchanged.append(Exchange(model, *rows[0]))
+            if Model.BALANCES in models:
+                mended = await mend_steps(connection, shard, position, timeout_s=STATEMENT_TIMEOUT_S)
+                exchanged.append(Exchange(Model.BALANCES, 0, mended.added, 0, mended.removed))
             return exchanged
 
     async def _rebuild_usage(self, connection: Executor, shard: int) -> Changes:

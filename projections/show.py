@@ -38,6 +38,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "balances": REBUILD,
     "usage": REBUILD,
     "accounts": REBUILD,
+    "published states": "`projections rebuild balances` replaces those that differ and fills in what is missing",
     "notices": "`projections explain ACCOUNT` shows the event that reached each line and every notice. No notice is "
     "sent again: warn people where it matters",
     "letters": "`projections explain ACCOUNT` shows who knows of each line. What is owed gets a letter with the next "

@@ -5,6 +5,7 @@ which share lines, and is a second behind under load. `fold_usage.sql` is the fo
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -12,6 +13,7 @@ import structlog
 
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, savepoint, transpose, write_transaction
+from projections import months
 from projections.plan import PositionRange, count_events
 from projections.store import PROJECTION, ShardLag, columns, share, sql
 
@@ -33,6 +35,7 @@ class UsageStore:
     def __init__(self, pool: Pool, *, most_events: int) -> None:
         self._pool = pool
         self._most_events = most_events
+        self._months = months.MonthStore(pool, USAGE)
 
     async def fold(self) -> int:
         """Fold the next events. Returns their number: 0 when none wait, or another process folds them."""
@@ -44,11 +47,16 @@ class UsageStore:
                     return 0
                 await move_days(connection, ranges)
                 await fold_ranges(connection, ranges)
+                await months.follow(connection, ranges)
                 await connection.execute(sql("save_items"), *columns(ranges))
                 await connection.execute(sql("advance_cursors"), USAGE, columns(ranges)[0], columns(ranges)[2])
                 await fault_point("usage_before_commit")
             await fault_point("usage_after_commit")
         return count_events(ranges)
+
+    async def sum_months(self, now: datetime) -> bool:
+        """Sum up months that are over, of some accounts. False: nothing was left to do."""
+        return await self._months.sum_up(now)
 
     async def _claim(self, connection: Executor) -> list[PositionRange]:
         rows = await connection.fetch(sql("claim_usage"), USAGE, PROJECTION)
@@ -67,6 +75,7 @@ async def move_days(connection: Executor, ranges: Sequence[PositionRange]) -> No
     await connection.execute(sql("save_zones"), shards, accounts, zones)
     await connection.execute(sql("clear_days"), shards, accounts)
     await connection.execute(sql("count_days"), shards, accounts)
+    await months.count_again(connection, shards, accounts)
 
 
 async def fold_ranges(

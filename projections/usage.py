@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Final
 
+from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.looks import Looks
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
@@ -11,6 +12,7 @@ from meter.runtime.waiting import wait_for
 from projections.store_usage import UsageStore
 
 WORK: Final = "usage-fold"
+MONTHS_PAUSE_S: Final = 60.0  # between two questions whether a month is over
 
 
 class UsageRunner:
@@ -27,6 +29,7 @@ class UsageRunner:
         most_events: int,
         pause_s: float,
         looks: Looks | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`wake` is set when balances were folded: usage follows them."""
         self._store = store
@@ -35,6 +38,8 @@ class UsageRunner:
         self._most_events = most_events
         self._pause_s = pause_s
         self._looks = looks or Looks(pause_s)
+        self._clock = clock or SystemClock()
+        self._months_at_s = 0.0
         begin(health.metrics.records, ["usage_folded"])
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -45,7 +50,8 @@ class UsageRunner:
             while not stop.is_set():
                 self._wake.clear()
                 folded = await self.fold()
-                if folded == 0:
+                summed = folded * 2 < self._most_events and await self._sum_months()
+                if folded == 0 and not summed:
                     await wait_for(self._wake, self._looks.rest_s)
                 if folded * 2 < self._most_events:
                     await wait_for(stop, self._pause_s)
@@ -61,3 +67,12 @@ class UsageRunner:
             self._health.metrics.batch_records.labels("fold_usage").observe(folded)
             self._health.metrics.step_seconds.labels("fold_usage").observe(time.monotonic() - started)
         return folded
+
+    async def _sum_months(self) -> bool:
+        """A piece of the months that are over, where the fold has time. Whether there may be more to do at once."""
+        if time.monotonic() < self._months_at_s:
+            return False
+        if await self._store.sum_months(self._clock.now()):
+            return True
+        self._months_at_s = time.monotonic() + MONTHS_PAUSE_S
+        return False

@@ -13,8 +13,10 @@ from projections.plan import LogDamagedError, PositionRange
 from projections.store import sql
 from projections.store_usage import fold_ranges
 
-# In this order: days are counted from slots, in the zones.
-EXCHANGES: Final = ("replace_slots", "replace_zones", "replace_days", "replace_used_items")
+# In this order: days are counted from slots, in the zones, and months from days.
+EXCHANGES: Final = (
+    "replace_slots", "replace_zones", "replace_days", "replace_months", "replace_day_kinds", "replace_used_items",
+)  # fmt: skip
 
 
 class Changes(NamedTuple):

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from meter.runtime.postgres import Executor, Pool, transpose
+from projections.epoch_columns import epoch_columns
 from projections.sealed import fetch_opened
 from projections.store import PROJECTION, as_array, fetch_position, sql
 from projections.store_usage import USAGE
@@ -27,7 +28,8 @@ from schemas.zones import known_zones
 
 BALANCES: Final = "balances"
 COMPARISONS: Final = (BALANCES, "accounts")  # as far as balances have come
-USAGE_COMPARISONS: Final = ("slots", "days", "zones")  # as far as usage has
+USAGE_COMPARISONS: Final = ("slots", "days", "months", "day_kinds", "zones")  # as far as usage has
+STATES: Final = "published states"
 NOTICES: Final = "notices"
 LETTERS: Final = "letters"
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
@@ -100,6 +102,8 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
     for comparison in USAGE_COMPARISONS:
         rows = await fetch(connection, f"compare_{comparison}", shard, usage_position)
         differences += [Difference(shard, USAGE, *row) for row in rows]
+    rows = await fetch(connection, "compare_steps", shard, position, *epoch_columns(epochs))
+    differences += [Difference(shard, STATES, *row) for row in rows]
     if rules is None:
         return ShardReport(shard, position, differences)
     periods = await fetch_periods(connection, shard, rules)
@@ -136,12 +140,6 @@ def end_columns(ends: Iterable[Walk]) -> tuple[list[object], ...]:
         (end.account_id, end.resource, str(end.granted), as_array(end.totals), str(end.base), end.epoch) for end in ends
     ]
     return transpose(rows, 6)
-
-
-def epoch_columns(epochs: Iterable[Epoch]) -> tuple[list[object], ...]:
-    """What `compare_notices` takes of each epoch; amounts as text, because they have no upper end."""
-    rows = [(*epoch[:5], str(epoch.granted), str(epoch.base)) for epoch in epochs]
-    return transpose(rows, 7)
 
 
 async def compare_notices(

@@ -3,7 +3,8 @@ DO $$
 BEGIN
     GRANT USAGE ON SCHEMA projections, notifier TO credit_console;
     GRANT SELECT ON projections.balances, projections.accounts, projections.usage_by_day, projections.usage_by_slot,
-        projections.usage_by_own_day, projections.usage_as_of, projections.balances_as_of, projections.catalogue,
+        projections.usage_by_own_day, projections.usage_months_until, projections.usage_by_own_month,
+        projections.usage_by_day_and_kind, projections.usage_as_of, projections.balances_as_of, projections.catalogue,
         projections.runway, projections.account_history, projections.exhaustion_history TO credit_console;
     GRANT SELECT ON notifier.shown_banners, notifier.notice_history, notifier.letter_history,
         notifier.lines_in_force TO credit_console;

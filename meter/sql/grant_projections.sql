@@ -6,10 +6,11 @@ BEGIN
     GRANT SELECT ON meter.events, meter.shards, meter.resources, meter.remarks, meter.reversals, meter.keys TO credit_projections;
     GRANT SELECT ON ALL TABLES IN SCHEMA projections TO credit_projections;
     GRANT INSERT, UPDATE, DELETE ON projections.balance_states, projections.account_states, projections.usage_slots,
-        projections.usage_totals, projections.usage_zones, projections.used_items, projections.items
+        projections.usage_totals, projections.usage_zones, projections.used_items, projections.items,
+        projections.usage_months, projections.usage_day_kinds, projections.usage_summed
         TO credit_projections;
     GRANT UPDATE (position) ON projections.cursors TO credit_projections;
-    GRANT INSERT ON projections.exhaustion_steps TO credit_projections;
+    GRANT INSERT, DELETE ON projections.exhaustion_steps TO credit_projections;
     GRANT INSERT, DELETE ON projections.outbox TO credit_projections;
     GRANT INSERT, UPDATE ON projections.republications TO credit_projections;
     GRANT UPDATE (topic_id) ON projections.outbox_shards TO credit_projections;

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from meter.runtime.clock import Clock
 from projections.console import openapi
 from projections.console.access import Guard
-from projections.console.history import Entry, newest_first, tell_event, tell_history
+from projections.console.history import Entry, newest_first, tell_epoch, tell_event, tell_history
 from projections.console.live import BalanceWatch
 from projections.console.periods import DEFAULT, Period, PeriodError, find_zone, period_of
 from projections.console.reader import ConsoleReader
@@ -172,7 +172,8 @@ async def read_history(console: Console, account_id: str, period: Period | None 
     """All of it without a period, as far as one answer holds it."""
     reader = console.reader
     told = tell_history(await reader.notices(account_id, period), await reader.letters(account_id, period))
-    return newest_first([*told, *map(tell_event, await reader.events(account_id, period))])
+    begun = map(tell_epoch, await reader.epochs(account_id, period))
+    return newest_first([*told, *begun, *map(tell_event, await reader.events(account_id, period))])
 
 
 async def describe(_request: Request) -> Response:

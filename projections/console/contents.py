@@ -19,7 +19,7 @@ from projections.console.figures import NAMES
 from projections.console.history import Entry
 from projections.console.items import item_page
 from projections.console.periods import in_zone
-from projections.console.rows import Item, Point, Usage
+from projections.console.rows import Amount, Item, Point, Usage
 from projections.console.tables import Column, Row, Table
 from projections.console.tabs import NOUNS, Tab
 from projections.console.view import GROUPS, View, group_of
@@ -32,7 +32,7 @@ CHANNELS: Final = {Channel.EMAIL: "Letters", Channel.BANNER: "Banners"}
 
 
 def overview_content(
-    view: View, usage: Sequence[Usage], catalogue: Sequence[Item], points: Sequence[Point]
+    view: View, usage: Sequence[Amount], catalogue: Sequence[Item], points: Sequence[Point]
 ) -> dict[str, Any]:
     trend = overview.trend(points, view.period, group_of(view))
     return {

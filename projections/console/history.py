@@ -42,7 +42,7 @@ LETTER_WORDS: Final[Mapping[str, str]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     at: datetime
-    kind: str  # event, notice, letter
+    kind: str  # event, epoch, notice, letter
     title: str
     detail: str
 
@@ -56,27 +56,43 @@ def newest_first(entries: Iterable[Entry]) -> Sequence[Entry]:
 
 
 def tell_event(row: Mapping[str, Any]) -> Entry:
-    """A grant, a correction, or a change of the account. Its reason and reference are words of whoever sent it."""
+    """A grant, a correction, or a change of the account. Its reason and reference are words of whoever sent it; of
+    credits it says who that was."""
     words = EVENT_WORDS[row["type"]]
     title = (
         words if row["resource"] is None else f"{show_amount(row['amount'])} {NAMES[row['resource']].lower()} {words}"
     )
     free = row["reason"] == REASON
     parts = ["free allowance"] if free else [row["reason"], row["reference"]]
+    if row["resource"] is not None and not free and row["source"]:
+        parts.append(f"by {row['source']}")
     detail = ", ".join(show_name(part) for part in dict.fromkeys(part for part in parts if part))
     return Entry(at=row["at"], kind="event", title=title, detail=detail)
 
 
+def tell_epoch(row: Mapping[str, Any]) -> Entry:
+    """A grant or a correction began to count anew."""
+    return Entry(
+        at=row["at"],
+        kind="epoch",
+        title=f"{NAMES[row['resource']]}: a new count began",
+        detail=f"{used_of(row)}; allocation {row['epoch']}",
+    )
+
+
+def used_of(row: Mapping[str, Any]) -> str:
+    shown = show_balance(int(row["consumed"] * MICRO), int(row["allocation"] * MICRO))
+    return f"{shown.used} of {shown.allocation} used"
+
+
 def tell_notice(row: Mapping[str, Any]) -> Entry:
     name = NAMES[row["resource"]]
-    shown = show_balance(int(row["consumed"] * MICRO), int(row["allocation"] * MICRO))
-    used = f"{shown.used} of {shown.allocation} used"
     channel = "banner" if row["channel"] == "banner" else "email"
     return Entry(
         at=row["created_at"],
         kind="notice",
         title=f"{name}: {row['threshold']} % reached ({channel})",
-        detail=f"{used}; allocation {row['epoch']}; {NOTICE_WORDS.get(row['outcome'], row['outcome'])}",
+        detail=f"{used_of(row)}; allocation {row['epoch']}; {NOTICE_WORDS.get(row['outcome'], row['outcome'])}",
     )
 
 

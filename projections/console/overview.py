@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from babel.dates import format_date, format_time
-
 from projections.console.charts import Series, Slice
-from projections.console.figures import LOCALE, by_share
+from projections.console.figures import by_share, show_day_of_month, show_month, show_time
 from projections.console.periods import Period
-from projections.console.rows import Item, Point, Usage, total
+from projections.console.rows import Amount, Item, Point, total
 from projections.console.tables import Column, Row, Table
 from projections.console.tabs import KINDS
 
@@ -36,7 +34,7 @@ class Trend:
     runs: Sequence[Series]
 
 
-def slices(usage: Sequence[Usage]) -> list[Slice]:
+def slices(usage: Sequence[Amount]) -> list[Slice]:
     """Where model credits went, by kind."""
     found = [
         Slice(kind, name, total(row for row in usage if row.resource == CREDITS and row.kind == kind))
@@ -45,7 +43,7 @@ def slices(usage: Sequence[Usage]) -> list[Slice]:
     return [part for part in found if part.value != 0]
 
 
-def top_items(usage: Sequence[Usage], catalogue: Sequence[Item]) -> Table:
+def top_items(usage: Sequence[Amount], catalogue: Sequence[Item]) -> Table:
     """The items that used most credits."""
     names = {(item.kind, item.id): item.name for item in catalogue}
     kinds = {usage_kind: kind for kind, usage_kind in KINDS.values()}
@@ -99,13 +97,13 @@ def group_starts(period: Period, group: str) -> list[tuple[datetime, str]]:
     """When each bar begins, and its label. Weeks begin on Monday."""
     points = period.points()
     if period.unit == "hour":
-        return [(at, format_time(at, "HH:mm", tzinfo=at.tzinfo, locale=LOCALE)) for at in points]
+        return [(at, show_time(at)) for at in points]
     if group == "week":
         points = [at for n, at in enumerate(points) if n == 0 or at.weekday() == 0]
     elif group == "month":
         points = [at for n, at in enumerate(points) if n == 0 or at.day == 1]
-    form = "MMM y" if group == "month" else "d MMM"
-    return [(at, format_date(at.date(), form, locale=LOCALE)) for at in points]
+    label = show_month if group == "month" else show_day_of_month
+    return [(at, label(at)) for at in points]
 
 
 def trend_table(labels: Sequence[str], series: Sequence[Series], unit: str) -> Table:

@@ -22,6 +22,7 @@ from projections.console.contents import (
     times,
 )
 from projections.console.items import item_page
+from projections.console.markup import table_rows
 from projections.console.overview import trend
 from projections.console.periods import LABELS
 from projections.console.shell import wants_page
@@ -122,15 +123,19 @@ class Pages:
         if view.tab is Tab.HISTORY:
             entries = await read_history(self._console, account_id, view.period)
             return {"entries": entries} | await self._dry_run(view)
-        kind = KINDS[view.tab][1] if view.tab in KINDS else None
+        if view.tab is Tab.OVERVIEW:
+            return await self._overview(view)
+        kind = KINDS[view.tab][1]
         usage = await reader.usage(account_id, view.period, kind)
         first_use = None if usage else await reader.first_use(account_id, kind)
-        catalogue = await reader.catalogue(account_id)
-        if view.tab is not Tab.OVERVIEW:
-            return items_content(view, usage, catalogue) | {"first_use": first_use}
+        return items_content(view, usage, await reader.catalogue(account_id)) | {"first_use": first_use}
+
+    async def _overview(self, view: View) -> dict[str, Any]:
+        reader, account_id = self._console.reader, view.summary.account_id
+        usage = await reader.amounts(account_id, view.period)
+        first_use = None if usage else await reader.first_use(account_id)
         points = await reader.points(account_id, view.period)
-        content = overview_content(view, usage, catalogue, points)
-        return content | {"first_use": first_use}
+        return overview_content(view, usage, await reader.catalogue(account_id), points) | {"first_use": first_use}
 
     async def _dry_run(self, view: View) -> dict[str, Any]:
         """Other thresholds over the period; without any typed, those in force alone."""
@@ -199,8 +204,9 @@ def make_templates() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     templates.globals.update(
-        action_for=action_for, charts=charts, figures=figures, show=show, show_name=show_name, times=times
-    )
+        action_for=action_for, charts=charts, figures=figures, show=show, show_name=show_name, table_rows=table_rows,
+        times=times,
+    )  # fmt: skip
     return templates
 
 

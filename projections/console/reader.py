@@ -8,7 +8,7 @@ from typing import Any, Final
 from meter.runtime.postgres import Pool, load_sql
 from projections.console.dry_run import MOST_STEPS, Channel, Step
 from projections.console.periods import Period, midnight
-from projections.console.rows import Item, Point, Usage
+from projections.console.rows import Amount, Item, Point, Usage
 from projections.console.summary import Summary, summary_of
 from schemas.amounts import MICRO
 
@@ -38,6 +38,13 @@ class ConsoleReader:
             rows = await self._pool.fetch(sql("sum_slots"), account_id, period.start, period.end, kind)
         return [Usage(**row) for row in rows]
 
+    async def amounts(self, account_id: str, period: Period) -> Sequence[Amount]:
+        """Of all kinds, for a page that shows no more of each item."""
+        if not period.whole_days:
+            return await self.usage(account_id, period)
+        rows = await self._pool.fetch(sql("sum_items"), account_id, period.first, period.last)
+        return [Amount(**row) for row in rows]
+
     async def points(self, account_id: str, period: Period) -> list[Point]:
         if period.whole_days:
             rows = await self._pool.fetch(sql("list_days"), account_id, period.first, period.last)
@@ -57,6 +64,9 @@ class ConsoleReader:
 
     async def events(self, account_id: str, period: Period | None = None) -> Sequence[Mapping[str, Any]]:
         return await self._history("list_events", account_id, period)
+
+    async def epochs(self, account_id: str, period: Period | None = None) -> Sequence[Mapping[str, Any]]:
+        return await self._history("list_epochs", account_id, period)
 
     async def letters(self, account_id: str, period: Period | None = None) -> Sequence[Mapping[str, Any]]:
         return await self._history("list_letters", account_id, period)

@@ -7,17 +7,23 @@ from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What one item was used for in a period. Reversals have negative amounts."""
+class Amount:
+    """What one item used in a period. Reversals have negative amounts."""
 
     resource: str
     kind: str
     item: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage(Amount):
+    """What for, and how much else."""
+
     deployment: str
     category: str
     status: str
     events: int
-    amount: Decimal
     tokens_in: Decimal
     tokens_out: Decimal
     seconds: Decimal
@@ -57,7 +63,7 @@ class Item:
     told: bool
 
 
-def total(rows: Iterable[Usage]) -> Decimal:
+def total(rows: Iterable[Amount]) -> Decimal:
     return sum((row.amount for row in rows), Decimal(0))
 
 

@@ -16,7 +16,6 @@ from schemas.resources import Resource
 
 Standing = Literal["not_opened", "open", "closed"]
 WORDS: Final[Mapping[Status, str]] = {"good": "good", "moderate": "moderate", "low": "low", "exhausted": "used up"}
-JUST_GRANTED: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

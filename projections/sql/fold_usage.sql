@@ -1,5 +1,5 @@
--- Add the usage of ranges to its slots, to the days of the accounts and to the items that were used; or only collect the slots
--- for a rebuild. Returns how many events it was.
+-- Add the usage of ranges to its slots, to the days of the accounts (and to their months, once these are summed up) and to the items
+-- that were used; or only collect the slots for a rebuild. Returns how many events it was.
 -- A reversal that the meter links to the usage it takes back is taken from the line of that usage, in a slot of its own time;
 -- one of before these links has a line of its own.
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[], $4 only collect boolean,
@@ -64,13 +64,10 @@ WITH events AS (
         tokens_in = s.tokens_in + excluded.tokens_in, tokens_out = s.tokens_out + excluded.tokens_out,
         seconds = s.seconds + excluded.seconds, last_used = greatest(s.last_used, excluded.last_used),
         changed_at = greatest(s.changed_at, excluded.changed_at)
-), added_days AS (
-    INSERT INTO projections.usage_totals AS t (
-        shard, account_id, day, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
-        seconds, last_used)
+), days AS MATERIALIZED (
     SELECT u.shard, u.account_id, (u.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date AS day, u.resource, u.kind, u.item,
-           u.deployment, u.category, u.status, sum(u.events), sum(u.amount), sum(u.tokens_in), sum(u.tokens_out),
-           sum(u.seconds), max(u.last_used)
+           u.deployment, u.category, u.status, sum(u.events) AS events, sum(u.amount) AS amount, sum(u.tokens_in) AS tokens_in,
+           sum(u.tokens_out) AS tokens_out, sum(u.seconds) AS seconds, max(u.last_used) AS last_used
     FROM slots u
     LEFT JOIN LATERAL (
         SELECT time_zone FROM projections.usage_zones z WHERE z.shard = u.shard AND z.account_id = u.account_id OFFSET 0
@@ -78,10 +75,41 @@ WITH events AS (
     WHERE NOT $4
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
     ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+), added_days AS (
+    INSERT INTO projections.usage_totals AS t (
+        shard, account_id, day, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
+        seconds, last_used)
+    SELECT shard, account_id, day, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
+           seconds, last_used
+    FROM days
     ON CONFLICT (shard, account_id, day, resource, kind, item, deployment, category, status) DO UPDATE
     SET events = t.events + excluded.events, amount = t.amount + excluded.amount,
         tokens_in = t.tokens_in + excluded.tokens_in, tokens_out = t.tokens_out + excluded.tokens_out,
         seconds = t.seconds + excluded.seconds, last_used = greatest(t.last_used, excluded.last_used)
+), late AS MATERIALIZED (
+    -- Of months that were summed up already: usually nothing.
+    SELECT d.*
+    FROM days d
+    JOIN projections.usage_summed p ON p.shard = d.shard
+    WHERE d.day < CASE WHEN d.account_id <= p.upto THEN p.target ELSE p.summed END
+), added_months AS (
+    INSERT INTO projections.usage_months AS t (
+        shard, account_id, month, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
+        seconds, last_used)
+    SELECT shard, account_id, date_trunc('month', day)::date, resource, kind, item, deployment, category, status, sum(events),
+           sum(amount), sum(tokens_in), sum(tokens_out), sum(seconds), max(last_used)
+    FROM late
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ON CONFLICT (shard, account_id, month, resource, kind, item, deployment, category, status) DO UPDATE
+    SET events = t.events + excluded.events, amount = t.amount + excluded.amount,
+        tokens_in = t.tokens_in + excluded.tokens_in, tokens_out = t.tokens_out + excluded.tokens_out,
+        seconds = t.seconds + excluded.seconds, last_used = greatest(t.last_used, excluded.last_used)
+), added_day_kinds AS (
+    INSERT INTO projections.usage_day_kinds AS t (shard, account_id, day, resource, kind, amount)
+    SELECT shard, account_id, day, resource, kind, sum(amount)
+    FROM late
+    GROUP BY 1, 2, 3, 4, 5
+    ON CONFLICT (shard, account_id, day, resource, kind) DO UPDATE SET amount = t.amount + excluded.amount
 ), items AS (
     SELECT shard, account_id, kind, item, deployment, min(slot) AS first_used, max(told_at) AS told_at
     FROM slots

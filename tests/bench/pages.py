@@ -19,7 +19,9 @@ import httpx
 import psutil
 
 from deploy.local.ports import free_port
-from meter.runtime.postgres import load_sql
+from meter.runtime.postgres import create_pool, load_sql
+from projections.months import MonthStore
+from projections.store_usage import USAGE
 from tests.bench.databases import SQL, connect
 from tests.bench.footprint import MEBIBYTE, Footprint, memory
 from tests.bench.load import delete_topics
@@ -67,6 +69,8 @@ async def measure_pages(bench: Bench, accounts: int, requests: int, pages: int, 
         await asyncio.to_thread(time_command, ("meter", "setup", "--no-roles"), scenario.settings(dsn))
         async with connect(dsn) as connection:
             await fill(connection, accounts)
+            await sum_months(dsn)
+            await connection.execute("VACUUM ANALYZE", timeout=3600)
             async with running(dsn, bench.logs) as (client, pid):
                 pids = {"console": pid, "postgres": bench.servers.postgres.child.pid}
                 answers = [await measure("summary", client, summary_paths(accounts, requests), pids)]
@@ -86,7 +90,17 @@ async def fill(connection: asyncpg.Connection, accounts: int) -> None:
         *(("fill_page_year", (account, ITEMS, DAYS, each)) for account, each in YEARS.items()),
     ):
         await connection.execute(load_sql(SQL, name), *values, timeout=3600)
-    await connection.execute("VACUUM ANALYZE", timeout=3600)
+
+
+async def sum_months(dsn: str) -> None:
+    """As the usage service does when a month is over."""
+    pool = await create_pool(dsn, application_name="bench")
+    try:
+        months = MonthStore(pool, USAGE)
+        while await months.sum_up(datetime.now(UTC)):
+            pass
+    finally:
+        await pool.close()
 
 
 @asynccontextmanager

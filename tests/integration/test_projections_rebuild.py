@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -17,11 +18,15 @@ from projections.store import FoldStore, sql
 from projections.store_usage import UsageStore
 from projections.verify import verify
 from tests.integration.projections_log import EventLog, assert_balances, random_history
+from tests.integration.test_projections_months import sum_all
 from tests.integration.usage_log import assert_usage, fold_usage
 from tests.support.processes import Processes
 
-TABLES = ("balance_states", "usage_slots", "usage_totals", "used_items", "usage_zones", "account_states")
-BALANCES, SLOTS, DAYS, ITEMS, ZONES, ACCOUNTS = (f"projections.{table}" for table in TABLES)
+TABLES = (
+    "balance_states", "usage_slots", "usage_totals", "used_items", "usage_zones", "account_states", "usage_months",
+    "usage_day_kinds",
+)  # fmt: skip
+BALANCES, SLOTS, DAYS, ITEMS, ZONES, ACCOUNTS, MONTHS, DAY_KINDS = (f"projections.{table}" for table in TABLES)
 DAMAGES = (
     f"UPDATE {BALANCES} SET consumed = consumed + 7, epoch = 9 WHERE account_id = 'acct-1' AND resource = 1",
     f"DELETE FROM {BALANCES} WHERE account_id = 'acct-2' AND resource = 1",
@@ -30,6 +35,11 @@ DAMAGES = (
     f"UPDATE {SLOTS} SET item = 'none' WHERE ctid = (SELECT min(ctid) FROM {SLOTS} WHERE account_id = 'acct-3')",
     f"UPDATE {DAYS} SET last_used = last_used + interval '1 s' WHERE account_id = 'acct-4'",
     f"DELETE FROM {DAYS} WHERE account_id = 'acct-5'",
+    f"UPDATE {MONTHS} SET tokens_in = tokens_in + 1 WHERE account_id = 'acct-1'",
+    f"DELETE FROM {MONTHS} WHERE account_id = 'acct-3'",
+    f"UPDATE {MONTHS} SET item = 'none' WHERE ctid = (SELECT min(ctid) FROM {MONTHS} WHERE account_id = 'acct-6')",
+    f"UPDATE {DAY_KINDS} SET amount = amount + 1 WHERE account_id = 'acct-4'",
+    f"UPDATE {DAY_KINDS} SET day = day - 1 WHERE account_id = 'acct-6'",
     f"UPDATE {ITEMS} SET first_used = now() WHERE account_id = 'acct-4'",
     f"DELETE FROM {ITEMS} WHERE account_id = 'acct-5'",
     f"INSERT INTO {ZONES} SELECT shard, account_id, 'Asia/Kathmandu' FROM {ACCOUNTS} ON CONFLICT DO NOTHING",
@@ -59,6 +69,7 @@ async def fold_all(pool: Pool) -> None:
     while await FoldStore(pool, most_events=150).fold(plan) is not None:
         pass
     await fold_usage(pool, 120)
+    await sum_all(pool, datetime(2027, 1, 5, tzinfo=UTC))
 
 
 async def read_models(pool: Pool) -> dict[str, set[tuple[object, ...]]]:

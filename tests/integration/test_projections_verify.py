@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from projections.plan import plan
 from projections.store import FoldStore
 from projections.verify import Difference, verify
 from tests.integration.projections_log import EventLog, opened, random_history, used
+from tests.integration.test_projections_months import sum_all
 from tests.integration.usage_log import fold_usage
 from tests.support.processes import Processes
 
@@ -57,6 +59,7 @@ async def test_events_not_yet_folded_are_no_difference(pool: Pool, log: EventLog
 
 BALANCE = "projections.balance_states"
 SLOTS, DAYS, ZONES = (f"projections.usage_{what}" for what in ("slots", "totals", "zones"))
+MONTHS, DAY_KINDS = "projections.usage_months", "projections.usage_day_kinds"
 ACCOUNT = "projections.account_states"
 FIRST_ACCOUNT = "WHERE account_id = 'acct-1'"
 ONE_BALANCE = f"{FIRST_ACCOUNT} AND resource = 1"
@@ -103,11 +106,18 @@ async def test_every_damage_is_told(pool: Pool, log: EventLog, damage: str, mode
         f"UPDATE {SLOTS} SET last_used = slot {ONE_SLOT}",
         f"UPDATE {SLOTS} SET status = 'other' {ONE_SLOT}",
         f"DELETE FROM {SLOTS} {ONE_SLOT}",
+        f"UPDATE {MONTHS} SET tokens_out = tokens_out + 1",
+        f"UPDATE {MONTHS} SET month = month - 31",
+        f"DELETE FROM {MONTHS}",
+        f"UPDATE {DAY_KINDS} SET amount = amount + 1",
+        f"DELETE FROM {DAY_KINDS}",
         f"INSERT INTO {ZONES} SELECT shard, account_id, 'Asia/Kathmandu' FROM {ACCOUNT} ON CONFLICT DO NOTHING",
         f"UPDATE {ACCOUNT} SET time_zone = 'Pacific/Auckland'",
     ],
 )
 async def test_damaged_usage_is_told(pool: Pool, log: EventLog, damage: str) -> None:
+    await sum_all(pool, datetime(2027, 1, 5, tzinfo=UTC))
+    assert await find_differences(pool) == []
     assert not (await pool.execute(damage)).endswith(" 0")
     assert "usage" in {difference.model for difference in await find_differences(pool)}
 

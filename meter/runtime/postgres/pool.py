@@ -35,10 +35,12 @@ async def create_pool(
     lock_timeout_s: float = 10,
     connect_timeout_s: float = 10,
     role: str | None = None,
+    plan_once: bool = False,
 ) -> Pool:
     """Open a pool whose statements, locks, transactions and sockets all have a deadline.
 
     With `role` its sessions have the rights of that role, and look names up in pg_catalog alone.
+    With `plan_once` a statement is planned once for all arguments, for what is planned for longer than it runs.
 
     A black-holed connection otherwise hangs for ever: asyncpg sets no keepalive and no timeout of its own.
     """
@@ -59,6 +61,7 @@ async def create_pool(
             "lock_timeout": str(int(lock_timeout_s * 1000)),
             "idle_in_transaction_session_timeout": str(2 * statement_ms),
             **({"role": role, "search_path": "pg_catalog"} if role else {}),
+            **({"plan_cache_mode": "force_generic_plan"} if plan_once else {}),
         },
         init=prepare_session,
         reset=leave_session,
@@ -85,7 +88,9 @@ async def leave_session(_connection: Any) -> None:
     """
 
 
-async def open_pool(settings: Settings, application_name: str, role: str | None = None) -> Pool:
+async def open_pool(
+    settings: Settings, application_name: str, role: str | None = None, *, plan_once: bool = False
+) -> Pool:
     """The pool of a service, by its settings."""
     return await create_pool(
         settings.postgres_dsn,
@@ -95,13 +100,16 @@ async def open_pool(settings: Settings, application_name: str, role: str | None 
         command_timeout_s=settings.postgres_timeout_s,
         lock_timeout_s=settings.postgres_lock_timeout_s,
         role=role,
+        plan_once=plan_once,
     )
 
 
 @asynccontextmanager
-async def opened_pool(settings: Settings, application_name: str, role: str | None = None) -> AsyncIterator[Pool]:
+async def opened_pool(
+    settings: Settings, application_name: str, role: str | None = None, *, plan_once: bool = False
+) -> AsyncIterator[Pool]:
     """The pool of a service or a command, closed at the end of the block. It follows a fail-over to another host."""
-    pool = await open_pool(settings, application_name, role)
+    pool = await open_pool(settings, application_name, role, plan_once=plan_once)
     hosts = hosts_of(settings.postgres_dsn)
     watch = asyncio.create_task(watch_host(hosts)) if hosts.several else None
     try:

@@ -7,6 +7,7 @@
 const HOME = new URL("..", import.meta.url);
 const RETRY_MS = [1000, 2000, 5000, 15000];
 const CLOSED = "credit-usage-closed";
+const NAMES = ["Model credits", "Tool runs"];
 
 const CSS = `
 :host { display: inline-block; position: relative; color: var(--credit-text, var(--text, CanvasText)); font-variant-numeric: tabular-nums; }
@@ -31,12 +32,12 @@ svg { display: block; fill: none; stroke-linecap: round; stroke-linejoin: round;
 .on { stroke: var(--credit-card, var(--card, Canvas)); stroke-width: 2; }
 .panel { position: absolute; right: 0; top: calc(100% + 6px); z-index: 20; width: min(360px, calc(100vw - 24px));
   background: var(--credit-card, var(--card, Canvas)); border: 1px solid var(--credit-line, var(--line, #dfe3e9));
-  border-radius: 12px; padding: 18px 20px; box-shadow: 0 12px 32px rgb(0 0 0 / .16); font-size: 15px; line-height: 1.5; text-align: start; }
+  border-radius: 12px; padding: 18px 20px; box-shadow: 0 12px 32px rgb(0 0 0 / .16); font-size: .9375rem; line-height: 1.5; text-align: start; }
 .panel[hidden] { display: none; }
 .row { display: flex; align-items: center; justify-content: space-between; gap: 12px; }
 .quiet { color: var(--credit-quiet, var(--quiet, #566173)); font-size: .9em; }
 code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere; }
-.small { background: none; border: 1px solid var(--credit-line, var(--line, #dfe3e9)); border-radius: 8px; padding: 4px 10px; min-height: 32px; }
+.small { background: none; border: 1px solid var(--credit-line, var(--line, #dfe3e9)); border-radius: 8px; padding: 4px 10px; min-height: 32px; flex: none; white-space: nowrap; }
 section { border-top: 1px solid var(--credit-line, var(--line, #dfe3e9)); margin-top: 12px; padding-top: 12px; display: grid;
   grid-template-columns: 44px 1fr; gap: 2px 14px; align-items: center; }
 section > * { grid-column: 2; }
@@ -261,12 +262,28 @@ class CreditUsage extends HTMLElement {
       const old = before?.resources.find((one) => one.resource === share.resource);
       if (share.runway === undefined) share.runway = old?.runway ?? null;
       const added = old && share.epoch > old.epoch ? Number(share.remaining) - Number(old.remaining) : 0;
-      if (added > 0) this.#grants.set(share.resource, { until: Date.now() + 60000, text: `${added.toLocaleString(undefined, { maximumFractionDigits: 2 })} added` });
+      if (added > 0) {
+        this.#grants.set(share.resource, { until: Date.now() + 60000, text: `${added.toLocaleString(undefined, { maximumFractionDigits: 2 })} added` });
+        this.#explain(share.resource);
+      }
     }
     this.#summary = { ...before, ...summary };
     this.#failed = false;
     this.#draw();
     this.dispatchEvent(new CustomEvent("credit-summary", { detail: this.#summary, bubbles: true, composed: true }));
+  }
+
+  // Why and by whom was added, as the history says it; without an answer the amount alone is said.
+  async #explain(resource) {
+    try {
+      const reply = await this.#ask("history", this.#over?.signal);
+      const { history } = await reply.json();
+      const end = `${resource.replace("_", " ")} added`;
+      const entry = history.find((one) => one.kind === "event" && one.title.endsWith(end));
+      if (!entry) return;
+      this.#grants.get(resource).text = [entry.title, entry.detail].filter(Boolean).join(": ");
+      this.#draw();
+    } catch { /* said above */ }
   }
 
   #tick() {
@@ -315,7 +332,8 @@ class CreditUsage extends HTMLElement {
     copy.addEventListener("click", () => this.#copy(account, copy));
     const parts = [el("div", { className: "row" }, el("p", {}, el("span", { className: "quiet" }, "Account "), el("code", {}, account)), copy)];
     if (this.#failed) parts.push(this.#drawFailure());
-    if (!summary) parts.push(el("p", { className: "quiet" }, this.#failed ? "" : "Loading …"));
+    if (!summary && !this.#failed) parts.push(...NAMES.map((name) => el("section", { className: "loading" }, pie(0), el("h3", {}, name), el("p", { className: "quiet" }, "Loading …"), bar(0, 0))));
+    if (!summary) { /* as said above */ }
     else if (summary.state === "not_opened") parts.push(el("p", { className: "state" }, "This account is not opened yet: nothing is allowed."));
     else if (summary.state === "closed") parts.push(el("p", { className: "state" }, "This account is closed: nothing is allowed."));
     for (const share of summary?.resources ?? []) parts.push(this.#drawShare(share));
@@ -343,7 +361,7 @@ class CreditUsage extends HTMLElement {
       el("p", {}, el("strong", {}, share.used_text)), hint ? el("p", { className: "quiet" }, hint) : null, bar(used, ghostOf(share, used)));
     const grant = this.#grants.get(share.resource);
     let state = unused ? `No usage yet: ${share.left_text}` : `${share.left_text}${WORDS[share.status] ? `, ${WORDS[share.status]}` : ""}`;
-    if (stale) state = "May be old: catching up";
+    if (stale) state = this.#summary.stale ? "May be old: catching up" : "May be old";
     else if (share.epoch === 0) state = "Nothing was granted yet";
     else if (Number(share.remaining) < 0) state = `${share.left_text.replace(" left", "")}: comes off the next top-up`;
     else if (share.status === "exhausted") state = share.exhausted_since_text ? `Nothing left since ${share.exhausted_since_text}` : "Nothing left";

@@ -3,9 +3,17 @@
 import pytest
 from playwright.async_api import Page
 
+from projections.console.figures import show_amount
+from schemas.resources import Resource
 from tests.support.browser import OUTPUT, take_pictures
 from tests.support.console import Books, days_ago
 from tests.support.console_story import fill
+
+SUM = "SELECT sum(amount) / 1000000 FROM projections.usage_totals WHERE resource = $1"
+BANNER = (
+    "At least 70 % of the model credits of Example Account are used. When no model credits remain, model calls, "
+    "guardrails and custom scripts are refused. Top up or upgrade the plan before that."
+)
 
 
 @pytest.mark.parametrize("tab", ["overview", "tools", "models", "guardrails", "scripts", "history"])
@@ -46,6 +54,19 @@ async def test_other_thresholds_are_tried(page: Page, books: Books, address: str
     await page.press("#lines", "Enter")
     await page.get_by_text("With 60, 85 %: 3 warnings.").wait_for()
     await take_pictures(page, "dry-run")
+
+
+async def test_the_picture_of_the_readme(page: Page, books: Books, address: str) -> None:
+    """`make screenshot` keeps it. Balances are what was used, so that the cards agree with the charts."""
+    await fill(books)
+    credits, runs = [await books.pool.fetchval(SUM, resource) for resource in (1, 2)]
+    await books.balance(credits, 140)
+    await books.balance(runs, 10_000, Resource.TOOL_RUNS)
+    await books.banner(70, text=BANNER)
+    await page.set_viewport_size({"width": 1280, "height": 1000})
+    await page.goto(f"{address}/accounts/acct-1/overview?period=30d")
+    await page.locator(".share", has_text=f"{show_amount(credits)} of 140").first.wait_for()
+    await page.screenshot(path=OUTPUT / "readme.png")
 
 
 @pytest.mark.parametrize("medium", ["print", "forced-colors"])

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from projections.console.history import EVENT_WORDS, newest_first, tell_event, tell_history
+from meter.allowance import REASON
+from projections.console.history import EVENT_WORDS, newest_first, tell_epoch, tell_event, tell_history
 from schemas.events import CODES
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -22,6 +23,7 @@ def event(type_: str, resource: str | None = None, amount: str = "0", **more: An
         "amount": Decimal(amount),
         "reason": "",
         "reference": None,
+        "source": "/billing",
     }
     return found | more
 
@@ -42,7 +44,22 @@ def letter(**changes: Any) -> dict[str, Any]:
 
 def test_a_grant_says_how_much_of_what_and_why() -> None:
     told = tell_event(event("credits.granted.v1", "model_credits", "500", reason="top_up", reference="INV-1042"))
-    assert (told.title, told.detail) == ("500 model credits added", "top_up, INV-1042")
+    assert (told.title, told.detail) == ("500 model credits added", "top_up, INV-1042, by /billing")
+
+
+def test_who_sent_it_is_said_of_credits_alone_and_not_of_our_own_grants() -> None:
+    own = event("credits.granted.v1", "model_credits", "75", reason=REASON)
+    assert tell_event(own).detail == "free allowance"
+    assert tell_event(event("account.closed.v1")).detail == ""
+    assert tell_event(event("credits.granted.v1", "tool_runs", "1", source=None)).detail == ""
+
+
+def test_a_new_count_says_where_it_began() -> None:
+    row = {"resource": "model_credits", "epoch": 2, "allocation": Decimal(100), "consumed": Decimal(0), "at": NOON}
+    told = tell_epoch(row)
+    assert (told.kind, told.title, told.detail) == (
+        "epoch", "Model credits: a new count began", "0 of 100 used; allocation 2",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,92 @@
+"""The published states that a dry run looks at: `verify` compares them with the log, `rebuild` mends what is wrong and
+fills in what lacks."""
+
+import pytest
+
+from meter.runtime.postgres import Pool
+from projections.plan import plan
+from projections.rebuild import Exchange, Model, Rebuild
+from projections.store import FoldStore
+from projections.verify import STATES, verify
+from tests.integration.projections_log import EventLog, closed, granted, opened, random_history, reopened, used
+
+STEPS = "projections.exhaustion_steps"
+LAST_EPOCH = f"(SELECT account_id, max(epoch) FROM {STEPS} GROUP BY 1 LIMIT 1)"
+ONE = f"WHERE ctid = (SELECT ctid FROM {STEPS} WHERE account_id = 'acct-1' AND epoch > 1 ORDER BY position LIMIT 1)"
+
+
+async def fold(pool: Pool, most_events: int = 40) -> None:
+    while await FoldStore(pool, most_events=most_events).fold(plan) is not None:
+        pass
+
+
+@pytest.fixture
+async def filled(pool: Pool, log: EventLog) -> EventLog:
+    await log.append(*random_history(seed=8, accounts=10, length=500))
+    await log.append(*opened("acct-9x"), used("acct-9x", 30), closed("acct-9x"), reopened("acct-9x"))
+    await log.append(granted("acct-1", 50), used("acct-1", 20), granted("acct-1", 10))
+    await fold(pool)
+    return log
+
+
+async def find(pool: Pool) -> list[str]:
+    found = [difference async for report in verify(pool) for difference in report.differences]
+    assert {difference.model for difference in found} <= {STATES}
+    return [f"{difference.account_id} {difference.what}" for difference in found]
+
+
+async def rebuild(pool: Pool, *, dry_run: bool = False) -> Exchange:
+    [exchange] = await Rebuild(pool, [Model.BALANCES], progress=lambda _events: None, dry_run=dry_run).run()
+    return exchange
+
+
+async def rows(pool: Pool) -> set[tuple[object, ...]]:
+    return {tuple(row) for row in await pool.fetch(f"SELECT * FROM {STEPS}")}
+
+
+@pytest.mark.parametrize("most_events", [1, 17, 10_000])
+async def test_states_are_right_wherever_the_fold_was_cut(pool: Pool, log: EventLog, most_events: int) -> None:
+    await log.append(*random_history(seed=3, accounts=8, length=120 if most_events == 1 else 500))
+    await fold(pool, most_events)
+    assert await find(pool) == []
+    before = await rows(pool)
+    exchange = await rebuild(pool)
+    assert (exchange.added, exchange.removed) == (0, 0)
+    assert await rows(pool) == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        f"UPDATE {STEPS} SET consumed = consumed + 1 {ONE}",
+        f"UPDATE {STEPS} SET allocation = allocation + 1 {ONE}",
+        f"UPDATE {STEPS} SET epoch = epoch + 1 {ONE}",
+        f"UPDATE {STEPS} SET at = at + interval '1 hour' {ONE}",
+        f"UPDATE {STEPS} SET at = at - interval '1 hour' {ONE}",
+        f"UPDATE {STEPS} SET account_id = 'acct-2' {ONE}",
+        f"DELETE FROM {STEPS} {ONE}",
+        f"DELETE FROM {STEPS} WHERE (account_id, epoch) = {LAST_EPOCH}",
+    ],
+)
+async def test_damage_is_told_and_mended(pool: Pool, filled: EventLog, damage: str) -> None:
+    assert not (await pool.execute(damage)).endswith(" 0")
+    assert await find(pool) != []
+    dry = await rebuild(pool, dry_run=True)
+    assert await find(pool) != []
+    assert dry == await rebuild(pool)
+    assert dry.added > 0
+    assert await find(pool) == []
+
+
+async def test_states_from_before_they_were_kept_are_filled_in(pool: Pool, log: EventLog) -> None:
+    """As of one event at a time: what a fold that is cut at each event publishes."""
+    await log.append(*random_history(seed=4, accounts=5, length=100))
+    await fold(pool, 1)
+    wanted = {row[:7] for row in await rows(pool)}
+    await pool.execute(f"DELETE FROM {STEPS}")
+    assert await find(pool) == [], "nothing is kept: nothing can be missing"
+    assert (await rebuild(pool)).added > 0
+    filled = {row[:7] for row in await rows(pool)}
+    assert filled <= wanted
+    # Besides them only what closes or opens an account again, with the figures of the state before it.
+    assert {(*row[:3], *row[4:]) for row in wanted} == {(*row[:3], *row[4:]) for row in filled}

@@ -1,0 +1,60 @@
+"""The loop of usage: months are summed up while it has little to fold, and asked for seldom when there are none."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from meter.runtime.process.health import Health
+from projections.store_usage import UsageStore
+from projections.usage import UsageRunner
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MOST = 100
+
+
+class FixedClock:
+    def now(self) -> datetime:
+        return NOW
+
+
+class FakeStore:
+    """Folds what it is told, one number a call, and stops the loop after the last."""
+
+    def __init__(self, folds: Sequence[int], months: Sequence[bool], stop: asyncio.Event, wake: asyncio.Event) -> None:
+        self._folds = list(folds)
+        self._months = list(months)
+        self._stop, self._wake = stop, wake
+        self.asked: list[datetime] = []
+
+    async def fold(self) -> int:
+        found = self._folds.pop(0)
+        self._wake.set()
+        if not self._folds:
+            self._stop.set()
+        return found
+
+    async def sum_months(self, now: datetime) -> bool:
+        self.asked.append(now)
+        return self._months.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("folds", "months", "asked"),
+    [
+        ([0, 0, 0, 0, 0], [True, True, False], 3),  # piece after piece, then not at once again
+        ([MOST, MOST, MOST], [], 0),  # not while there is much to fold
+        ([MOST, 1, 0], [False], 1),
+    ],
+)
+async def test_months_are_summed_up_beside_little_work(folds: list[int], months: list[bool], asked: int) -> None:
+    stop, wake = asyncio.Event(), asyncio.Event()
+    store = FakeStore(folds, months, stop, wake)
+    runner = UsageRunner(
+        cast(UsageStore, store), health=Health(), wake=wake, most_events=MOST, pause_s=0.01, clock=FixedClock()
+    )
+    async with asyncio.timeout(20):
+        await runner.run(stop)
+    assert store.asked == [NOW] * asked
