@@ -14,7 +14,7 @@ from projections.store import sql
 from projections.store_usage import fold_ranges
 
 # In this order: days are counted from slots, in the zones.
-EXCHANGES: Final = ("replace_slots", "replace_zones", "replace_days", "replace_used_items")
+EXCHANGES: Final = ("replace_slots", "replace_zones", "replace_days", "replace_used_items", "replace_names")
 
 
 class Changes(NamedTuple):

@@ -41,6 +41,9 @@ from schemas.zones import find_zone
 # Kinds of validation errors that have a reason of their own; the others are `invalid_data`.
 AMOUNT, CONTACTS, TEXT = "amount", "contacts", "text"
 MAX_NAME_CHARS: Final = 256
+# Names of an account and day with lines of their own in usage; what is used of others is one line, of this name.
+MAX_DAY_NAMES: Final = 1_000
+OTHER_NAME: Final = "other"
 MAX_STATUS_CHARS: Final = 64  # of how usage ended; usage is counted by its beginning
 MAX_TIME_ZONE_CHARS: Final = 64
 MAX_CONTACTS: Final = 20

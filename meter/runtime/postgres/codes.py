@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from schemas.events import ACCOUNT_CODES, CODES, PERSONAL_CODES, USAGE_CODES
-from schemas.fields import MAX_NAME_CHARS, MAX_STATUS_CHARS
+from schemas.fields import MAX_DAY_NAMES, MAX_NAME_CHARS, MAX_STATUS_CHARS, OTHER_NAME
 from schemas.identity import OWN_SOURCE
 from schemas.inputs import CATEGORIES, MAX_SECONDS, MAX_SIZE, MAX_TOKENS, MODEL_TYPES
 from schemas.resources import RESOURCE_CODES
@@ -34,6 +34,8 @@ PLACEHOLDERS: Final[Mapping[str, str]] = MappingProxyType(
         "model_types": ", ".join(f"'{kind}'" for kind in MODEL_TYPES),
         "name_chars": str(MAX_NAME_CHARS),
         "status_chars": str(MAX_STATUS_CHARS),
+        "day_names": str(MAX_DAY_NAMES),
+        "other_name": OTHER_NAME,
         "most_tokens": str(MAX_TOKENS),
         "most_seconds": str(MAX_SECONDS),
         "most_size": str(MAX_SIZE),
