@@ -10,15 +10,15 @@ from meter.runtime.process.terminal import fit
 YES: Final = frozenset({"y", "yes"})
 
 
-def confirm(fact: str, question: str) -> None:
+def confirm(fact: str, question: str, *, nothing: str = "nothing is sent") -> None:
     """Ask on a terminal. Raises RefusalError for no, and in a pipe, where nobody can be asked.
 
     The question goes to stderr: what stdout gets may be read by a program.
     """
     if not sys.stdin.isatty():
-        raise RefusalError(f"{fact}: nothing is sent. Repeat with --yes if that is meant.")
+        raise RefusalError(f"{fact}: {nothing}. Repeat with --yes if that is meant.")
     print(fit(f"{printable(fact)}.", sys.stderr), file=sys.stderr)
     # On a line of its own, where there is room for the answer.
     print(f"{question} [y/N]:", end=" ", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in YES:
-        raise RefusalError("nothing is sent")
+        raise RefusalError(nothing)

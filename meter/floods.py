@@ -8,6 +8,7 @@ from schemas.records import MAX_EVENT_BYTES, Rejected
 
 # An account id has 128 characters at most: a longer key is no event's.
 KEPT_KEY_BYTES: Final = 1024
+KEPT_NAME_BYTES: Final = 256  # of the name of a header that is too large
 
 
 def cut_original(rejected: Rejected) -> Rejected:
@@ -22,19 +23,30 @@ def cut_original(rejected: Rejected) -> Rejected:
     whole = b"".join(parts)
     key = None if record.key is None else record.key[:KEPT_KEY_BYTES]
     value = None if record.value is None else record.value[: MAX_EVENT_BYTES - KEPT_KEY_BYTES]
-    headers, left = [], MAX_EVENT_BYTES - len(key or b"") - len(value or b"")
-    for header in record.headers:
-        left -= len(header[0]) + len(header[1] or b"")
-        if left < 0:
-            break
-        headers.append(header)
-    kept = record._replace(key=key, value=value, headers=tuple(headers))
+    headers = cut_headers(record.headers, MAX_EVENT_BYTES - len(key or b"") - len(value or b""))
+    kept = record._replace(key=key, value=value, headers=headers)
     return rejected._replace(record=kept, length=len(whole), digest=sha256(whole).digest())
+
+
+def cut_headers(headers: Sequence[tuple[str, bytes]], room: int) -> tuple[tuple[str, bytes], ...]:
+    """Those that fit, then name and beginning of the first that does not: by these its sender is found."""
+    kept: list[tuple[str, bytes]] = []
+    for name, content in headers:
+        named = name.encode("utf-8", "surrogatepass")
+        size = len(named) + len(content or b"")
+        if size > room:
+            short = named[: min(room, KEPT_NAME_BYTES)].decode("utf-8", "ignore")
+            kept.append((short, (content or b"")[: room - len(short.encode())]))
+            break
+        kept.append((name, content))
+        room -= size
+    return tuple(kept)
 
 
 def is_large(rejected: Rejected) -> bool:
     record = rejected.record
-    size = len(record.value or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
+    names = sum(len(name.encode("utf-8", "surrogatepass")) for name, _content in record.headers)
+    size = names + len(record.value or b"") + sum(len(content or b"") for _name, content in record.headers)
     return size > MAX_EVENT_BYTES or len(record.key or b"") > KEPT_KEY_BYTES
 
 

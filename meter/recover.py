@@ -192,7 +192,7 @@ async def record_generation(
     """The header with the digest of the record. Raises RefusalError when the shard moved meanwhile."""
     usage, accounts = (outside.committed.get((topic, place.shard), 0) for topic in (USAGE, ACCOUNTS))
     known = usage, accounts, outside.position_of(place)
-    parameters = (place.shard, place.generation, number, *known, header.recorded_at, by, reason, place.head)
+    parameters = (place.shard, place.generation, number, *known, header.recorded_at, by, reason, place.head, None)
     row = await connection.fetchrow(load_sql("meter", "begin_generation"), *parameters)
     if row is None:
         raise RefusalError(f"shard {place.shard} moved meanwhile: stop all services, and call it again")

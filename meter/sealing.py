@@ -75,6 +75,15 @@ def is_sealed(data: str) -> bool:
     return isinstance(value, dict) and _is_token(value.get(MEMBER))
 
 
+def is_clear(data: str) -> bool:
+    """Whether data of a type in PERSONAL_CODES was stored as it was sent; that may have had a member of our name."""
+    value = json.loads(data, parse_float=Decimal)
+    if not isinstance(value, dict) or not _is_token(value.get(MEMBER)):
+        return True
+    contacts = value.get(FIELD, [])
+    return not value.keys() <= {"plan", "time_zone", FIELD, MEMBER} or any(one is not None for one in contacts)
+
+
 def _is_token(token: object) -> bool:
     return isinstance(token, str) and (token == _FORGOTTEN or token.startswith(_VERSION))
 

@@ -34,6 +34,14 @@ class Report:
     def batches(self) -> int:
         return sum(report.batches for report in self.shards)
 
+    @property
+    def former(self) -> int:
+        return sum(report.former for report in self.shards)
+
+    @property
+    def closed(self) -> int:
+        return sum(report.closed for report in self.shards)
+
     def add_anchors(self, audit: AnchorAudit) -> None:
         self.anchors = audit.checked
         self.anchored = {number: found.newest for number, found in audit.by_shard.items()}

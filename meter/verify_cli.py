@@ -83,7 +83,21 @@ def show_report(report: Report, seconds: float, *, as_json: bool) -> None:
         print(f"DAMAGE in {finding.place}: {finding.damage}: {printable(finding.detail)}")
     for damage in dict.fromkeys(finding.damage for finding in report.findings):
         print(f"What to do about {damage}: {next(f.advice for f in report.findings if f.damage is damage)}")
+    if report.former or report.closed:
+        print(describe_former(report))
     print(summarize(report, seconds))
+
+
+def describe_former(report: Report) -> str:
+    """What can be said of hashes of before old personal data was sealed, which anchors of then are compared with."""
+    closed = (
+        f" {report.closed:,} cannot be compared any more, because an account in them was forgotten."
+        if report.closed
+        else ""
+    )
+    return (
+        f"Before old personal data was sealed: the hashes of {report.former:,} batches follow from the events.{closed}"
+    )
 
 
 def summarize(report: Report, seconds: float) -> str:
@@ -103,6 +117,7 @@ def show_json(report: Report, seconds: float) -> None:
     for finding in report.findings:
         print(json.dumps(describe(finding)))
     totals = {"batches": report.batches, "events": report.events, "anchors": report.anchors}
+    totals |= {"former_compared": report.former, "former_not_comparable": report.closed}
     print(json.dumps({"kind": "summary", "whole": not report.findings, "seconds": round(seconds, 3), **totals}))
 
 

@@ -16,6 +16,7 @@ from projections.store_usage import fold_ranges
 # In this order: days are counted from slots, in the zones, and months from days.
 EXCHANGES: Final = (
     "replace_slots", "replace_zones", "replace_days", "replace_months", "replace_day_kinds", "replace_used_items",
+    "replace_names",
 )  # fmt: skip
 
 

@@ -3,6 +3,9 @@
 from typing import Final, Literal, get_args
 
 MAX_NAME_CHARS: Final = 256
+# Names of an account and day with lines of their own in usage; what is used of others is one line, of this name.
+MAX_DAY_NAMES: Final = 1_000
+OTHER_NAME: Final = "other"
 MAX_STATUS_CHARS: Final = 64  # of how usage ended; usage is counted by its beginning
 MAX_RUNS: Final = 1_000_000
 MAX_TOKENS: Final = 10**15

@@ -174,9 +174,14 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT min(v.generation) AS generation,
            sha256(string_agg(
-               record_send(ROW(
-                   v.shard, v.generation, v.batch, v.from_position, v.usage_offset, v.accounts_offset, v.head, v.usage_known,
-                   v.accounts_known, v.position_known, v.begun_at, v.begun_by, v.reason)),
+               CASE WHEN v.sealed_from IS NULL
+                   THEN record_send(ROW(
+                       v.shard, v.generation, v.batch, v.from_position, v.usage_offset, v.accounts_offset, v.head,
+                       v.usage_known, v.accounts_known, v.position_known, v.begun_at, v.begun_by, v.reason))
+                   ELSE record_send(ROW(
+                       v.shard, v.generation, v.batch, v.from_position, v.usage_offset, v.accounts_offset, v.head,
+                       v.usage_known, v.accounts_known, v.position_known, v.begun_at, v.begun_by, v.reason, v.sealed_from))
+               END,
                ''::bytea ORDER BY v.generation)) AS digest
     FROM meter.generations v
     WHERE v.shard = b.shard AND v.batch = b.batch

@@ -10,13 +10,13 @@ BEGIN
         projections.usage_months, projections.usage_day_kinds, projections.usage_summed
         TO credit_projections;
     GRANT UPDATE (position) ON projections.cursors TO credit_projections;
-    GRANT INSERT, DELETE ON projections.exhaustion_steps TO credit_projections;
+    GRANT INSERT, DELETE ON projections.day_names, projections.exhaustion_steps TO credit_projections;
     GRANT INSERT, DELETE ON projections.outbox TO credit_projections;
     GRANT INSERT, UPDATE ON projections.republications TO credit_projections;
     GRANT UPDATE (topic_id) ON projections.outbox_shards TO credit_projections;
     GRANT UPDATE (shard) ON projections.outbox_shards, projections.rebuild_shards TO credit_projections;  -- to lock a row
-    GRANT INSERT, TRUNCATE ON projections.rebuilt_balances, projections.rebuilt_accounts, projections.rebuilt_slots
-        TO credit_projections;
+    GRANT INSERT, TRUNCATE ON projections.rebuilt_balances, projections.rebuilt_accounts, projections.rebuilt_slots,
+        projections.rebuilt_names TO credit_projections;
     GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA projections TO credit_projections;
 END
 $$

@@ -17,6 +17,7 @@ from meter.store.check import (
     check_strays,
 )
 from meter.store.damage import Damage, Finding
+from meter.store.former import Former, check_former
 from meter.store.rehash import hash_batches
 from schemas.events import INPUT_TYPES
 from schemas.resources import RESOURCE_CODES
@@ -43,13 +44,18 @@ class ShardSize(NamedTuple):
 
 
 class ShardReport(NamedTuple):
-    """What was checked: up to which batch and position, and what was found."""
+    """What was checked: up to which batch and position, and what was found.
+
+    `former` and `closed`: batches that were chained anew, whose former hash is proved, and those whose cannot be.
+    """
 
     shard: int
     batches: int
     events: int
     link: Link
     findings: list[Finding]
+    former: int = 0
+    closed: int = 0
 
 
 async def list_shards(connection: Executor) -> list[ShardSize]:
@@ -86,6 +92,7 @@ class Audit:
         self._progress = progress
         self._findings: list[Finding] = []
         self._batches = self._events = 0
+        self._former = Former([], 0, 0)
 
     async def run(self, first_batch: int) -> ShardReport:
         stored = await self._fetch_link("fetch_shard")
@@ -102,7 +109,11 @@ class Audit:
             self._findings += check_shard(self._shard, stored, link)
             self._findings += await self._find_strays(link)
             self._findings += await self._find_wrong_links(link)
-        return ShardReport(self._shard, self._batches, self._events, link, self._findings)
+            if first_batch == 1:
+                self._former = await check_former(self._connection, self._shard)
+                self._findings += self._former.findings
+        former = self._former.compared, self._former.closed
+        return ShardReport(self._shard, self._batches, self._events, link, self._findings, *former)
 
     def _judge(self, link: Link, row: BatchRow | Unreadable) -> Link:
         self._findings += check_batch(self._shard, link, row)

@@ -17,6 +17,7 @@ class Damage(StrEnum):
     STRAY_ROW = "stray_row"
     LINK_WRONG = "link_wrong"
     GENERATION_WRONG = "generation_wrong"
+    FORMER_CHANGED = "former_changed"
     CODES_CHANGED = "codes_changed"
     LOG_CUT = "log_cut"
     HISTORY_REWRITTEN = "history_rewritten"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
-from typing import Protocol
+from typing import Final, Protocol
 
 import asyncpg
 
@@ -27,6 +27,18 @@ HELD_BYTES = MARK_BYTES - 1  # a mark may lie across two pieces; more than the t
 # it sends during a short pause gathers in the kernel and comes as one piece.
 FULL_PIECE = 128 * 1024
 PAUSE_S = 0.001
+
+
+HASH_BYTES: Final = 32
+# By whether events are opened, and whether the chain is of version 2.
+STATEMENTS: Final = {
+    (False, False): "copy_events",
+    (False, True): "copy_old_events",
+    (True, False): "copy_former_events",
+    (True, True): "copy_former_old_events",
+}
+
+Opened = tuple[list[int], list[str]]  # positions and data of events
 
 
 class Digest(Protocol):
@@ -73,6 +85,27 @@ async def hash_events(connection: Executor, shard: int, batches: Sequence[asyncp
     for batch, digest in zip(batches, digests, strict=True):
         digest.update(batch["evidence"])
     return [digest.digest() for digest in digests]
+
+
+async def hash_batch(
+    connection: Executor, shard: int, batch: asyncpg.Record, previous: bytes, opened: Opened | None = None
+) -> bytes:
+    """As if it followed a batch with this hash; with `opened`, as if these events had these data."""
+    head = batch["head"]
+    digest = sha256(head[:1] + previous + head[1 + HASH_BYTES :])
+    if batch["event_rows"]:
+        rows = bytearray()
+
+        async def take(piece: bytes) -> None:
+            rows.extend(piece)
+
+        first, old = batch["first_position"], batch["chain_version"] == 2
+        arguments = (shard, first, first + batch["event_rows"] - 1, *(opened or ()))
+        statement = load_sql("meter", STATEMENTS[opened is not None, old])
+        await connection.copy_from_query(statement, *arguments, output=take, format="binary")
+        digest.update(memoryview(rows)[len(COPY_HEADER) : -len(COPY_TRAILER)])
+    digest.update(batch["evidence"])
+    return digest.digest()
 
 
 class Cutter:

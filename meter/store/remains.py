@@ -38,7 +38,7 @@ class Remains(NamedTuple):
         if self.in_clear:
             yield (
                 f"{self.in_clear} of its events were stored before addresses were encrypted, and hold them in clear "
-                "for ever"
+                "until `meter seal`"
             )
         yield "metering.accounts holds what was sent until its retention, and backups until they are deleted"
 

@@ -1,7 +1,7 @@
 -- Slots of usage that differ from the log.
 -- $1 shard int, $2 position bigint
 WITH events AS (
-    SELECT e.account_id COLLATE "C" AS account_id, e.resource, e.occurred_at, e.recorded_at, e.amount, e.type = {{usage.reversed.v1}} AS back,
+    SELECT e.position, e.account_id COLLATE "C" AS account_id, e.resource, e.occurred_at, e.recorded_at, e.amount, e.type = {{usage.reversed.v1}} AS back,
            v.reverses IS NOT NULL AS linked,
            to_timestamp(floor(extract(epoch FROM e.occurred_at) / 900) * 900) AS slot,
            coalesce(o.type, e.type) AS kind, coalesce(o.name, e.name) COLLATE "C" AS item, coalesce(o.data, e.data) AS data
@@ -11,7 +11,7 @@ WITH events AS (
     WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{usage}}, {{usage.reversed.v1}})
 ), said AS (
     -- Names as they are, numbers as their text: what it takes to be one is looked at below.
-    SELECT account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
+    SELECT position, account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
            CASE WHEN json_typeof(data -> 'deployment') = 'string' THEN data ->> 'deployment' END AS deployment,
            CASE WHEN json_typeof(data -> 'status') = 'string' THEN data ->> 'status' END AS status,
            data ->> 'category' AS category,
@@ -19,8 +19,8 @@ WITH events AS (
            CASE WHEN json_typeof(data -> 'output_tokens') = 'number' THEN data ->> 'output_tokens' END AS tokens_out,
            CASE WHEN json_typeof(data -> 'seconds') = 'number' THEN data ->> 'seconds' END AS seconds
     FROM events
-), known AS (
-    SELECT account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
+), named AS (
+    SELECT position, account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
            CASE WHEN deployment ~ '\S' AND length(deployment) <= {{name_chars}} AND deployment !~ '[\u0001-\u001f\u007f-\u009f]'
                 THEN deployment ELSE '' END COLLATE "C" AS deployment,
            CASE WHEN status ~ '\S' AND length(status) <= {{name_chars}} AND status !~ '[\u0001-\u001f\u007f-\u009f]'
@@ -30,6 +30,20 @@ WITH events AS (
            CASE WHEN NOT back AND tokens_out !~ '[eE][+-]?0*[0-9]{4}' THEN tokens_out::numeric END AS tokens_out,
            CASE WHEN NOT back AND seconds !~ '[eE][+-]?0*[0-9]{4}' THEN seconds::numeric END AS seconds
     FROM said
+), ranked AS (
+    SELECT account_id, date(slot AT TIME ZONE 'UTC') AS day, kind, item,
+           rank() OVER (PARTITION BY account_id, date(slot AT TIME ZONE 'UTC') ORDER BY min(position)) > {{day_names}} AS beyond
+    FROM named
+    GROUP BY account_id, date(slot AT TIME ZONE 'UTC'), kind, item
+), known AS (
+    SELECT n.account_id, n.resource, n.occurred_at, n.recorded_at, n.amount, n.back, n.linked, n.slot, n.kind,
+           CASE WHEN r.beyond THEN '{{other_name}}' ELSE n.item END COLLATE "C" AS item,
+           CASE WHEN r.beyond THEN '' ELSE n.deployment END COLLATE "C" AS deployment,
+           CASE WHEN r.beyond THEN '' ELSE n.category END COLLATE "C" AS category,
+           CASE WHEN r.beyond THEN '' ELSE n.status END COLLATE "C" AS status, n.tokens_in, n.tokens_out, n.seconds
+    FROM named n
+    JOIN ranked r ON r.account_id = n.account_id AND r.day = date(n.slot AT TIME ZONE 'UTC') AND r.kind = n.kind
+                     AND r.item = n.item
 ), expected AS (
     SELECT account_id, slot, resource, kind, item, deployment, category, status,
            sum(CASE WHEN linked THEN 0 ELSE 1 END) AS events, sum(CASE WHEN back THEN -amount ELSE amount END) AS amount,

@@ -2,6 +2,7 @@
 -- that were used; or only collect the slots for a rebuild. Returns how many events it was.
 -- A reversal that the meter links to the usage it takes back is taken from the line of that usage, in a slot of its own time;
 -- one of before these links has a line of its own.
+-- Of an account and day of UTC the first {{day_names}} names by position have lines; what is used of others goes to the line "{{other_name}}".
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[], $4 only collect boolean,
 -- $5 careful boolean (data may hold numbers that Postgres has no type for: dearer)
 WITH events AS (
@@ -28,7 +29,7 @@ WITH events AS (
         OFFSET 0
     ) AS o ON e.type = {{usage.reversed.v1}}
     OFFSET 0  -- so that data are read once for each event, not once for each field
-), slots AS MATERIALIZED (
+), said AS MATERIALIZED (
     SELECT shard, account_id, slot, resource, kind, item,
            coalesce(projections.read_text(data -> 'deployment', {{name_chars}}), '') COLLATE "C" AS deployment,
            CASE WHEN data ->> 'category' IN ({{categories}}) THEN data ->> 'category' ELSE '' END COLLATE "C" AS category,
@@ -39,9 +40,66 @@ WITH events AS (
            coalesce(sum(round(projections.read_number(data -> 'seconds', {{most_seconds}}), 6)) FILTER (WHERE used), 0)
                AS seconds,
            max(occurred_at) AS last_used, max(recorded_at) AS changed_at,
-           max(position) FILTER (WHERE used AND data ?| ARRAY['hardware', 'replicas', 'cpus', 'memory_gb', 'language']) AS told_at
+           max(position) FILTER (WHERE used AND data ?| ARRAY['hardware', 'replicas', 'cpus', 'memory_gb', 'language']) AS told_at,
+           min(position) AS first_at
     FROM events
     GROUP BY shard, account_id, slot, resource, kind, item, deployment, category, status
+), new_names AS MATERIALIZED (
+    -- Names of a day that have no line yet, numbered by position. Each name is looked for along the key, whatever statistics say.
+    SELECT n.shard, n.account_id, n.day, n.kind, n.item,
+           row_number() OVER (PARTITION BY n.shard, n.account_id, n.day ORDER BY n.first_at) AS number
+    FROM (
+        SELECT shard, account_id, (slot AT TIME ZONE 'UTC')::date AS day, kind, item, min(first_at) AS first_at
+        FROM said
+        GROUP BY 1, 2, 3, 4, 5
+    ) AS n
+    LEFT JOIN LATERAL (
+        SELECT true AS known FROM projections.day_names k
+        WHERE NOT $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
+          AND k.item = n.item
+        UNION ALL
+        SELECT true FROM projections.rebuilt_names k
+        WHERE $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
+          AND k.item = n.item
+        OFFSET 0
+    ) AS k ON true
+    WHERE k.known IS NULL
+), judged_names AS MATERIALIZED (
+    SELECT n.shard, n.account_id, n.day, n.kind, n.item, c.names + n.number <= {{day_names}} AS fits
+    FROM new_names n
+    JOIN (
+        SELECT d.shard, d.account_id, d.day,
+               (SELECT count(*) FROM projections.day_names k
+                WHERE NOT $4 AND k.shard = d.shard AND k.account_id = d.account_id AND k.day = d.day)
+               + (SELECT count(*) FROM projections.rebuilt_names k
+                  WHERE $4 AND k.shard = d.shard AND k.account_id = d.account_id AND k.day = d.day) AS names
+        FROM (SELECT DISTINCT shard, account_id, day FROM new_names) AS d
+    ) AS c USING (shard, account_id, day)
+), added_names AS (
+    INSERT INTO projections.day_names (shard, account_id, day, kind, item)
+    SELECT shard, account_id, day, kind, item FROM judged_names WHERE fits AND NOT $4
+), collected_names AS (
+    INSERT INTO projections.rebuilt_names (shard, account_id, day, kind, item)
+    SELECT shard, account_id, day, kind, item FROM judged_names WHERE fits AND $4
+), judged AS MATERIALIZED (
+    SELECT s.*, n.item IS NOT NULL AS is_beyond
+    FROM said s
+    LEFT JOIN judged_names n
+        ON NOT n.fits AND n.shard = s.shard AND n.account_id = s.account_id AND n.day = (s.slot AT TIME ZONE 'UTC')::date
+           AND n.kind = s.kind AND n.item = s.item
+), slots AS MATERIALIZED (
+    SELECT shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
+           seconds, last_used, changed_at, told_at
+    FROM judged
+    WHERE NOT is_beyond AND item <> '{{other_name}}'
+    UNION ALL
+    SELECT shard, account_id, slot, resource, kind, '{{other_name}}' COLLATE "C",
+           CASE WHEN is_beyond THEN '' ELSE deployment END COLLATE "C", CASE WHEN is_beyond THEN '' ELSE category END COLLATE "C",
+           CASE WHEN is_beyond THEN '' ELSE status END COLLATE "C", sum(events)::bigint, sum(amount), sum(tokens_in),
+           sum(tokens_out), sum(seconds), max(last_used), max(changed_at), max(told_at) FILTER (WHERE NOT is_beyond)
+    FROM judged
+    WHERE is_beyond OR item = '{{other_name}}'
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 ), collected AS (
     INSERT INTO projections.rebuilt_slots (
         shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,

@@ -43,6 +43,7 @@ NOT_RUN = {
     "tests/integration/test_meter_prune.py runs it as that role",
     ("deploy/OPERATING.md", "pg_basebackup"): "needs a server that archives its log: tests/e2e/test_backup.py runs it",
     ("deploy/OPERATING.md", "cp -a"): "likewise",
+    ("deploy/OPERATING.md", "meter seal"): "needs all services stopped: tests/e2e/test_sealing.py runs it",
     ("deploy/RUNBOOKS.md", "docker compose"): "runs in the containers of the compose file",
     ("deploy/RUNBOOKS.md", "dc run"): "likewise",
     (

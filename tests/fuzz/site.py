@@ -1,4 +1,4 @@
-"""What a campaign on a broker runs on: a database, topics and a meter of its own."""
+"""What a campaign on a broker runs on: a database, topics and services of its own."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -15,6 +15,8 @@ from tests.support.meter import set_up_meter
 from tests.support.processes import Processes
 
 PARTITIONS: Final = 3
+# Hostile openings may have contacts. Nothing listens there: letters wait.
+MAIL: Final = {"smtp_host": "127.0.0.1", "smtp_port": "1", "mail_from": "credits@example.com"}
 
 
 @asynccontextmanager
@@ -31,7 +33,9 @@ async def open_campaign(addresses: Addresses, seed: int, kept: Path, logs: Path)
     processes = Processes({f"METERING_{name.upper()}": str(value) for name, value in values.items()}, logs)
     try:
         async with opened_pool(settings, "fuzz") as pool:
-            yield BatchCampaign(settings, pool, processes.start("meter"), seed, kept)
+            services = {name: processes.start(name) for name in ("meter", "projections")}
+            services["notifier"] = processes.spawn("notifier", **MAIL)  # never ready without a mail server
+            yield BatchCampaign(settings, pool, services, seed, kept)
     finally:
         processes.close()
         await databases.drop(dsn)

@@ -94,6 +94,14 @@ async def test_who_is_exhausted_is_answered_by_the_index(balances: asyncpg.Conne
     assert [row[0] for row in stored] == ["acct-7"]
 
 
+async def test_an_account_that_nobody_opened_is_not_among_the_exhausted(balances: asyncpg.Connection) -> None:
+    """Its row stays: what it used counts at the opening."""
+    await balances.execute(USE_UP)
+    await balances.execute("UPDATE projections.balance_states SET opened = false WHERE account_id = 'acct-7'")
+    assert await balances.fetch("SELECT FROM projections.exhausted") == []
+    assert await balances.fetchval("SELECT count(*) FROM projections.balances WHERE account_id = 'acct-7'") == 1
+
+
 async def test_the_reader_has_limits(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await create_roles(connection)

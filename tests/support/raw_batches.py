@@ -79,6 +79,7 @@ class RawProducer:
 
     def __init__(self, bootstrap: str) -> None:
         self._client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=3 * TIMEOUT_MS)
+        self._asking = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         await self._client.bootstrap()
@@ -98,11 +99,16 @@ class RawProducer:
             if not error.retriable or time.monotonic() > deadline:
                 raise error
             await asyncio.sleep(0.1)
+            if code == kafka_errors.NotLeaderForPartitionError.errno:
+                await self._client.force_metadata_update()
 
     async def _try_to_send(self, topic: str, partition: int, batches: bytes) -> tuple[int, int]:
-        await self._client.set_topics([topic])
-        await self._client.force_metadata_update()
         node: Any = self._client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        if node is None or node < 0:
+            async with self._asking:  # several at once would take the answer from each other
+                self._client.add_topic(topic)
+                await self._client.force_metadata_update()
+            return kafka_errors.LeaderNotAvailableError.errno, -1
         response = await self._client.send(
             node, ProduceRequest(None, -1, TIMEOUT_MS, [(topic, [(partition, batches)])])
         )

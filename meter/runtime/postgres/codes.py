@@ -9,12 +9,14 @@ from schemas.codes import ACCOUNT_CODES, CODES, PERSONAL_CODES, USAGE_CODES
 from schemas.identity import OWN_SOURCE
 from schemas.limits import (
     CATEGORIES,
+    MAX_DAY_NAMES,
     MAX_NAME_CHARS,
     MAX_SECONDS,
     MAX_SIZE,
     MAX_STATUS_CHARS,
     MAX_TOKENS,
     MODEL_TYPES,
+    OTHER_NAME,
 )
 from schemas.resources import RESOURCE_CODES
 
@@ -41,6 +43,8 @@ PLACEHOLDERS: Final[Mapping[str, str]] = MappingProxyType(
         "model_types": ", ".join(f"'{kind}'" for kind in MODEL_TYPES),
         "name_chars": str(MAX_NAME_CHARS),
         "status_chars": str(MAX_STATUS_CHARS),
+        "day_names": str(MAX_DAY_NAMES),
+        "other_name": OTHER_NAME,
         "most_tokens": str(MAX_TOKENS),
         "most_seconds": str(MAX_SECONDS),
         "most_size": str(MAX_SIZE),
