@@ -17,6 +17,7 @@ from meter.rejections_cli import app as rejections_app
 from meter.rerouted_cli import rerouted
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from meter.runtime.process.exits import Exit
+from meter.split_cli import split_command
 from meter.support_cli import grant, open_account
 from meter.usage_cli import usage
 from meter.verify_cli import verify
@@ -42,6 +43,7 @@ app.command()(usage)
 app.command()(forget)
 app.command()(verify)
 app.command(name="recover")(recover_command)
+app.command(name="split")(split_command)
 app.command()(prune)
 app.command()(rerouted)
 app.command()(waiting)

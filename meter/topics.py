@@ -164,8 +164,8 @@ def check_setting(recorded: TopicRow, partitions: int) -> None:
     if recorded.partitions != partitions:
         raise TopicIdentityError(
             f"METERING_PARTITIONS says {partitions}, and there are {recorded.partitions} shards. Their number decides "
-            "which one an account is in, so it cannot change once events are stored. Nothing was written. Set "
-            f"METERING_PARTITIONS={recorded.partitions}."
+            "which one an account is in. Nothing was written. Set "
+            f"METERING_PARTITIONS={recorded.partitions}. For more shards: `meter split --help`."
         )
 
 

@@ -20,7 +20,7 @@ from notifier.letters import TOLD_BY
 from schemas.build import Decoded, decode_event
 from schemas.outputs import AccountChangedV1, EmailEnded
 from schemas.reasons import InvalidEventError
-from schemas.topics import BALANCES, NOTIFICATIONS
+from schemas.topics import BALANCES, NOTIFICATIONS, partition_for
 
 log = structlog.get_logger(component="recall")
 PACKAGE = "notifier"
@@ -53,7 +53,7 @@ async def recall(settings: Settings, pool: Pool) -> int:
     addresses = {row["contact_id"]: str(row["contact"]) for row in rows}
     if contacts - addresses.keys():
         addresses = await read_addresses(settings) | addresses
-    lines = list(list_lines(sent, addresses))
+    lines = list(list_lines(sent, addresses, settings.partitions))
     unnamed = len(contacts - addresses.keys())
     async with pool.acquire() as connection, write_transaction(connection):
         if await connection.fetch(load_sql(PACKAGE, "lock_unrecalled")):
@@ -101,13 +101,16 @@ def name_contacts(data: AccountChangedV1) -> dict[UUID, str]:
     }
 
 
-def list_lines(sent: Sent, addresses: Mapping[UUID, str]) -> Iterable[RecalledLine]:
+def list_lines(sent: Sent, addresses: Mapping[UUID, str], partitions: int) -> Iterable[RecalledLine]:
     for number, (data, ended_at) in sent.items():
         who = data.contact_id
         contact = addresses.get(who, str(who))
+        shard = partition_for(
+            data.account_id.encode(), partitions
+        )  # there may have been fewer when the letter was sent
         for told in data.lines:
             yield RecalledLine(
-                data.shard, data.account_id, contact, who, told.resource.value, told.epoch, told.threshold, number,
+                shard, data.account_id, contact, who, told.resource.value, told.epoch, told.threshold, number,
                 ended_at,
             )  # fmt: skip
 
