@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
+from uuid import UUID
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
@@ -19,11 +20,12 @@ from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
 from meter.runtime.settings import Settings
 from meter.store.layout import CHAIN_VERSION, BatchHeader, chain_hash
 from schemas.build import decode_event
-from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged, ForgottenListed, LogAnchored
+from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged, EmailEnded, ForgottenListed, LogAnchored
 from schemas.reasons import InvalidEventError
-from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, USAGE, partition_for
+from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, USAGE, partition_for
 
 METER, NOTIFIER = "meter", "notifier"
+TOLD_BY = frozenset({"accepted", "presumed"})  # ends of a letter after which its reader is told nothing again
 GROUPS = {METER: (USAGE, ACCOUNTS), NOTIFIER: (BALANCES,)}
 
 
@@ -54,6 +56,7 @@ class Outside:
     positions: dict[tuple[int, int], int] = field(default_factory=dict)  # by shard and generation
     batches: dict[tuple[int, int], int] = field(default_factory=dict)
     forgotten: set[str] = field(default_factory=set)  # accounts
+    told: set[UUID] = field(default_factory=set)  # letters that count as told
 
     def note_event(self, data: BalanceChanged | AccountChanged | AccountChangedV1 | LogAnchored) -> None:
         place = data.shard, data.generation
@@ -115,6 +118,7 @@ async def recover(
     for account_id in await forget_listed(settings, pool, outside, clock):
         say(f"{account_id} was forgotten: its addresses and names are forgotten here as well")
     proofs = [proof for place in places for proof in outside.find_proofs(place)]
+    proofs += await find_untold(pool, outside)
     for proof in proofs:
         say(proof)
     begun = []
@@ -122,6 +126,13 @@ async def recover(
         begun = await begin_generation(pool, places, outside, clock, by=by, reason=reason)
         await reset_groups(settings, places, outside)
     return begun
+
+
+async def find_untold(pool: Pool, outside: Outside) -> list[str]:
+    """The end of a letter is published after it is committed: a letter that was sent and waits here proves that it was
+    lost, also where nothing else was."""
+    count = await pool.fetchval(load_sql("meter", "count_untold"), list(outside.told))
+    return [f"{count} letters were sent, and the database has them as waiting or not at all"] if count else []
 
 
 async def forget_listed(settings: Settings, pool: Pool, outside: Outside, clock: Clock) -> list[str]:
@@ -151,7 +162,7 @@ async def look_outside(settings: Settings) -> Outside:
     outside = Outside()
     for group, topics in GROUPS.items():
         outside.committed.update(await fetch_committed(settings, group, topics))
-    for topic in (ANCHORS, BALANCES):
+    for topic in (ANCHORS, BALANCES, NOTIFICATIONS):
         async for records in read_topic(settings, topic):
             for record in records:
                 note_record(outside, record.value)
@@ -164,6 +175,8 @@ def note_record(outside: Outside, value: bytes | None) -> None:
         data = decode_event(value or b"").data
     except InvalidEventError:
         return
+    if isinstance(data, EmailEnded) and data.outcome in TOLD_BY and data.lines:
+        outside.told.add(data.email_id)
     if isinstance(data, ForgottenListed):
         outside.forgotten.add(data.account_id)
     if isinstance(data, BalanceChanged | AccountChanged | AccountChangedV1 | LogAnchored):

@@ -14,6 +14,7 @@ from meter.recover import (
     Place,
     check_stopped,
     fetch_places,
+    find_untold,
     forget_listed,
     look_outside,
     reset_groups,
@@ -66,7 +67,8 @@ async def split(
     await check_sent(pool, before)
     places = await fetch_places(pool)
     outside = await look_outside(settings)
-    if proofs := [proof for place in places for proof in outside.find_proofs(place)]:
+    proofs = [proof for place in places for proof in outside.find_proofs(place)]
+    if proofs := proofs + await find_untold(pool, outside):
         raise RefusalError(f"the database went back in time: {'; '.join(proofs)}. Run `meter recover` first.")
     await check_heard(settings, places)
     for line in await describe_unread(settings, places, before):

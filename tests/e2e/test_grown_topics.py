@@ -65,7 +65,8 @@ async def test_grown_topics_stop_nothing(running: Running, stack: Addresses, val
         for topic in (BALANCES, NOTIFICATIONS):
             ends = await admin.end_offsets(topic)
             assert len(ends) == 2 * shards and not any(ends[number] for number in range(shards, 2 * shards)), topic
-    for service, topic in (("meter", USAGE), ("meter", ACCOUNTS), ("projections", BALANCES), ("notifier", BALANCES)):
+    told = {"meter": (USAGE, ACCOUNTS), "projections": (BALANCES,), "notifier": (BALANCES, NOTIFICATIONS)}
+    for service, topic in ((service, topic) for service, topics in told.items() for topic in topics):
         process = running.services[service]
         await until(partial(shows_growth, process, topic, shards), WAIT_S, f"{service} shows that {topic} was grown")
         assert any(topic in line["detail"] for line in process.logged("topic_grown")), process.output()
