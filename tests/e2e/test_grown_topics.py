@@ -9,7 +9,7 @@ from deploy.local.stack import Addresses
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.kafka import TopicAdmin
 from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE, partition_for
-from tests.e2e.running import Running
+from tests.e2e.running import WAIT_S, Running
 from tests.e2e.test_metrics import value
 from tests.e2e.test_recover import are_ready, start, stop
 from tests.integration.test_runtime_consumer_topics import grow
@@ -17,7 +17,6 @@ from tests.support.processes import ServiceProcess
 from tests.support.waiting import until
 
 CREDITS = "model_credits"
-WAIT_S = 60
 REROUTED = "SELECT DISTINCT shard FROM meter.rerouted WHERE topic = $1"
 
 
