@@ -5,3 +5,4 @@ UNION SELECT shard, account_id FROM projections.balance_states
 UNION SELECT shard, account_id FROM projections.account_states
 UNION SELECT shard, account_id FROM notifier.balances
 UNION SELECT shard, account_id FROM notifier.accounts
+UNION SELECT shard, account_id FROM notifier.recalled
