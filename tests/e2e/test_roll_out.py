@@ -1,6 +1,5 @@
 """The services of the release before on the new tables: beside the new ones, alone, and followed by the new ones."""
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,11 @@ def previous(tmp_path: Path) -> Path:
 
 
 async def load(running: Running, credits: int) -> None:
-    """Events of all accounts for some seconds; together each uses so many credits."""
+    """Events of all accounts, in many batches; together each uses so many credits."""
     for _ in range(ROUNDS):
         for account in ACCOUNTS:
             await running.use(account, CREDITS, credits * MICRO // ROUNDS)
         await running.usage.flush()
-        await asyncio.sleep(0.05)
 
 
 def spawn_previous(

@@ -6,6 +6,8 @@ from contextlib import suppress
 import pytest
 
 from meter.runtime.postgres import Pool
+from meter.runtime.waiting import wait_for
+from projections import republish
 from projections.republish import Republication, begin, count_accounts, fetch_unfinished
 from schemas.build import Decoded, decode_event
 from tests.integration.projections_log import EventLog, fold_all, granted, opened, used
@@ -76,7 +78,9 @@ def ages(events: list[Decoded]) -> dict[tuple[str, str, object], list[tuple[int,
     return found
 
 
-async def test_no_receiver_is_told_an_older_state_as_news_after_a_restore(pool: Pool, log: EventLog) -> None:
+async def test_no_receiver_is_told_an_older_state_as_news_after_a_restore(
+    pool: Pool, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The fold had come to the end once; its restored cursor is at the beginning, and the log has all of that time."""
     for account in ACCOUNTS:
         await log.append(*opened(account))
@@ -90,8 +94,15 @@ async def test_no_receiver_is_told_an_older_state_as_news_after_a_restore(pool: 
     await pool.execute("UPDATE projections.cursors SET position = 0")
     await begin(pool)
     republication = Republication(pool)
+    waits = asyncio.Event()
+
+    async def wait_noted(stop: asyncio.Event, seconds: float) -> bool:
+        waits.set()
+        return await wait_for(stop, seconds)
+
+    monkeypatch.setattr(republish, "wait_for", wait_noted)
     running = asyncio.create_task(republication.run())
-    await asyncio.sleep(0.2)
+    await asyncio.wait_for(waits.wait(), 30)
     assert await take_outbox(pool) == [], "nothing is sent again before the fold has come to the cut"
     await log.append(used(ACCOUNTS[0], 1))
     await fold_all(pool)
