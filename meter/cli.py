@@ -18,6 +18,7 @@ from meter.rerouted_cli import rerouted
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from meter.runtime.process.exits import Exit
 from meter.seal_cli import seal_command
+from meter.split_cli import split_command
 from meter.support_cli import grant, open_account
 from meter.usage_cli import usage
 from meter.verify_cli import verify
@@ -44,6 +45,7 @@ app.command()(forget)
 app.command()(verify)
 app.command(name="recover")(recover_command)
 app.command(name="seal")(seal_command)
+app.command(name="split")(split_command)
 app.command()(prune)
 app.command()(rerouted)
 app.command()(waiting)

@@ -5,9 +5,12 @@ events on metering.balances. The cut is recorded in the chain of every shard; pr
 every account, and the notifier reads back what people were told before it sends anything.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
+from uuid import UUID
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
@@ -17,11 +20,12 @@ from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
 from meter.runtime.settings import Settings
 from meter.store.layout import CHAIN_VERSION, BatchHeader, chain_hash
 from schemas.build import decode_event
-from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged, ForgottenListed, LogAnchored
+from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged, EmailEnded, ForgottenListed, LogAnchored
 from schemas.reasons import InvalidEventError
-from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, USAGE
+from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, USAGE, partition_for
 
 METER, NOTIFIER = "meter", "notifier"
+TOLD_BY = frozenset({"accepted", "presumed"})  # ends of a letter after which its reader is told nothing again
 GROUPS = {METER: (USAGE, ACCOUNTS), NOTIFIER: (BALANCES,)}
 
 
@@ -51,7 +55,8 @@ class Outside:
     generations: dict[int, int] = field(default_factory=dict)
     positions: dict[tuple[int, int], int] = field(default_factory=dict)  # by shard and generation
     batches: dict[tuple[int, int], int] = field(default_factory=dict)
-    forgotten: dict[str, int] = field(default_factory=dict)  # accounts, with their shards
+    forgotten: set[str] = field(default_factory=set)  # accounts
+    told: set[UUID] = field(default_factory=set)  # letters that count as told
 
     def note_event(self, data: BalanceChanged | AccountChanged | AccountChangedV1 | LogAnchored) -> None:
         place = data.shard, data.generation
@@ -108,11 +113,12 @@ async def recover(
     after an interruption finds what is left to do.
     """
     await check_stopped(settings, pool)
-    places = [Place(*row) for row in await pool.fetch(load_sql("meter", "fetch_places"), BALANCES)]
+    places = await fetch_places(pool)
     outside = await look_outside(settings)
-    for account_id in await forget_listed(pool, outside, clock):
+    for account_id in await forget_listed(settings, pool, outside, clock):
         say(f"{account_id} was forgotten: its addresses and names are forgotten here as well")
     proofs = [proof for place in places for proof in outside.find_proofs(place)]
+    proofs += await find_untold(pool, outside)
     for proof in proofs:
         say(proof)
     begun = []
@@ -122,11 +128,24 @@ async def recover(
     return begun
 
 
-async def forget_listed(pool: Pool, outside: Outside, clock: Clock) -> list[str]:
+async def find_untold(pool: Pool, outside: Outside) -> list[str]:
+    """The end of a letter is published after it is committed: a letter that was sent and waits here proves that it was
+    lost, also where nothing else was."""
+    count = await pool.fetchval(load_sql("meter", "count_untold"), list(outside.told))
+    return [f"{count} letters were sent, and the database has them as waiting or not at all"] if count else []
+
+
+async def forget_listed(settings: Settings, pool: Pool, outside: Outside, clock: Clock) -> list[str]:
     """Throw away the keys that a restored backup brought back, of which accounts. The services then blank the rest."""
-    columns = list(outside.forgotten.values()), list(outside.forgotten)
-    rows = await pool.fetch(load_sql("meter", "forget_listed"), clock.now(), *columns)
+    accounts = sorted(outside.forgotten)
+    # Not the shard on the list: there may have been fewer then.
+    shards = [partition_for(account.encode(), settings.partitions) for account in accounts]
+    rows = await pool.fetch(load_sql("meter", "forget_listed"), clock.now(), shards, accounts)
     return sorted(row["account_id"] for row in rows)
+
+
+async def fetch_places(database: Pool | Executor) -> list[Place]:
+    return [Place(*row) for row in await database.fetch(load_sql("meter", "fetch_places"), BALANCES)]
 
 
 async def check_stopped(settings: Settings, pool: Pool) -> None:
@@ -143,7 +162,7 @@ async def look_outside(settings: Settings) -> Outside:
     outside = Outside()
     for group, topics in GROUPS.items():
         outside.committed.update(await fetch_committed(settings, group, topics))
-    for topic in (ANCHORS, BALANCES):
+    for topic in (ANCHORS, BALANCES, NOTIFICATIONS):
         async for records in read_topic(settings, topic):
             for record in records:
                 note_record(outside, record.value)
@@ -156,8 +175,10 @@ def note_record(outside: Outside, value: bytes | None) -> None:
         data = decode_event(value or b"").data
     except InvalidEventError:
         return
+    if isinstance(data, EmailEnded) and data.outcome in TOLD_BY and data.lines:
+        outside.told.add(data.email_id)
     if isinstance(data, ForgottenListed):
-        outside.forgotten[data.account_id] = data.shard
+        outside.forgotten.add(data.account_id)
     if isinstance(data, BalanceChanged | AccountChanged | AccountChangedV1 | LogAnchored):
         outside.note_event(data)
 
@@ -166,23 +187,37 @@ async def begin_generation(
     pool: Pool, places: list[Place], outside: Outside, clock: Clock, *, by: str, reason: str
 ) -> list[Begun]:
     """All shards in one transaction, with what the other services are to do: there is no half of it."""
-    number = 1 + max([*outside.generations.values(), *(place.generation for place in places)])
-    now = clock.now()
-    begun = []
     async with pool.acquire() as connection, write_transaction(connection):
-        for place in places:
-            header = await record_generation(connection, place, number, outside, BatchHeader(
-                place.shard, place.batch + 1, place.position + 1, place.position, place.usage, place.usage,
-                place.accounts, place.accounts, 0, 0, 0, 0, now, b"", number,
-            ), by, reason)  # fmt: skip
-            sealed = chain_hash(place.head, header, b"")
-            await connection.execute(load_sql("meter", "seal_batch"), *header, CHAIN_VERSION, place.head, sealed)
-            begins = place.position + 1
-            if place.notifier is not None:
-                await connection.execute(load_sql("meter", "begin_notifier_generation"), place.shard, number, begins)
-            lost = max(0, outside.position_of(place) - place.position)
-            begun.append(Begun(place.shard, number, begins, header.batch, lost))
-        await connection.execute(load_sql("meter", "request_republication"))
+        return await write_generation(connection, places, outside, clock.now(), by=by, reason=reason)
+
+
+async def write_generation(
+    connection: Executor,
+    places: Sequence[Place],
+    outside: Outside,
+    now: datetime,
+    *,
+    by: str,
+    reason: str,
+    moved: Mapping[int, bytes] = MappingProxyType({}),
+) -> list[Begun]:
+    """`moved` has by shard the digest of where its accounts come from, where it begins with those of another one."""
+    number = 1 + max([*outside.generations.values(), *(place.generation for place in places)])
+    begun = []
+    for place in places:
+        header = await record_generation(connection, place, number, outside, BatchHeader(
+            place.shard, place.batch + 1, place.position + 1, place.position, place.usage, place.usage,
+            place.accounts, place.accounts, 0, 0, 0, 0, now, b"", number,
+        ), by, reason)  # fmt: skip
+        header = header._replace(evidence=header.evidence + moved.get(place.shard, b""))
+        sealed = chain_hash(place.head, header, b"")
+        await connection.execute(load_sql("meter", "seal_batch"), *header, CHAIN_VERSION, place.head, sealed)
+        begins = place.position + 1
+        if place.notifier is not None:
+            await connection.execute(load_sql("meter", "begin_notifier_generation"), place.shard, number, begins)
+        lost = max(0, outside.position_of(place) - place.position)
+        begun.append(Begun(place.shard, number, begins, header.batch, lost))
+    await connection.execute(load_sql("meter", "request_republication"))
     return begun
 
 

@@ -18,7 +18,7 @@ from meter.runtime.process.health import Health
 from meter.store.evidence import decode_headers
 from meter.store.held import list_due
 from meter.tails import Tails
-from schemas.topics import ACCOUNTS, REROUTED_HEADER, USAGE, WAITED_HEADER
+from schemas.topics import ACCOUNTS, OWN_HEADERS, REROUTED_HEADER, USAGE, WAITED_HEADER
 
 INPUTS: Final = (USAGE, ACCOUNTS)
 OUTBOX_KEY: Final = ("shard", "topic", "kafka_offset")
@@ -26,12 +26,12 @@ RECORDS: Final = 500  # of one transaction: originals of 64 KB at most, so 32 MB
 POLL_S: Final = 5.0  # another process may have ended with records in the outbox
 
 
-def make_relay(pool: Pool, producer: Producer, health: Health, tails: Tails) -> OutboxRelay:
+def make_relay(pool: Pool, producer: Producer, health: Health, partitions: int, tails: Tails) -> OutboxRelay:
     return OutboxRelay(
         pool,
         producer,
         "meter",
-        read_rerouted,
+        partial(read_rerouted, partitions=partitions),
         key=OUTBOX_KEY,
         health=health,
         topics=INPUTS,
@@ -41,11 +41,16 @@ def make_relay(pool: Pool, producer: Producer, health: Health, tails: Tails) -> 
     )
 
 
-def read_rerouted(row: Mapping[str, Any]) -> Message:
-    """The record of a row of the outbox: key, value, headers and timestamp as they were."""
-    origin = origin_text(row["shard"], row["kafka_offset"], Seen(row["seen"])).encode()
-    added = REROUTED_HEADER if row["usage_end"] is None else WAITED_HEADER
-    kept = [header for header in decode_headers(row["headers"]) if header[0] != added]  # one that waits twice has it
-    headers: list[tuple[str, Any]] = [*kept, (added, origin)]
+def read_rerouted(row: Mapping[str, Any], partitions: int) -> Message:
+    """The record of a row of the outbox: key, value, headers and timestamp as they were.
+
+    A reversal that is sent on to another partition has waited for nothing there, so it does not say that it has.
+    """
+    origin = origin_text(row["shard"], row["kafka_offset"], Seen(row["seen"]))
+    is_moved = row["usage_end"] is None
+    added = (REROUTED_HEADER, f"{origin}/{partitions}") if is_moved else (WAITED_HEADER, origin)
+    dropped = OWN_HEADERS if is_moved else {WAITED_HEADER}  # one that waits twice has it
+    kept = [header for header in decode_headers(row["headers"]) if header[0] not in dropped]
+    headers: list[tuple[str, Any]] = [*kept, (added[0], added[1].encode())]
     timestamp_ms = row["timestamp_ms"] if row["timestamp_ms"] >= 0 else None
     return Message(row["topic"], row["key"], row["value"], row["partition"], headers, timestamp_ms)

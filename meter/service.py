@@ -63,7 +63,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 anchors = Anchors(pool, producer, lambda: consumer.assigned, pause_s=settings.anchor_s, health=health)
                 forgetting = Forgetting(pool, producer, lambda: consumer.assigned, health)
                 tails = Tails()
-                relay = make_relay(pool, producer, health, tails)
+                relay = make_relay(pool, producer, health, settings.partitions, tails)
                 watch, age = LagWatch(consumer, health), OutboxWatch(relay, health)
                 past = HistoryWatch(history, store, inputs, lambda: consumer.assigned)
                 backlog = UsageBacklog(consumer, pool, tails)

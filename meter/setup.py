@@ -113,18 +113,23 @@ async def insert_shards(connection: Executor, partitions: int) -> str:
     found = await connection.fetchval(load_sql("meter", "count_shards"))
     if found not in (0, partitions):
         raise RefusalError(
-            f"the event store has {count_of(found, 'shard')}, METERING_PARTITIONS says {partitions}. The number cannot "
-            f"change once set up, because it decides which shard an account is in: set METERING_PARTITIONS={found}."
+            f"the event store has {count_of(found, 'shard')}, METERING_PARTITIONS says {partitions}. The number decides which "
+            f"shard an account is in: set METERING_PARTITIONS={found}. For more shards: `meter split --help`."
         )
     async with connection.transaction():
-        await connection.execute(load_sql("meter", "insert_shards"), partitions)
-        await connection.execute(load_sql("meter", "insert_outbox_shards"), partitions)
-        await connection.execute(load_sql("meter", "insert_projection_cursors"), partitions)
-        await connection.execute(load_sql("meter", "insert_projection_outbox_shards"), partitions)
-        await connection.execute(load_sql("meter", "insert_rebuild_shards"), partitions)
-        await connection.execute(load_sql("meter", "insert_notifier_cursors"), partitions, BALANCES)
-        await connection.execute(load_sql("meter", "insert_notifier_outbox_shards"), partitions)
+        await insert_rows(connection, partitions)
     return f"{partitions} kept" if found else f"{partitions} made"
+
+
+async def insert_rows(connection: Executor, partitions: int) -> None:
+    """Those that are there stay as they are."""
+    await connection.execute(load_sql("meter", "insert_shards"), partitions)
+    await connection.execute(load_sql("meter", "insert_outbox_shards"), partitions)
+    await connection.execute(load_sql("meter", "insert_projection_cursors"), partitions)
+    await connection.execute(load_sql("meter", "insert_projection_outbox_shards"), partitions)
+    await connection.execute(load_sql("meter", "insert_rebuild_shards"), partitions)
+    await connection.execute(load_sql("meter", "insert_notifier_cursors"), partitions, BALANCES)
+    await connection.execute(load_sql("meter", "insert_notifier_outbox_shards"), partitions)
 
 
 async def set_passwords(connection: Executor, settings: SetupSettings, roles: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Identity of the input topics: offsets are only worth something beside the very topic they were counted in."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, Protocol
 
@@ -9,8 +10,10 @@ from meter.runtime.failures import explain_refusal
 from meter.runtime.kafka import TopicAdmin, TopicInfo, is_transient
 from meter.runtime.log import get_logger
 from meter.runtime.settings import Settings
+from meter.runtime.waiting import wait_for
 
 log = get_logger("topics")
+GROWTH_EVERY_S: Final = 30.0
 
 
 OF_INPUTS: Final = (
@@ -94,6 +97,47 @@ class RecordedTopics:
         self._told[info.topic] = info.partitions
 
 
+class GrowthWatch:
+    """Tells of a topic that none of our services reads and that has more partitions than there are shards."""
+
+    name = "grown-topic"
+
+    def __init__(
+        self, settings: Settings, topic: str, note_grown: NoteGrown, *, every_s: float = GROWTH_EVERY_S
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._note_grown = note_grown
+        self._every_s = every_s
+        self._told = settings.partitions
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await self.look()
+        while not await wait_for(stop, self._every_s):
+            await self.look()
+
+    async def look(self) -> None:
+        """What is not known now is looked for again: nothing depends on it."""
+        try:
+            async with TopicAdmin(self._settings) as admin:
+                info = await admin.find(self._topic)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.info("topic_growth_unknown", topic=self._topic, detail=str(error) or type(error).__name__)
+            return
+        if info is not None:
+            self.note(info)
+
+    def note(self, info: TopicInfo) -> None:
+        self._note_grown(info.topic, info.partitions - self._settings.partitions)
+        if info.partitions > self._told:
+            log.warning(
+                "topic_grown", topic=info.topic, detail=explain_grown(info, self._settings.partitions, GROWN_OUTPUT)
+            )
+            self._told = info.partitions
+
+
 class RiskWarnings:
     """Warns once per process of topics that may lose what was acknowledged."""
 
@@ -163,8 +207,8 @@ def check_setting(recorded: TopicRow, partitions: int) -> None:
     if recorded.partitions != partitions:
         raise TopicIdentityError(
             f"METERING_PARTITIONS says {partitions}, and there are {recorded.partitions} shards. Their number decides "
-            "which one an account is in, so it cannot change once events are stored. Nothing was written. Set "
-            f"METERING_PARTITIONS={recorded.partitions}."
+            "which one an account is in. Nothing was written. Set "
+            f"METERING_PARTITIONS={recorded.partitions}. For more shards: `meter split --help`."
         )
 
 

@@ -7,11 +7,13 @@ event is read again. Only the ids of account.changed.v1 do not, and for these th
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import structlog
 
+from meter.runtime.errors import RefusalError
+from meter.runtime.kafka import HistoryLostError
 from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.postgres import Pool, load_sql, transpose, write_transaction
 from meter.runtime.settings import Settings
@@ -20,10 +22,11 @@ from notifier.letters import TOLD_BY
 from schemas.build import Decoded, decode_event
 from schemas.outputs import AccountChangedV1, EmailEnded
 from schemas.reasons import InvalidEventError
-from schemas.topics import BALANCES, NOTIFICATIONS
+from schemas.topics import BALANCES, NOTIFICATIONS, partition_for
 
 log = structlog.get_logger(component="recall")
 PACKAGE = "notifier"
+NEWEST_RECORDS: Final = 200  # of each partition: what was lost last
 
 
 class RecalledLine(NamedTuple):
@@ -53,7 +56,7 @@ async def recall(settings: Settings, pool: Pool) -> int:
     addresses = {row["contact_id"]: str(row["contact"]) for row in rows}
     if contacts - addresses.keys():
         addresses = await read_addresses(settings) | addresses
-    lines = list(list_lines(sent, addresses))
+    lines = list(list_lines(sent, addresses, settings.partitions))
     unnamed = len(contacts - addresses.keys())
     async with pool.acquire() as connection, write_transaction(connection):
         if await connection.fetch(load_sql(PACKAGE, "lock_unrecalled")):
@@ -67,14 +70,32 @@ async def recall(settings: Settings, pool: Pool) -> int:
     return len(lines)
 
 
-async def read_sent(settings: Settings) -> Sent:
-    """The letters that count as told, of as long as metering.notifications is kept."""
+async def read_sent(settings: Settings, newest: int | None = None) -> Sent:
+    """The letters that count as told, of as long as metering.notifications is kept, or of the newest records."""
     sent: dict[UUID, tuple[EmailEnded, datetime]] = {}
-    async for records in read_topic(settings, NOTIFICATIONS):
+    async for records in read_topic(settings, NOTIFICATIONS, newest=newest):
         for event in decode(record.value for record in records):
             if isinstance(event.data, EmailEnded) and event.data.outcome in TOLD_BY:
                 sent[event.data.email_id] = event.data, event.envelope.time
     return sent
+
+
+async def check_told(settings: Settings, pool: Pool) -> None:
+    """At the start: does a letter wait here whose end was published? Then that was lost, and it would be sent again.
+
+    Raises HistoryLostError."""
+    try:
+        sent = await read_sent(settings, newest=NEWEST_RECORDS)
+    except RefusalError as error:
+        log.info("letters_not_compared", detail=str(error))  # no such topic yet
+        return
+    waiting = await pool.fetch(load_sql(PACKAGE, "find_waiting"), list(sent))
+    if waiting:
+        raise HistoryLostError(
+            f"the database went back in time: {len(waiting)} letters that were sent wait to be sent, "
+            f"{waiting[0]['email_id']} first. It was restored, or another server took over that lacked the last "
+            "commits. Nothing was sent. Stop meter, projections and notifier, and run `meter recover`."
+        )
 
 
 async def find_forgotten(pool: Pool, sent: Sent) -> Sent:
@@ -101,13 +122,16 @@ def name_contacts(data: AccountChangedV1) -> dict[UUID, str]:
     }
 
 
-def list_lines(sent: Sent, addresses: Mapping[UUID, str]) -> Iterable[RecalledLine]:
+def list_lines(sent: Sent, addresses: Mapping[UUID, str], partitions: int) -> Iterable[RecalledLine]:
     for number, (data, ended_at) in sent.items():
         who = data.contact_id
         contact = addresses.get(who, str(who))
+        shard = partition_for(
+            data.account_id.encode(), partitions
+        )  # there may have been fewer when the letter was sent
         for told in data.lines:
             yield RecalledLine(
-                data.shard, data.account_id, contact, who, told.resource.value, told.epoch, told.threshold, number,
+                shard, data.account_id, contact, who, told.resource.value, told.epoch, told.threshold, number,
                 ended_at,
             )  # fmt: skip
 

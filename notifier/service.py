@@ -14,14 +14,14 @@ from meter.runtime.postgres import check_set_up, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
-from meter.topics import GROWN_OUTPUT, RecordedTopics, RiskWarnings
+from meter.topics import GROWN_OUTPUT, GrowthWatch, RecordedTopics, RiskWarnings
 from notifier.ends import KafkaEnds
 from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
 from notifier.model import NotifyPlan
 from notifier.notify import TOGETHER_CHANGES, WORK, Notify
 from notifier.old_letters import OldLetters
-from notifier.recall import recall
+from notifier.recall import check_told, recall
 from notifier.render import Renderer
 from notifier.retries import RetryLoop
 from notifier.settings import NotifierSettings
@@ -51,6 +51,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
             health.set_ready("postgres", True)
             health.metrics.watch_pool(pool)
             await recall(settings, pool)
+            await check_told(settings, pool)
             if shards := await record_thresholds(pool, settings.thresholds):
                 log.info(
                     "thresholds_recorded",
@@ -84,7 +85,8 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
                 old = OldLetters(pool, settings.mail_keep_days)
                 past = HistoryWatch(history, store, (BALANCES,), lambda: consumer.assigned)
-                watches: list[Service] = [LagWatch(consumer, health), OutboxWatch(relay, health), past]
+                grown = GrowthWatch(settings, NOTIFICATIONS, health.metrics.note_grown)
+                watches: list[Service] = [LagWatch(consumer, health), OutboxWatch(relay, health), past, grown]
                 yield [loop, relay, mailer, retries, old, *watches]
 
     return build

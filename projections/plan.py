@@ -28,7 +28,7 @@ class PositionRange(NamedTuple):
     shard: int
     after: int
     upto: int
-    generation: int = 1  # of the shard, now
+    generation: int = 1  # of these positions
 
 
 class UsageTotal(NamedTuple):

@@ -9,7 +9,7 @@ nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -61,6 +61,7 @@ class Republication:
         return sum([await self._send_shard(left.shard) for left in await fetch_unfinished(self._pool)])
 
     async def _send_shard(self, shard: int) -> int:
+        await self._wait_for_fold(shard)
         sent = 0
         while not self._stop.is_set() and (accounts := await self._send_page(shard)) is not None:
             sent += accounts
@@ -82,12 +83,28 @@ class Republication:
             await connection.execute(sql("advance_republication"), shard, ids[-1] if ids else None, len(ids))
         return len(ids) if ids else None
 
+    async def _wait_for_fold(self, shard: int) -> None:
+        """A state from before the newest generation, sent as of it, would take back newer ones that readers have."""
+
+        async def is_behind() -> bool:
+            return bool(await self._pool.fetchval(sql("is_before_generation"), PROJECTION, shard))
+
+        await self._wait_while(is_behind, f"shard {shard}: waiting for `projections run` to fold what was stored")
+
     async def _wait_for_outbox(self, shard: int) -> None:
+        async def is_full() -> bool:
+            return await self._count_outbox(shard) > self._most_waiting
+
+        await self._wait_while(
+            is_full, f"shard {shard}: waiting for `projections run` to publish what is in the outbox"
+        )
+
+    async def _wait_while(self, holds: Callable[[], Awaitable[bool]], words: str) -> None:
         loop = asyncio.get_running_loop()
         remind = loop.time() + REMIND_S
-        while not self._stop.is_set() and await self._count_outbox(shard) > self._most_waiting:
+        while not self._stop.is_set() and await holds():
             if loop.time() >= remind:
-                self._report(f"shard {shard}: waiting for `projections run` to publish what is in the outbox")
+                self._report(words)
                 remind = loop.time() + REMIND_S
             await wait_for(self._stop, LOOK_S)
 

@@ -58,8 +58,9 @@ TOPICS: Final[tuple[TopicSpec, ...]] = (
     ),
 )
 
-# A header that the meter adds to a record it sent on to the right partition, "partition/offset" of where it was found.
-# One trip is enough: a record that has it and is in a wrong partition is rejected.
+# A header that the meter adds to a record it sent on to the right partition: "partition/offset/shards", where it was
+# and how many shards there were. One trip is enough: a record that has it and is in a wrong partition is rejected,
+# unless there are more shards since.
 REROUTED_HEADER: Final = "metering-rerouted"
 # The same for a reversal that waited for its usage and was sent again: where the record before it was, and what of the
 # usage that was there then is stored, "partition/offset/others" or "partition/offset/all".

@@ -30,7 +30,7 @@ SELECT CASE b.chain_version
                    = coalesce(g.digest, ''::bytea)
                AND substr(b.evidence, 1 + 32 * ((b.duplicates > 0)::int + (b.rejected > 0)::int + (b.gaps > 0)::int
                                                 + (b.rerouted > 0)::int))
-                   = coalesce(w.digest, ''::bytea) || coalesce(n.digest, ''::bytea)
+                   = coalesce(w.digest, ''::bytea) || coalesce(n.digest, ''::bytea) || coalesce(m.digest, ''::bytea)
            ELSE CASE b.chain_version
            WHEN 2 THEN b.evidence IS NULL AND b.generation = 1 AND b.rerouted = 0 AND b.waiting = 0 AND e.keyed = 0
            WHEN 3 THEN b.evidence IS NOT DISTINCT FROM found.evidence AND b.waiting = 0
@@ -39,7 +39,7 @@ SELECT CASE b.chain_version
        END AS evidence_whole,
        coalesce(e.sum, 0) + coalesce(d.sum, 0) + coalesce(r.sum, 0) + coalesce(g.sum, 0)
        + coalesce(o.sum, 0) + coalesce(w.sum, 0) AS offset_sum,
-       b.generation, n.generation AS begins, p.shard IS NOT NULL AS pruned
+       b.generation, n.generation AS begins, p.shard IS NOT NULL AS pruned, m.upto AS moved
 FROM meter.batches b
 LEFT JOIN meter.pruned p ON p.shard = b.shard AND b.batch <= p.batch AND b.chain_version > 2
 CROSS JOIN LATERAL (
@@ -47,15 +47,19 @@ CROSS JOIN LATERAL (
     -- without a key ids of version 8.
     SELECT count(*) AS rows, count(*) FILTER (WHERE v.event_key IS NOT NULL OR v.id IS NOT NULL) AS keyed,
            count(*) FILTER (WHERE NOT x.derived) AS sources, sum(v.kafka_offset) FILTER (WHERE NOT x.derived) AS sum
-    FROM meter.events v
+    FROM (
+        -- Accounts that moved have taken their events with them.
+        SELECT b.shard
+        UNION ALL SELECT m.shard FROM meter.moved m WHERE m.origin = b.shard AND m.upto >= b.last_position
+    ) h
+    JOIN meter.events v
+        ON v.shard = h.shard AND v.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
     CROSS JOIN LATERAL (
         SELECT CASE b.chain_version
                    WHEN 2 THEN v.type = {{credits.granted.v1}} AND substr(v.event_id::text, 15, 1) = '8'
                    ELSE v.source = '/credit-meter/meter'
                END AS derived
     ) x
-    WHERE v.shard = b.shard
-      AND v.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
 ) e
 CROSS JOIN LATERAL (
     -- Where a row stands for many records, its offsets say for which.
@@ -187,9 +191,16 @@ CROSS JOIN LATERAL (
     WHERE v.shard = b.shard AND v.batch = b.batch
 ) n
 CROSS JOIN LATERAL (
+    -- Where a shard begins with accounts of another, the nearest is the one that it goes on behind.
+    SELECT max(v.upto) AS upto,
+           sha256(string_agg(record_send(ROW(v.shard, v.origin, v.upto, v.batch)), ''::bytea ORDER BY v.origin)) AS digest
+    FROM meter.moved v
+    WHERE v.shard = b.shard AND v.batch = b.batch
+) m
+CROSS JOIN LATERAL (
     SELECT coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea)
            || coalesce(o.digest, ''::bytea) || coalesce(w.digest, ''::bytea)
-           || coalesce(n.digest, ''::bytea) AS evidence
+           || coalesce(n.digest, ''::bytea) || coalesce(m.digest, ''::bytea) AS evidence
 ) found
 WHERE b.shard = $1 AND b.batch BETWEEN $2 AND $3
 ORDER BY b.batch

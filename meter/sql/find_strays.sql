@@ -85,3 +85,8 @@ UNION ALL
  FROM meter.generations g
  WHERE g.shard = $1 AND NOT EXISTS (SELECT FROM meter.batches b WHERE b.shard = g.shard AND b.batch = g.batch)
  ORDER BY generation LIMIT 10)
+UNION ALL
+(SELECT 'moved', 'from shard ' || origin
+ FROM meter.moved m
+ WHERE m.shard = $1 AND NOT EXISTS (SELECT FROM meter.batches b WHERE b.shard = m.shard AND b.batch = m.batch)
+ ORDER BY origin LIMIT 10)

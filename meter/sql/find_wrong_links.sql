@@ -6,7 +6,11 @@ WITH named AS MATERIALIZED (
            e.data ->> 'reverses' AS id, e.data ->> 'reverses_source' AS source
     FROM meter.events e
     WHERE e.shard = $1 AND e.position <= $2 AND e.type = {{usage.reversed.v1}}
-      AND e.position >= (SELECT min(b.first_position) FROM meter.batches b WHERE b.shard = $1 AND b.chain_version >= 4)
+      -- Of accounts that moved the first batches are those of the shard that they were in first.
+      AND e.position >= (SELECT min(b.first_position) FROM meter.batches b
+                         WHERE b.shard = coalesce((SELECT m.origin FROM meter.moved m WHERE m.shard = $1
+                                                   ORDER BY m.upto, m.origin LIMIT 1), $1)
+                           AND b.chain_version >= 4)
 ), expected AS (
     SELECT n.position, n.amount, n.resource, count(f.position) AS fitting, min(f.position) AS reverses,
            min(f.resource) AS its_resource

@@ -3,7 +3,9 @@
 DO $$
 BEGIN
     GRANT USAGE ON SCHEMA meter, projections TO credit_projections;
-    GRANT SELECT ON meter.events, meter.shards, meter.resources, meter.remarks, meter.reversals, meter.keys TO credit_projections;
+    GRANT SELECT ON meter.events, meter.shards, meter.resources, meter.remarks, meter.reversals, meter.keys, meter.moved,
+        meter.generations
+        TO credit_projections;
     GRANT SELECT ON ALL TABLES IN SCHEMA projections TO credit_projections;
     GRANT INSERT, UPDATE, DELETE ON projections.balance_states, projections.account_states, projections.usage_slots,
         projections.usage_totals, projections.usage_zones, projections.used_items, projections.items,

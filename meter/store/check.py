@@ -53,6 +53,7 @@ class BatchRow(NamedTuple):
     generation: int = 1
     begins: int | None = None  # the generation that the batch is recorded to begin
     pruned: bool = False  # whether its duplicates, rejections and rerouted records were removed after their retention
+    moved: int | None = None  # the shard goes on behind this position, up to which its accounts were in another one
 
     def link(self) -> Link:
         return Link(self.batch, self.last_position, self.usage_to, self.accounts_to, self.sealed_hash, self.generation)
@@ -98,8 +99,9 @@ def check_link(link: Link, row: BatchRow | Unreadable) -> Iterator[tuple[int, Da
     elif isinstance(row, BatchRow) and link.hash:
         if row.previous != link.hash:
             yield row.batch, Damage.CHAIN_BROKEN, f"it does not continue the hash of batch {link.batch}"
-        if row.first_position != link.position + 1:
-            detail = f"it starts at position {row.first_position}, expected {link.position + 1}"
+        before = link.position if row.moved is None else row.moved
+        if row.first_position != before + 1:
+            detail = f"it starts at position {row.first_position}, expected {before + 1}"
             yield row.batch, Damage.POSITIONS_BROKEN, detail
         if (row.usage_from, row.accounts_from) != (link.usage, link.accounts):
             detail = (

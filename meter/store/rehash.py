@@ -28,6 +28,10 @@ HELD_BYTES = MARK_BYTES - 1  # a mark may lie across two pieces; more than the t
 FULL_PIECE = 128 * 1024
 PAUSE_S = 0.001
 
+# Statements that copy events: of chains after version 2, and of version 2. Accounts that moved have taken theirs along.
+COPIES = ("copy_events", "copy_old_events")
+MOVED_COPIES = ("copy_moved_events", "copy_old_moved_events")
+
 
 HASH_BYTES: Final = 32
 # By whether events are opened, and whether the chain is of version 2.
@@ -48,19 +52,23 @@ class Digest(Protocol):
 async def hash_batches(connection: Executor, shard: int, first: int, last: int) -> list[BatchRow]:
     """The batches of a range that are there, in order."""
     batches = await connection.fetch(load_sql("meter", "fetch_batches"), shard, first, last)
+    copies = MOVED_COPIES if await connection.fetchval(load_sql("meter", "has_moved"), shard) else COPIES
     rows: list[BatchRow] = []
-    for _version, run in groupby(batches, key=itemgetter("chain_version")):
-        rows += await hash_run(connection, shard, list(run))
+    for version, run in groupby(batches, key=itemgetter("chain_version")):
+        statement = load_sql("meter", copies[version == 2])
+        rows += await hash_run(connection, shard, list(run), statement)
     return rows
 
 
-async def hash_run(connection: Executor, shard: int, batches: Sequence[asyncpg.Record]) -> list[BatchRow]:
+async def hash_run(
+    connection: Executor, shard: int, batches: Sequence[asyncpg.Record], statement: str
+) -> list[BatchRow]:
     """Batches that follow one another and are chained by the same version."""
     together = are_dense(batches)
-    hashes = await hash_events(connection, shard, batches) if together else [b""] * len(batches)
+    hashes = await hash_events(connection, shard, batches, statement) if together else [b""] * len(batches)
     for index, batch in enumerate(batches):
         if hashes[index] != batch["sealed_hash"]:
-            [hashes[index]] = await hash_events(connection, shard, [batch])
+            [hashes[index]] = await hash_events(connection, shard, [batch], statement)
     return [BatchRow(now, *batch[3:]) for now, batch in zip(hashes, batches, strict=True)]
 
 
@@ -70,8 +78,10 @@ def are_dense(batches: Sequence[asyncpg.Record]) -> bool:
     return bool(batches) and rows == batches[-1]["last_position"] - batches[0]["first_position"] + 1
 
 
-async def hash_events(connection: Executor, shard: int, batches: Sequence[asyncpg.Record]) -> list[bytes]:
-    """The hashes of the batches of a run."""
+async def hash_events(
+    connection: Executor, shard: int, batches: Sequence[asyncpg.Record], statement: str
+) -> list[bytes]:
+    """The hashes of the batches of a run, whose events `statement` copies."""
     version = batches[0]["chain_version"]
     digests = [sha256(batch["head"]) for batch in batches]
     filled = [(batch, digest) for batch, digest in zip(batches, digests, strict=True) if batch["event_rows"]]
@@ -79,7 +89,6 @@ async def hash_events(connection: Executor, shard: int, batches: Sequence[asyncp
         first, last = filled[0][0]["first_position"], filled[-1][0]
         stream = Cutter(((mark_row(batch["first_position"], version), digest) for batch, digest in filled), version)
         end = last["first_position"] + last["event_rows"] - 1
-        statement = load_sql("meter", "copy_old_events" if version == 2 else "copy_events")
         await connection.copy_from_query(statement, shard, first, end, output=stream.take, format="binary")
         stream.finish()
     for batch, digest in zip(batches, digests, strict=True):

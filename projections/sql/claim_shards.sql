@@ -1,7 +1,12 @@
 -- Lock the cursors to fold next: every shard with new events while they fit into one transaction, else as many of them
--- as do on average, and at least one.
+-- as do on average, and at least one. What is from before a generation is told as of the one it was stored in, and apart: readers
+-- who know newer states of that time would else take an older one for news.
 -- $1 projection text, $2 most events numeric, $3 shards to leave alone int[], $4 shards to choose from int[] or null
-SELECT c.shard, c.position AS after, s.next_position - 1 AS head, s.generation
+SELECT c.shard, c.position AS after,
+       least(s.next_position - 1, (SELECT min(g.from_position) - 1 FROM meter.generations g
+                                   WHERE g.shard = c.shard AND g.from_position - 1 > c.position)) AS head,
+       coalesce((SELECT max(g.generation) FROM meter.generations g
+                 WHERE g.shard = c.shard AND g.from_position - 1 <= c.position), 1) AS generation
 FROM projections.cursors c
 JOIN meter.shards s ON s.shard = c.shard
 WHERE c.projection = $1 AND s.next_position - 1 > c.position

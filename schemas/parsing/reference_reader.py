@@ -90,7 +90,7 @@ def _accept(record: Record, now: datetime, limits: Limits) -> Accepted | Remarke
         _check_usage(resource, amount, limits)
     partition = partition_for(account_id.encode(), limits.partitions)
     if record.partition != partition:
-        _refuse_second_trip(record, partition)
+        _refuse_second_trip(record, partition, limits.partitions)
         return Rerouted(record, partition, account_id, source)
     accepted = Accepted(
         topic=record.topic,
@@ -134,15 +134,21 @@ def _check_key(record: Record, account_id: str) -> None:
         raise InvalidEventError(Reason.KEY_MISMATCH, f"key {record.key[:128]!a}, subject {account_id!a}")
 
 
-def _refuse_second_trip(record: Record, partition: int) -> None:
+def _refuse_second_trip(record: Record, partition: int, shards: int) -> None:
     """What was sent on once and is wrong again would travel for ever. Raises InvalidEventError."""
     origin = next((value for name, value in record.headers if name == REROUTED_HEADER), None)
-    if origin is not None:
+    if origin is not None and not was_for_fewer_shards(origin, shards):
         raise InvalidEventError(
             Reason.WRONG_PARTITION,
             f"partition {record.partition}, but murmur2 of the account gives {partition}; it was sent on before, from "
             f"{(origin or b'')[:64]!a}",
         )
+
+
+def was_for_fewer_shards(origin: bytes, shards: int) -> bool:
+    """Whether it was sent to what was the right partition then, and there are more shards since."""
+    counted = origin.split(b"/")[2:3]
+    return bool(counted) and counted[0].isdigit() and int(counted[0][:9]) < shards
 
 
 def _add_time(attributes: Attributes, record: Record) -> Attributes:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from deploy.local.demo.ledger import Ledger
 from deploy.local.mail import MailSink
 from meter.client import AccountsProducer, UsageProducer
+from meter.runtime.kafka.adapter.options import METADATA_AGE_MS
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from schemas.amounts import format_amount, parse_amount
@@ -21,7 +22,9 @@ from tests.support.processes import Processes, ServiceProcess
 from tests.support.waiting import until
 
 MICRO = 1_000_000
-WAIT_S = 120  # longer than a group waits for a member that did not leave (METERING_KAFKA_REBALANCE_MS)
+# A group waits for a member that did not leave. Where topics were grown it may do so twice, because the brokers tell of
+# one topic and then of the other, and each is learned of when metadata is asked again.
+WAIT_S = 2 * (METADATA_AGE_MS + Settings.model_fields["kafka_rebalance_ms"].default) / 1000
 LAST_LINES = 40
 REMAINING = """
 SELECT (remaining * 1000000)::bigint FROM projections.balances WHERE account_id = $1 AND resource = $2

@@ -9,7 +9,7 @@ from deploy.local.stack import Addresses
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.kafka import TopicAdmin
 from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE, partition_for
-from tests.e2e.running import Running
+from tests.e2e.running import WAIT_S, Running
 from tests.e2e.test_metrics import value
 from tests.e2e.test_recover import are_ready, start, stop
 from tests.integration.test_runtime_consumer_topics import grow
@@ -17,7 +17,6 @@ from tests.support.processes import ServiceProcess
 from tests.support.waiting import until
 
 CREDITS = "model_credits"
-WAIT_S = 60
 REROUTED = "SELECT DISTINCT shard FROM meter.rerouted WHERE topic = $1"
 
 
@@ -65,7 +64,8 @@ async def test_grown_topics_stop_nothing(running: Running, stack: Addresses, val
         for topic in (BALANCES, NOTIFICATIONS):
             ends = await admin.end_offsets(topic)
             assert len(ends) == 2 * shards and not any(ends[number] for number in range(shards, 2 * shards)), topic
-    for service, topic in (("meter", USAGE), ("meter", ACCOUNTS), ("projections", BALANCES), ("notifier", BALANCES)):
+    told = {"meter": (USAGE, ACCOUNTS), "projections": (BALANCES,), "notifier": (BALANCES, NOTIFICATIONS)}
+    for service, topic in ((service, topic) for service, topics in told.items() for topic in topics):
         process = running.services[service]
         await until(partial(shows_growth, process, topic, shards), WAIT_S, f"{service} shows that {topic} was grown")
         assert any(topic in line["detail"] for line in process.logged("topic_grown")), process.output()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deploy.local.ports import free_port
 from deploy.local.stack import Addresses
 from meter.runtime.postgres import connect
 from tests.e2e.conftest import ROLES
@@ -164,6 +165,57 @@ async def test_a_restored_backup_is_refused_and_recovered(
     assert verified.returncode == 0, verified.stdout
     repeated = running.processes.run("meter", "recover")
     assert repeated.returncode == 1  # services run
+
+
+@pytest.mark.needs_kafka("committed offsets of a group, set from outside")
+async def test_a_backup_that_lacks_no_more_than_the_ends_of_letters_is_refused_and_recovered(
+    running: Running, stack: Addresses, values: dict[str, Any]
+) -> None:
+    """Log, cursors and offsets are the same: only on metering.notifications stands that the letter was sent."""
+    await running.open("acct-1")
+    await stop(running)
+    port, running.mail.port = running.mail.port, free_port(running.mail.host)
+    start(running, stack, values)
+    await are_ready(running)
+    await running.use("acct-1", CREDITS, 40 * MICRO)
+    await until(partial(has_letters, running, "queued"), WAIT_S, "a letter waits for the mail server")
+    await stop(running)
+    backup = Backup(running, stack, values)
+    await backup.take()
+    running.mail.port = port
+    start(running, stack, values)
+    await until(partial(has_letters, running, "accepted"), WAIT_S, "it is sent")
+    await until(partial(is_empty, running), WAIT_S, "its end is published")
+    told = letters(running)
+    assert set(told.values()) == {1} and len(told) == 1
+    await stop(running)
+    await backup.restore()
+
+    start(running, stack, values)
+    notifier = running.services["notifier"]
+    await until(partial(has_ended, notifier), WAIT_S, notifier.output)
+    assert "letters that were sent wait" in notifier.logged("service_refused")[-1]["detail"], notifier.output()
+    for service in ("meter", "projections"):
+        running.services[service].terminate()
+        assert running.services[service].wait() == 0
+    said = running.processes.run("meter", "recover", "--reason", "backup restored")
+    assert said.returncode == 0 and "1 letters were sent" in said.stderr, said.stderr
+    start(running, stack, values)
+    await are_ready(running)
+    await running.use_settled("acct-1", CREDITS, "15")  # 73 %: the next line
+    assert letters(running)[next(iter(told))] == 1 and sum(letters(running).values()) == 2
+    await stop(running)
+    again = running.processes.run("meter", "recover")
+    assert again.returncode == 0 and "nothing was changed" in again.stderr
+    start(running, stack, values)
+
+
+async def has_letters(running: Running, state: str) -> bool:
+    return bool(await running.pool.fetchval("SELECT count(*) FROM notifier.emails WHERE state = $1", state))
+
+
+async def is_empty(running: Running) -> bool:
+    return bool(await running.pool.fetchval("SELECT count(*) FROM notifier.outbox") == 0)
 
 
 @pytest.mark.needs_kafka("committed offsets of a group, set from outside")

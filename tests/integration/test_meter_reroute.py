@@ -66,7 +66,7 @@ async def test_a_record_is_sent_on_as_it_was_and_not_twice(settings: MeterSettin
         await wait_until_stored(pool, settings)
     [sent] = read_partition(settings, USAGE, right)
     assert (sent.key(), sent.value(), sent.timestamp()[1]) == (account, value, 1_790_000_000_123)
-    assert sent.headers() == [*headers, (REROUTED_HEADER, f"{wrong}/0".encode())]
+    assert sent.headers() == [*headers, (REROUTED_HEADER, f"{wrong}/0/{settings.partitions}".encode())]
     [rejected] = await pool.fetch("SELECT reason, detail FROM meter.rejections")
     assert rejected["reason"] == "wrong_partition" and "7/7" in rejected["detail"]
 

@@ -136,10 +136,12 @@ async def test_a_batch_that_the_server_cannot_read_is_named(
     """As with a bad page: the chunk is halved until the batch is known, and the rest is checked all the same."""
     real = rehash.hash_events
 
-    async def stumble(connection: Executor, shard: int, batches: Sequence[asyncpg.Record]) -> list[bytes]:
+    async def stumble(
+        connection: Executor, shard: int, batches: Sequence[asyncpg.Record], statement: str
+    ) -> list[bytes]:
         if 3 in [batch["batch"] for batch in batches]:
             raise asyncpg.DataCorruptedError("invalid page in block 7")
-        return await real(connection, shard, batches)
+        return await real(connection, shard, batches, statement)
 
     monkeypatch.setattr(rehash, "hash_events", stumble)
     connection, _ = intruded

@@ -6,6 +6,8 @@ from contextlib import suppress
 import pytest
 
 from meter.runtime.postgres import Pool
+from meter.runtime.waiting import wait_for
+from projections import republish
 from projections.republish import Republication, begin, count_accounts, count_republished, fetch_unfinished
 from schemas.build import Decoded, decode_event
 from tests.integration.projections_log import EventLog, fold_all, granted, opened, used
@@ -62,6 +64,65 @@ async def test_what_the_service_put_into_the_outbox_counts_too(folded: Pool) -> 
     assert await Republication(folded).run() == len(ACCOUNTS)  # the service's
     assert await Republication(folded).run() == 0  # the command's
     assert await count_republished(folded) == len(ACCOUNTS)
+
+
+NEW_GENERATION = """
+WITH begun AS (
+    INSERT INTO meter.generations (shard, generation, batch, from_position, usage_offset, accounts_offset, head,
+                                   usage_known, accounts_known, position_known, begun_at, begun_by, reason)
+    SELECT shard, 2, next_batch, next_position, usage_offset, accounts_offset, head, 0, 0, 0, now(), 'tests', 'tried'
+    FROM meter.shards
+)
+UPDATE meter.shards SET generation = 2
+"""
+
+
+def ages(events: list[Decoded]) -> dict[tuple[str, str, object], list[tuple[int, int]]]:
+    """Generation and position of what receivers are told of each account and balance, in order."""
+    found: dict[tuple[str, str, object], list[tuple[int, int]]] = {}
+    for event in events:
+        key = event.envelope.account_id, event.envelope.type, getattr(event.data, "resource", None)
+        found.setdefault(key, []).append((event.data.generation, event.data.position))  # type: ignore[attr-defined]
+    return found
+
+
+async def test_no_receiver_is_told_an_older_state_as_news_after_a_restore(
+    pool: Pool, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fold had come to the end once; its restored cursor is at the beginning, and the log has all of that time."""
+    for account in ACCOUNTS:
+        await log.append(*opened(account))
+        await log.append(used(account, 30))
+        await log.append(used(account, 20))
+    await fold_all(pool)
+    known = ages(await take_outbox(pool))
+    await pool.execute(NEW_GENERATION)
+    for table in ("balance_states", "account_states", "exhaustion_steps"):
+        await pool.execute(f"TRUNCATE projections.{table}")
+    await pool.execute("UPDATE projections.cursors SET position = 0")
+    await begin(pool)
+    republication = Republication(pool)
+    waits = asyncio.Event()
+
+    async def wait_noted(stop: asyncio.Event, seconds: float) -> bool:
+        waits.set()
+        return await wait_for(stop, seconds)
+
+    monkeypatch.setattr(republish, "wait_for", wait_noted)
+    running = asyncio.create_task(republication.run())
+    await asyncio.wait_for(waits.wait(), 30)
+    assert await take_outbox(pool) == [], "nothing is sent again before the fold has come to the cut"
+    await log.append(used(ACCOUNTS[0], 1))
+    await fold_all(pool)
+    await running
+    told = ages(await take_outbox(pool))
+    assert known.keys() <= told.keys()
+    for key, own in told.items():
+        for age in own:
+            assert age[0] == 2 or age <= max(known.get(key, [age])), f"{key} {age} is older than {known[key]}"
+        assert own[-1][0] == 2 and own[-1][1] >= max(known[key])[1]
+        newer = [age for age in own if age > max(known[key])]
+        assert newer and all(age[1] >= max(known[key])[1] for age in newer), f"{key}: {own} after {known[key]}"
 
 
 async def test_an_interruption_repeats_and_skips_nothing(folded: Pool) -> None:

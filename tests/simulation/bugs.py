@@ -5,19 +5,22 @@ Those of the fault campaign that are about pure code are tried here as well. Not
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from typing import Any, Final
 
 from meter.runtime.errors import TransientError
-from notifier import decide, letters
+from notifier import decide, letters, owed
 from notifier import plan as noticing
 from notifier.letters import Ending, Told
+from notifier.mail.mailer import Mailer
 from schemas import exhaustion
 from schemas.topics import BALANCES
 from tests.faults.bugs import BUGS as CAMPAIGN_BUGS
 from tests.faults.bugs.bug import current, replace
-from tests.simulation import play, services
+from tests.simulation import folding, play, services
 from tests.simulation.database import EventStore, NoticeStore
 from tests.simulation.virtual import IDLE, pause
+from tests.unit.notifier import fakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ class Bug:
 
 
 def older_state_counts() -> None:
+    """Projections tell what is from before a restore as of the generation after it, and the notifier believes them."""
+    replace(folding, "generation_behind", lambda database, shard, _after: database.generation(shard))
+    replace(folding, "is_before_generation", lambda *_: False)
     replace(noticing, "is_older", lambda *_: False)
 
 
@@ -100,6 +106,30 @@ def presumed_was_not_told() -> None:
     replace(letters, "TOLD_BY", frozenset({Ending.ACCEPTED}))
 
 
+def end_is_not_waited_for() -> None:
+    """A letter is made of what is known, although the shard is not read to the end that was asked."""
+    look = current(Mailer, "_look")
+
+    async def look_at_once(self: Any, email: Any, end: int, stop: Any) -> Any:
+        outlook = await look(self, email, end, stop)
+        return changed(outlook, offset=max(outlook.offset, end))
+
+    replace(Mailer, "_look", look_at_once)
+
+
+def not_asked_again_before_the_dot() -> None:
+    replace(fakes, "still_says", lambda *_: True)
+
+
+def closed_is_still_told() -> None:
+    change_contacts = current(owed, "change_contacts")
+    replace(owed, "change_contacts", lambda before, listed, *, is_open: change_contacts(before, listed, is_open=True))
+
+
+def who_left_is_still_told() -> None:
+    replace(letters, "leave", lambda contact: contact)
+
+
 def exact_hit_is_missed() -> None:
     """Above a line, where at it would be right: whoever counts in ones never sees 100 %."""
 
@@ -120,6 +150,10 @@ OWN: Final = (
     Bug("lost_commit_counts_as_done", "a COMMIT without a reply is taken for done", lost_commit_counts_as_done),
     Bug("top_up_repeats_everything", "each epoch begins with nothing told", top_up_repeats_everything),
     Bug("presumed_was_not_told", "a letter that is presumed to have arrived is sent again", presumed_was_not_told),
+    Bug("end_is_not_waited_for", "a letter is made before its shard is read to the end", end_is_not_waited_for),
+    Bug("not_asked_again_before_the_dot", "bytes go out that are not true any more", not_asked_again_before_the_dot),
+    Bug("closed_is_still_told", "letters of a closed account go out", closed_is_still_told),
+    Bug("who_left_is_still_told", "who is no contact any more gets letters", who_left_is_still_told),
     Bug("exact_hit_is_missed", "a line is crossed above it, not at it", exact_hit_is_missed),
 )
 # Of the campaign's those that change what runs here, too.

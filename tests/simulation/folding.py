@@ -33,10 +33,24 @@ def find_range(database: Database, shard: int, most: int) -> PositionRange | Non
     rows, after = database.events.rows(shard), database.folds.cursors[shard]
     if after >= len(rows):
         return None
-    upto = min(len(rows), after + most)
+    begun = database.generations.get(shard, ())
+    end = min([len(rows), *(begins - 1 for _number, begins in begun if begins - 1 > after)])
+    upto = min(end, after + most)
     while upto < len(rows) and is_derived(rows[upto]):
         upto += 1
-    return PositionRange(shard, after, upto, database.generation(shard))
+    return PositionRange(shard, after, upto, generation_behind(database, shard, after))
+
+
+def generation_behind(database: Database, shard: int, after: int) -> int:
+    """That in which the next position was stored."""
+    begun = database.generations.get(shard, ())
+    return max((number for number, begins in begun if begins - 1 <= after), default=1)
+
+
+def is_before_generation(database: Database, shard: int) -> bool:
+    """Whether the fold has not come to where the newest generation begins: then nothing is sent again yet."""
+    begun = database.generations.get(shard, ())
+    return any(begins - 1 > database.folds.cursors[shard] for _number, begins in begun)
 
 
 def is_derived(row: Accepted) -> bool:

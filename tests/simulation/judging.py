@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tests.simulation import letters, oracle
+from tests.simulation import dots, letters, oracle
 
 if TYPE_CHECKING:
     from tests.simulation.play import World
@@ -17,6 +17,7 @@ def judge(world: "World") -> list[str]:
         *oracle.check_published(world, ledger),
         *oracle.check_notices(world, ledger),
         *oracle.check_banners(world, ledger),
+        *dots.check_dots(world),
         *letters.check_arrivals(world),
         *letters.check_news(world, ledger),
         *letters.check_told(world, ledger),

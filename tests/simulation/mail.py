@@ -4,15 +4,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from notifier.decide import BalanceSnapshot
 from notifier.letters import Lines
 from notifier.mail.verdict import Phase, Result
 from notifier.model import AccountSnapshot, BannerKind
-from notifier.store.port import ClaimedEmail, MailQueue
+from notifier.store.port import ClaimedEmail
+from schemas.topics import BALANCES
+from tests.simulation.broker import Broker
 from tests.simulation.virtual import pause
+from tests.unit.notifier.fakes import FakeStore
 
 # What the server may do to one letter: the phase that ends it, the reply, and whether it has kept the letter.
 MISBEHAVIOUR: Final = {
@@ -29,6 +32,28 @@ MISBEHAVIOUR: Final = {
 ACCEPTED: Final = (Phase.DOT, 250, "2.0.0 ok", True)
 
 
+class Dot(NamedTuple):
+    """Of metering.balances: the end that was asked when the letter was made, and how far the notifier had read before
+    and after it was asked for the last time whether the letter is true."""
+
+    shard: int
+    asked: int
+    read_from: int
+    read_to: int
+
+
+class Ends:
+    """The ends of metering.balances, for one mailer; keeps which it was told last."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self.asked: dict[int, int] = {}
+
+    async def fetch(self, shard: int) -> int:
+        end = self.asked[shard] = self._broker.end(BALANCES, shard)
+        return end
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A letter that a reader got. `lost`: replies to the dot that were lost before, so these may be bytes of before."""
@@ -39,6 +64,8 @@ class Arrival:
     recipient: str
     lines: Lines
     lost: int
+    contact_id: str
+    dot: Dot
 
 
 class MailServer:
@@ -66,9 +93,10 @@ class SimulatedSender:
 
     interrupted = False
 
-    def __init__(self, queue: MailQueue, server: MailServer, hand_over_s: float) -> None:
-        self._queue = queue
+    def __init__(self, store: FakeStore, server: MailServer, ends: Ends, hand_over_s: float) -> None:
+        self._store = store
         self._server = server
+        self._ends = ends
         self._hand_over_s = hand_over_s
 
     async def send(self, email: ClaimedEmail) -> Result | None:
@@ -77,13 +105,19 @@ class SimulatedSender:
         phase, code, words, kept = self._server.answer(email.row.recipient)
         if phase is not Phase.DOT:
             return Result(phase, code, words)
-        if not await self._queue.hand_over(email, self._hand_over_s):
+        row, draft = email.row, email.draft
+        read_from = self._store.offsets[BALANCES, row.shard]
+        if not await self._store.hand_over(email, self._hand_over_s):
             return None
+        dot = Dot(row.shard, self._ends.asked[row.shard], read_from, self._store.offsets[BALANCES, row.shard])
         await pause("mailer before the dot")
         if kept:
-            row, draft = email.row, email.draft
-            arrival = Arrival(row.email_id, draft.message_id, row.account_id, row.recipient, draft.lines, email.lost)
-            self._server.arrived.append(arrival)
+            self._server.arrived.append(
+                Arrival(
+                    row.email_id, draft.message_id, row.account_id, row.recipient, draft.lines, email.lost,
+                    str(row.contact_id), dot,
+                )
+            )  # fmt: skip
         await pause("mailer behind the dot")
         return Result(phase, code, words)
 

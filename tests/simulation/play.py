@@ -30,16 +30,6 @@ MOST_ROUNDS: Final = 200  # of quiet; the longest that was seen is below 100
 MOST_STEPS: Final = 1000  # of one process in a round
 
 
-class Ends:
-    """The ends of metering.balances, and for the oracle what was there to be read when a letter asked."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-
-    async def fetch(self, shard: int) -> int:
-        return self._broker.end("metering.balances", shard)
-
-
 class World:
     """Servers, processes and people of one history."""
 
@@ -51,7 +41,6 @@ class World:
         self.service_clock, self.database_clock = WallClock(self.time), WallClock(self.time)
         self.database = Database(self.database_clock, self.mattered)
         self.mail = MailServer(self.mattered)
-        self.ends = Ends(self.broker)
         self.lost_replies: dict[str, int] = {}
         self.producer = Producer(self.broker, self.time, self.rng)
         self.processes: dict[str, Process] = {}

@@ -57,7 +57,7 @@ def recall(database: Database, broker: "Broker") -> None:
         for letters in notices.letters.values()
         for address, contact in letters.contacts.items()
     }
-    for line in list_lines(forgotten, addresses):
+    for line in list_lines(forgotten, addresses, SHARDS):
         letters = notices.letters_of(line.account_id)
         known = letters.recalled.get(line.contact, Recalled(line.contact_id))
         key = line.resource, line.epoch

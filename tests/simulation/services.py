@@ -22,7 +22,7 @@ from schemas.records import Limits
 from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, REROUTED_HEADER, USAGE, WAITED_HEADER
 from tests.simulation import folding
 from tests.simulation.database import SHARDS, Held
-from tests.simulation.mail import PlainRenderer, SimulatedSender
+from tests.simulation.mail import Ends, PlainRenderer, SimulatedSender
 from tests.simulation.virtual import IDLE, pause
 
 if TYPE_CHECKING:
@@ -62,23 +62,28 @@ async def run_meter(world: "World") -> None:
     ingest = Ingest(
         store, clock=world.service_clock, limits=LIMITS, allowance=ALLOWANCE, metrics=NOTHING, find_ends=find_ends
     )
-    positions = await fetch_offsets(store, INPUTS)
+    await read_shards(world, ingest, store, INPUTS, "meter has read")
+
+
+async def read_shards(world: "World", work: Any, store: Any, topics: tuple[str, ...], place: str) -> None:
+    """The loop of the meter and of the notifier: read what comes next of each shard, plan it, have it saved."""
+    positions = await fetch_offsets(store, topics)
     while True:
         worked = False
         for shard in range(SHARDS):
-            batch = read_batch(world, positions, INPUTS, shard)
+            batch = read_batch(world, positions, topics, shard)
             if batch is None:
                 continue
             worked = True
-            await pause("meter has read")
+            await pause(place)
             try:
-                [plan] = await ingest.plan([batch])
-                saved = await ingest.save(plan)
+                [plan] = await work.plan([batch])
+                saved = await work.save(plan)
             except TransientError:
-                positions.update(await fetch_offsets(store, INPUTS, [shard]))
+                positions.update(await fetch_offsets(store, topics, [shard]))
                 continue
             advance(world, positions, batch)
-            ingest.note(batch, plan, saved)
+            work.note(batch, plan, saved)
         if not worked:
             await pause(IDLE)
 
@@ -149,7 +154,7 @@ async def run_fold(world: "World") -> None:
     while True:
         worked = False
         for shard in range(SHARDS):
-            if shard in database.folds.republish:
+            if shard in database.folds.republish and not folding.is_before_generation(database, shard):
                 await database.commits.transact("projections", folding.republish, database, shard)
             if folding.find_range(database, shard, 1) is not None:
                 worked = True
@@ -193,36 +198,15 @@ async def run_notifier(world: "World") -> None:
     notify = Notify(
         store, thresholds=THRESHOLDS, renderer=RENDERER, clock=world.service_clock, metrics=NOTHING, on_saved=NOTHING
     )
-    topics = (BALANCES,)
-    positions = await fetch_offsets(store, topics)
-    while True:
-        worked = False
-        for shard in range(SHARDS):
-            batch = read_batch(world, positions, topics, shard)
-            if batch is None:
-                continue
-            worked = True
-            await pause("notifier has read")
-            try:
-                [plan] = await notify.plan([batch])
-                saved = await notify.save(plan)
-            except TransientError:
-                positions.update(await fetch_offsets(store, topics, [shard]))
-                continue
-            advance(world, positions, batch)
-            notify.note(batch, plan, saved)
-        if not worked:
-            await pause(IDLE)
+    await read_shards(world, notify, store, (BALANCES,), "notifier has read")
 
 
 async def run_mailer(world: "World") -> None:
     """One sender of the mailer, without the pauses of all sending that its gate makes."""
-    store = world.database.notices
+    store, ends = world.database.notices, Ends(world.broker)
     world.recall()
-    mailer = Mailer(
-        store, NOTHING, SETTINGS, world.service_clock, NOTHING, ends=world.ends, renderer=RENDERER, catch_up_s=0
-    )
-    sender = cast(Any, SimulatedSender(store, world.mail, SETTINGS.smtp_dot_timeout_s + SETTINGS.claim_s))
+    mailer = Mailer(store, NOTHING, SETTINGS, world.service_clock, NOTHING, ends=ends, renderer=RENDERER, catch_up_s=0)
+    sender = cast(Any, SimulatedSender(store, world.mail, ends, SETTINGS.smtp_dot_timeout_s + SETTINGS.claim_s))
     stop = asyncio.Event()
     while True:
         if not world.has_due_letter():

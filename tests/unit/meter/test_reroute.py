@@ -34,9 +34,9 @@ def test_a_record_comes_back_as_it_was(
         "seen": "",
         **dict(zip(COLUMNS, (column[0] for column in rerouted_columns([moved])), strict=True)),
     }
-    message = read_rerouted(row)
+    message = read_rerouted(row, 12)
     assert message[:4] == (USAGE, key, moved.record.value, 7)
-    assert message.headers == [*headers, (REROUTED_HEADER, b"3/42")]
+    assert message.headers == [*headers, (REROUTED_HEADER, b"3/42/12")]
     assert message.timestamp_ms == (None if timestamp < 0 else timestamp)
 
 
@@ -46,9 +46,18 @@ def test_a_reversal_that_waited_says_where_it_was_last() -> None:
     held = Wait(record(ACCOUNTS, 42, headers=headers), "acc-1", "reversal-1", "request-1", 99, (99, 7))
     columns = dict(zip(HELD, (column[0] for column in waiting_columns([held])), strict=True))
     assert columns["usage_ends"] == "{99,7}"
-    message = read_rerouted({"shard": 3, "partition": 3, "seen": "others", **columns})
+    message = read_rerouted({"shard": 3, "partition": 3, "seen": "others", **columns}, 12)
     assert (message.topic, message.key, message.value, message.partition) == (ACCOUNTS, b"acc-1", held.record.value, 3)
     assert message.headers == [("content-type", b"x"), (WAITED_HEADER, b"3/42/others")]
+
+
+def test_a_reversal_in_a_wrong_partition_has_waited_for_nothing_in_the_right_one() -> None:
+    """There were fewer shards when it waited: the usage it names may have to be sent on to the same partition."""
+    headers = [("content-type", b"x"), (REROUTED_HEADER, b"1/2/6"), (WAITED_HEADER, b"3/7/all")]
+    moved = rerouted(ACCOUNTS, 42, partition=9, key=b"acc-1", headers=headers, timestamp_ms=0)
+    columns = (column[0] for column in rerouted_columns([moved]))
+    row = {"shard": 3, "usage_end": None, "seen": "", **dict(zip(COLUMNS, columns, strict=True))}
+    assert read_rerouted(row, 12).headers == [("content-type", b"x"), (REROUTED_HEADER, b"3/42/12")]
 
 
 def test_the_relay_is_woken_once_the_usage_is_stored() -> None:

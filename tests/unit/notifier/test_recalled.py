@@ -10,6 +10,7 @@ from tests.unit.notifier.builders import AT
 
 CREDITS = "model_credits"
 OWNER = "owner@example.com"
+SHARDS = 3
 OLD, NEW = UUID(int=1), UUID(int=2)
 
 
@@ -76,11 +77,11 @@ def ended(who: UUID) -> EmailEnded:
 def test_contacts_are_found_by_the_ids_that_events_of_version_1_gave_them() -> None:
     data = AccountChangedV1(account_id="acct-1", plan="free", contacts=("a@example.com", OWNER), shard=1, position=7)
     told_of = ended(contact_id("acct-1", 1, 7, 1))
-    [line] = list_lines({told_of.email_id: (told_of, AT)}, name_contacts(data))
+    [line] = list_lines({told_of.email_id: (told_of, AT)}, name_contacts(data), SHARDS)
     assert (line.contact, line.resource, line.epoch, line.line) == (OWNER, CREDITS, 2, 70)
 
 
 def test_a_contact_without_an_address_is_kept_by_the_id() -> None:
     told_of = ended(OLD)
-    [line] = list_lines({told_of.email_id: (told_of, AT)}, {})
+    [line] = list_lines({told_of.email_id: (told_of, AT)}, {}, SHARDS)
     assert (line.contact, line.contact_id, line.epoch, line.line) == (str(OLD), OLD, 2, 70)

@@ -38,6 +38,21 @@ def test_what_was_sent_on_is_stored_but_not_sent_on_again(type: str, key: bytes 
     assert bad.reason is Reason.WRONG_PARTITION and "3/1042" in bad.detail
 
 
+@pytest.mark.parametrize("origin", [b"3/1042/6", b"3/1042/1"])
+def test_what_was_sent_on_for_fewer_shards_is_sent_on_once_more(origin: bytes) -> None:
+    record = record_of(make_event(), partition=WRONG, headers=(*STRUCTURED, (REROUTED_HEADER, origin)))
+    assert parse(record, NOW, LIMITS) == Rerouted(record, RIGHT, ACCOUNT, make_event()["source"])
+
+
+@pytest.mark.parametrize(
+    "origin", [b"", b"3", b"3/1042/", b"3/1042/x", b"3/1042/-1", b"3/1042/12", b"3/1042/13", b"3/1042/99999999999999"]
+)
+def test_what_was_sent_on_for_as_many_shards_is_rejected(origin: bytes) -> None:
+    assert LIMITS.partitions == 12
+    record = record_of(make_event(), partition=WRONG, headers=(*STRUCTURED, (REROUTED_HEADER, origin)))
+    assert reject(record).reason is Reason.WRONG_PARTITION
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [

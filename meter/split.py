@@ -1,0 +1,193 @@
+"""`meter split`: more shards, each of which takes part of the accounts of one there was, with their history.
+
+With a multiple of the shards every new shard has its accounts from one other, so events keep their positions, and all
+that remembers a position stays true: who was told what, which event a reversal names, what readers hold the newest.
+Only the number of their shard changes. Batches stay where they were sealed, with their hashes; `meter.moved` says where
+their events are now. It begins a new generation, because the chains of new shards begin in the middle.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from meter.recover import (
+    Begun,
+    Place,
+    check_stopped,
+    fetch_places,
+    find_untold,
+    forget_listed,
+    look_outside,
+    reset_groups,
+    write_generation,
+)
+from meter.runtime.clock import Clock
+from meter.runtime.errors import RefusalError
+from meter.runtime.kafka import TopicAdmin
+from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
+from meter.runtime.postgres.migrations import NO_LIMIT_S
+from meter.runtime.settings import Settings
+from meter.setup import insert_rows
+from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE, partition_for
+
+INPUTS: Final = (USAGE, ACCOUNTS)
+OUTPUTS: Final = (BALANCES, NOTIFICATIONS)
+
+
+class Move(NamedTuple):
+    """An account that changes its shard."""
+
+    shard: int
+    account_id: str
+    to_shard: int
+
+
+Say = Callable[[str], None]
+
+
+async def split(
+    settings: Settings,
+    pool: Pool,
+    clock: Clock,
+    *,
+    by: str,
+    reason: str,
+    say: Say = lambda _line: None,
+) -> list[Begun]:
+    """Have as many shards as METERING_PARTITIONS says; nothing to tell where there are so many already.
+
+    Raises RefusalError, before anything is changed, with what is to be done first. After an interruption it can be
+    called again: all of it was done, or nothing.
+    """
+    before = await pool.fetchval(load_sql("meter", "count_shards"))
+    if before == settings.partitions:
+        return []
+    check_multiple(before, settings.partitions)
+    await check_stopped(settings, pool)
+    await check_topics(settings)
+    await check_sent(pool, before)
+    places = await fetch_places(pool)
+    outside = await look_outside(settings)
+    proofs = [proof for place in places for proof in outside.find_proofs(place)]
+    if proofs := proofs + await find_untold(pool, outside):
+        raise RefusalError(f"the database went back in time: {'; '.join(proofs)}. Run `meter recover` first.")
+    await check_heard(settings, places)
+    for line in await describe_unread(settings, places, before):
+        say(line)
+    await forget_listed(settings, pool, outside, clock)
+    moves = await plan_moves(pool, before, settings.partitions)
+    say(f"{len(moves)} accounts move to {settings.partitions - before} new shards")
+    async with pool.acquire() as connection, write_transaction(connection):
+        await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+        digests = await move(connection, moves, before, settings.partitions)
+        places = await fetch_places(connection)
+        why = f"{settings.partitions} shards, before {before}: {reason}"
+        begun = await write_generation(connection, places, outside, clock.now(), by=by, reason=why, moved=digests)
+    await reset_groups(settings, places, outside)
+    return begun
+
+
+def check_multiple(before: int, now: int) -> None:
+    if now < before or now % before:
+        raise RefusalError(
+            f"METERING_PARTITIONS says {now}, and there are {before} shards. The new number must be a multiple, "
+            f"{2 * before} or {3 * before} for instance, so that the accounts of each new shard come from one. "
+            "Nothing was changed."
+        )
+
+
+async def check_topics(settings: Settings) -> None:
+    """Producers spread accounts over all partitions of the inputs, so these must be as many as shards; what comes out
+    needs one for each shard."""
+    wanted, wrong = settings.partitions, []
+    async with TopicAdmin(settings) as admin:
+        for topic in (*INPUTS, *OUTPUTS):
+            info = await admin.find(topic)
+            partitions = 0 if info is None else info.partitions
+            if partitions < wanted or (topic in INPUTS and partitions != wanted):
+                wrong.append(f"{settings.topic(topic)} has {partitions}")
+    if wrong:
+        raise RefusalError(
+            f"there are to be {wanted} shards, and so many partitions: {', '.join(wrong)}. Nothing was changed. Grow "
+            f"them first, which stops nothing: kafka-topics.sh --alter --topic NAME --partitions {wanted}"
+        )
+
+
+async def check_sent(pool: Pool, before: int) -> None:
+    [row] = await pool.fetch(load_sql("meter", "find_unfinished"), before)
+    if row["is_citus"]:
+        raise RefusalError(
+            "the tables are spread by Citus, which cannot change the shard of a row. Nothing was changed."
+        )
+    if row["is_beyond"]:
+        raise RefusalError(f"there are events beyond the {before} shards: run `meter verify`. Nothing was changed.")
+    left = {service: row[service] for service in ("meter", "projections", "notifier") if row[service]}
+    if left:
+        names = ", ".join(f"{service} ({count})" for service, count in left.items())
+        raise RefusalError(
+            f"messages wait in the outbox of {names}. Nothing was changed. Start these services until theirs is empty "
+            "(metering_outbox_age_seconds is 0), stop them, and call it again."
+        )
+
+
+async def check_heard(settings: Settings, places: Sequence[Place]) -> None:
+    """What the notifier has not read yet is of accounts that would be in another shard by then."""
+    async with TopicAdmin(settings) as admin:
+        ends = await admin.end_offsets(BALANCES)
+    left = sum(max(0, ends.get(place.shard, 0) - (place.notifier or 0)) for place in places)
+    if left:
+        raise RefusalError(
+            f"the notifier has {left} changes of balances still to read. Nothing was changed. Start it until it has "
+            "read them (metering_lag_records is 0), stop it, and call it again."
+        )
+
+
+async def describe_unread(settings: Settings, places: Sequence[Place], before: int) -> list[str]:
+    """Of the inputs: it counts all the same, but may come behind what is written to the new partitions meanwhile."""
+    lines = []
+    async with TopicAdmin(settings) as admin:
+        for topic in INPUTS:
+            ends = await admin.end_offsets(topic)
+            left = sum(
+                max(0, ends.get(place.shard, 0) - place.offsets[topic]) for place in places if place.shard < before
+            )
+            if left:
+                lines.append(
+                    f"{settings.topic(topic)}: {left} records are not read yet. They count once, but those of accounts "
+                    "that move may come behind newer ones, because they are sent on"
+                )
+    return lines
+
+
+async def plan_moves(pool: Pool, before: int, now: int) -> list[Move]:
+    rows = await pool.fetch(load_sql("meter", "list_accounts"), timeout=NO_LIMIT_S)
+    moves, astray = choose_moves(((row["shard"], row["account_id"]) for row in rows), before, now)
+    if astray:
+        raise RefusalError(
+            f"{len(astray)} accounts are in another shard than their own, {astray[0]!a} first: run `meter verify`. "
+            "Nothing was changed."
+        )
+    return moves
+
+
+def choose_moves(accounts: Iterable[tuple[int, str]], before: int, now: int) -> tuple[list[Move], list[str]]:
+    """Who moves where, and which accounts are not where they belong now."""
+    moves, astray = [], []
+    for shard, account_id in accounts:
+        to_shard = partition_for(account_id.encode(), now)
+        if to_shard % before != shard:
+            astray.append(account_id)
+        elif to_shard != shard:
+            moves.append(Move(shard, account_id, to_shard))
+    return moves, astray
+
+
+async def move(connection: Executor, moves: Sequence[Move], before: int, now: int) -> Mapping[int, bytes]:
+    """Returns by new shard the digest of where its accounts come from. The caller's transaction is all of it."""
+    await insert_rows(connection, now)
+    columns = [list(column) for column in zip(*moves, strict=True)] or [[], [], []]
+    await connection.execute(load_sql("meter", "insert_moving"), columns[0], columns[1], columns[2], timeout=NO_LIMIT_S)
+    await connection.execute(load_sql("meter", "move_accounts"), timeout=NO_LIMIT_S)
+    await connection.execute(load_sql("meter", "extend_shards"), before, now)
+    rows = await connection.fetch(load_sql("meter", "record_moved"), before)
+    await connection.execute(load_sql("meter", "clear_moving"))
+    return {row["shard"]: row["digest"] for row in rows}

@@ -1,0 +1,2 @@
+-- Forget who moved where; the tables say it themselves.
+TRUNCATE meter.moving

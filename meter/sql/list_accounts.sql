@@ -1,0 +1,8 @@
+-- Every account that stands anywhere, with its shard.
+SELECT shard, account_id FROM meter.events
+UNION SELECT shard, account_id FROM meter.keys
+UNION SELECT shard, account_id FROM projections.balance_states
+UNION SELECT shard, account_id FROM projections.account_states
+UNION SELECT shard, account_id FROM notifier.balances
+UNION SELECT shard, account_id FROM notifier.accounts
+UNION SELECT shard, account_id FROM notifier.recalled
