@@ -96,7 +96,7 @@ lock: $(BIN)/.installed  ## pin the dependencies again, with hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev \
 	    --custom-compile-command 'make lock' -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra traces \
 	    --constraint requirements.lock --custom-compile-command 'make lock' -o deploy/requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --constraint requirements.lock --custom-compile-command 'make lock' -o deploy/client/requirements.lock \

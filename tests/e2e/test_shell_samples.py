@@ -39,6 +39,10 @@ NOT_RUN = {
     ("deploy/README.md", "METERING_POSTGRES_DSN=postgresql://credit_owner"): "names the server of the containers: "
     "tests/integration/test_meter_owner.py runs setup as that role",
     ("deploy/README.md", "cat > deploy/.env"): "likewise, and writes settings into the working copy",
+    (
+        "deploy/README.md",
+        "cat >> deploy/.env",
+    ): "likewise: tests/e2e/test_traces.py runs the services with this setting",
     ("deploy/OPERATING.md", "METERING_POSTGRES_DSN=postgresql://credit_pruner"): "names the server of the containers: "
     "tests/integration/test_meter_prune.py runs it as that role",
     ("deploy/OPERATING.md", "pg_basebackup"): "needs a server that archives its log: tests/e2e/test_backup.py runs it",
