@@ -12,7 +12,7 @@ PARALLEL := -n $(WORKERS) --dist loadgroup
 SERVERS := .local/servers.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults simulation containers lock captures screenshot schemas dashboards strimzi sbom client clean
+.PHONY: help demo dev servers test check lint types imports unit coverage matrix bench faults simulation containers image lock captures screenshot schemas dashboards strimzi sbom client clean
 
 help:  ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -74,6 +74,9 @@ simulation: $(BIN)/.installed  ## play histories with faults in virtual time, wi
 containers: $(BIN)/.installed  ## build the image and check the compose stack, with stand-ins where no registry is
 	@$(BIN)/python -m tests.containers
 
+image:  ## build the image for production; BASE=python:3.12-slim@sha256:…
+	@deploy/make-image "$(BASE)"
+
 dashboards: $(BIN)/.installed  ## write Grafana's dashboards again
 	$(BIN)/python -m deploy.grafana.dashboards
 
@@ -100,7 +103,7 @@ lock: $(BIN)/.installed  ## pin the dependencies again, with hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev \
 	    --custom-compile-command 'make lock' -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra traces \
 	    --constraint requirements.lock --custom-compile-command 'make lock' -o deploy/requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --constraint requirements.lock --custom-compile-command 'make lock' -o deploy/client/requirements.lock \

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
@@ -13,11 +14,13 @@ from meter.plan import AppendPlan, plan_append
 from meter.runtime.clock import Clock
 from meter.runtime.kafka import Batch
 from meter.runtime.process.metrics import Metrics, begin
+from meter.runtime.tracing import NO_TRACES, Traces
 from meter.settings import EVIDENCE_BYTES
 from meter.store.port import Appended, EventStore
+from meter.tracing import LOGGED, batch_spans, carry_headers
 from schemas.parsing.parse import parse_all
 from schemas.reasons import Reason
-from schemas.records import Limits, Remarked, Rerouted
+from schemas.records import Limits, Outcome, Record, Remarked, Rerouted
 from schemas.topics import USAGE
 
 log = structlog.get_logger(component="ingest")
@@ -60,6 +63,7 @@ class Ingest:
         wake_relay: Callable[[], None] = lambda: None,
         find_ends: FindEnds = all_is_read,
         evidence_bytes: int = EVIDENCE_BYTES,
+        traces: Traces = NO_TRACES,
     ) -> None:
         """`find_ends` asks where the usage ends that a batch's reversals may name; `evidence_bytes` of a shard are kept
         record by record in a minute."""
@@ -73,6 +77,7 @@ class Ingest:
         metrics.latency.begin("stored")
         self._wake_relay = wake_relay
         self._find_ends = find_ends
+        self._traces = traces
         self._room = Room(evidence_bytes)
         self._held: dict[int, int] = {}  # by partition: up to where usage must be stored before reversals are due
 
@@ -93,7 +98,7 @@ class Ingest:
         return plan_append(
             shard=batch.shard,
             records=batch.records,
-            results={topic: parse_all(records, now, self._limits) for topic, records in batch.records.items()},
+            results={topic: self._parse(records, now) for topic, records in batch.records.items()},
             start=batch.start,
             end=batch.end,
             recorded_at=now,
@@ -101,6 +106,10 @@ class Ingest:
             unread=batch.unread,
             room=self._room.left(batch.shard, now),
         )
+
+    def _parse(self, records: Sequence[Record], now: datetime) -> Sequence[Outcome]:
+        outcomes = parse_all(records, now, self._limits)
+        return carry_headers(records, outcomes) if self._traces.on else outcomes
 
     async def save(self, plan: AppendPlan) -> Appended:
         return await self._store.append(plan)
@@ -129,6 +138,7 @@ class Ingest:
         if plan.rerouted:
             self._note_rerouted(plan.rerouted)
         self._note_held(batch, saved.waiting, plan)
+        followed = self._note_traces(plan) if self._traces.on else {}
         log.debug("batch_appended", shard=batch.shard, position=saved.last_position, **outcomes)
         if saved.reasons or plan.gaps:
             log.warning(
@@ -137,7 +147,16 @@ class Ingest:
                 rejected=saved.rejected,
                 gaps=saved.gaps,
                 reason=sorted(saved.reasons),
+                **followed,
             )
+
+    def _note_traces(self, plan: AppendPlan) -> dict[str, list[str]]:
+        """What the batch's lines say of them: the traces of what was refused."""
+        spans = batch_spans(plan, self._clock.now())
+        for span in spans:
+            self._traces.record(span)
+        refused = [span.parent.trace for span in spans if span.failed is not None]
+        return {"trace_ids": refused[:LOGGED]} if refused else {}
 
     def _note_latency(self, plan: AppendPlan) -> None:
         now = self._clock.now()

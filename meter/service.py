@@ -93,6 +93,7 @@ def make_loop(
         wake_relay=relay.wake.set,
         find_ends=backlog.find_ends,
         evidence_bytes=settings.evidence_bytes,
+        traces=health.traces,
     )
     concurrency = min(settings.append_concurrency, settings.postgres_pool_size - 1)
     return ShardLoop(consumer, ingest, together=TOGETHER_EVENTS, concurrency=concurrency, health=health)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from meter.runtime.tracing import TraceParent
 from notifier.decide import BalanceKey, BalanceSnapshot, Notice, Noticed, NoticeState
 from notifier.letters import Lines, Reached
 from schemas.records import Record
@@ -188,6 +189,18 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class LineTrace:
+    """The span of the producer whose event brought a balance to its line; `line` is 0 for none."""
+
+    shard: int
+    account_id: str
+    resource: str
+    epoch: int
+    line: int
+    parent: TraceParent
+
+
+@dataclass(frozen=True, slots=True)
 class NotifyPlan:
     """All that one batch of one shard changes, in one transaction; `start` is the offset the store must stand at."""
 
@@ -204,3 +217,4 @@ class NotifyPlan:
     letters: tuple[LetterStep, ...] = ()
     events: tuple[OutboxEvent, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    traces: tuple[LineTrace, ...] = ()  # while traces are on

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ import structlog
 from meter.runtime.clock import Clock
 from meter.runtime.kafka import Batch
 from meter.runtime.process.metrics import Metrics, begin
+from meter.runtime.tracing import NO_TRACES, Traces
 from notifier.decide import Channel, Outcome, Thresholds
 from notifier.mail.mailer import QUEUED
 from notifier.model import AccountSnapshot, NotifyPlan, Unreadable
@@ -17,6 +19,7 @@ from notifier.plan import Change, plan_notices
 from notifier.records import name_people, read_records
 from notifier.render import Renderer
 from notifier.store.port import NoticeStore
+from notifier.tracing import LOGGED, notice_spans, trace_lines
 from schemas.topics import BALANCES
 
 log = structlog.get_logger(component="notify")
@@ -45,6 +48,7 @@ class Notify:
         clock: Clock,
         metrics: Metrics,
         on_saved: Callable[[NotifyPlan, int], None],
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._store = store
         self._thresholds = thresholds
@@ -52,14 +56,19 @@ class Notify:
         self._clock = clock
         self._metrics = metrics
         self._on_saved = on_saved
+        self._traces = traces
         begin(metrics.records, ["read", "rejected"])
         begin(metrics.notices, list(Channel))
         metrics.latency.begin("notice")
 
     async def plan(self, batches: Sequence[Batch]) -> list[NotifyPlan]:
-        return await plan_batches(
+        plans = await plan_batches(
             batches, self._store, thresholds=self._thresholds, renderer=self._renderer, clock=self._clock
         )
+        if not self._traces.on:
+            return plans
+        pairs = zip(batches, plans, strict=True)
+        return [replace(p, traces=trace_lines(batch.records.get(BALANCES, ()), p.letters)) for batch, p in pairs]
 
     async def save(self, plan: NotifyPlan) -> int:
         return await self._store.save(plan)
@@ -78,7 +87,16 @@ class Notify:
             self._metrics.records.labels("rejected").inc(len(plan.unreadable))
             log.error("records_unreadable", shard=plan.shard, reason=sorted({bad.reason for bad in plan.unreadable}))
         write = log.info if plan.notices else log.debug
-        write("changes_noticed", shard=plan.shard, changes=batch.size, emails=saved, **count(plan))
+        write(
+            "changes_noticed", shard=plan.shard, changes=batch.size, emails=saved, **count(plan), **self._follow(plan)
+        )
+
+    def _follow(self, plan: NotifyPlan) -> dict[str, list[str]]:
+        """Record the batch's spans. Returns what its line says of them."""
+        spans = notice_spans(plan, self._clock.now()) if plan.traces else []
+        for span in spans:
+            self._traces.record(span)
+        return {"trace_ids": [span.parent.trace for span in spans[:LOGGED]]} if spans else {}
 
     def _note_notices(self, plan: NotifyPlan) -> None:
         for row in plan.notices:

@@ -18,6 +18,7 @@ from meter.topics import GROWN_OUTPUT, GrowthWatch, RecordedTopics, RiskWarnings
 from notifier.ends import KafkaEnds
 from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
+from notifier.mail.tracing import LetterTraces
 from notifier.model import NotifyPlan
 from notifier.notify import TOGETHER_CHANGES, WORK, Notify
 from notifier.old_letters import OldLetters
@@ -29,6 +30,7 @@ from notifier.store.emails import PostgresMailQueue
 from notifier.store.notices import PostgresNoticeStore
 from notifier.store.thresholds import record_thresholds
 from notifier.store.topic import REMEDIES, REMEDY, NotifierTopicStore
+from notifier.store.traces import PostgresLineTraces
 from schemas.topics import BALANCES, NOTIFICATIONS
 
 log = structlog.get_logger(component="notifier")
@@ -79,7 +81,8 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 )
                 queue = PostgresMailQueue(pool, settings.mail_pause_s)
                 ends = KafkaEnds(lambda: consumer.fetch_ends(BALANCES))
-                mailer = Mailer(queue, server, settings, clock, health, ends=ends, renderer=renderer)
+                traces = LetterTraces(PostgresLineTraces(pool), health.traces, clock) if health.traces.on else None
+                mailer = Mailer(queue, server, settings, clock, health, ends=ends, renderer=renderer, traces=traces)
                 mailer.recorded = relay.wake
                 retries = RetryLoop(pool, clock, (mailer.wake, relay.wake))
                 loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
@@ -115,6 +118,7 @@ def make_loop(
         clock=clock,
         metrics=health.metrics,
         on_saved=wake,
+        traces=health.traces,
     )
     # The mailers and the relay need connections too.
     concurrency = max(1, settings.postgres_pool_size // 2)

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
+from meter.runtime.tracing import ATTRIBUTE, TraceParent
 from projections.accounts import AccountState
 from projections.contact_ids import list_ids
 from projections.fold import BalanceState
@@ -25,7 +26,7 @@ class OutboxMessage(NamedTuple):
     value: bytes
 
 
-def render_balance(state: BalanceState, generation: int = 1) -> OutboxMessage:
+def render_balance(state: BalanceState, generation: int = 1, parent: TraceParent | None = None) -> OutboxMessage:
     data = BalanceChanged(
         account_id=state.account_id,
         resource=RESOURCES_BY_CODE[state.resource],
@@ -43,10 +44,10 @@ def render_balance(state: BalanceState, generation: int = 1) -> OutboxMessage:
         free_only=state.free_only,
         generation=generation,
     )
-    return encode(BALANCE_CHANGED, state, data, f"{state.position}/{state.resource}")
+    return encode(BALANCE_CHANGED, state, data, f"{state.position}/{state.resource}", parent)
 
 
-def render_account(state: AccountState, generation: int = 1) -> OutboxMessage:
+def render_account(state: AccountState, generation: int = 1, parent: TraceParent | None = None) -> OutboxMessage:
     """Of an account that is open or closed. Raises ValueError for one that nobody opened: nobody hears of it."""
     if state.plan is None or state.contacts is None:
         raise ValueError(f"{state.account_id} was never opened")
@@ -61,13 +62,18 @@ def render_account(state: AccountState, generation: int = 1) -> OutboxMessage:
         generation=generation,
         forgotten=state.forgotten,
     )
-    return encode(ACCOUNT_CHANGED, state, data, str(state.position))
+    return encode(ACCOUNT_CHANGED, state, data, str(state.position), parent)
 
 
 def encode(
-    type_: str, state: BalanceState | AccountState, data: BalanceChanged | AccountChanged, cause: str
+    type_: str,
+    state: BalanceState | AccountState,
+    data: BalanceChanged | AccountChanged,
+    cause: str,
+    parent: TraceParent | None,
 ) -> OutboxMessage:
-    """`cause` tells the messages of a type and shard apart: one event may change both balances of an account.
+    """`cause` tells the messages of a type and shard apart: one event may change both balances of an account. `parent`
+    is the span of a producer who wants to see what follows.
 
     A position means another event in each generation, so the id tells these apart too.
     """
@@ -79,5 +85,6 @@ def encode(
         event_id=str(uuid5(NAMESPACE, f"{type_}/{place}/{cause}")),
         time=state.as_of,
         source=SOURCE,
+        extensions=None if parent is None else {ATTRIBUTE: str(parent)},
     )
     return OutboxMessage(state.shard, state.position, state.account_id, value)

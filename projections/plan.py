@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from projections.accounts import AccountEvent, AccountState
 from projections.fold import BalanceState, Step, empty_state, fold
 from projections.messages import OutboxMessage, render_account, render_balance
 from projections.steps import ITEM_CODES, STEP_KINDS, BalanceKey, NonUsageEvent
+from projections.tracing import Causes, cause_of
 from schemas.codes import ACCOUNT_CODES
 
 position_of = attrgetter("position")
@@ -53,6 +54,7 @@ class Reading:
     steps: Mapping[BalanceKey, Sequence[Step]]  # of the events that are not usage
     balances: Mapping[BalanceKey, BalanceState]
     accounts: Mapping[str, AccountState]
+    causes: Causes = field(default_factory=dict)  # events whose producers asked for a trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ class FoldPlan:
     accounts: Sequence[AccountState]
     published: Sequence[BalanceState]  # the states of balances that messages tell, kept as well
     messages: Sequence[OutboxMessage]
+    causes: Causes = field(default_factory=dict)
 
 
 def plan(reading: Reading) -> FoldPlan:
@@ -84,8 +87,13 @@ def plan(reading: Reading) -> FoldPlan:
     folded = fold_reading(reading)
     # The account first where one event changes both.
     generations = {r.shard: r.generation for r in reading.ranges}
-    messages = [render_account(state, generations[state.shard]) for state in folded.published_accounts] + [
-        render_balance(state, generations[state.shard]) for state in folded.published
+    causes = reading.causes
+    messages = [
+        render_account(s, generations[s.shard], cause_of(causes, s.account_id, s.position))
+        for s in folded.published_accounts
+    ] + [
+        render_balance(s, generations[s.shard], cause_of(causes, s.account_id, s.position, s.resource))
+        for s in folded.published
     ]
     messages.sort(key=lambda message: (message.shard, message.position))
     return FoldPlan(
@@ -96,6 +104,7 @@ def plan(reading: Reading) -> FoldPlan:
         accounts=folded.accounts,
         published=folded.published,
         messages=messages,
+        causes=causes,
     )
 
 

@@ -23,6 +23,7 @@ from meter.runtime.waiting import wait_for
 from projections.plan import FoldPlan, plan
 from projections.set_aside import SetAside
 from projections.store import FoldStore
+from projections.tracing import fold_spans
 
 log = structlog.get_logger(component="fold")
 WORK = "balance-fold"
@@ -134,6 +135,8 @@ class FoldRunner:
         changed = chain(done.consumed, done.balances)
         self._health.metrics.latency.observe("balance", [(now - state.as_of).total_seconds() for state in changed])
         self._health.metrics.step_seconds.labels("fold").observe(duration_s)
+        for span in fold_spans(done.causes, now):
+            self._health.traces.record(span)
         log.debug(
             "events_folded",
             events=done.events,

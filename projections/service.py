@@ -48,7 +48,7 @@ def build_projections(settings: ProjectionsSettings) -> Build:
 
 
 def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, health: Health) -> list[Service]:
-    store = FoldStore(pool, most_events=settings.fold_events)
+    store = FoldStore(pool, most_events=settings.fold_events, traced=health.traces.on)
     stored = Wakeups(settings.postgres_dsn, "meter_events")
     published = Wakeups(settings.postgres_dsn, "projections_outbox")
     looks = Looks(settings.fold_poll_s, stored)

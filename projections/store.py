@@ -1,12 +1,14 @@
 """The tables of the projections, and the event log read only. One method a statement; `fold` is the transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
 
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, transpose, write_transaction
+from meter.runtime.tracing import SPANS_TOGETHER, read_traceparent
 from meter.sealing import unseal
 from projections.accounts import AccountState
 from projections.contact_ids import Named
@@ -14,6 +16,7 @@ from projections.fold import BalanceState, Kind, Step
 from projections.messages import OutboxMessage
 from projections.plan import FoldPlan, PositionRange, Reading, UsageTotal
 from projections.steps import BalanceKey, NonUsageEvent, collect_steps, split_positions
+from projections.tracing import Causes, TracedEvent, by_account
 
 PROJECTION = "balance"
 Plan = Callable[[Reading], FoldPlan]
@@ -31,8 +34,10 @@ class ShardLag(NamedTuple):
 class FoldStore:
     """Reads ranges of the log and writes what was planned from them, in one transaction under the shards' cursors."""
 
-    def __init__(self, pool: Pool, *, most_events: int) -> None:
+    def __init__(self, pool: Pool, *, most_events: int, traced: bool = False) -> None:
+        """`traced`: read as well which producers asked for a trace."""
         self._pool = pool
+        self._traced = traced
         self._most_events = most_events
 
     async def fold(self, plan: Plan, *, apart: Sequence[int] = (), only: int | None = None) -> FoldPlan | None:
@@ -45,6 +50,8 @@ class FoldStore:
                 if not ranges:
                     return None
                 reading = await read_ranges(connection, ranges)
+                if self._traced:
+                    reading = replace(reading, causes=await fetch_causes(connection, ranges))
                 await fault_point("after_fetch")
                 planned = plan(reading)
                 await write(connection, planned)
@@ -121,6 +128,17 @@ async def read_ranges(connection: Executor, ranges: Sequence[PositionRange]) -> 
     asked |= {total.key[0] for total in totals if total.state is None}
     accounts = await fetch_accounts(connection, sorted(asked)) if asked else {}
     return Reading(ranges=ranges, totals=totals, non_usage=non_usage, steps=steps, balances=balances, accounts=accounts)
+
+
+async def fetch_causes(connection: Executor, ranges: Sequence[PositionRange]) -> Causes:
+    rows = await connection.fetch(sql("fetch_traces"), *columns(ranges), SPANS_TOGETHER)
+    return by_account(event for row in rows if (event := as_traced_event(row)) is not None)
+
+
+def as_traced_event(row: Iterable[Any]) -> TracedEvent | None:
+    shard, position, account_id, resource, recorded_at, text = row
+    parent = read_traceparent(text)
+    return None if parent is None else TracedEvent(shard, position, account_id, resource, recorded_at, parent)
 
 
 def open_events(rows: Iterable[Iterable[Any]]) -> list[NonUsageEvent]:

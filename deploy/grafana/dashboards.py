@@ -135,6 +135,12 @@ OPERATORS: Final = Dashboard(
                     "max by (job) (metering_postgres_connections_limit)": "{{job}} limit",
                 },
             ),
+            Panel(
+                "Requests to the console",
+                "By what became of them; failed is the console's own fault",
+                {rate("metering_requests_total", "outcome"): "{{outcome}}"},
+                "ops",
+            ),
             Panel("Memory", "Resident", {"process_resident_memory_bytes": "{{instance}}"}, "bytes"),
             Panel("CPU", "Cores", {"rate(process_cpu_seconds_total[$__rate_interval])": "{{instance}}"}),
             Panel(

@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from meter.runtime.dsn import CHECKED_MODES, add_password, check_dsn, describe_hosts, host_names, parameter, require_tls
 from meter.runtime.encryption import away, bootstrap_hosts, may_be_plain, read_hosts
+from meter.runtime.endpoint import check_endpoint, endpoint_hosts, is_plain
 from meter.runtime.environment import ENV_PREFIX, find_typos, read_secret_files, read_values, variable
 from meter.runtime.errors import SettingsError
 
@@ -139,6 +140,14 @@ class Settings(BaseModel):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least severe line to log")
     log_format: Literal["json", "console"] = Field("json", description="one JSON object a line, or text for people")
+    traces_ssl_cafile: str | None = Field(
+        None, description="PEM file of the authorities to trust; default: the system's"
+    )
+    traces_endpoint: str | None = Field(
+        None,
+        pattern=LINK_PATTERN,
+        description="collector of the traces that producers ask for, like https://host:4318 (OTLP over HTTP)",
+    )
 
     def topic(self, name: str) -> str:
         """The name on the broker of a topic of `schemas.topics`."""
@@ -171,6 +180,11 @@ class Settings(BaseModel):
             return "SASL_SSL" if tls else "SASL_PLAINTEXT"
         return "SSL" if tls else "PLAINTEXT"
 
+    @field_validator("traces_endpoint")
+    @classmethod
+    def check_traces_endpoint(cls, endpoint: str | None, info: ValidationInfo) -> str | None:
+        return None if endpoint is None else check_endpoint(endpoint, read_hosts(info.data.get("plaintext_hosts", "")))
+
     def without_tls(self) -> dict[str, str]:
         """What is talked to in clear, or without a look at its certificate, on other machines: name → where and how."""
         found = {}
@@ -179,6 +193,9 @@ class Settings(BaseModel):
         mode = parameter(self.postgres_dsn, "sslmode") or "prefer"
         if mode not in CHECKED_MODES and away(host_names(self.postgres_dsn)):
             found["postgres"] = f"{describe_hosts(self.postgres_dsn)} (sslmode {mode})"
+        endpoint = self.traces_endpoint
+        if endpoint is not None and is_plain(endpoint) and away(endpoint_hosts(endpoint)):
+            found["traces"] = endpoint
         return found
 
     @model_validator(mode="after")

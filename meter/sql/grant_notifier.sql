@@ -10,7 +10,8 @@ BEGIN
     GRANT UPDATE (contact) ON notifier.recalled TO credit_notifier;  -- to forget
     GRANT UPDATE (value, detail) ON notifier.rejections TO credit_notifier;  -- to forget
     GRANT INSERT ON notifier.notices, notifier.rejections TO credit_notifier;
-    GRANT INSERT, UPDATE ON notifier.accounts, notifier.balances, notifier.contacts, notifier.told, notifier.emails, notifier.thresholds
+    GRANT INSERT, UPDATE ON notifier.accounts, notifier.balances, notifier.contacts, notifier.told, notifier.emails, notifier.thresholds,
+          notifier.line_traces
         TO credit_notifier;
     GRANT INSERT, UPDATE, DELETE ON notifier.banners, notifier.email_attempts TO credit_notifier;
     GRANT INSERT, DELETE ON notifier.outbox TO credit_notifier;

@@ -26,6 +26,7 @@ from notifier.mail.gate import Gate, Relay
 from notifier.mail.recheck import Action, Doubt, choose_step
 from notifier.mail.sender import Sender
 from notifier.mail.session import SmtpServer
+from notifier.mail.tracing import LetterTraces
 from notifier.mail.verdict import Judgement, Phase, Tries, Verdict, judge, pause_for
 from notifier.mail.width import Width
 from notifier.render import Renderer
@@ -64,6 +65,7 @@ class Mailer:
         *,
         ends: Ends,
         renderer: Renderer,
+        traces: LetterTraces | None = None,
         catch_up_s: float = CATCH_UP_S,
     ) -> None:
         """`catch_up_s`: how long a letter in hand waits for its shard to be read to the end."""
@@ -76,6 +78,7 @@ class Mailer:
         self._health = health
         self._ends = ends
         self._renderer = renderer
+        self._traces = traces
         self._catch_up_s = catch_up_s
         begin(health.metrics.emails, [QUEUED, *Verdict, LATE, AMBIGUOUS])
         health.metrics.latency.begin("letter")
@@ -223,7 +226,8 @@ class Mailer:
                     raise
                 await asyncio.sleep(next(steps))
         self.recorded.set()
-        self._note(email, judgement, held=held, pause_s=pause_s)
+        trace_id = None if self._traces is None else await self._traces.record(email, judgement)
+        self._note(email, judgement, held=held, pause_s=pause_s, trace_id=trace_id)
 
     def _pause(self, email: ClaimedEmail, judgement: Judgement) -> float:
         if judgement.verdict is Verdict.BEHIND:
@@ -233,7 +237,9 @@ class Mailer:
         first_s, max_s = self._settings.mail_retry_first_s, self._settings.mail_retry_max_s
         return pause_for(email.attempts, first_s, max_s, random.random())  # noqa: S311  # spreading, not secrecy
 
-    def _note(self, email: ClaimedEmail, judgement: Judgement, *, held: bool, pause_s: float) -> None:
+    def _note(
+        self, email: ClaimedEmail, judgement: Judgement, *, held: bool, pause_s: float, trace_id: str | None
+    ) -> None:
         """Count and log the attempt, without the recipient and the server's text: both may hold an address."""
         late = judgement.verdict is Verdict.ACCEPTED and not held
         outcome = LATE if late else judgement.verdict.value
@@ -255,6 +261,7 @@ class Mailer:
             ambiguous=judgement.ambiguous,
             pause_s=round(pause_s, 2),
             recorded=held,
+            **({} if trace_id is None else {"trace_id": trace_id}),
         )
 
     async def _report(self, stop: asyncio.Event) -> None:

@@ -19,6 +19,7 @@ from notifier.store.rows import (
     read_banner,
     read_people,
 )
+from notifier.store.traces import trace_columns
 
 PACKAGE = "notifier"
 
@@ -120,6 +121,8 @@ def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
         found.append(("clear_banners", transpose(plan.cleared, 2)))
     if plan.events:
         found.append(("append_outbox", transpose([(plan.shard, event.key, event.value) for event in plan.events], 3)))
+    if plan.traces:
+        found.append(("save_line_traces", trace_columns(plan.traces)))
     if plan.unreadable:
         found.append(("append_rejections", (plan.topic, plan.shard, *rejection_columns(plan), plan.at)))
     return found

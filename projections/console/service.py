@@ -18,6 +18,7 @@ from meter.runtime.process.service import Build, Service
 from projections.console.access import Guard
 from projections.console.api import Console
 from projections.console.app import make_app
+from projections.console.counting import Counted
 from projections.console.live import BalanceWatch
 from projections.console.reader import ConsoleReader, sql
 from projections.console.settings import ConsoleSettings
@@ -95,7 +96,7 @@ def build_console(settings: ConsoleSettings, clock: Clock | None = None) -> Buil
             reader = ConsoleReader(pool)
             watch = BalanceWatch(reader, settings, clock)
             console = Console(settings, reader, watch, guard, clock)
-            server = WebServer(make_app(console), settings.console_host, settings.console_port)
+            server = WebServer(Counted(make_app(console), health.metrics), settings.console_host, settings.console_port)
             if not guard.has_keys:
                 log.warning("console_open", detail="no keys: everybody on this machine may look at every account")
             yield [watch, server]

@@ -19,7 +19,7 @@ PROJECT = "credit-meter-check"
 OPTIONAL = ("prometheus", "grafana")
 OURS = ("setup", "meter", "projections", "notifier", "console", "support")
 SERVICES = ("meter", "projections", "notifier", "console")
-UP_TIMEOUT_S = 300
+UP_TIMEOUT_S = 600  # on two cores that do other work as well
 
 
 @dataclass

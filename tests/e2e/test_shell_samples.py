@@ -39,6 +39,10 @@ NOT_RUN = {
     ("deploy/README.md", "METERING_POSTGRES_DSN=postgresql://credit_owner"): "names the server of the containers: "
     "tests/integration/test_meter_owner.py runs setup as that role",
     ("deploy/README.md", "cat > deploy/.env"): "likewise, and writes settings into the working copy",
+    (
+        "deploy/README.md",
+        "cat >> deploy/.env",
+    ): "likewise: tests/e2e/test_traces.py runs the services with this setting",
     ("deploy/OPERATING.md", "METERING_POSTGRES_DSN=postgresql://credit_pruner"): "names the server of the containers: "
     "tests/integration/test_meter_prune.py runs it as that role",
     ("deploy/OPERATING.md", "pg_basebackup"): "needs a server that archives its log: tests/e2e/test_backup.py runs it",
@@ -56,7 +60,10 @@ NOT_RUN = {
         "deploy/README.md",
         "kubectl kustomize",
     ): "needs a cluster: tests/architecture renders and checks it",
-    ("deploy/README.md", "docker build"): "builds an image: tests/architecture holds the file",
+    (
+        "deploy/README.md",
+        "make image",
+    ): "builds an image: tests/architecture/test_make_image.py runs it without an engine",
     ("CONTRIBUTING.md", "make check"): "runs the tests themselves",
     ("tests/README.md", "make simulation"): "runs for hours: tests/simulation plays the short form",
     ("CONTRIBUTING.md", "make servers"): "stays until Ctrl-C: tests/integration/test_stack_servers.py starts it",

@@ -112,8 +112,9 @@ class TopicAdmin:
         raise RefusalError(f"topic {spec.name} could not be created: {reason}")
 
     async def _wait_until_known(self, topic: str) -> None:
-        """Wait: the controller has created the topic, and the other brokers learn of it a moment later."""
-        for pause_s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0):
+        """Wait: the controller has created the topic, and the brokers learn of it a moment later; on a machine with
+        much other work, half a minute later."""
+        for pause_s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0):
             if await self.find(topic) is not None:
                 return
             await asyncio.sleep(pause_s)

@@ -9,6 +9,7 @@ import structlog
 
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.metrics import Metrics, begin
+from meter.runtime.tracing import NO_TRACES, Traces
 
 log = structlog.get_logger(component="health")
 
@@ -48,6 +49,7 @@ class Health:
 
     def __init__(self) -> None:
         self.metrics = Metrics()
+        self.traces: Traces = NO_TRACES
         self.metrics.faults.set_function(lambda: len(self._faults))
         self._ready: dict[str, bool] = {}
         self._reachable: dict[str, bool] = {}

@@ -1,8 +1,8 @@
 """Logs: one JSON object a line on stdout. Events are `noun_verbed`; keys come from a fixed vocabulary.
 
 Keys: service, instance, version, shard, topic, offset, position, events, duration_ms, dependency, pause_s, reason,
-detail, account_id. `instance` is of one process: the host's name (in a cluster the pod's) and four random digits, which
-tell it from the process before on the same host.
+detail, account_id, trace_id (trace_ids where a line is of several). `instance` is of one process: the host's name (in a
+cluster the pod's) and four random digits, which tell it from the process before on the same host.
 Never logged: contacts, event data, settings with secrets.
 """
 

@@ -89,6 +89,10 @@ class Metrics:
         return self._counter("metering_emails", "Emails by outcome", "outcome")
 
     @cached_property
+    def requests(self) -> Counter:
+        return self._counter("metering_requests", "Requests to the console, by what became of them", "outcome")
+
+    @cached_property
     def reconnects(self) -> Counter:
         return self._counter("metering_reconnects", "Restarts after a lost dependency", "dependency")
 

@@ -12,7 +12,7 @@ log = structlog.get_logger(component="progress")
 
 # One line in this time instead of one per batch.
 PAUSE_S: Final = 10.0
-COUNTED: Final = ("records", "published", "notices", "emails")  # by their names in Metrics
+COUNTED: Final = ("records", "published", "notices", "emails", "requests")  # by their names in Metrics
 WAITING: Final = {"lag": "lag_records", "behind": "fold_lag_events"}
 
 

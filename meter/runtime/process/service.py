@@ -25,6 +25,7 @@ from meter.runtime.process.probes import Probe, watch_reachable
 from meter.runtime.process.progress import report_progress
 from meter.runtime.process.watchdog import LoopWatch, watch_progress
 from meter.runtime.settings import Settings
+from meter.runtime.tracing import open_traces
 from meter.runtime.waiting import pauses, wait_for
 
 log = structlog.get_logger(component="service")
@@ -50,6 +51,7 @@ async def run_service(
     `grace_s` (Exit.GRACE_OVER). That is safe: the next process continues from what is committed.
     """
     health = health or Health()
+    health.traces = open_traces(name, settings.traces_endpoint, settings.traces_ssl_cafile)
     health.metrics.describe_process(name, settings.stall_s)
     for probe in probes:
         health.expect(probe.name)
@@ -75,6 +77,7 @@ async def run_service(
         for watch in watches:
             watch.cancel()
         await asyncio.wait({*watches, progress})
+        health.traces.close()
         remove_handlers()
         log.info("service_stopped")
 
