@@ -25,6 +25,7 @@ from meter.store.events import PostgresEventStore
 from meter.store.port import Appended
 from meter.store.topics import PostgresTopicStore
 from meter.topics import RecordedTopics, RiskWarnings
+from schemas.compiled import NATIVE
 from schemas.topics import ACCOUNTS, ANCHORS, USAGE
 
 GROUP = "meter"
@@ -32,6 +33,7 @@ GROUP = "meter"
 
 def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
     clock = clock or SystemClock()
+    NATIVE.use(settings.compiled)
     risks = RiskWarnings(settings, USAGE, ACCOUNTS, ANCHORS)
     history = History()
 
