@@ -56,6 +56,7 @@ NOT_RUN = {
         "kubectl kustomize",
     ): "needs a cluster: tests/architecture renders and checks it",
     ("deploy/README.md", "docker build"): "builds an image: tests/architecture holds the file",
+    ("schemas/native/README.md", "make native"): "compiles, with cargo: .ci/run does where that is",
     ("CONTRIBUTING.md", "make check"): "runs the tests themselves",
     ("tests/README.md", "make simulation"): "runs for hours: tests/simulation plays the short form",
     ("CONTRIBUTING.md", "make servers"): "stays until Ctrl-C: tests/integration/test_stack_servers.py starts it",
