@@ -41,6 +41,9 @@ class MeterSettings(Settings):
         "beyond them those of a batch are packed together, one row for each reason",
     )
     append_concurrency: int = Field(4, ge=1, le=64, description="shards appended at the same time; below the pool size")
+    compiled: bool = Field(
+        True, description="use the compiled reader and encoder where they are installed; events are the same either way"
+    )
     anchor_s: float = Field(
         60, gt=0, le=86_400, description="pause between publications of the heads of the hash chains, where they moved"
     )

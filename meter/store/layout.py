@@ -1,17 +1,21 @@
 """Bytes of the event log: rows as binary COPY takes and gives them, which is also what the hash chain covers.
 
 One encoding for both: the meter hashes what it copies in, `meter verify` what Postgres copies out, row after row
-without a look inside. Rows are made by hand because the driver's encoder alone costs several times as much.
+without a look inside. Rows are made by hand because the driver's encoder alone costs several times as much, and by
+machine code where it is installed (`schemas/native`).
 
     COPY row: int2 columns, then per column  int4 length | value      (length -1: NULL)
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from struct import Struct, error
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
+from schemas.compiled import NATIVE
 from schemas.identity import FIRST_UUID_KEY, KEY_BYTES
 from schemas.records import Accepted
 
@@ -88,13 +92,42 @@ def to_micros(moment: datetime) -> int:
 def encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, recorded_at: datetime) -> bytes:
     """A whole COPY stream of rows that take contiguous positions from `first_position`. Raises UnstorableError."""
     try:
-        return _encode_rows(rows, shard, first_position, recorded_at)
+        return _encode_compiled(rows, shard, first_position, recorded_at) or _encode_rows(
+            rows, shard, first_position, recorded_at
+        )
     except (ValueError, OverflowError, error) as fault:
         raise UnstorableError(str(fault)) from fault
 
 
+def _encode_compiled(rows: Sequence[Accepted], shard: int, first_position: int, recorded_at: datetime) -> bytes | None:
+    """The same bytes by machine code; None where it is not there, and for rows that the Python code has to judge."""
+    if NATIVE.module is None:
+        return None
+    try:
+        stream: bytes = _encoder_of(NATIVE.module).encode(rows, shard, first_position, make_middle(recorded_at))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return stream
+
+
+@lru_cache(1)
+def _encoder_of(module: ModuleType) -> Any:
+    return module.RowEncoder(
+        header=COPY_HEADER,
+        trailer=COPY_TRAILER,
+        start=start_row(CHAIN_VERSION),
+        first_uuid_key=FIRST_UUID_KEY,
+        epoch=_POSTGRES_EPOCH,
+    )
+
+
+def make_middle(recorded_at: datetime) -> bytes:
+    """What follows the first time of a row: `recorded_at`, and `event_id`, which is null since events have a key."""
+    return Struct("!iqi").pack(8, to_micros(recorded_at), -1)
+
+
 def _encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, recorded_at: datetime) -> bytes:
-    middle = Struct("!iqi").pack(8, to_micros(recorded_at), -1)  # event_id is null since events have a key
+    middle = make_middle(recorded_at)
     head, texts, kinds, key_length = _HEAD, _texts, _Kinds(shard), _KEY
     start, int8, length, null, epoch = start_row(CHAIN_VERSION), _INT8, _INT, _NULL, _POSTGRES_EPOCH
     first_uuid_key, uuid_end = FIRST_UUID_KEY, _NULL + _NULL + _KEY

@@ -1,8 +1,9 @@
 """A Kafka record becomes an event to store, a record to send on, or a rejection. Pure and total: the hot path."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
+from schemas.parsing.compiled_reader import read_compiled
 from schemas.parsing.pattern_reader import make_reader, read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
 from schemas.parsing.sources import judge_source
@@ -18,12 +19,19 @@ def parse(record: Record, now: datetime, limits: Limits) -> Outcome:
     return judge_source(outcome, record, limits)
 
 
-def parse_all(records: Iterable[Record], now: datetime, limits: Limits) -> list[Outcome]:
-    """`parse` for each record of a batch, in order. Saves one call per record that the short cut accepts."""
-    if limits.sources is not None:
-        return [parse(record, now, limits) for record in records]
+def parse_all(records: Sequence[Record], now: datetime, limits: Limits) -> list[Outcome]:
+    """`parse` for each record of a batch, in order, by the fastest reader that takes it."""
     read = make_reader(now, limits)
-    return [read(record) or _judge(record, now, limits) for record in records]
+    found = read_compiled(records, now, limits)
+    if found is None:
+        outcomes = [read(record) or _judge(record, now, limits) for record in records]
+    else:
+        outcomes = [
+            event or read(record) or _judge(record, now, limits) for event, record in zip(found, records, strict=True)
+        ]
+    if limits.sources is None:
+        return outcomes
+    return [judge_source(outcome, record, limits) for outcome, record in zip(outcomes, records, strict=True)]
 
 
 def _judge(record: Record, now: datetime, limits: Limits) -> Outcome:

@@ -26,8 +26,8 @@ from schemas.topics import REROUTED_HEADER, USAGE
 Reader = Callable[[Record], Accepted | Rerouted | None]
 
 # No header that is accepted here is longer, so comparing the size of the value is enough.
-_HEADER_BYTES: Final = 128
-_STRUCTURED: Final = tuple(
+HEADER_BYTES: Final = 128
+STRUCTURED: Final = tuple(
     ("content-type", media)
     for media in (
         b"application/cloudevents+json; charset=utf-8",
@@ -40,7 +40,7 @@ _layouts: Final = Layouts()
 _CREDITS: Final = RESOURCE_CODES[Resource.MODEL_CREDITS]
 _TOOL_RUNS: Final = RESOURCE_CODES[Resource.TOOL_RUNS]
 # Codes of type and resource, and the field of the name.
-_KINDS: Final[Mapping[str, tuple[int, int, str]]] = {
+KINDS: Final[Mapping[str, tuple[int, int, str]]] = {
     "usage.model_inference.v1": (CODES["usage.model_inference.v1"], _CREDITS, "model"),
     "usage.guardrail.v1": (CODES["usage.guardrail.v1"], _CREDITS, "guardrail"),
     "usage.custom_script.v1": (CODES["usage.custom_script.v1"], _CREDITS, "script"),
@@ -52,6 +52,11 @@ _read_hex: Final = bytes.fromhex
 _new_tuple: Final = tuple.__new__
 
 
+def times_of(now: datetime, limits: Limits) -> tuple[datetime, datetime]:
+    """The earliest and the latest time that an event may have."""
+    return now - min(limits.max_behind, now - _FIRST), now + limits.max_ahead
+
+
 def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted | Rerouted | None:
     """The event, exactly as `read_by_reference` would give it; None where the reference has to judge."""
     return make_reader(now, limits)(record)
@@ -59,15 +64,15 @@ def read_by_pattern(record: Record, now: datetime, limits: Limits) -> Accepted |
 
 def make_reader(now: datetime, limits: Limits) -> Reader:
     """`read_by_pattern` for the records of one batch: what is the same for all of them is looked up once."""
-    latest, earliest = now + limits.max_ahead, now - min(limits.max_behind, now - _FIRST)
-    most_bytes, most_credits, most_runs = limits.max_bytes - _HEADER_BYTES, limits.max_credits, limits.max_runs
+    earliest, latest = times_of(now, limits)
+    most_bytes, most_credits, most_runs = limits.max_bytes - HEADER_BYTES, limits.max_credits, limits.max_runs
     accounts, known = accounts_of(limits.partitions), _layouts.known
 
     def read(record: Record) -> Accepted | Rerouted | None:
         topic, partition, offset, _, key, value, headers = record
         if topic != USAGE or not value or len(value) > most_bytes:
             return None
-        if headers and not (headers[0] in _STRUCTURED and (len(headers) == 1 or _is_sent_on(headers))):
+        if headers and not (headers[0] in STRUCTURED and (len(headers) == 1 or _is_sent_on(headers))):
             return None
         try:
             json = value.decode()
@@ -76,7 +81,7 @@ def make_reader(now: datetime, limits: Limits) -> Reader:
             found: tuple[Any, str | None] | None = (match.group(*first.groups), None) if match else _layouts.find(json)
             if found:
                 (event_id, source, type, subject, time, text, credits, field, name, runs), extensions = found
-                code, resource, wanted = _KINDS[type]
+                code, resource, wanted = KINDS[type]
                 if field != wanted:
                     return None
                 # Without credits `amounts` gets None and raises TypeError.

@@ -83,9 +83,15 @@ def test_the_builder_is_the_one_of_the_developers_lock() -> None:
         ["awk", program, ROOT / "requirements.lock"], capture_output=True, text=True, check=True
     ).stdout
     pins = [line for line in picked.splitlines() if line and not line.startswith(" ")]
-    assert len(pins) == 1
-    assert pins[0].startswith("setuptools==")
-    assert "--hash=sha256:" in picked
+    assert [pin.partition("==")[0] for pin in pins] == ["semantic-version", "setuptools", "setuptools-rust"]
+    assert picked.count("--hash=sha256:") >= len(pins)
+
+
+def test_the_compiled_part_is_built_where_it_is_asked_for_alone() -> None:
+    """A build without Debian's packages and Cargo's works."""
+    [build] = [rest for rest in of_kind("RUN") if "schemas/native" in rest]
+    assert "COMPILED=no" in of_kind("ARG")
+    assert build.startswith('if [ "$COMPILED" = yes ]; then') and build.endswith("fi")
 
 
 def test_the_packages_of_the_project_are_in_the_image() -> None:

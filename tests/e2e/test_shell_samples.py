@@ -64,6 +64,7 @@ NOT_RUN = {
         "deploy/README.md",
         "make image",
     ): "builds an image: tests/architecture/test_make_image.py runs it without an engine",
+    ("schemas/native/README.md", "make native"): "compiles, with cargo: .ci/run does where that is",
     ("CONTRIBUTING.md", "make check"): "runs the tests themselves",
     ("tests/README.md", "make simulation"): "runs for hours: tests/simulation plays the short form",
     ("CONTRIBUTING.md", "make servers"): "stays until Ctrl-C: tests/integration/test_stack_servers.py starts it",

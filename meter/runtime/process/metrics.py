@@ -22,6 +22,7 @@ from prometheus_client import (
 
 from meter.runtime.process.bulk_histogram import BulkHistogram
 from meter.runtime.process.distribution import DISTRIBUTION
+from schemas.compiled import NATIVE
 
 STEP_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCH_BUCKETS: Final = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
@@ -208,7 +209,7 @@ class Metrics:
 
     @cached_property
     def build_info(self) -> Gauge:
-        return self._gauge("metering_build_info", "1, with what runs here", "service", "version", "python")
+        return self._gauge("metering_build_info", "1, with what runs here", "service", "version", "python", "compiled")
 
     def count_rerouted(self, source: str, count: int) -> None:
         """A producer chooses its source, and a metric must not grow with what producers choose."""
@@ -223,7 +224,7 @@ class Metrics:
         self.connections_limit.set_function(pool.get_max_size)
 
     def describe_process(self, service: str, stall_s: float) -> None:
-        self.build_info.labels(service, version(DISTRIBUTION), platform.python_version()).set(1)
+        self.build_info.labels(service, version(DISTRIBUTION), platform.python_version(), NATIVE.state).set(1)
         self.stall_limit_seconds.set(stall_s)
         ProcessCollector(registry=self.registry)
 

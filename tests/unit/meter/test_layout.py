@@ -1,7 +1,9 @@
 """The bytes of rows. That they are what Postgres makes is tested on Postgres (integration/test_meter_store.py)."""
 
 import struct
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,8 @@ from meter.store.layout import (
     rows_of,
     to_micros,
 )
+from schemas.compiled import NATIVE, find_module
+from schemas.records import Accepted
 from tests.contract.rows import MOMENT, usage
 
 HEADER = BatchHeader(0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0, MOMENT, b"")
@@ -117,7 +121,45 @@ def test_a_text_cannot_pass_for_two() -> None:
     assert one != two
 
 
+HOSTILE: list[dict[str, Any]] = [
+    {"name": "模型", "extensions": '{"a":"é"}'}, {"name": ""}, {"data": "x" * 70_000}, {"resource": None},
+    {"amount": 2**63 - 1},
+    {"amount": 0, "offset": 2**63 - 1}, {"event_id": "order 7", "key": bytes(32)},
+    {"key": bytes(5) + b"\x01" + bytes(26)},
+    {"key": bytes(6) + b"\xff" * 26}, {"occurred_at": datetime(1, 1, 1, tzinfo=UTC)},
+    {"occurred_at": datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)},
+    {"occurred_at": datetime(2026, 3, 1, 14, tzinfo=timezone(timedelta(hours=2)))},
+    {"name": "\ud800"}, {"source": "\ud800"}, {"amount": 2**63}, {"amount": -(2**63) - 1}, {"offset": 2**70},
+    {"type": 40_000}, {"resource": -40_000}, {"type": -1},
+]  # fmt: skip
+
+
+def outcome_of(encode: Callable[..., Any], rows: Sequence[Accepted], shard: int, position: int) -> Any:
+    try:
+        return encode(rows, shard, position, MOMENT)
+    except UnstorableError:
+        return UnstorableError
+
+
+@pytest.mark.skipif(find_module() is None, reason="the compiled encoder is not installed: make native")
+@pytest.mark.parametrize("changes", HOSTILE)
+@pytest.mark.parametrize(("shard", "position"), [(0, 1), (2**31 - 1, 2**63 - 1)])
+def test_the_compiled_encoder_writes_the_same_bytes(
+    changes: dict[str, Any], shard: int, position: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [usage(7), usage(8)._replace(**changes)][: 1 if position > 1 else 2]
+    compiled = layout._encode_compiled(rows, shard, position, MOMENT)
+    whole = outcome_of(encode_rows, rows, shard, position)
+    monkeypatch.setattr(NATIVE, "module", None)
+    assert layout._encode_compiled(rows, shard, position, MOMENT) is None
+    written = outcome_of(encode_rows, rows, shard, position)
+    assert whole == written
+    assert compiled in (None, written)
+    assert compiled is not None or written is UnstorableError
+
+
 def test_texts_that_are_kept_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NATIVE, "module", None)
     monkeypatch.setattr(layout, "MAX_TEXTS", 10)
     rows = [usage(i, account_id=f"acc-{i}", source=f"/{i}") for i in range(50)]
     fields = read_copy(encode_rows(rows, 0, 1, MOMENT))

@@ -20,6 +20,7 @@ from schemas.build import STRUCTURED_HEADERS, encode_event
 from schemas.events import INPUT_TYPES, TYPES_BY_CODE, USAGE_CODES
 from schemas.identity import OWN_SOURCE
 from schemas.parsing import layouts, pattern_reader
+from schemas.parsing.compiled_reader import read_compiled
 from schemas.parsing.layouts import OWN_ORDER, TIME, Layout, Layouts, write_pattern
 from schemas.parsing.parse import Accepted, Record, Rerouted
 from schemas.parsing.pattern_reader import read_by_pattern
@@ -193,6 +194,9 @@ def new_patterns() -> Iterator[Layouts]:
 
 def hold_to_the_reference(record: Record) -> Accepted | Rerouted | None:
     quick = read_by_pattern(record, NOW, LIMITS)
+    [compiled] = read_compiled([record], NOW, LIMITS) or [None]
+    if compiled is not None:
+        assert compiled == read_by_reference(record, NOW, LIMITS)
     if quick is not None:
         exact = read_by_reference(record, NOW, LIMITS)
         assert type(quick) is type(exact)
@@ -318,7 +322,7 @@ def form_of(type: str) -> str:
         ('"type":"([^"]*)"', f'"type":"{re.escape(type)}"'),
         ('"subject":"([^"]*)"', f'"subject":"{ACCOUNT}"'),
         ("([0-9.]+)", r"[0-9]{1,7}(?:\.[0-9]{1,6}|)"),
-        ("(model|guardrail|script|tool)", pattern_reader._KINDS[type][2]),
+        ("(model|guardrail|script|tool)", pattern_reader.KINDS[type][2]),
     ):
         assert whole in form
         form = form.replace(whole, part)

@@ -28,7 +28,7 @@ PARTITION_BYTES = (64 * 1024, 1024 * 1024)
 GATHERED_BYTES = 1024 * 1024
 FIRST_BYTE = 1
 # So long a fetch stands while nothing comes. What is positioned anew, after a failure, waits for its end.
-CALM_WAIT_MS = 250
+CALM_WAIT_MS = 500
 # Of one response. While aiokafka reads a response it holds the bytes three times.
 RESPONSE_BYTES = 4 * 1024 * 1024
 

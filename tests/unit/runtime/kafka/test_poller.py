@@ -7,7 +7,7 @@ import pytest
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
 from meter.runtime.kafka.pace import FetchPace
 from meter.runtime.kafka.partition_buffer import RECORD_BYTES, PartitionBuffer
-from meter.runtime.kafka.poller import FIRST_RECORD_BYTES, Poller
+from meter.runtime.kafka.poller import CALM_POLL_MS, FIRST_RECORD_BYTES, Poller
 from meter.runtime.kafka.shard_buffers import FETCH_BYTES, ShardBuffers
 from tests.unit.runtime.kafka.test_shard_buffers import Raw
 
@@ -21,9 +21,11 @@ class ScriptedClient:
     def __init__(self, *polls: list[Raw]) -> None:
         self._polls = list(polls)
         self.asked: list[int] = []
+        self.waits: list[int] = []
 
     async def poll(self, _partitions: Any, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Raw]]:
         self.asked.append(max_records)
+        self.waits.append(timeout_ms)
         return {USAGE_0: self._polls.pop(0)} if self._polls else {}
 
     def assignment(self) -> set[TopicPartition]:
@@ -45,3 +47,43 @@ async def test_the_next_poll_asks_by_the_size_of_all_records_of_the_last_one(sto
     client = ScriptedClient([Raw(n, LARGE) for n in range(10)])
     await make_poller(stored)._poll(cast(ConsumerClient, client))
     assert client.asked == [FETCH_BYTES // FIRST_RECORD_BYTES, FETCH_BYTES // (len(LARGE) + RECORD_BYTES)]
+
+
+POLL_MS = 10  # of `make_poller`
+
+
+async def test_a_poll_waits_long_while_nothing_comes() -> None:
+    poller, client = make_poller(0), ScriptedClient()
+    await poller._poll(cast(ConsumerClient, client))
+    assert client.waits == [CALM_POLL_MS]
+
+
+async def test_only_the_first_look_of_a_poll_waits() -> None:
+    poller, client = make_poller(0), ScriptedClient([Raw(0, b"v")])
+    await poller._poll(cast(ConsumerClient, client))
+    assert client.waits == [CALM_POLL_MS, 0]
+
+
+async def test_a_poll_waits_no_longer_than_the_setting_while_much_comes() -> None:
+    poller, client = make_poller(0), ScriptedClient([Raw(n, b"v") for n in range(100)])
+    await poller._poll(cast(ConsumerClient, client))
+    client.waits.clear()
+    await poller._poll(cast(ConsumerClient, client))
+    assert client.waits == [POLL_MS]
+
+
+async def test_a_poll_that_leaves_a_full_partition_out_soon_lets_it_in_again() -> None:
+    poller, client = make_poller(0), ScriptedClient()
+    full = PartitionBuffer("usage", 1, 0)
+    full.offer([Raw(n, b"v") for n in range(2000)], 2000)  # two batches
+    poller._buffers.put(1, {TopicPartition("usage", 1): full})
+    assert poller._buffers.find_fetchable() == [USAGE_0]
+    await poller._poll(cast(ConsumerClient, client))
+    assert client.waits == [POLL_MS]
+
+
+async def test_a_setting_that_waits_longer_holds() -> None:
+    poller, client = make_poller(0), ScriptedClient()
+    poller._poll_ms = 2 * CALM_POLL_MS
+    await poller._poll(cast(ConsumerClient, client))
+    assert client.waits == [2 * CALM_POLL_MS]

@@ -1,12 +1,16 @@
 """What a service counts before anything has happened, and the histogram of the hot path."""
 
 from random import Random
+from types import ModuleType
 
-from prometheus_client import CollectorRegistry
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
+from meter.runtime.process import metrics as metrics_module
 from meter.runtime.process.bulk_histogram import BulkHistogram
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import Metrics, begin
+from schemas.compiled import Native
 
 WHOLE_YEAR_S = 365 * 24 * 3_600
 
@@ -106,3 +110,16 @@ def test_faults_are_counted() -> None:
     health = Health()
     health.set_fault("shard 3", "damaged")
     assert health.metrics.registry.get_sample_value("metering_faults") == 1
+
+
+@pytest.mark.parametrize("state", ["used", "off", "absent"])
+def test_what_was_built_says_whether_its_compiled_part_is_in_use(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    native = Native(None if state == "absent" else ModuleType("compiled"))
+    native.use(state == "used")
+    monkeypatch.setattr(metrics_module, "NATIVE", native)
+    metrics = Metrics()
+    metrics.describe_process("meter", stall_s=60)
+    shown = generate_latest(metrics.registry).decode()
+    assert [
+        line.startswith("metering_build_info{") for line in shown.splitlines() if f'compiled="{state}"' in line
+    ] == [True]

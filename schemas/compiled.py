@@ -1,0 +1,36 @@
+"""Whether the compiled part is there and wanted: a wheel of its own (`schemas/native`), which nothing requires."""
+
+import importlib
+from types import ModuleType
+from typing import Final
+
+MODULE: Final = "credit_meter_native"
+
+
+def find_module(name: str = MODULE) -> ModuleType | None:
+    """None where it is not installed, or not for this machine."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+class Native:
+    """The compiled part while it is in use. One for the process: what it gives is what the Python code gives."""
+
+    def __init__(self, installed: ModuleType | None) -> None:
+        self._installed = installed
+        self.module = installed
+
+    def use(self, wanted: bool) -> None:
+        self.module = self._installed if wanted else None
+
+    @property
+    def state(self) -> str:
+        """For /metrics."""
+        if self._installed is None:
+            return "absent"
+        return "used" if self.module is not None else "off"
+
+
+NATIVE: Final = Native(find_module())

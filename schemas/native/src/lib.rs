@@ -1,0 +1,25 @@
+//! What the meter does with every event, compiled: `schemas/native/README.md`.
+#![forbid(unsafe_code)]
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::PyResult;
+
+mod event;
+mod reader;
+mod rows;
+mod values;
+
+#[pyo3::pymodule]
+mod credit_meter_native {
+    #[pymodule_export]
+    use crate::reader::Reader;
+    #[pymodule_export]
+    use crate::rows::RowEncoder;
+}
+
+/// A fault in here is an error like any other: the Python code takes over, and no service ends.
+fn guarded<T>(work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(PyValueError::new_err("the compiled code failed")))
+}

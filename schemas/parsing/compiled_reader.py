@@ -1,0 +1,82 @@
+"""The short cut of `parse` as machine code, where it is installed (`make native`): `schemas/native`.
+
+It accepts an event exactly as `reference_reader` does or leaves it to the Python readers. Bounds, codes and what
+computes keys are handed over from here, so each stands in one place. Without it everything works the same, slower.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+from schemas.compiled import NATIVE
+from schemas.fields import MAX_NAME_CHARS
+from schemas.identity import MAX_ID_CHARS, MAX_SOURCE_CHARS, text_key
+from schemas.inputs import CATEGORIES, MAX_RUNS, MAX_TOKENS
+from schemas.parsing.cache import accounts_of, source_hashes
+from schemas.parsing.pattern_reader import HEADER_BYTES, KINDS, STRUCTURED, times_of
+from schemas.records import Accepted, Limits, Record
+from schemas.resources import RESOURCE_CODES, Resource
+from schemas.topics import USAGE
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_CREDITS: Final = RESOURCE_CODES[Resource.MODEL_CREDITS]
+# Code, code of the resource, whether it costs credits, field of the name; by type.
+_KINDS: Final[Mapping[str, tuple[int, int, bool, str]]] = {
+    type: (code, resource, resource == _CREDITS, field) for type, (code, resource, field) in KINDS.items()
+}
+
+
+class _Bounds(NamedTuple):
+    id_chars: int = MAX_ID_CHARS
+    source_chars: int = MAX_SOURCE_CHARS
+    name_chars: int = MAX_NAME_CHARS
+    tokens: int = MAX_TOKENS
+    runs: int = MAX_RUNS
+
+
+class _Limits(NamedTuple):
+    """Times in microseconds since 1970, amounts in micro-units."""
+
+    earliest: int
+    latest: int
+    value_bytes: int
+    credits: int
+    runs: int
+
+
+def read_compiled(records: Sequence[Record], now: datetime, limits: Limits) -> Sequence[Accepted | None] | None:
+    """For each record the event, or None where another reader has to judge; None where nothing is compiled."""
+    if NATIVE.module is None:
+        return None
+    earliest, latest = times_of(now, limits)
+    bounds = _Limits(
+        (earliest - _EPOCH) // _MICROSECOND,
+        (latest - _EPOCH) // _MICROSECOND,
+        max(0, limits.max_bytes - HEADER_BYTES),
+        limits.max_credits,
+        limits.max_runs,
+    )
+    try:
+        found: Sequence[Accepted | None] = _reader_of(NATIVE.module, limits.partitions).read(records, bounds)
+    except Exception:  # limits beyond what it counts in, or a fault of its own: the others read everything
+        return None
+    return found
+
+
+@lru_cache(4)
+def _reader_of(module: ModuleType, partitions: int) -> Any:
+    return module.Reader(
+        topic=USAGE,
+        media=[media for _, media in STRUCTURED],
+        kinds=_KINDS,
+        categories=CATEGORIES,
+        bounds=_Bounds(),
+        find_account=accounts_of(partitions).__getitem__,
+        hash_source=source_hashes.__getitem__,
+        text_key=text_key,
+        read_time=datetime.fromisoformat,
+        accepted=Accepted,
+    )
