@@ -113,8 +113,9 @@ async def insert_shards(connection: Executor, partitions: int) -> str:
     found = await connection.fetchval(load_sql("meter", "count_shards"))
     if found not in (0, partitions):
         raise RefusalError(
-            f"the event store has {count_of(found, 'shard')}, METERING_PARTITIONS says {partitions}. The number decides which "
-            f"shard an account is in: set METERING_PARTITIONS={found}. For more shards: `meter split --help`."
+            f"the event store has {count_of(found, 'shard')}, METERING_PARTITIONS says {partitions}. The number "
+            f"decides which shard an account is in: set METERING_PARTITIONS={found}. "
+            "For more shards: `meter split --help`."
         )
     async with connection.transaction():
         await insert_rows(connection, partitions)

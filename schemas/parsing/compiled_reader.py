@@ -11,9 +11,8 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from schemas.compiled import NATIVE
-from schemas.fields import MAX_NAME_CHARS
 from schemas.identity import MAX_ID_CHARS, MAX_SOURCE_CHARS, text_key
-from schemas.inputs import CATEGORIES, MAX_RUNS, MAX_TOKENS
+from schemas.limits import CATEGORIES, MAX_NAME_CHARS, MAX_RUNS, MAX_TOKENS
 from schemas.parsing.cache import accounts_of, source_hashes
 from schemas.parsing.pattern_reader import HEADER_BYTES, KINDS, STRUCTURED, times_of
 from schemas.records import Accepted, Limits, Record
