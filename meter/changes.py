@@ -55,6 +55,14 @@ def find_refusal(account_id: str, change: Change, account: AccountNow | None) ->
     return None
 
 
+def describe_forgotten(account_id: str) -> str:
+    """Why no address or name is sent of an account that was forgotten."""
+    return (
+        f"{account_id} was forgotten: addresses and names are not kept any more. Nothing is sent. "
+        "Open another account for whoever is to be written to."
+    )
+
+
 def doubt_plan(plan: str, is_known: bool, plans: Sequence[str]) -> str | None:
     """What to say before a plan that may be a slip of the keyboard; None where an account has it. Plans are what
     billing says they are, so one that is new here is asked about and not refused."""

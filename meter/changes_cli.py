@@ -161,7 +161,7 @@ def run_change(
     account_id: str, change: Change, send: Send, event_id: str | None, *, yes: bool, wait: bool, as_json: bool
 ) -> None:
     """Exit 1 with a sentence where the change has no effect; then nothing is sent."""
-    from meter.changes import find_refusal
+    from meter.changes import describe_forgotten, find_refusal
     from meter.sending import EFFECT_TIMEOUT_S, check_event, send_and_wait
     from meter.store.outcomes import open_outcomes
     from schemas.build import new_event_id
@@ -178,10 +178,7 @@ def run_change(
         async with open_outcomes(settings) as outcomes:
             before = await outcomes.fetch_account(account_id)
             if names_people(change) and await outcomes.find_forgotten(account_id) is not None:
-                raise RefusalError(
-                    f"{account_id} was forgotten: addresses and names are not kept any more. Nothing is sent. "
-                    "Open another account for whoever is to be written to."
-                )
+                raise RefusalError(describe_forgotten(account_id))
             if refusal := find_refusal(account_id, change, before):
                 raise RefusalError(refusal)
             if not yes:

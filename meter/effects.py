@@ -167,7 +167,7 @@ def fold_all(addresses: Iterable[str]) -> set[str]:
 
 def describe_differences(account_id: str, account: AccountNow, differences: dict[str, tuple[object, object]]) -> str:
     """Why an opening would change nothing."""
-    now = "is open since" if account.state == "open" else "is closed, and was opened at"
+    now = "has been open since" if account.state == "open" else "is closed, and was opened at"
     opened = f"{account_id} {now} {account.opened_at.isoformat(timespec='seconds')}; nothing is sent or changed"
     if not differences:
         return f"{opened}. What it has is what was asked for."

@@ -34,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 IDS = ("account",)
+TAKEN_OUT_ADVICE = "Nothing can be done with it any more: its account was forgotten."
 COLUMNS = ("id", "topic", "shard", "offset", "account", "reason", "detail", "recorded_at", "replays", "records")
 MAX_REASON_CHARS = 500
 MAX_NUMBER = 2**63 - 1  # of Postgres
@@ -132,7 +133,7 @@ def show(
       meter rejections show 17
       meter rejections show 17 --raw > record.json
     """
-    from meter.replay import take_out
+    from meter.replay import is_taken_out, take_out
     from meter.runtime.settings import Settings
 
     async def command(settings: Settings) -> None:
@@ -147,6 +148,8 @@ def show(
             sys.stdout.buffer.write(b"\n".join([record.value or b"" for record in records]))
             return
         fields = describe(found[0], records)
+        if is_taken_out(found[0]):
+            fields["advice"] = TAKEN_OUT_ADVICE
         fields["replays"] = [f"{replay.replayed_at.isoformat()} by {replay.replayed_by}" for replay in replays]
         fields["dismissed"] = [describe_dismissal(dismissal) for dismissal in dismissals]
         print_fields(fields, as_json=as_json)

@@ -12,6 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from meter.blanking import BLANKED
 from meter.packing import unpack
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
@@ -59,6 +60,8 @@ async def replay_rejections(
     if final := [rejection for rejection in found if is_final(rejection)]:
         names = ", ".join(f"{rejection.rejection_id} ({rejection.reason})" for rejection in final)
         raise RefusalError(f"a replay cannot help {names}: there is no event in what was sent. Send the events again")
+    if taken_out := [str(rejection.rejection_id) for rejection in found if is_taken_out(rejection)]:
+        raise RefusalError(f"there is nothing to replay of {', '.join(taken_out)}: {BLANKED}. Nothing is sent.")
     if not force:
         await refuse_hopeless(rejections, found, clock.now(), limits)
     for rejection in found:
@@ -87,6 +90,13 @@ def is_final(rejection: Rejection) -> bool:
     """Whether what is kept is no record that the meter could judge otherwise."""
     partly_kept = (rejection.to_offset is not None and not rejection.packed) or rejection.original_bytes is not None
     return partly_kept or rejection.reason in {reason.value for reason in FINAL}
+
+
+def is_taken_out(rejection: Rejection) -> bool:
+    """Whether the bytes of all that it stands for were taken out, because accounts were forgotten."""
+    if not rejection.packed:
+        return rejection.detail == BLANKED
+    return all(record.value is None for record in take_out(rejection))
 
 
 def find_hopeless(

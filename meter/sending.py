@@ -118,10 +118,13 @@ async def ask_until(ask: Callable[[], Awaitable[T]], timeout_s: float) -> T | No
 
 
 def describe_used(event_id: str, stored: StoredEvent) -> str:
+    from meter.content import describe
+
+    what = describe(stored.type, stored.resource, stored.amount, stored.name)
     recorded = stored.recorded_at.isoformat(timespec="seconds")
     return (
-        f"id_reused: an event with id {event_id} is stored for this account, position {stored.position}, recorded "
-        f"{recorded}. Nothing is sent: what was meant then counts once."
+        f"id_reused: an event with id {event_id} is stored for this account: {what}, position {stored.position}, "
+        f"recorded {recorded}. Nothing is sent: what was meant then counts once."
     )
 
 

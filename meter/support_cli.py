@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 FREE_PLAN: Final = "free"
 Account = Annotated[str, typer.Argument(callback=whole, help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
 EventId = Annotated[
-    str | None, typer.Option(help="Id of the event. Repeat a command with the same one and it counts once.")
+    str | None,
+    typer.Option(help="Id of the event. One that the account has is refused, so a repeat never counts twice."),
 ]
 Wait = Annotated[
     bool, typer.Option(help="Wait for the effect and print it; without, print the event's id once Kafka has it.")
@@ -62,6 +63,7 @@ def open_account(
     Example:
       meter open acc-1 --plan free --contact owner@example.com
     """
+    from meter.changes import describe_forgotten
     from meter.effects import describe_differences, describe_opening, find_differences
     from meter.sending import EFFECT_TIMEOUT_S, check_event, send_and_wait
     from meter.store.outcomes import open_outcomes
@@ -79,6 +81,9 @@ def open_account(
             await send_only(settings, sent_id, send, as_json=as_json)
             return
         async with open_outcomes(settings) as outcomes:
+            names_people = bool(contacts) or display_name is not None
+            if names_people and await outcomes.find_forgotten(account_id) is not None:
+                raise RefusalError(describe_forgotten(account_id))
             if (there := await outcomes.fetch_account(account_id)) is not None:
                 differences = find_differences(there, plan=plan, contacts=contacts, display_name=display_name)
                 raise RefusalError(describe_differences(account_id, there, differences))

@@ -1,5 +1,5 @@
 -- The next batches that were chained anew when a generation began, with their hash until then and that of the batch before.
--- $1 shard int, $2 generation int, $3 after batch bigint, $4 most int
+-- $1 shard int, $2 generation int, $3 after batch bigint, $4 most bigint
 SELECT f.batch, f.hash,
        coalesce(
            (SELECT p.hash FROM meter.former_hashes p

@@ -51,6 +51,10 @@ class StoredEvent(NamedTuple):
     position: int
     recorded_at: datetime
     last_position: int  # of what was stored with it: an opening has its free allowance behind it
+    type: int
+    resource: int | None
+    amount: int
+    name: str  # a reason, or a plan
 
 
 class RejectedEvent(NamedTuple):

@@ -117,6 +117,11 @@ async def still_works(running: Running) -> None:
     assert shown.returncode == 0 and "addresses and names, at" in shown.stdout, shown.stdout + shown.stderr
     renamed = await asyncio.to_thread(running.processes.run, "meter", "accounts", "rename", "acct-1", "Somebody")
     assert renamed.returncode == 1 and "acct-1 was forgotten" in renamed.stderr
+    opened = await asyncio.to_thread(running.processes.run, "meter", "open", "acct-1", "--contact", ANN)
+    assert opened.returncode == 1 and "acct-1 was forgotten" in opened.stderr
+    number = str(await running.pool.fetchval("SELECT rejection_id FROM meter.rejections WHERE forgotten LIMIT 1"))
+    replayed = await asyncio.to_thread(running.processes.run, "meter", "rejections", "replay", number)
+    assert replayed.returncode == 1 and "there is nothing to replay" in replayed.stderr, replayed.stderr
     again = await asyncio.to_thread(running.processes.run, "meter", "forget", "acct-1", "--reason", "x", "--yes")
     assert again.returncode == 1 and "forgotten already" in again.stderr
     typo = await asyncio.to_thread(running.processes.run, "meter", "forget", "acct-11", "--reason", "x", "--yes")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from meter.replay import describe_outcomes, find_hopeless, judge, replay_message
+from meter.blanking import BLANKED
+from meter.packing import pack
+from meter.replay import describe_outcomes, find_hopeless, is_taken_out, judge, replay_message
 from meter.store.rejections import RecordOutcome, Rejection
 from schemas.reasons import Reason
 from schemas.records import Limits, Rejected
@@ -36,6 +38,14 @@ def test_a_sound_record_may_be_replayed_wherever_it_was() -> None:
     moved = rejection(Reason.WRONG_PARTITION, encode(), headers=[*builders.STRUCTURED, (REROUTED_HEADER, b"0/1")])
     assert judge(moved, NOW, LIMITS) is None
     assert REROUTED_HEADER not in dict(replay_message(moved).headers)
+
+
+def test_what_was_taken_out_is_told_from_what_was_empty() -> None:
+    sent, empty = record(USAGE, 1, value=encode()), record(USAGE, 2, value=None)
+    assert is_taken_out(rejection(Reason.NOT_JSON, b"", detail=BLANKED))
+    assert not is_taken_out(rejection(Reason.EMPTY, b""))
+    assert is_taken_out(rejection(Reason.NOT_JSON, pack([empty, empty]), packed=True))
+    assert not is_taken_out(rejection(Reason.NOT_JSON, pack([empty, sent]), packed=True))
 
 
 def test_what_was_ahead_of_time_helps_later() -> None:
