@@ -24,6 +24,10 @@ REGISTRIES = [
         ("repo.maven", ".apache.org"),
         ("repo1", ".maven.org"),
         ("registry.", "npmjs"),
+        ("crates", ".io"),
+        ("proxy.golang", ".org"),
+        ("sum.golang", ".org"),
+        ("deb.", "debian.org"),
     )
 ]
 # A path below somebody's home, or the folder a checkout happens to lie in.
