@@ -30,6 +30,7 @@ SHOWN_ENTRIES: Final = 5  # of a timeline, unless everything is asked for
 # Of these so many: `lines` says in words who knows of what, and `notifier notices` and `emails` have the rest.
 LONG: Final[Mapping[str, int]] = {"notices": 0, "lines": 10, "emails": 5, "attempts": 0, "remarks": 5}
 SHOWN_PARTS: Final = 5  # of a run of usage on a terminal; all of them in a pipe and in JSON
+FOLLOWING: Final = frozenset((What.REACHED, What.REFUSED, What.ALLOWED))  # from the line before them
 ELSEWHERE: Final = ("reached_event",)  # the timeline has it, at the position shown beside
 IN_WORDS: Final = ("state", "reason", "letter", "at")  # `says` has them
 IDS: Final = ("event", "email id", "letter")  # columns of them
@@ -102,7 +103,10 @@ class Cut:
         self._left_out: list[str] = []
 
     def newest_last(self, lines: Sequence[Line]) -> Sequence[Line]:
-        kept = lines if self._everything else lines[-SHOWN_ENTRIES:]
+        cause = start = 0 if self._everything else max(0, len(lines) - SHOWN_ENTRIES)
+        while cause > 0 and lines[cause].what in FOLLOWING:  # what made the state is shown with what followed from it
+            cause -= 1
+        kept = [*lines[cause : min(cause + 1, start)], *lines[start:]]
         self._older += len(lines) - len(kept)
         return kept
 

@@ -96,8 +96,16 @@ def test_a_terminal_gets_the_newest_and_what_was_left_out() -> None:
     short = "\n".join(text_of(part) for part in render(explanation, width=80, everything=False))
     assert "reversed 1: failed_run" in short and "granted 10: free_allowance" not in short
     lines = sum(len(timeline.lines.newest) for timeline in explanation.timeline.resources.values())
-    assert f"Left out: {lines - 5} older lines of the timeline, 2 notices. With --all they are shown." in short
+    assert f"Left out: {lines - 6} older lines of the timeline, 2 notices. With --all they are shown." in short
     assert "Left out" not in shown(explanation)
+
+
+def test_what_made_the_state_is_shown_with_what_followed_from_it() -> None:
+    """One event that reaches every line has more of them behind it than a terminal is shown."""
+    usage = [entry(number, INFERENCE, 1, "large") for number in (3, 4)]
+    story = (*STORY[:2], *usage, entry(5, GRANTED, 100, "top_up", "INV-1042"), entry(6, INFERENCE, 107, "large"))
+    short = "\n".join(text_of(part) for part in render(explained(*story), width=80, everything=False))
+    assert "used 107 in 1 event" in short and "reached 90 %" in short, short
 
 
 def text_of(part: object) -> str:
