@@ -1,6 +1,7 @@
 """How often a loop looks by itself: rarely while notifications come, often as soon as one was missed."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 from meter.runtime.looks import REST_S, Looks
@@ -51,6 +52,9 @@ class Balances:
         done, self.ready = self.ready, 0
         self.folded += done
         return done
+
+    async def sum_months(self, _now: datetime) -> bool:
+        return False
 
 
 async def test_usage_follows_the_balances_when_it_is_woken_and_rests_meanwhile() -> None:
