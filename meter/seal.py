@@ -67,6 +67,10 @@ async def seal_all(
 async def check_finished(settings: SetupSettings, pool: Pool, places: list[Place]) -> None:
     """What the old topic holds must have been read: a line that was crossed is told from it."""
     [left] = await pool.fetch(load_sql("meter", "find_unread"))
+    if left["is_split"]:
+        raise RefusalError(
+            "`meter split` has moved accounts of this log, and such a log cannot be sealed yet. Nothing was changed."
+        )
     unread = 0
     async with TopicAdmin(settings) as admin:
         if not await is_replaced(admin, pool):

@@ -118,6 +118,10 @@ async def check_sent(pool: Pool, before: int) -> None:
         raise RefusalError(
             "the tables are spread by Citus, which cannot change the shard of a row. Nothing was changed."
         )
+    if row["is_sealed_later"]:
+        raise RefusalError(
+            "`meter seal` chained this log anew, and the shards of such a log cannot be split yet. Nothing was changed."
+        )
     if row["is_beyond"]:
         raise RefusalError(f"there are events beyond the {before} shards: run `meter verify`. Nothing was changed.")
     left = {service: row[service] for service in ("meter", "projections", "notifier") if row[service]}

@@ -44,7 +44,7 @@ TABLES = (
     "meter.remarks, meter.openings, meter.shards, "
     "projections.cursors, projections.outbox_shards, projections.outbox, projections.balance_states, "
     "projections.usage_slots, projections.usage_totals, projections.used_items, projections.usage_zones, "
-    "projections.usage_months, projections.usage_day_kinds, projections.usage_summed, "
+    "projections.day_names, projections.usage_months, projections.usage_day_kinds, projections.usage_summed, "
     "projections.account_states"
 )
 SHARD_ROWS = (
