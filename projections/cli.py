@@ -57,7 +57,7 @@ def run() -> None:
 def show(account_id: Account, as_json: AsJson = False) -> None:
     """Show an account: what it has left, whether it may go on, and where its credits went.
 
-    In a pipe: tab-separated balances. Exit code 1 when nothing is known of the account.
+    In a pipe: tab-separated balances. Exit code 1 when nobody opened the account.
 
     \b
     Example:
@@ -75,7 +75,10 @@ def show(account_id: Account, as_json: AsJson = False) -> None:
             balances = await reader.get(account_id)
             account = await reader.account(account_id)
             if not balances and account is None:
-                raise RefusalError(f"nothing is known of account {account_id}")
+                raise RefusalError(
+                    f"nobody opened account {account_id}: it is allowed nothing. Look at the id; what came for it is "
+                    f"kept until it is opened: meter accounts show {account_id}"
+                )
             show_account(account, balances, await reader.usage_by_day(account_id), as_json=as_json)
 
     run_command(ProjectionsSettings, command)

@@ -118,7 +118,7 @@ class Explainer:
             progress = await find_progress(connection, self._account_id)
             timeline = await self._read_timeline(connection, progress, noticed=may_read_notices)
             row = await connection.fetchrow(sql("read_account"), self._account_id)
-            balances = self._choose(as_balances(await connection.fetch(sql("read_balances"), self._account_id)))
+            balances = self._choose(as_balances(await connection.fetch(sql("read_all_balances"), self._account_id)))
             if not (timeline.events or row or balances):
                 raise RefusalError(describe_unknown(self._account_id, progress))
             return Explanation(

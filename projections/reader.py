@@ -48,7 +48,7 @@ class Balance:
     lifetime_granted: Decimal
     lifetime_consumed: Decimal
     free_only: bool  # nothing but the free allowance was ever granted
-    account_state: Standing  # only an open account is allowed anything
+    account_state: Standing  # only an open account is allowed anything; readers never see not_opened
     as_of: datetime  # when the last event in it was recorded
     shard: int
     position: int
@@ -89,7 +89,7 @@ class BalanceReader:
         self._pool = pool
 
     async def get(self, account_id: str) -> Mapping[Resource, Balance]:
-        """Balances by resource, which may be asked by name: `["model_credits"]`. Empty for an unknown account."""
+        """Balances by resource, which may be asked by name: `["model_credits"]`. Empty where nobody opened it."""
         rows = await self._pool.fetch(load_sql("projections", "read_balances"), account_id)
         return as_balances(rows)
 
@@ -102,7 +102,7 @@ class BalanceReader:
     async def usage_by_day(
         self, account_id: str, since: date | None = None, until: date | None = None
     ) -> list[UsageDay]:
-        """Newest day first, both ends included."""
+        """Newest day first, both ends included. Nothing of an account that nobody opened."""
         rows = await self._pool.fetch(load_sql("projections", "read_usage_by_day"), account_id, since, until)
         return [UsageDay(**dict(row) | {"resource": Resource(row["resource"])}) for row in rows]
 

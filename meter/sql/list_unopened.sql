@@ -15,7 +15,8 @@ WITH listed AS MATERIALIZED (
 )
 SELECT l.account_id, l.plan, l.display_name, l.time_zone, l.contacts, l.credits_granted, l.credits_used, l.runs_granted,
        l.runs_used,
-       least(f.day, (SELECT min(u.day) FROM projections.usage_by_day u WHERE u.account_id = l.account_id)) AS since
+       least(f.day, (SELECT min(u.slot AT TIME ZONE 'UTC')::date FROM projections.usage_slots u
+                     WHERE u.shard = l.shard AND u.account_id = l.account_id)) AS since
 FROM listed l
 LEFT JOIN first_days f ON f.account_id = l.account_id
 ORDER BY l.as_of DESC, l.account_id

@@ -4,8 +4,8 @@ SELECT s.resource, s.granted::numeric AS granted, s.consumed::numeric AS used,
        (SELECT count(*) FROM meter.events e
         WHERE e.shard = $1 AND e.account_id = $2 AND e.type IN ({{credits.granted.v1}}, {{credits.revoked.v1}})
           AND e.resource = s.resource) AS grants,
-       (SELECT coalesce(sum(u.events), 0)::bigint FROM projections.usage_by_day u
-        WHERE u.account_id = $2 AND (u.kind = 'tool_run') = (s.resource = {{tool_runs}})) AS uses
+       (SELECT coalesce(sum(u.events), 0)::bigint FROM projections.usage_slots u
+        WHERE u.shard = $1 AND u.account_id = $2 AND u.resource = s.resource) AS uses
 FROM projections.balance_states s
 WHERE s.account_id = $2 AND NOT s.opened
 ORDER BY s.resource

@@ -1,4 +1,4 @@
--- What an account has of each resource.
+-- What an account that was opened has of each resource.
 -- $1 account text
 SELECT account_id, resource, allocation, consumed, remaining, exhaustion, status, allowed, epoch,
        lifetime_granted, lifetime_consumed, free_only, account_state,

@@ -98,7 +98,7 @@ async def test_usage_of_an_unknown_account_is_kept_and_told_once_it_is_known(poo
     await fold_all(pool)
     assert await read_outbox(pool) == []
     row = await pool.fetchrow(
-        "SELECT allowed, epoch, allocation, consumed, status, exhaustion FROM projections.balances"
+        "SELECT allowed, epoch, allocation, consumed, status, exhaustion FROM projections.all_balances"
     )
     assert row is not None
     assert tuple(row) == (False, 0, 0, 30, "exhausted", None)
@@ -116,7 +116,7 @@ async def test_grants_before_the_opening_are_kept_and_count_as_one_epoch(pool: P
     await fold_all(pool)
     assert await read_outbox(pool) == []
     columns = "allowed, epoch, allocation, consumed, remaining, lifetime_granted, free_only"
-    row = await pool.fetchrow(f"SELECT {columns} FROM projections.balances")
+    row = await pool.fetchrow(f"SELECT {columns} FROM projections.all_balances")
     assert row is not None
     assert tuple(row) == (False, 0, 0, 30, -30, 100, False)
     await log.append(*opened("acct-new"))

@@ -99,7 +99,7 @@ async def test_an_account_that_nobody_opened_is_not_among_the_exhausted(balances
     await balances.execute(USE_UP)
     await balances.execute("UPDATE projections.balance_states SET opened = false WHERE account_id = 'acct-7'")
     assert await balances.fetch("SELECT FROM projections.exhausted") == []
-    assert await balances.fetchval("SELECT count(*) FROM projections.balances WHERE account_id = 'acct-7'") == 1
+    assert await balances.fetchval("SELECT count(*) FROM projections.all_balances WHERE account_id = 'acct-7'") == 1
 
 
 async def test_the_reader_has_limits(pool: Pool) -> None:

@@ -17,6 +17,7 @@ from schemas.topics import BALANCES, TOPICS
 from tests.integration.projections_log import (
     EventLog,
     assert_balances,
+    fold_all,
     granted,
     opened,
     random_history,
@@ -237,10 +238,18 @@ async def test_show_in_a_pipe_and_as_json(pool: Pool, log: EventLog, topics: Set
     assert {(u["kind"], u["amount"]) for u in shown["usage"]} == {("model_inference", "60.5"), ("tool_run", "10")}
 
 
-def test_show_of_an_unknown_account_fails_with_words(processes: Processes) -> None:
-    shown = processes.run("projections", "show", "acct-none")
+@pytest.mark.parametrize("account", ["acct-none", "acct-used"])
+async def test_show_of_an_account_that_nobody_opened_fails_with_words(
+    pool: Pool, log: EventLog, processes: Processes, account: str
+) -> None:
+    await log.append(used("acct-used", 5))
+    await fold_all(pool)
+    shown = processes.run("projections", "show", account)
     assert (shown.returncode, shown.stdout) == (1, "")
-    assert shown.stderr == "nothing is known of account acct-none\n"
+    assert shown.stderr == (
+        f"nobody opened account {account}: it is allowed nothing. Look at the id; what came for it is kept until it is "
+        f"opened: meter accounts show {account}\n"
+    )
 
 
 def test_show_without_a_database_says_so(processes: Processes) -> None:

@@ -169,7 +169,8 @@ async def test_sums_of_tokens_have_no_end(pool: Pool, log: EventLog) -> None:
 
 async def test_a_change_of_zone_counts_the_days_anew(pool: Pool, log: EventLog) -> None:
     late = datetime(2026, 11, 24, 18, 20, tzinfo=UTC)  # 00:05 of the next day in Kathmandu
-    await log.append(*opened("acct-1"), used("acct-1", 1, occurred_at=late), used("acct-2", 1, occurred_at=late))
+    await log.append(*opened("acct-1"), *opened("acct-2"))
+    await log.append(*(used(account, 1, occurred_at=late) for account in ("acct-1", "acct-2")))
     await fold_all(pool)
     await fold_usage(pool)
 

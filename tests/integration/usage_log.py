@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from meter.runtime.postgres import Pool
 from projections.store_usage import UsageStore
-from tests.integration.projections_log import GUARDRAIL, INFERENCE, REVERSED, SCRIPT, TOOL, Event
+from tests.integration.projections_log import GUARDRAIL, INFERENCE, OPENED, REVERSED, SCRIPT, TOOL, Event
 
 USED = (INFERENCE, GUARDRAIL, SCRIPT, TOOL)
 QUARTER = timedelta(minutes=15)
@@ -93,12 +93,14 @@ async def assert_slots_and_days(pool: Pool, events: Iterable[Event]) -> None:
 
 
 async def assert_usage(pool: Pool, events: Iterable[Event]) -> None:
-    """Fold the usage of what balances have folded; slots, days and usage by day are those of the events."""
+    """Fold the usage of what balances have folded; slots and days are those of the events, usage by day those of
+    accounts that were opened."""
     events = list(events)
+    known = {event.account_id for event in events if event.type == OPENED}
     await fold_usage(pool)
     await assert_slots_and_days(pool, events)
     wanted: defaultdict[Key, list[Any]] = defaultdict(lambda: [0, Decimal(0)])
-    for key, sums in add_up(events, lambda e: e.occurred_at.date()).items():
+    for key, sums in add_up((e for e in events if e.account_id in known), lambda e: e.occurred_at.date()).items():
         line = wanted[key[1], key[2], key[3], key[5]]
         line[0] += sums[0]
         line[1] += Decimal(sums[1]) / 1_000_000
