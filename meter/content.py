@@ -1,7 +1,5 @@
 """What an event says, compared with what is stored under its identity. Pure."""
 
-import json
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from schemas.amounts import format_amount
@@ -9,6 +7,7 @@ from schemas.codes import TYPES_BY_CODE, USAGE_CODES
 from schemas.contacts import FIELD, take_contacts
 from schemas.records import Accepted
 from schemas.resources import RESOURCE_CODES
+from schemas.stored_json import read_stored_json
 
 RESOURCES = {code: resource.value for resource, code in RESOURCE_CODES.items()}
 
@@ -41,7 +40,7 @@ def read(data: str) -> Any:
 
     Contacts count as they are taken now: an event stored before that rule may hold other capitals.
     """
-    value = json.loads(data, parse_float=Decimal, parse_int=Decimal)
+    value = read_stored_json(data)
     if isinstance(value, dict) and isinstance(value.get(FIELD), list):
         value[FIELD] = list(take_contacts(value[FIELD]).contacts)
     return value

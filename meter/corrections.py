@@ -4,7 +4,6 @@ They are judged one after the other, behind all other events of their batch, aga
 before them in the batch. So the outcome does not depend on where batches are cut.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from schemas.events import CODES
 from schemas.identity import normalize_id
 from schemas.reasons import Reason
 from schemas.records import Accepted, Rejected
+from schemas.stored_json import read_stored_json
 from schemas.topics import ACCOUNTS, USAGE
 
 REVERSED, GRANTED, REVOKED = CODES["usage.reversed.v1"], CODES["credits.granted.v1"], CODES["credits.revoked.v1"]
@@ -73,11 +73,11 @@ def accounts_wanted(plan: AppendPlan) -> list[str]:
 
 
 def reversed_name(event: Accepted) -> Name:
-    return event.account_id, normalize_id(json.loads(event.data)["reverses"])
+    return event.account_id, normalize_id(read_stored_json(event.data)["reverses"])
 
 
 def move_of(type: int, event_id: str, resource: int, amount: int, data: str) -> Move:
-    revokes = json.loads(data).get("revokes") if type == REVOKED else None
+    revokes = read_stored_json(data).get("revokes") if type == REVOKED else None
     return Move(type == GRANTED, event_id, resource, amount, None if revokes is None else normalize_id(revokes))
 
 
@@ -148,7 +148,7 @@ class _Judge:
         return self._first_position + len(self._rows) - 1
 
     def _judge_reversal(self, event: Accepted) -> Refused | Wait | None:
-        source = json.loads(event.data).get("reverses_source")
+        source = read_stored_json(event.data).get("reverses_source")
         name = reversed_name(event)
         found = [usage for usage in self._usage.get(name, ()) if source in (None, usage.source)]
         if not found:

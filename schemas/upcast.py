@@ -6,13 +6,12 @@ removed. Usage events are folded from their columns, and what they say for infor
 them nothing.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from schemas.events import INPUT_TYPES, TYPES_BY_CODE, EventData
+from schemas.stored_json import read_stored_json
 
 Data = Mapping[str, Any]
 
@@ -42,6 +41,5 @@ def read_stored(code: int, text: str, upcasts: Mapping[str, Upcast] = UPCASTS) -
     `code` is the stored type code and `text` the stored JSON text. Raises KeyError for a code that this version does
     not know, and pydantic's ValidationError for data that breaks the contract: no event of the log does.
     """
-    # Decimal, because a float could lose digits of an amount that was sent as a number.
-    type, data = upcast(TYPES_BY_CODE[code], json.loads(text, parse_float=Decimal), upcasts)
+    type, data = upcast(TYPES_BY_CODE[code], read_stored_json(text), upcasts)
     return INPUT_TYPES[type].model.model_validate(data)
