@@ -284,7 +284,8 @@ class UsageProducer(EventProducer):
         event_id: str | None = None,
         time: datetime | None = None,
     ) -> str:
-        """A model, guardrail, script or tool as it is from now on; `id` is what usage names."""
+        """A model, guardrail, script or tool as it is from now on; `id` is what usage names. The log holds the owner
+        encrypted, and forgets it with the account; name nobody elsewhere."""
         data = {
             "kind": kind,
             "id": id,

@@ -146,7 +146,7 @@ def open_events(rows: Iterable[Iterable[Any]]) -> list[NonUsageEvent]:
     found = []
     for *row, key in rows:
         event = NonUsageEvent(*row)
-        opened = None if event.data is None else unseal(event.data, event.account_id, key)
+        opened = None if event.data is None else unseal(event.type, event.data, event.account_id, key)
         found.append(event._replace(data=opened))
     return found
 

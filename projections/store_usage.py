@@ -15,6 +15,7 @@ from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, savepoint, transpose, write_transaction
 from projections import months
 from projections.plan import PositionRange, count_events
+from projections.sealed import fetch_opened_items
 from projections.store import PROJECTION, ShardLag, columns, share, sql
 
 log = structlog.get_logger(component="usage")
@@ -48,7 +49,10 @@ class UsageStore:
                 await move_days(connection, ranges)
                 await fold_ranges(connection, ranges)
                 await months.follow(connection, ranges)
-                await connection.execute(sql("save_items"), *columns(ranges))
+                await connection.execute(
+                    sql("save_items"), *columns(ranges), *await fetch_opened_items(connection, ranges)
+                )
+                await connection.execute(sql("forget_owners"), *columns(ranges))
                 await connection.execute(sql("advance_cursors"), USAGE, columns(ranges)[0], columns(ranges)[2])
                 await fault_point("usage_before_commit")
             await fault_point("usage_after_commit")

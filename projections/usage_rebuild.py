@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from meter.runtime.postgres import Executor
 from projections.plan import LogDamagedError, PositionRange
+from projections.sealed import fetch_opened_items
 from projections.store import sql
 from projections.store_usage import fold_ranges
 
@@ -61,6 +62,12 @@ class UsageRebuild:
             for name in EXCHANGES
             for row in await connection.fetch(sql(name), self._shard, timeout=self._timeout_s)
         ]
-        items = await connection.fetch(sql("replace_items"), self._shard, self._position, timeout=self._timeout_s)
+        opened = await fetch_opened_items(
+            connection, [PositionRange(self._shard, 0, self._position)], timeout=self._timeout_s
+        )
+        place = self._shard, self._position
+        items = await connection.fetch(
+            sql("replace_items"), *place, opened.positions, opened.data, timeout=self._timeout_s
+        )
         rows += [Changes(*row) for row in items]
         return Changes(*(sum(column) for column in zip(*rows, strict=True)))

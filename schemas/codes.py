@@ -43,7 +43,13 @@ TYPES_BY_CODE: Final[Mapping[int, str]] = MappingProxyType({code: type for type,
 # In ascending order. Those of usage have no gap and lie below all others.
 USAGE_CODES: Final = tuple(sorted(e.code for e in EVENT_CODES if e.topic == USAGE and e.type.startswith("usage.")))
 ACCOUNT_CODES: Final = tuple(sorted(code for type, code in CODES.items() if type.startswith("account.")))
-# Those with addresses or a display name, which the log holds encrypted.
+ITEM_CODE: Final = CODES["item.changed.v1"]
+# Those with addresses, a display name or the owner of an item, which the log holds encrypted.
 PERSONAL_CODES: Final = tuple(
-    sorted(CODES[type] for type in ("account.opened.v1", "account.contacts_changed.v1", "account.renamed.v1"))
+    sorted(
+        (
+            *(CODES[type] for type in ("account.opened.v1", "account.contacts_changed.v1", "account.renamed.v1")),
+            ITEM_CODE,
+        )
+    )
 )

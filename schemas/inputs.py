@@ -140,7 +140,7 @@ class ItemChanged(EventData):
     id: FilledName = Field(description="What usage carries as model, guardrail, script or tool.")
     name: FilledName = Field(description="Name for people.", examples=["Sage 3 Large"])
     status: ItemStatus = Field(description="How it stands.", examples=["deployed"])
-    owner: NameOrNone = Field(None, description="Whose it is, for information.")
+    owner: NameOrNone = Field(None, description="Whose it is, for information; the log holds it encrypted.")
     type: TypeOrNone = Field(None, description="Of a model, for information: base or fine_tuned.", examples=["base"])
     language: NameOrNone = Field(None, description="Of a script, for information.", examples=["python"])
     version: NameOrNone = Field(None, description="Of its language or itself, for information.", examples=["3.12"])

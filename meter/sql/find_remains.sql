@@ -1,13 +1,16 @@
--- What is left of the addresses and names of an account. Events stored in clear are counted as long as they are there.
+-- What is left of the addresses and names of an account, and of the owners of its items. Events stored in clear are counted as long as they are there.
 -- $1 shard int, $2 account text
 SELECT EXISTS (SELECT FROM meter.keys WHERE shard = $1 AND account_id = $2 AND key IS NULL) AS forgotten,
        EXISTS (SELECT FROM meter.keys WHERE shard = $1 AND account_id = $2 AND cleared_at IS NOT NULL) AS refused_cleared,
        (SELECT count(*) FROM projections.account_states
         WHERE account_id = $2 AND (display_name IS NOT NULL OR coalesce(contacts, '[]') <> '[]' OR contact_ids <> '[]'))
+           + (SELECT count(*) FROM projections.items WHERE shard = $1 AND account_id = $2 AND owner IS NOT NULL)
            AS read_models,
        (SELECT count(*) FROM notifier.contacts WHERE shard = $1 AND account_id = $2 AND contact <> contact_id::text)
        + (SELECT count(*) FROM notifier.emails e WHERE shard = $1 AND account_id = $2
           AND (message IS NOT NULL OR recipient LIKE '%@%')) AS letters,
        (SELECT count(*) FROM meter.events
         WHERE shard = $1 AND type > {{last_usage}} AND type IN ({{personal}}) AND account_id = $2
-          AND data::text NOT LIKE '%"sealed":"%') AS in_clear
+          AND CASE WHEN type = {{item.changed.v1}} THEN coalesce(json_typeof(data -> 'owner'), 'null') <> 'null'
+                   ELSE data::text NOT LIKE '%"sealed":"%' END) AS in_clear,
+       (SELECT count(*) FROM meter.outbox WHERE key = convert_to($2, 'UTF8')) AS on_the_way

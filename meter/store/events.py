@@ -162,7 +162,7 @@ async def fetch_known(connection: Executor, shard: int, rows: Sequence[Accepted]
 
 def stored_content(row: asyncpg.Record) -> Content:
     place = f"position {row['position']}, recorded {row['recorded_at'].isoformat(timespec='seconds')}"
-    data = unseal(row["data"], row["account_id"], row["key"])
+    data = unseal(row["type"], row["data"], row["account_id"], row["key"])
     return Content(row["type"], row["resource"], row["amount"], row["name"], data, place)
 
 
@@ -263,7 +263,7 @@ async def append_openings(connection: Executor, plan: AppendPlan, head: Head) ->
     last = head.next_position + len(plan.rows) - 1
     await connection.execute(sql("append_openings"), plan.shard, head.next_position, last)
     rows = await connection.fetch(sql("fetch_openings"), plan.shard, accounts)
-    return {id: Opening(position, type, unseal(data, id, key)) for id, position, type, data, key in rows}
+    return {id: Opening(position, type, unseal(type, data, id, key)) for id, position, type, data, key in rows}
 
 
 async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream: bytes, evidence: bytes) -> Appended:

@@ -73,7 +73,7 @@ async def open_batch(connection: Executor, shard: int, generation: int, batch: a
     if any(row["key"] == FORGOTTEN_KEY for row in rows):
         return None
     try:
-        data = [unseal(row["data"], row["account_id"], row["key"]) for row in rows]
+        data = [unseal(row["type"], row["data"], row["account_id"], row["key"]) for row in rows]
     except SealBrokenError as error:
         return str(error)
     return [row["position"] for row in rows], data

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from meter.plan import AppendPlan
 from meter.runtime.postgres import Executor, load_sql
-from meter.sealing import FORGOTTEN_CODE, FORGOTTEN_KEY, KEY_BYTES, NONCE_BYTES, seal, without_people
+from meter.sealing import FORGOTTEN_CODE, FORGOTTEN_KEY, KEY_BYTES, NONCE_BYTES, needs_sealing, seal, without_people
 from schemas.codes import PERSONAL_CODES
 from schemas.records import Accepted
 
@@ -34,14 +34,15 @@ async def leave_out_forgotten(connection: Executor, plan: AppendPlan) -> AppendP
 def blank(rows: Iterable[Accepted], accounts: set[str]) -> Iterable[Accepted]:
     for row in rows:
         is_blanked = row.type in _PERSONAL and row.account_id in accounts
-        yield row._replace(data=without_people(row.data)) if is_blanked else row
+        yield row._replace(data=without_people(row.type, row.data)) if is_blanked else row
 
 
 async def seal_rows(connection: Executor, plan: AppendPlan) -> Sequence[Accepted]:
     """The rows as they are stored. Those of the usual batch, which is usage, stay as they are."""
-    accounts = {row.account_id for row in plan.rows if row.type in _PERSONAL}
-    if not accounts:
+    personal = {row.key for row in plan.rows if row.type in _PERSONAL and needs_sealing(row.type, row.data)}
+    if not personal:
         return plan.rows
+    accounts = {row.account_id for row in plan.rows if row.key in personal}
     keys = dict(await fetch_keys(connection, plan.shard, accounts))
     made = {account_id: os.urandom(KEY_BYTES) for account_id in sorted(accounts - keys.keys())}
     if made:
@@ -52,15 +53,16 @@ async def seal_rows(connection: Executor, plan: AppendPlan) -> Sequence[Accepted
     for row in plan.rows:
         if row.type == FORGOTTEN_CODE:
             keys[row.account_id] = FORGOTTEN_KEY  # for what follows in this batch
-        sealed.append(seal_row(row, keys) if row.type in _PERSONAL else row)
+        sealed.append(seal_row(row, keys) if row.key in personal else row)
     return sealed
 
 
 def seal_row(row: Accepted, keys: Keys) -> Accepted:
     try:
-        return row._replace(data=seal(row.data, row.account_id, keys[row.account_id], os.urandom(NONCE_BYTES)))
+        data = seal(row.type, row.data, row.account_id, keys[row.account_id], os.urandom(NONCE_BYTES))
     except UnicodeEncodeError:
         return row  # the encoder of rows refuses it likewise, and that is handled
+    return row._replace(data=data)
 
 
 async def fetch_keys(connection: Executor, shard: int, accounts: Iterable[str]) -> Keys:

@@ -47,6 +47,7 @@ class Sealed(NamedTuple):
 
 class Clear(NamedTuple):
     position: int
+    type: int
     account_id: str
     data: str
 
@@ -63,7 +64,7 @@ async def find_clear(connection: Executor, shard: int, after: int = 0) -> list[C
     """The next events stored in clear, some at a time; empty at the end."""
     while True:
         rows = await connection.fetch(load_sql("meter", "find_personal"), shard, after, PAGE_ROWS)
-        found = [Clear(*row) for row in rows if is_clear(row["data"])]
+        found = [Clear(*row) for row in rows if is_clear(row["type"], row["data"])]
         if found or not rows:
             return found
         after = rows[-1]["position"]
@@ -116,7 +117,7 @@ async def seal_events(connection: Executor, shard: int, generation: int, at: dat
             await connection.execute(load_sql("meter", "insert_keys"), shard, at, list(made), list(made.values()))
         keys |= made
         sealed = [
-            (row.position, seal(row.data, row.account_id, keys[row.account_id], os.urandom(NONCE_BYTES)))
+            (row.position, seal(row.type, row.data, row.account_id, keys[row.account_id], os.urandom(NONCE_BYTES)))
             for row in found
         ]
         await connection.execute(load_sql("meter", "replace_personal"), shard, generation, *transpose(sealed, 2))

@@ -8,18 +8,20 @@ from meter.store.outcomes import Outcomes
 
 
 class Remains(NamedTuple):
-    """`in_clear`: events of before sealing, whose addresses and names everybody who reads the log can read."""
+    """`in_clear`: events of before sealing, whose addresses and names everybody who reads the log can read;
+    `on_the_way`: records of a wrong partition, which are sent on as they came."""
 
     forgotten: bool
     refused_cleared: bool
     read_models: int
     letters: int
     in_clear: int
+    on_the_way: int
 
     @property
     def cleared(self) -> bool:
         """Whether the services have done what they can."""
-        return self.forgotten and self.refused_cleared and not self.read_models and not self.letters
+        return self.forgotten and self.refused_cleared and not (self.read_models or self.letters or self.on_the_way)
 
     def describe(self, account_id: str) -> list[str]:
         return list(self._sentences(account_id))
@@ -35,6 +37,8 @@ class Remains(NamedTuple):
             yield "the read models still hold some: is `projections run` running?"
         if self.letters:
             yield f"letters and contacts still hold some, in {self.letters} rows: is `notifier run` running?"
+        if self.on_the_way:
+            yield f"{self.on_the_way} records of a wrong partition are not sent on yet: is `meter run` running?"
         if self.in_clear:
             yield (
                 f"{self.in_clear} of its events were stored before addresses were encrypted, and hold them in clear "

@@ -58,6 +58,8 @@ async def fetch_earlier(connection: Executor, shard: int, positions: Mapping[str
     statement = load_sql("meter", "find_earlier_changes")
     rows = await connection.fetch(statement, shard, list(positions), list(positions.values()), MOST_RENAMES)
     return {
-        account_id: find_earlier((row["type"], unseal(row["data"], account_id, row["key"])) for row in changes)
+        account_id: find_earlier(
+            (row["type"], unseal(row["type"], row["data"], account_id, row["key"])) for row in changes
+        )
         for account_id, changes in groupby(rows, key=itemgetter("account_id"))
     }

@@ -13,7 +13,7 @@ WITH log AS (
            coalesce(id, encode(substr(event_key, 1, 16), 'hex')::uuid::text, event_id::text) AS event_id,
            -- What is no name is left out, as the fold does: not text, blank, too long, with control characters.
            CASE WHEN type IN ({{account.opened.v1}}, {{account.renamed.v1}})
-                 AND jsonb_typeof(data::jsonb -> 'display_name') = 'string'
+                 AND json_typeof(data -> 'display_name') = 'string'
                  AND data ->> 'display_name' ~ '\S' AND length(data ->> 'display_name') <= 256
                  AND data ->> 'display_name' !~ '[\u0001-\u001f\u007f-\u009f]'
                 THEN data ->> 'display_name' END AS display_name,

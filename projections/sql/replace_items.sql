@@ -1,6 +1,7 @@
 -- Replace a shard's items that differ from what the log tells of them up to a position. Returns how many rows there are then, and
 -- how many were added, changed and removed.
--- $1 shard int, $2 position bigint
+-- Data that is sealed comes opened.
+-- $1 shard int, $2 position bigint, $3 positions of opened data bigint[], $4 opened data text[] (JSON)
 WITH expected AS MATERIALIZED (
     SELECT DISTINCT ON (account_id, kind, id)
            account_id, kind, id, data ->> 'name' AS name, data ->> 'status' AS status,
@@ -11,10 +12,11 @@ WITH expected AS MATERIALIZED (
            projections.read_text(data -> 'reason', {{name_chars}}) AS reason,
            projections.read_moment(data -> 'deployed_at') AS deployed_at, position
     FROM (
-        SELECT account_id COLLATE "C" AS account_id, (data ->> 'kind') COLLATE "C" AS kind, name COLLATE "C" AS id,
-               projections.read_object(data) AS data, position
-        FROM meter.events
-        WHERE shard = $1 AND position <= $2 AND type > {{last_usage}} AND type = {{item.changed.v1}}
+        SELECT m.account_id COLLATE "C" AS account_id, (m.data ->> 'kind') COLLATE "C" AS kind, m.name COLLATE "C" AS id,
+               projections.read_object(coalesce(o.data::json, m.data)) AS data, m.position
+        FROM meter.events m
+        LEFT JOIN unnest($3::bigint[], $4::text[]) AS o (position, data) ON o.position = m.position
+        WHERE m.shard = $1 AND m.position <= $2 AND m.type > {{last_usage}} AND m.type = {{item.changed.v1}}
     ) AS e
     ORDER BY account_id, kind, id, position DESC
 ), removed AS (

@@ -1,5 +1,7 @@
 -- What events in the ranges tell of items; of several about one item the newest. What is for information and cannot be read is null.
--- $1 shards int[], $2 after bigint[], $3 upto bigint[]
+-- Data that is sealed comes opened.
+-- $1 shards int[], $2 after bigint[], $3 upto bigint[], $4 shards of opened data int[], $5 positions of opened data bigint[],
+-- $6 opened data text[] (JSON)
 INSERT INTO projections.items AS t (
     shard, account_id, kind, id, name, status, owner, type, language, version, reason, deployed_at, position)
 SELECT DISTINCT ON (e.shard, e.account_id, e.kind, e.id)
@@ -11,7 +13,8 @@ SELECT DISTINCT ON (e.shard, e.account_id, e.kind, e.id)
        projections.read_text(e.data -> 'reason', {{name_chars}}),
        projections.read_moment(e.data -> 'deployed_at'), e.position
 FROM (
-    SELECT l.shard, l.account_id, l.data ->> 'kind' AS kind, l.name AS id, projections.read_object(l.data) AS data, l.position
+    SELECT l.shard, l.account_id, l.data ->> 'kind' AS kind, l.name AS id, projections.read_object(coalesce(o.data::json, l.data)) AS data,
+           l.position
     FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
     -- Fenced as in fold_usage.sql; `type >` finds the index of what is not usage.
     CROSS JOIN LATERAL (
@@ -20,6 +23,8 @@ FROM (
           AND m.type = {{item.changed.v1}}
         OFFSET 0
     ) AS l
+    LEFT JOIN unnest($4::int[], $5::bigint[], $6::text[]) AS o (shard, position, data)
+        ON o.shard = l.shard AND o.position = l.position
 ) AS e
 ORDER BY e.shard, e.account_id, e.kind, e.id, e.position DESC
 ON CONFLICT (shard, account_id, kind, id) DO UPDATE

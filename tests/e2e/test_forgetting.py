@@ -22,8 +22,9 @@ from tests.support.waiting import until
 
 ANN, EVE, BOB, LATER = "ann.person@example.com", "eve.person@example.com", "bob.other@example.com", "late.r@example.com"
 NAME, OTHER_NAME, LATER_NAME = "Person & Example", "Other Company", "Later Name"
-OF_ANN = (ANN, EVE, NAME, "ann.person", "eve.person")
-OF_BOB = (BOB, OTHER_NAME)
+OWNER, OTHER_OWNER, LATER_OWNER = "Olga Owner", "Otto Owner", "Late Owner"
+OF_ANN = (ANN, EVE, NAME, OWNER, "ann.person", "eve.person")
+OF_BOB = (BOB, OTHER_NAME, OTHER_OWNER)
 REFUSED = json.dumps({"specversion": "1.0", "subject": "acct-1", "data": {"contacts": [ANN], "display_name": NAME}})
 OPENING: dict[str, Any] = {"plan": "free", "contacts": [ANN, EVE], "display_name": NAME, "event_id": "opening-1"}
 
@@ -50,11 +51,20 @@ async def live(running: Running) -> None:
     for account in ("acct-1", "acct-2"):
         running.ledger.open(account)
     await running.settle()
+    await own(running, "acct-1", OWNER)
+    await own(running, "acct-2", OTHER_OWNER)
+    await until(partial(count, running, "SELECT count(*) = 2 FROM projections.items WHERE owner IS NOT NULL"), WAIT_S)
     await running.use_settled("acct-1", Resource.MODEL_CREDITS, "40")
     await running.use_settled("acct-2", Resource.MODEL_CREDITS, "40")
     async with Producer(running.settings) as producer:
         await producer.publish([Message(ACCOUNTS, "acct-1", REFUSED.encode(), headers=STRUCTURED_HEADERS)])
     await until(partial(count, running, "SELECT count(*) FROM meter.rejections"), WAIT_S, "the record is refused")
+
+
+async def own(running: Running, account: str, owner: str) -> None:
+    """An item of the account is somebody's."""
+    await running.usage.item_changed(account, kind="model", id="sage", name="Sage", status="deployed", owner=owner)
+    await running.usage.flush()
 
 
 async def count(running: Running, statement: str) -> bool:
@@ -96,6 +106,7 @@ async def goes_on(running: Running, dumps: Dumps) -> None:
     await running.accounts.opened("acct-1", **OPENING)
     await running.accounts.contacts_changed("acct-1", contacts=[LATER])
     await running.accounts.renamed("acct-1", display_name=LATER_NAME, time_zone="Europe/Berlin")
+    await own(running, "acct-1", LATER_OWNER)
     await running.accounts.flush()
     letters = len(running.mail.mails)
     await running.use_settled("acct-1", Resource.MODEL_CREDITS, "20")  # 80 %
@@ -103,7 +114,7 @@ async def goes_on(running: Running, dumps: Dumps) -> None:
     await until(partial(count, running, zoned), WAIT_S, "the time zone is changed")
     assert await running.pool.fetchval("SELECT count(*) FROM meter.duplicates") == 1
     assert len(running.mail.mails) == letters
-    assert await dumps.search(LATER, LATER_NAME, *OF_ANN) == []
+    assert await dumps.search(LATER, LATER_NAME, LATER_OWNER, *OF_ANN) == []
 
 
 async def still_works(running: Running) -> None:

@@ -39,9 +39,12 @@ class Meter:
         self._partitions = partitions
 
     async def take(self, *events: dict[str, Any]) -> None:
-        records = [record(one, partitions=self._partitions) for one in events]
+        records = [self.write(one) for one in events]
         for shard in sorted({one.partition for one in records}):
             await self._append(shard, [one for one in records if one.partition == shard])
+
+    def write(self, event: dict[str, Any]) -> Record:
+        return record(event, partitions=self._partitions)
 
     async def _append(self, shard: int, records: Sequence[Record]) -> None:
         stored = await self._store.fetch_offsets([USAGE, ACCOUNTS], [shard])

@@ -13,6 +13,7 @@ from meter.sealing import FORGOTTEN_CODE
 from meter.store.audit import audit_shard
 from meter.store.events import PostgresEventStore
 from meter.store.port import Appended
+from meter.store.remains import Remains
 from schemas.events import CODES
 from schemas.reasons import Reason
 from schemas.records import Accepted
@@ -173,3 +174,19 @@ async def test_an_intruder_cannot_hide_refused_records_where_nobody_was_forgotte
         await connection.execute("UPDATE meter.rejections SET value = NULL, forgotten = true")
         await connection.execute("RESET session_replication_role")
     assert await find_damage(pool)
+
+
+async def test_what_is_on_the_way_is_not_forgotten_yet(store: PostgresEventStore, pool: Pool) -> None:
+    """A record of a wrong partition is sent on as it came, so nobody says before that it is gone."""
+    await append(store, opening(0), forgetting(1))
+    [left] = await pool.fetch(load_sql("meter", "find_remains"), 0, "acc-1")
+    assert (left["forgotten"], left["on_the_way"]) == (True, 0)
+    await pool.executemany(
+        "INSERT INTO meter.outbox (shard, topic, kafka_offset, partition, key, value, headers, timestamp_ms) "
+        "VALUES (1, 'metering.accounts', $1, 0, $2, $3, '[]', 0)",
+        [(1, b"acc-1", REFUSED), (2, b"acc-10", REFUSED)],
+    )
+    [left] = await pool.fetch(load_sql("meter", "find_remains"), 0, "acc-1")
+    remains = Remains(*left)
+    assert (remains.on_the_way, remains.cleared) == (1, False)
+    assert any("not sent on yet" in line for line in remains.describe("acc-1"))
