@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from struct import Struct
 from typing import Any, Final, Self
 
@@ -77,8 +77,10 @@ def reseal(written: bytes) -> bytes:
 class RawProducer:
     """Writes batches to partitions as they are. `send` returns the broker's base offset; raises what it refuses."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=3 * TIMEOUT_MS)
+    def __init__(self, bootstrap: str, login: Mapping[str, Any] | None = None) -> None:
+        """`login`: options of the client, of a user who may write some topics only."""
+        options = {**(login or {}), "bootstrap_servers": bootstrap, "request_timeout_ms": 3 * TIMEOUT_MS}
+        self._client = AIOKafkaClient(**options)
         self._asking = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
