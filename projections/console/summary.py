@@ -246,6 +246,13 @@ def runway_json(runway: Runway | None, zone: tzinfo) -> dict[str, Any] | None:
     }
 
 
+def action_for(kind: str, *, may_buy: bool) -> str:
+    """The one useful step beside a banner: who may buy tops up; who may not reads who can."""
+    if not may_buy:
+        return "Ask an administrator of this account to add credits or upgrade the plan."
+    return "Upgrade the plan" if kind == "free_expired" else "Manage billing"
+
+
 def banner_json(banner: Banner) -> dict[str, Any]:
     return {
         "key": banner.key,
