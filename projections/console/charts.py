@@ -14,9 +14,9 @@ from markupsafe import Markup, escape
 from projections.console.figures import show_amount
 
 WIDTH: Final = 720
-HEIGHT: Final = 220
+HEIGHT: Final = 226
 LEFT: Final = 52
-BOTTOM: Final = 26
+BOTTOM: Final = 32
 TOP: Final = 10
 MOST_LABELS: Final = 8
 PIE: Final = 120
@@ -142,7 +142,7 @@ def grid(most: Decimal) -> Markup:
         y = HEIGHT - BOTTOM - float(part) * (HEIGHT - BOTTOM - TOP)
         lines.append(
             Markup('<path class="grid" d="M{} {}H{}"/><text class="y" x="{}" y="{}">{}</text>').format(
-                LEFT, f"{y:.1f}", WIDTH, LEFT - 8, f"{y + 4:.1f}", show_amount(most * part)
+                LEFT, f"{y:.1f}", WIDTH, LEFT - 8, f"{y + (4 if part else 0):.1f}", show_amount(most * part)
             )
         )
     return Markup("").join(lines)
