@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -61,6 +61,17 @@ class Share:
         if self.allocation <= 0:
             return Decimal(100 if self.remaining > 0 else 0)
         return max(Decimal(0), min(Decimal(100), self.remaining * 100 / self.allocation))
+
+    def used_by_midnight(self, now: datetime) -> Decimal:
+        """Percent of the allocation that is used when the day of `now` ends, at the pace of the last 24 hours; what is
+        used already where no pace is known."""
+        used = 100 - self.left_percent
+        if self.runway is None or self.allocation <= 0:
+            return used
+        zone = now.tzinfo or UTC
+        ends = datetime.combine(now.date() + timedelta(days=1), time.min, zone).astimezone(UTC)
+        hours = Decimal((ends - now.astimezone(UTC)) / timedelta(hours=1))
+        return min(Decimal(100), used + self.runway.per_hour * hours * 100 / self.allocation)
 
     @property
     def sentence(self) -> str:

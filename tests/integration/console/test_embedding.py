@@ -28,7 +28,7 @@ body { background: #fffdf5; font: 17px "Courier New", monospace; }"""
 
 
 class Host:
-    """A server of another origin with one page. On this machine: browsers keep public pages from loopback addresses."""
+    """A server of another origin with one page, on this machine, as the console is."""
 
     def __init__(self) -> None:
         self.origin = ""
