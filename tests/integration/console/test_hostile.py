@@ -101,7 +101,7 @@ async def test_links_carry_on_what_pages_are_asked_by_and_nothing_else(client: h
         (f"from={days_ago(3).date()}&to=9999-12-31", 200),
     ],
 )  # fmt: skip
-async def test_odd_periods_are_said_and_lead_back_to_the_account(
+async def test_periods_that_make_no_sense_are_refused_with_a_link_to_the_account(
     client: httpx.AsyncClient, query: str, status: int
 ) -> None:
     for tab in ("overview", "models", "history", "tools.csv"):
