@@ -1,7 +1,7 @@
 """Who asks: a token in the header, or the cookie that it was exchanged for. Tokens never stand in an address."""
 
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -55,13 +55,21 @@ def check_local(request: Request) -> None:
 
 
 def host_of(request: Request) -> str:
-    return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    return split_address(f"//{request.headers.get('host', '')}").hostname or ""
+
+
+def split_address(text: str) -> SplitResult:
+    """What a header names; without any part where it is no address."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")
 
 
 def check_origin(request: Request) -> None:
     """What changes anything comes from a page of ours. Raises AccessError."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and split_address(origin).netloc != request.headers.get("host"):
         raise AccessError(403, "other_origin", "This form was sent from another site.")
     if origin is None and request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise AccessError(403, "other_origin", "This form was sent from another site.")

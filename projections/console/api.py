@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo
 
 from sse_starlette import EventSourceResponse
@@ -21,10 +21,11 @@ from projections.console.live import BalanceWatch
 from projections.console.periods import DEFAULT, Period, PeriodError, find_zone, period_of
 from projections.console.reader import ConsoleReader
 from projections.console.settings import ConsoleSettings
-from projections.console.summary import Summary, banner_json, moment, to_json
+from projections.console.summary import Summary, action_for, banner_json, moment, to_json
 from projections.console.tokens import AccessError
 from projections.reader import as_resource
 from schemas.fields import ACCOUNT_PATTERN
+from schemas.outputs import BannerKind
 from schemas.resources import Resource
 
 ACCOUNT: Final = re.compile(ACCOUNT_PATTERN)
@@ -106,10 +107,15 @@ class Api:
         return await self._console.reader.summary(account_id)
 
     async def summary(self, request: Request) -> Response:
-        summary = await self._summary(request)
+        summary, may_buy = await self._summary(request), self._console.guard.viewer(request).may_buy
         body = to_json(summary, self._console.clock.now(), self._console.stale_after, self._console.zone_of(summary))
         settings = self._console.settings
-        return JSONResponse(body | {"links": {"billing": settings.billing_url, "support": settings.support_url}})
+        more = {
+            "links": {"billing": settings.billing_url, "support": settings.support_url},
+            "may_buy": may_buy,
+            "actions": {kind: action_for(kind, may_buy=may_buy) for kind in get_args(BannerKind)},
+        }
+        return JSONResponse(body | more)
 
     async def allowed(self, request: Request) -> Response:
         """200 or 402, for gates that have no Postgres. Both resources, or the one that is asked for."""
@@ -150,10 +156,10 @@ class Api:
 
     async def live(self, request: Request) -> Response:
         account_id = account_of(request)
-        self._console.guard.admit(request, account_id)
+        viewer = self._console.guard.admit(request, account_id)
         self._console.watch.check_room()
         return EventSourceResponse(
-            self._console.watch.follow(account_id),
+            self._console.watch.follow(account_id, viewer.until),
             ping=PING_S,
             send_timeout=SEND_TIMEOUT_S,
             headers={"Cache-Control": "no-store"},
@@ -164,7 +170,7 @@ class Api:
         methods = ("summary", "usage", "items", "banners", "history", "allowed", "live")
         return [
             *(Route(account + name, getattr(self, name), methods=["GET"]) for name in methods),
-            Route("/v1/openapi.json", describe, methods=["GET"]),
+            *(Route(path, describe, methods=["GET"]) for path in ("/v1/openapi.json", "/openapi.json")),
         ]
 
 

@@ -4,7 +4,7 @@ No style attributes, for the content security policy allows none; every text is 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -14,9 +14,9 @@ from markupsafe import Markup, escape
 from projections.console.figures import show_amount
 
 WIDTH: Final = 720
-HEIGHT: Final = 220
+HEIGHT: Final = 226
 LEFT: Final = 52
-BOTTOM: Final = 26
+BOTTOM: Final = 32
 TOP: Final = 10
 MOST_LABELS: Final = 8
 PIE: Final = 120
@@ -142,7 +142,7 @@ def grid(most: Decimal) -> Markup:
         y = HEIGHT - BOTTOM - float(part) * (HEIGHT - BOTTOM - TOP)
         lines.append(
             Markup('<path class="grid" d="M{} {}H{}"/><text class="y" x="{}" y="{}">{}</text>').format(
-                LEFT, f"{y:.1f}", WIDTH, LEFT - 8, f"{y + 4:.1f}", show_amount(most * part)
+                LEFT, f"{y:.1f}", WIDTH, LEFT - 8, f"{y + (4 if part else 0):.1f}", show_amount(most * part)
             )
         )
     return Markup("").join(lines)
@@ -167,9 +167,8 @@ def nice_ceiling(value: Decimal) -> Decimal:
     return next(step * size for step in map(Decimal, (1, 2, 4, 5, 6, 8, 10)) if step * size >= value)
 
 
-def share_bar(share: Decimal, extra: Mapping[str, Decimal] | None = None) -> Markup:
+def share_bar(share: Decimal, ghost: Decimal = Decimal(0)) -> Markup:
     """A bar of 100 parts: what is used, and behind it the ghost of what will be by the end of the day."""
-    ghost = (extra or {}).get("ghost", Decimal(0))
     return Markup(
         '<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
         '<rect class="track" width="100" height="6"/><rect class="ghost" width="{}" height="6"/>'

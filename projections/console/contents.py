@@ -19,7 +19,7 @@ from projections.console.figures import NAMES
 from projections.console.history import Entry
 from projections.console.items import item_page
 from projections.console.periods import in_zone
-from projections.console.rows import Amount, Item, Point, Usage
+from projections.console.rows import Amount, Item, Point, Usage, total
 from projections.console.tables import Column, Row, Table
 from projections.console.tabs import NOUNS, Tab
 from projections.console.view import GROUPS, View, group_of
@@ -65,6 +65,7 @@ def items_content(view: View, usage: Sequence[Usage], catalogue: Sequence[Item])
         "has_search": len(table.rows) >= SEARCH_FROM,
         "opened": opened if known else None,
         "opened_name": names.get(opened, ""),
+        "opened_total": total(row for row in usage if row.item == opened),
         "details": deployments(view.tab, opened, usage, catalogue, view.period.zone) if known else None,
         "noun": NOUNS[view.tab],
     }

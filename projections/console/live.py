@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
 from sse_starlette import ServerSentEvent
 
 from meter.runtime.clock import Clock
+from meter.runtime.failures import explain, is_transient
 from meter.runtime.waiting import wait_for
 from projections.console.periods import find_zone
 from projections.console.reader import ConsoleReader
@@ -20,6 +22,7 @@ from projections.console.settings import ConsoleSettings
 from projections.console.summary import Summary, to_json
 from projections.console.tokens import AccessError
 
+log = structlog.get_logger(component="console")
 # How often a page hears that its figures are still those of now.
 HEARTBEAT: Final = timedelta(seconds=5)
 
@@ -60,18 +63,32 @@ class BalanceWatch:
         self._clock = clock
         self._channels: dict[str, Channel] = {}
         self._over = False
+        self._away = False
         self.pages = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         try:
             while not stop.is_set():
                 if self._channels:
-                    await self._look()
+                    await self._try_look()
                 await wait_for(stop, self._pause_s)
         finally:
             self._over = True
             for channel in self._channels.values():
                 channel.wake()
+
+    async def _try_look(self) -> None:
+        """While Postgres is away pages hear nothing, and say so after a while; the console goes on answering."""
+        try:
+            await self._look()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            if not self._away:
+                log.warning("look_failed", detail=explain(error))
+            self._away = True
+        else:
+            self._away = False
 
     async def _look(self) -> None:
         found = await self._reader.summaries(list(self._channels), runways=False)
@@ -95,14 +112,15 @@ class BalanceWatch:
         if self.pages >= self._most_pages:
             raise AccessError(503, "too_many_pages", "Too many pages are kept live: this one is not.")
 
-    async def follow(self, account_id: str) -> AsyncIterator[ServerSentEvent]:
-        """The states of an account from now on; what comes between two looks of the page is left out."""
+    async def follow(self, account_id: str, until: datetime | None = None) -> AsyncIterator[ServerSentEvent]:
+        """The states of an account from now on; what comes between two looks of the page is left out. It ends at the
+        first state after `until`, when the token of the page has ended: every account has one within a heartbeat."""
         channel = self._channels.setdefault(account_id, Channel())
         channel.pages += 1
         self.pages += 1
         try:
             seen = 0
-            while not self._over:
+            while not self._over and (until is None or self._clock.now() < until):
                 changed = channel.changed
                 if channel.version != seen:
                     seen = channel.version

@@ -3,15 +3,14 @@
 import json
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from projections.console import charts, figures
-from projections.console.access import check_origin, end_session, set_session
+from projections.console.access import check_origin, end_session, set_session, split_address
 from projections.console.api import ACCOUNT, Console, account_of, read_history
 from projections.console.contents import (
     dry_run_content,
@@ -19,20 +18,17 @@ from projections.console.contents import (
     items_content,
     overview_content,
     points_table,
-    times,
 )
 from projections.console.items import item_page
-from projections.console.markup import table_rows
 from projections.console.overview import trend
 from projections.console.periods import LABELS
-from projections.console.shell import wants_page
-from projections.console.summary import Banner
-from projections.console.tables import show, show_name, to_csv
+from projections.console.tables import to_csv
 from projections.console.tabs import KINDS, TITLES, Tab
-from projections.console.tokens import AccessError, Viewer
+from projections.console.tokens import AccessError
 from projections.console.view import View, tab_of
 
 MOST_BODY: Final = 8192
+MOST_FIELDS: Final = 10
 CLOSED_COOKIE: Final = "credit-console-closed"
 MOST_CLOSED: Final = 20
 MOST_SECONDS: Final = 400 * 86_400
@@ -45,22 +41,12 @@ REASONS: Final = {
 
 
 class Pages:
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, templates: Environment) -> None:
         self._console = console
-        self._templates = make_templates()
+        self._templates = templates
 
-    def _render(self, name: str, status: int = 200, **values: Any) -> Response:
-        return HTMLResponse(self._templates.get_template(name).render(**values), status_code=status)
-
-    async def refuse(self, request: Request, error: Exception) -> Response:
-        """JSON with a stable code; a page for people, who are sent to sign in where that helps."""
-        assert isinstance(error, AccessError)  # noqa: S101  # the one kind that is registered
-        if wants_page(request) and error.status == 401:
-            return RedirectResponse(f"/?why={error.code}", status_code=303)
-        if wants_page(request):
-            return self._render("refused.html.j2", error.status, sentence=error.sentence)
-        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
-        return JSONResponse({"code": error.code, "detail": error.sentence}, error.status, headers)
+    def _render(self, name: str, **values: Any) -> Response:
+        return HTMLResponse(self._templates.get_template(name).render(**values))
 
     async def start(self, request: Request) -> Response:
         """Where to sign in, or to name an account where the console has no keys."""
@@ -198,18 +184,6 @@ class Pages:
         ]
 
 
-def make_templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("projections.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    templates.globals.update(
-        action_for=action_for, charts=charts, figures=figures, show=show, show_name=show_name, table_rows=table_rows,
-        times=times,
-    )  # fmt: skip
-    return templates
-
-
 def account_path(account_id: str) -> str:
     if not ACCOUNT.fullmatch(account_id):
         raise AccessError(404, "no_account_id", "That is no account id.")
@@ -220,14 +194,14 @@ def closed_of(request: Request) -> list[str]:
     """The banners that were closed in this browser; a cookie that is not ours closes none."""
     try:
         found = json.loads(unquote(request.cookies.get(CLOSED_COOKIE, "[]")))
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
 
 
 def back_of(request: Request, account_id: str) -> str:
     """The page that the form was on, where that is one of this account."""
-    parts = urlsplit(request.headers.get("referer", ""))
+    parts = split_address(request.headers.get("referer", ""))
     home = account_path(account_id)
     if parts.path.startswith(f"{home}/"):
         return f"{parts.path}?{parts.query}" if parts.query else parts.path
@@ -241,11 +215,7 @@ async def read_form(request: Request) -> Mapping[str, str]:
         body += chunk
         if len(body) > MOST_BODY:
             raise AccessError(413, "too_large", "The form is too large.")
-    return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
-
-
-def action_for(banner: Banner, viewer: Viewer) -> str:
-    """The one useful step: who may buy tops up; who may not reads who can."""
-    if viewer.role != "admin":
-        return "Ask an administrator of this account to add credits or upgrade the plan."
-    return "Upgrade the plan" if banner.kind == "free_expired" else "Manage billing"
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise AccessError(400, "too_many_fields", "The form has too many fields.") from None

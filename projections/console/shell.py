@@ -1,14 +1,15 @@
-"""What stands around every answer: headers, the limit of requests, and errors as JSON or as a page."""
+"""What stands around every answer: headers, and the limit of requests."""
 
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from meter.runtime.clock import Clock
 from projections.console.limits import RateLimit
+from projections.console.refusals import Refusals
+from projections.console.tokens import AccessError
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -55,10 +56,11 @@ class SecurityHeaders:
 class Limited:
     """Refuses with 429 whoever asks too often."""
 
-    def __init__(self, app: ASGIApp, limit: RateLimit, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, limit: RateLimit, clock: Clock, refusals: Refusals) -> None:
         self._app = app
         self._limit = limit
         self._clock = clock
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,15 +69,8 @@ class Limited:
         client = (scope.get("client") or ("",))[0]
         pause_s = self._limit.take(client, self._clock.now().timestamp())
         if pause_s > 0:
-            refusal = JSONResponse(
-                {"code": "too_many_requests", "detail": "Too many requests: wait a little."},
-                status_code=429,
-                headers={"Retry-After": str(int(pause_s) + 1)},
-            )
+            error = AccessError(429, "too_many_requests", "Too many requests: wait a little.", int(pause_s) + 1)
+            refusal = await self._refusals.refuse(Request(scope), error)
             await refusal(scope, receive, send)
             return
         await self._app(scope, receive, send)
-
-
-def wants_page(request: Request) -> bool:
-    return not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")

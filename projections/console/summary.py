@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -61,6 +61,17 @@ class Share:
         if self.allocation <= 0:
             return Decimal(100 if self.remaining > 0 else 0)
         return max(Decimal(0), min(Decimal(100), self.remaining * 100 / self.allocation))
+
+    def used_by_midnight(self, now: datetime) -> Decimal:
+        """Percent of the allocation that is used when the day of `now` ends, at the pace of the last 24 hours; what is
+        used already where no pace is known."""
+        used = 100 - self.left_percent
+        if self.runway is None or self.allocation <= 0:
+            return used
+        zone = now.tzinfo or UTC
+        ends = datetime.combine(now.date() + timedelta(days=1), time.min, zone).astimezone(UTC)
+        hours = Decimal((ends - now.astimezone(UTC)) / timedelta(hours=1))
+        return min(Decimal(100), used + self.runway.per_hour * hours * 100 / self.allocation)
 
     @property
     def sentence(self) -> str:
@@ -244,6 +255,13 @@ def runway_json(runway: Runway | None, zone: tzinfo) -> dict[str, Any] | None:
         "empty_at": moment(runway.empty_at),
         "text": f"At the pace of the last 24 hours empty on {show_moment(runway.empty_at.astimezone(zone))}",
     }
+
+
+def action_for(kind: str, *, may_buy: bool) -> str:
+    """The one useful step beside a banner: who may buy tops up; who may not reads who can."""
+    if not may_buy:
+        return "Ask an administrator of this account to add credits or upgrade the plan."
+    return "Upgrade the plan" if kind == "free_expired" else "Manage billing"
 
 
 def banner_json(banner: Banner) -> dict[str, Any]:

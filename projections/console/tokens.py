@@ -26,13 +26,15 @@ MAX_SESSION: Final = timedelta(days=1)
 
 
 class AccessError(Exception):
-    """Refused. `code` is stable; `sentence` says to people what to do and holds nothing of the token."""
+    """Refused. `code` is stable; `sentence` says to people what to do and holds nothing of the token; `pause_s` is when
+    to ask again, where that is known."""
 
-    def __init__(self, status: int, code: str, sentence: str) -> None:
+    def __init__(self, status: int, code: str, sentence: str, pause_s: int | None = None) -> None:
         super().__init__(sentence)
         self.status = status
         self.code = code
         self.sentence = sentence
+        self.pause_s = pause_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ class Viewer:
     account_id: str | None
     role: Role
     until: datetime | None
+
+    @property
+    def may_buy(self) -> bool:
+        return self.role == "admin"
 
     def may_see(self, account_id: str) -> bool:
         return self.account_id is None or self.account_id == account_id

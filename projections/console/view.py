@@ -12,6 +12,9 @@ from projections.console.summary import Summary
 from projections.console.tabs import Tab
 from projections.console.tokens import AccessError, Viewer
 
+# What pages are asked by. Nothing else is carried on into links, nor what is longer than any of these can be.
+CHOICES: Final = ("period", "from", "to", "group", "sort", "dir", "q", "open", "lines", "channel")
+MOST_CHARS: Final = 512
 GROUPS: Final = {"day": "Day", "week": "Week", "month": "Month"}
 
 
@@ -30,15 +33,21 @@ class View:
         found: str = self.request.query_params.get(name, default)
         return found
 
+    @property
+    def choices(self) -> dict[str, str]:
+        """Those in the address."""
+        found = {name: self.query(name) for name in CHOICES if name in self.request.query_params}
+        return {name: value for name, value in found.items() if len(value) <= MOST_CHARS}
+
     def link(self, tab: Tab | None = None, **changes: str | None) -> str:
         """The address of a tab, with the choices in force and these changed; None leaves one out."""
-        kept = dict(self.request.query_params) if tab is None or tab is self.tab else self._period_alone()
+        kept = self.choices if tab is None or tab is self.tab else self._period_alone()
         wanted = {name: value for name, value in (kept | changes).items() if value is not None}
         path = f"/accounts/{quote(self.summary.account_id, safe='')}/{tab or self.tab}"
         return f"{path}?{urlencode(wanted)}" if wanted else path
 
     def _period_alone(self) -> dict[str, str]:
-        return {name: value for name, value in self.request.query_params.items() if name in ("period", "from", "to")}
+        return {name: value for name, value in self.choices.items() if name in ("period", "from", "to")}
 
 
 def tab_of(request: Request) -> Tab:

@@ -48,7 +48,7 @@ class Answer(NamedTuple):
 
 
 class Live(NamedTuple):
-    """Of one process: `queries_per_s` of all its pages together."""
+    """Of one process: `queries_per_s` are those that all its pages together add to what the service asks anyway."""
 
     pages: int
     mb_before: float
@@ -156,22 +156,31 @@ async def ask(client: httpx.AsyncClient, path: str) -> float:
 async def measure_live(
     connection: asyncpg.Connection, client: httpx.AsyncClient, pid: int, accounts: Sequence[str], seconds: float
 ) -> Live:
-    """Each page follows an account of its own and has its first state when the clock starts."""
+    """Each page follows an account of its own and has its first state when the clock starts.
+
+    What the service asks without any page (once a second, whether Postgres answers) is counted first and taken off.
+    """
     process = psutil.Process(pid)
     before = memory(process) / MEBIBYTE
+    alone_per_s = await count_per_s(connection, seconds)
     async with AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as group:
             opened = [group.create_task(open_page(stack, client, account)) for account in accounts]
         reading = [asyncio.create_task(read_on(page.result())) for page in opened]
-        ended, started = await count_transactions(connection), time.perf_counter()
-        await asyncio.sleep(seconds)  # the time is what is measured over
-        ended = await count_transactions(connection) - ended - 1  # the first count itself
-        per_s = ended / (time.perf_counter() - started)
+        per_s = await count_per_s(connection, seconds)
         after = memory(process) / MEBIBYTE
         for task in reading:
             task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
-    return Live(len(accounts), before, after, per_s)
+    return Live(len(accounts), before, after, per_s - alone_per_s)
+
+
+async def count_per_s(connection: asyncpg.Connection, seconds: float) -> float:
+    """Transactions of the database, without those of this connection."""
+    ended, started = await count_transactions(connection), time.perf_counter()
+    await asyncio.sleep(seconds)  # the time is what is measured over
+    ended = await count_transactions(connection) - ended - 1  # the first count itself
+    return ended / (time.perf_counter() - started)
 
 
 async def open_page(stack: AsyncExitStack, client: httpx.AsyncClient, account: str) -> AsyncIterator[str]:

@@ -1,9 +1,13 @@
 // What the pages gain from JavaScript: live parts, keys, the switch of schemes. Without it all of them work, too.
 const main = document.querySelector("main");
 
-// Live: banners and cards come anew from the server when what they show has changed.
-let shown = null;
-const shape = (summary) => JSON.stringify([summary.state, summary.stale, summary.resources.map((share) => [share.consumed, share.allocation, share.status]), summary.banners.map((banner) => banner.key)]);
+// Live: a part comes anew from the server when what it shows has changed, and not before: a banner that is put in anew
+// is read out anew, and loses the focus.
+const shown = {};
+const SHAPES = {
+  banners: (summary) => summary.banners.map((banner) => [banner.key, banner.text]),
+  cards: (summary) => [summary.state, summary.stale, summary.resources.map((share) => [share.consumed, share.allocation, share.status])],
+};
 
 // Not between press and release: the browser sends no click to what is gone meanwhile.
 let held = false;
@@ -28,9 +32,11 @@ async function renew(name) {
 }
 
 document.addEventListener("credit-summary", (event) => {
-  const now = shape(event.detail);
-  if (shown !== null && shown !== now) { renew("banners"); renew("cards"); }
-  shown = now;
+  for (const [name, shape] of Object.entries(SHAPES)) {
+    const now = JSON.stringify(shape(event.detail));
+    if (name in shown && shown[name] !== now) renew(name);
+    shown[name] = now;
+  }
 });
 
 // Keys: arrows between tabs, J and K through rows, Esc closes what is open, ? shows the keys.

@@ -2,63 +2,75 @@
 //
 // Attributes: account; base (address of the console, by default where this file is from); live (kept up to date);
 // banners. Property: token, or getToken() that answers one; without, the cookie of the console counts.
-// It follows the page's font. Variables: --credit-accent, --credit-text, --credit-quiet, --credit-card, --credit-line,
-// --credit-track, --credit-good, --credit-moderate, --credit-low. Event: "credit-summary", with the summary as detail.
+// It follows the page's font and color-scheme. Variables: --credit-accent, --credit-text, --credit-quiet, --credit-card,
+// --credit-line, --credit-track, --credit-good, --credit-moderate, --credit-moderate-text, --credit-low. Event:
+// "credit-summary", with the summary as detail.
 const HOME = new URL("..", import.meta.url);
 const RETRY_MS = [1000, 2000, 5000, 15000];
 const CLOSED = "credit-usage-closed";
 const NAMES = ["Model credits", "Tool runs"];
+// A stream says every 5 s that its figures are still those of now.
+const SILENT_MS = 15000;
+const EDGE = 8; // pixels between the panel and the edge of the screen
+const WHY = { 401: "The sign-in has ended: sign in again.", 403: "This account is not yours to see." };
 
 const CSS = `
-:host { display: inline-block; position: relative; color: var(--credit-text, var(--text, CanvasText)); font-variant-numeric: tabular-nums; }
+:host { display: inline-block; position: relative; font-variant-numeric: tabular-nums;
+  --text: var(--credit-text, CanvasText); --card: var(--credit-card, Canvas);
+  --quiet: var(--credit-quiet, light-dark(#566173, #a5b0c0)); --line: var(--credit-line, light-dark(#dfe3e9, #2c3541));
+  --track: var(--credit-track, light-dark(#dde1e7, #2b3440)); --accent: var(--credit-accent, light-dark(#2450b8, #8fb0ff));
+  --good: var(--credit-good, light-dark(#1d7a4c, #67cf98)); --low: var(--credit-low, light-dark(#b3261e, #ff8d84));
+  --moderate: var(--credit-moderate, light-dark(#c97700, #efb35a)); --moderate-text: var(--credit-moderate-text, light-dark(#97590a, #efb35a)); }
 :host([banners]) { display: block; }
+:host([banners]) .open { margin-inline-start: auto; }
 * { box-sizing: border-box; }
-p, h2, h3 { margin: 0; }
+p, h2 { margin: 0; }
 button { font: inherit; color: inherit; cursor: pointer; }
 .open { background: none; border: 0; border-radius: 8px; padding: 8px; min-width: 40px; min-height: 40px; display: block; }
 .open:hover { background: color-mix(in srgb, currentColor 8%, transparent); }
-:focus-visible { outline: 2px solid var(--credit-accent, var(--accent, #2450b8)); outline-offset: 2px; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 svg { display: block; fill: none; stroke-linecap: round; stroke-linejoin: round; }
-.good { color: var(--credit-good, var(--good, #1d7a4c)); }
-.moderate { color: var(--credit-moderate, var(--orange, #c97700)); }
-.moderate .state { color: var(--credit-moderate-text, var(--moderate, #97590a)); }
-.low, .exhausted { color: var(--credit-low, var(--low, #b3261e)); }
-.stale, .loading { color: var(--credit-quiet, var(--quiet, #68717f)); }
-.track { stroke: var(--credit-track, var(--track, #dde1e7)); stroke-width: 3; }
+.good { color: var(--good); }
+.moderate { color: var(--moderate); }
+.moderate .state { color: var(--moderate-text); }
+.low, .exhausted { color: var(--low); }
+.stale, .loading { color: var(--quiet); }
+.track { stroke: var(--track); stroke-width: 3; }
 .ring { stroke: currentColor; stroke-width: 3; stroke-linecap: butt; }
 .sign { stroke: currentColor; stroke-width: 2; }
 .fill { fill: currentColor; }
 .triangle { fill: currentColor; stroke: currentColor; stroke-width: 1.6; }
-.on { stroke: var(--credit-card, var(--card, Canvas)); stroke-width: 2; }
+.on { stroke: var(--card); stroke-width: 2; }
 .panel { position: absolute; right: 0; top: calc(100% + 6px); z-index: 20; width: min(360px, calc(100vw - 24px));
-  background: var(--credit-card, var(--card, Canvas)); border: 1px solid var(--credit-line, var(--line, #dfe3e9));
-  border-radius: 12px; padding: 18px 20px; box-shadow: 0 12px 32px rgb(0 0 0 / .16); font-size: .9375rem; line-height: 1.5; text-align: start; }
+  background: var(--card); border: 1px solid var(--line);
+  border-radius: 12px; padding: 18px 20px; color: var(--text); box-shadow: 0 12px 32px rgb(0 0 0 / .16); font-size: .9375rem; line-height: 1.5; text-align: start; }
 .panel[hidden] { display: none; }
 .row { display: flex; align-items: center; justify-content: space-between; gap: 12px; }
-.quiet { color: var(--credit-quiet, var(--quiet, #566173)); font-size: .9em; }
+.quiet { color: var(--quiet); font-size: .9em; }
 code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere; }
-.small { background: none; border: 1px solid var(--credit-line, var(--line, #dfe3e9)); border-radius: 8px; padding: 4px 10px; min-height: 32px; flex: none; white-space: nowrap; }
-section { border-top: 1px solid var(--credit-line, var(--line, #dfe3e9)); margin-top: 12px; padding-top: 12px; display: grid;
+.small { background: none; border: 1px solid var(--line); border-radius: 8px; padding: 4px 10px; min-height: 32px; flex: none; white-space: nowrap; }
+section { border-top: 1px solid var(--line); margin-top: 12px; padding-top: 12px; display: grid;
   grid-template-columns: 44px 1fr; gap: 2px 14px; align-items: center; }
 section > * { grid-column: 2; }
 section > .pie { grid-column: 1; grid-row: 1 / span 2; align-self: start; margin-top: 2px; }
-section > :is(h3, p:not(.state)) { color: var(--credit-text, var(--text, CanvasText)); }
-section > p.quiet { color: var(--credit-quiet, var(--quiet, #566173)); }
+section > :is(h2, p:not(.state)) { color: var(--text); }
+section > p.quiet { color: var(--quiet); }
 .pie .track, .pie .ring { stroke-width: 20; }
-h3 { font-size: 1em; font-weight: 600; }
-h2 { font-size: 1em; }
+h2 { font-size: 1em; font-weight: 600; }
 section > .bar { grid-column: 1 / -1; grid-row: auto; } .bar { width: 100%; height: 8px; border-radius: 4px; overflow: hidden; margin-top: 8px; }
-.bar .back { fill: var(--credit-track, var(--track, #dde1e7)); }
+.bar .back { fill: var(--track); }
 .bar .ghost { fill: currentColor; opacity: .3; }
 strong { font-weight: 650; }
 .state { font-weight: 600; grid-column: 1 / -1; margin-top: 4px; }
 .panel > .as-of { margin-top: 12px; }
 .wide { grid-column: 1 / -1; }
 .links { display: flex; gap: 16px; margin-top: 14px; }
-a { color: var(--credit-accent, var(--accent, #2450b8)); text-underline-offset: 3px; }
+a { color: var(--accent); text-underline-offset: 3px; }
 .banner { display: flex; gap: 12px; align-items: center; padding: 10px 16px; margin-bottom: 8px; border-radius: 10px;
-  border: 1px solid currentColor; }
-.banner p { flex: 1; min-width: 0; overflow-wrap: anywhere; color: var(--credit-text, var(--text, CanvasText)); }
+  border: 1px solid currentColor; background: var(--card); }
+.banner p { flex: 1; min-width: 0; overflow-wrap: anywhere; color: var(--text); }
+.banner :is(button, a) { flex: none; }
+.banner button { color: var(--text); }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 @media (forced-colors: active) { .ring, .fill, .triangle { forced-color-adjust: none; } }
 @media (prefers-reduced-motion: no-preference) { .ring { transition: stroke-dasharray .4s ease; } .bar rect { transition: width .4s ease; } }
@@ -140,12 +152,31 @@ class CreditUsage extends HTMLElement {
   #root = this.attachShadow({ mode: "open" });
   #summary = null;
   #failed = false;
+  #why = "";
+  #heard = 0;
+  #banners = "";
   #over = null;
   #tries = 0;
   #told = "";
   #grants = new Map();
-  token = null;
-  getToken = null;
+  #token = null;
+  #getToken = null;
+
+  // What a page has set before this file was loaded counts, and so does what it sets later.
+  constructor() {
+    super();
+    for (const name of ["token", "getToken"]) {
+      if (!Object.hasOwn(this, name)) continue;
+      const given = this[name];
+      delete this[name];
+      this[name] = given;
+    }
+  }
+
+  get token() { return this.#token; }
+  set token(given) { this.#token = given; if (this.#over) this.#begin(); }
+  get getToken() { return this.#getToken; }
+  set getToken(given) { this.#getToken = given; if (this.#over) this.#begin(); }
 
   connectedCallback() {
     this.#root.adoptedStyleSheets = [sheet];
@@ -193,7 +224,14 @@ class CreditUsage extends HTMLElement {
   toggle(open = this.panel.hidden) {
     this.panel.hidden = !open;
     this.button.setAttribute("aria-expanded", String(open));
-    if (open) { this.#draw(); this.panel.focus(); }
+    if (open) { this.#draw(); this.#place(); this.panel.focus(); }
+  }
+
+  // It hangs from the icon's right edge, and is moved where it would leave the screen.
+  #place() {
+    this.panel.style.translate = "none";
+    const left = this.panel.getBoundingClientRect().left;
+    if (left < EDGE) this.panel.style.translate = `${EDGE - left}px`;
   }
 
   #address(name) {
@@ -219,9 +257,14 @@ class CreditUsage extends HTMLElement {
       const reply = await this.#ask("summary", this.#over?.signal);
       if (!reply.ok) throw new Error(String(reply.status));
       this.#take(await reply.json());
-    } catch (error) {
-      if (error.name !== "AbortError") { this.#failed = true; this.#draw(); }
-    }
+    } catch (error) { this.#fail(error); }
+  }
+
+  #fail(error) {
+    if (error.name === "AbortError") return;
+    this.#failed = true;
+    this.#why = WHY[error.message] ?? "";
+    this.#draw();
   }
 
   // Server-sent events over fetch, for EventSource can send no token.
@@ -231,12 +274,15 @@ class CreditUsage extends HTMLElement {
         const reply = await this.#ask("live", signal);
         if (!reply.ok) throw new Error(String(reply.status));
         this.#tries = 0;
+        this.#heard = Date.now();
         await this.#read(reply.body.pipeThrough(new TextDecoderStream()).getReader());
       } catch (error) {
         if (error.name === "AbortError") return;
-        this.#failed = true;
-        this.#draw();
+        // Where there is no room for one more stream, figures are asked for one by one.
+        if (error.message === "503") this.#load();
+        else this.#fail(error);
       }
+      this.#heard = 0;
       await new Promise((done) => setTimeout(done, RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)]));
     }
   }
@@ -251,7 +297,9 @@ class CreditUsage extends HTMLElement {
       text = parts.pop();
       for (const part of parts) {
         const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
-        if (data) this.#take(JSON.parse(data));
+        if (!data) continue;
+        this.#heard = Date.now();
+        this.#take(JSON.parse(data));
       }
     }
   }
@@ -287,6 +335,8 @@ class CreditUsage extends HTMLElement {
   }
 
   #tick() {
+    // Comments keep the connection, and come from a server that has no figures, too.
+    if (this.#heard && !this.#failed && Date.now() - this.#heard > SILENT_MS) this.#fail(new Error("silent"));
     const shown = this.#root.querySelector(".as-of");
     if (shown && this.#summary?.as_of) shown.textContent = this.#asOf();
   }
@@ -332,14 +382,14 @@ class CreditUsage extends HTMLElement {
     copy.addEventListener("click", () => this.#copy(account, copy));
     const parts = [el("div", { className: "row" }, el("p", {}, el("span", { className: "quiet" }, "Account "), el("code", {}, account)), copy)];
     if (this.#failed) parts.push(this.#drawFailure());
-    if (!summary && !this.#failed) parts.push(...NAMES.map((name) => el("section", { className: "loading" }, pie(0), el("h3", {}, name), el("p", { className: "quiet" }, "Loading …"), bar(0, 0))));
+    if (!summary && !this.#failed) parts.push(...NAMES.map((name) => el("section", { className: "loading" }, pie(0), el("h2", {}, name), el("p", { className: "quiet" }, "Loading …"), bar(0, 0))));
     if (!summary) { /* as said above */ }
     else if (summary.state === "not_opened") parts.push(el("p", { className: "state" }, "This account is not opened yet: nothing is allowed."));
     else if (summary.state === "closed") parts.push(el("p", { className: "state" }, "This account is closed: nothing is allowed."));
     for (const share of summary?.resources ?? []) parts.push(this.#drawShare(share));
     if (summary?.as_of) parts.push(el("p", { className: "quiet as-of" }, this.#asOf()));
     const links = [["billing", "Manage billing"], ["support", "Contact support"]].filter(([name]) => summary?.links?.[name]);
-    if (links.length) parts.push(el("p", { className: "links" }, ...links.map(([name, text]) => el("a", { href: summary.links[name] }, text))));
+    if (links.length) parts.push(el("p", { className: "links" }, ...links.map(([name, text]) => el("a", { href: summary.links[name], "data-name": name }, text))));
     this.panel.replaceChildren(...parts);
     if (focused) this.#root.querySelector(`[data-name="${focused}"]`)?.focus();
   }
@@ -348,7 +398,7 @@ class CreditUsage extends HTMLElement {
     const again = el("button", { className: "small", type: "button" }, "Try again");
     again.dataset.name = "again";
     again.addEventListener("click", () => this.#load());
-    return el("div", { className: "row" }, el("p", { className: "quiet" }, this.#summary ? "Could not be loaded anew: these are old figures." : "Could not be loaded."), again);
+    return el("div", { className: "row" }, el("p", { className: "quiet" }, this.#why || (this.#summary ? "Could not be loaded anew: these are old figures." : "Could not be loaded.")), again);
   }
 
   #drawShare(share) {
@@ -357,7 +407,7 @@ class CreditUsage extends HTMLElement {
     const kind = stale ? "stale" : share.status;
     const unused = Number(share.consumed) === 0;
     const hint = share.resource === "model_credits" ? "For models, guardrails and custom scripts" : null;
-    const section = el("section", { className: kind }, pie(used), el("h3", {}, share.name),
+    const section = el("section", { className: kind }, pie(used), el("h2", {}, share.name),
       el("p", {}, el("strong", {}, share.used_text)), hint ? el("p", { className: "quiet" }, hint) : null, bar(used, ghostOf(share, used)));
     const grant = this.#grants.get(share.resource);
     let state = unused ? `No usage yet: ${share.left_text}` : `${share.left_text}${WORDS[share.status] ? `, ${WORDS[share.status]}` : ""}`;
@@ -381,25 +431,40 @@ class CreditUsage extends HTMLElement {
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   }
 
+  // Only when others are to be shown: what is put in anew is read out anew, and loses the focus.
   #drawBanners() {
+    const { links, actions, may_buy: mayBuy, banners = [] } = this.#summary ?? {};
     const account = this.getAttribute("account");
-    let closed = {};
-    try { closed = JSON.parse(localStorage.getItem(CLOSED) ?? "{}"); } catch { /* storage is off: nothing stays closed */ }
-    const shown = (this.#summary?.banners ?? []).filter((banner) => !banner.removable || !closed[account]?.includes(banner.key));
+    const closed = this.#closed();
+    const shown = banners.filter((banner) => !banner.removable || !closed[account]?.includes(banner.key));
+    const said = JSON.stringify([account, links, mayBuy, shown.map((banner) => [banner.key, banner.text])]);
+    if (said === this.#banners) return;
+    this.#banners = said;
     this.list.replaceChildren(...shown.map((banner) => {
-      const line = el("div", { className: `banner ${banner.removable ? "moderate" : "low"}`, role: banner.removable ? "status" : "alert" }, el("p", {}, banner.text));
+      const line = el("div", { className: `banner ${banner.removable ? "moderate" : "low"}`, role: banner.removable ? "status" : "alert" });
+      const action = actions?.[banner.kind];
+      line.append(el("p", {}, banner.text, action && !mayBuy ? ` ${action}` : ""));
+      if (action && mayBuy && links?.billing) line.append(el("a", { href: links.billing }, action));
       if (banner.removable) {
         const close = el("button", { className: "small", type: "button", "aria-label": `Close: ${banner.text}` }, "×");
-        close.addEventListener("click", () => {
-          const kept = (this.#summary?.banners ?? []).map((one) => one.key);
-          closed[account] = [...(closed[account] ?? []).filter((key) => kept.includes(key)), banner.key];
-          try { localStorage.setItem(CLOSED, JSON.stringify(closed)); } catch { /* as above */ }
-          line.remove();
-        });
+        close.addEventListener("click", () => this.#close(account, banner.key));
         line.append(close);
       }
       return line;
     }));
+  }
+
+  #closed() {
+    try { return JSON.parse(localStorage.getItem(CLOSED)) ?? {}; } catch { return {}; /* storage is off: nothing stays closed */ }
+  }
+
+  #close(account, key) {
+    const closed = this.#closed();
+    const kept = (this.#summary?.banners ?? []).map((one) => one.key);
+    closed[account] = [...(closed[account] ?? []).filter((one) => kept.includes(one)), key];
+    try { localStorage.setItem(CLOSED, JSON.stringify(closed)); } catch { this.#summary.banners = this.#summary.banners.filter((one) => one.key !== key); }
+    this.#drawBanners();
+    (this.list.querySelector("button, a") ?? this.button).focus();
   }
 }
 

@@ -208,6 +208,19 @@ async def test_every_tab_and_row_is_reached_by_keys(page: Page, books: Books) ->
     assert await page.evaluate("document.activeElement.textContent") == focused
 
 
+async def test_a_narrow_table_is_sorted_by_its_heads_too(page: Page, books: Books, address: str) -> None:
+    """What the keyboard reaches can be seen, and a finger can press it."""
+    await fill(books)
+    await page.set_viewport_size({"width": 360, "height": 800})
+    await page.goto(f"{address}/accounts/acct-1/tools?period=30d")
+    for link in await page.locator("thead a").all():
+        box = await link.bounding_box()
+        assert box is not None and box["width"] > 20 and box["height"] >= 24, await link.inner_text()
+    await page.get_by_role("link", name="Failed").click()
+    await page.wait_for_url("**sort=failed*")
+    await expect(page.locator("a.row").first).to_have_text("Web search")
+
+
 async def test_all_of_it_works_without_javascript(browser: Browser, address: str, books: Books) -> None:
     await fill(books)
     await books.banner(70)

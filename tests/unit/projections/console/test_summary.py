@@ -141,3 +141,21 @@ def test_times_in_sentences_are_of_the_accounts_zone() -> None:
     credits, runs = to_json(summary, NOW, STALE, ZoneInfo("Asia/Kathmandu"))["resources"]
     assert credits["runway"]["text"].endswith("empty on Fri 27 Nov 2026, 19:45")
     assert (credits["exhausted_since_text"], runs["exhausted_since_text"]) == (None, "Fri 27 Nov 2026, 05:15")
+
+
+@pytest.mark.parametrize(
+    ("now", "ghost"),
+    [
+        ("2026-03-28T12:00+00:00", "32.67"),  # 11 hours until midnight in Berlin
+        ("2026-03-28T23:00+00:00", "48.67"),  # a day of 23 hours begins
+        ("2026-03-29T21:59+00:00", "18.02"),
+        ("2026-10-24T22:00+00:00", "51.33"),  # one of 25
+    ],
+)
+def test_the_ghost_ends_where_the_day_of_the_account_ends(now: str, ghost: str) -> None:
+    at = datetime.fromisoformat(now).astimezone(ZoneInfo("Europe/Berlin"))
+    runway = {"resource": "model_credits", "pace_per_hour": "1", "empty_at": "2027-01-01T00:00:00Z"}
+    found = summary_of(row(balance("model_credits", "13.5", "75", "good"), runways=json.dumps([runway]))).shares[0]
+    assert f"{found.used_by_midnight(at):.2f}" == ghost
+    without = summary_of(row(balance("model_credits", "13.5", "75", "good"))).shares[0]
+    assert without.used_by_midnight(at) == 18
