@@ -26,7 +26,7 @@ FAULTS: Final = {
     "restore": 5, "clock": 5, "wait": 4,
 }  # fmt: skip
 PUBLISHERS: Final = ("meter relay", "relay", "notifier relay")
-# Of quiet, 120 s each: a letter that was queued while the database's clock was a day ahead waits for a day (720 rounds).
+# Of quiet, 120 s each. A letter that was queued while the database's clock was a day ahead waits for 720 of them.
 MOST_ROUNDS: Final = 1000
 MOST_STEPS: Final = 1000  # of one process in a round
 
