@@ -48,7 +48,7 @@ class World:
         self.snapshot: Any = None
         self.restore_in = 0  # steps
         self.restores = 0
-        self.arrived_at_restore = 0
+        self.arrived_at_first_restore = self.arrived_at_restore = 0  # letters; the second is of the last one
         self.told_outside: set[UUID] = set()  # letters whose end was published when the database went back
         self.bugs: list[str] = []  # what a process died of that is no fault from outside
         for name in SERVICES:
@@ -148,6 +148,7 @@ class World:
         self.database.commits.faults.clear()
         self.told_outside |= read_sent(self.broker).keys()
         self.arrived_at_restore = len(self.mail.arrived)
+        self.arrived_at_first_restore = self.arrived_at_first_restore if self.restores else self.arrived_at_restore
         recover(self.database, self.broker, force=True)
         self.restores += 1
         self.mattered["restore"] += 1
