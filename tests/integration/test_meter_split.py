@@ -1,4 +1,4 @@
-"""`meter split` on logs of every age: chains hold, repeats are known, a change is found, and it is done wholly or not."""
+"""`meter split` on logs of every age: chains hold, repeats are known, changes are found, and it is done wholly or not."""
 
 from collections.abc import Sequence
 from typing import Any
