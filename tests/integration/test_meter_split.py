@@ -1,4 +1,4 @@
-"""`meter split` on logs of every age: chains hold, repeats are known, changes are found, and it is done wholly or not."""
+"""`meter split` on logs of every age: chains hold, repeats are known, changes are found; it is done wholly or not."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -157,7 +157,7 @@ def places_of(account: str) -> set[int]:
 async def reverse(batches: Batches, account: str) -> None:
     """What the account used before it moved."""
     shard, pool = shard_of(account, batches.shards), batches.pool
-    at = await pool.fetchrow("SELECT usage_offset, accounts_offset FROM meter.shards WHERE shard = $1", shard)
+    [at] = await pool.fetch("SELECT usage_offset, accounts_offset FROM meter.shards WHERE shard = $1", shard)
     start = (at["usage_offset"], at["accounts_offset"])
     event = reversal(start[1], 1, batches.sent[account][0].event_id, account_id=account)
     assert (await PostgresEventStore(pool).append(plan(event, shard=shard, start=start))).stored == 1
