@@ -1,10 +1,11 @@
 """Judge reversals and revocations: what they take back must be there, and is taken back once. Pure.
 
-They are judged one after the other, behind all other events of their batch, against what is stored and what stands
-before them in the batch. So the outcome does not depend on where batches are cut.
+They are judged one after the other, behind all other events of their batch: a reversal against all usage that was
+read, a revocation against the grants that stand before it in its topic. So the outcome does not depend on where batches
+are cut.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
@@ -104,6 +105,7 @@ class _Judge:
         self._contents = {**{row.key: content_of(row) for row in plan.rows if row.topic == ACCOUNTS}, **known}
         self._usage = {name: list(found) for name, found in facts.usage.items()}
         self._moves = {account: list(moves) for account, moves in facts.moves.items()}
+        self._grants: deque[Accepted] = deque()  # of the batch, by offset, which no correction has come behind yet
         self._taken: Counter[int] = Counter()  # of usage by position, in this batch
         self._repeats: list[Repeat] = []
         self._rejections: list[Rejected] = []
@@ -112,7 +114,7 @@ class _Judge:
         self._add_batch(set(names_wanted(plan)), set(accounts_wanted(plan)))
 
     def _add_batch(self, names: set[Name], accounts: set[str]) -> None:
-        """What stands before the corrections in their own batch."""
+        """What the corrections' own batch has of usage, and of grants."""
         for position, row in enumerate(self._rows, self._first_position):
             name = row.account_id, row.event_id
             if row.topic == USAGE and name in names:
@@ -120,7 +122,12 @@ class _Judge:
                 found = NamedUsage(position, row.source, resource, row.amount, row.amount)
                 self._usage.setdefault(name, []).append(found)
             elif row.type == GRANTED and row.account_id in accounts:
-                self._add_move(row)
+                self._grants.append(row)
+
+    def _add_grants_before(self, event: Accepted) -> None:
+        """A grant behind a revocation does not count for it: it might as well have come in the next batch."""
+        while self._grants and self._grants[0].offset < event.offset:
+            self._add_move(self._grants.popleft())
 
     def _add_move(self, row: Accepted) -> None:
         move = move_of(row.type, row.event_id, row.resource or 0, row.amount, row.data)
@@ -178,6 +185,7 @@ class _Judge:
 
     def _judge_revocation(self, event: Accepted) -> Refused | None:
         resource = event.resource or 0
+        self._add_grants_before(event)
         move = move_of(event.type, event.event_id, resource, event.amount, event.data)
         moves = self._moves.get(event.account_id, [])
         left = left_of_all(move for move in moves if move.resource == resource)

@@ -7,10 +7,12 @@ their events are now. It begins a new generation, because the chains of new shar
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from meter.recover import (
     Begun,
+    Outside,
     Place,
     check_stopped,
     fetch_places,
@@ -22,6 +24,7 @@ from meter.recover import (
 )
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
+from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka import TopicAdmin
 from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
 from meter.runtime.postgres.migrations import NO_LIMIT_S
@@ -76,13 +79,8 @@ async def split(
     await forget_listed(settings, pool, outside, clock)
     moves = await plan_moves(pool, before, settings.partitions)
     say(f"{len(moves)} accounts move to {settings.partitions - before} new shards")
-    async with pool.acquire() as connection, write_transaction(connection):
-        await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
-        digests = await move(connection, moves, before, settings.partitions)
-        places = await fetch_places(connection)
-        why = f"{settings.partitions} shards, before {before}: {reason}"
-        begun = await write_generation(connection, places, outside, clock.now(), by=by, reason=why, moved=digests)
-    await reset_groups(settings, places, outside)
+    begun = await move_accounts(pool, moves, before, settings.partitions, outside, clock.now(), by=by, reason=reason)
+    await reset_groups(settings, await fetch_places(pool), outside)
     return begun
 
 
@@ -185,13 +183,42 @@ def choose_moves(accounts: Iterable[tuple[int, str]], before: int, now: int) -> 
     return moves, astray
 
 
+async def move_accounts(
+    pool: Pool, moves: Sequence[Move], before: int, now: int, outside: Outside, at: datetime, *, by: str, reason: str
+) -> list[Begun]:
+    """In one transaction, with the new generation of every shard."""
+    async with pool.acquire() as connection:
+        async with write_transaction(connection):
+            await connection.execute(
+                "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+            )
+            digests = await move(connection, moves, before, now)
+            await fault_point("split_accounts_moved")
+            places = await fetch_places(connection)
+            why = f"{now} shards, before {before}: {reason}"
+            begun = await write_generation(connection, places, outside, at, by=by, reason=why, moved=digests)
+            await fault_point("split_before_commit")
+        await fault_point("split_after_commit")
+    return begun
+
+
 async def move(connection: Executor, moves: Sequence[Move], before: int, now: int) -> Mapping[int, bytes]:
     """Returns by new shard the digest of where its accounts come from. The caller's transaction is all of it."""
     await insert_rows(connection, now)
     columns = [list(column) for column in zip(*moves, strict=True)] or [[], [], []]
     await connection.execute(load_sql("meter", "insert_moving"), columns[0], columns[1], columns[2], timeout=NO_LIMIT_S)
-    await connection.execute(load_sql("meter", "move_accounts"), timeout=NO_LIMIT_S)
+    await move_rows(connection, {each.shard for each in moves})
     await connection.execute(load_sql("meter", "extend_shards"), before, now)
     rows = await connection.fetch(load_sql("meter", "record_moved"), before)
     await connection.execute(load_sql("meter", "clear_moving"))
     return {row["shard"]: row["digest"] for row in rows}
+
+
+async def move_rows(connection: Executor, shards: Iterable[int]) -> None:
+    """Events of before events had a key may change their shard, which is a change that is refused otherwise."""
+    has_old = await connection.fetchval(load_sql("meter", "has_unidentified"), list(shards))
+    if has_old:
+        await connection.execute(load_sql("meter", "allow_unidentified"))
+    await connection.execute(load_sql("meter", "move_accounts"), timeout=NO_LIMIT_S)
+    if has_old:
+        await connection.execute(load_sql("meter", "refuse_unidentified"))

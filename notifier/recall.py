@@ -18,7 +18,7 @@ from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.postgres import Pool, load_sql, transpose, write_transaction
 from meter.runtime.settings import Settings
 from notifier.ids import contact_id
-from notifier.letters import TOLD_BY
+from notifier.letters import TOLD_BY, Ending
 from schemas.build import Decoded, decode_event
 from schemas.outputs import AccountChangedV1, EmailEnded
 from schemas.reasons import InvalidEventError
@@ -64,7 +64,8 @@ async def recall(settings: Settings, pool: Pool) -> int:
                 columns = transpose(lines, len(RecalledLine._fields))
                 await connection.execute(load_sql(PACKAGE, "append_recalled"), *columns)
             await connection.execute(load_sql(PACKAGE, "tell_recalled"))
-            await connection.execute(load_sql(PACKAGE, "end_recalled"))
+            presumed = [number for number, (data, _) in sent.items() if data.outcome == Ending.PRESUMED.value]
+            await connection.execute(load_sql(PACKAGE, "end_recalled"), presumed)
             await connection.execute(load_sql(PACKAGE, "finish_recall"))
     log.warning("letters_recalled", emails=len(sent), lines=len(lines), unnamed_contacts=unnamed)
     return len(lines)

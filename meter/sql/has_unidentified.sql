@@ -1,3 +1,3 @@
--- Whether a shard has events of before events had a key: its first ones.
--- $1 shard int
-SELECT EXISTS (SELECT FROM meter.events WHERE shard = $1 AND position = 1 AND event_key IS NULL)
+-- Whether any of these shards has events of before events had a key; an index has them alone.
+-- $1 shards int[]
+SELECT EXISTS (SELECT FROM meter.events WHERE shard = ANY ($1::int[]) AND event_key IS NULL)

@@ -80,7 +80,7 @@ async def seal_shard(pool: Pool, shard: int, generation: int, wording: Wording, 
             return Sealed(shard, 0, 0, place.generation)
         await connection.execute(load_sql("meter", "prepare_audit"))
         await check_whole(connection, shard, progress)
-        has_old = await connection.fetchval(load_sql("meter", "has_unidentified"), shard)
+        has_old = await connection.fetchval(load_sql("meter", "has_unidentified"), [shard])
         await connection.execute(load_sql("meter", "allow_sealing"))
         if has_old:
             await connection.execute(load_sql("meter", "allow_unidentified"))

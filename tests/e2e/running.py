@@ -89,6 +89,8 @@ class Running:
         await self.settle()
 
     async def grant(self, account: str, resource: str, amount: str) -> None:
+        """Behind all usage that was sent, as in the ledger: under load the meter may read this topic before usage."""
+        await self.settle()
         await self.accounts.granted(
             account, resource=Resource(resource), amount=amount, reason="top_up", reference="INV-1"
         )
@@ -97,7 +99,8 @@ class Running:
         await self.settle()
 
     async def reverse(self, account: str, resource: str, amount: str) -> None:
-        """Of the last usage of the account and resource."""
+        """Of the last usage of the account and resource, behind all that was sent."""
+        await self.settle()
         reverses = self.last_usage[account, resource]
         await self.accounts.reversed(
             account, resource=Resource(resource), amount=amount, reason="failed_run", reverses=reverses

@@ -1,5 +1,6 @@
 """Twice as many shards, for good: histories, letters, what waits and what comes twice go on as they were."""
 
+import signal
 from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
@@ -125,8 +126,11 @@ async def test_shards_are_doubled_for_good(running: Running, stack: Addresses, v
         send_again(running, repeated, old, "70", partition)
     history, contacts = await running.pool.fetch(HISTORY), await running.pool.fetch(CONTACTS)
     told = letters(running)
-    said = split()
-    assert said.returncode == 0, said.stderr
+    killed = split(fault_points="split_before_commit:1:kill")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert running.processes.run("meter", "verify").returncode == 0, "nothing was done"
+    said = split(fault_points="split_after_commit:1:kill")
+    assert said.returncode == -signal.SIGKILL, said.stderr
     assert "are not read yet" in said.stderr and f"to {shards} new shards" in said.stderr
     again = split()
     assert again.returncode == 0 and "nothing was changed" in again.stderr
@@ -138,6 +142,8 @@ async def test_shards_are_doubled_for_good(running: Running, stack: Addresses, v
     running.processes._env["METERING_PARTITIONS"] = str(doubled)
     verified = running.processes.run("meter", "verify")
     assert verified.returncode == 0, verified.stdout
+    sealed = running.processes.run("meter", "seal", "--yes")
+    assert sealed.returncode == 1 and "cannot be sealed yet" in " ".join(sealed.stderr.split())
     start(running, stack, values)
     await are_ready(running)
     await use_new_producers(running)

@@ -62,6 +62,9 @@ class Account:
 
 
 class Grant(NamedTuple):
+    """`place` is the number of the batch and the place in it; the free allowance has no id."""
+
+    place: tuple[int, int]
     id: str
     resource: str
     amount: int
@@ -75,10 +78,14 @@ class Reference:
         self._reversed: dict[tuple[str, str, str], int] = {}
         self._grants: dict[str, list[Grant]] = {}
         self._revoked: dict[str, list[Op]] = {}
+        self._place = 0, 0
 
     def take_batch(self, ops: Sequence[Op]) -> list[str]:
         """What becomes of each, in the order in which they were given."""
-        outcomes = {at: self._take(ops[at]) for at in sorted(range(len(ops)), key=lambda at: (stage(ops[at]), at))}
+        outcomes, batch = {}, self._place[0] + 1
+        for at in sorted(range(len(ops)), key=lambda at: (stage(ops[at]), at)):
+            self._place = batch, at
+            outcomes[at] = self._take(ops[at])
         return [outcomes[at] for at in range(len(ops))]
 
     def _take(self, op: Op) -> str:
@@ -100,14 +107,15 @@ class Reference:
         return op.amount <= uses[0].amount - self._reversed.get((op.account, uses[0].source, uses[0].id), 0)
 
     def _may_revoke(self, op: Op) -> bool:
-        left = self._balance(op).granted
+        """Of grants that were sent before it, and in the same batch may be counted before it though they were not."""
+        grants = [grant for grant in self._grants.get(op.account, ()) if grant.place < self._place]
+        revoked = [each for each in self._revoked.get(op.account, ()) if each.resource == op.resource]
+        left = sum(grant.amount for grant in grants if grant.resource == op.resource) - sum(o.amount for o in revoked)
         if op.of is not None:
-            named = [grant for grant in self._grants.get(op.account, ()) if grant.id == op.of]
+            named = [grant for grant in grants if grant.id == op.of]
             if len(named) != 1 or named[0].resource != op.resource:
                 return False
-            left = min(
-                left, named[0].amount - sum(o.amount for o in self._revoked.get(op.account, ()) if o.of == op.of)
-            )
+            left = min(left, named[0].amount - sum(o.amount for o in revoked if o.of == op.of))
         return op.amount <= left
 
     def _balance(self, op: Op) -> Balance:
@@ -125,6 +133,7 @@ class Reference:
             case "open" if not account.opened:
                 account.opened = True
                 for resource, amount in FREE.items():
+                    self._note_grant(op, "", resource, amount)
                     account.balances[resource].add(amount)
                     account.balances[resource].begin(opened=True)
             case "close":
@@ -134,7 +143,7 @@ class Reference:
             case "grant":
                 balance.add(op.amount)
                 balance.begin(opened=account.opened)
-                self._grants.setdefault(op.account, []).append(Grant(op.id, op.resource, op.amount))
+                self._note_grant(op, op.id, op.resource, op.amount)
             case "revoke":
                 balance.granted -= op.amount
                 balance.lines = [min(line, balance.granted) for line in balance.lines]
@@ -142,6 +151,9 @@ class Reference:
                 self._revoked.setdefault(op.account, []).append(op)
             case "reverse":
                 self._count_reversal(op, balance, opened=account.opened)
+
+    def _note_grant(self, op: Op, id: str, resource: str, amount: int) -> None:
+        self._grants.setdefault(op.account, []).append(Grant(self._place, id, resource, amount))
 
     def _count_reversal(self, op: Op, balance: Balance, *, opened: bool) -> None:
         [use] = [use for use in self._uses[op.account, op.of or ""] if op.by in (None, use.source)]

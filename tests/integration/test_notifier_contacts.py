@@ -6,11 +6,14 @@ from uuid import UUID
 import pytest
 
 from meter.runtime.postgres import Pool
+from meter.runtime.settings import Settings
 from notifier.mail.drafting import make_draft
+from notifier.recall import Sent, recall
 from notifier.store.emails import PostgresMailQueue
 from notifier.store.notices import PostgresNoticeStore
 from schemas.build import decode_event
-from schemas.outputs import AccountChanged
+from schemas.outputs import AccountChanged, EmailEnded, EmailQueued, LineTold
+from schemas.resources import Resource
 from tests.integration.projections_letters import CLAIM_S, LIMITS, Mail
 from tests.integration.projections_log import Event, EventLog, contacts_changed, fold_all, opened, renamed, used
 from tests.integration.test_projections_notices import Notifier
@@ -127,3 +130,22 @@ async def test_what_is_recalled_by_the_id_counts_when_the_contact_is_named_again
     )
     await play(pool, log, notifier, used("acct-1", 15))
     assert await mail.try_all() == 1  # 70 %, which nobody was told
+
+
+@pytest.mark.parametrize("outcome", ["accepted", "presumed"])
+async def test_a_letter_that_waits_ends_as_it_did_in_the_history_that_is_lost(
+    pool: Pool, log: EventLog, notifier: Notifier, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    await play(pool, log, notifier, opened("acct-1", contacts=(ANN,)), used("acct-1", 40))
+    queued = [decode_event(value) for value in await take_values(pool, "notifier") if b"email.queued" in value]
+    [data] = [each.data for each in queued if isinstance(each.data, EmailQueued)]
+    line = LineTold(resource=Resource.MODEL_CREDITS, epoch=1, threshold=50, position=2)
+    ended = EmailEnded(**dict(data), outcome=outcome, lines=(line,))
+
+    async def read_sent(_settings: Settings) -> Sent:
+        return {ended.email_id: (ended, AT)}
+
+    monkeypatch.setattr("notifier.recall.read_sent", read_sent)
+    await pool.execute("INSERT INTO notifier.generations (shard, generation, from_position) VALUES (0, 2, 1)")
+    assert await recall(Settings(), pool) == 1
+    assert await pool.fetchval("SELECT state FROM notifier.emails") == outcome

@@ -1,6 +1,6 @@
 """The list deploy/kafka-acls.txt is the least there is: without any one of its lines a process says what it lacks.
 
-Each right of the services and of setup is taken in turn, on Apache Kafka over SCRAM, and given back.
+Each right of the services, of setup and of an operator is taken in turn, on Apache Kafka over SCRAM, and given back.
 """
 
 # ruff: noqa: F811  # fixtures that are imported are named again by the tests that take them
@@ -16,11 +16,13 @@ from deploy.local.stack import Addresses
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import Message, Producer
+from meter.runtime.kafka.groups import set_committed
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from schemas.build import encode_event
-from schemas.topics import ACCOUNTS, ANCHORS, NOTIFICATIONS, TOPICS, USAGE, partition_for
+from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, TOPICS, USAGE, partition_for
 from tests.e2e.conftest import ROLES
+from tests.integration.test_runtime_consumer_topics import grow
 from tests.integration.test_runtime_wires import certificates, kafka, login, stack  # noqa: F401  # fixtures are arguments below
 from tests.support.certificates import Certificates
 from tests.support.processes import Processes, ServiceProcess
@@ -141,3 +143,48 @@ def test_setup_without_one_of_its_rights_says_which(
         if right not in creating:
             try_without(right)
     assert quiet == []
+
+
+@pytest.mark.usefixtures("prepared")
+async def test_an_operator_without_one_of_the_rights_is_told_which(
+    processes: Processes, kafka: TlsKafka, certificates: Certificates,
+    settings: Settings, pool: Pool, topic_prefix: str,
+) -> None:  # fmt: skip
+    """`meter seal` has something to delete and to make; all else `meter recover` needs; `meter split` needs no more."""
+    own = login("SCRAM", "credit-operator", kafka, certificates)
+    rights = rights_of("credit-operator")
+    await fill(settings, pool)
+    quiet: list[Right] = []
+
+    def try_without(right: Right, *command: str) -> None:
+        kafka.take(right, topic_prefix)
+        done = processes.run("meter", *command, **own)
+        kafka.give(right, topic_prefix)
+        if not (done.returncode == 1 and "kafka refuses" in done.stderr and topic_prefix + right.name in done.stderr):
+            quiet.append(right)
+            print(right, done.returncode, done.stdout[-400:], done.stderr[-1400:])
+
+    reading = [right for right in rights if right.operation == "Read"]
+    for right in reading:
+        try_without(right, "recover", "--force")
+    for operation in ("DescribeConfigs", "Delete", "Create"):
+        [right] = [right for right in rights if right.operation == operation]
+        try_without(right, "seal", "--yes")
+    assert quiet == []
+    for command in (("seal", "--yes"), ("recover", "--force")):
+        done = processes.run("meter", *command, **own)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+    doubled = 2 * settings.partitions
+    await grow(settings, doubled, USAGE, ACCOUNTS, BALANCES, NOTIFICATIONS)
+    done = processes.run("meter", "split", **own, partitions=str(doubled))
+    assert done.returncode == 0, (done.stdout, done.stderr)
+
+
+async def fill(settings: Settings, pool: Pool) -> None:
+    """A record of each topic that is read, one with an address that was published before; both groups have read."""
+    old = b'{"type":"account.changed.v1"}'
+    async with Producer(settings) as producer:
+        await producer.publish([Message(topic, "acct-1", old, 0) for topic in (ANCHORS, BALANCES, NOTIFICATIONS)])
+    await pool.execute("UPDATE notifier.cursors SET next_offset = 1 WHERE shard = 0")
+    await set_committed(settings, "meter", {(USAGE, 0): 0, (ACCOUNTS, 0): 0})
+    await set_committed(settings, "notifier", {(BALANCES, 0): 1})

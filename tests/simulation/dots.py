@@ -47,7 +47,7 @@ class Standing:
 
 def check_dots(world: "World") -> Iterator[str]:
     """Of a restored database it is not asked: what it had read before is told again, and older."""
-    arrivals = world.mail.arrived[: world.arrived_at_restore] if world.restores else world.mail.arrived
+    arrivals = world.mail.arrived[: world.arrived_at_first_restore] if world.restores else world.mail.arrived
     for arrival in arrivals:
         if (finding := judge(world, arrival)) is not None:
             yield f"{finding}: {arrival.account_id} {arrival.recipient} {said_in(arrival)}"

@@ -152,7 +152,10 @@ class Producer:
         """The same event once more: its reply was lost."""
         own = [sent for sent in self.sent.values() if sent.account == account.name]
         if own:
-            self.send_again(self._rng.choice(own))
+            sent = self._rng.choice(own)
+            self.send_again(sent)
+            if sent.type == "credits.revoked.v1" and not sent.is_sure:
+                account.granted[sent.resource] = 0  # refused before, it may take what was granted since
 
     def _garbage(self, account: Account) -> None:
         self.garbage += 1

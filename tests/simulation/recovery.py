@@ -66,7 +66,7 @@ def recall(database: Database, broker: "Broker") -> None:
         notices.letters[line.account_id] = tell_present(
             Letters(letters.is_open, letters.reached, letters.contacts, recalled), line.contact
         )
-        end_waiting(database, line.email_id)
+        end_waiting(database, line.email_id, sent[line.email_id][0].outcome)
 
 
 def read_sent(broker: "Broker") -> Sent:
@@ -93,12 +93,12 @@ def tell_present(letters: Letters, address: str) -> Letters:
     return letters.put(address, contact)
 
 
-def end_waiting(database: Database, number: UUID) -> None:
+def end_waiting(database: Database, number: UUID, outcome: str) -> None:
     """A letter that waits here and was sent in the history that is lost."""
     stored = database.notices.emails.get(number)
     if stored is None or stored.state != "queued":
         return
-    stored.state, stored.handed_over, stored.finished = "accepted", False, database.clock.now()
+    stored.state, stored.handed_over, stored.finished = outcome, False, database.clock.now()
     letters = database.notices.letters_of(stored.row.account_id)
     contact = letters.contacts[stored.row.recipient]
     ended = type(contact)(contact.contact_id, contact.is_contact, contact.refused, contact.told)

@@ -102,14 +102,16 @@ class TopicAdmin:
             replication_factor=replication_factor,
             config=wanted_config(spec, replication_factor),
         )
-        if refusal is None:
-            return
+        if refusal is not None:
+            raise self._explain(refusal, spec.name, "Create", "created")
+
+    def _explain(self, refusal: Exception, topic: str, operation: str, done: str) -> Exception:
         if is_transient(refusal):
-            raise unreachable(refusal, f"creating topic {spec.name}")
+            return unreachable(refusal, f"topic {topic} was not {done}")
         if isinstance(refusal, UNAUTHORIZED):
-            raise RefusalError(explain_lack(f"Create on the topic {self._settings.topic(spec.name)}"))
+            return RefusalError(explain_lack(f"{operation} on the topic {self._settings.topic(topic)}"))
         reason = f"{type(refusal).__name__} {' '.join(map(str, refusal.args))}"
-        raise RefusalError(f"topic {spec.name} could not be created: {reason}")
+        return RefusalError(f"topic {topic} could not be {done}: {reason}")
 
     async def _wait_until_known(self, topic: str) -> None:
         """Wait: the controller has created the topic, and the brokers learn of it a moment later; on a machine with
@@ -121,8 +123,10 @@ class TopicAdmin:
         raise DependencyUnreachableError(f"topic {topic} was created but is not known yet", dependency="kafka")
 
     async def delete(self, topic: str) -> None:
-        """Delete a topic with all its records (tests, demo)."""
-        await self._started.delete_topic(self._settings.topic(topic))
+        """Delete a topic with all its records. Raises RefusalError where that is not allowed."""
+        refusal = await self._started.delete_topic(self._settings.topic(topic))
+        if refusal is not None:
+            raise self._explain(refusal, topic, "Delete", "deleted")
 
     async def beginning_offsets(self, topic: str) -> dict[int, int]:
         """First offset still there, per partition."""

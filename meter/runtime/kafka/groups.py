@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from meter.runtime.kafka.adapter.groups import AiokafkaGroup
+from meter.runtime.kafka.admin import TopicAdmin
 from meter.runtime.kafka.failures import is_transient, unreachable
 from meter.runtime.settings import Settings
 
@@ -24,7 +25,11 @@ async def count_members(settings: Settings, group: str) -> int:
 
 
 async def fetch_committed(settings: Settings, group: str, topics: Sequence[str]) -> Offsets:
-    """Partitions without a committed offset are missing."""
+    """Partitions without a committed offset are missing. Topics that the user may not see are asked for first, which
+    raises: the answer leaves them out, and what is not known must not look like what was never committed."""
+    async with TopicAdmin(settings) as admin:
+        for topic in topics:
+            await admin.find(topic)
     client = AiokafkaGroup(settings, settings.group(group))
     names = {settings.topic(topic): topic for topic in topics}
     try:

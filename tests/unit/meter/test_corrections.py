@@ -202,7 +202,16 @@ def test_revocations_that_had_no_bound_took_at_most_all() -> None:
 
 
 def test_a_batch_may_hold_grant_and_revocation() -> None:
-    grant = granted(1, 5 * MICRO, event_id="order-9")
-    made = judge(revoked(0, 5 * MICRO, revokes="order-9"), grant, revoked(2, 1, revokes="order-9"))
-    assert [row.offset for row in made.rows] == [1, 0]
+    grant = granted(0, 5 * MICRO, event_id="order-9")
+    made = judge(grant, revoked(1, 5 * MICRO, revokes="order-9"), revoked(2, 1, revokes="order-9"))
+    assert [row.offset for row in made.rows] == [0, 1]
     assert reasons(made) == [(Reason.REVOKES_TOO_MUCH, "0 model_credits of that grant are left to revoke")]
+
+
+def test_a_grant_behind_a_revocation_does_not_count_for_it() -> None:
+    """It might as well have come in the next batch; tests/unit/meter/test_cuts.py cuts everywhere."""
+    made = judge(revoked(0, 5 * MICRO), granted(1, 5 * MICRO), revoked(2, 5 * MICRO))
+    assert [row.offset for row in made.rows] == [1, 2]
+    assert reasons(made) == [
+        (Reason.REVOKES_TOO_MUCH, "0 model_credits of all that was granted to acc-1 are left to revoke")
+    ]

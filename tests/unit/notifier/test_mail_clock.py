@@ -28,6 +28,19 @@ async def test_an_hour_back_a_letter_waits_an_hour_and_goes_out_once() -> None:
     assert len(made.script.bodies) == 1 and made.told() == ["accepted"]
 
 
+async def test_what_was_put_off_a_day_ahead_waits_for_a_day_and_goes_out_once() -> None:
+    async with bench(Script({"rcpt": ["451 later", "250 ok"]})) as made:
+        made.clock.pass_s(DAY_S)
+        await until(lambda: made.count("retry") == 1)
+        made.clock.pass_s(-DAY_S)
+        made.clock.pass_s(101)
+        await made.looked()
+        assert made.told() == [], "its pause is not over by this clock"
+        made.clock.pass_s(DAY_S)
+        await until(partial(is_accepted, made))
+    assert len(made.script.bodies) == 1 and made.told() == ["accepted"]
+
+
 async def test_a_day_forward_before_the_dot_the_letter_goes_out_once() -> None:
     """Its claim runs out, another sender takes it, and the first one may not hand it over any more."""
     script = Script({"rcpt": [LATE, "250 ok"]})

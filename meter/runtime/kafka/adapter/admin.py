@@ -1,6 +1,6 @@
 """The admin client of `protocols`, with aiokafka, and a bare connection for probes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import errors as kafka_errors
@@ -55,16 +55,22 @@ class AiokafkaAdmin:
             name, num_partitions=partitions, replication_factor=replication_factor, topic_configs=dict(config)
         )
         response = await self.inner.create_topics([topic], timeout_ms=CHANGE_TIMEOUT_MS)
-        for _name, code, *message in response.topic_errors:
-            kind = kafka_errors.for_code(code)
-            # Another setup may have been faster: then the topic is there, too.
-            if kind is not kafka_errors.NoError and kind is not kafka_errors.TopicAlreadyExistsError:
-                refusal: Exception = kind(*message)
-                return refusal
-        return None
+        # Another setup may have been faster: then the topic is there, too.
+        return find_refusal(response.topic_errors, kafka_errors.TopicAlreadyExistsError)
 
-    async def delete_topic(self, name: str) -> None:
-        await self.inner.delete_topics([name], timeout_ms=CHANGE_TIMEOUT_MS)
+    async def delete_topic(self, name: str) -> Exception | None:
+        response = await self.inner.delete_topics([name], timeout_ms=CHANGE_TIMEOUT_MS)
+        return find_refusal(response.topic_error_codes, kafka_errors.UnknownTopicOrPartitionError)
+
+
+def find_refusal(answers: Iterable[Sequence[Any]], done: type[Exception]) -> Exception | None:
+    """What the brokers answer does not raise by itself. `done`: it was as wanted before."""
+    for _name, code, *message in answers:
+        kind = kafka_errors.for_code(code)
+        if kind is not kafka_errors.NoError and kind is not done:
+            refusal: Exception = kind(*message)
+            return refusal
+    return None
 
 
 class BrokerConnection:
