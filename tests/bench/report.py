@@ -50,13 +50,14 @@ def rates(figures: Figures) -> Table:
 
 
 def cpu(figures: Figures) -> Table:
-    table = Table("process", title="CPU microseconds for each event (median run), and most memory")
-    spent = figures.get("cpu_s_per_million", {})
-    for name in spent:
-        table.add_column(name.replace("_", " "))
-    table.add_column("memory, MB")
-    for process, megabytes in figures.get("rss_mb", {}).items():
-        table.add_row(process, *(f"{run.get(process, 0):.1f}" for run in spent.values()), f"{megabytes:,}")
+    title = "CPU microseconds for each event, of the median run"
+    table = Table("measured", "by process", "without Kafka", title=title)
+    for name, spent in figures.get("cpu_s_per_million", {}).items():
+        taken = ", ".join(f"{process.replace('_', ' ')} {us:.1f}" for process, us in spent.items())
+        own = sum(us for process, us in spent.items() if process != "kafka")
+        table.add_row(name.replace("_", " "), taken, f"{own:.1f}")
+    memory = figures.get("rss_mb", {}).items()
+    table.caption = "most memory: " + ", ".join(f"{name.replace('_', ' ')} {peak:,} MB" for name, peak in memory)
     return table
 
 

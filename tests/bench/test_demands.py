@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from tests.bench.demands import measured
-from tests.bench.report import demands
+from tests.bench.report import cpu, demands, rates
 from tests.bench.results import Figures, note_growth, note_rates, note_ratios
 from tests.bench.test_growth import point
 
@@ -43,3 +43,22 @@ def test_the_memory_of_the_meter_is_the_most_of_all_runs_with_a_million_accounts
     note_growth(figures, "growth_accounts", [point(10_000, 80), point(1_000_000, 120, 149.6, 130)])
     [(demand, figure)] = measured(figures)
     assert (figure, demand.most) == (150, 150)
+
+
+def test_the_tables_keep_names_and_figures_whole_at_80_columns() -> None:
+    names = ("ingest", "end_to_end", "all_services", "go_peer", "go_peer_with_fold", "streams_peer", "sustained")
+    processes = ("meter", "projections", "notifier", "go_peer", "streams_peer", "postgres", "kafka")
+    figures: Figures = {
+        "cpu_s_per_million": {name: dict.fromkeys(processes, 123.4) for name in names},
+        "rss_mb": dict.fromkeys(processes, 1_234),
+        "skipped": {"go_peer": "go is not there to build tests/bench/peers/go: install it"},
+    }
+    for name in names:
+        note_rates(figures, f"{name}_per_s", [123_456, 123_457, 123_458])
+    console = Console(record=True, width=80)
+    for table in (rates(figures), cpu(figures)):
+        console.print(table)
+    shown = console.export_text()
+    assert "…" not in shown
+    for whole in (*(name.replace("_", " ") for name in processes), "123,457", "123.4", "go peer was skipped"):
+        assert whole in shown

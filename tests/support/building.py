@@ -10,6 +10,7 @@ from pathlib import Path
 from deploy.local import apache_kafka
 from deploy.local.child import UnavailableError
 
+ROOT = Path(__file__).parents[2]
 LOCAL = apache_kafka.CACHE.parent
 BUILD_TIMEOUT_S = 600
 MAVEN = ("mvn", "-q", "-B", "--strict-checksums")
@@ -25,9 +26,10 @@ def build(source: Path, cache: Path, tools: Sequence[str], fetch: Sequence[str],
 
     Raises UnavailableError where a tool or what is to be fetched cannot be had, BuildError where it does not compile.
     """
+    place = source.relative_to(ROOT)
     for tool in tools:
         if shutil.which(tool) is None:
-            raise UnavailableError(f"{tool} is not there to build {source.name}: install it")
+            raise UnavailableError(f"{tool} is not there to build {place}: install it")
     target = cache / f"{source.name}-{digest_of(source)}"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f"{source.name}.lock").open("w") as lock:
@@ -37,7 +39,7 @@ def build(source: Path, cache: Path, tools: Sequence[str], fetch: Sequence[str],
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(source, target, ignore=shutil.ignore_patterns(*LEFT_OUT))
             if why := run_in(target, fetch):
-                raise UnavailableError(f"what {source.name} needs cannot be fetched: {why[-200:]}")
+                raise UnavailableError(f"what {place} needs cannot be fetched: {why[-200:]}")
             if compile and (why := run_in(target, compile)):
                 raise BuildError(why)
             (target / ".built").touch()

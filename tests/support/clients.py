@@ -13,9 +13,9 @@ import pytest
 from deploy.local import apache_kafka
 from deploy.local.child import UnavailableError
 from meter.runtime.settings import Settings
-from tests.support.building import LOCAL, MAVEN, build
+from tests.support.building import LOCAL, MAVEN, ROOT, build
 
-CLIENTS = Path(__file__).resolve().parent.parent / "clients"
+CLIENTS = ROOT / "tests" / "clients"
 CACHE = LOCAL / "clients"
 RUN_TIMEOUT_S = 120
 Line = tuple[str, bytes]  # key and value of a record
@@ -99,7 +99,7 @@ def build_clients(name: str, tool: str, fetch: Sequence[str], compile: Sequence[
     try:
         return build(CLIENTS / name, CACHE, [tool], fetch, compile)
     except UnavailableError as why:
-        pytest.skip(f"the clients of tests/clients/{name}: {why}")
+        pytest.skip(str(why))
 
 
 def run(command: Sequence[str], text: bytes = b"") -> bytes:
