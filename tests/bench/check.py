@@ -4,8 +4,10 @@ from datetime import datetime
 
 import asyncpg
 
-from tests.bench.databases import Outcomes, Used, read_outcomes, sum_balances, sum_usage
+from meter.runtime.postgres import load_sql
+from tests.bench.databases import SQL, Outcomes, Used, read_outcomes, sum_balances, sum_usage, to_used
 from tests.bench.events import account_name
+from tests.bench.notices import Notice, expected_notices
 from tests.bench.workload import Expected
 
 MODEL_CREDITS, TOOL_RUNS = 1, 2
@@ -27,6 +29,22 @@ async def check_run(
         check_used(expected, used, "balances")
 
 
+async def check_usage(connection: asyncpg.Connection, expected: Expected) -> None:
+    """The slots of usage, of accounts that had none before."""
+    check_used(expected, to_used(await connection.fetch(load_sql(SQL, "sum_usage_slots"))), "usage")
+
+
+async def check_notices(connection: asyncpg.Connection, expected: Expected, statement: str = "list_notices") -> None:
+    compare_notices(expected, {tuple(row) for row in await connection.fetch(load_sql(SQL, statement))})
+
+
+def compare_notices(expected: Expected, found: set[Notice]) -> None:
+    wanted = expected_notices(expected)
+    if found != wanted:
+        wrong = sorted(found ^ wanted)
+        raise WrongResultError(f"{len(wrong)} notices are missing or too many, such as {wrong[0]}")
+
+
 def check_outcomes(expected: Expected, before: Outcomes, after: Outcomes) -> None:
     found = Outcomes(*(now - then for now, then in zip(after, before, strict=True)))
     wanted = Outcomes(
@@ -38,7 +56,7 @@ def check_outcomes(expected: Expected, before: Outcomes, after: Outcomes) -> Non
 
 def check_used(expected: Expected, used: Used, where: str) -> None:
     """Micro-unit by micro-unit, for every account and resource."""
-    wanted = to_used(expected)
+    wanted = used_of(expected)
     found = {key: amount for key, amount in used.items() if amount}
     if found != wanted:
         wrong = [key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)]
@@ -48,7 +66,7 @@ def check_used(expected: Expected, used: Used, where: str) -> None:
         )
 
 
-def to_used(expected: Expected) -> Used:
+def used_of(expected: Expected) -> Used:
     totals = ((MODEL_CREDITS, expected.credits), (TOOL_RUNS, expected.runs))
     return {
         (account_name(index), resource): amount

@@ -20,6 +20,16 @@ class Progress(NamedTuple):
     folded: int
 
 
+class WholeProgress(NamedTuple):
+    """The same of all three services: events folded into balances and into usage, and notices."""
+
+    taken: int
+    stored: int
+    folded: int
+    used: int
+    notices: int
+
+
 class Outcomes(NamedTuple):
     """What became of the records, counted by the batches and by the rows."""
 
@@ -75,6 +85,10 @@ async def connect(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def read_progress(connection: asyncpg.Connection) -> Progress:
     return Progress(*await fetch_one(connection, "read_progress"))
+
+
+async def read_whole_progress(connection: asyncpg.Connection) -> WholeProgress:
+    return WholeProgress(*await fetch_one(connection, "read_whole_progress"))
 
 
 async def read_outcomes(connection: asyncpg.Connection) -> Outcomes:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from tests.bench.preload import preload, rewind_offsets
 from tests.bench.scenario import Bench, Scenario
-from tests.bench.throughput import Run, measure_end_to_end, measure_ingest
+from tests.bench.throughput import measure_end_to_end, measure_ingest
+from tests.bench.timing import Run
 from tests.bench.workload import Workload
 
 
@@ -65,13 +66,27 @@ def median(runs: Sequence[Run]) -> Run:
     return sorted(runs, key=lambda run: run.per_s)[(len(runs) - 1) // 2]
 
 
+FEW_ACCOUNTS, MANY_ACCOUNTS = 10_000, 1_000_000
+
+
 def growth_ratio(measured: Sequence[Point], choose: Callable[[Sequence[Run]], Run] = median) -> float | None:
     """The rate with most events stored over the rate with none, ingest or end to end, whichever suffers more.
 
     Of medians: a machine that is twice as fast for one run out of six decides a ratio of bests by itself.
     """
     by_stored = {point.stored: point for point in measured}
-    least, most = by_stored[min(by_stored)], by_stored[max(by_stored)]
+    return compare(by_stored[max(by_stored)], by_stored[min(by_stored)], choose)
+
+
+def accounts_ratio(measured: Sequence[Point]) -> float | None:
+    """The same of many accounts over few; None where one of the two was not measured."""
+    by_accounts = {point.accounts: point for point in measured}
+    if not by_accounts.keys() >= {FEW_ACCOUNTS, MANY_ACCOUNTS}:
+        return None
+    return compare(by_accounts[MANY_ACCOUNTS], by_accounts[FEW_ACCOUNTS], median)
+
+
+def compare(most: Point, least: Point, choose: Callable[[Sequence[Run]], Run]) -> float | None:
     if least is most:
         return None
     ratios = [choose(most.ingest).per_s / choose(least.ingest).per_s]

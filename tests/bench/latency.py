@@ -1,7 +1,8 @@
 """Latency under load, all services running: from a probe's send to its balance, banner event and accepted email."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from tests.bench.probes import (
 from tests.bench.scenario import POLL_S, Scenario
 from tests.bench.servers import PARTITIONS
 from tests.bench.services import run_services
+from tests.bench.top_ups import TopUps, exhaust, send_top_ups, top_up_name, watch_top_ups
 from tests.bench.workload import Workload
 
 PROBES_PER_S = 10
@@ -56,12 +58,13 @@ class Level(NamedTuple):
 
 
 class Load(NamedTuple):
-    """`percent` of the end-to-end rate; 0 for a rate of its own."""
+    """`percent` of the sustained rate; 0 for a rate of its own."""
 
     percent: int
     per_s: float
     seconds: float
     probes_per_s: float = PROBES_PER_S
+    top_ups_per_s: float = 0
 
     @property
     def records(self) -> int:
@@ -71,10 +74,16 @@ class Load(NamedTuple):
     def probes(self) -> int:
         return int(self.probes_per_s * self.seconds)
 
+    @property
+    def top_ups(self) -> int:
+        return int(self.top_ups_per_s * self.seconds)
+
 
 async def measure_latency(scenario: Scenario, loads: list[Load]) -> list[Level]:
-    """`scenario` has its accounts, and a probe's account per probe, open. Levels follow each other on one database."""
-    seen, levels, first = Sightings(), [], 0
+    """`scenario` has its accounts, and one for each probe and each top-up, open. Levels follow each other on one
+    database."""
+    seen, granted, levels = Sightings(), TopUps(), list[Level]()
+    probes, top_ups = map(probe_name, itertools.count()), map(top_up_name, itertools.count())
     sink = TimedSink(seen.email)
     sink.start()
     try:
@@ -82,23 +91,43 @@ async def measure_latency(scenario: Scenario, loads: list[Load]) -> list[Level]:
         settings = scenario.settings(dsn) | {"smtp_host": sink.host, "smtp_port": str(sink.port)}
         with run_services(SERVICES, settings, scenario.bench.logs) as running:
             pids = {name: service.pid for name, service in running.items()} | scenario.bench.servers.pids()
-            async with connect(dsn) as connection, watchers(scenario, dsn, seen):
+            async with connect(dsn) as connection, watchers(scenario, dsn, seen, granted):
                 await wait_for_notifier(connection, scenario.opened)
+                await exhaust(scenario, connection, list_top_ups(loads))
                 for load in loads:
-                    accounts = [probe_name(index) for index in range(first, first + load.probes)]
-                    first += load.probes
-                    levels.append(await measure_level(scenario, connection, load, accounts, seen, pids))
+                    accounts = Accounts(
+                        list(itertools.islice(probes, load.probes)), list(itertools.islice(top_ups, load.top_ups))
+                    )
+                    levels.append(await measure_level(scenario, connection, load, accounts, seen, granted, pids))
     finally:
         sink.close()
     return levels
+
+
+class Accounts(NamedTuple):
+    """Those of one level, each used once."""
+
+    probes: list[str]
+    top_ups: list[str]
+
+
+def list_probes(loads: Sequence[Load]) -> list[str]:
+    """The accounts that must be open for the probes of these loads."""
+    return [probe_name(index) for index in range(sum(load.probes for load in loads))]
+
+
+def list_top_ups(loads: Sequence[Load]) -> list[str]:
+    """And those for their top-ups."""
+    return [top_up_name(index) for index in range(sum(load.top_ups for load in loads))]
 
 
 async def measure_level(
     scenario: Scenario,
     connection: asyncpg.Connection,
     load: Load,
-    accounts: list[str],
+    accounts: Accounts,
     seen: Sightings,
+    granted: TopUps,
     pids: dict[str, int],
 ) -> Level:
     if load.records == 0:
@@ -111,12 +140,24 @@ async def measure_level(
         with Footprint(pids, sample_s=None) as footprint:
             async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=0) as producer:
                 paced.start()
-                await send_probes(producer, scenario.usage_topic, accounts, load.probes_per_s, seen)
+                await asyncio.gather(
+                    send_probes(producer, scenario.usage_topic, accounts.probes, load.probes_per_s, seen),
+                    send_top_ups(producer, scenario, accounts.top_ups, load.top_ups_per_s, granted),
+                )
                 sent = await asyncio.to_thread(paced.finish)
-        await settle(connection, before.taken + load.records + load.probes, seen)
-    delays = {place: to_delays(seen.delays_ms(place, accounts)) for place in seen.places()} if accounts else {}
+        await settle(connection, before.taken + load.records + load.probes + load.top_ups, seen, granted)
+    delays = find_delays(accounts, seen, granted)
     per_s, late_ms = load.records / sent.seconds, sent.late_s * 1000
     return Level(load.percent, per_s, load.probes, late_ms, delays, footprint.usage, busy_cores(footprint))
+
+
+def find_delays(accounts: Accounts, seen: Sightings, granted: TopUps) -> dict[str, Delays]:
+    delays = {}
+    if accounts.probes:
+        delays = {place: to_delays(seen.delays_ms(place, accounts.probes)) for place in seen.places()}
+    if accounts.top_ups:
+        delays["allowed"] = to_delays(granted.delays_ms(accounts.top_ups))
+    return delays
 
 
 async def measure_rest(load: Load, pids: dict[str, int]) -> Level:
@@ -130,26 +171,32 @@ def busy_cores(footprint: Footprint) -> dict[str, float]:
     return {name: usage.cpu_s / footprint.seconds for name, usage in footprint.usage.items()}
 
 
-async def settle(connection: asyncpg.Connection, taken: int, seen: Sightings) -> None:
-    """Wait until every record is folded and every probe seen everywhere; one that never arrives is an error."""
+async def settle(connection: asyncpg.Connection, taken: int, seen: Sightings, granted: TopUps) -> None:
+    """Wait until every record is folded and every probe and top-up seen; one that never arrives is an error."""
+
+    def unseen() -> dict[str, int]:
+        return {**seen.unseen(), "allowed": len(granted.sent.keys() - granted.allowed.keys())}
+
     try:
         async with asyncio.timeout(SETTLE_S):
             while True:
                 progress = await read_progress(connection)
-                if progress.taken >= taken and progress.folded == progress.stored and not any(seen.unseen().values()):
+                if progress.taken >= taken and progress.folded == progress.stored and not any(unseen().values()):
                     return
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        raise WrongResultError(f"after {SETTLE_S} s probes are unseen: {seen.unseen()}; {progress}") from None
+        raise WrongResultError(f"after {SETTLE_S} s probes are unseen: {unseen()}; {progress}") from None
 
 
 @asynccontextmanager
-async def watchers(scenario: Scenario, dsn: str, seen: Sightings) -> AsyncIterator[None]:
+async def watchers(scenario: Scenario, dsn: str, seen: Sightings, granted: TopUps) -> AsyncIterator[None]:
     ready = asyncio.Event()
     topic = scenario.prefix + NOTIFICATIONS
-    async with connect(dsn) as connection:
-        await connection.execute("SET plan_cache_mode = force_generic_plan")  # else each look is planned anew
+    async with connect(dsn) as connection, connect(dsn) as other:
+        for each in (connection, other):
+            await each.execute("SET plan_cache_mode = force_generic_plan")  # else each look is planned anew
         tasks = [
+            asyncio.create_task(watch_top_ups(other, granted)),
             asyncio.create_task(watch_balances(connection, seen)),
             asyncio.create_task(watch_banners(scenario.bench.servers.kafka.bootstrap, topic, PARTITIONS, seen, ready)),
         ]

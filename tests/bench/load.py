@@ -5,9 +5,9 @@ from multiprocessing import get_context
 from typing import Any
 
 from confluent_kafka import OFFSET_END, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from schemas.topics import BALANCES
+from schemas.topics import BALANCES, NOTIFICATIONS
 from tests.bench.workload import Expected, Generator, Workload
 
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
@@ -54,7 +54,7 @@ def delete_topics(bootstrap: str, prefix: str) -> None:
 
 
 def forget_runs(bootstrap: str, prefix: str) -> None:
-    """Take away what the broker knows of runs before: committed offsets and published balances.
+    """Take away what the broker knows of runs before: committed offsets, published balances and notices.
 
     The next run has a database from before them, and services would find that it went back in time.
     """
@@ -67,11 +67,18 @@ def forget_runs(bootstrap: str, prefix: str) -> None:
             if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
                 raise
     known = admin.list_topics(timeout=FLUSH_S).topics
-    topic = prefix + BALANCES
-    if topic in known:
-        ends = [TopicPartition(topic, number, OFFSET_END) for number in known[topic].partitions]
-        for emptied in admin.delete_records(ends).values():
-            emptied.result(FLUSH_S)
+    topics = [name for name in (prefix + BALANCES, prefix + NOTIFICATIONS) if name in known]
+    ends = [TopicPartition(name, number, OFFSET_END) for name in topics for number in known[name].partitions]
+    for emptied in admin.delete_records(ends).values() if ends else ():
+        emptied.result(FLUSH_S)
+
+
+def read_ends(bootstrap: str, topic: str) -> dict[int, int]:
+    """The next offset of each partition."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    numbers = admin.list_topics(topic, timeout=FLUSH_S).topics[topic].partitions
+    latest = admin.list_offsets({TopicPartition(topic, number): OffsetSpec.latest() for number in numbers})
+    return {place.partition: found.result(FLUSH_S).offset for place, found in latest.items()}
 
 
 class Sink:

@@ -1,7 +1,7 @@
 """A steady load: a process that makes its events beforehand and then sends them evenly, as many producers do."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -42,15 +42,22 @@ class PacedLoad:
 @contextmanager
 def prepare_load(bootstrap: str, topic: str, workload: Workload, per_s: float) -> Iterator[PacedLoad]:
     """Yield once the events are made; `start` sends them."""
+    with prepared(send_paced, bootstrap, topic, workload, per_s) as pipe:
+        yield PacedLoad(pipe)
+
+
+@contextmanager
+def prepared(send: Callable[..., None], *arguments: object) -> Iterator[Connection]:
+    """A process that makes its events, says so, and then does what it is told through the pipe."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=send_paced, args=(theirs, bootstrap, topic, workload, per_s), daemon=True)
+    process = context.Process(target=send, args=(theirs, *arguments), daemon=True)
     process.start()
     try:
         if not ours.poll(BUILD_TIMEOUT_S):
             raise TimeoutError("the events of the load were not made in time")
         ours.recv()
-        yield PacedLoad(ours)
+        yield ours
     finally:
         process.terminate()
         process.join()

@@ -5,8 +5,28 @@ from datetime import timedelta
 
 from tests.bench.workload import Workload
 
-SECTIONS = ("steps", "ingest", "end_to_end", "limit", "peer", "latency", "calm", "growth", "rebuild", "pages")
-LOADS = (10, 50, 80)  # percent of the end-to-end rate
+SECTIONS = (
+    "steps",
+    "ingest",
+    "end_to_end",
+    "all_services",
+    "limit",
+    "peer",
+    "go_peer",
+    "streams_peer",
+    "latency",
+    "calm",
+    "growth",
+    "rebuild",
+    "pages",
+)
+COMPARED = ("ingest", "end_to_end", "all_services", "limit", "peer", "go_peer", "streams_peer")
+# What a peer is held against runs in turns with it, asked for or not.
+BESIDE = {
+    "go_peer": ("ingest", "all_services"),
+    "streams_peer": ("all_services",),
+}
+LOADS = (10, 50, 80)  # percent of the sustained rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +44,7 @@ class Plan:
     calm_rates: tuple[float, ...] = (0, 10, 100, 1000)  # events a second
     calm_s: float = 40
     stored: tuple[int, ...] = (0, 5_000_000, 20_000_000)
-    account_counts: tuple[int, ...] = (1_000, 100_000, 1_000_000)
+    account_counts: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
     rebuild_events: int = 5_000_000
     page_accounts: int = 1_000_000
     page_requests: int = 2_000
@@ -34,6 +54,11 @@ class Plan:
 
     def wants(self, section: str) -> bool:
         return section in self.sections
+
+    def compares(self, section: str) -> bool:
+        """Whether the section is measured on the backlog that all are compared on."""
+        beside = {name for asked in self.sections for name in BESIDE.get(asked, ())}
+        return section in COMPARED and (self.wants(section) or section in beside)
 
     def workload(self, accounts: int | None = None) -> Workload:
         return Workload(self.events, accounts or self.accounts, span=timedelta(hours=6))

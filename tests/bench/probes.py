@@ -8,7 +8,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -68,27 +68,42 @@ async def send_probes(
 ) -> None:
     """Evenly, with a little jitter so that they do not march in step with any loop of the services."""
     rng = Random(time.time_ns())
-    started = time.perf_counter()
-    for number, account in enumerate(accounts):
-        due = started + (number + rng.random()) / per_s
-        await asyncio.sleep(max(due - time.perf_counter(), 0))
+
+    async def send(account: str) -> None:
         value = wrap("model_inference", DATA, account, datetime.now(UTC), rng).encode()
         seen.sent[account] = time.perf_counter()
         await producer.send(topic, value, key=account.encode(), headers=STRUCTURED)
 
+    await send_evenly(accounts, per_s, rng, send)
+
+
+async def send_evenly(accounts: list[str], per_s: float, rng: Random, send: Callable[[str], Awaitable[None]]) -> None:
+    started = time.perf_counter()
+    for number, account in enumerate(accounts):
+        due = started + (number + rng.random()) / per_s
+        await asyncio.sleep(max(due - time.perf_counter(), 0))
+        await send(account)
+
 
 async def watch_balances(connection: asyncpg.Connection, seen: Sightings) -> None:
-    statement = load_sql(SQL, "find_seen_probes")
+    await watch(connection, "find_seen_probes", seen.sent, seen.balance)
+
+
+async def watch(
+    connection: asyncpg.Connection, statement_name: str, sent: Mapping[str, float], arrived_at: dict[str, float]
+) -> None:
+    """Ask again and again which of the accounts that were sent to show it; for ever."""
+    statement = load_sql(SQL, statement_name)
     looked, pending = 0, set[str]()
     while True:
         # Only what was sent since the last look: going through all that ever was takes from what is measured.
-        pending.update(itertools.islice(seen.sent, looked, None))
-        looked = len(seen.sent)
+        pending.update(itertools.islice(sent, looked, None))
+        looked = len(sent)
         if pending:
             rows = await connection.fetch(statement, list(pending))
             now = time.perf_counter()
             arrived = {row["account_id"] for row in rows}
-            seen.balance.update(dict.fromkeys(arrived, now))
+            arrived_at.update(dict.fromkeys(arrived, now))
             pending -= arrived
         await asyncio.sleep(LOOK_S)
 

@@ -1,12 +1,18 @@
 """The figures as tables for people."""
 
+from statistics import median_low
+
 from rich.console import Console
 from rich.table import Table
 
 from tests.bench.demands import measured
 from tests.bench.results import Figures
 
-RATES = ("ingest", "end_to_end", "copy_indexed", "copy_bare", "getmany", "peer_plain", "peer_batched")
+RATES = (
+    *("ingest", "end_to_end", "all_services", "sustained"),
+    *("go_peer", "go_peer_with_fold", "streams_peer"),
+    *("copy_indexed", "copy_bare", "getmany", "peer_plain", "peer_batched"),
+)
 PASSES = ("fold", "rebuild", "verify", "verify_projections")
 
 
@@ -29,23 +35,29 @@ def steps(figures: Figures) -> Table:
 
 
 def rates(figures: Figures) -> Table:
-    table = Table("measured", "best, events/s", "all runs", "÷ COPY indexed", title="Rates")
+    table = Table("measured", "median", "best", "all runs", "÷ COPY indexed", title="Events a second")
     copy = figures.get("copy_indexed_per_s")
     for name in (*RATES, *PASSES):
-        if (best := figures.get(f"{name}_per_s")) is not None:
-            runs = " ".join(f"{rate:,}" for rate in figures["runs"][f"{name}_per_s"])
-            table.add_row(name.replace("_", " "), f"{best:,}", runs, f"{best / copy:.2f}" if copy else "")
+        if (median := figures.get(f"{name}_per_s")) is not None:
+            best, runs = figures["best"][f"{name}_per_s"], figures["runs"][f"{name}_per_s"]
+            shown = " ".join(f"{rate:,}" for rate in runs)
+            table.add_row(
+                name.replace("_", " "), f"{median:,}", f"{best:,}", shown, f"{median / copy:.2f}" if copy else ""
+            )
+    skipped = figures.get("skipped", {})
+    table.caption = "\n".join(f"{name.replace('_', ' ')} was skipped: {why}" for name, why in skipped.items())
     return table
 
 
 def cpu(figures: Figures) -> Table:
-    table = Table("process", title="CPU seconds per million events, and most memory")
-    spent = figures.get("cpu_s_per_million", {})
-    for name in spent:
-        table.add_column(name.replace("_", " "))
-    table.add_column("memory, MB")
-    for process, megabytes in figures.get("rss_mb", {}).items():
-        table.add_row(process, *(f"{run.get(process, 0):.1f}" for run in spent.values()), f"{megabytes:,}")
+    title = "CPU microseconds for each event, of the median run"
+    table = Table("measured", "by process", "without Kafka", title=title)
+    for name, spent in figures.get("cpu_s_per_million", {}).items():
+        taken = ", ".join(f"{process.replace('_', ' ')} {us:.1f}" for process, us in spent.items())
+        own = sum(us for process, us in spent.items() if process != "kafka")
+        table.add_row(name.replace("_", " "), taken, f"{own:.1f}")
+    memory = figures.get("rss_mb", {}).items()
+    table.caption = "most memory: " + ", ".join(f"{name.replace('_', ' ')} {peak:,} MB" for name, peak in memory)
     return table
 
 
@@ -77,11 +89,11 @@ def calm(figures: Figures) -> Table:
 
 
 def growth(figures: Figures) -> Table:
-    table = Table("stored before", "accounts", "ingest", "end to end", "memory, MB", title="Growth, best events/s")
+    table = Table("stored before", "accounts", "ingest", "end to end", "memory, MB", title="Growth, median events/s")
     for point in (*figures.get("growth_stored", ()), *figures.get("growth_accounts", ())):
         memory = " ".join(f"{name} {megabytes:,}" for name, megabytes in point["rss_mb"].items())
-        best = (f"{max(point[name]):,}" for name in ("ingest_per_s", "end_to_end_per_s"))
-        table.add_row(f"{point['stored']:,}", f"{point['accounts']:,}", *best, memory)
+        medians = (f"{median_low(point[name]):,}" for name in ("ingest_per_s", "end_to_end_per_s"))
+        table.add_row(f"{point['stored']:,}", f"{point['accounts']:,}", *medians, memory)
     return table
 
 

@@ -3,43 +3,63 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 from tests.bench.footprint import Usage
-from tests.bench.growth import Point, best
+from tests.bench.growth import Point, median
 from tests.bench.latency import Delays, Level
 from tests.bench.pages import Pages
-from tests.bench.throughput import Run
+from tests.bench.timing import Run
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
 Figures = dict[str, Any]
 
+LIMITS = ("copy_indexed", "copy_bare", "getmany", "peer_plain", "peer_batched")
+# Only with what does as much: the peers with a fold beside all services.
+BESIDE = {
+    "ingest": (*LIMITS, "go_peer"),
+    "end_to_end": LIMITS,
+    "all_services": (*LIMITS, "go_peer_with_fold", "streams_peer"),
+}
+
 
 def note_rates(figures: Figures, name: str, rates: Sequence[float]) -> None:
-    """The best of the runs under `name`, and all of them under `runs`."""
-    figures[name] = round(max(rates))
+    """The median of the runs under `name` (of an even number, the slower of the two in the middle), the best under
+    `best`, all of them under `runs`."""
+    figures[name] = round(median_low(rates))
+    figures.setdefault("best", {})[name] = round(max(rates))
     figures.setdefault("runs", {})[name] = [round(rate) for rate in rates]
 
 
 def note_runs(figures: Figures, name: str, runs: Sequence[Run]) -> None:
-    """Rates, and of the best run the CPU and memory by process."""
+    """Rates, of the median run the CPU by process (seconds per million events: microseconds for each), and memory."""
     note_rates(figures, f"{name}_per_s", [run.per_s for run in runs])
-    fastest = best(runs)
-    figures.setdefault("cpu_s_per_million", {})[name] = rounded(fastest.cpu_per_million())
+    figures.setdefault("cpu_s_per_million", {})[name] = rounded(median(runs).cpu_per_million())
     note_memory(figures, [run.usage for run in runs])
 
 
 def note_memory(figures: Figures, usages: Sequence[Mapping[str, Usage]]) -> None:
     """The most resident memory seen of each process, over everything measured."""
-    peaks = figures.setdefault("rss_mb", {})
+    known = figures.setdefault("rss_mb", {})
+    for name, megabytes in peaks(usages).items():
+        known[name] = max(known.get(name, 0), megabytes)
+
+
+def peaks(usages: Sequence[Mapping[str, Usage]]) -> dict[str, int]:
+    """The most of each process, in MB."""
+    found: dict[str, int] = {}
     for usage in usages:
         for name, one in usage.items():
-            peaks[name] = max(peaks.get(name, 0), round(one.rss_mb))
+            found[name] = max(found.get(name, 0), round(one.rss_mb))
+    return found
 
 
 def note_latency(figures: Figures, levels: Sequence[Level]) -> None:
-    for place in ("balance", "banner", "email"):
-        figures[f"{place}_p99_ms"] = {str(level.percent): round(level.delays[place].p99, 1) for level in levels}
+    for place in ("balance", "banner", "email", "allowed"):
+        figures[f"{place}_p99_ms"] = {
+            str(level.percent): round(level.delays[place].p99, 1) for level in levels if place in level.delays
+        }
     figures["latency"] = [
         {
             "percent": level.percent,
@@ -105,25 +125,19 @@ def note_growth(figures: Figures, name: str, measured: Sequence[Point]) -> None:
             "ingest_per_s": [round(run.per_s) for run in point.ingest],
             "end_to_end_per_s": [round(run.per_s) for run in point.end_to_end],
             "fold_per_s": None if point.fold_per_s is None else round(point.fold_per_s),
-            "rss_mb": {name: round(usage.rss_mb) for name, usage in best(point.end_to_end).usage.items()},
+            "rss_mb": peaks([run.usage for run in (*point.ingest, *point.end_to_end)]),
         }
         for point in measured
     ]
 
 
 def note_ratios(figures: Figures) -> None:
-    """Each rate beside the limits and the peer of the same run: what holds on another machine too."""
+    """Each rate beside the limits and the peers of the same run: what holds on another machine too."""
     pairs = [
-        (top, bottom)
-        for top in ("ingest_per_s", "end_to_end_per_s")
-        for bottom in (
-            "copy_indexed_per_s",
-            "copy_bare_per_s",
-            "getmany_per_s",
-            "peer_plain_per_s",
-            "peer_batched_per_s",
-        )
-        if top in figures and bottom in figures
+        (f"{top}_per_s", f"{bottom}_per_s")
+        for top, bottoms in BESIDE.items()
+        for bottom in bottoms
+        if f"{top}_per_s" in figures and f"{bottom}_per_s" in figures
     ]
     figures["ratios"] = {
         f"{top.removesuffix('_per_s')}/{bottom.removesuffix('_per_s')}": round(figures[top] / figures[bottom], 3)

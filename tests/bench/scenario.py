@@ -9,10 +9,13 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 
-from schemas.topics import ACCOUNTS, USAGE
-from tests.bench.databases import Databases, connect, read_progress
+import asyncpg
+
+from meter.runtime.postgres import load_sql
+from schemas.topics import ACCOUNTS, BALANCES, USAGE
+from tests.bench.databases import SQL, Databases, connect, read_progress
 from tests.bench.events import account_name, uuid7_text
-from tests.bench.load import Sink, delete_topics, load_backlog
+from tests.bench.load import Sink, delete_topics, load_backlog, read_ends
 from tests.bench.servers import PARTITIONS, Servers
 from tests.bench.services import run_services, time_command
 from tests.bench.workload import Expected, Workload
@@ -79,6 +82,15 @@ class Scenario:
         async with connect(dsn) as connection:
             await connection.execute("VACUUM ANALYZE", timeout=600)
 
+    async def introduce_accounts(self) -> None:
+        """Let the notifier of the template read the opening of all accounts: a backlog of its own."""
+        dsn = self.bench.databases.address(self.template)
+        with run_services(("notifier",), self.settings(dsn), self.bench.logs) as running:
+            async with connect(dsn) as connection, asyncio.timeout(STALL_S + self.opened / 500):
+                while await connection.fetchval(load_sql(SQL, "count_known_accounts")) < self.opened:
+                    running["notifier"].check()
+                    await asyncio.sleep(POLL_S)
+
     def load(self, workload: Workload) -> None:
         self.expected = load_backlog(self.bench.servers.kafka.bootstrap, self.usage_topic, workload)
 
@@ -107,6 +119,15 @@ def make_opened(account: str, rng: Random, moment: datetime = OPENED_AT) -> byte
         "data": {"plan": "free", "contacts": [f"{account}@example.com"], "display_name": f"Account {account}"},
     }
     return json.dumps(event, separators=(",", ":")).encode()
+
+
+async def skip_changes(scenario: Scenario, connection: asyncpg.Connection) -> None:
+    """On a copy of a template whose notifier knows the accounts: what other copies published is not for this one."""
+    topic = scenario.prefix + BALANCES
+    ends = await asyncio.to_thread(read_ends, scenario.bench.servers.kafka.bootstrap, topic)
+    await connection.executemany(
+        load_sql(SQL, "skip_changes"), [(BALANCES, shard, offset) for shard, offset in ends.items()]
+    )
 
 
 async def catch_up(

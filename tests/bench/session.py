@@ -1,17 +1,30 @@
 """The order of things: what is compared is taken in turns, so that a busy moment of the machine meets all alike."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 from rich.console import Console
 
+from deploy.local.child import UnavailableError
 from tests.bench import latency, limits, peer
 from tests.bench.events import Message
-from tests.bench.growth import Place, Point, best, growth_ratio, measure_place, prepare_accounts, prepare_stored
+from tests.bench.go_peer import measure_go_peer
+from tests.bench.growth import (
+    Place,
+    Point,
+    accounts_ratio,
+    best,
+    growth_ratio,
+    measure_place,
+    prepare_accounts,
+    prepare_stored,
+)
 from tests.bench.page_events import measure_event_to_page
 from tests.bench.pages import measure_pages
-from tests.bench.plan import LOADS, Plan
+from tests.bench.plan import COMPARED, LOADS, Plan
 from tests.bench.preload import preload
-from tests.bench.probes import probe_name
+from tests.bench.programs import build_go_peer, build_streams_peer
 from tests.bench.rebuild import COMMANDS, Pass, measure_command
 from tests.bench.results import (
     Figures,
@@ -27,11 +40,15 @@ from tests.bench.results import (
 from tests.bench.rows import make_rows
 from tests.bench.scenario import Bench, Scenario
 from tests.bench.servers import PARTITIONS
-from tests.bench.throughput import Run, measure_end_to_end, measure_ingest
+from tests.bench.streams_peer import measure_streams_peer
+from tests.bench.sustained import measure_sustained
+from tests.bench.throughput import measure_all_services, measure_end_to_end, measure_ingest
+from tests.bench.timing import Run
+from tests.bench.top_ups import TOP_UPS_PER_S
 from tests.bench.workload import Generator, Workload
 
 Measurement = Callable[[], Awaitable[float | Run]]
-SERVICE_RUNS = ("ingest", "end_to_end")
+T = TypeVar("T")
 
 
 class Session:
@@ -41,7 +58,7 @@ class Session:
         self._bench, self._plan, self._console, self._figures = bench, plan, console, figures
 
     async def run(self) -> None:
-        if any(map(self._plan.wants, ("ingest", "end_to_end", "limit", "peer", "latency"))):
+        if any(map(self._plan.compares, COMPARED)):
             await self._compare()
         if self._plan.wants("latency"):
             await self._latency()
@@ -58,6 +75,8 @@ class Session:
         scenario = Scenario(self._bench, "main", self._plan.accounts)
         with self._console.status(f"opening {scenario.accounts:,} accounts, making {self._plan.events:,} events"):
             await scenario.open_accounts()
+            if self._plan.compares("all_services"):
+                await scenario.introduce_accounts()
             scenario.load(self._plan.workload())
         taken: dict[str, list[float | Run]] = {}
         measurements = await self._measurements(scenario)
@@ -78,10 +97,13 @@ class Session:
     async def _measurements(self, scenario: Scenario) -> dict[str, Measurement]:
         plan, bootstrap = self._plan, self._bench.servers.kafka.bootstrap
         found: dict[str, Measurement] = {}
-        if plan.wants("ingest"):
+        if plan.compares("ingest"):
             found["ingest"] = lambda: measure_ingest(scenario)
-        if plan.wants("end_to_end") or plan.wants("latency"):
+        if plan.compares("end_to_end"):
             found["end_to_end"] = lambda: measure_end_to_end(scenario)
+        if plan.compares("all_services"):
+            found["all_services"] = lambda: measure_all_services(scenario)
+        found |= await self._peers(scenario)
         dsn = await self._bench.databases.create("limits", scenario.template)
         if plan.wants("limit"):
             rows = make_rows(take_messages(plan.workload(), plan.copy_rows), PARTITIONS)
@@ -94,14 +116,37 @@ class Session:
             found["peer_batched"] = lambda: peer.measure_batched(dsn, bootstrap, topic, accounts, seconds)
         return found
 
+    async def _peers(self, scenario: Scenario) -> dict[str, Measurement]:
+        """Those in other languages; one that cannot be built here is left out, and why is said."""
+        found: dict[str, Measurement] = {}
+        if self._plan.wants("go_peer") and (program := await self._build("go_peer", build_go_peer)):
+            found["go_peer"] = lambda: measure_go_peer(scenario, program, fold=False)
+            found["go_peer_with_fold"] = lambda: measure_go_peer(scenario, program, fold=True)
+        if self._plan.wants("streams_peer") and (command := await self._build("streams_peer", build_streams_peer)):
+            found["streams_peer"] = lambda: measure_streams_peer(scenario, command)
+        return found
+
+    async def _build(self, name: str, build: Callable[[], T]) -> T | None:
+        try:
+            with self._console.status(f"building {name}"):
+                return await asyncio.to_thread(build)
+        except UnavailableError as why:
+            self._figures.setdefault("skipped", {})[name] = str(why)
+            self._console.print(f"  {name.replace('_', ' ')} is skipped: {why}")
+            return None
+
     async def _latency(self) -> None:
-        rate = self._figures["end_to_end_per_s"]
-        levels = [latency.Load(percent, rate * percent / 100, self._plan.latency_s) for percent in LOADS]
-        levels.insert(0, levels[0]._replace(seconds=self._plan.warm_up_s))
-        probes = [probe_name(index) for index in range(sum(level.probes for level in levels))]
-        scenario = Scenario(self._bench, "latency", self._plan.accounts, probes)
-        with self._console.status(f"opening accounts; then {len(levels)} loads of {self._plan.latency_s:.0f} s"):
+        plan = self._plan
+        shares = [latency.Load(percent, 0, plan.latency_s, top_ups_per_s=TOP_UPS_PER_S) for percent in LOADS]
+        shares.insert(0, shares[0]._replace(seconds=plan.warm_up_s))
+        extra = latency.list_probes(shares) + latency.list_top_ups(shares)
+        scenario = Scenario(self._bench, "latency", plan.accounts, extra)
+        with self._console.status(f"opening accounts; then {len(shares)} loads of {plan.latency_s:.0f} s"):
             await scenario.open_accounts()
+            sustained = await measure_sustained(scenario, plan.events)
+            note_runs(self._figures, "sustained", [sustained])
+            self._tell("sustained", sustained.per_s)
+            levels = [share._replace(per_s=sustained.per_s * share.percent / 100) for share in shares]
             _warm_up, *found = await latency.measure_latency(scenario, levels)
         note_latency(self._figures, found)
         await scenario.close()
@@ -111,8 +156,7 @@ class Session:
         rates, seconds = self._plan.calm_rates, self._plan.calm_s
         levels = [latency.Load(0, rate, seconds, min(latency.PROBES_PER_S, rate / 10)) for rate in rates]
         levels.insert(0, latency.Load(0, max(rates), min(seconds, self._plan.warm_up_s), 1))
-        probes = [probe_name(index) for index in range(sum(level.probes for level in levels))]
-        scenario = Scenario(self._bench, "calm", self._plan.accounts, probes)
+        scenario = Scenario(self._bench, "calm", self._plan.accounts, latency.list_probes(levels))
         with self._console.status(f"opening accounts; then {len(levels)} loads of {seconds:.0f} s"):
             await scenario.open_accounts()
             _warm_up, *found = await latency.measure_latency(scenario, levels)
@@ -136,6 +180,7 @@ class Session:
             {f"with {place.scenario.accounts:,} accounts": place for place in places}
         )
         note_growth(self._figures, "growth_accounts", measured)
+        self._figures["growth_of_accounts"] = accounts_ratio(measured)
 
     async def _measure_alternately(self, places: Mapping[str, Place]) -> list[Point]:
         for number in range(1, self._plan.runs + 1):
@@ -170,7 +215,7 @@ class Session:
                 await measure_pages(self._bench, plan.page_accounts, plan.page_requests, plan.open_pages, plan.pages_s),
             )
         load = latency.Load(0, plan.page_load_per_s, plan.pages_s)
-        probes = [probe_name(index) for index in range(load.probes)]
+        probes = latency.list_probes([load])
         scenario = Scenario(self._bench, "live", plan.accounts, probes)
         with self._console.status(f"opening accounts; then {load.per_s:,.0f} events/s for {load.seconds:.0f} s"):
             await scenario.open_accounts()

@@ -2,12 +2,19 @@
 
 import pytest
 
-from tests.bench.growth import Point, best, growth_ratio
-from tests.bench.throughput import Run
+from tests.bench.footprint import Usage
+from tests.bench.growth import Point, accounts_ratio, best, growth_ratio
+from tests.bench.timing import Run
 
 
 def runs(*rates: float) -> list[Run]:
     return [Run(rate, 600_000, 600_000 / rate, {}) for rate in rates]
+
+
+def point(accounts: int, *meter_mb: float) -> Point:
+    """Runs with so many accounts, in each of which the meter took so much memory; the first is the ingest."""
+    made = [Run(1, 1, 1, {"meter": Usage(1, megabytes)}) for megabytes in meter_mb]
+    return Point(0, accounts, made[:1], made[1:] or made, None)
 
 
 NONE = Point(0, 10_000, runs(43_000, 44_000, 42_000), runs(34_000, 46_000, 32_000), None)
@@ -25,3 +32,10 @@ def test_a_machine_that_is_quick_for_one_run_decides_a_ratio_of_bests() -> None:
 
 def test_one_point_grows_nowhere() -> None:
     assert growth_ratio([NONE]) is None
+
+
+def test_many_accounts_are_compared_with_few_by_what_suffers_more() -> None:
+    few = Point(0, 10_000, runs(50, 60, 70), runs(40, 40, 40), None)
+    many = Point(0, 1_000_000, runs(60, 60, 90), runs(10, 30, 35), None)
+    assert accounts_ratio([Point(0, 1_000, runs(1), runs(1), None), few, many]) == pytest.approx(30 / 40)
+    assert accounts_ratio([few]) is None

@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.support.clients import build
+from tests.support.clients import build_clients
 
 SCHEMAS = Path(__file__).parents[2] / "schemas" / "json"
 DATA = "*.v[0-9]*.json"  # not the envelope: its rule for names of extensions has no form in TypeScript
@@ -57,7 +57,10 @@ def run(command: list[str], directory: Path, text: str = "") -> str:
 
 
 def test_types_of_every_event_compile_in_typescript(tmp_path: Path) -> None:
-    tools = build("types", "npm", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]) / "node_modules/.bin"
+    tools = (
+        build_clients("types", "npm", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        / "node_modules/.bin"
+    )
     run([str(tools / "json2ts"), "-i", f"{SCHEMAS}/{DATA}", "-o", "types"], tmp_path)
     made = sorted(path.name.removesuffix(".d.ts") for path in (tmp_path / "types").iterdir())
     assert made == sorted(path.name.removesuffix(".json") for path in SCHEMAS.glob(DATA))
@@ -68,7 +71,7 @@ def test_types_of_every_event_compile_in_typescript(tmp_path: Path) -> None:
 
 def test_types_of_every_event_compile_in_go(tmp_path: Path) -> None:
     generator = "github.com/atombender/go-jsonschema"
-    tools = build("types-go", "go", ["go", "mod", "download"], ["go", "build", "-o", "bin/", generator]) / "bin"
+    tools = build_clients("types-go", "go", ["go", "mod", "download"], ["go", "build", "-o", "bin/", generator]) / "bin"
     files = sorted(map(str, SCHEMAS.glob(DATA)))
     options = ["--struct-name-from-title", "--only-models", "--tags", "json", "-p", "main", "-o", "events.go"]
     run([str(tools / "go-jsonschema"), *options, *files], tmp_path)

@@ -1,7 +1,5 @@
 """Kafka clients of other languages, built from `tests/clients` once. What cannot be had is skipped by name."""
 
-import fcntl
-import hashlib
 import json
 import shutil
 import subprocess
@@ -13,12 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from deploy.local import apache_kafka
+from deploy.local.child import UnavailableError
 from meter.runtime.settings import Settings
+from tests.support.building import LOCAL, MAVEN, ROOT, build
 
-CLIENTS = Path(__file__).resolve().parent.parent / "clients"
-CACHE = apache_kafka.CACHE.parent / "clients"
-BUILD_TIMEOUT_S, RUN_TIMEOUT_S = 600, 120
-MAVEN = ["mvn", "-q", "-B", "--strict-checksums"]
+CLIENTS = ROOT / "tests" / "clients"
+CACHE = LOCAL / "clients"
+RUN_TIMEOUT_S = 120
 Line = tuple[str, bytes]  # key and value of a record
 
 
@@ -45,7 +44,7 @@ def read_with(client: str, settings: Settings, topic: str, count: int) -> list[R
 
 
 def go_directory() -> Path:
-    return build("go", "go", ["go", "mod", "download"], ["go", "build", "-o", "bin/", "./..."])
+    return build_clients("go", "go", ["go", "mod", "download"], ["go", "build", "-o", "bin/", "./..."])
 
 
 def node(client: str) -> list[str]:
@@ -53,7 +52,7 @@ def node(client: str) -> list[str]:
 
 
 def node_directory() -> Path:
-    return build("node", "npm", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+    return build_clients("node", "npm", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
 
 
 def librdkafka(partitioner: str) -> list[str]:
@@ -64,7 +63,7 @@ def java(program: str) -> list[str]:
     """The command for a source file of the folder to be run in, or for a class of the jars."""
     if why := apache_kafka.missing():
         pytest.skip(f"Java's client: {why}")
-    directory = build("java", "mvn", [*MAVEN, "dependency:copy-dependencies", "-DoutputDirectory=jars"])
+    directory = build_clients("java", "mvn", [*MAVEN, "dependency:copy-dependencies", "-DoutputDirectory=jars"])
     return [apache_kafka.java(), "-cp", f"{directory}/jars/*", program]
 
 
@@ -91,39 +90,16 @@ READERS: dict[str, Callable[[], list[str]]] = {
 }
 
 
-def build(name: str, tool: str, fetch: Sequence[str], compile: Sequence[str] = ()) -> Path:
+def build_clients(name: str, tool: str, fetch: Sequence[str], compile: Sequence[str] = ()) -> Path:
     """A folder with the clients of `tests/clients/<name>`, built.
 
     Skips the test where the tool or what is to be fetched cannot be had. What does not compile is our own fault, and
     fails.
     """
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not there to build the clients of tests/clients/{name}")
-    source = CLIENTS / name
-    names = sorted(file for file in source.rglob("*") if file.is_file() and "node_modules" not in file.parts)
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in names)).hexdigest()[:12]
-    target = CACHE / f"{name}-{digest}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{name}.lock").open("w") as lock:
-        # Tests run side by side: one builds, the others wait for it.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (target / ".built").exists():
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("node_modules"))
-            if why := run_in(target, fetch):
-                pytest.skip(f"the clients of tests/clients/{name} cannot be fetched: {why[-200:]}")
-            if compile and (why := run_in(target, compile)):
-                pytest.fail(why)
-            (target / ".built").touch()
-    return target
-
-
-def run_in(directory: Path, command: Sequence[str]) -> str:
-    """What the command said where it failed; "" where it did not."""
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
-    if done.returncode == 0:
-        return ""
-    return f"{' '.join(command)}: {(done.stderr + done.stdout).strip() or done.returncode}"
+    try:
+        return build(CLIENTS / name, CACHE, [tool], fetch, compile)
+    except UnavailableError as why:
+        pytest.skip(str(why))
 
 
 def run(command: Sequence[str], text: bytes = b"") -> bytes:

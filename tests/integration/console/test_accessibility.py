@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.support.browser import SCHEMES
-from tests.support.clients import build
+from tests.support.clients import build_clients
 from tests.support.console import Books, days_ago
 from tests.support.console_story import fill
 
@@ -17,7 +17,7 @@ RUN = "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})"
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The text of axe-core. Skipped where npm or the package cannot be had."""
-    folder = build("axe", "npm", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+    folder = build_clients("axe", "npm", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
     return (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 """What a rate counts: from the first commit seen on, unless that commit already holds everything."""
 
-from tests.bench.throughput import Clock, choose_clock
+from tests.bench.timing import Clock, choose_clock
 
 BEGAN, GOAL = Clock(started=10.0, taken=300), 3_300
 

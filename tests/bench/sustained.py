@@ -1,0 +1,80 @@
+"""The rate that everything running together sustains: a producer that sends as fast as the services follow, and these.
+
+Levels of load are fractions of it. The producer never is more than WINDOW records ahead of the event store, so what is
+measured is a steady state and no backlog.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing.connection import Connection
+
+from tests.bench.databases import connect, read_progress
+from tests.bench.latency import SERVICES, now, wait_for_notifier
+from tests.bench.load import Sink
+from tests.bench.paced import LINGER_MS, TICK_S, prepared
+from tests.bench.scenario import Scenario
+from tests.bench.services import run_services
+from tests.bench.throughput import check_running, mail_sink
+from tests.bench.timing import Clock, Run, Seen, time_run
+from tests.bench.workload import Generator, Workload
+
+WINDOW = 50_000  # about a second of records under way
+SEED = 900
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedLoad:
+    """A process that sends; `allow` says how many records it may have sent by now."""
+
+    pipe: Connection
+    records: int
+
+    def allow(self, taken: int) -> None:
+        self.pipe.send(min(taken + WINDOW, self.records))
+
+
+async def measure_sustained(scenario: Scenario, records: int) -> Run:
+    """On the scenario's template itself: what it stores stays there, as a history before the levels."""
+    dsn = scenario.bench.databases.address(scenario.template)
+    with mail_sink() as smtp, run_services(SERVICES, scenario.settings(dsn) | smtp, scenario.bench.logs) as running:
+        pids = {name: service.pid for name, service in running.items()} | scenario.bench.servers.pids()
+        async with connect(dsn) as connection:
+            await wait_for_notifier(connection, scenario.opened)
+            before = await read_progress(connection)
+            with follow(scenario, records) as load:
+
+                async def look() -> Seen:
+                    progress = await read_progress(connection)
+                    load.allow(progress.taken - before.taken)
+                    return Seen(progress.taken, progress.stored - progress.folded)
+
+                began = Clock(time.perf_counter(), before.taken)
+                return await time_run(began, before.taken + records, look, pids, lambda: check_running(running))
+
+
+@contextmanager
+def follow(scenario: Scenario, records: int) -> Iterator[FollowedLoad]:
+    """Yield once the events are made; nothing is sent before it is allowed."""
+    workload = Workload(records, scenario.accounts, seed=SEED, start=now(), span=timedelta(seconds=records / WINDOW))
+    bootstrap = scenario.bench.servers.kafka.bootstrap
+    with prepared(send_followed, bootstrap, scenario.usage_topic, workload) as pipe:
+        yield FollowedLoad(pipe, records)
+
+
+def send_followed(pipe: Connection, bootstrap: str, topic: str, workload: Workload) -> None:
+    messages = [message for chunk in Generator(workload).chunks() for message in chunk]
+    sink = Sink(bootstrap, topic, **{"linger.ms": LINGER_MS})
+    pipe.send(True)
+    sent, allowed = 0, 0
+    while sent < len(messages):
+        while pipe.poll(TICK_S if sent == allowed else 0):
+            allowed = pipe.recv()
+        for key, value in messages[sent:allowed]:
+            sink.send(key, value)
+        sent = max(sent, allowed)
+        sink.serve()
+    sink.flush()
+    pipe.poll(None)  # until the one who allows has seen all of it taken, and ends this process
