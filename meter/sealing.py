@@ -12,9 +12,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from schemas.codes import CODES
 from schemas.contacts import FIELD
 from schemas.zones import find_zone
@@ -37,6 +34,8 @@ def seal(data: str, account_id: str, key: bytes, nonce: bytes) -> str:
     """The form in which data of a type in PERSONAL_CODES is stored. Raises UnicodeEncodeError for lone surrogates."""
     if key == FORGOTTEN_KEY:
         return _join(_public(json.loads(data, parse_float=Decimal), contacts=0), _FORGOTTEN)
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # most verbs that judge events seal none
+
     value = json.loads(data, parse_float=Decimal)
     listed = value.get(FIELD) if isinstance(value, dict) else None
     public = _public(value, contacts=len(listed) if isinstance(listed, list) else 0)
@@ -57,6 +56,9 @@ def unseal(data: str, account_id: str, key: bytes | None) -> str:
         return data if key is None and not _is_token(token) else without_people(data)
     if not isinstance(token, str) or not token.startswith(_VERSION):
         return data
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     try:
         sealed = b64decode(token[len(_VERSION) :], validate=True)
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], account_id.encode()).decode()

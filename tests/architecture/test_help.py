@@ -1,24 +1,11 @@
 """The help of every verb fits a terminal of 80 columns, and shows an example."""
 
-import importlib
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from typer.main import get_command
 from typer.testing import CliRunner
 
+from tests.support.verbs import APPS, VERBS
+
 COLUMNS = 80
-
-
-def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    yield path
-    for name, verb in getattr(command, "commands", {}).items():
-        yield from walk(verb, (*path, name))
-
-
-APPS = {name: importlib.import_module(f"{name}.cli").app for name in ("meter", "projections", "notifier")}
-VERBS = [verb for name, app in APPS.items() for verb in walk(get_command(app), (name,))]
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)

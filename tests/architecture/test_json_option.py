@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from tests.architecture.test_help import APPS, walk
+from tests.support.verbs import APPS, walk
 
 RUNS_FOR_EVER = "a service: it runs until it is stopped, and logs JSON"
 WITHOUT = {
