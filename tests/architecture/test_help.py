@@ -3,12 +3,12 @@
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.verbs import APPS, VERBS
+from tests.support.verbs import APPS, GROUPS_AND_VERBS
 
 COLUMNS = 80
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+@pytest.mark.parametrize("verb", GROUPS_AND_VERBS, ids=" ".join)
 def test_help_fits_and_shows_an_example(verb: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
     shown = CliRunner().invoke(APPS[verb[0]], [*verb[1:], "--help"], terminal_width=COLUMNS).output

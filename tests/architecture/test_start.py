@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.support.processes import clean_environment
-from tests.support.verbs import VERBS
+from tests.support.verbs import GROUPS_AND_VERBS
 
 LOOK = """
 import importlib, json, sys
@@ -44,7 +44,7 @@ def loaded(*command: str) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("command", VERBS, ids=" ".join)
+@pytest.mark.parametrize("command", GROUPS_AND_VERBS, ids=" ".join)
 def test_help_loads_nothing_that_works(command: tuple[str, ...]) -> None:
     found = loaded(*command, "--help")
     assert "typer" in found
