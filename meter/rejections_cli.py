@@ -18,6 +18,7 @@ from meter.runtime.process.cli import FullIds, Group, run_command
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit
 from schemas.reasons import Reason
+from schemas.times import say_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -109,7 +110,6 @@ async def find_lines(
 
 def describe_looked(looked_to: datetime) -> str:
     from meter.store.rejections import MOST_LOOKED_AT
-    from schemas.times import say_time
 
     return (
         f"Of records without a key the newest {MOST_LOOKED_AT:,} were looked at, back to "
@@ -136,7 +136,6 @@ def show(
     """
     from meter.replay import is_taken_out, take_out
     from meter.runtime.settings import Settings
-    from schemas.times import say_time
 
     async def command(settings: Settings) -> None:
         async with open_rejections(settings) as rejections:
@@ -189,8 +188,6 @@ def describe_rest(ids: Sequence[int], before: Sequence[Dismissal]) -> str:
 
 
 def describe_dismissal(dismissal: Dismissal) -> str:
-    from schemas.times import say_time
-
     return f"{say_time(dismissal.dismissed_at)} by {dismissal.dismissed_by}: {dismissal.reason}"
 
 
