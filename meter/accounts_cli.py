@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meter.store.outcomes import RemarkLine, UnopenedLine
 
 MAX_REMARKS = 100
+NONE_YET = "none before the opening: what is granted and used counts from then on"
 IDS = ("account",)
 COLUMNS = ("account", "plan", "name", "opened")
 UNOPENED_COLUMNS = (
@@ -106,6 +107,7 @@ def show(account_id: Account, as_json: JsonOutput = False) -> None:
     from meter.effects import describe_kept
     from meter.runtime.settings import Settings
     from meter.store.outcomes import open_outcomes
+    from schemas.times import say_time
 
     async def command(settings: Settings) -> None:
         async with open_outcomes(settings) as outcomes:
@@ -120,7 +122,7 @@ def show(account_id: Account, as_json: JsonOutput = False) -> None:
         known = describe_known(account or kept) | describe_kept(amounts, changes)
         fields = describe(account_id, known, balances, remarks)
         if forgotten_at is not None:
-            fields["forgotten"] = f"addresses and names, at {forgotten_at.isoformat(timespec='seconds')}"
+            fields["forgotten"] = f"addresses and names, at {say_time(forgotten_at)}"
         print_fields(fields, as_json=as_json)
 
     run_command(Settings, command)
@@ -132,10 +134,11 @@ def describe(
     """One field a line; what an account that nobody opened has not is left out."""
     from meter.effects import describe_balance
 
+    opened = [balance for balance in balances if balance.account_state != "not_opened"]
     return {
         "account": account_id,
         **known,
-        "balances": [describe_balance(balance) for balance in balances] or ["none"],
+        "balances": [describe_balance(balance) for balance in opened] or [NONE_YET if balances else "none"],
         "remarks": [describe_remark(remark) for remark in remarks] or ["none"],
     }
 
@@ -161,6 +164,7 @@ def describe_known(account: AccountNow | KeptAccount | None) -> dict[str, object
 
 def describe_remark(remark: RemarkLine) -> str:
     from schemas.records import place_of
+    from schemas.times import say_time
 
-    recorded = remark.recorded_at.isoformat(timespec="seconds")
+    recorded = say_time(remark.recorded_at)
     return f"{place_of(remark.field)} {remark.reason}: left out (offset {remark.offset}, recorded {recorded})"

@@ -14,7 +14,8 @@ from meter.content import RESOURCES, Content, content_of, is_same
 from meter.held import Seen, seen_of
 from meter.plan import AppendPlan, Link, Repeat, Wait, reject_reuse, repeat_of
 from schemas.amounts import format_amount
-from schemas.events import CODES
+from schemas.codes import CODES
+from schemas.figures import unit_of
 from schemas.identity import normalize_id
 from schemas.reasons import Reason
 from schemas.records import Accepted, Rejected
@@ -38,13 +39,14 @@ class NamedUsage(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A grant, or a revocation with the id of the grant it names, if it names one."""
+    """A grant, or a revocation with the id of the grant it names, if it names one. `reference` is for people."""
 
     is_grant: bool
     event_id: str
     resource: int
     amount: int
     revokes: str | None
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,10 @@ def reversed_name(event: Accepted) -> Name:
 
 
 def move_of(type: int, event_id: str, resource: int, amount: int, data: str) -> Move:
-    revokes = read_stored_json(data).get("revokes") if type == REVOKED else None
-    return Move(type == GRANTED, event_id, resource, amount, None if revokes is None else normalize_id(revokes))
+    said = read_stored_json(data)
+    revokes = said.get("revokes") if type == REVOKED else None
+    named = None if revokes is None else normalize_id(revokes)
+    return Move(type == GRANTED, event_id, resource, amount, named, said.get("reference") or "")
 
 
 def settle_corrections(
@@ -167,8 +171,7 @@ class _Judge:
             return Refused(Reason.REVERSES_OTHER_RESOURCE, f"that event is {describe(usage.amount, usage.resource)}")
         left = usage.left - self._taken[usage.position]
         if event.amount > left:
-            detail = f"{describe(left, usage.resource)} of its {format_amount(usage.amount)} are left to reverse"
-            return Refused(Reason.REVERSES_TOO_MUCH, detail)
+            return Refused(Reason.REVERSES_TOO_MUCH, describe_reversible(usage, left))
         self._taken[usage.position] += event.amount
         self._links.append(Link(self._store(event), usage.position, event.amount))
         return None
@@ -189,7 +192,7 @@ class _Judge:
         move = move_of(event.type, event.event_id, resource, event.amount, event.data)
         moves = self._moves.get(event.account_id, [])
         left = left_of_all(move for move in moves if move.resource == resource)
-        of = f"all that was granted to {event.account_id}"
+        whole, of = granted(moves, resource), f"granted to {event.account_id}"
         if move.revokes is not None:
             grants = [grant for grant in moves if grant.is_grant and grant.event_id == move.revokes]
             named = describe_name(event.account_id, move.revokes)
@@ -197,12 +200,14 @@ class _Judge:
                 return Refused(Reason.REVOKES_UNKNOWN, f"{named} is no grant")
             if len(grants) > 1:
                 return Refused(Reason.REVOKES_AMBIGUOUS, f"{named} is {len(grants)} grants")
-            granted = describe(grants[0].amount, grants[0].resource)
-            if grants[0].resource != resource:
-                return Refused(Reason.REVOKES_OTHER_RESOURCE, f"that grant is {granted}")
-            left, of = min(left, left_of_grant(grants[0], moves)), "that grant"
+            [grant] = grants
+            if grant.resource != resource:
+                return Refused(
+                    Reason.REVOKES_OTHER_RESOURCE, f"that grant is of {describe(grant.amount, grant.resource)}"
+                )
+            left, whole, of = min(left, left_of_grant(grant, moves)), grant.amount, describe_grant(grant)
         if event.amount > left:
-            return Refused(Reason.REVOKES_TOO_MUCH, f"{describe(left, resource)} of {of} are left to revoke")
+            return Refused(Reason.REVOKES_TOO_MUCH, describe_revocable(left, whole, resource, of))
         self._store(event)
         self._add_move(event)
         return None
@@ -232,8 +237,36 @@ def left_of_grant(grant: Move, moves: Iterable[Move]) -> int:
     return max(0, grant.amount - named)
 
 
+def granted(moves: Iterable[Move], resource: int) -> int:
+    return sum(move.amount for move in moves if move.is_grant and move.resource == resource)
+
+
 def describe(amount: int, resource: int) -> str:
-    return f"{format_amount(amount)} {RESOURCES[resource]}"
+    """`1 model credit`, exactly."""
+    shown = format_amount(amount)
+    return f"{shown} {unit_of(RESOURCES[resource], shown)}"
+
+
+def describe_reversible(usage: NamedUsage, left: int) -> str:
+    used = describe(usage.amount, usage.resource)
+    if left == 0:
+        return f"all of its {used} were reversed before"
+    return f"of its {used} only {format_amount(left)} can still be reversed"
+
+
+def describe_revocable(left: int, whole: int, resource: int, of: str) -> str:
+    """What can be taken back of what was granted; more was asked for."""
+    if whole == 0:
+        return f"no {unit_of(RESOURCES[resource], '')} were {of}"
+    if left == 0:
+        return f"all of the {describe(whole, resource)} {of} were taken back before"
+    return f"of the {describe(whole, resource)} {of} only {format_amount(left)} can still be taken back"
+
+
+def describe_grant(grant: Move) -> str:
+    """Behind an amount: `of grant 'order-1' (reference 'INV-1042')`."""
+    reference = f" (reference {grant.reference!a})" if grant.reference else ""
+    return f"of grant {grant.event_id!a}{reference}"
 
 
 def describe_name(account_id: str, event_id: str) -> str:

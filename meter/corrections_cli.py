@@ -155,8 +155,8 @@ def check_left(usage: UsageNow, amount: Decimal) -> None:
     from meter.effects import describe_amount, format_plain
 
     if amount > usage.left:
-        left = describe_amount(usage.left, usage.resource)
+        used = describe_amount(usage.amount, usage.resource)
         raise RefusalError(
-            f"reverses_too_much: of the {format_plain(usage.amount)} of {printable(usage.name)} {left} "
-            f"{'is' if usage.left == 1 else 'are'} left to reverse. Nothing is sent."
+            f"reverses_too_much: of the {used} of {printable(usage.name)} only {format_plain(usage.left)} can still be "
+            "reversed. Nothing is sent."
         )

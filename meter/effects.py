@@ -8,6 +8,7 @@ from typing import NamedTuple
 from meter.runtime.errors import RefusalError
 from schemas.amounts import MICRO
 from schemas.figures import show_balance, unit_of
+from schemas.times import say_time
 
 
 class AccountNow(NamedTuple):
@@ -168,7 +169,7 @@ def fold_all(addresses: Iterable[str]) -> set[str]:
 def describe_differences(account_id: str, account: AccountNow, differences: dict[str, tuple[object, object]]) -> str:
     """Why an opening would change nothing."""
     now = "has been open since" if account.state == "open" else "is closed, and was opened at"
-    opened = f"{account_id} {now} {account.opened_at.isoformat(timespec='seconds')}; nothing is sent or changed"
+    opened = f"{account_id} {now} {say_time(account.opened_at)}; nothing is sent or changed"
     if not differences:
         return f"{opened}. What it has is what was asked for."
     lines = [f"  {field}: it has {show(has)}, not {show(asked)}" for field, (has, asked) in differences.items()]

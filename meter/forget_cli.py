@@ -40,7 +40,7 @@ def forget(
     """
     from meter.sending import EFFECT_TIMEOUT_S, ask_until, check_event, send_and_wait
     from meter.store.outcomes import open_outcomes
-    from meter.store.remains import fetch_remains
+    from meter.store.remains import fetch_remains, find_sharing
     from schemas.build import new_event_id
 
     sent_id = event_id or new_event_id()
@@ -61,9 +61,11 @@ def forget(
         async with open_outcomes(settings) as outcomes:
             if (before := await fetch_remains(outcomes, account_id)).forgotten:
                 raise RefusalError(f"{account_id} was forgotten already. Nothing is sent.")
-            if await outcomes.fetch_account(account_id) is None and await outcomes.fetch_kept(account_id) is None:
+            known = await outcomes.fetch_account(account_id) or await outcomes.fetch_kept(account_id)
+            if known is None:
                 raise RefusalError(f"nothing is known of {account_id}: look at the id. Nothing is sent.")
             ask()
+            sharing = await find_sharing(outcomes, account_id, known.contacts or ())
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
 
             async def is_cleared() -> bool:
@@ -71,16 +73,20 @@ def forget(
 
             await ask_until(is_cleared, EFFECT_TIMEOUT_S)
             remains = await fetch_remains(outcomes, account_id)
-        print_remains(account_id, effect.event_id, effect.position, remains, as_json=as_json)
+        print_remains(account_id, effect.event_id, effect.position, remains, sharing, as_json=as_json)
         if not remains.cleared or before.in_clear:
             raise typer.Exit(1)
 
     run_verb(command)
 
 
-def print_remains(account_id: str, event_id: str, position: int, remains: Remains, *, as_json: bool) -> None:
+def print_remains(
+    account_id: str, event_id: str, position: int, remains: Remains, sharing: list[str], *, as_json: bool
+) -> None:
+    from meter.store.remains import describe_sharing
+
     if as_json:
         shown = {"event_id": event_id, "position": position, "account": account_id, **remains._asdict()}
-        print(json.dumps(shown))
+        print(json.dumps(shown | {"same_address": sharing}))
         return
-    print_sentences(remains.describe(account_id))
+    print_sentences([*remains.describe(account_id), *([describe_sharing(sharing)] if sharing else [])])

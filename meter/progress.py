@@ -6,10 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
 LINE_EVERY_S = 5.0
 
 
@@ -17,28 +13,13 @@ class Advance(Protocol):
     def __call__(self, events: int) -> None: ...
 
 
-class RateColumn(TextColumn):
-    """Events, or what else is counted, a second."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__("")
-        self._unit = unit
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {self._unit}/s")
-
-
 @contextmanager
 def show_progress(words: str, total: int, unit: str = "events") -> Iterator[Advance]:
     if sys.stderr.isatty():
-        bar = Progress(
-            TextColumn(words), BarColumn(), TaskProgressColumn(), RateColumn(unit), TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )  # fmt: skip
-        with bar:
-            task = bar.add_task(words, total=total)
-            yield lambda events: bar.advance(task, events)
+        from meter.progress_bar import draw_bar
+
+        with draw_bar(words, total, unit) as advance:
+            yield advance
     else:
         lines = Lines(words, total, unit)
         yield lines.advance

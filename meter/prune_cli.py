@@ -43,6 +43,7 @@ def prune(
     from meter.runtime.postgres import opened_pool
     from meter.runtime.settings import Settings
     from meter.store.prune import list_shards_to_prune, prune_shard
+    from schemas.times import say_time
 
     async def command(settings: Settings) -> None:
         before, rows, records = SystemClock().now() - timedelta(days=older_than), 0, 0
@@ -54,7 +55,9 @@ def prune(
                         rows, records = rows + pruned.rows, records + pruned.records
                     advance(1)
         moment = before.isoformat(timespec="seconds")
-        removed = f"removed {count_of(rows, 'row')} of {count_of(records, 'record')}, recorded before {moment}"
+        removed = (
+            f"removed {count_of(rows, 'row')} of {count_of(records, 'record')}, recorded before {say_time(before)}"
+        )
         print_result({"rows": rows, "records": records, "before": moment}, removed, as_json=as_json)
 
     run_command(Settings, command)

@@ -18,6 +18,7 @@ from meter.runtime.process.cli import FullIds, Group, run_command
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit
 from schemas.reasons import Reason
+from schemas.times import say_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -112,7 +113,7 @@ def describe_looked(looked_to: datetime) -> str:
 
     return (
         f"Of records without a key the newest {MOST_LOOKED_AT:,} were looked at, back to "
-        f"{looked_to.isoformat(timespec='seconds')}: older ones of the account are not listed. --reason and --topic "
+        f"{say_time(looked_to)}: older ones of the account are not listed. --reason and --topic "
         "look further back."
     )
 
@@ -140,7 +141,7 @@ def show(
         async with open_rejections(settings) as rejections:
             found = await rejections.fetch_rejections([rejection_id])
             if not found:
-                raise RefusalError(f"there is no rejection {rejection_id}")
+                raise RefusalError(f"there is no rejection {rejection_id}: see `meter rejections list --all`")
             replays = await rejections.list_replays(rejection_id)
             dismissals = await rejections.fetch_dismissals([rejection_id])
         records = take_out(found[0])
@@ -150,7 +151,7 @@ def show(
         fields = describe(found[0], records)
         if is_taken_out(found[0]):
             fields["advice"] = TAKEN_OUT_ADVICE
-        fields["replays"] = [f"{replay.replayed_at.isoformat()} by {replay.replayed_by}" for replay in replays]
+        fields["replays"] = [f"{say_time(replay.replayed_at)} by {replay.replayed_by}" for replay in replays]
         fields["dismissed"] = [describe_dismissal(dismissal) for dismissal in dismissals]
         print_fields(fields, as_json=as_json)
 
@@ -179,8 +180,15 @@ def describe(rejection: Rejection, records: Sequence[Rejection]) -> dict[str, ob
     }
 
 
+def describe_rest(ids: Sequence[int], before: Sequence[Dismissal]) -> str:
+    """What to do where some were dismissed before."""
+    rest = sorted(set(ids) - {each.rejection_id for each in before})
+    repeat = f" Repeat it for {', '.join(map(str, rest))} alone." if rest else ""
+    return f"Nothing is dismissed.{repeat} `meter rejections list` shows what is left."
+
+
 def describe_dismissal(dismissal: Dismissal) -> str:
-    return f"{dismissal.dismissed_at.isoformat(timespec='seconds')} by {dismissal.dismissed_by}: {dismissal.reason}"
+    return f"{say_time(dismissal.dismissed_at)} by {dismissal.dismissed_by}: {dismissal.reason}"
 
 
 def advice_for(reason: str) -> str | None:
@@ -213,10 +221,10 @@ def dismiss(
 
     async def command(settings: Settings) -> None:
         async with open_rejections(settings) as rejections:
-            found = await fetch_all(rejections, rejection_ids)
+            found = await fetch_all(rejections, rejection_ids, "Nothing is dismissed")
             if before := await rejections.fetch_dismissals(rejection_ids):
                 lines = [f"{d.rejection_id} is dismissed already: {describe_dismissal(d)}" for d in before]
-                raise RefusalError("\n".join([*lines, "Nothing is dismissed."]))
+                raise RefusalError("\n".join([*lines, describe_rest(rejection_ids, before)]))
             await rejections.append_dismissals(rejection_ids, why, by or getuser(), SystemClock())
         for each in found:
             fields = {"id": each.rejection_id, "reason": each.reason, "dismissed": why}

@@ -78,11 +78,12 @@ async def refuse_hopeless(rejections: Rejections, found: Sequence[Rejection], no
         raise RefusalError("\n".join([*hopeless, "Nothing is sent; --force sends the bytes all the same."]))
 
 
-async def fetch_all(rejections: Rejections, ids: Sequence[int]) -> list[Rejection]:
-    """Raises RefusalError when one is not there."""
+async def fetch_all(rejections: Rejections, ids: Sequence[int], nothing: str = "Nothing is sent") -> list[Rejection]:
+    """Raises RefusalError when one is not there; `nothing` says what is not done then."""
     found = await rejections.fetch_rejections(list(ids))
     if missing := sorted(set(ids) - {rejection.rejection_id for rejection in found}):
-        raise RefusalError(f"there is no rejection {', '.join(map(str, missing))}")
+        named = ", ".join(map(str, missing))
+        raise RefusalError(f"there is no rejection {named}. {nothing}: see the numbers in `meter rejections list`.")
     return found
 
 

@@ -12,9 +12,6 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from schemas.codes import CODES, ITEM_CODE
 from schemas.contacts import FIELD
 from schemas.stored_json import read_stored_json
@@ -50,6 +47,8 @@ def seal(type: int, data: str, account_id: str, key: bytes, nonce: bytes) -> str
     value = read_stored_json(data)
     if key == FORGOTTEN_KEY:
         return _join(_public(type, value, contacts=0), _FORGOTTEN)
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # most verbs that judge events seal none
+
     listed = value.get(FIELD) if isinstance(value, dict) else None
     public = _public(type, value, contacts=len(listed) if isinstance(listed, list) else 0)
     sealed = AESGCM(key).encrypt(nonce, data.encode(), account_id.encode())
@@ -70,6 +69,9 @@ def unseal(type: int, data: str, account_id: str, key: bytes | None) -> str:
         return data if key is None and not _is_token(token) else without_people(type, data)
     if not isinstance(token, str) or not token.startswith(_VERSION):
         return data
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     try:
         sealed = b64decode(token[len(_VERSION) :], validate=True)
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], account_id.encode()).decode()

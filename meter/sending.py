@@ -14,6 +14,7 @@ from meter.store.outcomes import Outcomes, RejectedEvent, Sent, StoredEvent
 from meter.typed import describe_left_out
 from schemas.reasons import Reason
 from schemas.records import Remarked
+from schemas.times import say_time
 
 SOURCE = "/credit-meter/cli"
 DELIVERY_TIMEOUT_S = 30
@@ -121,10 +122,9 @@ def describe_used(event_id: str, stored: StoredEvent) -> str:
     from meter.content import describe
 
     what = describe(stored.type, stored.resource, stored.amount, stored.name)
-    recorded = stored.recorded_at.isoformat(timespec="seconds")
     return (
         f"id_reused: an event with id {event_id} is stored for this account: {what}, position {stored.position}, "
-        f"recorded {recorded}. Nothing is sent: what was meant then counts once."
+        f"recorded {say_time(stored.recorded_at)}. Nothing is sent: what was meant then counts once."
     )
 
 

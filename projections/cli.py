@@ -184,7 +184,7 @@ def verify(
     """
     from meter.runtime.postgres import opened_pool
     from projections.settings import VerifySettings
-    from projections.show import show_advice, show_differences
+    from projections.show_differences import show_advice, show_differences
     from projections.verify import NoticeRules, find_obstacle
     from projections.verify import verify as verify_models
 

@@ -75,7 +75,7 @@ async def check_rights(connection: Executor) -> bool:
     """Whether the notifier's tables may be read. Raises RefusalError when the log may not."""
     [(log, notices)] = await connection.fetch(sql("check_rights"))
     if log is False:
-        raise RefusalError(f"this database role may not read the event log: use the role {SUPPORT}")
+        raise RefusalError(f"the role of METERING_POSTGRES_DSN may not read the event log: use {SUPPORT} there")
     return notices is True
 
 

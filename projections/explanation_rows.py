@@ -187,7 +187,8 @@ def notes(e: Explanation) -> list[str]:
         unfolded = count_of(e.progress.head - e.progress.position, "event")
         found.append(f"stored and not folded yet: {unfolded} of shard {e.progress.shard}, maybe of this account too")
     if e.notifications is None:
-        found.append(f"this database role may not read notices and emails: use the role {SUPPORT} to see them")
+        role = "the role of METERING_POSTGRES_DSN"
+        found.append(f"{role} may not read notices and emails: use {SUPPORT} there to see them")
     return found
 
 

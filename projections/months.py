@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
-import structlog
-
+from meter.runtime.log import get_logger
 from meter.runtime.postgres import Executor, Pool, write_transaction
 from projections.plan import PositionRange
 from projections.store import columns, sql
 
-log = structlog.get_logger(component="months")
+log = get_logger("months")
 # What comes within these days of the end of a month is still added to days alone, and is most of what comes late.
 SETTLED_AFTER: Final = timedelta(days=2)
 PIECE_LINES: Final = 20_000  # of days: some tenths of a second

@@ -8,6 +8,7 @@ from meter.presentation import print_notes, print_result
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import run_command
 from schemas.figures import count_of
+from schemas.times import say_time
 from schemas.topics import BALANCES
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def prepare(settings: "ProjectionsSettings", pool: "Pool", *, new_topic: b
         )
     unfinished = await fetch_unfinished(pool)
     if unfinished and not anew and not differs:
-        say(f"going on with what was begun at {unfinished[0].begun_at.isoformat(timespec='seconds')}")
+        say(f"going on with what was begun at {say_time(unfinished[0].begun_at)}")
     else:
         await begin(pool, info.topic_id)
 

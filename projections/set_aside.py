@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
+from meter.runtime.log import get_logger
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import pauses
 
-log = structlog.get_logger(component="fold")
+log = get_logger("fold")
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 300.0
 

@@ -2,10 +2,10 @@
 
 import json
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -13,12 +13,8 @@ from rich.text import Text
 from meter.presentation import print_on_terminal, print_table, printable
 from meter.terminal_table import lay_out_table
 from projections.reader import Account, Balance, UsageDay, worst_status
-from schemas.figures import count_of
 from schemas.resources import Resource
 from schemas.statuses import Status
-
-if TYPE_CHECKING:
-    from projections.verify import ShardReport
 
 # The platform's clock icon: how full the pie is, and its colour.
 ICONS: Final[Mapping[Status, tuple[str, str]]] = {
@@ -31,20 +27,6 @@ BALANCE_COLUMNS: Final = ("resource", "status", "allowed", "used", "of", "left",
 USAGE_COLUMNS: Final = ("day", "resource", "kind", "name", "events", "amount")
 CHANGED: Final = "changed"  # of days that late usage changed
 SHOWN_DAYS: Final = 20
-# What to do about a difference, by its model.
-REBUILD: Final = "`projections rebuild` replaces the rows that differ with what the log says"
-ADVICE: Final[Mapping[str, str]] = {
-    "log": "`meter verify` says what was done to the log; restore it before anything else",
-    "balances": REBUILD,
-    "usage": REBUILD,
-    "accounts": REBUILD,
-    "published states": "`projections rebuild balances` replaces those that differ and fills in what is missing",
-    "notices": "`projections explain ACCOUNT` shows the event that reached each line and every notice. No notice is "
-    "sent again: warn people where it matters",
-    "letters": "`projections explain ACCOUNT` shows who knows of each line. What is owed gets a letter with the next "
-    "change of the account's balance or contacts, or by `notifier emails retry`; a letter that was sent cannot be "
-    "taken back",
-}
 
 
 def show_account(
@@ -57,29 +39,6 @@ def show_account(
         print_on_terminal(lambda width: render(account, balances, usage, width=width))
     else:
         print_table(BALANCE_COLUMNS, [balance_cells(b) for b in balances.values()], as_json=False)
-
-
-def show_differences(report: "ShardReport", *, as_json: bool) -> None:
-    """Differences on stdout, one a line; what was looked at on stderr."""
-    for difference in report.differences:
-        if as_json:
-            print(json.dumps(difference._asdict()), flush=True)
-        else:
-            print("\t".join(map(printable, difference)), flush=True)
-    found = len(report.differences)
-    words = "no difference" if found == 0 else f"{found} difference{'s' if found > 1 else ''}"
-    if report.waiting:
-        words += f", {report.waiting} notice{'s' if report.waiting > 1 else ''} still on the way"
-    if report.ending:
-        words += f", {report.ending} letter{'s' if report.ending > 1 else ''} that will be cancelled"
-    print(f"shard {report.shard}: {count_of(report.events, 'event')}, {words}", file=sys.stderr, flush=True)
-
-
-def show_advice(models: Collection[str]) -> None:
-    """What to do about differences, on stderr."""
-    for model in ADVICE:
-        if model in models:
-            print(f"What to do about {model}: {ADVICE[model]}.", file=sys.stderr, flush=True)
 
 
 def as_document(

@@ -9,16 +9,16 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 import asyncpg
-import structlog
 
 from meter.runtime.fault_points import fault_point
+from meter.runtime.log import get_logger
 from meter.runtime.postgres import Executor, Pool, savepoint, transpose, write_transaction
 from projections import months
 from projections.plan import PositionRange, count_events
 from projections.sealed import fetch_opened_items
 from projections.store import PROJECTION, ShardLag, columns, share, sql
 
-log = structlog.get_logger(component="usage")
+log = get_logger("usage")
 USAGE: Final = "usage"
 
 

@@ -71,7 +71,7 @@ async def find_obstacle(pool: Pool) -> str | None:
     if readable is None:
         return "the notifier's tables are not in this database: run `meter setup`"
     if readable is False:
-        return "this database role may not read the notifier's tables: use the role credit_support"
+        return "the role of METERING_POSTGRES_DSN may not read the notifier's tables: use credit_support there"
     return None
 
 

@@ -40,7 +40,7 @@ WHOLE_RUNS: JsonDict = {
 class EventData(BaseModel):
     """Base of all event data."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="strings", defer_build=True)
 
 
 TokensOrNone = Annotated[

@@ -86,7 +86,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.WRONG_PARTITION: "It was sent on once and is in a wrong partition again: something copies records from "
         "one partition to another. A replay puts it on the right one (librdkafka: partitioner=murmur2_random).",
         Reason.INVALID_TIME: "Set time to an RFC 3339 date and time with its offset, like 2026-01-31T12:00:00Z.",
-        Reason.TIME_AHEAD: "Correct the producer's clock, then replay.",
+        Reason.TIME_AHEAD: "Correct the producer's clock. A replay helps once that time has come. "
+        "METERING_MAX_AHEAD_S (one hour by default) says how far ahead is taken.",
         Reason.TIME_BEHIND: "Correct the producer's clock; for usage that really is that old raise "
         "METERING_MAX_BEHIND_S (400 days by default), then replay.",
         Reason.INVALID_DATA: "Whoever sends it corrects the field that the detail names, and sends it with a new id; "

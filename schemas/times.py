@@ -1,7 +1,7 @@
 """RFC 3339 times, always aware and UTC once read."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 # Fractions beyond microseconds (Go, Rust, Java send nanoseconds) are cut: Postgres keeps microseconds.
@@ -27,3 +27,25 @@ def format_time(moment: datetime) -> str:
     if moment.utcoffset() is None:
         raise ValueError("a time without offset")
     return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def say_time(moment: datetime) -> str:
+    """For people, inside a sentence: 2026-11-27 02:10 UTC. Programs get RFC 3339."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def say_span(span: timedelta) -> str:
+    """For people, with units and not negative: 400 days; 1 h 5 min; 3 s. The two largest units, rounded down."""
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    counted = [(days, "day" if days == 1 else "days"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    first = next((at for at, (number, _) in enumerate(counted) if number), len(counted) - 1)
+    (number, unit), *smaller = counted[first : first + 2]
+    return f"{number} {unit}" + "".join(f" {rest} {name}" for rest, name in smaller if rest)
+
+
+def say_beyond(span: timedelta, most: timedelta) -> str:
+    """`2 h 5 min`; of what is beyond a limit by less than this shows: `a little over 1 h`."""
+    said = say_span(span)
+    return f"a little over {said}" if said == say_span(most) else said

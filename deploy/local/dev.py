@@ -63,6 +63,7 @@ def describe(platform: Platform, directory: Path) -> list[str]:
     return [
         *address_lines(platform),
         f"{'logs in':<12} {directory}",
+        f"{'letters':<12} go nowhere: each is a line here, with its address and subject",
         *console_lines(platform, ACCOUNT),
         "",
         "In another shell, in this folder:",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.client.build import write_tree
 from deploy.local.platform import DATABASE, Platform
 from deploy.local.services import ROLES
 
@@ -20,9 +21,10 @@ OTHERS = {f"as-{name}.sh": role for name, role in ROLES.items()} | {
     f"as-{name}.sh": f"credit_{name}" for name in ("reader", "pruner")
 }
 ADMIN = "as-admin.sh"
-# On one line: pasted with its indentation it is still Python. Elsewhere the import is `credit_meter_client`.
+CLIENT = "python"  # holds the package of the producers' client, as its wheel would install it
+# On one line: pasted with its indentation it is still Python.
 PYTHON_EVENT = (
-    "from meter.client_sync import SyncUsageProducer; "
+    "from credit_meter_client import SyncUsageProducer; "
     'usage = SyncUsageProducer(source="//example.com/shell"); '
     'usage.tool_run("acct-1", tool="web-search"); usage.close()'
 )
@@ -49,6 +51,7 @@ def claimed(directory: Path) -> Iterator[None]:
 
 
 def write_env_files(platform: Platform, directory: Path) -> None:
+    write_tree(directory / CLIENT)
     dsns = {ENV: PEOPLE, **OTHERS}
     for name, role in dsns.items():
         settings = platform.admin | {"postgres_dsn": platform.addresses.dsn(DATABASE, role)}
@@ -58,15 +61,22 @@ def write_env_files(platform: Platform, directory: Path) -> None:
 
 def write_env_file(file: Path, settings: Mapping[str, str], who: str) -> None:
     programs = shlex.quote(str(Path(sys.executable).parent))
+    client = shlex.quote(str((file.parent / CLIENT).absolute()))
     lines = [
         f"# The stack of `make dev`, {who}. To be sourced.",
-        # Sourced twice, the path stays as it is.
-        f'case ":$PATH:" in *:{programs}:*) ;; *) export PATH={programs}:"$PATH" ;; esac',
+        put_in_front("PATH", programs),
+        put_in_front("PYTHONPATH", client),  # `import credit_meter_client`
         *(f"export METERING_{name.upper()}={shlex.quote(value)}" for name, value in sorted(settings.items())),
     ]
     beside = file.with_suffix(".part")
     beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
     os.replace(beside, file)  # whoever sources it meanwhile reads the old file or the new one
+
+
+def put_in_front(variable: str, directory: str) -> str:
+    """A line of shell; sourced twice, the variable stays as it is."""
+    there = f"${{{variable}:+:${variable}}}"
+    return f'case ":${{{variable}:-}}:" in *:{directory}:*) ;; *) export {variable}={directory}"{there}" ;; esac'
 
 
 def first_steps(platform: Platform) -> list[str]:

@@ -82,3 +82,9 @@ def describe_hosts(dsn: str) -> str:
     authority, _ = split(dsn.partition("://")[2])
     named = [host for host in hosts_of(authority) if host] or parse_qs(dsn.partition("?")[2]).get("host", [])
     return ", ".join(named) or "the socket of this machine"
+
+
+def describe_role(dsn: str) -> str:
+    """The role of a DSN that was checked, for people; "" where it names none."""
+    login = split(dsn.partition("://")[2])[0].rpartition("@")[0]
+    return unquote(login.partition(":")[0]) or parameter(dsn, "user") or ""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 ENV_PREFIX: Final = "METERING_"
 # How alike two names must be, of 1. POSTGRES_DNS and POSTGRES_DSN are; SMTP_PORT and HTTP_PORT (0.78) are two settings.
 ALIKE: Final = 0.85
-# Every package names its settings classes under this group in pyproject.toml: no package imports the others for it.
-GROUP: Final = "credit_meter.settings"
 FILE_SUFFIX: Final = "_FILE"
 
 
@@ -80,7 +78,9 @@ def find_typos(kind: type[BaseModel], environment: Mapping[str, str]) -> list[st
     unknown = sorted(unknown_names(kind, environment))
     if not unknown:
         return []
-    known = {name for other in (kind, *registered()) for name in known_variables(other)}
+    from meter.runtime.variable_names import NAMES  # of the other packages
+
+    known = {*known_variables(kind), *(ENV_PREFIX + name for name in NAMES)}
     unknown = [name for name in unknown if name not in known]
     plain = [name for name in unknown if name.removesuffix(FILE_SUFFIX) in known]
     return [f"{name}: only a secret may stand in a file; set {name.removesuffix(FILE_SUFFIX)}" for name in plain] + [
@@ -100,10 +100,3 @@ def nearest(name: str, known: Collection[str]) -> str | None:
     fields = [other.removeprefix(ENV_PREFIX) for other in known]
     found = difflib.get_close_matches(name.removeprefix(ENV_PREFIX), fields, n=1, cutoff=ALIKE)
     return ENV_PREFIX + found[0] if found else None
-
-
-def registered() -> Iterator[type[BaseModel]]:
-    """The settings of all installed packages: a service may see variables of the others."""
-    from importlib.metadata import entry_points
-
-    return (entry.load() for entry in entry_points(group=GROUP))

@@ -1,10 +1,12 @@
 """What is left of the addresses and names of an account, for the command that forgets them."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from meter.runtime.postgres import load_sql
 from meter.store.outcomes import Outcomes
+
+SHOWN_SHARING: Final = 10  # accounts
 
 
 class Remains(NamedTuple):
@@ -51,3 +53,17 @@ async def fetch_remains(outcomes: Outcomes, account_id: str) -> Remains:
     place = await outcomes.find_place(account_id)
     [row] = await outcomes.pool.fetch(load_sql("meter", "find_remains"), place.shard, account_id)
     return Remains(*row)
+
+
+async def find_sharing(outcomes: Outcomes, account_id: str, addresses: Iterable[str]) -> list[str]:
+    """Other accounts that have one of its addresses, one more than are shown."""
+    wanted = sorted({address.lower() for address in addresses})
+    rows = await outcomes.pool.fetch(load_sql("meter", "find_sharing"), wanted, account_id, SHOWN_SHARING + 1)
+    return [row["account_id"] for row in rows]
+
+
+def describe_sharing(accounts: Sequence[str]) -> str:
+    """Whose the same addresses still are, without showing an address."""
+    shown = ", ".join(accounts[:SHOWN_SHARING]) + (" and more" if len(accounts) > SHOWN_SHARING else "")
+    what = "another account still has" if len(accounts) == 1 else "other accounts still have"
+    return f"{what} an address of it: {shown}. To forget the person there too: meter forget ACCOUNT"

@@ -50,7 +50,7 @@ from schemas.parsing.json_text import Member, is_storable, texts_of
 from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Remark, Remarked, Rerouted, place_of
 from schemas.resources import RESOURCE_CODES, Resource
-from schemas.times import format_time
+from schemas.times import format_time, say_beyond, say_span, say_time
 from schemas.topics import OWN_HEADERS, REROUTED_HEADER, partition_for
 
 MAX_DETAIL_CHARS: Final = 500
@@ -163,10 +163,14 @@ def _add_time(attributes: Attributes, record: Record) -> Attributes:
 
 
 def _check_time(occurred_at: datetime, now: datetime, limits: Limits) -> datetime:
-    if occurred_at - now > limits.max_ahead:
-        raise InvalidEventError(Reason.TIME_AHEAD, f"time is {occurred_at - now} ahead, at most {limits.max_ahead}")
-    if now - occurred_at > limits.max_behind:
-        raise InvalidEventError(Reason.TIME_BEHIND, f"time is {now - occurred_at} behind, at most {limits.max_behind}")
+    if (ahead := occurred_at - now) > limits.max_ahead:
+        far, most = say_beyond(ahead, limits.max_ahead), say_span(limits.max_ahead)
+        detail = f"time {say_time(occurred_at)} is {far} ahead of the meter's clock; at most {most} is taken"
+        raise InvalidEventError(Reason.TIME_AHEAD, detail)
+    if (old := now - occurred_at) > limits.max_behind:
+        far, most = say_beyond(old, limits.max_behind), say_span(limits.max_behind)
+        detail = f"time {say_time(occurred_at)} is {far} old; at most {most} is taken"
+        raise InvalidEventError(Reason.TIME_BEHIND, detail)
     return occurred_at
 
 

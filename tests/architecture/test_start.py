@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.support.processes import clean_environment
+from tests.support.verbs import GROUPS_AND_VERBS
 
 LOOK = """
 import importlib, json, sys
@@ -27,32 +28,25 @@ READS_KAFKA = {"meter.runtime.kafka.consumer", "meter.runtime.kafka.assignment",
 MODELS = {"schemas.inputs", "schemas.outputs", "schemas.events"}
 # What reads settings and runs a verb; who asks for help has neither.
 WORKING = {"pydantic", "asyncio", "logging", "zoneinfo"}
+# Each of which would load the packages of the others.
+SETTINGS = {"meter.settings", "projections.settings", "projections.console.settings", "notifier.settings"}
 NOWHERE = "postgresql://127.0.0.1:1/none"
+# Of other services, as they stand in an environment that all share.
+FOREIGN = {"METERING_SMTP_HOST": "mail.example.com", "METERING_CONSOLE_PORT": "8090", "METERING_MAX_AHEAD_S": "60"}
 
 
 def loaded(*command: str) -> set[str]:
-    environment = clean_environment() | {"METERING_POSTGRES_DSN": NOWHERE, "METERING_KAFKA_BOOTSTRAP": "127.0.0.1:1"}
+    addresses = {"METERING_POSTGRES_DSN": NOWHERE, "METERING_KAFKA_BOOTSTRAP": "127.0.0.1:1"}
+    environment = clean_environment() | FOREIGN | addresses
     done = subprocess.run(
         [sys.executable, "-c", LOOK, *command], env=environment, capture_output=True, text=True, check=True
     )
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "meter --help",
-        "meter grant --help",
-        "meter accounts --help",
-        "meter accounts rename --help",
-        "meter rejections list --help",
-        "projections --help",
-        "projections show --help",
-        "notifier emails list --help",
-    ],
-)
-def test_help_loads_nothing_that_works(command: str) -> None:
-    found = loaded(*command.split())
+@pytest.mark.parametrize("command", GROUPS_AND_VERBS, ids=" ".join)
+def test_help_loads_nothing_that_works(command: tuple[str, ...]) -> None:
+    found = loaded(*command, "--help")
     assert "typer" in found
     assert not found & (KAFKA | READING | WORKING | {"rich", "jinja2", "idna", "aiosmtplib"})
 
@@ -90,4 +84,17 @@ def test_a_list_loads_the_database_alone(command: str) -> None:
 def test_a_verb_that_sends_loads_no_more_of_kafka_than_it_sends_with(command: str) -> None:
     found = loaded(*command.split())
     assert {"aiokafka", "asyncpg"} <= found
-    assert not found & (SERVING | READS_KAFKA | {"aiosmtplib"})
+    assert not found & (SERVING | READS_KAFKA | SETTINGS | {"aiosmtplib", "cryptography"})
+
+
+@pytest.mark.parametrize("command", ["meter verify", "projections verify", "projections rebuild --dry-run"])
+def test_what_reads_the_whole_log_loads_no_bar_where_there_is_no_terminal(command: str) -> None:
+    found = loaded(*command.split())
+    assert "asyncpg" in found
+    assert not found & (SERVING | {"aiosmtplib"})
+
+
+@pytest.mark.parametrize("command", ["meter accounts show acct-1", "projections show acct-1", "notifier emails list"])
+def test_a_verb_loads_no_settings_of_the_other_packages(command: str) -> None:
+    of_others = {name for name in SETTINGS if not name.startswith(command.split()[0])}
+    assert not loaded(*command.split()) & of_others

@@ -98,7 +98,7 @@ CASES = (
         exhaustion="100",
         banner=(100, "paid_expired", f"The model credits of bought have expired: {REFUSED} Top up or upgrade the plan"),
         subject="100 % of model credits used, model calls refused: bought",
-        letter=(f"The model credits have expired: {REFUSED} Top up or upgrade the plan to go on.",),
+        letter=(f"The model credits are used up: {REFUSED} Top up or upgrade the plan to go on.",),
         never=("free",),
     ),
     Case(
@@ -109,7 +109,7 @@ CASES = (
         exhaustion="100",
         banner=(100, "free_expired", f"The free model credits of never-bought have expired: {REFUSED} Upgrade"),
         subject="100 % of model credits used, model calls refused: never-bought",
-        letter=(f"The free model credits have expired: {REFUSED} Upgrade the plan to go on.",),
+        letter=(f"The free model credits are used up: {REFUSED} Upgrade the plan to go on.",),
     ),
     Case(
         name="over",

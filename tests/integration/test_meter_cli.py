@@ -116,20 +116,20 @@ def test_an_unreachable_postgres_exits_with_3(env: dict[str, str], command: list
 
 
 @pytest.mark.parametrize(
-    ("user", "database", "complaint"),
+    ("user", "database", "code", "complaint"),
     [
-        ("postgres", "nowhere", "does not exist"),
-        ("nobody", "postgres", "nobody"),
-        ("postgres", "postgres", "meter setup"),
+        ("postgres", "nowhere", 2, "does not exist"),
+        ("nobody", "postgres", 2, "nobody"),
+        ("postgres", "postgres", 1, "meter setup"),
     ],
     ids=["database", "role", "tables"],
 )
 def test_what_postgres_refuses_is_said_in_a_sentence(
-    env: dict[str, str], stack: Addresses, user: str, database: str, complaint: str
+    env: dict[str, str], stack: Addresses, user: str, database: str, code: int, complaint: str
 ) -> None:
     dsn = {"METERING_POSTGRES_DSN": stack.dsn(database, user)}
     done = CliRunner().invoke(app, ["rejections", "list"], env=env | dsn)
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (code, "")
     assert complaint in done.stderr and "METERING_POSTGRES_DSN" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -237,10 +237,12 @@ async def test_a_rejection_that_no_replay_helps_is_dismissed_with_a_reason(
         assert processes.run("meter", "rejections", "dismiss", bad, "--reason", reason).returncode == 2
     unknown = processes.run("meter", "rejections", "dismiss", bad, "99", "--reason", "sent again")
     assert (unknown.returncode, unknown.stdout) == (1, "") and "there is no rejection 99" in unknown.stderr
+    assert "Nothing is dismissed: see" in unknown.stderr and "`meter rejections list`" in unknown.stderr
     done = processes.run("meter", "rejections", "dismiss", bad, "--reason", "sent again", "--by", "support-1")
     assert (done.returncode, done.stdout) == (0, f"dismissed {bad} (invalid_amount): sent again\n")
     again = processes.run("meter", "rejections", "dismiss", *ids.values(), "--reason", "other")
     assert (again.returncode, again.stdout) == (1, "") and "by support-1: sent again" in again.stderr
+    assert f"Nothing is dismissed. Repeat it for {ids['not_json']} alone." in again.stderr
     assert await pool.fetchval("SELECT count(*) FROM meter.dismissals") == 1
 
     listed = [processes.run("meter", "rejections", "list", *more, "--json").stdout for more in ((), ("--all",))]

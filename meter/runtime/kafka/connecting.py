@@ -9,6 +9,7 @@ from meter.runtime.kafka.failures import (
     KafkaConnectionError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
+    describe,
 )
 from meter.runtime.settings import Settings
 from meter.runtime.tls import explain_certificate
@@ -54,7 +55,3 @@ def explain_refusal(cause: Exception | None, settings: Settings) -> str | None:
             f"({describe(cause)}): set the protocol that its listener has"
         )
     return None
-
-
-def describe(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -1,5 +1,7 @@
 """What an error of the Kafka client means. The other modules take the client's error classes from here."""
 
+import re
+
 from aiokafka import errors as kafka_errors
 from aiokafka.errors import (
     KafkaConnectionError,
@@ -19,6 +21,7 @@ __all__ = [
     "MessageSizeTooLargeError",
     "SaslAuthenticationFailed",
     "UnsupportedSaslMechanismError",
+    "describe",
     "explain_lack",
     "explain_unauthorized",
     "is_transient",
@@ -69,6 +72,7 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
+CLASS = re.compile(r"^(?:\[Error -?\d+\] [A-Za-z]+|[A-Za-z]+(?:Error|Exception))(?:: |$)")
 UNAUTHORIZED: tuple[type[BaseException], ...] = (
     kafka_errors.TopicAuthorizationFailedError,
     kafka_errors.GroupAuthorizationFailedError,
@@ -102,5 +106,10 @@ def missing_right(error: BaseException) -> str:
 
 def unreachable(error: BaseException, doing: str) -> DependencyUnreachableError:
     """The error to raise instead of a passing one. `doing` says what failed: "publishing", "connecting to …"."""
-    detail = str(error) or type(error).__name__
-    return DependencyUnreachableError(f"kafka: {doing}: {detail}", dependency="kafka")
+    return DependencyUnreachableError(f"kafka: {doing}: {describe(error)}", dependency="kafka")
+
+
+def describe(error: BaseException) -> str:
+    """What the client says of it, without names of its classes: "[Error 15] GroupCoordinator…Error: Unable to …"."""
+    said = CLASS.sub("", str(error))
+    return said or str(getattr(error, "description", "") or type(error).__name__)

@@ -1,7 +1,13 @@
 """Postgres for the services: import from here. asyncpg is set up in this folder and nowhere else."""
 
 from meter.runtime.postgres.columns import transpose
-from meter.runtime.postgres.failures import MISCONFIGURED, explain_argument, explain_misconfigured, is_transient
+from meter.runtime.postgres.failures import (
+    MISCONFIGURED,
+    NO_LOGIN,
+    explain_argument,
+    explain_misconfigured,
+    is_transient,
+)
 from meter.runtime.postgres.pool import (
     Connection,
     Executor,
@@ -21,6 +27,7 @@ from meter.runtime.postgres.transactions import savepoint, tried, write_transact
 
 __all__ = [
     "MISCONFIGURED",
+    "NO_LOGIN",
     "Connection",
     "Executor",
     "Pool",

@@ -4,6 +4,14 @@ import asyncpg
 
 from meter.runtime.errors import TransientError
 
+SET_UP = "Run `meter setup` on this database, or correct METERING_POSTGRES_DSN."
+LOGIN = (
+    "Correct the role or its password: METERING_POSTGRES_DSN, METERING_POSTGRES_PASSWORD (or PGPASSWORD, PGPASSFILE)."
+)
+RIGHT = (
+    "Take the role that is for this in METERING_POSTGRES_DSN (support's verbs: credit_support); `meter setup` gives "
+    "each role its rights."
+)
 # Lost connections and servers that start, stop, switch over or resolve a conflict by picking us. All of them leave the
 # transaction undone (or, at COMMIT, its outcome unknown: read the cursor again, never repeat blindly).
 TRANSIENT: tuple[type[BaseException], ...] = (
@@ -26,14 +34,21 @@ TRANSIENT: tuple[type[BaseException], ...] = (
 )
 
 # Nothing that a retry cures and no bug either: a person has to look at the settings or run the setup.
-MISCONFIGURED: tuple[type[BaseException], ...] = (
+NO_LOGIN: tuple[type[BaseException], ...] = (
     asyncpg.ClientConfigurationError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-    asyncpg.InvalidSchemaNameError,
-    asyncpg.UndefinedTableError,
 )
+# What to do, by the first kind that fits.
+ADVICE: tuple[tuple[type[BaseException], str], ...] = (
+    (asyncpg.InvalidCatalogNameError, "Correct the database in METERING_POSTGRES_DSN."),
+    (asyncpg.InvalidAuthorizationSpecificationError, LOGIN),
+    (asyncpg.ClientConfigurationError, "Correct METERING_POSTGRES_DSN."),
+    (asyncpg.InsufficientPrivilegeError, RIGHT),
+    (asyncpg.InvalidSchemaNameError, SET_UP),
+    (asyncpg.UndefinedTableError, SET_UP),
+)
+MISCONFIGURED: tuple[type[BaseException], ...] = tuple(kind for kind, _ in ADVICE)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -53,14 +68,14 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
-def explain_misconfigured(error: BaseException) -> str | None:
-    """A sentence for people where the error is of that kind, else None."""
-    if not isinstance(error, MISCONFIGURED):
+def explain_misconfigured(error: BaseException, *, address: str = "", role: str = "") -> str | None:
+    """A sentence for people where the error is of that kind, else None. `address` and `role`: what was tried."""
+    advice = next((advice for kind, advice in ADVICE if isinstance(error, kind)), None)
+    if advice is None:
         return None
-    return (
-        f"postgres refuses: {error}. Check METERING_POSTGRES_DSN (address, database, role, password), and that "
-        "`meter setup` has run."
-    )
+    at, whom = f" at {address}" if address else "", f" the role {role}" if role else ""
+    said = str(error).partition("\n")[0].rstrip(".")  # what follows are hints for whoever writes SQL
+    return f"postgres{at} refuses{whom}: {said}. {advice}"
 
 
 def explain_argument(error: BaseException) -> str | None:

@@ -116,9 +116,9 @@ def test_at_the_end_a_letter_says_that_calls_are_refused_now(consumed: int) -> N
 @pytest.mark.parametrize(
     ("used", "says"),
     [
-        (balance(75 * MICRO, 3, line=90, free_only=True), "The free model credits have expired"),
-        (balance(75 * MICRO, 3, line=90, free_only=False), "The model credits have expired"),
-        (balance(75 * MICRO, 3, line=90), "The model credits have expired"),
+        (balance(75 * MICRO, 3, line=90, free_only=True), "The free model credits are used up"),
+        (balance(75 * MICRO, 3, line=90, free_only=False), "The model credits are used up"),
+        (balance(75 * MICRO, 3, line=90), "The model credits are used up"),
         (balance(5 * MICRO, 3, line=90, allocation=0, free_only=False), "The model credits are overdrawn"),
         (balance(0, 3, line=90, allocation=0, free_only=True), "No model credits are left"),
     ],

@@ -168,7 +168,7 @@ def test_one_sentence_says_how_it_stands(entries: tuple[Entry, ...], sentence: s
     [
         (explained(*STORY, limit=2), "older lines of the timeline are left out: see --limit"),
         (explained(*STORY, head=12), "stored and not folded yet: 3 events of shard 0"),
-        (explained(*STORY, notifications=None), "use the role credit_support"),
+        (explained(*STORY, notifications=None), "use credit_support there to see them"),
     ],
     ids=["limit", "behind", "role"],
 )

@@ -9,10 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from meter.runtime.dsn import describe_hosts
-from meter.runtime.environment import find_typos, registered, variable
+from meter.runtime.environment import ENV_PREFIX, find_typos, known_variables, variable
 from meter.runtime.errors import SettingsError
 from meter.runtime.settings import Settings, explain_faults, load_settings
+from meter.runtime.variable_names import NAMES
 from meter.thresholds import ThresholdSettings
+from tests.support.settings_classes import settings_classes
+
+CLASSES = settings_classes()
 
 
 def test_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,9 +83,15 @@ def test_what_is_no_setting_and_no_typo_is_left_alone(variable: str, monkeypatch
 
 
 def test_no_setting_is_taken_for_a_typo_of_another() -> None:
-    known = {variable(field): field for kind in registered() for field in kind.model_fields}
+    known = {name for kind in CLASSES for name in known_variables(kind)}
     assert "METERING_SMTP_HOST" in known
     assert find_typos(Settings, dict.fromkeys(known, "1")) == []
+
+
+def test_the_names_of_all_settings_are_those_of_the_packages() -> None:
+    known = {name.removeprefix(ENV_PREFIX) for kind in CLASSES for name in known_variables(kind)}
+    differ = {"add": sorted(known - NAMES), "remove": sorted(NAMES - known)}
+    assert differ == {"add": [], "remove": []}, "meter/runtime/variable_names.py"
 
 
 def test_small_letters_are_read_and_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +149,7 @@ def test_a_file_for_what_is_no_secret_is_a_fault(monkeypatch: pytest.MonkeyPatch
 FOREIGN = re.compile(r"Input|Value error|should|[Vv]alid |unable to|pattern|instance|<class|\[type|None")
 
 
-@pytest.mark.parametrize("kind", list(registered()), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_no_bad_value_is_answered_in_the_words_of_a_library(kind: type[Settings]) -> None:
     """Each fault names its variable; one of a value also says what the setting is for."""
     faults = [(field, fault) for field in kind.model_fields for fault in find_faults(kind, field)]

@@ -127,13 +127,17 @@ def test_times(time: Any) -> None:
 
 @pytest.mark.parametrize("time", ["2026-03-01T13:00:00.000001Z", "2026-03-01T13:00:01+00:00", "9999-12-31T23:59:59Z"])
 def test_times_ahead(time: str) -> None:
-    assert reject(record_of(make_event(time=time))).reason is Reason.TIME_AHEAD
+    rejected = reject(record_of(make_event(time=time)))
+    assert rejected.reason is Reason.TIME_AHEAD
+    assert "ahead of the meter's clock; at most 1 h is taken" in rejected.detail
+    assert "METERING_MAX_AHEAD_S" in rejected.reason.advice
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2025-01-25T11:59:59.999999Z"])
 def test_times_behind(time: str) -> None:
     rejected = reject(record_of(make_event(time=time)))
     assert rejected.reason is Reason.TIME_BEHIND
+    assert " old; at most 400 days is taken" in rejected.detail
     assert "METERING_MAX_BEHIND_S" in rejected.reason.advice
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.times import format_time, parse_time
+from schemas.times import format_time, parse_time, say_beyond, say_span, say_time
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -50,3 +50,28 @@ def test_times_are_written_in_utc() -> None:
     assert format_time(NOON.astimezone(timezone(timedelta(hours=2)))) == "2026-01-31T12:00:00.000000Z"
     with pytest.raises(ValueError, match="without offset"):
         format_time(datetime(2026, 1, 31))
+
+
+@pytest.mark.parametrize(
+    ("span", "said"),
+    [
+        (timedelta(0), "0 s"),
+        (timedelta(seconds=59, milliseconds=900), "59 s"),
+        (timedelta(hours=1), "1 h"),
+        (timedelta(hours=2, minutes=5, seconds=9), "2 h 5 min"),
+        (timedelta(days=1, minutes=7), "1 day"),
+        (timedelta(days=400, hours=3), "400 days 3 h"),
+    ],
+)
+def test_a_span_has_its_units(span: timedelta, said: str) -> None:
+    assert say_span(span) == said
+
+
+def test_what_is_just_beyond_a_limit_does_not_look_like_the_limit() -> None:
+    hour = timedelta(hours=1)
+    assert say_beyond(hour + timedelta(milliseconds=1), hour) == "a little over 1 h"
+    assert say_beyond(2 * hour, hour) == "2 h"
+
+
+def test_a_time_for_people_is_in_utc() -> None:
+    assert say_time(datetime(2026, 11, 27, 3, 10, 59, tzinfo=timezone(timedelta(hours=1)))) == "2026-11-27 02:10 UTC"
