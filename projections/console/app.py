@@ -1,14 +1,11 @@
 """The console as an ASGI application."""
 
-from importlib import resources
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
 
 from projections.console.api import Api, Console
 from projections.console.limits import RateLimit
@@ -16,16 +13,16 @@ from projections.console.pages import Pages
 from projections.console.refusals import Caught, Refusals
 from projections.console.rendering import make_templates
 from projections.console.shell import Limited, SecurityHeaders
+from projections.console.static_files import static_route
 from projections.console.tokens import AccessError
 
 
 def make_app(console: Console) -> Starlette:
     templates = make_templates()
     refusals = Refusals(templates)
-    static = StaticFiles(directory=str(resources.files("projections.console").joinpath("static")))
     handlers: dict[Any, Any] = {AccessError: refusals.refuse, HTTPException: refusals.miss}
     made = Starlette(
-        routes=[*Api(console).routes(), *Pages(console, templates).routes(), Mount("/static", static)],
+        routes=[*Api(console).routes(), *Pages(console, templates).routes(), static_route()],
         middleware=[
             Middleware(SecurityHeaders),
             # Around what refuses: a page of another origin reads why, too.

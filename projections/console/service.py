@@ -18,13 +18,14 @@ from meter.runtime.process.service import Build, Service
 from projections.console.access import Guard
 from projections.console.api import Console
 from projections.console.app import make_app
+from projections.console.connections import bounded_protocol
 from projections.console.counting import Counted
 from projections.console.live import BalanceWatch
 from projections.console.reader import ConsoleReader, sql
 from projections.console.settings import ConsoleSettings
 
 log = structlog.get_logger(component="console")
-BACKLOG: Final = 1024
+BACKLOG: Final = 128
 CLOSE_S: Final = 5
 
 
@@ -49,6 +50,8 @@ class WebServer:
     async def run(self, stop: asyncio.Event) -> None:
         config = uvicorn.Config(
             self._app,
+            http=bounded_protocol(),
+            backlog=BACKLOG,
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deploy.local.demo.__main__ import NotSettledError
 from meter.runtime.settings import Settings
-from tests.containers import images, proofs
+from tests.containers import guide, images, proofs
 from tests.containers.engine import FailedError, inspect, missing, step
 from tests.containers.stack import OPTIONAL, OURS, ROOT, SERVICES, ComposeStack, official_images
 
@@ -66,6 +66,8 @@ def check(*, keep: bool) -> list[str]:
                 faults = proofs.check_all(stack)
             with step("the story, with every service and server killed on the way"):
                 faults += asyncio.run(tell(stack))
+            with step("the commands of the guides"):
+                faults += guide.check_commands(stack)
             with step("services drain on SIGTERM"):
                 faults += [fault for service in SERVICES for fault in proofs.check_stop(stack, service)]
         except BaseException:

@@ -70,8 +70,12 @@ class ComposeStack:
         }
 
     def compose(self, *arguments: str) -> str:
-        files = [word for name in self._files for word in ("--file", str(self.folder / name))]
-        return run([str(compose_command()), "--project-name", PROJECT, *files, *arguments])
+        return run([str(compose_command()), *self.options, *arguments])
+
+    @property
+    def options(self) -> list[str]:
+        """What makes Compose speak of this stack."""
+        return ["--project-name", PROJECT, *(w for name in self._files for w in ("--file", str(self.folder / name)))]
 
     def up(self) -> None:
         wanted = [name for name in COMPOSE["services"] if name in self.images and name != "support"]

@@ -35,7 +35,7 @@ NOT_RUN = {
     ("README.md", "deploy/make-secrets"): "builds and starts containers: tests/architecture holds the files",
     ("deploy/README.md", "deploy/make-secrets"): "builds and starts containers: tests/architecture holds the files",
     ("deploy/README.md", "deploy/make-secrets && deploy/make-certificates"): "likewise",
-    ("deploy/README.md", "docker compose"): "runs in the containers of the block before",
+    ("deploy/README.md", "docker compose"): "runs in containers: `make containers` does (tests/containers/guide.py)",
     ("deploy/README.md", "METERING_POSTGRES_DSN=postgresql://credit_owner"): "names the server of the containers: "
     "tests/integration/test_meter_owner.py runs setup as that role",
     ("deploy/README.md", "cat > deploy/.env"): "likewise, and writes settings into the working copy",
@@ -45,10 +45,14 @@ NOT_RUN = {
     ): "likewise: tests/e2e/test_traces.py runs the services with this setting",
     ("deploy/OPERATING.md", "METERING_POSTGRES_DSN=postgresql://credit_pruner"): "names the server of the containers: "
     "tests/integration/test_meter_prune.py runs it as that role",
+    (
+        "deploy/OPERATING.md",
+        "docker compose",
+    ): "reads the containers' logs: tests/unit/runtime/tracing/test_guide.py runs it on files",
     ("deploy/OPERATING.md", "pg_basebackup"): "needs a server that archives its log: tests/e2e/test_backup.py runs it",
     ("deploy/OPERATING.md", "cp -a"): "likewise",
     ("deploy/OPERATING.md", "meter seal"): "needs all services stopped: tests/e2e/test_sealing.py runs it",
-    ("deploy/RUNBOOKS.md", "docker compose"): "runs in the containers of the compose file",
+    ("deploy/RUNBOOKS.md", "docker compose"): "runs in containers: `make containers` does (tests/containers/guide.py)",
     ("deploy/RUNBOOKS.md", "dc run"): "likewise",
     (
         "deploy/RUNBOOKS.md",

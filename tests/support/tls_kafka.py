@@ -1,5 +1,6 @@
 """Apache Kafka with TLS, SCRAM and clients' certificates, and the rights of deploy/kafka-acls.txt."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from confluent_kafka.admin import (
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialDeletion,
     UserScramCredentialUpsertion,
 )
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
@@ -23,6 +26,8 @@ from deploy.local.apache_kafka import HOST, ApacheKafka
 from deploy.local.ports import free_port
 from tests.support.certificates import Certificates
 
+MECHANISMS = {"SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512, "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256}
+SCRAM_LOGIN: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
 LISTENERS = ("SCRAM", "MTLS", "OTHERNAME", "EXPIRED")
 PASSWORD: Final = "opensesame"  # of a broker that lives for one test
 TIMEOUT_S: Final = 30
@@ -55,12 +60,6 @@ class TlsKafka(ApacheKafka):
         return f"localhost:{self._ports[listener]}"
 
     def settle(self, own: dict[str, str]) -> dict[str, str]:
-        shown = {
-            "SCRAM": self._certificates.server(),
-            "MTLS": self._certificates.server(),
-            "OTHERNAME": self._certificates.other_name(),
-            "EXPIRED": self._certificates.expired(),
-        }
         kinds = {
             "CONTROLLER": "PLAINTEXT",
             "PLAINTEXT": "PLAINTEXT",
@@ -73,29 +72,55 @@ class TlsKafka(ApacheKafka):
             "listeners": ",".join([own["listeners"], *addresses]),
             "advertised.listeners": ",".join([plain, *addresses]),
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in kinds.items()),
-            "listener.name.scram.sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            "listener.name.scram.scram-sha-512.sasl.jaas.config": (
-                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-            ),
+            "listener.name.scram.sasl.enabled.mechanisms": ",".join(MECHANISMS),
             "listener.name.mtls.ssl.client.auth": "required",
             "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
         }
-        for name, certificate in shown.items():
-            properties |= self._stores(f"listener.name.{name.lower()}.ssl.", name, certificate)
+        for mechanism in MECHANISMS:
+            properties[f"listener.name.scram.{mechanism.lower()}.sasl.jaas.config"] = f"{SCRAM_LOGIN} required;"
+        for name in LISTENERS:
+            properties |= self._stores(f"listener.name.{name.lower()}.ssl.", name)
+        self._write_stores(self._certificates, [self._certificates.authority])
         return own | properties
 
-    def _stores(self, prefix: str, name: str, certificate: trustme.LeafCert) -> dict[str, str]:
-        keys, trusted = self.directory / f"{name}.pem", self.directory / "trusted.pem"
-        keys.write_bytes(standard_key(certificate) + b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
-        self._certificates.authority.cert_pem.write_to_path(str(trusted))
+    def _stores(self, prefix: str, name: str) -> dict[str, str]:
         return {
             f"{prefix}keystore.type": "PEM",
-            f"{prefix}keystore.location": str(keys),
+            f"{prefix}keystore.location": str(self.directory / f"{name}.pem"),
             f"{prefix}truststore.type": "PEM",
-            f"{prefix}truststore.location": str(trusted),
+            f"{prefix}truststore.location": str(self.directory / "trusted.pem"),
         }
+
+    def _write_stores(self, shown: Certificates, trusted: Sequence[trustme.CA]) -> None:
+        good = shown.server()
+        kinds = {"SCRAM": good, "MTLS": good, "OTHERNAME": shown.other_name(), "EXPIRED": shown.expired()}
+        for name, certificate in kinds.items():
+            chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+            (self.directory / f"{name}.pem").write_bytes(standard_key(certificate) + chain)
+        (self.directory / "trusted.pem").write_bytes(b"".join(one.cert_pem.bytes() for one in trusted))
+
+    def show(self, certificates: Certificates, trusted: Sequence[trustme.CA]) -> None:
+        """Restart with other certificates: every connection is made anew."""
+        self._write_stores(certificates, trusted)
+        self.restart()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def set_password(self, user: str, mechanism: str, password: str) -> None:
+        credentials = ScramCredentialInfo(MECHANISMS[mechanism], ITERATIONS)
+        self._alter(UserScramCredentialUpsertion(user, credentials, password.encode()))
+
+    def take_password(self, user: str, mechanism: str) -> None:
+        self._alter(UserScramCredentialDeletion(user, MECHANISMS[mechanism]))
+
+    def _alter(self, change: UserScramCredentialAlteration) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        for future in admin.alter_user_scram_credentials([change]).values():
+            future.result(TIMEOUT_S)
 
     def add_users(self, prefix: str) -> None:
         """Every user of the list with its rights, on topics and groups with this prefix."""

@@ -161,6 +161,7 @@ class HealthServer:
         self._port = port
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.StreamWriter, None] = {}  # the oldest first
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def port(self) -> int:
@@ -168,7 +169,7 @@ class HealthServer:
 
     async def __aenter__(self) -> Self:
         try:
-            self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=8192)
+            self._server = await asyncio.start_server(self._accept, self._host, self._port, limit=8192)
         except OSError as error:
             # Not a lost dependency, which it would be taken for.
             raise RefusalError(
@@ -181,19 +182,26 @@ class HealthServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Whoever holds a connection open does not delay the end, and none is left for the event loop to cancel."""
         if self._server is not None:
             self._server.close()
+            for writer in self._open:
+                writer.transport.abort()
+            if self._serving:
+                await asyncio.wait(set(self._serving))
             await self._server.wait_closed()
 
-    def _admit(self, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open[writer] = None
         if len(self._open) > MOST_CONNECTIONS:
             oldest = next(iter(self._open))
             del self._open[oldest]
             oldest.transport.abort()
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._admit(writer)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -203,12 +211,13 @@ class HealthServer:
                     "Connection: close\r\n\r\n".encode()
                     + body
                 )
-                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
         except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError):
             pass  # the client went away, or sent something else than HTTP
         finally:
             self._open.pop(writer, None)
-            writer.close()
+            writer.transport.abort()  # where `close` still waits for a client that does not read
 
     def _answer(self, line: str) -> tuple[str, str, bytes]:
         method, _, rest = line.partition(" ")

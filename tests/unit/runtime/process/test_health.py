@@ -1,15 +1,19 @@
 """Readiness, the watchdogs' arithmetic, and the three pages."""
 
 import asyncio
+import contextlib
 import json
+import socket
 import threading
 import time
 
 import pytest
 
 from meter.runtime.errors import RefusalError
-from meter.runtime.process.health import MOST_CONNECTIONS, Health, HealthServer
+from meter.runtime.process import health as health_module
+from meter.runtime.process.health import MOST_CONNECTIONS, REQUEST_TIMEOUT_S, Health, HealthServer
 from meter.runtime.process.watchdog import LoopWatch, watch_progress
+from tests.support.waiting import until
 
 
 async def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
@@ -165,3 +169,45 @@ async def test_connections_that_ask_nothing_keep_nobody_from_asking() -> None:
         assert not others[-1][0].at_eof(), "the newest are left"
         for _, writer in idle:
             writer.close()
+
+
+@pytest.mark.parametrize("asked", [b"", b"GET /healthz HT"], ids=["nothing", "half"])
+def test_an_open_connection_neither_delays_the_end_nor_is_cancelled_in_words(
+    asked: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.ExitStack() as clients:
+
+        async def hold_open() -> float:
+            async with HealthServer(Health(), "127.0.0.1", 0) as server:
+                for _ in range(MOST_CONNECTIONS // 2):
+                    client = clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                    client.sendall(asked)
+                assert (await get(server.port, "/healthz"))[0] == 200, "the others were accepted before"
+                ending = time.monotonic()
+            return time.monotonic() - ending
+
+        assert asyncio.run(hold_open()) < REQUEST_TIMEOUT_S / 2
+    assert caplog.records == [], "asyncio reports what it had to cancel"
+
+
+async def read_all(client: socket.socket) -> int:
+    """Bytes, until the other side ends or breaks the connection."""
+    loop, total = asyncio.get_running_loop(), 0
+    with contextlib.suppress(ConnectionError):
+        while data := await loop.sock_recv(client, 65_536):
+            total += len(data)
+    return total
+
+
+async def test_who_does_not_read_the_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "REQUEST_TIMEOUT_S", 0.2)
+    health = Health()
+    async with HealthServer(health, "127.0.0.1", 0) as server:
+        large = b"x" * 16_000_000  # more than the system takes for a client
+        monkeypatch.setattr(health.metrics, "render", lambda: large)
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+            await until(lambda: server._open, message="it is being answered")
+            await until(lambda: not server._open, message="its time is over")
+            client.setblocking(False)
+            assert await read_all(client) < len(large), "what was not taken by then does not come any more"

@@ -1,0 +1,86 @@
+"""Connections of the console's port: those that do not get on are bounded in number and in time.
+
+uvicorn waits without end for a request that never comes or never becomes whole, and for a client that does not read its
+answer. Each such connection holds a file, until the process has none left, not even for Postgres. As on the port of
+/healthz, the oldest of too many is cut off and not the newest turned away.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# Browsers open connections before they need them, and a proxy keeps some. Many a process has 1,024 files and no more.
+MOST_WAITING: Final = 256
+REQUEST_TIMEOUT_S: Final = 10
+READER_TIMEOUT_S: Final = 60
+
+
+def bounded_protocol(
+    most: int = MOST_WAITING, request_s: float = REQUEST_TIMEOUT_S, reader_s: float = READER_TIMEOUT_S
+) -> type[H11Protocol]:
+    """The protocol of one server. At most `most` of its connections wait for their client at a time.
+
+    They wait at most `request_s` for a whole request, and `reader_s` for a client that has stopped to read. A live page
+    that reads is none of them (`console_pages` bounds those).
+    """
+
+    class Bounded(H11Protocol):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._limit_s: float | None = None
+            self._timer: asyncio.TimerHandle | None = None
+            self._stopped_reading = False
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._follow()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._wait(None)
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._follow()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()  # may find that the next request is here already
+            self._follow()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._stopped_reading = True
+            self._follow()
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stopped_reading = False
+            self._follow()
+
+        def _follow(self) -> None:
+            if self.cycle is None or self.cycle.response_complete:
+                self._wait(request_s)
+            else:
+                self._wait(reader_s if self._stopped_reading else None)
+
+        def _wait(self, limit_s: float | None) -> None:
+            """None: it is our turn. The time runs on where the limit is the same as before, whatever came meanwhile."""
+            if limit_s == self._limit_s:
+                return
+            self._limit_s = limit_s
+            waiting.pop(self, None)
+            if self._timer is not None:
+                self._timer.cancel()
+            if limit_s is not None:
+                self._timer = self.loop.call_later(limit_s, self._cut_off)
+                waiting[self] = None
+                if len(waiting) > most:
+                    next(iter(waiting))._cut_off()
+
+        def _cut_off(self) -> None:
+            waiting.pop(self, None)
+            self.transport.abort()  # `close` would wait for a client that does not read
+
+    waiting: dict[Bounded, None] = {}  # the oldest first
+    return Bounded

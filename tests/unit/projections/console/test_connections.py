@@ -1,0 +1,163 @@
+"""Who keeps the console waiting, for a request or as a reader, is cut off; who is being answered is not."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from projections.console.connections import bounded_protocol
+from projections.console.service import QuietServer
+from tests.support.waiting import until
+
+MOST, REQUEST_S, READER_S = 3, 0.4, 0.8
+ASK = b"GET /small HTTP/1.1\r\nHost: credits.example.com\r\n\r\n"
+CHUNK = b"x" * 1_000_000
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """/large is more than the system keeps for a client; /live never ends, a byte at a time; all else is small."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(64 if scope["path"] == "/large" else 0):
+        await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+    while scope["path"] == "/live":
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await receive_end(receive)
+                return
+    await send({"type": "http.response.body", "body": b"small"})
+
+
+async def receive_end(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class Client:
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setblocking(False)
+
+    def send(self, data: bytes) -> None:
+        self._socket.send(data)
+
+    async def take(self) -> bytes:
+        return await asyncio.get_running_loop().sock_recv(self._socket, 65_536)
+
+    async def take_answer(self) -> None:
+        taken = b""
+        while not taken.endswith(b"small\r\n0\r\n\r\n"):
+            taken += await self.take()
+
+    async def is_cut(self) -> bool:
+        """Reads to the end of the connection. False: it is still open after all these times."""
+        try:
+            async with asyncio.timeout(4 * (REQUEST_S + READER_S)):
+                while await self.take():
+                    pass
+        except ConnectionError:
+            return True
+        except TimeoutError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Served:
+    def __init__(self, server: uvicorn.Server, port: int) -> None:
+        self.server, self._port = server, port
+        self.clients: list[Client] = []
+
+    def connect(self) -> Client:
+        self.clients.append(Client(self._port))
+        return self.clients[-1]
+
+    @property
+    def connections(self) -> int:
+        return len(self.server.server_state.connections)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with serve() as made:
+        yield made
+
+
+@asynccontextmanager
+async def serve() -> AsyncIterator[Served]:
+    own = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, http=bounded_protocol(MOST, REQUEST_S, READER_S), log_config=None, access_log=False, lifespan="off",
+        ws="none", timeout_keep_alive=60, timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    server = QuietServer(config)
+    serving = asyncio.create_task(server.serve(sockets=[own]))
+    await until(lambda: server.started)
+    made = Served(server, own.getsockname()[1])
+    try:
+        yield made
+    finally:
+        for client in made.clients:
+            client.close()
+        server.should_exit = True
+        await serving
+
+
+@pytest.mark.parametrize("sent", [b"", ASK[:10], ASK, ASK + ASK[:10]], ids=["idle", "half", "answered", "half again"])
+async def test_who_sends_no_whole_request_is_cut_off(served: Served, sent: bytes) -> None:
+    client = served.connect()
+    client.send(sent)
+    assert await client.is_cut()
+    await until(lambda: served.connections == 0)
+
+
+async def test_bytes_that_make_no_request_do_not_prolong_the_time(served: Served) -> None:
+    client, begun = served.connect(), time.monotonic()
+    await until(lambda: served.connections == 1)
+
+    def send_one_more() -> bool:
+        with contextlib.suppress(ConnectionError):
+            client.send(b"G")
+        return served.connections == 0
+
+    await until(send_one_more, 10 * REQUEST_S, "it is cut off", poll_s=REQUEST_S / 10)
+    assert time.monotonic() - begun >= REQUEST_S / 2
+
+
+async def test_who_asks_again_in_time_stays(served: Served) -> None:
+    client, begun = served.connect(), time.monotonic()
+    while time.monotonic() - begun < 3 * REQUEST_S:
+        client.send(ASK)
+        await client.take_answer()
+
+
+async def test_of_too_many_the_oldest_is_cut_off(served: Served) -> None:
+    oldest, *others = [served.connect() for _ in range(MOST + 1)]
+    begun = time.monotonic()
+    assert await oldest.is_cut() and time.monotonic() - begun < REQUEST_S, "before its time"
+    others[-1].send(ASK)
+    await others[-1].take_answer()
+
+
+async def test_who_stops_reading_is_cut_off_and_what_answers_ends(served: Served) -> None:
+    client = served.connect()
+    client.send(ASK.replace(b"small", b"large"))
+    await until(lambda: served.server.server_state.tasks, message="it is being answered")
+    await until(lambda: not served.server.server_state.tasks, 10 * READER_S, "nobody answers any more")
+    assert await client.is_cut()
+
+
+async def test_a_live_page_that_reads_stays_beside_many_that_wait(served: Served) -> None:
+    page, begun = served.connect(), time.monotonic()
+    page.send(ASK.replace(b"small", b"live"))
+    while time.monotonic() - begun < 2 * (REQUEST_S + READER_S):
+        assert await page.take()
+        served.connect()
