@@ -25,7 +25,7 @@ from projections.console.reader import ConsoleReader, sql
 from projections.console.settings import ConsoleSettings
 
 log = structlog.get_logger(component="console")
-BACKLOG: Final = 128
+BACKLOG: Final = 1024
 CLOSE_S: Final = 5
 
 

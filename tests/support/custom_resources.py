@@ -52,7 +52,9 @@ class AclResource(Part):
 
 class Acl(Part):
     resource: AclResource
-    operations: list[Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]] = Field(min_length=1)
+    operations: list[Literal["Read", "Write", "Create", "Delete", "Alter", "Describe", "DescribeConfigs"]] = Field(
+        min_length=1
+    )
 
 
 class Authorization(Part):
