@@ -1,7 +1,7 @@
 """The overview: where credits went by kind and item, and usage over time. Pure."""
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,13 +97,20 @@ def group_starts(period: Period, group: str) -> list[tuple[datetime, str]]:
     """When each bar begins, and its label. Weeks begin on Monday."""
     points = period.points()
     if period.unit == "hour":
-        return [(at, show_time(at)) for at in points]
+        return list(zip(points, show_hours(points), strict=True))
     if group == "week":
         points = [at for n, at in enumerate(points) if n == 0 or at.weekday() == 0]
     elif group == "month":
         points = [at for n, at in enumerate(points) if n == 0 or at.day == 1]
     label = show_month if group == "month" else show_day_of_month
     return [(at, label(at)) for at in points]
+
+
+def show_hours(points: Sequence[datetime]) -> list[str]:
+    """An hour that comes twice, where clocks are put back, says which one it is: 02:00 CEST, 02:00 CET."""
+    labels = [show_time(at) for at in points]
+    times = Counter(labels)
+    return [f"{label} {at.tzname()}" if times[label] > 1 else label for label, at in zip(labels, points, strict=True)]
 
 
 def trend_table(labels: Sequence[str], series: Sequence[Series], unit: str) -> Table:
