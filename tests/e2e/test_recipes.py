@@ -82,6 +82,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     try:
         until_sync(lambda: "Ctrl-C" in output.read_text() or process.poll() is not None, START_TIMEOUT_S, "it is up")
         assert process.poll() is None, output.read_text()
+        # Readers see what was used of accounts that somebody opened.
+        opening = f". .local/dev-{NAME}/env.sh && meter open acct-1"
+        subprocess.run(["sh", "-euc", opening], cwd=ROOT, check=True, timeout=RUN_TIMEOUT_S)
         text = (ROOT / f".local/dev-{NAME}/as-reader.sh").read_text()
         yield {"KAFKA": kafka, **dict(re.findall(r"^export (METERING_\w+)=(.*)$", text, re.MULTILINE))}
     finally:

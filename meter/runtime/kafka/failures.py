@@ -112,4 +112,6 @@ def unreachable(error: BaseException, doing: str) -> DependencyUnreachableError:
 def describe(error: BaseException) -> str:
     """What the client says of it, without names of its classes: "[Error 15] GroupCoordinator…Error: Unable to …"."""
     said = CLASS.sub("", str(error))
+    if not said and isinstance(error, TimeoutError):
+        return "no answer came in time"
     return said or str(getattr(error, "description", "") or type(error).__name__)

@@ -1,7 +1,8 @@
 """One connection as the clients make it, to see why theirs failed: they log the cause and raise the same for all."""
 
 import asyncio
-from typing import Any
+import socket
+from typing import Any, Final
 
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
@@ -14,13 +15,19 @@ OF_A_CONNECTION = (
     "security_protocol", "ssl_context", "sasl_mechanism", "sasl_plain_username", "sasl_plain_password",
 )  # fmt: skip
 
+# A resolver asks each of its servers for seconds before it says that nobody knows a name.
+LOOK_UP_S: Final = 30.0
+
 
 async def try_handshake(settings: Settings, timeout_s: float) -> Exception | None:
-    """What the last of the brokers made of it; None once one answers as it should."""
+    """What the last of the brokers made of it; None once one answers as it should. Names are looked up before the time
+    begins."""
     options = {name: value for name, value in client_options(settings).items() if name in OF_A_CONNECTION}
     failure: Exception | None = None
     for host, port, _family in collect_hosts(settings.kafka_bootstrap):
         try:
+            async with asyncio.timeout(LOOK_UP_S):
+                await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
             async with asyncio.timeout(timeout_s):
                 await ask(host, port, options)
         except (OSError, KafkaError, TimeoutError) as error:

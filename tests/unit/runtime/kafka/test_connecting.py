@@ -42,7 +42,7 @@ async def test_a_refusal_names_the_variable(cause: Exception, words: str, monkey
     [
         (ConnectionRefusedError(111, "Connect call failed"), "Connect call failed"),
         (ConnectionResetError(), "Is METERING_KAFKA_SECURITY_PROTOCOL=SASL_SSL what this listener speaks?"),
-        (TimeoutError(), "TimeoutError"),
+        (TimeoutError(), "no answer came in time"),
         (None, "Unable to bootstrap"),
     ],
 )
