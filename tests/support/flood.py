@@ -20,15 +20,15 @@ RECEIVED_BYTES = 2_048  # what a client that does not read lets the system take 
 
 class Kind(NamedTuple):
     first: bytes = b""  # sent at once
-    slow: bytes = b""  # then a byte of this in each round, its last for ever
+    drip: bytes = b""  # then a byte of this in each round, its last for ever
     reads: bool = True
 
 
 KINDS: Final = {
     "idle": Kind(),
     "half": Kind(HALF),
-    "slow": Kind(slow=HALF + b"x"),
-    "deaf": Kind(slow=b"x", reads=False),
+    "drip": Kind(drip=HALF + b"x"),
+    "deaf": Kind(drip=b"x", reads=False),
 }
 
 
@@ -88,10 +88,10 @@ class Flood:
         return one
 
     def _trickle(self) -> None:
-        if not self._kind.slow:
+        if not self._kind.drip:
             return
         for one, sent in list(self._sent.items()):
-            if self._send(one, self._kind.slow[sent : sent + 1] or self._kind.slow[-1:]):
+            if self._send(one, self._kind.drip[sent : sent + 1] or self._kind.drip[-1:]):
                 self._sent[one] = sent + 1
 
     def _send(self, one: socket.socket, data: bytes) -> bool:
