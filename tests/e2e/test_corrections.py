@@ -74,7 +74,7 @@ async def test_every_case(senders: Senders, processes: Processes, pool: Pool) ->
 
 async def judge(pool: Pool, account: str, case: Case) -> list[str]:
     row = await pool.fetchrow(
-        "SELECT allocation, consumed, allowed FROM projections.balances WHERE account_id = $1 AND resource = $2",
+        "SELECT allocation, consumed, allowed FROM projections.all_balances WHERE account_id = $1 AND resource = $2",
         account, CREDITS.value,
     )  # fmt: skip
     found = None if row is None else tuple(row)

@@ -21,7 +21,7 @@ def load_sql(name: str) -> str:
     return (SQL / f"{name}.sql").read_text(encoding="utf-8")
 
 
-ALLOWED = "SELECT account_id, resource, allowed FROM projections.balances"
+ALLOWED = "SELECT account_id, resource, allowed FROM projections.all_balances"
 
 
 async def check_chain(connection: asyncpg.Connection, partitions: int, findings: Findings) -> None:
