@@ -87,9 +87,9 @@ async def test_a_token_counts_whenever_the_page_sets_it(page: Page, host: Host, 
     await embed(page, host, address, when=when)
 
 
-async def color_of(page: Page, selector: str, part: str = "color") -> str:
-    found: str = await page.locator(f"credit-usage {selector}").first.evaluate(f"one => getComputedStyle(one).{part}")
-    return found
+async def expect_style(page: Page, selector: str, name: str, value: str) -> None:
+    """Waits: what is drawn anew at that moment has no style."""
+    await expect(page.locator(f"credit-usage {selector}").first).to_have_css(name, value)
 
 
 async def test_it_follows_the_fonts_and_colours_of_the_page(page: Page, host: Host, address: str) -> None:
@@ -98,10 +98,10 @@ async def test_it_follows_the_fonts_and_colours_of_the_page(page: Page, host: Ho
     panel = page.get_by_role("dialog")
     await expect(panel).to_contain_text("10 of 75 used")
     assert "Courier New" in await panel.evaluate("one => getComputedStyle(one).fontFamily")
-    assert await color_of(page, ".panel", "backgroundColor") == "rgb(255, 248, 232)"
-    assert await color_of(page, ".panel p") == "rgb(51, 34, 10)"
-    assert await color_of(page, "button.open") == "rgb(0, 90, 90)"
-    assert await color_of(page, ".links a") == "rgb(122, 0, 80)"
+    await expect_style(page, ".panel", "background-color", "rgb(255, 248, 232)")
+    await expect_style(page, ".panel p", "color", "rgb(51, 34, 10)")
+    await expect_style(page, "button.open", "color", "rgb(0, 90, 90)")
+    await expect_style(page, ".links a", "color", "rgb(122, 0, 80)")
 
 
 @pytest.mark.parametrize("style", [DARK, OWN, ""], ids=["dark", "own", "plain"])
