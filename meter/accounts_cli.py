@@ -163,8 +163,8 @@ def describe_known(account: AccountNow | KeptAccount | None) -> dict[str, object
 
 
 def describe_remark(remark: RemarkLine) -> str:
-    from schemas.records import place_of
+    from meter.effects import describe_remark as describe_what
     from schemas.times import say_time
 
     recorded = say_time(remark.recorded_at)
-    return f"{place_of(remark.field)} {remark.reason}: left out (offset {remark.offset}, recorded {recorded})"
+    return f"{describe_what(remark.field, remark.reason)} (offset {remark.offset}, recorded {recorded})"

@@ -1,10 +1,11 @@
 """Changes of an account that a person asks for: whether one has an effect, and what to say of it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from meter.effects import AccountNow, fold_all, show
+from meter.effects import TYPE, AccountNow, fold_all, show
 from schemas.contacts import take_contacts
+from schemas.records import Remark
 
 SHOWN_PLANS: Final = 10
 
@@ -53,6 +54,11 @@ def find_refusal(account_id: str, change: Change, account: AccountNow | None) ->
     if change.is_in(account):
         return f"{account_id} is as it was asked to be: {describe_account(account)}. Nothing is sent."
     return None
+
+
+def find_no_effect(remarks: Iterable[Remark]) -> str | None:
+    """Why an event that is stored had none; None where it had one."""
+    return next((remark.reason for remark in remarks if remark.field == TYPE), None)
 
 
 def describe_forgotten(account_id: str) -> str:

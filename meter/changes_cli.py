@@ -212,7 +212,12 @@ def confirm_closing(account_id: str, change: Change) -> None:
 def check_effect(
     account_id: str, change: Change, before: AccountNow | None, account: AccountNow | None, effect: Effect
 ) -> None:
-    """Raises RefusalError when another event came between."""
+    """Raises RefusalError when another event came between: before this one, which then had no effect, or after it."""
+    from meter.changes import find_no_effect
+
+    if reason := find_no_effect(effect.remarks):
+        place = f"It is stored at position {effect.position}, and changed nothing."
+        raise RefusalError(f"{account_id}: the event {reason}. {place}")
     gone = account is None and before is not None
     if gone or (account is not None and not change.is_in(account)):
         raise RefusalError(f"stored at position {effect.position}; {account_id} was changed again since: look at it")

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from meter.effects import TYPE
 from meter.plan import RemarkRow
 from schemas.codes import CODES
 from schemas.records import Accepted
 
 CLOSED: Final = CODES["account.closed.v1"]
 REOPENED: Final = CODES["account.reopened.v1"]
-FIELD: Final = "type"  # of the event: it has no other that anything depends on
+FIELD: Final = TYPE  # it has no other that anything depends on
 NOT_OPENED: Final = "closes or reopens nothing: the account was not opened yet"
 ALREADY_CLOSED: Final = "closes what is closed already"
 NOT_CLOSED: Final = "reopens what is not closed"

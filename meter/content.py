@@ -1,6 +1,7 @@
 """What an event says, compared with what is stored under its identity. Pure."""
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 from schemas.amounts import format_amount
 from schemas.codes import TYPES_BY_CODE, USAGE_CODES
@@ -9,6 +10,15 @@ from schemas.records import Accepted
 from schemas.resources import RESOURCE_CODES
 from schemas.stored_json import read_stored_json
 
+MAX_DIFFERENCES: Final = 3  # fields that are shown
+MAX_VALUE_CHARS: Final = 60  # of a value that is shown
+IN_COLUMNS: Final = frozenset({"resource", "amount"})  # of corrections and grants; said in front of the fields
+# What names nobody. Of all other fields it is said that they differ, and no more.
+PUBLIC: Final = frozenset(
+    {"plan", "reason", "reference", "reverses", "reverses_source", "revokes", "kind", "id", "name", "status", "type",
+     "language", "version", "deployed_at"}
+)  # fmt: skip
+PERSONAL: Final = frozenset({"display_name", "time_zone", "owner"})  # a text that is no time zone may be anything
 RESOURCES = {code: resource.value for resource, code in RESOURCE_CODES.items()}
 
 
@@ -47,9 +57,13 @@ def read(data: str) -> Any:
 
 
 def describe_reuse(event: Accepted, stored: Content) -> str:
-    """Both events in one sentence. Data is left out: it may hold addresses, and the original bytes are kept."""
+    """Both events in one sentence, with the first fields that differ. Nothing of an address or a name of a person is
+    shown: the original bytes are kept, encrypted or until they are forgotten."""
     new, old = describe(event.type, *event[5:8]), describe(*stored[:4])
-    difference = " with other data" if new == old else ""
+    fields = list(find_differences(event, stored))
+    left_out = len(fields) - MAX_DIFFERENCES
+    more = [f"{left_out} more"] if left_out > 0 else []
+    difference = f" with {' and '.join(fields[:MAX_DIFFERENCES] + more)}" if fields else ""
     return (
         f"id {event.event_id!a} of source {event.source!a} belongs to {old}, {stored.place}; "
         f"this record, {new}{difference}, is not counted"
@@ -58,4 +72,35 @@ def describe_reuse(event: Accepted, stored: Content) -> str:
 
 def describe(type: int, resource: int | None, amount: int, name: str) -> str:
     moved = "" if resource is None else f", {format_amount(amount)} {RESOURCES[resource]}"
-    return f"{TYPES_BY_CODE[type]}{moved}, {name!a}"
+    named = f", {name!a}" if name else ""
+    return f"{TYPES_BY_CODE[type]}{moved}{named}"
+
+
+def find_differences(event: Accepted, stored: Content) -> Iterator[str]:
+    """Fields in which two events of one type differ, but for what `describe` says of both."""
+    if event.type != stored.type or event.type in USAGE_CODES:
+        return
+    new, old = read(event.data), read(stored.data)
+    if not isinstance(new, dict) or not isinstance(old, dict):
+        return
+    said = [event.name, stored.name]
+    for field in sorted(new.keys() | old.keys()):
+        pair = [new.get(field), old.get(field)]
+        if pair[0] != pair[1] and field not in IN_COLUMNS and pair != said:
+            yield describe_difference(field, *pair)
+
+
+def describe_difference(field: str, new: object, old: object) -> str:
+    if field in PUBLIC:
+        return f"{field} {show(new)}, not {show(old)}"
+    if field == FIELD:
+        return "other contacts"
+    return f"another {field.replace('_', ' ')}" if field in PERSONAL else f"another {show(field)}"
+
+
+def show(value: object) -> str:
+    return "none" if value is None else cut(ascii(value) if isinstance(value, str) else ascii(str(value)))
+
+
+def cut(text: str) -> str:
+    return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}..."

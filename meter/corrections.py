@@ -251,6 +251,8 @@ def describe_reversible(usage: NamedUsage, left: int) -> str:
     used = describe(usage.amount, usage.resource)
     if left == 0:
         return f"all of its {used} were reversed before"
+    if left == usage.amount:
+        return f"no more than its {used} can be reversed"
     return f"of its {used} only {format_amount(left)} can still be reversed"
 
 
@@ -260,6 +262,8 @@ def describe_revocable(left: int, whole: int, resource: int, of: str) -> str:
         return f"no {unit_of(RESOURCES[resource], '')} were {of}"
     if left == 0:
         return f"all of the {describe(whole, resource)} {of} were taken back before"
+    if left == whole:
+        return f"no more than the {describe(whole, resource)} {of} can be taken back"
     return f"of the {describe(whole, resource)} {of} only {format_amount(left)} can still be taken back"
 
 

@@ -155,8 +155,8 @@ def check_left(usage: UsageNow, amount: Decimal) -> None:
     from meter.effects import describe_amount, format_plain
 
     if amount > usage.left:
-        used = describe_amount(usage.amount, usage.resource)
-        raise RefusalError(
-            f"reverses_too_much: of the {used} of {printable(usage.name)} only {format_plain(usage.left)} can still be "
-            "reversed. Nothing is sent."
-        )
+        used = f"the {describe_amount(usage.amount, usage.resource)} of {printable(usage.name)}"
+        can = f"of {used} only {format_plain(usage.left)} can still be reversed"
+        if usage.left == usage.amount:
+            can = f"no more than {used} can be reversed"
+        raise RefusalError(f"reverses_too_much: {can}. Nothing is sent.")

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Self
 
 from meter.runtime.errors import TransientError, explain
 from meter.runtime.kafka import failures
-from meter.runtime.kafka.producer import Message, Producer
+from meter.runtime.kafka.producer import Landed, Message, Producer
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses
 
@@ -88,6 +88,7 @@ class Delivery:
         self._others = 0
         self._cause: BaseException | None = None
         self._trouble: Exception | None = None  # of the last try
+        self.landed: Landed | None = None  # where the newest event is that was delivered
         self._sender: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -196,7 +197,7 @@ class Delivery:
         loop = asyncio.get_running_loop()
         for pause_s in pauses(self._settings.retry_first_s, self._settings.retry_max_s):
             try:
-                await self._producer.publish([event.message for event in batch])
+                [*_, self.landed] = await self._producer.publish([event.message for event in batch])
                 self._trouble = None
                 return None
             except Exception as error:

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from meter.runtime.errors import RefusalError
 from schemas.amounts import MICRO
 from schemas.figures import show_balance, unit_of
+from schemas.records import place_of
 from schemas.times import say_time
+
+TYPE: Final = "type"  # the field of a remark on an event that had no effect at all
 
 
 class AccountNow(NamedTuple):
@@ -104,7 +107,7 @@ def describe_balance(balance: BalanceNow, before: BalanceNow | None = None) -> s
     left = f"-{figures.over}" if balance.remaining <= Decimal("-0.01") else figures.left
     text = f"{left} of {figures.allocation} {unit_of(balance.resource, figures.allocation)} left"
     if balance.account_state == "not_opened":
-        return "nobody opened the account yet, and grants are kept until then"
+        return "nobody opened the account yet: what was granted and used is kept until then"
     if balance.account_state == "closed":
         return f"{text}, {refused(before)}: the account is closed"
     if balance.remaining < 0:
@@ -166,14 +169,26 @@ def fold_all(addresses: Iterable[str]) -> set[str]:
     return {address.casefold() for address in addresses}
 
 
-def describe_differences(account_id: str, account: AccountNow, differences: dict[str, tuple[object, object]]) -> str:
-    """Why an opening would change nothing."""
+def describe_differences(
+    account_id: str,
+    account: AccountNow,
+    differences: dict[str, tuple[object, object]],
+    outcome: str = "nothing is sent or changed",
+) -> str:
+    """Why an opening would change nothing, or did; `outcome` says which."""
     now = "has been open since" if account.state == "open" else "is closed, and was opened at"
-    opened = f"{account_id} {now} {say_time(account.opened_at)}; nothing is sent or changed"
+    opened = f"{account_id} {now} {say_time(account.opened_at)}; {outcome}"
     if not differences:
         return f"{opened}. What it has is what was asked for."
     lines = [f"  {field}: it has {show(has)}, not {show(asked)}" for field, (has, asked) in differences.items()]
     return "\n".join([f"{opened}. What differs:", *lines])
+
+
+def describe_remark(field: str, reason: str) -> str:
+    """What was left out of an event, or that all of it was without effect."""
+    if field == TYPE:
+        return f"an event {reason}: without effect"
+    return f"{place_of(field)} {reason}: left out"
 
 
 def show(value: object) -> str:

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError, judge_event
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, RefusalError
-from meter.runtime.kafka import Message
+from meter.runtime.kafka import Landed, Message
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses
-from meter.store.outcomes import Outcomes, RejectedEvent, Sent, StoredEvent
+from meter.store.outcomes import Outcomes, Place, RejectedEvent, Sent, StoredEvent
 from meter.typed import describe_left_out
+from schemas.build import decode_event
 from schemas.reasons import Reason
-from schemas.records import Remarked
+from schemas.records import Remark, Remarked
 from schemas.times import say_time
 
 SOURCE = "/credit-meter/cli"
@@ -26,10 +28,28 @@ T = TypeVar("T")
 
 
 class Effect(NamedTuple):
-    """An event that is stored and folded."""
+    """An event that is stored and folded, and what was left out of it. `opening`: the position of the event that opened
+    its account."""
 
     event_id: str
     position: int
+    remarks: tuple[Remark, ...]
+    opening: int | None
+
+
+class Delivered(NamedTuple):
+    """A record that Kafka has. Should the client have sent it more than once, its time tells its event from another
+    with the same id: `landed` is where the last copy is."""
+
+    landed: Landed
+    value: bytes
+    occurred_at: datetime
+
+
+class Duplicate(NamedTuple):
+    """An event that somebody else had sent, and that is stored."""
+
+    stored: StoredEvent
 
 
 class CheckingProducer(AccountsProducer):
@@ -47,6 +67,23 @@ class CheckingProducer(AccountsProducer):
             raise InvalidEventError(reason, describe_left_out(first))
 
 
+class KeepingProducer(AccountsProducer):
+    """Keeps what it sends, so that what became of this very record can be asked."""
+
+    last: Message
+
+    async def enqueue(self, event_id: str, message: Message) -> None:
+        self.last = message
+        await super().enqueue(event_id, message)
+
+    def delivered(self) -> Delivered:
+        """Of the last event, once it was flushed."""
+        value, landed = self.last.value or b"", self._delivery.landed
+        if landed is None:
+            raise RuntimeError("nothing was flushed")
+        return Delivered(landed, value, decode_event(value).envelope.time)
+
+
 async def check_event(settings: Settings, event_id: str, send: Send) -> None:
     """Have the arguments judged before anything else is done. Raises InvalidEventError."""
     await send(CheckingProducer(settings, source=SOURCE), event_id)
@@ -60,11 +97,13 @@ async def check_stored(outcomes: Outcomes, settings: Settings, event_id: str, se
         raise RefusalError(f"{rejected.reason.value}: {rejected.detail}. Nothing is sent.")
 
 
-async def send_event(settings: Settings, event_id: str, send: Send) -> None:
+async def send_event(settings: Settings, event_id: str, send: Send) -> Delivered:
     """Send one event and wait for its acknowledgement. After a fault the message says how to repeat it."""
     try:
-        async with AccountsProducer(settings, source=SOURCE, delivery_timeout_s=DELIVERY_TIMEOUT_S) as producer:
+        async with KeepingProducer(settings, source=SOURCE, delivery_timeout_s=DELIVERY_TIMEOUT_S) as producer:
             await send(producer, event_id)
+            await producer.flush()
+            return producer.delivered()
     except DeliveryError as error:
         message = f"{error}\nIt may have arrived: repeat with --event-id {event_id}"
         raise DependencyUnreachableError(message, dependency="kafka") from error
@@ -75,22 +114,22 @@ async def send_and_wait(
 ) -> Effect:
     """Send one event and wait until its account's balances have it.
 
-    Raises RefusalError when its id is used already (nothing is sent then) or when it is rejected.
+    Raises RefusalError when its id is used already (nothing is sent then), or by somebody else in the same moment, and
+    when it is rejected.
     """
     sent = Sent(account_id, SOURCE, event_id)
     place = await outcomes.find_place(account_id)
     if (before := await outcomes.find_stored(place, sent)) is not None:
         raise RefusalError(describe_used(event_id, before))
-    await send_event(settings, event_id, send)
-
-    async def judged() -> StoredEvent | RejectedEvent | None:
-        return await outcomes.find_rejected(place, sent) or await outcomes.find_stored(place, sent)
-
-    outcome = await ask_until(judged, timeout_s)
-    if outcome is None:
-        raise waited_for("it is not stored yet: is `meter run` running?", event_id, timeout_s)
-    if isinstance(outcome, RejectedEvent):
-        raise RefusalError(f"{outcome.reason}: {outcome.detail}\nSee `meter rejections show {outcome.rejection_id}`.")
+    record = await send_event(settings, event_id, send)
+    outcome = await ask_until(lambda: find_outcome(outcomes, place, sent, record), timeout_s)
+    match outcome:
+        case None:
+            raise waited_for(await explain_unstored(outcomes, record), event_id, timeout_s)
+        case RejectedEvent(rejection_id, reason, detail):
+            raise RefusalError(f"{reason}: {detail}\nSee `meter rejections show {rejection_id}`.")
+        case Duplicate(before):
+            raise RefusalError(describe_duplicate(event_id, before))
     last = outcome.last_position
 
     async def folded() -> bool:
@@ -98,7 +137,32 @@ async def send_and_wait(
 
     if not await ask_until(folded, timeout_s):
         raise waited_for("it is stored, but no balance shows it: is `projections run` running?", event_id, timeout_s)
-    return Effect(event_id, outcome.position)
+    remarks = await outcomes.find_remarks(place, outcome.offset)
+    return Effect(event_id, outcome.position, tuple(remarks), await outcomes.find_opening(place, account_id))
+
+
+async def find_outcome(
+    outcomes: Outcomes, place: Place, sent: Sent, record: Delivered
+) -> StoredEvent | RejectedEvent | Duplicate | None:
+    """What became of this very record, whatever else came with its id; None while it is not judged."""
+    found = await outcomes.find_outcome(record.landed)
+    kind = None if found is None else found.outcome
+    if found is not None and kind == "rejected":
+        return RejectedEvent(found.rejection_id or 0, found.reason or "", found.detail or "")
+    # One that was sent on to another partition has another offset there.
+    if kind in (None, "rerouted") and (rejected := await outcomes.find_rejected(place, sent.account_id, record.value)):
+        return rejected
+    stored = await outcomes.find_stored(place, sent)
+    if stored is None or stored.occurred_at == record.occurred_at:
+        return stored
+    return Duplicate(stored) if kind == "duplicate" else None
+
+
+async def explain_unstored(outcomes: Outcomes, record: Delivered) -> str:
+    found = await outcomes.find_outcome(record.landed)
+    if found is not None and found.outcome == "waiting":
+        return "it waits for the usage that it names: see `meter waiting`."
+    return "it is not stored yet: is `meter run` running?"
 
 
 async def ask_until(ask: Callable[[], Awaitable[T]], timeout_s: float) -> T | None:
@@ -125,6 +189,13 @@ def describe_used(event_id: str, stored: StoredEvent) -> str:
     return (
         f"id_reused: an event with id {event_id} is stored for this account: {what}, position {stored.position}, "
         f"recorded {say_time(stored.recorded_at)}. Nothing is sent: what was meant then counts once."
+    )
+
+
+def describe_duplicate(event_id: str, stored: StoredEvent) -> str:
+    return (
+        f"duplicate: the same event with id {event_id} was stored before, position {stored.position}, recorded "
+        f"{say_time(stored.recorded_at)}. It counts once: nothing is added by this one."
     )
 
 

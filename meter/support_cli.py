@@ -55,8 +55,9 @@ def open_account(
 ) -> None:
     """Open an account with the free allowance, and print what it has then.
 
-    An account that is open already keeps what it has: the command says what differs and exits with 1. Asks before a
-    plan other than free that no account has, which may be a slip of the keyboard; in a pipe it refuses that without
+    An account that is open already keeps what it has: the command says what differs and exits with 1. Plan, name and
+    contacts that it was given before it was opened count: what of the opening does not is said. Asks before a plan
+    other than free that no account has, which may be a slip of the keyboard; in a pipe it refuses that without
     --yes. With --no-wait it asks nothing.
 
     \b
@@ -64,7 +65,7 @@ def open_account(
       meter open acc-1 --plan free --contact owner@example.com
     """
     from meter.changes import describe_forgotten
-    from meter.effects import describe_differences, describe_opening, find_differences
+    from meter.effects import describe_differences, describe_opening, describe_remark, find_differences
     from meter.sending import EFFECT_TIMEOUT_S, check_event, send_and_wait
     from meter.store.outcomes import open_outcomes
     from schemas.build import new_event_id
@@ -94,7 +95,13 @@ def open_account(
             balances = await outcomes.fetch_balances(account_id)
         if account is None:  # forgotten or rebuilt in the same moment
             raise RefusalError(f"{account_id} was opened at position {effect.position}, and is not there any more")
-        print_effect(effect, account_id, balances, describe_opening(account_id, account, balances), as_json=as_json)
+        if effect.opening != effect.position:  # somebody else opened it in the same moment
+            differences = find_differences(account, plan=plan, contacts=contacts, display_name=display_name)
+            came = f"this opening came after that, at position {effect.position}, and changed nothing"
+            raise RefusalError(describe_differences(account_id, account, differences, came))
+        remarks = [describe_remark(*remark) for remark in effect.remarks]
+        lines = [*describe_opening(account_id, account, balances), *remarks]
+        print_effect(effect, account_id, balances, lines, as_json=as_json)
 
     run_verb(command)
 
@@ -184,11 +191,8 @@ def print_effect(
         {name: value if isinstance(value, str | bool) else str(value) for name, value in balance._asdict().items()}
         for balance in balances
     ]
-    print(
-        json.dumps(
-            {"event_id": effect.event_id, "position": effect.position, "account": account_id, "balances": amounts}
-        )
-    )
+    shown = {"event_id": effect.event_id, "position": effect.position, "account": account_id, "balances": amounts}
+    print(json.dumps(shown | {"remarks": [remark._asdict() for remark in effect.remarks]}))
 
 
 def run_verb(command: Command) -> None:
@@ -201,4 +205,11 @@ def run_verb(command: Command) -> None:
     except InvalidEventError as error:
         from meter.typed import describe_fault
 
-        raise fail(describe_fault(error), Exit.USAGE) from None
+        raise fail(describe_fault(error, list_options()), Exit.USAGE) from None
+
+
+def list_options() -> list[str]:
+    """Of the verb that runs."""
+    from typer._click.globals import get_current_context
+
+    return [name for parameter in get_current_context().command.params for name in parameter.opts]

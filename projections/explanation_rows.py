@@ -12,7 +12,7 @@ from projections.show import plain as format_percent
 from projections.timeline import ResourceTimeline
 from projections.timeline_lines import MOVING, Line, What
 from schemas.amounts import format_amount
-from schemas.figures import count_of
+from schemas.figures import count_of, unit_of
 from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
 
 LINE_COLUMNS: Final = (
@@ -154,17 +154,18 @@ def notice_cells(e: Explanation, row: Row) -> Cells:
 
 def summarise(e: Explanation) -> list[str]:
     """One sentence a resource: what is left, and since when it is so."""
-    return [f"{resource.value}: {describe_state(timeline)}" for resource, timeline in timelines(e)]
+    return [f"{resource.value}: {describe_state(resource, timeline)}" for resource, timeline in timelines(e)]
 
 
-def describe_state(timeline: ResourceTimeline) -> str:
+def describe_state(resource: Resource, timeline: ResourceTimeline) -> str:
     state, allowance_change = timeline.state, timeline.allowance_change
     if state.epoch == 0:
         why = "nothing was ever granted" if state.opened else "the account was never opened"
-        kept = f"; {format_amount(state.granted)} granted, which count from the opening on" if state.granted else ""
-        return f"refused, because {why}{kept}; {format_amount(state.used)} used all the same"
+        granted, used = with_unit(state.granted, resource), with_unit(state.used, resource)
+        kept = f"; {granted} granted, which count from the opening on" if state.granted else ""
+        return f"refused, because {why}{kept}; {used} used all the same"
     left = (
-        f"{format_amount(state.remaining)} of {format_amount(state.allocation)} left in epoch {state.epoch} "
+        f"{format_amount(state.remaining)} of {with_unit(state.allocation, resource)} left in epoch {state.epoch} "
         f"({format_percent(state.exhaustion)} % used)"
     )
     since = (
@@ -175,6 +176,12 @@ def describe_state(timeline: ResourceTimeline) -> str:
     )
     refused = "refused, because the account is closed," if state.closed else "refused"
     return f"{left}; {'allowed' if state.allowed else refused}{since}"
+
+
+def with_unit(amount: int, resource: Resource) -> str:
+    """`75 credits`, exactly, behind the name of the resource."""
+    shown = format_amount(amount)
+    return f"{shown} {unit_of(resource.value, shown).rpartition(' ')[2]}"
 
 
 def notes(e: Explanation) -> list[str]:

@@ -166,6 +166,8 @@ def describe_line(line: Line) -> str:
         "cause": "the account is closed" if state and state.closed else "nothing is left",
     }  # fmt: skip
     phrase = PHRASES[line.what].format_map(fields).removesuffix(", ")
+    if line.what is What.OPENED and line.note:
+        phrase += f", left out: plan {fields['note']} was given before"
     if line.what is What.GRANTED and state and state.base > 0:
         phrase += f"; {format_amount(state.base)} granted before are used up and drop out"
     if line.at_start:

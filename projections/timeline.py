@@ -99,6 +99,7 @@ class Timeline:
         self._limit = limit
         self._opened = False
         self._closed = False
+        self._kept_plan: str | None = None  # of before the opening: it wins over that of the opening
         self._opening: Entry | None = None  # while the free allowance that was stored with it may still come
 
     def enter(self, entries: Iterable[Entry]) -> None:
@@ -149,11 +150,17 @@ class Timeline:
         return self.resources[resource]
 
     def _account_line(self, entry: Entry) -> Line:
-        what = self._effect(What(KINDS[entry.type]))
+        kind = What(KINDS[entry.type])
+        what = self._effect(kind)
         self._opened = self._opened or what is What.OPENED
+        note = KINDS[entry.type] if what in (What.IGNORED, What.KEPT_CHANGE) else None
+        if what is What.KEPT_CHANGE and kind is What.PLAN_CHANGED:
+            self._kept_plan = entry.name
+        if what is What.OPENED and self._kept_plan != entry.name:
+            note = self._kept_plan
         return Line(
             what=what, first=entry.position, last=entry.position, at=entry.recorded_at, event_id=entry.event_id,
-            name=entry.name, note=KINDS[entry.type] if what in (What.IGNORED, What.KEPT_CHANGE) else None,
+            name=entry.name, note=note,
         )  # fmt: skip
 
     def _effect(self, kind: What) -> What:

@@ -41,7 +41,7 @@ def read_note(code: int, data: str) -> str | None:
 
 
 class What(StrEnum):
-    OPENED = "opened"
+    OPENED = "opened"  # its note: the plan from before the opening that wins over its own
     PLAN_CHANGED = "plan_changed"
     CONTACTS_CHANGED = "contacts_changed"
     RENAMED = "renamed"

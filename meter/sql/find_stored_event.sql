@@ -5,7 +5,7 @@ SELECT e.position, e.recorded_at,
        (SELECT max(f.position) FROM meter.events f
         WHERE f.shard = e.shard AND f.position BETWEEN e.position AND e.position + 2
           AND f.account_id = e.account_id AND f.kafka_offset = e.kafka_offset AND f.recorded_at = e.recorded_at
-       ) AS last_position, e.type, e.resource, e.amount, e.name
+       ) AS last_position, e.type, e.resource, e.amount, e.name, e.occurred_at, e.kafka_offset
 FROM meter.events e
 WHERE e.shard = $1 AND (e.event_key = $2 OR (e.event_key IS NULL AND e.event_id = $3 AND e.account_id = $4 AND e.source = $5))
 ORDER BY e.position

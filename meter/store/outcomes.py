@@ -14,15 +14,16 @@ from meter.effects import AccountNow, BalanceNow, KeptAccount, KeptAmount, Usage
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool, load_sql, opened_pool
 from meter.runtime.settings import Settings
+from meter.store.rejections import RecordOutcome
 from schemas.amounts import MICRO
 from schemas.codes import TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid, normalize_id
-from schemas.records import Record, Rejected
+from schemas.records import Record, Rejected, Remark
 from schemas.resources import RESOURCES_BY_CODE
 from schemas.topics import ACCOUNTS, partition_for
 
 if TYPE_CHECKING:
-    from meter.runtime.kafka import Message
+    from meter.runtime.kafka import Landed, Message
 
 
 @asynccontextmanager
@@ -55,6 +56,8 @@ class StoredEvent(NamedTuple):
     resource: int | None
     amount: int
     name: str  # a reason, or a plan
+    occurred_at: datetime
+    offset: int
 
 
 class RejectedEvent(NamedTuple):
@@ -122,11 +125,29 @@ class Outcomes:
         row = await self._pool.fetchrow(statement, place.shard, key, old, sent.account_id, sent.source)
         return None if row is None else StoredEvent(*row)
 
-    async def find_rejected(self, place: Place, sent: Sent) -> RejectedEvent | None:
-        account, id = sent.account_id.encode(), json.dumps(sent.event_id).encode()
+    async def find_outcome(self, landed: Landed) -> RecordOutcome | None:
+        """Of a record of metering.accounts; None until it is read, and where its partition belongs to no shard."""
+        statement = load_sql("meter", "find_outcomes")
+        row = await self._pool.fetchrow(statement, [landed.partition], ACCOUNTS, [landed.offset])
+        return None if row is None or row["outcome"] is None else RecordOutcome(*row)
+
+    async def find_rejected(self, place: Place, account_id: str, value: bytes) -> RejectedEvent | None:
+        """Of a record whose offset is not known, by its bytes."""
         statement = load_sql("meter", "find_rejected_event")
-        row = await self._pool.fetchrow(statement, place.shard, ACCOUNTS, place.first_offset, account, id)
+        row = await self._pool.fetchrow(
+            statement, place.shard, ACCOUNTS, place.first_offset, account_id.encode(), value
+        )
         return None if row is None else RejectedEvent(*row)
+
+    async def find_opening(self, place: Place, account_id: str) -> int | None:
+        """The position of the event that opened the account."""
+        position: int | None = await self._pool.fetchval(load_sql("meter", "find_opening"), place.shard, account_id)
+        return position
+
+    async def find_remarks(self, place: Place, offset: int) -> list[Remark]:
+        """Of one record of metering.accounts."""
+        rows = await self._pool.fetch(load_sql("meter", "find_remarks"), place.shard, ACCOUNTS, offset)
+        return [Remark(*row) for row in rows]
 
     async def foresee(self, message: Message, now: datetime) -> Rejected | None:
         """Why the meter would reject an event that keeps to the contract, by what is stored now."""

@@ -55,7 +55,7 @@ async def test_the_verbs_print_the_effect_and_refuse_what_is_not_there(
         assert done.returncode == 1 and "reverses_unknown" in done.stderr
 
     done = processes.run("meter", "revoke", "acct-7", "model_credits", "76", *WHY, *REFERENCE)
-    only = "of the 75 model credits granted to acct-7 only 75 can still be taken back"
+    only = "no more than the 75 model credits granted to acct-7 can be taken back"
     assert (done.returncode, done.stderr) == (1, f"revokes_too_much: {only}. Nothing is sent.\n")
     for more, reason in (("--grant", "order 9"), "revokes_unknown"), (("--no-wait",), "revokes_too_much"):
         done = processes.run("meter", "revoke", "acct-7", "model_credits", "76", *WHY, *REFERENCE, *more)

@@ -175,7 +175,9 @@ async def test_json_is_one_document_with_everything(pool: Pool, log: EventLog, p
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
     assert document["equal"] is True and document["differences"] == []
-    assert document["summary"][0].startswith("model_credits: 94.5 of 100 left in epoch 2 (5.5 % used); allowed since")
+    assert document["summary"][0].startswith(
+        "model_credits: 94.5 of 100 credits left in epoch 2 (5.5 % used); allowed since"
+    )
     usage = [(u["name"], u["events"], u["amount"]) for u in document["usage"] if u["resource"] == "model_credits"]
     assert usage == [("small-chat", 2, "60"), ("large-chat", 1, "20"), ("small-chat", 1, "1.5")]
     [banner] = [n for n in document["notices"] if n["channel"] == "banner"]

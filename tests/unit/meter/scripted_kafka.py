@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from meter.runtime.errors import DependencyUnreachableError
-from meter.runtime.kafka import Message
+from meter.runtime.kafka import Landed, Message
 from meter.runtime.settings import Settings
 
 UNREACHABLE = DependencyUnreachableError("kafka is away", dependency="kafka")
@@ -22,11 +22,12 @@ class ScriptedKafka:
 
     async def stop(self) -> None: ...
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[Message]) -> list[Landed]:
         self.publishes += 1
         await asyncio.sleep(0)
         self.refuse(messages, self.publishes)
         self.arrived += messages
+        return [Landed(0, len(self.arrived) - len(messages) + number) for number, _ in enumerate(messages)]
 
     def go_away(self) -> None:
         def refuse(messages: Sequence[Message], number: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from meter import delivery
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError, UsageProducer
-from meter.runtime.kafka import Message
+from meter.runtime.kafka import Landed, Message
 from meter.settings import MeterSettings
 from schemas.build import decode_event
 from schemas.reasons import Reason
@@ -81,9 +81,9 @@ async def test_a_full_buffer_makes_senders_wait(kafka: ScriptedKafka) -> None:
     gate = asyncio.Event()
     arrive = kafka.publish
 
-    async def hold(messages: Sequence[Message]) -> None:
+    async def hold(messages: Sequence[Message]) -> list[Landed]:
         await gate.wait()
-        await arrive(messages)
+        return await arrive(messages)
 
     kafka.publish = hold  # type: ignore[method-assign]
     async with UsageProducer(settings(), source="/tests", max_pending=2) as usage:

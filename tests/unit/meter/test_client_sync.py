@@ -97,6 +97,7 @@ PREAMBLE = """
 import os, sys, time
 from meter import delivery
 from meter.client_sync import SyncUsageProducer
+from meter.runtime.kafka import Landed
 from meter.runtime.settings import Settings
 
 class Kafka:
@@ -106,6 +107,7 @@ class Kafka:
         with open(sys.argv[1], "ab") as file:
             for message in messages:
                 file.write(f"{os.getpid()} {message.key}\\n".encode())
+        return [Landed(0, 0) for _ in messages]
 
 delivery.Producer = lambda settings, client_id: Kafka()
 usage = SyncUsageProducer(Settings(), source="/tests")

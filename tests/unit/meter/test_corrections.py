@@ -59,12 +59,13 @@ def test_a_uuid_is_one_id_in_any_case() -> None:
     assert made.rejections == () and len(made.links) == 1
 
 
-@pytest.mark.parametrize("left", [0, 4 * MICRO])
+@pytest.mark.parametrize("left", [0, 4 * MICRO, 10 * MICRO])
 def test_more_than_is_left_is_rejected_and_says_how_much_is_left(left: int) -> None:
-    made = judge(reversal(0, 5 * MICRO, ID), facts=known(STORED._replace(left=left)))
+    made = judge(reversal(0, 11 * MICRO, ID), facts=known(STORED._replace(left=left)))
     detail = {
         0: "all of its 10 model credits were reversed before",
         4 * MICRO: "of its 10 model credits only 4 can still be reversed",
+        10 * MICRO: "no more than its 10 model credits can be reversed",
     }[left]
     assert reasons(made) == [(Reason.REVERSES_TOO_MUCH, detail)] and made.rows == ()
 
@@ -171,10 +172,10 @@ INVOICED = GRANT._replace(reference="INV-1042")
     [
         ([], revoked(0, 1), Reason.REVOKES_TOO_MUCH, "no model credits were granted to acc-1"),
         ([GRANT], revoked(0, 101 * MICRO), Reason.REVOKES_TOO_MUCH,
-         "of the 100 model credits granted to acc-1 only 100 can still be taken back"),
+         "no more than the 100 model credits granted to acc-1 can be taken back"),
         ([GRANT], revoked(0, MICRO, resource=2), Reason.REVOKES_TOO_MUCH, "no tool runs were granted to acc-1"),
         ([FREE, INVOICED], revoked(0, 101 * MICRO, revokes="order-1"), Reason.REVOKES_TOO_MUCH,
-         "of the 100 model credits of grant 'order-1' (reference 'INV-1042') only 100 can still be taken back"),
+         "no more than the 100 model credits of grant 'order-1' (reference 'INV-1042') can be taken back"),
         ([GRANT], revoked(0, 1, revokes="order-2"), Reason.REVOKES_UNKNOWN, "'order-2' of account acc-1 is no"),
         ([GRANT, GRANT], revoked(0, 1, revokes="order-1"), Reason.REVOKES_AMBIGUOUS, "is 2 grants"),
         ([GRANT], revoked(0, MICRO, 2, revokes="order-1"), Reason.REVOKES_OTHER_RESOURCE, "is of 100 model credits"),

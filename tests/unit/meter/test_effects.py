@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from meter.closings import ALREADY_CLOSED, NOT_CLOSED, NOT_OPENED
 from meter.effects import (
     AccountNow,
     BalanceNow,
@@ -17,6 +18,7 @@ from meter.effects import (
     describe_kept,
     describe_now,
     describe_opening,
+    describe_remark,
     describe_usage,
     find_differences,
 )
@@ -59,7 +61,7 @@ def test_amounts_are_exact_and_have_their_unit(amount: str, resource: str, text:
         (balance("5", "0", state="closed"), "5 of 5 model credits left, refused: the account is closed"),
         (
             balance("0", "0", state="not_opened"),
-            "nobody opened the account yet, and grants are kept until then",
+            "nobody opened the account yet: what was granted and used is kept until then",
         ),
     ],
 )
@@ -109,6 +111,14 @@ def test_each_difference_is_a_line() -> None:
         "  contacts: it has a@example.com, b@example.com, not c@example.com",
         "  display name: it has Example, not Other",
     ]
+
+
+def test_a_remark_says_what_was_left_out_or_that_nothing_came_of_it() -> None:
+    assert describe_remark("contacts[1]", "is not one plain email address") == (
+        "contact 2 is not one plain email address: left out"
+    )
+    for reason in (ALREADY_CLOSED, NOT_CLOSED, NOT_OPENED):
+        assert describe_remark("type", reason) == f"an event {reason}: without effect"
 
 
 USED = UsageNow(

@@ -25,6 +25,7 @@ INFERENCE, OPENED, GRANTED, REVERSED = (
     CODES[name] for name in ("usage.model_inference.v1", "account.opened.v1", "credits.granted.v1", "usage.reversed.v1")
 )
 CLOSED, REOPENED = CODES["account.closed.v1"], CODES["account.reopened.v1"]
+PLAN_CHANGED = CODES["account.plan_changed.v1"]
 NO_NOTIFICATIONS = NotifierRecords(banners=[], notices=[], lines=[], emails=[], attempts=[])
 ACCOUNT = Account(account_id="acct-1", plan="free", display_name=None, time_zone=None, state="open", opened_at=NOON)
 
@@ -128,9 +129,19 @@ def test_a_closed_account_is_said_to_be_refused_for_that() -> None:
     assert "opened 2026-11-24T12:00:00+00:00, closed" in text
     assert "refused from here on: the account is closed" in text
     assert summarise(explanation)[0].startswith(
-        "model_credits: 5 of 10 left in epoch 1 (50 % used); refused, because the account is closed, since position 4"
+        "model_credits: 5 of 10 credits left in epoch 1 (50 % used); refused, because the account is closed, since "
+        "position 4"
     )
     assert "allowed from here on" in shown(explained(*story, entry(6, REOPENED, 0))).partition("closed")[2]
+
+
+@pytest.mark.parametrize(("before", "is_marked"), [("team", True), ("free", False), (None, False)])
+def test_an_opening_whose_plan_does_not_count_is_marked(before: str | None, is_marked: bool) -> None:
+    """What came before the opening wins: "plan team" stood in the heading, and "opened, plan free" below it."""
+    kept = [] if before is None else [Entry(1, "event-1", PLAN_CHANGED, None, 0, before, None, NOON, False)]
+    text = shown(explained(*kept, entry(2, OPENED, 0, "free"), entry(3, GRANTED, 10)))
+    assert "opened, plan free" in text
+    assert ("opened, plan free, left out: plan team was given before" in text) == is_marked
 
 
 def test_no_control_sequence_of_a_name_reaches_the_terminal() -> None:
@@ -143,17 +154,17 @@ def test_no_control_sequence_of_a_name_reaches_the_terminal() -> None:
 @pytest.mark.parametrize(
     ("entries", "sentence"),
     [
-        (STORY[:2], "model_credits: 10 of 10 left in epoch 1 (0 % used); allowed since position 2, event event-2, "),
-        (STORY[:9], "model_credits: -18 of 10 left in epoch 1 (280 % used); refused since position 5, event event-5, "),
-        (STORY[2:3], "model_credits: refused, because the account was never opened; 4 used all the same"),
+        (STORY[:2], "model_credits: 10 of 10 credits left in epoch 1 (0 % used); allowed since position 2, "),
+        (STORY[:9], "model_credits: -18 of 10 credits left in epoch 1 (280 % used); refused since position 5, "),
+        (STORY[2:3], "model_credits: refused, because the account was never opened; 4 credits used all the same"),
         (
             STORY[1:3],
-            "model_credits: refused, because the account was never opened; 10 granted, which count from the opening on",
+            "model_credits: refused, because the account was never opened; 10 credits granted, which count from",
         ),
-        ((STORY[0], STORY[2]), "model_credits: refused, because nothing was ever granted; 4 used all the same"),
+        ((STORY[0], STORY[2]), "model_credits: refused, because nothing was ever granted; 4 credits used all the same"),
         (
             (STORY[0], entry(2, INFERENCE, 20), entry(3, GRANTED, 5)),
-            "model_credits: -15 of 0 left in epoch 1 (100 % used)",
+            "model_credits: -15 of 0 credits left in epoch 1 (100 % used)",
         ),
     ],
     ids=["allowed", "refused", "never opened", "kept", "never granted", "swallowed"],
