@@ -1,5 +1,7 @@
 """What an error of Postgres or of its driver means."""
 
+from typing import Final
+
 import asyncpg
 
 from meter.runtime.errors import TransientError
@@ -8,10 +10,8 @@ SET_UP = "Run `meter setup` on this database, or correct METERING_POSTGRES_DSN."
 LOGIN = (
     "Correct the role or its password: METERING_POSTGRES_DSN, METERING_POSTGRES_PASSWORD (or PGPASSWORD, PGPASSFILE)."
 )
-RIGHT = (
-    "Take the role that is for this in METERING_POSTGRES_DSN (support's verbs: credit_support); `meter setup` gives "
-    "each role its rights."
-)
+RIGHT = "Take the role {needed} in METERING_POSTGRES_DSN; `meter setup` gives each role its rights."
+ANY: Final = "that is for this (support's verbs: credit_support)"  # where it is not known which
 # Lost connections and servers that start, stop, switch over or resolve a conflict by picking us. All of them leave the
 # transaction undone (or, at COMMIT, its outcome unknown: read the cursor again, never repeat blindly).
 TRANSIENT: tuple[type[BaseException], ...] = (
@@ -68,14 +68,15 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
-def explain_misconfigured(error: BaseException, *, address: str = "", role: str = "") -> str | None:
-    """A sentence for people where the error is of that kind, else None. `address` and `role`: what was tried."""
+def explain_misconfigured(error: BaseException, *, address: str = "", role: str = "", needed: str = "") -> str | None:
+    """A sentence for people where the error is of that kind, else None. `address` and `role`: what was tried;
+    `needed`: the role that is for it."""
     advice = next((advice for kind, advice in ADVICE if isinstance(error, kind)), None)
     if advice is None:
         return None
     at, whom = f" at {address}" if address else "", f" the role {role}" if role else ""
     said = str(error).partition("\n")[0].rstrip(".")  # what follows are hints for whoever writes SQL
-    return f"postgres{at} refuses{whom}: {said}. {advice}"
+    return f"postgres{at} refuses{whom}: {said}. {advice.format(needed=needed or ANY)}"
 
 
 def explain_argument(error: BaseException) -> str | None:

@@ -21,6 +21,7 @@ from meter.runtime.process.distribution import DISTRIBUTION
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit, printable
 from meter.runtime.process.usage import SHORTENED, in_our_words, is_shortened
+from meter.runtime.process.verb_roles import describe_role_needed, find_role
 
 if TYPE_CHECKING:
     from meter.runtime.process.service import Build
@@ -46,6 +47,13 @@ class Group(TyperGroup):
     Where its own --help is not given it is False: Typer would load pydantic to read None, and that takes a third of the
     time of `meter grant --help`.
     """
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """With the role that it takes as the last line of its help."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and (role := find_role(ctx, cmd_name)) is not None:
+            command.epilog = describe_role_needed(role)
+        return command
 
     def get_help_option(self, ctx: Any) -> Any:
         option = super().get_help_option(ctx)
@@ -79,6 +87,7 @@ def whole(value: str) -> str:
 def make_app(name: str, help_text: str) -> typer.Typer:
     """The app of a command: `-h` beside `--help` for it and its verbs, and `--version`."""
     app = typer.Typer(
+        name=name,
         cls=Group,
         help=help_text,
         no_args_is_help=True,
@@ -190,11 +199,21 @@ def describe_refused_by_postgres(error: Exception, settings: "Settings") -> tupl
 
     dsn = settings.postgres_dsn
     for part in flatten(error):
-        if refusal := explain_misconfigured(part, address=describe_hosts(dsn), role=describe_role(dsn)):
+        if refusal := explain_misconfigured(
+            part, address=describe_hosts(dsn), role=describe_role(dsn), needed=role_of_verb() or ""
+        ):
             return refusal, Exit.USAGE if isinstance(part, NO_LOGIN) else Exit.FAILED
         if too_large := explain_argument(part):
             return too_large, Exit.USAGE
     return None
+
+
+def role_of_verb() -> str | None:
+    """Of the verb that runs."""
+    from typer._click.globals import get_current_context
+
+    context = get_current_context(silent=True)
+    return None if context is None else find_role(context)
 
 
 def describe_unreachable(error: BaseException, settings: "Settings") -> tuple[str, Exit]:
