@@ -163,10 +163,9 @@ def describe_state(timeline: ResourceTimeline) -> str:
         why = "nothing was ever granted" if state.opened else "the account was never opened"
         kept = f"; {format_amount(state.granted)} granted, which count from the opening on" if state.granted else ""
         return f"refused, because {why}{kept}; {format_amount(state.used)} used all the same"
-    left = (
-        f"{format_amount(state.remaining)} of {format_amount(state.allocation)} left in epoch {state.epoch} "
-        f"({format_percent(state.exhaustion)} % used)"
-    )
+    left = f"{format_amount(state.remaining)} of {format_amount(state.allocation)} left in epoch {state.epoch}"
+    if state.allocation > 0:  # an allocation of nothing has no percent
+        left += f" ({format_percent(state.exhaustion)} % used)"
     since = (
         f" since position {allowance_change.first}, event {allowance_change.event_id}, "
         f"{allowance_change.at.isoformat()}"
