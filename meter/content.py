@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from pydantic import ValidationError
+
 from schemas.amounts import format_amount
 from schemas.codes import TYPES_BY_CODE, USAGE_CODES
 from schemas.contacts import FIELD, take_contacts
+from schemas.identity import normalize_id
 from schemas.records import Accepted
 from schemas.resources import RESOURCE_CODES
 from schemas.stored_json import read_stored_json
+from schemas.upcast import read_data
 
 MAX_DIFFERENCES: Final = 3  # fields that are shown
 MAX_VALUE_CHARS: Final = 60  # of a value that is shown
@@ -20,6 +24,7 @@ PUBLIC: Final = frozenset(
 )  # fmt: skip
 PERSONAL: Final = frozenset({"display_name", "time_zone", "owner"})  # a text that is no time zone may be anything
 RESOURCES = {code: resource.value for resource, code in RESOURCE_CODES.items()}
+NAMED_EVENTS: Final = ("reverses", "revokes")  # fields of data that hold the id of another event
 
 
 class Content(NamedTuple):
@@ -42,18 +47,24 @@ def is_same(event: Accepted, stored: Content) -> bool:
     """Whether the event says what the stored one says: of usage the columns, of the others all their data as well."""
     if (event.type, event.resource, event.amount, event.name) != stored[:4]:
         return False
-    return event.type in USAGE_CODES or event.data == stored.data or read(event.data) == read(stored.data)
+    if event.type in USAGE_CODES or event.data == stored.data:
+        return True
+    return bool(read(event.type, event.data) == read(event.type, stored.data))
 
 
-def read(data: str) -> Any:
-    """JSON with exact numbers: what differs in form alone is the same.
+def read(type: int, data: str) -> Any:
+    """What data says, whatever its spelling: fields that the contract has as they are read, others as they were sent.
 
-    Contacts count as they are taken now: an event stored before that rule may hold other capitals.
+    So amounts are micro-units, a plan has small letters, a zone IANA's spelling, and contacts are who they are.
     """
     value = read_stored_json(data)
     if isinstance(value, dict) and isinstance(value.get(FIELD), list):
-        value[FIELD] = list(take_contacts(value[FIELD]).contacts)
-    return value
+        value[FIELD] = [address.lower() for address in take_contacts(value[FIELD]).contacts]
+    try:
+        known = dict(read_data(type, value))
+    except ValidationError:  # stored before a rule that the contract has now: as it was sent
+        return value
+    return known | {name: normalize_id(known[name]) for name in NAMED_EVENTS if known.get(name) is not None}
 
 
 def describe_reuse(event: Accepted, stored: Content) -> str:
@@ -80,7 +91,7 @@ def find_differences(event: Accepted, stored: Content) -> Iterator[str]:
     """Fields in which two events of one type differ, but for what `describe` says of both."""
     if event.type != stored.type or event.type in USAGE_CODES:
         return
-    new, old = read(event.data), read(stored.data)
+    new, old = read(event.type, event.data), read(stored.type, stored.data)
     if not isinstance(new, dict) or not isinstance(old, dict):
         return
     said = [event.name, stored.name]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +18,7 @@ from schemas.figures import count_of
 
 if TYPE_CHECKING:
     from notifier.settings import NotifierSettings
-    from notifier.store.report import Report
+    from notifier.store.report import Report, Row
 
 app = make_app(
     "notifier",
@@ -30,6 +31,14 @@ app.add_typer(emails_app, name="emails")
 NOTICE_COLUMNS = (
     "created_at", "resource", "epoch", "channel", "threshold", "outcome", "consumed", "allocation", "contact", "says",
 )  # fmt: skip
+# What came of a line at the moment of its crossing; who knows of it is in `says`. Programs have it as `outcome`: there
+# `delivered` is of a line and not of an address, and beside an address people take it for that.
+CROSSINGS = {
+    "delivered": "highest",
+    "superseded": "lower",
+    "seeded": "at start",
+    "no_contact": "nobody",
+}
 # What `says` says, for programs.
 STATE_COLUMNS = ("state", "reason", "letter", "at")
 BANNER_COLUMNS = ("resource", "threshold", "kind", "removable", "raised_at", "text")
@@ -84,7 +93,8 @@ def notices(account_id: Account, limit: Limit = None, everything: All = False, a
     """List the notices of an account, newest first: every threshold it crossed, and who knows of it.
 
     Each line of emails that was reached in the present epoch is, for each contact, exactly one of: told by a letter,
-    covered by a letter about a higher line, known from an earlier epoch, owed with the reason, or lapsed.
+    covered by a letter about a higher line, known from an earlier epoch, owed with the reason, or lapsed. What came of
+    a line when it was crossed (`outcome` in a pipe and in JSON) says nothing of that.
 
     On a terminal a table, or blocks where it is too narrow; tab-separated lines in a pipe. Shows email addresses: the
     role must be allowed to read them.
@@ -99,9 +109,13 @@ def notices(account_id: Account, limit: Limit = None, everything: All = False, a
     async def command(settings: NotifierSettings) -> None:
         async with open_report(settings) as report:
             await check_known(report, account_id)
-            columns = NOTICE_COLUMNS if sys.stdout.isatty() and not as_json else (*NOTICE_COLUMNS, *STATE_COLUMNS)
             shown = choose_limit(limit, everything=everything, as_json=as_json)
-            print_newest(columns, await report.list_notices(account_id, shown + 1), shown, as_json=as_json)
+            rows = await report.list_notices(account_id, shown + 1)
+            if sys.stdout.isatty() and not as_json:
+                columns = tuple("crossing" if name == "outcome" else name for name in NOTICE_COLUMNS)
+                print_newest(columns, [describe_crossing(row) for row in rows], shown, as_json=False)
+            else:
+                print_newest((*NOTICE_COLUMNS, *STATE_COLUMNS), rows, shown, as_json=as_json)
 
     run_command(NotifierSettings, command)
 
@@ -168,6 +182,11 @@ def show_settings(as_json: JsonOutput = False) -> None:
     from notifier.settings import NotifierSettings
 
     print_settings(NotifierSettings, as_json=as_json)
+
+
+def describe_crossing(row: Row) -> Mapping[str, Any]:
+    """A notice's row with its outcome as words."""
+    return {**row, "crossing": CROSSINGS.get(row["outcome"], row["outcome"])}
 
 
 async def check_known(report: Report, account_id: str) -> None:

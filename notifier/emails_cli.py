@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from meter.presentation import print_fields, print_result
+from meter.presentation import print_fields, print_result, print_table
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import FullIds, Group, run_command
 from notifier.listing import (
@@ -26,6 +26,7 @@ from notifier.listing import (
 )
 
 if TYPE_CHECKING:
+    from notifier.reading import Read
     from notifier.settings import NotifierSettings
     from notifier.store.retry import Request, RetryRequests
 
@@ -42,8 +43,8 @@ EMAIL_COLUMNS = (
     "next_attempt_at", "finished_at", "reason",
 )  # fmt: skip
 SHOWN = (
-    "email_id", "account_id", "recipient", "is_contact", "refused", "state", "lines", "reason", "told", "reached_now",
-    "attempts", "ambiguous_attempts", "created_at", "next_attempt_at", "finished_at",
+    "email_id", "account_id", "recipient", "is_contact", "refused", "state", "subject", "lines", "reason", "told",
+    "reached_now", "attempts", "ambiguous_attempts", "created_at", "next_attempt_at", "finished_at",
 )  # fmt: skip
 ATTEMPT_COLUMNS = ("claim", "started_at", "ended_at", "outcome", "phase", "reply_code", "detail")
 
@@ -106,13 +107,22 @@ def read_recipient(text: str) -> str:
 
 
 @app.command()
-def show(email_id: EmailId, as_json: JsonOutput = False) -> None:
-    """Show a letter, what its contact was told, what is reached now, and every try.
+def show(
+    email_id: EmailId,
+    text: Annotated[bool, typer.Option("--text", help="Print the letter itself: its subject and its text.")] = False,
+    as_json: JsonOutput = False,
+) -> None:
+    """Show a letter, what its contact was told, what is reached now, and every try; with --text what it says.
+
+    The text is that of the bytes that were handed over to the mail server. They are kept for METERING_MAIL_KEEP_DAYS
+    after the letter's end.
 
     \b
-    Example:
+    Examples:
       notifier emails show 6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10
+      notifier emails show 6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10 --text
     """
+    from notifier.reading import read_letter
     from notifier.settings import NotifierSettings
     from notifier.store.retry import UNKNOWN
 
@@ -121,13 +131,29 @@ def show(email_id: EmailId, as_json: JsonOutput = False) -> None:
             row = await report.show_email(email_id)
             if row is None:
                 raise RefusalError(f"{email_id}: {UNKNOWN}")
-            letter = describe_letter(row)
+            said = read_letter(row["message"]) if row["message"] is not None else None
+            if text:
+                print_text(email_id, row["state"], said, as_json=as_json)
+                return
+            letter = {**describe_letter(row), "subject": said and said.subject}
             print_fields({name: plain(letter[name]) for name in SHOWN}, as_json=as_json)
             if sys.stdout.isatty():
                 print()
             print_rows(ATTEMPT_COLUMNS, await report.list_attempts(email_id), as_json=as_json)
 
     run_command(NotifierSettings, command)
+
+
+def print_text(email_id: UUID, state: str, said: Read | None, *, as_json: bool) -> None:
+    """Raises RefusalError where there is none."""
+    from notifier.reading import why_no_text
+
+    if said is None:
+        raise RefusalError(f"{email_id}: {why_no_text(state)}")
+    if as_json:
+        print_table(("email_id", "subject", "text"), [(str(email_id), *said)], as_json=True)
+    else:
+        print(f"Subject: {said.subject}\n\n{said.text}", end="")
 
 
 @app.command()

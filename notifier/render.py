@@ -186,6 +186,7 @@ class Renderer:
             "over": figures.over,
             "is_exhausted": balance.is_exhausted,
             "is_overdrawn": balance.allocation <= 0 and balance.remaining < 0,
+            "is_empty": balance.allocation <= 0 and balance.remaining >= 0,
             "is_free": bool(balance.free_only),
             "as_of": show_moment(balance.as_of, time_zone),
             # At the pace of the last 24 hours. What is used up already is said otherwise.

@@ -79,6 +79,7 @@ SAMPLES: Final[Sequence[Sample]] = (
         (credits_used(185_500_000, 90, 175 * MICRO, free_only=False), NO_RUNS),
     ),
     Sample("overdrawn", "a grant was taken back", (credits_used(5 * MICRO, 90, 0, free_only=False), NO_RUNS)),
+    Sample("none_left", "all that was granted was taken back", (credits_used(0, 90, 0), NO_RUNS)),
     Sample(
         "both_refused",
         "nothing is left of either",

@@ -164,10 +164,9 @@ def describe_state(resource: Resource, timeline: ResourceTimeline) -> str:
         granted, used = with_unit(state.granted, resource), with_unit(state.used, resource)
         kept = f"; {granted} granted, which count from the opening on" if state.granted else ""
         return f"refused, because {why}{kept}; {used} used all the same"
-    left = (
-        f"{format_amount(state.remaining)} of {with_unit(state.allocation, resource)} left in epoch {state.epoch} "
-        f"({format_percent(state.exhaustion)} % used)"
-    )
+    left = f"{format_amount(state.remaining)} of {with_unit(state.allocation, resource)} left in epoch {state.epoch}"
+    if state.allocation > 0:  # an allocation of nothing has no percent
+        left += f" ({format_percent(state.exhaustion)} % used)"
     since = (
         f" since position {allowance_change.first}, event {allowance_change.event_id}, "
         f"{allowance_change.at.isoformat()}"

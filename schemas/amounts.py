@@ -11,6 +11,7 @@ MAX_AMOUNT: Final = 10_000_000 * MICRO
 # Of one usage event, where the installation sets no other limit: a wrong unit shows at once instead of in the account.
 MAX_USAGE: Final = 10_000 * MICRO
 TOO_MUCH: Final = f"is more than {MAX_AMOUNT // MICRO}"
+TOO_FINE: Final = "has more than six decimals: round it"
 
 _SCALE: Final = tuple(10 ** (6 - decimals) for decimals in range(7))
 # Spellings beyond the usual one: zeros in front and behind, exponents from clients that send floats (1e-05).
@@ -57,7 +58,7 @@ def parse_amount(text: str) -> int:
     match = _TEXT.fullmatch(text)
     if match is not None and match[1]:
         raise ValueError("is negative")
-    return _micro(_read_digits(match))
+    return _micro(_read_digits(match), TOO_FINE)
 
 
 def parse_number(text: str) -> int:
@@ -65,7 +66,7 @@ def parse_number(text: str) -> int:
 
     Raises ValueError: an inexact amount is never rounded.
     """
-    return _micro(_read_digits(_NUMBER.fullmatch(text)))
+    return _micro(_read_digits(_NUMBER.fullmatch(text)), f"{TOO_FINE}, or send it as text")
 
 
 def parse_integer(text: str) -> int | None:
@@ -91,7 +92,7 @@ def _read_digits(match: re.Match[str] | None) -> Digits:
     return Digits(bool(sign), digits.lstrip("0"), shift + zeros - len(fraction) if digits else 0)
 
 
-def _micro(number: Digits) -> int:
+def _micro(number: Digits, too_fine: str) -> int:
     negative, digits, exponent = number
     if not digits:
         return 0
@@ -100,7 +101,7 @@ def _micro(number: Digits) -> int:
     if len(digits) + exponent > 8:
         raise ValueError(TOO_MUCH)
     if exponent < -6:
-        raise ValueError("has more than six decimals: round it, or send it as text")
+        raise ValueError(too_fine)
     return _bounded(int(digits) * 10 ** (exponent + 6))
 
 

@@ -41,5 +41,10 @@ def read_stored(code: int, text: str, upcasts: Mapping[str, Upcast] = UPCASTS) -
     `code` is the stored type code and `text` the stored JSON text. Raises KeyError for a code that this version does
     not know, and pydantic's ValidationError for data that breaks the contract: no event of the log does.
     """
-    type, data = upcast(TYPES_BY_CODE[code], read_stored_json(text), upcasts)
-    return INPUT_TYPES[type].model.model_validate(data)
+    return read_data(code, read_stored_json(text), upcasts)
+
+
+def read_data(code: int, data: Data, upcasts: Mapping[str, Upcast] = UPCASTS) -> EventData:
+    """The same of data that is read from JSON already."""
+    type, latest = upcast(TYPES_BY_CODE[code], data, upcasts)
+    return INPUT_TYPES[type].model.model_validate(latest)

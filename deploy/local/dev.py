@@ -15,6 +15,7 @@ from pathlib import Path
 
 from deploy.local.child import UnavailableError
 from deploy.local.dev_files import ADMIN, ENV, OTHERS, TakenError, claimed, first_steps, write_env_files
+from deploy.local.mail import Mail
 from deploy.local.platform import Platform, address_lines, console_lines, run_platform
 from deploy.local.services import COMMANDS, ServiceFailedError, ServiceProcess
 from deploy.local.stack import kafka_candidates
@@ -63,7 +64,7 @@ def describe(platform: Platform, directory: Path) -> list[str]:
     return [
         *address_lines(platform),
         f"{'logs in':<12} {directory}",
-        f"{'letters':<12} go nowhere: each is a line here, with its address and subject",
+        f"{'letters':<12} go nowhere: each is a line here, with its address, its subject and how to read it",
         *console_lines(platform, ACCOUNT),
         "",
         "In another shell, in this folder:",
@@ -91,9 +92,16 @@ def watch(platform: Platform, directory: Path, over: threading.Event) -> set[str
         if len(ended) == len(platform.services):
             raise ServiceFailedError("no service is left: everything stops")
         for mail in platform.mail.mails[shown:]:
-            print(f"mail to {', '.join(mail.recipients)}: {mail.message['Subject']}", flush=True)
+            print(describe_mail(mail), flush=True)
             shown += 1
     return ended
+
+
+def describe_mail(mail: Mail) -> str:
+    """Whom it was for, its subject, and the command that shows its text. A Message-ID begins with the letter's id."""
+    email_id = mail.message_id.strip("<>").partition("@")[0].partition(".")[0]
+    subject, show = mail.message["Subject"], f"notifier emails show {email_id} --text"
+    return f"letter to {', '.join(mail.recipients)}: {subject}\n  its text: {show}"
 
 
 def describe_end(service: ServiceProcess, directory: Path) -> str:

@@ -76,6 +76,6 @@ def address_lines(platform: Platform, names: Sequence[str] = SERVICES) -> list[s
         *(f"{name:<12} {choice}" for name, choice in platform.addresses.picked.items()),
         f"{'kafka at':<12} {platform.addresses.kafka_bootstrap}",
         f"{'postgres at':<12} {platform.addresses.dsn(DATABASE)}   (read balances: {reader})",
-        f"{'smtp at':<12} {platform.mail.host}:{platform.mail.port}",
+        f"{'smtp at':<12} {platform.mail.host}:{platform.mail.port}   (sends nothing on; how to read letters: below)",
         *(f"{name:<12} http://127.0.0.1:{platform.services[name].port}/readyz" for name in names),
     ]

@@ -1,6 +1,6 @@
 -- A letter, with what its contact was told and is owed.
 -- $1 email_id uuid
-SELECT e.email_id, e.account_id, e.shard, e.recipient, c.contact_id, c.is_contact, c.refused, e.state, e.lines, e.attempts,
+SELECT e.email_id, e.account_id, e.shard, e.recipient, c.contact_id, c.is_contact, c.refused, e.state, e.lines, e.attempts, e.message,
        e.ambiguous_attempts, e.created_at, e.notice_id, e.generation,
        CASE e.state WHEN 'queued' THEN e.next_attempt_at END AS next_attempt_at, e.finished_at, e.reason,
        (SELECT string_agg(format('%s %s %%', b.resource, b.line), ', ' ORDER BY b.resource)

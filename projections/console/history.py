@@ -24,8 +24,8 @@ EVENT_WORDS: Final[Mapping[str, str]] = {
 }
 NOTICE_WORDS: Final[Mapping[str, str]] = {
     "seeded": "the line was reached at the start of the allocation already: nobody was told again",
-    "superseded": "a higher line was reached at the same moment: only that one was told",
-    "delivered": "told",
+    "superseded": "a higher line was reached at the same moment: only that one counts",
+    "delivered": "letters were due to those who did not know of it",
     "no_contact": "there was nobody to write to",
 }
 LETTER_WORDS: Final[Mapping[str, str]] = {
@@ -85,6 +85,13 @@ def used_of(row: Mapping[str, Any]) -> str:
     return f"{shown.used} of {shown.allocation} used"
 
 
+def say_outcome(row: Mapping[str, Any]) -> str:
+    """Who was told stands in the letters: one of several may have been refused."""
+    if row["channel"] == "banner" and row["outcome"] == "delivered":
+        return "shown"
+    return NOTICE_WORDS.get(row["outcome"], row["outcome"])
+
+
 def tell_notice(row: Mapping[str, Any]) -> Entry:
     name = NAMES[row["resource"]]
     channel = "banner" if row["channel"] == "banner" else "email"
@@ -92,7 +99,7 @@ def tell_notice(row: Mapping[str, Any]) -> Entry:
         at=row["created_at"],
         kind="notice",
         title=f"{name}: {row['threshold']} % reached ({channel})",
-        detail=f"{used_of(row)}; allocation {row['epoch']}; {NOTICE_WORDS.get(row['outcome'], row['outcome'])}",
+        detail=f"{used_of(row)}; allocation {row['epoch']}; {say_outcome(row)}",
     )
 
 

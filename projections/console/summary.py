@@ -15,7 +15,7 @@ from schemas.outputs import Status
 from schemas.resources import Resource
 
 Standing = Literal["not_opened", "open", "closed"]
-WORDS: Final[Mapping[Status, str]] = {"good": "good", "moderate": "moderate", "low": "low", "exhausted": "used up"}
+WORDS: Final[Mapping[Status, str]] = {"good": "good", "moderate": "moderate", "low": "low", "exhausted": "nothing left"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class Share:
         if self.epoch == 0:
             return f"{self.name}: none yet."
         if self.remaining <= 0:
-            return f"{self.name}: nothing left, used up."
+            return f"{self.name}: nothing left."
         return f"{self.name}: {self.left_percent:.0f} % left, {WORDS[self.status]}."
 
 

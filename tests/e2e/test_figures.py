@@ -132,6 +132,26 @@ CASES = (
         never=("100 %",),
     ),
     Case(
+        name="taken-back",
+        was="100 % of model credits used: to an account that had used none",
+        steps=(Step("revoke", "75"),),
+        exhaustion="100",
+        banner=(100, "free_expired", f"No model credits of taken-back are left: {REFUSED}"),
+        subject="No model credits left, model calls refused: taken-back",
+        letter=("No model credits are left", "All model credits that were granted are used up or were taken back."),
+        never=("100 %", " of 0 "),
+    ),
+    Case(
+        name="swallowed",
+        was="have expired: of a top-up that the overdraft swallowed",
+        steps=(use("80"), Step("grant", "5")),
+        exhaustion="100",
+        banner=(100, "paid_expired", f"No model credits of swallowed are left: {REFUSED}"),
+        subject="106 % of model credits used, model calls refused: swallowed",
+        letter=("Overdrawn:  5 model credits",),  # of before the top-up: they know already that nothing is left
+        never=(" of 0 ",),
+    ),
+    Case(
         name="six-decimals",
         was="52.500001 of 75 and 22.499999, which touched each other on a telephone",
         steps=(use("52.500001"),),

@@ -18,7 +18,10 @@ USE, OPEN, CLOSE, REOPEN, GRANT, REVERSE, REVOKE = "use", "open", "close", "reop
 
 
 class Op(NamedTuple):
-    """An event as it is sent; `of` is the id of what it takes back, `by` the source that sent that."""
+    """An event as it is sent; `of` is the id of what it takes back, `by` the source that sent that.
+
+    `spelling` changes how amounts and plans are written, and nothing that they say.
+    """
 
     kind: str
     account: str
@@ -29,6 +32,7 @@ class Op(NamedTuple):
     source: str = "a"
     of: str | None = None
     by: str | None = None
+    spelling: int = 0
 
 
 @dataclass

@@ -54,7 +54,10 @@ class SequenceLevel:
     name = "sequence"
 
     def draw(self, draw: random.Random) -> Batches:
-        ops = [draw_op(draw) for _ in range(draw.randint(1, MOST_OPS))]
+        ops: list[Op] = []
+        for _ in range(draw.randint(1, MOST_OPS)):
+            again = bool(ops) and draw.random() < 0.1
+            ops.append(send_again(draw.choice(ops), draw) if again else draw_op(draw))
         cuts = sorted({0, len(ops), *(draw.randrange(len(ops)) for _ in range(draw.randrange(6)))})
         return [ops[begin:end] for begin, end in pairwise(cuts)]
 
@@ -88,25 +91,31 @@ def draw_op(draw: random.Random) -> Op:
     moves = kind in (USE, GRANT, REVERSE, REVOKE)
     return Op(
         kind, draw.choice(ACCOUNT_IDS), draw.choice(ids), resource if moves else CREDITS, amount if moves else 0,
-        draw.choice(TIMES), draw.choice("aaab"), of, by,
+        draw.choice(TIMES), draw.choice("aaab"), of, by, draw.randrange(3),
     )  # fmt: skip
 
 
-def decimal(micros: int) -> str:
-    return f"{micros // 1_000_000}.{micros % 1_000_000:06}"
+def send_again(op: Op, draw: random.Random) -> Op:
+    """The same by its content: at another time, in another spelling."""
+    return op._replace(time_s=draw.choice(TIMES), spelling=draw.randrange(3))
+
+
+def decimal(micros: int, spelling: int = 0) -> str | float:
+    text = f"{micros // 1_000_000}.{micros % 1_000_000:06}"
+    return (text, text.rstrip("0").rstrip("."), micros / 1_000_000)[spelling]
 
 
 def render(op: Op) -> tuple[str, dict[str, Any]]:
     """The event as a producer sends it, and its topic."""
     time = (NOW + timedelta(seconds=op.time_s)).isoformat().replace("+00:00", "Z")
     attributes: dict[str, Any] = {"id": op.id, "time": time, "source": f"//{op.source}.example.com"}
-    move: dict[str, Any] = {"resource": op.resource, "amount": decimal(op.amount), "reason": "trial"}
+    move: dict[str, Any] = {"resource": op.resource, "amount": decimal(op.amount, op.spelling), "reason": "trial"}
     match op.kind:
         case "use" if op.resource == RUNS:
             runs = op.amount // 1_000_000 if op.amount % 1_000_000 == 0 else op.amount / 1_000_000
             return USAGE, builders.event("usage.tool_run.v1", {"tool": "t", "runs": runs}, op.account, **attributes)
         case "use":
-            data = {"credits": decimal(op.amount), "model": "m"}
+            data = {"credits": decimal(op.amount, op.spelling), "model": "m"}
             return USAGE, builders.event("usage.model_inference.v1", data, op.account, **attributes)
         case "grant":
             data = move | {"reference": "r"}
@@ -119,7 +128,7 @@ def render(op: Op) -> tuple[str, dict[str, Any]]:
             data = move | {"reverses": op.of} | by
             return ACCOUNTS, builders.event("usage.reversed.v1", data, op.account, **attributes)
         case "open":
-            return ACCOUNTS, builders.opened(op.account, **attributes)
+            return ACCOUNTS, builders.opened(op.account, ("free", "Free", "FREE")[op.spelling], **attributes)
         case kind:
             type_ = "account.closed.v1" if kind == CLOSE else "account.reopened.v1"
             return ACCOUNTS, builders.event(type_, {}, op.account, **attributes)

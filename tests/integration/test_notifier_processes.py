@@ -216,6 +216,13 @@ async def check_retry(
     shown, *tries = rows(ok(processes, "emails", "show", refused, "--json"))
     assert (shown["state"], shown["refused"], shown["told"]) == ("refused", True, None)
     assert shown["reached_now"] == "model_credits 90 %" and [row["reply_code"] for row in tries] == [550]
+    text = processes.run("notifier", "emails", "show", accepted, "--text", **support)
+    [sent] = mail.sent_to("acc-0.a@example.com")
+    body = sent.message.get_body(("plain",))
+    assert body is not None and text.returncode == 0, text.stderr
+    assert text.stdout == f"Subject: {sent.message['Subject']}\n\n{body.get_content()}".replace("\r\n", "\n")
+    none = processes.run("notifier", "emails", "show", refused, "--text", **support)
+    assert (none.returncode, none.stdout) == (1, "") and "never handed over" in none.stderr
     idle = processes.run("notifier", "emails", "retry", accepted, **support)
     assert idle.returncode == 1 and "nothing is owed" in idle.stdout
     mail.clear_rules()

@@ -139,7 +139,7 @@ function bar(used, ghost) {
     svg("rect", { class: "fill", width: used, height: 8 }));
 }
 
-const WORDS = { good: "", moderate: "moderate", low: "low", exhausted: "used up" };
+const WORDS = { good: "", moderate: "moderate", low: "low", exhausted: "" };
 
 function ago(text) {
   const seconds = Math.max(0, Math.round((Date.now() - new Date(text)) / 1000));

@@ -48,7 +48,7 @@ def test_values_are_bounded_and_printable(value: object) -> None:
     [
         (CONTACTS, {"contacts": ["ann@example.com"]}, {"contacts": ["bob@example.com"]}, "other contacts"),
         (RENAMED, {"display_name": "Ann"}, {"display_name": "Bob"}, "another display name"),
-        (RENAMED, {"display_name": "Ann"}, {"time_zone": "Bob"}, "another display name and another time zone"),
+        (RENAMED, {"display_name": "Ann"}, {"time_zone": "Asia/Tokyo"}, "another display name and another time zone"),
         (CODES["item.changed.v1"], {"owner": "Ann"}, {"owner": "Bob"}, "another owner"),
         (RENAMED, {"nick\u0007": "Ann"}, {}, "another 'nick\\x07'"),
     ],

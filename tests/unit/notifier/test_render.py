@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -15,6 +16,7 @@ from meter.runtime.failures import is_transient
 from notifier.decide import BalanceSnapshot
 from notifier.model import BannerKind
 from notifier.render import Renderer, Sender
+from notifier.samples import SAMPLES
 from schemas.amounts import MICRO
 from tests.unit.notifier.builders import AT, RENDERER, account, balance, percent
 
@@ -140,6 +142,59 @@ def test_an_overdraft_has_its_amount_and_no_percent() -> None:
         assert "All model credits that were granted are used up or were taken back, and 5 more were used." in text
         assert "A top-up has to be more than that." in text and "5 of 0" not in text
     assert "100 %" not in part(message, "html").replace('width="100%"', "")
+
+
+NO_CREDITS = balance(0, 3, line=90, allocation=0)  # all were taken back, or a top-up went into the overdraft
+NO_RUNS = balance(0, 4, line=90, allocation=0, resource="tool_runs")
+OVER = balance(5 * MICRO, 3, line=90, allocation=0)
+HALF = balance(7_100 * MICRO, 4, allocation=10_000 * MICRO, resource="tool_runs", line=70)
+REFUSED = "model calls refused"
+
+
+@pytest.mark.parametrize(
+    ("balances", "subject", "headline"),
+    [
+        ([NO_CREDITS], f"No model credits left, {REFUSED}", "No model credits are left"),
+        (
+            [NO_CREDITS, HALF],
+            f"No model credits left, 71 % of tool runs used, {REFUSED}",
+            "71 % of the tool runs are used, and no model credits are left",
+        ),
+        (
+            [NO_CREDITS, NO_RUNS],
+            f"No model credits and no tool runs left, {REFUSED.replace(' ref', ' and tool calls ref')}",
+            "No model credits and no tool runs are left",
+        ),
+        (
+            [OVER, NO_RUNS],
+            f"Model credits overdrawn, no tool runs left, {REFUSED.replace(' ref', ' and tool calls ref')}",
+            "The model credits are overdrawn, and no tool runs are left",
+        ),
+        (
+            [OVER, HALF],
+            f"Model credits overdrawn, 71 % of tool runs used, {REFUSED}",
+            "71 % of the tool runs are used, and the model credits are overdrawn",
+        ),
+    ],
+)
+def test_an_allocation_of_nothing_has_no_percent(balances: list[BalanceSnapshot], subject: str, headline: str) -> None:
+    """A letter said that 100 % are used to an account whose credits were all taken back and that had used none."""
+    message = compose(RENDERER, *balances)
+    assert message["Subject"] == f"{subject}: Example Account"
+    plain, html = part(message, "plain"), part(message, "html")
+    assert plain.splitlines()[0] == headline and f">{headline}</h1>" in html
+    for banner in (RENDERER.render_banner(kind, balances[0], 100, account()) for kind in list(BannerKind)[1:]):
+        assert "have expired" not in banner and "are used" not in banner and "%" not in banner
+    for text in (plain, re.sub(r'(width="|:)[0-9]+%', "", html)):
+        assert "100 %" not in text and " of 0" not in text and "100%" not in text
+        if NO_CREDITS in balances:
+            assert "All model credits that were granted are used up or were taken back." in text
+
+
+def test_the_samples_have_both_states_of_an_allocation_of_nothing() -> None:
+    """So `notifier preview` shows them, and own templates are tried on them at start."""
+    nothing = [balance for sample in SAMPLES for balance in sample.balances if balance.allocation == 0]
+    assert {balance.remaining for balance in nothing} == {0, -5 * MICRO}
 
 
 @pytest.mark.parametrize(

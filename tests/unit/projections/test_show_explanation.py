@@ -164,7 +164,7 @@ def test_no_control_sequence_of_a_name_reaches_the_terminal() -> None:
         ((STORY[0], STORY[2]), "model_credits: refused, because nothing was ever granted; 4 credits used all the same"),
         (
             (STORY[0], entry(2, INFERENCE, 20), entry(3, GRANTED, 5)),
-            "model_credits: -15 of 0 credits left in epoch 1 (100 % used)",
+            "model_credits: -15 of 0 credits left in epoch 1; refused",
         ),
     ],
     ids=["allowed", "refused", "never opened", "kept", "never granted", "swallowed"],

@@ -92,7 +92,7 @@ def test_numbers_that_are_not_exact_or_too_large_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("0.30000000000000004", "has more than six decimals: round it, or send it as text"),
+        ("0.30000000000000004", "has more than six decimals: round it"),
         ("1e-7", "has more than six decimals"),
         ("1e-99999999", "has more than six decimals"),
         ("-1", "is negative"),
@@ -107,6 +107,13 @@ def test_each_fault_has_its_own_words(text: str, why: str) -> None:
     for parse in (parse_number, parse_amount) if "e" not in text else (parse_number,):
         with pytest.raises(ValueError, match=f"^{why}"):
             parse(text)
+
+
+def test_only_of_a_number_the_advice_is_to_send_text() -> None:
+    """What came as text, from an event or a command line, was told the same."""
+    for parse, says in ((parse_amount, "round it"), (parse_number, "round it, or send it as text")):
+        with pytest.raises(ValueError, match=f"^has more than six decimals: {says}$"):
+            parse("0.30000000000000004")
 
 
 @pytest.mark.parametrize(

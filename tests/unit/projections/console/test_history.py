@@ -83,10 +83,13 @@ def test_every_type_that_has_words_is_one_of_the_contract() -> None:
     assert EVENT_WORDS.keys() <= CODES.keys()
 
 
-def test_a_notice_says_what_was_used_and_whether_anybody_was_told() -> None:
+def test_a_notice_says_what_was_used_and_leaves_it_to_the_letters_who_was_told() -> None:
+    """It said `told` of a line whose only letter was refused."""
     [told] = tell_history([notice()], [])
     assert told.title == "Model credits: 70 % reached (email)"
-    assert told.detail == "52.75 of 75 used; allocation 2; told"
+    assert told.detail == "52.75 of 75 used; allocation 2; letters were due to those who did not know of it"
+    [shown] = tell_history([notice(channel="banner")], [])
+    assert shown.detail == "52.75 of 75 used; allocation 2; shown"
 
 
 def test_a_letter_names_no_address() -> None:

@@ -1,6 +1,7 @@
 """The summary: the worse resource decides, nothing stale sounds sure, and rounding flatters nobody."""
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 
 from projections.console.figures import show_ago, show_amount, show_days, show_duration, show_percent
 from projections.console.limits import RateLimit
-from projections.console.summary import summary_of, to_json
+from projections.console.rendering import make_templates
+from projections.console.summary import Summary, summary_of, to_json
 from schemas.resources import Resource
 
 NOW = datetime(2026, 11, 26, 9, tzinfo=UTC)
@@ -159,3 +161,16 @@ def test_the_ghost_ends_where_the_day_of_the_account_ends(now: str, ghost: str) 
     assert f"{found.used_by_midnight(at):.2f}" == ghost
     without = summary_of(row(balance("model_credits", "13.5", "75", "good"))).shares[0]
     assert without.used_by_midnight(at) == 18
+
+
+def test_an_allocation_of_nothing_has_no_percent_and_need_not_be_used_up() -> None:
+    """All of it may have been taken back."""
+    summary = summary_of(row(balance("model_credits", "0", "0", "exhausted", exhaustion=100)))
+    assert summary.sentence() == "Credit usage. Model credits: nothing left."
+    used = summary_of(row(balance("model_credits", "75", "75", "exhausted", exhaustion=100)))
+    assert "%" not in share_text(summary) and "100.00\u00a0%" in share_text(used)
+
+
+def share_text(summary: Summary) -> str:
+    html = make_templates().get_template("macros.html.j2").module.share(summary.shares[0], False, NOW)  # type: ignore[attr-defined]
+    return re.sub("<[^>]*>", "", html)
