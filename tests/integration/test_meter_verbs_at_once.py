@@ -135,4 +135,4 @@ async def test_an_opening_says_what_of_it_does_not_count(processes: Processes, m
         "plan does not count: the account was given another before it was opened: left out",
     ]
     explained = await run("projections", "explain", "acct-7")
-    assert "opened" in explained.stdout
+    assert "\topened\t\t\t1\tfree\tteam\t" in explained.stdout
