@@ -6,13 +6,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 
 import typer
 
 from meter.presentation import printable
-from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import run_command
+from meter.runtime.process.exits import Exit
 from meter.runtime.process.terminal import fit
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def check(
 
     Events are CloudEvents in structured mode, one a line or one document over several lines. A refusal has the words
     of the rejection that the meter would store. The limits are those of the settings (METERING_MAX_USAGE_CREDITS, …).
-    What is stored already is not known here: a repeat is found within the file only.
+    What is stored already is not known here: a repeat is found within the file only. 2 when nothing could be judged.
 
     \b
     Examples:
@@ -43,7 +43,7 @@ def check(
 
     async def command(settings: MeterSettings) -> None:
         if topic is not None and topic not in INPUT_TOPICS:
-            raise RefusalError(f"unknown topic {topic!r}: must be one of {', '.join(sorted(INPUT_TOPICS))}")
+            refuse(f"unknown topic {topic!r}: must be one of {', '.join(sorted(INPUT_TOPICS))}")
         judge, clock = Judge(settings.limits(), topic), SystemClock()
         verdicts: Counter[str] = Counter()
         with opened(file) as lines:
@@ -52,7 +52,7 @@ def check(
                 verdicts[judgement.verdict] += 1
                 show(judgement, as_json=as_json)
         if not verdicts:
-            raise RefusalError(f"there is no event in {'stdin' if file == '-' else file}")
+            refuse(f"there is no event in {'stdin' if file == '-' else file}")
         print(fit(summarize(verdicts), sys.stderr), file=sys.stderr)
         if verdicts["refused"]:
             raise typer.Exit(1)
@@ -62,16 +62,22 @@ def check(
 
 @contextmanager
 def opened(file: str) -> Iterator[BinaryIO]:
-    """Raises RefusalError."""
+    """Ends the command where the file cannot be read."""
     if file == "-":
         yield sys.stdin.buffer
         return
     try:
         stream = open(file, "rb")  # noqa: SIM115  # closed below; errors of the block are not errors of opening
     except OSError as error:
-        raise RefusalError(f"{file}: {error.strerror}") from None
+        refuse(f"{file}: {error.strerror}. Give a file that can be read, or - for stdin")
     with stream:
         yield stream
+
+
+def refuse(text: str) -> NoReturn:
+    """Nothing was judged: not 1, which says that an event is refused."""
+    print(f"{text}.", file=sys.stderr)
+    raise typer.Exit(Exit.USAGE)
 
 
 def show(judgement: Judgement, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from notifier.letters import Lines
 from notifier.model import Banner, BannerCleared, BannerShown, EmailRow, Occurrence, OutboxEvent
 from schemas.build import encode_event
 
-SOURCE: Final = "credit-meter/notifier"
+SOURCE: Final = "/credit-meter/notifier"
 # One line without control characters: what a mail server says is foreign text.
 MAX_REASON_CHARS: Final = 1000
 QUEUED: Final = "email.queued.v2"

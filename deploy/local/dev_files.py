@@ -42,7 +42,8 @@ def claimed(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TakenError(f"a stack runs in {directory} already; a second one: make dev NAME=second") from None
+            free = "third" if directory.name == "dev-second" else "second"
+            raise TakenError(f"a stack runs in {directory} already; another one: make dev NAME={free}") from None
         try:
             yield
         finally:
@@ -74,9 +75,9 @@ def write_env_file(file: Path, settings: Mapping[str, str], who: str) -> None:
 
 
 def put_in_front(variable: str, directory: str) -> str:
-    """A line of shell; sourced twice, the variable stays as it is."""
+    """A line of shell; sourced twice, the variable stays as it is. Behind another stack it comes in front again."""
     there = f"${{{variable}:+:${variable}}}"
-    return f'case ":${{{variable}:-}}:" in *:{directory}:*) ;; *) export {variable}={directory}"{there}" ;; esac'
+    return f'case "${{{variable}:-}}:" in {directory}:*) ;; *) export {variable}={directory}"{there}" ;; esac'
 
 
 def first_steps(platform: Platform) -> list[str]:

@@ -112,7 +112,7 @@ def test_the_command_reads_stdin_and_ends_with_0() -> None:
 )
 def test_what_cannot_be_judged_is_a_failure(arguments: list[str], said: str) -> None:
     done = CliRunner().invoke(app, arguments, input="")
-    assert done.exit_code == 1 and said in done.stderr
+    assert done.exit_code == 2 and said in done.stderr
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
