@@ -83,19 +83,15 @@ async def play(screen: Screen, platform: Platform) -> list[str]:
             async def settled(account_id: str, resource: str) -> None:
                 await wait_settled(pool, ledger, account_id, resource)
 
+            async def cleared() -> bool:
+                return watch.banners["banner.cleared.v1"] > 0
+
             async def grant(account_id: str, resource: str, amount: str) -> None:
-                arguments = (
-                    "meter",
-                    "grant",
-                    account_id,
-                    resource,
-                    amount,
-                    "--reason",
-                    "top_up",
-                    "--reference",
-                    "DEMO-1",
-                )
-                await asyncio.to_thread(run_command, arguments, platform.admin)
+                why = ("--reason", "top_up", "--reference", "DEMO-1")
+                command = ("meter", "grant", account_id, resource, amount, *why)
+                await asyncio.to_thread(run_command, command, platform.admin)
+                # Else what is used next may raise it again before anybody was told that it is gone.
+                await until(cleared, "the banner is cleared")
 
             await Story(screen, ledger, usage, accounts, raw, reader, settled, grant, SystemClock().now).play()
         await finish(connection, pool, ledger, watch, platform.mail)
