@@ -31,7 +31,7 @@ JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per lin
 
 app = typer.Typer(
     cls=Group,
-    help="Accounts, their contacts and balances: find, show and change them.",
+    help="Accounts, contacts and balances: find, show, change them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -45,7 +45,9 @@ def find(
     full_ids: FullIds = False,
     as_json: JsonLines = False,
 ) -> None:
-    """List the accounts that a text occurs in: a table on a terminal, tab-separated lines in a pipe.
+    """List the accounts that a text occurs in.
+
+    A table on a terminal, tab-separated lines in a pipe.
 
     \b
     Example:
@@ -65,8 +67,9 @@ def find(
 
 @app.command()
 def unopened(limit: Limit = 50, full_ids: FullIds = False, as_json: JsonLines = False) -> None:
-    """List the accounts that nobody opened and that were used, granted to or named all the same.
+    """List the accounts that nobody opened and that have events.
 
+    They were used, granted to or named all the same.
     All of it is kept, nothing is allowed. The opening applies it: what was granted counts, and plan, name, time zone
     and contacts win over the opening's own. An id that stands here by mistake is a producer's: look at its source.
 
@@ -96,8 +99,9 @@ def unopened_cells(line: UnopenedLine) -> list[object]:
 
 @app.command()
 def show(account_id: Account, as_json: JsonOutput = False) -> None:
-    """Show plan, name, contacts and balances of an account, and what was left out of its events.
+    """Show plan, name, contacts and balances of an account.
 
+    Shows what was left out of its events, too.
     Of an account that nobody opened it shows what is kept until then: what was granted and used, and how many events.
 
     \b

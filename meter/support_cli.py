@@ -53,7 +53,7 @@ def open_account(
     wait: Wait = True,
     as_json: JsonOutput = False,
 ) -> None:
-    """Open an account with the free allowance, and print what it has then.
+    """Open an account with the free allowance; print what it has.
 
     An account that is open already keeps what it has: the command says what differs and exits with 1. Plan, name and
     contacts that it was given before it was opened count: what of the opening does not is said. Asks before a plan

@@ -74,7 +74,9 @@ def list_(
     full_ids: FullIds = False,
     as_json: JsonOutput = False,
 ) -> None:
-    """List letters, newest first, each with the lines that it tells, its state and its last reason.
+    """List letters, newest first, with state and last reason.
+
+    Each has the lines that it tells.
 
     \b
     Examples:
@@ -112,8 +114,9 @@ def show(
     text: Annotated[bool, typer.Option("--text", help="Print the letter itself: its subject and its text.")] = False,
     as_json: JsonOutput = False,
 ) -> None:
-    """Show a letter, what its contact was told, what is reached now, and every try; with --text what it says.
+    """Show a letter and every try; with --text what it says.
 
+    Shows what its contact was told, and what is reached now.
     The text is that of the bytes that were handed over to the mail server. They are kept for METERING_MAIL_KEEP_DAYS
     after the letter's end.
 
@@ -163,8 +166,9 @@ def retry(
     wait: Annotated[bool, typer.Option(help="Wait for the notifier's answer and print it.")] = True,
     as_json: JsonOutput = False,
 ) -> None:
-    """Try again what was refused or given up, once its cause is gone: what is owed now is sent.
+    """Try again what was refused or given up, once its cause is gone.
 
+    What is owed now is sent.
     The running notifier does it, so that support needs no right to change letters. Exit 1 when a letter is on its way
     already, or nothing is owed.
 
