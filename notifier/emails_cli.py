@@ -92,7 +92,7 @@ def list_(
         async with open_report(settings) as report:
             shown = choose_limit(limit, everything=everything, as_json=as_json)
             found = await report.list_emails(state and state.value, account, address, shown + 1)
-            rows, ids = [describe_letter(row) for row in found], () if full_ids else IDS
+            rows, ids = [describe_letter(row, as_json=as_json) for row in found], () if full_ids else IDS
             print_newest(EMAIL_COLUMNS, rows, shown, as_json=as_json, ids=ids)
 
     run_command(NotifierSettings, command)
@@ -138,7 +138,7 @@ def show(
             if text:
                 print_text(email_id, row["state"], said, as_json=as_json)
                 return
-            letter = {**describe_letter(row), "subject": said and said.subject}
+            letter = {**describe_letter(row, as_json=as_json), "subject": said and said.subject}
             print_fields({name: plain(letter[name]) for name in SHOWN}, as_json=as_json)
             if sys.stdout.isatty():
                 print()
