@@ -118,7 +118,7 @@ def describe_balance(balance: BalanceNow, before: BalanceNow | None = None) -> s
 def balance_fields(balance: BalanceNow) -> dict[str, object]:
     """For programs: the amounts as exact decimal text."""
     fields = balance._asdict()
-    return {name: str(value) if isinstance(value, Decimal) else value for name, value in fields.items()}
+    return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in fields.items()}
 
 
 def kept_fields(amounts: Sequence[KeptAmount]) -> dict[str, list[dict[str, object]]]:
@@ -127,7 +127,7 @@ def kept_fields(amounts: Sequence[KeptAmount]) -> dict[str, list[dict[str, objec
     used = [(each.resource, each.used, each.uses) for each in amounts if each.uses]
     names = ("resource", "amount", "events")
     return {
-        name: [dict(zip(names, (resource, str(amount), events), strict=True)) for resource, amount, events in found]
+        name: [dict(zip(names, (resource, f"{amount:f}", events), strict=True)) for resource, amount, events in found]
         for name, found in (("kept_grants", granted), ("kept_usage", used))
     }
 

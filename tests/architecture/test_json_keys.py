@@ -57,3 +57,8 @@ def test_amounts_balances_and_lines_are_no_sentences() -> None:
         if said.search(json.dumps(document.get(name))) or isinstance(document.get(name), str)
     ]
     assert found == []
+
+
+def test_amounts_have_no_exponent() -> None:
+    exponent = re.compile(r'"-?[0-9.]+E[+-]?[0-9]+"')
+    assert [command for command, document in captured() if exponent.search(json.dumps(document))] == []

@@ -39,7 +39,7 @@ def test_programs_get_values_of_an_open_account() -> None:
 def test_programs_get_empty_lists_and_values_of_an_account_that_nobody_opened() -> None:
     kept = KeptAccount("team", None, None, ("owner@example.com",))
     waiting = BalanceNow("tool_runs", Decimal(0), Decimal(0), Decimal(0), False, "not_opened")
-    known = known_fields(None, kept) | kept_fields([KeptAmount("tool_runs", Decimal(500), Decimal(0), 1, 0)])
+    known = known_fields(None, kept) | kept_fields([KeptAmount("tool_runs", Decimal("5E+2"), Decimal(0), 1, 0)])
     shown = fields_for_programs("nobody-1", known, [waiting], [], AT)
     assert shown["opened"] is None and shown["balances"] == shown["remarks"] == shown["kept_usage"] == []
     assert shown["kept_grants"] == [{"resource": "tool_runs", "amount": "500", "events": 1}]
