@@ -13,6 +13,8 @@ from meter.runtime.process.cli import FullIds, Group, run_command
 from meter.support_cli import Account, JsonOutput
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from meter.effects import AccountNow, BalanceNow, KeptAccount
     from meter.runtime.settings import Settings
     from meter.store.outcomes import RemarkLine, UnopenedLine
@@ -31,7 +33,7 @@ JsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per lin
 
 app = typer.Typer(
     cls=Group,
-    help="Accounts, their contacts and balances: find, show and change them.",
+    help="Accounts, contacts and balances: find, show, change them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -45,7 +47,9 @@ def find(
     full_ids: FullIds = False,
     as_json: JsonLines = False,
 ) -> None:
-    """List the accounts that a text occurs in: a table on a terminal, tab-separated lines in a pipe.
+    """List the accounts that a text occurs in.
+
+    A table on a terminal, tab-separated lines in a pipe.
 
     \b
     Example:
@@ -65,8 +69,9 @@ def find(
 
 @app.command()
 def unopened(limit: Limit = 50, full_ids: FullIds = False, as_json: JsonLines = False) -> None:
-    """List the accounts that nobody opened and that were used, granted to or named all the same.
+    """List the accounts that nobody opened and that have events.
 
+    They were used, granted to or named all the same.
     All of it is kept, nothing is allowed. The opening applies it: what was granted counts, and plan, name, time zone
     and contacts win over the opening's own. An id that stands here by mistake is a producer's: look at its source.
 
@@ -96,15 +101,16 @@ def unopened_cells(line: UnopenedLine) -> list[object]:
 
 @app.command()
 def show(account_id: Account, as_json: JsonOutput = False) -> None:
-    """Show plan, name, contacts and balances of an account, and what was left out of its events.
+    """Show plan, name, contacts and balances of an account.
 
+    Shows what was left out of its events, too.
     Of an account that nobody opened it shows what is kept until then: what was granted and used, and how many events.
 
     \b
     Example:
       meter accounts show acc-1
     """
-    from meter.effects import describe_kept
+    from meter.effects import describe_kept, kept_fields
     from meter.runtime.settings import Settings
     from meter.store.outcomes import open_outcomes
     from schemas.times import say_time
@@ -119,11 +125,19 @@ def show(account_id: Account, as_json: JsonOutput = False) -> None:
             forgotten_at = await outcomes.find_forgotten(account_id)
         if account is None and kept is None and not balances:
             raise RefusalError(f"nobody opened {account_id}, and nothing was granted to it or used by it")
+        if as_json:
+            events = changes + sum(each.grants + each.uses for each in amounts)
+            more = {} if account is not None else {**kept_fields(amounts), "kept_events": events}
+            fields = fields_for_programs(
+                account_id, known_fields(account, kept) | more, balances, remarks, forgotten_at
+            )
+            print_fields(fields, as_json=True)
+            return
         known = describe_known(account or kept) | describe_kept(amounts, changes)
         fields = describe(account_id, known, balances, remarks)
         if forgotten_at is not None:
             fields["forgotten"] = f"addresses and names, at {say_time(forgotten_at)}"
-        print_fields(fields, as_json=as_json)
+        print_fields(fields, as_json=False)
 
     run_command(Settings, command)
 
@@ -140,6 +154,37 @@ def describe(
         **known,
         "balances": [describe_balance(balance) for balance in opened] or [NONE_YET if balances else "none"],
         "remarks": [describe_remark(remark) for remark in remarks] or ["none"],
+    }
+
+
+def fields_for_programs(
+    account_id: str,
+    known: dict[str, object],
+    balances: list[BalanceNow],
+    remarks: list[RemarkLine],
+    forgotten_at: datetime | None,
+) -> dict[str, object]:
+    """What `describe` says, as values: amounts are exact decimal text, what there is none of is an empty list."""
+    from meter.effects import balance_fields
+
+    opened = [balance for balance in balances if balance.account_state != "not_opened"]
+    return {
+        "account": account_id,
+        **known,
+        "balances": [balance_fields(balance) for balance in opened],
+        "remarks": [{**r._asdict(), "recorded_at": r.recorded_at.isoformat(timespec="seconds")} for r in remarks],
+        "forgotten_at": forgotten_at and forgotten_at.isoformat(timespec="seconds"),
+    }
+
+
+def known_fields(account: AccountNow | None, kept: KeptAccount | None) -> dict[str, object]:
+    """What `describe_known` says, as values."""
+    if account is not None:
+        return describe_known(account) | {"contacts": list(account.contacts)}
+    names = ("plan", "display_name", "time_zone", "contacts")
+    found = {name: getattr(kept, name, None) for name in names}
+    return {"opened": None, "state": "not_opened"} | {
+        f"kept_{'name' if name == 'display_name' else name}": value for name, value in found.items()
     }
 
 

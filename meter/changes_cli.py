@@ -90,7 +90,7 @@ def contacts(
     wait: Wait = True,
     as_json: JsonOutput = False,
 ) -> None:
-    """Say who gets the emails of an account: these addresses and nobody else.
+    """Say who gets the emails of an account: these and nobody else.
 
     \b
     Examples:
@@ -113,7 +113,7 @@ def contacts(
 def close(
     account_id: Account, event_id: EventId = None, yes: Yes = False, wait: Wait = True, as_json: JsonOutput = False
 ) -> None:
-    """Close an account: it is allowed nothing, and nobody gets its emails. What it uses still counts.
+    """Close an account: nothing is allowed, and nobody gets emails. What it uses still counts.
 
     Asks first; in a pipe it refuses without --yes.
 

@@ -25,8 +25,9 @@ def check(
     topic: Annotated[str | None, typer.Option(help="Judge all as of this topic; without it by their types.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
 ) -> None:
-    """Judge events as the meter would, without sending them; 1 when one is refused.
+    """Judge events as the meter would, without sending them.
 
+    Exits with 1 when one is refused.
     Events are CloudEvents in structured mode, one a line or one document over several lines. A refusal has the words
     of the rejection that the meter would store. The limits are those of the settings (METERING_MAX_USAGE_CREDITS, …).
     What is stored already is not known here: a repeat is found within the file only. 2 when nothing could be judged.

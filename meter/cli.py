@@ -57,7 +57,7 @@ def setup(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what is missing or differs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per step.")] = False,
 ) -> None:
-    """Make tables, shards, roles and topics; may be repeated at any time.
+    """Make tables, shards, roles and topics; may be repeated.
 
     --check changes nothing and exits with 1 when something is missing or differs from the settings.
 
@@ -113,7 +113,9 @@ def run() -> None:
 
 @app.command(name="settings")
 def show_settings(as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs.")] = False) -> None:
-    """Every setting of `run` and `setup` as an environment variable, with its default and meaning.
+    """List every setting of `run` and `setup`.
+
+    Each as an environment variable, with its default and meaning.
 
     \b
     Example:

@@ -166,7 +166,9 @@ def credit_data(resource: Resource, amount: Amount, reason: str, **more: str | N
 def decimal_text(amount: Amount) -> str:
     """Exact decimal text. A float is refused: it is not the amount that was meant."""
     if isinstance(amount, bool) or not isinstance(amount, Decimal | int | str):
-        raise TypeError(f"amounts are Decimal, int or decimal text, not {type(amount).__name__}")
+        raise TypeError(
+            f'amounts are Decimal, int or decimal text, not {type(amount).__name__}: write "0.25" or Decimal("0.25")'
+        )
     return format(amount, "f") if isinstance(amount, Decimal) else str(amount)
 
 

@@ -45,8 +45,9 @@ def reverse(
     wait: Wait = True,
     as_json: JsonOutput = False,
 ) -> None:
-    """Give back usage that should not have been counted, and print what the account has then.
+    """Give back usage that should not have been counted.
 
+    Prints what the account has then.
     Asks the database for the event, also with --no-wait: one that is not stored, or of which less is left, sends
     nothing and exits with 1. Asks before it reverses usage of an account that nobody opened.
 
@@ -104,8 +105,9 @@ def revoke(
     wait: Wait = True,
     as_json: JsonOutput = False,
 ) -> None:
-    """Take back credits or runs that were granted, and print what the account has then.
+    """Take back credits or runs that were granted.
 
+    Prints what the account has then.
     At most what is left of the grant, or of all grants. Asks the database for it, also with --no-wait: more than that,
     or a grant that is not stored, sends nothing and exits with 1. Asks before it takes from an account that nobody
     opened. What was used stays used, so an account may be overdrawn afterwards.

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Self
 
-from meter.runtime.errors import TransientError, explain
+from meter.runtime.errors import DependencyUnreachableError, TransientError, explain
 from meter.runtime.kafka import failures
 from meter.runtime.kafka.producer import Landed, Message, Producer
 from meter.runtime.settings import Settings
@@ -39,13 +39,12 @@ class Pending(NamedTuple):
 class DeliveryError(Exception):
     """Events that did not reach Kafka within the delivery time; sending them again with the same ids is safe."""
 
-    def __init__(self, events: Sequence[Pending], cause: BaseException | None, *, others: int = 0) -> None:
+    def __init__(self, events: Sequence[Pending], cause: BaseException, *, others: int = 0) -> None:
         """`others`: so many more were lost, whose ids were only logged."""
         count = len(events) + others
         ids = ", ".join(event.event_id for event in events[:SHOWN]) + (" …" if count > SHOWN else "")
-        why = "the producer was closed" if cause is None else explain(cause)
         what = "1 event was" if count == 1 else f"{count} events were"
-        super().__init__(f"{what} not delivered ({ids}): {why}")
+        super().__init__(f"{what} not delivered ({ids}): {explain(cause)}")
         self.events = tuple(events)
 
     @property
@@ -147,7 +146,7 @@ class Delivery:
     def _raise_lost(self) -> None:
         lost, others, cause = self._lost, self._others, self._cause
         self._lost, self._others, self._cause = [], 0, None
-        if lost:
+        if lost and cause is not None:  # what is lost always has one
             raise DeliveryError(lost, cause, others=others) from cause
 
     async def _close(self) -> None:
@@ -158,8 +157,15 @@ class Delivery:
                 await self._sender
             self._sender = None
         left, self._sending, self._waiting = [*self._sending, *self._waiting], [], []
-        self._report(left, None)
+        self._report(left, self._closed_before())
         await self._producer.stop()
+
+    def _closed_before(self) -> Exception:
+        """Why what is buffered at the end is lost: names the brokers, and what came of the last try."""
+        at = self._settings.kafka_bootstrap
+        why = "no answer came in time" if self._trouble is None else explain(self._trouble)
+        said = f"the producer was closed before kafka at {at} had them: {why}"
+        return DependencyUnreachableError(said, dependency="kafka")
 
     async def _send_forever(self) -> None:
         while True:
@@ -210,7 +216,7 @@ class Delivery:
 
     def _report(self, lost: Sequence[Pending], cause: Exception | None) -> None:
         """Tell of lost events, and keep them for the next flush where nobody is there to be told."""
-        if not lost:
+        if not lost or cause is None:
             return
         error = DeliveryError(lost, cause)
         log.error("events_lost: %s", error)
@@ -218,7 +224,7 @@ class Delivery:
             room = MAX_KEPT - len(self._lost)
             self._lost += lost[:room]
             self._others += len(lost[room:])
-            self._cause = cause or self._cause
+            self._cause = cause
             return
         try:
             self._on_lost(error)

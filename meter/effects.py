@@ -115,6 +115,23 @@ def describe_balance(balance: BalanceNow, before: BalanceNow | None = None) -> s
     return text if balance.allowed else f"{text}, {refused(before)}"
 
 
+def balance_fields(balance: BalanceNow) -> dict[str, object]:
+    """For programs: the amounts as exact decimal text."""
+    fields = balance._asdict()
+    return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in fields.items()}
+
+
+def kept_fields(amounts: Sequence[KeptAmount]) -> dict[str, list[dict[str, object]]]:
+    """For programs: what is kept until the opening, by resource; `describe_kept` says it to people."""
+    granted = [(each.resource, each.granted, each.grants) for each in amounts if each.grants]
+    used = [(each.resource, each.used, each.uses) for each in amounts if each.uses]
+    names = ("resource", "amount", "events")
+    return {
+        name: [dict(zip(names, (resource, f"{amount:f}", events), strict=True)) for resource, amount, events in found]
+        for name, found in (("kept_grants", granted), ("kept_usage", used))
+    }
+
+
 def refused(before: BalanceNow | None) -> str:
     """`still` is for what the verb found refused already: a revocation may itself be what refuses from now on."""
     return "refused" if before is None or before.allowed else "still refused"

@@ -17,8 +17,9 @@ def recover_command(
     roles: Annotated[bool, typer.Option(help="Act as credit_owner, as setup does.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs.")] = False,
 ) -> None:
-    """Go on with a database that was restored to an earlier moment, or lost its last commits in a fail-over.
+    """Go on with a database that was restored, or lost commits.
 
+    It is at an earlier moment, or lost its last commits in a fail-over.
     Stop meter, projections and notifier first. It begins a new generation of the log and records the cut in the chain.
     When the services run again, the meter reads what was lost from Kafka once more, projections send the present state
     of every account, and the notifier reads back whom it had told what before it sends anything.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     cls=Group,
-    help="Records that broke the contract: list, show, replay and dismiss them.",
+    help="Records that broke the contract: list, show, replay, dismiss.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -67,7 +67,9 @@ def list_command(
     full_ids: FullIds = False,
     as_json: JsonOutput = False,
 ) -> None:
-    """List rejections, newest first: a table on a terminal, tab-separated lines in a pipe. Without the dismissed ones.
+    """List rejections, newest first, without the dismissed ones.
+
+    A table on a terminal, tab-separated lines in a pipe.
 
     \b
     Examples:
@@ -124,7 +126,7 @@ def show(
     as_json: JsonOutput = False,
     raw: Annotated[bool, typer.Option("--raw", help="Write the record's value to stdout, byte for byte.")] = False,
 ) -> None:
-    """Show a rejection with its record, what to do about it, and its replays.
+    """Show a rejection with its record, what to do, and its replays.
 
     Where it stands for several records that were packed together, the first of them is shown, and --raw writes the
     values of all, one a line.
@@ -203,8 +205,9 @@ def dismiss(
     by: Annotated[str | None, typer.Option(help="Who dismisses, for the record; default: the user's name.")] = None,
     as_json: JsonOutput = False,
 ) -> None:
-    """Say that rejections are dealt with: they leave the list, and stay in the log with your reason.
+    """Say that rejections are dealt with: they leave the list.
 
+    They stay in the log with your reason.
     It cannot be taken back; `list --all` and `show` still have them, and a replay is still possible.
 
     \b
@@ -243,8 +246,9 @@ def replay(
     ] = True,
     as_json: JsonOutput = False,
 ) -> None:
-    """Send the original bytes again as a new record, which the meter judges again, and say what became of it.
+    """Send the original bytes again, and say what became of them.
 
+    They are a new record, which the meter judges again.
     This helps when the cause is gone: a wrong partition (the key decides now), a time that was ahead, a type that
     this version knows, usage that a reversal names and that is stored by now. What would be rejected again, for the
     contract or for what is stored, is refused with the reason, and nothing is sent. It is judged by the settings of

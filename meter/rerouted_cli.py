@@ -25,8 +25,9 @@ def rerouted(
     full_ids: FullIds = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """List whose records were sent on to the partition of their account, most first.
+    """List whose records were sent on to the right partition.
 
+    That is the partition of their account. Who has most stands first.
     Nothing of them is lost. Each costs a second trip through Kafka, and its account's events may count in another
     order. meter/README.md has the setting of each client that saves the trip.
 

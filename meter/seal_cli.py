@@ -25,8 +25,9 @@ def seal_command(
     roles: Annotated[bool, typer.Option(help="Act as credit_owner, as setup does.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs.")] = False,
 ) -> None:
-    """Seal addresses and names that versions before stored in clear, and renew metering.balances, which kept them.
+    """Seal addresses and names that versions before stored in clear.
 
+    Renews metering.balances as well, which kept them.
     Stop meter, projections and notifier first, once all is read and published. Each shard is checked, sealed and
     chained anew in one transaction, under a new generation that records the old head; anchors of before are compared
     with what the hashes were. metering.balances is deleted and made again; when the services run, projections send it

@@ -14,8 +14,9 @@ def split_command(
     roles: Annotated[bool, typer.Option(help="Act as credit_owner, as setup does.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs.")] = False,
 ) -> None:
-    """Have more shards for good: as many as METERING_PARTITIONS says, a multiple of those there are.
+    """Have more shards for good.
 
+    As many as METERING_PARTITIONS says, a multiple of those there are.
     Grow the topics first, which stops nothing; then stop meter, projections and notifier. Accounts that belong in a new
     shard move there with all their history; balances, ids and what people were told stay. Where something must be done
     before, it says what, and nothing is changed. Then start the services with the new METERING_PARTITIONS.

@@ -53,7 +53,7 @@ def open_account(
     wait: Wait = True,
     as_json: JsonOutput = False,
 ) -> None:
-    """Open an account with the free allowance, and print what it has then.
+    """Open an account with the free allowance; print what it has.
 
     An account that is open already keeps what it has: the command says what differs and exits with 1. Plan, name and
     contacts that it was given before it was opened count: what of the opening does not is said. Asks before a plan
@@ -187,10 +187,9 @@ def print_effect(
     if not as_json:
         print(fit("\n".join(map(printable, lines)), sys.stdout))
         return
-    amounts = [
-        {name: value if isinstance(value, str | bool) else str(value) for name, value in balance._asdict().items()}
-        for balance in balances
-    ]
+    from meter.effects import balance_fields
+
+    amounts = [balance_fields(balance) for balance in balances]
     shown = {"event_id": effect.event_id, "position": effect.position, "account": account_id, "balances": amounts}
     print(json.dumps(shown | {"remarks": [remark._asdict() for remark in effect.remarks]}))
 

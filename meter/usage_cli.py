@@ -36,8 +36,9 @@ def usage(
     full_ids: FullIds = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """List the newest usage of an account with the ids of its events, for `meter reverse`, and what of it is reversed.
+    """List the newest usage of an account, with the ids of events.
 
+    They are what `meter reverse` takes. It shows as well what of the usage is reversed.
     The log is in the order of its shard, not by account. So the newest events of the shard are looked through until
     there are enough, or nothing older than --since can follow; stderr says how far that went.
 

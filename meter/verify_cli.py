@@ -35,8 +35,9 @@ def verify(
     anchors: Annotated[bool, typer.Option(help="Compare with the anchors on Kafka too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs.")] = False,
 ) -> None:
-    """Check the whole log: hash chain, positions, offsets, counts, and the anchors kept outside the database.
+    """Check the whole log, and the anchors outside the database.
 
+    Of the log: hash chain, positions, offsets and counts.
     Reads only, and the service may run meanwhile. Names the shard and batch of any damage and what to do.
     Exit code 0 when all is whole, 1 on damage.
 

@@ -23,8 +23,9 @@ def waiting(
     full_ids: FullIds = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
-    """List reversals that wait for the usage they name, newest first, and what for.
+    """List reversals that wait for usage, and what for.
 
+    The newest stands first.
     Each is sent again once the usage is stored that was there when it was read: that of its own shard, and that of the
     others, where a client may have written it. usage_left is how many records of it are still to be read. Then the
     reversal is stored, or rejected as reverses_unknown.

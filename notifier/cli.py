@@ -90,8 +90,9 @@ def reread(as_json: JsonOutput = False) -> None:
 
 @app.command()
 def notices(account_id: Account, limit: Limit = None, everything: All = False, as_json: JsonOutput = False) -> None:
-    """List the notices of an account, newest first: every threshold it crossed, and who knows of it.
+    """List the notices of an account, and who knows of each.
 
+    Every threshold that it crossed, newest first.
     Each line of emails that was reached in the present epoch is, for each contact, exactly one of: told by a letter,
     covered by a letter about a higher line, known from an earlier epoch, owed with the reason, or lapsed. What came of
     a line when it was crossed (`outcome` in a pipe and in JSON) says nothing of that.
@@ -122,7 +123,7 @@ def notices(account_id: Account, limit: Limit = None, everything: All = False, a
 
 @app.command()
 def banners(account_id: Account, as_json: JsonOutput = False) -> None:
-    """List the banners that an account sees now, at most one per resource.
+    """List the banners that an account sees now: one per resource.
 
     \b
     Example:
@@ -143,8 +144,9 @@ def preview(
     directory: Annotated[Path, typer.Argument(help="Directory to write to; it is made if it is missing.")],
     as_json: JsonOutput = False,
 ) -> None:
-    """Write every letter and banner with the templates, sender and links of the settings; sends nothing.
+    """Write every letter and banner to look at; send nothing.
 
+    With the templates, the sender and the links of the settings.
     Each state is there: low, expired, overdrawn, refused, both resources, long and hostile names. Open index.html
     first.
 
@@ -173,7 +175,9 @@ def preview(
 
 @app.command(name="settings")
 def show_settings(as_json: JsonOutput = False) -> None:
-    """List every setting as an environment variable, with its default and meaning.
+    """List every setting.
+
+    Each as an environment variable, with its default and meaning.
 
     \b
     Example:

@@ -74,7 +74,9 @@ def list_(
     full_ids: FullIds = False,
     as_json: JsonOutput = False,
 ) -> None:
-    """List letters, newest first, each with the lines that it tells, its state and its last reason.
+    """List letters, newest first, with state and last reason.
+
+    Each has the lines that it tells.
 
     \b
     Examples:
@@ -90,7 +92,7 @@ def list_(
         async with open_report(settings) as report:
             shown = choose_limit(limit, everything=everything, as_json=as_json)
             found = await report.list_emails(state and state.value, account, address, shown + 1)
-            rows, ids = [describe_letter(row) for row in found], () if full_ids else IDS
+            rows, ids = [describe_letter(row, as_json=as_json) for row in found], () if full_ids else IDS
             print_newest(EMAIL_COLUMNS, rows, shown, as_json=as_json, ids=ids)
 
     run_command(NotifierSettings, command)
@@ -112,8 +114,9 @@ def show(
     text: Annotated[bool, typer.Option("--text", help="Print the letter itself: its subject and its text.")] = False,
     as_json: JsonOutput = False,
 ) -> None:
-    """Show a letter, what its contact was told, what is reached now, and every try; with --text what it says.
+    """Show a letter and every try; with --text what it says.
 
+    Shows what its contact was told, and what is reached now.
     The text is that of the bytes that were handed over to the mail server. They are kept for METERING_MAIL_KEEP_DAYS
     after the letter's end.
 
@@ -135,7 +138,7 @@ def show(
             if text:
                 print_text(email_id, row["state"], said, as_json=as_json)
                 return
-            letter = {**describe_letter(row), "subject": said and said.subject}
+            letter = {**describe_letter(row, as_json=as_json), "subject": said and said.subject}
             print_fields({name: plain(letter[name]) for name in SHOWN}, as_json=as_json)
             if sys.stdout.isatty():
                 print()
@@ -163,8 +166,9 @@ def retry(
     wait: Annotated[bool, typer.Option(help="Wait for the notifier's answer and print it.")] = True,
     as_json: JsonOutput = False,
 ) -> None:
-    """Try again what was refused or given up, once its cause is gone: what is owed now is sent.
+    """Try again what was refused or given up, once its cause is gone.
 
+    What is owed now is sent.
     The running notifier does it, so that support needs no right to change letters. Exit 1 when a letter is on its way
     already, or nothing is owed.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 JsonOutput = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 Account = Annotated[str, typer.Argument(callback=whole, help="Account id: 1 to 128 of A-Z a-z 0-9 . _ : @ -")]
 MOST = 100_000
+LINE_LISTS = ("lines", "told", "reached_now")  # columns of a letter, each a JSON list of objects
 ON_TERMINAL = 10  # as blocks they fill two screens
 Limit = Annotated[
     int | None,
@@ -69,7 +70,22 @@ def plain(value: object) -> object:
     return str(value) if isinstance(value, UUID) else value
 
 
-def describe_letter(row: Row) -> Mapping[str, Any]:
-    """A letter's row with its lines as words: model_credits 80 % (epoch 2)."""
-    lines = [f"{line['resource']} {line['line']} % (epoch {line['epoch']})" for line in json.loads(row["lines"])]
-    return {**row, "lines": ", ".join(lines) or None}
+def describe_letter(row: Row, *, as_json: bool) -> Mapping[str, Any]:
+    """A letter's row; its lists of lines are objects for programs, words for people: model_credits 80 % (epoch 2)."""
+    lists = {name: read_lines(row[name]) for name in LINE_LISTS if name in row.keys()}  # noqa: SIM118  of a record
+    return {**row, **(lists if as_json else {name: describe_lines(lines) for name, lines in lists.items()})}
+
+
+def read_lines(text: str) -> list[dict[str, Any]]:
+    """Of each line what people ask for: the resource, the percent, and the epoch where it has one."""
+    return [{name: line[name] for name in ("resource", "line", "epoch") if name in line} for line in json.loads(text)]
+
+
+def describe_lines(lines: Sequence[Mapping[str, Any]]) -> str | None:
+    """`model_credits 80 % (epoch 2), tool_runs 50 %`; None where there is none."""
+    words = [f"{line['resource']} {line['line']} %{describe_epoch(line.get('epoch'))}" for line in lines]
+    return ", ".join(words) or None
+
+
+def describe_epoch(epoch: int | None) -> str:
+    return "" if epoch is None else f" (epoch {epoch})"

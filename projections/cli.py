@@ -39,8 +39,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 @app.command()
 def run() -> None:
-    """Fold stored events into balances until SIGTERM or SIGINT, and publish what changed.
+    """Fold events into balances and publish what changed.
 
+    Runs until SIGTERM or SIGINT.
     Serves /healthz, /readyz and /metrics on METERING_HTTP_PORT. Any number of processes share the shards.
 
     \b
@@ -55,8 +56,9 @@ def run() -> None:
 
 @app.command()
 def show(account_id: Account, as_json: AsJson = False) -> None:
-    """Show an account: what it has left, whether it may go on, and where its credits went.
+    """Show what an account has left, and where it went.
 
+    Says whether it may go on.
     In a pipe: tab-separated balances. Exit code 1 when nobody opened the account.
 
     \b
@@ -95,8 +97,9 @@ def explain(
     full_ids: FullIds = False,
     as_json: AsJson = False,
 ) -> None:
-    """Explain a balance from the log: grants, usage, when each threshold was reached, and the notices.
+    """Explain a balance from the log.
 
+    Grants, usage, when each threshold was reached, and the notices.
     On a terminal: the newest entries, the newest of a timeline last, and what was left out; --all shows everything.
     In a pipe: all of it, tab-separated, each line opens with its section. Reads through the account's shard; writes
     nothing. Exit code 1 when nothing is known of the account, or when the stored balance is not what the log says.
@@ -147,7 +150,9 @@ def show_reading(events: int) -> Iterator[Advance]:
 
 @app.command(name="settings")
 def show_settings(as_json: AsJson = False) -> None:
-    """Every setting as an environment variable, with its default and meaning.
+    """List every setting.
+
+    Each as an environment variable, with its default and meaning.
 
     \b
     Example:
@@ -165,8 +170,9 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute all read models and notices again from the log and list every difference.
+    """Compute all again from the log and list differences.
 
+    All are the read models and the notices.
     Writes nothing; the services may run. In a pipe: tab-separated differences. Exit code 1 when there are any.
 
     Comparing notices needs the role credit_support. Any other role gets a message on stderr, and verify compares the
@@ -211,7 +217,9 @@ def rebuild(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only and change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute read models from the log and replace the rows that differ. The service may run; nothing is published.
+    """Compute read models again; replace rows that differ.
+
+    They come from the log. The service may run; nothing is published.
 
     \b
     Example:
@@ -237,8 +245,9 @@ def rebuild(
 
 @app.command()
 def console() -> None:
-    """Show people their usage: summary, billing pages, banners, and JSON for other front ends, until SIGTERM.
+    """Show people their usage: summary, pages, banners, JSON.
 
+    The pages are for billing, JSON is for other front ends. Runs until SIGTERM.
     Read-only, as the role credit_console; needs no Kafka. Listens on
     METERING_CONSOLE_HOST and METERING_CONSOLE_PORT (127.0.0.1:8090), and serves
     /healthz, /readyz and /metrics on METERING_HTTP_PORT. With keys
@@ -258,7 +267,9 @@ def console() -> None:
 
 @app.command(name="console-settings")
 def show_console_settings(as_json: AsJson = False) -> None:
-    """Every setting of the console as an environment variable, with its default and meaning.
+    """List every setting of the console.
+
+    Each as an environment variable, with its default and meaning.
 
     \b
     Example:
@@ -276,8 +287,9 @@ def token(
     member: Annotated[bool, typer.Option("--member", help="For a person who cannot buy credits.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a token for the console, for trying it out: your platform makes its own.
+    """Print a token for trying the console out.
 
+    Your platform makes its own.
     Needs METERING_CONSOLE_SECRET, or a private key in METERING_CONSOLE_KEY_FILE.
 
     \b

@@ -25,8 +25,9 @@ def republish(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Send the present state of every account to metering.balances once more, while the services run.
+    """Send the present state of every account once more.
 
+    It goes to metering.balances, while the services run.
     For receivers that lost something: a topic that was lost or re-created, records that retention removed.
     It goes through the outbox, so `projections run` publishes it. Receivers drop what they have already; nobody is told
     anything twice. After an interruption the next call goes on where the last one was.

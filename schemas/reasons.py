@@ -92,8 +92,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         "METERING_MAX_BEHIND_S (400 days by default), then replay.",
         Reason.INVALID_DATA: "Whoever sends it corrects the field that the detail names, and sends it with a new id; "
         "replaying cannot help. schemas/json says what each field takes.",
-        Reason.INVALID_AMOUNT: 'Send amounts as decimal text like "0.25": not negative, at most 6 decimals, at most '
-        "10000000.",
+        Reason.INVALID_AMOUNT: "Correct the amount as the detail says. An amount is a decimal number like 0.25: not "
+        "negative, at most 6 decimals that are not zero, at most 10000000.",
         Reason.AMOUNT_ABOVE_LIMIT: "Check the unit: amounts are credits and runs, not millionths of them. For events "
         "that really are that large raise METERING_MAX_USAGE_CREDITS or METERING_MAX_USAGE_RUNS, then replay.",
         Reason.SOURCE_NOT_ALLOWED: "Correct the account or the source; where the source really may charge the account, "

@@ -1,6 +1,8 @@
 """The address of a database as people write it: checked before the driver sees it, told without the password. Pure."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qs, quote, unquote
 
@@ -8,6 +10,18 @@ FORM: Final = "postgresql://role@host:5432/database"
 _HOST: Final = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[^:\[\]@/?#]*)(?::([0-9]{1,5}))?")
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 MAX_PORT: Final = 65_535
+_TLS_VERSIONS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+# What the driver takes in the parameters that it reads itself; all others go to the server as settings of the session.
+TAKEN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+        "sslnegotiation": ("postgres", "direct"),
+        "ssl_min_protocol_version": _TLS_VERSIONS,
+        "ssl_max_protocol_version": _TLS_VERSIONS,
+        "target_session_attrs": ("any", "primary", "standby", "read-write", "read-only", "prefer-standby"),
+        "gsslib": ("gssapi", "sspi"),
+    }
+)
 SYSTEM_AUTHORITIES: Final = "system"  # libpq's word, as sslrootcert, for those that the system trusts
 
 
@@ -24,7 +38,29 @@ def check_dsn(dsn: str) -> str:
             f"is no address like {FORM}. In a password / ? # [ ] @ and % must be written as %2F %3F %23 %5B %5D %40 "
             "and %25; better, leave it out of the address and set PGPASSWORD"
         )
+    check_parameters(dsn)
     return dsn
+
+
+def check_parameters(dsn: str) -> None:
+    """Raises ValueError for what the driver would refuse, as if the server had. It shows the name alone of one that may
+    be the password."""
+    query = dsn.partition("?")[2].partition("#")[0]
+    if not all("=" in pair for pair in query.split("&") if query):
+        raise ValueError("has a parameter without a value: write ?name=value, with & between two of them")
+    for name, taken in TAKEN.items():
+        if (value := parameter(dsn, name)) is not None and value not in taken:
+            raise ValueError(f"has {name}={value}; {name} must be one of: {', '.join(taken)}")
+    ports = (parameter(dsn, "port") or "1").split(",")
+    if not all(map(is_port, ports)) or len(ports) not in (1, len(host_names(dsn))):
+        raise ValueError(f"has a port that is none: write one number from 1 to {MAX_PORT}, or one for each host")
+    mode = parameter(dsn, "sslmode")
+    if parameter(dsn, "sslnegotiation") == "direct" and mode in ("disable", "allow", "prefer"):
+        raise ValueError(f"has sslnegotiation=direct with sslmode={mode}; it needs require, verify-ca or verify-full")
+
+
+def is_port(text: str) -> bool:
+    return re.fullmatch("[0-9]{1,5}", text) is not None and 0 < int(text) <= MAX_PORT
 
 
 def add_password(dsn: str, password: str) -> str:

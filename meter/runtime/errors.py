@@ -52,4 +52,9 @@ def flatten(error: BaseException) -> list[BaseException]:
 
 def explain(error: BaseException) -> str:
     """The messages of all errors in one line, for people."""
-    return "; ".join(str(part) or type(part).__name__ for part in flatten(error))
+    return "; ".join(str(part) or name_wordless(part) for part in flatten(error))
+
+
+def name_wordless(error: BaseException) -> str:
+    """What an error without a message is called; asyncio's timeouts have none."""
+    return "no answer came in time" if isinstance(error, TimeoutError) else type(error).__name__

@@ -3,9 +3,9 @@
 SELECT e.email_id, e.account_id, e.shard, e.recipient, c.contact_id, c.is_contact, c.refused, e.state, e.lines, e.attempts, e.message,
        e.ambiguous_attempts, e.created_at, e.notice_id, e.generation,
        CASE e.state WHEN 'queued' THEN e.next_attempt_at END AS next_attempt_at, e.finished_at, e.reason,
-       (SELECT string_agg(format('%s %s %%', b.resource, b.line), ', ' ORDER BY b.resource)
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('resource', b.resource, 'line', b.line) ORDER BY b.resource), '[]')
         FROM notifier.balances b WHERE b.account_id = e.account_id AND b.line > 0) AS reached_now,
-       (SELECT string_agg(format('%s %s %%', t.resource, t.level), ', ' ORDER BY t.resource)
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('resource', t.resource, 'line', t.level) ORDER BY t.resource), '[]')
         FROM notifier.told t
         WHERE t.shard = e.shard AND t.account_id = e.account_id AND t.contact = e.recipient AND t.level > 0) AS told
 FROM notifier.emails e

@@ -32,3 +32,33 @@ def test_every_key_is_in_snake_case() -> None:
 def test_a_key_with_a_blank_is_found() -> None:
     """The test of the test above: it can fail."""
     assert [key for key in keys_of([{"a": {"time zone": 1}}]) if not KEY.fullmatch(key)] == ["time zone"]
+
+
+def texts_of(value: object) -> Iterator[str]:
+    """Each text that stands in a list."""
+    if isinstance(value, list):
+        yield from (member for member in value if isinstance(member, str))
+    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from texts_of(member)
+
+
+def test_a_list_of_nothing_is_empty() -> None:
+    """Not the word that people read."""
+    assert [(command, text) for command, document in captured() for text in texts_of(document) if text == "none"] == []
+
+
+def test_amounts_balances_and_lines_are_no_sentences() -> None:
+    said = re.compile(r" left\b| % ?\(epoch ")
+    found = [
+        (command, name)
+        for command, document in captured()
+        if isinstance(document, dict)
+        for name in ("balances", "lines", "told", "reached_now", "remarks", "kept_grants", "kept_usage")
+        if said.search(json.dumps(document.get(name))) or isinstance(document.get(name), str)
+    ]
+    assert found == []
+
+
+def test_amounts_have_no_exponent() -> None:
+    exponent = re.compile(r'"-?[0-9.]+E[+-]?[0-9]+"')
+    assert [command for command, document in captured() if exponent.search(json.dumps(document))] == []

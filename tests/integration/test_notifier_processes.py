@@ -198,7 +198,8 @@ async def test_commands_tell_what_an_account_was_told(
     [refused] = rows(ok(processes, "emails", "list", "--state", "refused", "--json"))
     assert "550" in refused["reason"] and refused["recipient"] == "acc-0.b@example.com"
     [accepted] = rows(ok(processes, "emails", "list", "--account", "acc-0", "--state", "accepted", "--json"))
-    assert accepted["lines"] == "model_credits 90 % (epoch 1)" and accepted["next_attempt_at"] is None
+    assert accepted["lines"] == [{"resource": "model_credits", "line": 90, "epoch": 1}]
+    assert accepted["next_attempt_at"] is None
     assert rows(ok(processes, "emails", "list", "--recipient", "nobody@example.com", "--json")) == []
     assert rows(ok(processes, "emails", "list", "--recipient", "Acc-0.B@EXAMPLE.com", "--json")) == [refused]
     support = {"postgres_dsn": stack.dsn(dsn.rpartition("/")[2], "credit_support")}
@@ -214,8 +215,9 @@ async def check_retry(
 ) -> None:
     """What was refused is sent when a person says so, and what was accepted is owed to nobody. Support asks for it."""
     shown, *tries = rows(ok(processes, "emails", "show", refused, "--json"))
-    assert (shown["state"], shown["refused"], shown["told"]) == ("refused", True, None)
-    assert shown["reached_now"] == "model_credits 90 %" and [row["reply_code"] for row in tries] == [550]
+    assert (shown["state"], shown["refused"], shown["told"]) == ("refused", True, [])
+    assert shown["reached_now"] == [{"resource": "model_credits", "line": 90}]
+    assert [row["reply_code"] for row in tries] == [550]
     text = processes.run("notifier", "emails", "show", accepted, "--text", **support)
     [sent] = mail.sent_to("acc-0.a@example.com")
     body = sent.message.get_body(("plain",))

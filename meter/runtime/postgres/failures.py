@@ -10,6 +10,8 @@ SET_UP = "Run `meter setup` on this database, or correct METERING_POSTGRES_DSN."
 LOGIN = (
     "Correct the role or its password: METERING_POSTGRES_DSN, METERING_POSTGRES_PASSWORD (or PGPASSWORD, PGPASSFILE)."
 )
+# What the check of the address lets through comes from the variables of libpq, PGSSLMODE for example.
+DRIVER = "Correct METERING_POSTGRES_DSN, or the variable that begins with PG."
 RIGHT = "Take the role {needed} in METERING_POSTGRES_DSN; `meter setup` gives each role its rights."
 ANY: Final = "that is for this (support's verbs: credit_support)"  # where it is not known which
 # Lost connections and servers that start, stop, switch over or resolve a conflict by picking us. All of them leave the
@@ -43,7 +45,7 @@ NO_LOGIN: tuple[type[BaseException], ...] = (
 ADVICE: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.InvalidCatalogNameError, "Correct the database in METERING_POSTGRES_DSN."),
     (asyncpg.InvalidAuthorizationSpecificationError, LOGIN),
-    (asyncpg.ClientConfigurationError, "Correct METERING_POSTGRES_DSN."),
+    (asyncpg.ClientConfigurationError, DRIVER),
     (asyncpg.InsufficientPrivilegeError, RIGHT),
     (asyncpg.InvalidSchemaNameError, SET_UP),
     (asyncpg.UndefinedTableError, SET_UP),
@@ -74,8 +76,10 @@ def explain_misconfigured(error: BaseException, *, address: str = "", role: str 
     advice = next((advice for kind, advice in ADVICE if isinstance(error, kind)), None)
     if advice is None:
         return None
-    at, whom = f" at {address}" if address else "", f" the role {role}" if role else ""
     said = str(error).partition("\n")[0].rstrip(".")  # what follows are hints for whoever writes SQL
+    if isinstance(error, asyncpg.ClientConfigurationError):  # the driver refuses: no server was asked
+        return f"the settings of postgres are not usable: {said}. {advice}"
+    at, whom = f" at {address}" if address else "", f" the role {role}" if role else ""
     return f"postgres{at} refuses{whom}: {said}. {advice.format(needed=needed or ANY)}"
 
 

@@ -33,6 +33,7 @@ NO_ADDRESS: Final = re.compile(
 )
 UNKNOWN_HOST: Final = "no address is known for that name"
 FEW_COLLECTIONS: Final = 100_000  # objects that are made between two collections; 700 is Python's default
+WIDEST: Final = 160  # columns that a help text may take; of its own, Click stops at 80
 T = TypeVar("T")
 S = TypeVar("S", bound="Settings")
 
@@ -94,7 +95,7 @@ def make_app(name: str, help_text: str) -> typer.Typer:
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
     )
 
     def print_version(wanted: bool) -> None:

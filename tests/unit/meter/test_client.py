@@ -147,7 +147,7 @@ async def test_a_producer_of_an_installation_with_another_limit_takes_it(kafka: 
 
 async def test_a_float_is_no_amount(kafka: ScriptedKafka) -> None:
     async with UsageProducer(settings(), source="/tests") as usage:
-        with pytest.raises(TypeError, match="float"):
+        with pytest.raises(TypeError, match=r'text, not float: write "0\.25"'):
             await usage.guardrail("acc-1", credits=0.1, guardrail="pii")  # type: ignore[arg-type]
 
 
@@ -176,3 +176,22 @@ async def test_an_unknown_type_is_refused(kafka: ScriptedKafka) -> None:
         with pytest.raises(InvalidEventError) as caught:
             await usage.send("usage.teleport.v1", "acc-1", {})
     assert caught.value.reason is Reason.UNKNOWN_TYPE
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    {
+        "0.1234567": "has more than six decimals: round it",
+        "10000000.5": "is more than 10000000",
+        "-1": "is negative",
+        "1,5": "is not a decimal number like 0.25",
+    }.items(),
+)
+async def test_an_amount_that_is_refused_is_told_its_own_fault(kafka: ScriptedKafka, amount: str, said: str) -> None:
+    """Who sent text is not told to send text."""
+    async with AccountsProducer(settings(), source="/tests") as accounts:
+        with pytest.raises(InvalidEventError, match=said) as caught:
+            await accounts.granted(
+                "acc-1", resource=Resource.MODEL_CREDITS, amount=amount, reason="test", reference="test-1"
+            )
+    assert caught.value.reason is Reason.INVALID_AMOUNT and "text" not in str(caught.value)

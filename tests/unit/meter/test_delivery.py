@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+import re
+from collections.abc import Sequence
 
 import pytest
 
 from meter import delivery
 from meter.client import BufferFullError, DeliveryError, UsageProducer
+from meter.runtime.errors import explain
+from meter.runtime.kafka import Landed, Message
 from schemas.build import decode_event
 from tests.support import until
 from tests.unit.meter.scripted_kafka import ScriptedKafka, settings
@@ -95,6 +99,31 @@ async def test_a_close_that_is_over_names_what_is_left(kafka: ScriptedKafka) -> 
     with pytest.raises(DeliveryError) as caught:
         await usage.close(0.02)
     assert caught.value.event_ids == ("left",)
+    said = r"\(left\): the producer was closed before kafka at localhost:9092 had them: kafka is away$"
+    assert re.search(said, str(caught.value))
+
+
+async def test_a_close_while_kafka_is_silent_says_that_no_answer_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no error of a try to tell of, because the first has not ended."""
+    asked = asyncio.Event()
+
+    class Silent(ScriptedKafka):
+        async def publish(self, messages: Sequence[Message]) -> list[Landed]:
+            asked.set()
+            return await asyncio.Future()
+
+    monkeypatch.setattr(delivery, "Producer", lambda settings, client_id: Silent())
+    usage = UsageProducer(settings(), source="/tests", connect=False)
+    await usage.__aenter__()
+    await usage.tool_run("acc-1", tool="search", event_id="left")
+    await asyncio.wait_for(asked.wait(), 5)
+    with pytest.raises(DeliveryError, match="before kafka at localhost:9092 had them: no answer came in time"):
+        await usage.close(0.02)
+
+
+def test_a_timeout_without_words_is_told_in_ours() -> None:
+    assert explain(TimeoutError()) == "no answer came in time"
+    assert explain(ExceptionGroup("", [TimeoutError(), LookupError()])) == "no answer came in time; LookupError"
 
 
 async def test_an_exception_in_the_block_drops_nothing_unseen(kafka: ScriptedKafka) -> None:

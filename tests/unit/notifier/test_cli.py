@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from notifier.cli import app
 from notifier.emails_cli import read_recipient
-from notifier.listing import choose_limit, print_newest
+from notifier.listing import choose_limit, describe_letter, print_newest
 
 COMMANDS = ("run", "notices", "banners", "emails list", "emails show", "emails retry", "preview", "settings")
 
@@ -81,3 +81,27 @@ def test_what_is_left_out_is_said_beside_the_list(capsys: pytest.CaptureFixture[
     assert shown.out == "n\n0\n1\n" and "Only the newest 2 are shown. Older ones: --all" in shown.err
     print_newest(("n",), [{"n": 0}], 2, as_json=True)
     assert capsys.readouterr() == ('{"n": 0}\n', "")
+
+
+LETTER = {
+    "state": "accepted",
+    "lines": '[{"resource": "model_credits", "epoch": 2, "line": 90, "counts": true, "position": 7}]',
+    "told": '[{"resource": "tool_runs", "line": 50}]',
+    "reached_now": "[]",
+}
+
+
+def test_programs_get_the_lines_of_a_letter_as_objects() -> None:
+    assert describe_letter(LETTER, as_json=True) == {
+        "state": "accepted",
+        "lines": [{"resource": "model_credits", "line": 90, "epoch": 2}],
+        "told": [{"resource": "tool_runs", "line": 50}],
+        "reached_now": [],
+    }
+
+
+def test_people_get_the_lines_of_a_letter_as_words() -> None:
+    shown = describe_letter(LETTER, as_json=False)
+    assert [shown[name] for name in ("lines", "told", "reached_now")] == [
+        "model_credits 90 % (epoch 2)", "tool_runs 50 %", None,
+    ]  # fmt: skip
