@@ -2,9 +2,11 @@
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
 from meter.runtime.postgres import explain_misconfigured
 from meter.runtime.process.verb_roles import ROLES
+from tests.support.verbs import APPS
 
 DENIED = asyncpg.InsufficientPrivilegeError("permission denied for table rejections")
 
@@ -32,3 +34,21 @@ def test_who_has_another_is_told_which_one_alone(needed: str) -> None:
 @pytest.mark.parametrize("role", sorted(set(ROLES.values())))
 def test_where_the_verb_is_not_known_no_role_is_named(role: str) -> None:
     assert "credit_" not in say(role, "") and "--help" in say(role, "")
+
+
+@pytest.mark.parametrize(
+    ("verb", "needed"),
+    [("meter setup --check", "credit_owner"), ("projections rebuild balances --dry-run", "credit_projections")],
+)
+def test_a_verb_that_is_refused_names_its_own_role(verb: str, needed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise DENIED
+
+    monkeypatch.setenv("METERING_POSTGRES_DSN", "postgresql://credit_support@localhost/metering")
+    monkeypatch.setattr("meter.setup.check_setup", refuse)
+    monkeypatch.setattr("meter.runtime.postgres.opened_pool", refuse)
+    name, *arguments = verb.split()
+    done = CliRunner().invoke(APPS[name], arguments)
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1 and f"Take the role {needed} in METERING_POSTGRES_DSN" in said
+    assert said.count("credit_support") == 1, "it is who was refused"
