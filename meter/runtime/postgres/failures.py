@@ -13,7 +13,10 @@ LOGIN = (
 # What the check of the address lets through comes from the variables of libpq, PGSSLMODE for example.
 DRIVER = "Correct METERING_POSTGRES_DSN, or the variable that begins with PG."
 RIGHT = "Take the role {needed} in METERING_POSTGRES_DSN; `meter setup` gives each role its rights."
-ANY: Final = "that is for this (support's verbs: credit_support)"  # where it is not known which
+ANY: Final = "that the verb's --help names"  # where it is not known which
+OWN_RIGHT = (
+    "It is the role for this and lacks a right that it should have: run `meter setup`, which gives each its rights."
+)
 # Lost connections and servers that start, stop, switch over or resolve a conflict by picking us. All of them leave the
 # transaction undone (or, at COMMIT, its outcome unknown: read the cursor again, never repeat blindly).
 TRANSIENT: tuple[type[BaseException], ...] = (
@@ -80,6 +83,8 @@ def explain_misconfigured(error: BaseException, *, address: str = "", role: str 
     if isinstance(error, asyncpg.ClientConfigurationError):  # the driver refuses: no server was asked
         return f"the settings of postgres are not usable: {said}. {advice}"
     at, whom = f" at {address}" if address else "", f" the role {role}" if role else ""
+    if advice == RIGHT and role and role == needed:
+        advice = OWN_RIGHT
     return f"postgres{at} refuses{whom}: {said}. {advice.format(needed=needed or ANY)}"
 
 

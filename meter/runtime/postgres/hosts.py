@@ -18,7 +18,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from meter.runtime.dsn import SYSTEM_AUTHORITIES, parameter
-from meter.runtime.errors import LoginRefusedError, TransientError
+from meter.runtime.errors import LoginRefusedError, TransientError, explain
 from meter.runtime.postgres.failures import is_transient
 from meter.runtime.tls import FollowingContext, explain_certificate
 
@@ -132,7 +132,7 @@ class Hosts:
             return "takes no writes"
         if isinstance(error, TimeoutError):
             return f"no answer within {self._timeout_s:g} s"
-        return str(error) or type(error).__name__
+        return explain(error)
 
     def where(self, connection: asyncpg.Connection[Any]) -> Host | None:
         """The host that a connection leads to, where several are named."""
