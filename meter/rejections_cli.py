@@ -281,8 +281,7 @@ async def tell_replayed(rejections: Rejections, replayed: Replayed, *, wait: boo
     from meter.runtime.process.interruption import INTERRUPTED, ending_with
     from meter.sending import EFFECT_TIMEOUT_S, ask_until
 
-    (rejection, landed), outcomes = replayed, None
-    number = rejection.rejection_id
+    (rejection, landed), number, outcomes = replayed, replayed.rejection.rejection_id, None
     if wait and all(each.offset >= 0 for each in landed):
         with ending_with(f"{INTERRUPTED}. Replayed {number}: on {rejection.topic}, and not judged yet."):
             outcomes = await ask_until(lambda: rejections.find_outcomes(rejection.topic, landed), EFFECT_TIMEOUT_S)

@@ -1,33 +1,19 @@
 """Ctrl-C (SIGINT): what a verb does about it, and what it says then.
 
 asyncio cancels the verb at its next `await`. Where it waits for a person or a file instead, there is none, and the key
-would do nothing: `interruptible` has such a wait end. Before and after the event loop `end_at_once` is what happens.
+would do nothing: `interruptible` has such a wait end.
+Before and after the event loop `end_at_once` in entry.py is what happens.
 """
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Final
 
 from meter.runtime.errors import InterruptionError
-from meter.runtime.process.exits import Exit
 
 INTERRUPTED: Final = "interrupted"
-
-
-def end_at_once(_number: int, _frame: FrameType | None) -> None:
-    """As a handler of SIGINT: no exception, which an import or a destructor might swallow or print as a traceback."""
-    os.write(2, f"{INTERRUPTED}\n".encode())
-    os._exit(Exit.INTERRUPTED)
-
-
-def end_at_once_when_interrupted() -> None:
-    """Where SIGINT is ignored, as behind `&` in a script, it stays so."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, end_at_once)
 
 
 @contextmanager
