@@ -13,6 +13,7 @@ import typer
 from meter.presentation import printable
 from meter.runtime.process.cli import run_command
 from meter.runtime.process.exits import Exit
+from meter.runtime.process.interruption import interruptible
 from meter.runtime.process.terminal import fit
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def check(
             refuse(f"unknown topic {topic!r}: must be one of {', '.join(sorted(INPUT_TOPICS))}")
         judge, clock = Judge(settings.limits(), topic), SystemClock()
         verdicts: Counter[str] = Counter()
-        with opened(file) as lines:
+        with opened(file) as lines, interruptible():
             for number, value in split_events(lines):
                 judgement = judge.judge(number, value, clock.now())
                 verdicts[judgement.verdict] += 1

@@ -282,12 +282,13 @@ def replay(
 async def tell_replayed(rejections: Rejections, replayed: Replayed, *, wait: bool, as_json: bool) -> bool:
     """Print what became of it; whether it, or one of its records, was rejected again."""
     from meter.replay import describe_outcomes
+    from meter.runtime.process.interruption import INTERRUPTED, ending_with
     from meter.sending import EFFECT_TIMEOUT_S, ask_until
 
-    (rejection, landed), outcomes = replayed, None
+    (rejection, landed), number, outcomes = replayed, replayed.rejection.rejection_id, None
     if wait and all(each.offset >= 0 for each in landed):
-        outcomes = await ask_until(lambda: rejections.find_outcomes(rejection.topic, landed), EFFECT_TIMEOUT_S)
-    number = rejection.rejection_id
+        with ending_with(f"{INTERRUPTED}. Replayed {number}: on {rejection.topic}, and not judged yet."):
+            outcomes = await ask_until(lambda: rejections.find_outcomes(rejection.topic, landed), EFFECT_TIMEOUT_S)
     if as_json:
         counts = None if outcomes is None else Counter(outcome.outcome for outcome in outcomes)
         again = [each.rejection_id for each in outcomes or () if each.rejection_id is not None]

@@ -10,6 +10,7 @@ from meter.plan import event_of
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, RefusalError
 from meter.runtime.kafka import Landed, Message
+from meter.runtime.process.interruption import INTERRUPTED, ending_with
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses
 from meter.store.outcomes import Outcomes, Place, RejectedEvent, Sent, StoredEvent
@@ -103,12 +104,17 @@ async def send_event(settings: Settings, event_id: str, send: Send) -> Delivered
     """Send one event and wait for its acknowledgement. After a fault the message says how to repeat it."""
     try:
         async with KeepingProducer(settings, source=SOURCE, delivery_timeout_s=DELIVERY_TIMEOUT_S) as producer:
-            await send(producer, event_id)
-            await producer.flush()
+            with ending_with(f"{INTERRUPTED} while it was sent. {describe_repeat(event_id)}"):
+                await send(producer, event_id)
+                await producer.flush()
             return producer.delivered()
     except DeliveryError as error:
-        message = f"{error}\nIt may have arrived: repeat with --event-id {event_id}"
+        message = f"{error}\n{describe_repeat(event_id)}"
         raise DependencyUnreachableError(message, dependency="kafka") from error
+
+
+def describe_repeat(event_id: str) -> str:
+    return f"It may have arrived: repeat with --event-id {event_id}"
 
 
 async def send_and_wait(
@@ -124,6 +130,13 @@ async def send_and_wait(
     if (before := await outcomes.find_stored(place, sent)) is not None:
         raise RefusalError(describe_used(event_id, before))
     record = await send_event(settings, event_id, send)
+    with ending_with(f"{INTERRUPTED}, sent as event {event_id}: {describe_on_kafka(event_id)}"):
+        return await wait_for_effect(outcomes, place, sent, record, timeout_s)
+
+
+async def wait_for_effect(outcomes: Outcomes, place: Place, sent: Sent, record: Delivered, timeout_s: float) -> Effect:
+    """Raises RefusalError when it is rejected, and when the time is over."""
+    event_id = sent.event_id
     outcome = await ask_until(lambda: find_outcome(outcomes, place, sent, record), timeout_s)
     match outcome:
         case None:
@@ -140,7 +153,7 @@ async def send_and_wait(
     if not await ask_until(folded, timeout_s):
         raise waited_for("it is stored, but no balance shows it: is `projections run` running?", event_id, timeout_s)
     remarks = await outcomes.find_remarks(place, outcome.offset)
-    return Effect(event_id, outcome.position, tuple(remarks), await outcomes.find_opening(place, account_id))
+    return Effect(event_id, outcome.position, tuple(remarks), await outcomes.find_opening(place, sent.account_id))
 
 
 async def find_outcome(
@@ -202,7 +215,9 @@ def describe_duplicate(event_id: str, stored: StoredEvent) -> str:
 
 
 def waited_for(what: str, event_id: str, timeout_s: float) -> RefusalError:
-    return RefusalError(
-        f"sent, and after {timeout_s:g} s {what}\nIt is on Kafka and counts once the service reads it: do not send it "
-        f"again with another id than {event_id}."
-    )
+    said = describe_on_kafka(event_id)
+    return RefusalError(f"sent, and after {timeout_s:g} s {what}\n{said[0].upper()}{said[1:]}")
+
+
+def describe_on_kafka(event_id: str) -> str:
+    return f"it is on Kafka and counts once the service reads it: do not send it again with another id than {event_id}."

@@ -1,4 +1,7 @@
-"""The `notifier` command. Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency is unreachable."""
+"""The `notifier` command.
+
+Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency is unreachable, 130 interrupted.
+"""
 
 from __future__ import annotations
 

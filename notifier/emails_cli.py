@@ -198,10 +198,12 @@ def retry(
 
 
 async def wait_for_answer(requests: RetryRequests, request: Request | None) -> str:
+    from meter.runtime.process.interruption import INTERRUPTED, ending_with
     from meter.sending import EFFECT_TIMEOUT_S, ask_until
     from notifier.store.retry import UNKNOWN
 
     if request is None:
         return UNKNOWN
-    answer = await ask_until(lambda: requests.fetch_answer(request), EFFECT_TIMEOUT_S)
+    with ending_with(f"{INTERRUPTED}. The letters are asked for all the same: see `notifier emails list`."):
+        answer = await ask_until(lambda: requests.fetch_answer(request), EFFECT_TIMEOUT_S)
     return UNANSWERED.format(EFFECT_TIMEOUT_S) if answer is None else answer.words

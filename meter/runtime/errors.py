@@ -31,6 +31,10 @@ class RefusalError(Exception):
     """The service refuses to go on until a person has decided; the message says what to do. Never retried."""
 
 
+class InterruptionError(RefusalError):
+    """A person pressed Ctrl-C (SIGINT): the message says what was done until then."""
+
+
 class TopicIdentityError(RefusalError):
     """The topic is not the one whose offsets are stored, or no longer holds the records that come next."""
 

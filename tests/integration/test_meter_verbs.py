@@ -3,13 +3,14 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import Mapping
 
 import pytest
 
 from deploy.local.stack import Addresses
-from meter.runtime.kafka import Message, Producer
+from meter.runtime.kafka import Message, Producer, TopicAdmin
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS
@@ -42,6 +43,11 @@ def answer(arguments: list[str], env: Mapping[str, str], text: str) -> subproces
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+def begin(arguments: list[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    environment = clean_environment() | dict(env)
+    return subprocess.Popen([program("meter"), *arguments], env=environment, stderr=subprocess.PIPE)
 
 
 async def test_verbs_print_the_effect_of_their_event(services: Processes, pool: Pool) -> None:
@@ -99,6 +105,28 @@ async def test_a_grant_to_nobodys_account_is_asked_for(services: Processes, env:
     for done in (answer(grant, env, "y\n"), services.run("meter", *grant, "--yes")):
         assert done.returncode == 0, done.stderr
         assert "granted 3 model credits to acct-8" in done.stdout and "nobody opened" in done.stdout
+
+
+async def test_who_interrupts_the_wait_for_an_effect_is_told_that_it_is_sent(
+    processes: Processes, env: dict[str, str], settings: Settings
+) -> None:
+    """The meter does not run."""
+    assert processes.run("meter", "setup").returncode == 0
+    grant = ["grant", "acct-9", "model_credits", "3", *WHY, "--yes", "--event-id", "order-1"]
+    waiting = begin(grant, env)
+    async with TopicAdmin(settings) as admin:
+
+        async def has_sent() -> bool:
+            return sum((await admin.end_offsets(ACCOUNTS)).values()) > 0
+
+        await until(has_sent, 60)
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130
+    assert said.decode() == (
+        "interrupted, sent as event order-1: it is on Kafka and counts once the service reads it: do not send it again "
+        "with another id than order-1.\n"
+    )
 
 
 async def test_a_rejected_event_exits_with_1_and_says_why(services: Processes, pool: Pool) -> None:

@@ -1,6 +1,6 @@
 """For the command lines: make the app, run a coroutine with uvloop, and turn errors into sentences and exit codes.
 
-Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency could not be reached.
+Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency could not be reached, 130 interrupted.
 
 What a verb works with (drivers, models, services) is imported in the functions that use it, here and in the modules of
 the commands: whoever asks for help, or for a list, does not wait for the Kafka client.
@@ -10,15 +10,18 @@ import gc
 import re
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
 from meter.runtime.environment import load_no_plugins, variable
-from meter.runtime.errors import LoginRefusedError, RefusalError, SettingsError, flatten
+from meter.runtime.errors import InterruptionError, LoginRefusedError, RefusalError, SettingsError, flatten
 from meter.runtime.process.distribution import DISTRIBUTION
 from meter.runtime.process.exits import Exit
+from meter.runtime.process.interruption import INTERRUPTED, interruptible
+from meter.runtime.process.streams import tell_unwritten
 from meter.runtime.process.terminal import fit, printable
 from meter.runtime.process.usage import SHORTENED, in_our_words, is_shortened
 from meter.runtime.process.verb_roles import describe_role_needed, find_role
@@ -116,14 +119,15 @@ def make_app(name: str, help_text: str) -> typer.Typer:
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` on uvloop where there is one."""
+    """`asyncio.run` on uvloop where there is one. SIGINT cancels the coroutine, then KeyboardInterrupt is raised."""
     import asyncio
 
     try:
-        import uvloop
+        from uvloop import new_event_loop
     except ImportError:  # Windows
-        return asyncio.run(coroutine)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        new_event_loop = None
+    # asyncio takes SIGINT for itself only where nobody else has.
+    with interruptible(), closing(coroutine), asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(coroutine)
 
 
@@ -143,12 +147,14 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
         return run_async(command(settings))
     except SettingsError as error:
         raise fail(str(error), Exit.USAGE) from None
+    except InterruptionError as error:
+        raise fail(str(error), Exit.INTERRUPTED) from None
     except RefusalError as error:
         raise fail(str(error), Exit.FAILED) from None
     except KeyboardInterrupt:
-        raise fail("interrupted", Exit.FAILED) from None
+        raise fail(INTERRUPTED, Exit.INTERRUPTED) from None
     except Exception as error:
-        if has_reader_left(error):
+        if has_reader_left(error) or (isinstance(error, OSError) and tell_unwritten()):
             raise typer.Exit(Exit.FAILED) from None
         if (said := describe_failure(error, settings)) is not None:
             raise fail(*said) from None

@@ -12,3 +12,4 @@ class Exit(IntEnum):
     UNREACHABLE = 3
     STALLED = 4
     GRACE_OVER = 5
+    INTERRUPTED = 130  # as shells count: 128 and the number of SIGINT
