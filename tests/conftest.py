@@ -1,5 +1,6 @@
 """Fixtures: real servers once per run, and for every test its own database and its own topics on them."""
 
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the profile before tests are imported. What is forced and missing fails the run: -q shows no header."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as behind `&` in a script: processes would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not config.getoption("--hypothesis-profile", None):
         load_hypothesis()
     if is_forced() and not is_worker(config):

@@ -137,7 +137,10 @@ def test_a_command_that_still_imports_ends_without_a_traceback(name: str, tmp_pa
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == "importing\n"
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=TIMEOUT_S)
+        try:
+            _, said = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.kill()
     assert (said, process.returncode) == ("interrupted\n", Exit.INTERRUPTED)
 
 
