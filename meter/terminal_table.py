@@ -78,8 +78,9 @@ def column_width(columns: Sequence[str], rows: Rows, number: int) -> int:
 
 
 def least_width(columns: Sequence[str], rows: Rows, number: int) -> int:
-    """A column may become this narrow: its longest word fits."""
-    words = [word for row in rows for word in WORD.findall(row[number].plain)]
+    """A column may become this narrow: its longest word fits, behind the indent of its line."""
+    lines = [line for row in rows for line in row[number].plain.split("\n")]
+    words = [indent_of(line) + word for line in lines for word in WORD.findall(line)]
     longest = max(map(cell_len, (columns[number], *words)))
     return max(longest, min(MIN_SENTENCE_WIDTH, column_width(columns, rows, number)))
 
@@ -128,11 +129,15 @@ def make_block(columns: Sequence[str], row: Sequence[Text], *, names: int, width
     return lines
 
 
+def indent_of(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
 def wrap_words(text: str, width: int) -> list[str]:
     """Lines of at most `width` cells, broken between words; a word that is longer, and a time, stay whole."""
     lines = []
     for line in text.split("\n"):
-        indent = line[: len(line) - len(line.lstrip())]
+        indent = indent_of(line)
         words = WORD.findall(line)
         current = indent + words[0] if words else ""
         for word in words[1:]:

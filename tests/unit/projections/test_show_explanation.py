@@ -90,6 +90,17 @@ def test_people_read_what_happened(words: str) -> None:
     assert words in shown(explained(*STORY))
 
 
+@pytest.mark.parametrize("width", [80, 90, 100, 110, 120, 160])
+def test_long_names_are_told_apart(width: int) -> None:
+    """They stand indented below what they are part of."""
+    names = [f"small-chat-with-rather-long-name-{end}" for end in "ab"]
+    used = [
+        entry(n, INFERENCE, 1, names[n % 2])._replace(event_id=f"0193a1f2-7c00-7000-8000-{n:012}") for n in range(3, 9)
+    ]
+    text = shown(explained(*STORY[:2], *used), width)
+    assert all(f"{name}:" in text for name in names), text
+
+
 def test_a_terminal_gets_the_newest_and_what_was_left_out() -> None:
     notice = dict.fromkeys(NOTICE_COLUMNS) | {"resource": "model_credits", "epoch": 1}
     notices = [notice | {"threshold": line} for line in (50, 20)]
