@@ -25,6 +25,9 @@ def refuse(services: Processes, *arguments: str) -> str:
     return done.stderr
 
 
+KEPT_GRANT = {"resource": "model_credits", "amount": "3", "events": 1}
+
+
 def show(services: Processes, account: str) -> dict[str, Any]:
     shown: dict[str, Any] = json.loads(change(services, "show", account, "--json"))
     return shown
@@ -58,7 +61,7 @@ async def test_each_verb_prints_its_effect_and_refuses_to_repeat_it(services: Pr
     assert reopened.startswith("reopened acct-7; now open, ") and "now 75 of 75 model credits left\n" in reopened
     assert "no contacts: none" in change(services, "contacts", "acct-7", "--none")
     shown = show(services, "acct-7")
-    assert (shown["state"], shown["time_zone"], shown["contacts"]) == ("open", "Europe/Berlin", ["none"])
+    assert (shown["state"], shown["time_zone"], shown["contacts"]) == ("open", "Europe/Berlin", [])
     assert await pool.fetchval("SELECT count(*) FROM meter.rejections") == 0
     done = services.run("projections", "verify")
     assert (done.returncode, done.stdout) == (0, "")
@@ -88,9 +91,9 @@ async def test_what_nobody_opened_is_kept_listed_and_applied(services: Processes
         "acct-9", "3", "0", "team", 1
     ]  # fmt: skip
     shown = show(services, "acct-9")
-    assert (shown["opened"], shown["kept_plan"], shown["kept_contacts"]) == ("no", "team", ["billing@example.com"])
-    assert "kept_name" not in shown
-    assert (shown["kept_grants"], shown["kept_events"]) == (["3 model credits in 1 event"], 3)
+    assert (shown["opened"], shown["kept_plan"], shown["kept_contacts"]) == (None, "team", ["billing@example.com"])
+    assert shown["kept_name"] is None
+    assert (shown["kept_grants"], shown["kept_events"]) == ([KEPT_GRANT], 3)
     opened = services.run("meter", "open", "acct-9", "--contact", "owner@example.com")
     assert opened.stdout.splitlines()[:2] == [
         "opened acct-9 on plan team, 1 contact",
