@@ -6,20 +6,39 @@ answer. Each such connection holds a file, until the process has none left, not 
 """
 
 import asyncio
+import resource
 from typing import Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Browsers open connections before they need them, and a proxy keeps some. Many a process has 1,024 files and no more.
-MOST_WAITING: Final = 256
+# Browsers open connections before they need them, a proxy keeps some, and after a restart all live pages come at once
+# (`console_pages`). Where a process has 1,024 files and no more, a quarter of them may wait.
+MOST_WAITING: Final = 2_048
+SHARE_WAITING: Final = 4
+FILES: Final = 8_192
 REQUEST_TIMEOUT_S: Final = 10
 READER_TIMEOUT_S: Final = 60
 
 
+def raise_file_limit(wanted: int = FILES) -> None:
+    """As many files for this process as it may have itself, up to `wanted`: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most_waiting() -> int:
+    """By the files that the process may have now."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_WAITING if soft == resource.RLIM_INFINITY else min(MOST_WAITING, soft // SHARE_WAITING)
+
+
 def bounded_protocol(
-    most: int = MOST_WAITING, request_s: float = REQUEST_TIMEOUT_S, reader_s: float = READER_TIMEOUT_S
+    most: int | None = None, request_s: float = REQUEST_TIMEOUT_S, reader_s: float = READER_TIMEOUT_S
 ) -> type[H11Protocol]:
-    """The protocol of one server. At most `most` of its connections wait for their client at a time.
+    """The protocol of one server. At most `most` of its connections wait for their client at a time, by default
+    `most_waiting`.
 
     They wait at most `request_s` for a whole request, and `reader_s` for a client that has stopped to read. A live page
     that reads is none of them (`console_pages` bounds those).
@@ -75,7 +94,7 @@ def bounded_protocol(
             if limit_s is not None:
                 self._timer = self.loop.call_later(limit_s, self._cut_off)
                 waiting[self] = None
-                if len(waiting) > most:
+                if len(waiting) > (most_waiting() if most is None else most):
                     next(iter(waiting))._cut_off()
 
         def _cut_off(self) -> None:

@@ -18,7 +18,7 @@ from meter.runtime.process.service import Build, Service
 from projections.console.access import Guard
 from projections.console.api import Console
 from projections.console.app import make_app
-from projections.console.connections import bounded_protocol
+from projections.console.connections import bounded_protocol, raise_file_limit
 from projections.console.counting import Counted
 from projections.console.live import BalanceWatch
 from projections.console.reader import ConsoleReader, sql
@@ -48,6 +48,7 @@ class WebServer:
         self.host, self.port = host, int(self._socket.getsockname()[1])
 
     async def run(self, stop: asyncio.Event) -> None:
+        raise_file_limit()
         config = uvicorn.Config(
             self._app,
             http=bounded_protocol(),

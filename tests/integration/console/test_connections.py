@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.local.ports import free_port
 from deploy.local.stack import Addresses
 from meter.runtime.process.health import MOST_CONNECTIONS
-from projections.console.connections import MOST_WAITING
+from projections.console.connections import SHARE_WAITING
 from tests.support.console import SECRET, Books, make_token
 from tests.support.flood import CONNECTIONS, HOST, KINDS, flooding
 from tests.support.processes import Processes, ServiceProcess
@@ -93,7 +93,7 @@ async def test_those_who_ask_are_answered_beside_2000_who_hold_on(port: str, kin
             assert await asyncio.to_thread(served.process.get, "/healthz") == (200, '{"alive":true}')
             assert await asyncio.to_thread(served.page) == http.client.OK
         during = await asyncio.to_thread(served.used)
-    most = MOST_CONNECTIONS if port == "health" else MOST_WAITING
+    most = MOST_CONNECTIONS if port == "health" else FEW_FILES // SHARE_WAITING
     assert during.files - before.files <= most + SPARE_FILES, (before, during)
     assert during.memory_mb - before.memory_mb <= GROWN_MB, (before, during)
 

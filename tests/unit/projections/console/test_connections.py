@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from projections.console.connections import bounded_protocol
+from projections.console.connections import bounded_protocol, most_waiting
 from projections.console.service import QuietServer
 from tests.support.waiting import until
 
@@ -161,3 +162,10 @@ async def test_a_live_page_that_reads_stays_beside_many_that_wait(served: Served
     while time.monotonic() - begun < 2 * (REQUEST_S + READER_S):
         assert await page.take()
         served.connect()
+
+
+def test_as_many_wait_as_there_are_live_pages_where_files_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart all pages come at once, and nobody's is cut off."""
+    for soft, most in ((1_024, 256), (8_192, 2_048), (resource.RLIM_INFINITY, 2_048)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, resource.RLIM_INFINITY))
+        assert most_waiting() == most
