@@ -43,7 +43,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
 
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
-        async with opened_pool(settings, "credit-meter") as pool:
+        async with opened_pool(settings, "credit-meter", by_index=True) as pool:
             await check_set_up(pool, load_sql("meter", "find_store"))
             health.set_ready("postgres", True)
             health.metrics.watch_pool(pool)

@@ -48,7 +48,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
 
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
-        async with opened_pool(settings, "credit-notifier") as pool:
+        async with opened_pool(settings, "credit-notifier", by_index=True) as pool:
             await check_set_up(pool, load_sql("notifier", "find_cursors"))
             health.set_ready("postgres", True)
             health.metrics.watch_pool(pool)

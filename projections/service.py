@@ -31,7 +31,7 @@ def build_projections(settings: ProjectionsSettings) -> Build:
 
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
-        async with opened_pool(settings, "credit-projections") as pool:
+        async with opened_pool(settings, "credit-projections", by_index=True) as pool:
             await check_set_up(pool, sql("find_read_models"))
             await check_shards(pool)
             health.set_ready("postgres", True)

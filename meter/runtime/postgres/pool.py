@@ -23,6 +23,8 @@ KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_PROBES = 3
 # Unacknowledged bytes for this long: the peer is gone. Keepalive alone does not see that while data is in flight.
 USER_TIMEOUT_MS = 30_000
+# A plan is made while tables are small and kept while they grow: it would then read them whole for each batch.
+BY_INDEX = {"enable_seqscan": "off", "jit": "off"}
 
 
 async def create_pool(
@@ -36,11 +38,13 @@ async def create_pool(
     connect_timeout_s: float = 10,
     role: str | None = None,
     plan_once: bool = False,
+    by_index: bool = False,
 ) -> Pool:
     """Open a pool whose statements, locks, transactions and sockets all have a deadline.
 
     With `role` its sessions have the rights of that role, and look names up in pg_catalog alone.
     With `plan_once` a statement is planned once for all arguments, for what is planned for longer than it runs.
+    With `by_index` no table is read whole where an index leads to the rows.
 
     A black-holed connection otherwise hangs for ever: asyncpg sets no keepalive and no timeout of its own.
     """
@@ -62,6 +66,7 @@ async def create_pool(
             "idle_in_transaction_session_timeout": str(2 * statement_ms),
             **({"role": role, "search_path": "pg_catalog"} if role else {}),
             **({"plan_cache_mode": "force_generic_plan"} if plan_once else {}),
+            **(BY_INDEX if by_index else {}),
         },
         init=prepare_session,
         reset=leave_session,
@@ -89,7 +94,12 @@ async def leave_session(_connection: Any) -> None:
 
 
 async def open_pool(
-    settings: Settings, application_name: str, role: str | None = None, *, plan_once: bool = False
+    settings: Settings,
+    application_name: str,
+    role: str | None = None,
+    *,
+    plan_once: bool = False,
+    by_index: bool = False,
 ) -> Pool:
     """The pool of a service, by its settings."""
     return await create_pool(
@@ -101,15 +111,21 @@ async def open_pool(
         lock_timeout_s=settings.postgres_lock_timeout_s,
         role=role,
         plan_once=plan_once,
+        by_index=by_index,
     )
 
 
 @asynccontextmanager
 async def opened_pool(
-    settings: Settings, application_name: str, role: str | None = None, *, plan_once: bool = False
+    settings: Settings,
+    application_name: str,
+    role: str | None = None,
+    *,
+    plan_once: bool = False,
+    by_index: bool = False,
 ) -> AsyncIterator[Pool]:
     """The pool of a service or a command, closed at the end of the block. It follows a fail-over to another host."""
-    pool = await open_pool(settings, application_name, role, plan_once=plan_once)
+    pool = await open_pool(settings, application_name, role, plan_once=plan_once, by_index=by_index)
     hosts = hosts_of(settings.postgres_dsn)
     watch = asyncio.create_task(watch_host(hosts)) if hosts.several else None
     try:
