@@ -5,8 +5,8 @@ from datetime import datetime
 
 from meter.foresee import asked_of, foresee, plan_shards
 from meter.runtime.postgres import Pool, load_sql
+from meter.store.batches import fetch_known
 from meter.store.corrections import fetch_facts
-from meter.store.events import fetch_known
 from schemas.records import Limits, Record, Rejected
 
 

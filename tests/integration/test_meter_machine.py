@@ -5,7 +5,7 @@ The store in memory is the model: after every step both hold the same log, and t
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.postgres import Pool, close_pool, create_pool, is_transient, load_sql
-from meter.store import events
+from meter.store import batches, events, together
 from meter.store.events import PostgresEventStore
 from projections.rebuild import Model, Rebuild
 from projections.verify import verify as verify_models
@@ -54,6 +54,7 @@ T = TypeVar("T")
 shards = st.integers(0, SHARDS - 1)
 # One letter a record: a new event, a repeat of a stored one, garbage, an offset never delivered, an opening.
 recipes = st.text("eeerbgo", max_size=6)
+recipes_of_all = st.tuples(*[st.one_of(st.text("eer", max_size=6), recipes)] * SHARDS)
 
 
 class LogMachine(RuleBasedStateMachine):
@@ -85,9 +86,13 @@ class LogMachine(RuleBasedStateMachine):
         self.number = 0
 
     def teardown(self) -> None:
-        self.patch.setattr(events, "fault_point", no_point)
+        self.set_points(no_point)
         self.run(self.close())
         self.runner.close()
+
+    def set_points(self, point: Any) -> None:
+        for module in (batches, events, together):
+            self.patch.setattr(module, "fault_point", point)
 
     async def close(self) -> None:
         for pool in self.pools:
@@ -129,17 +134,35 @@ class LogMachine(RuleBasedStateMachine):
         self.last[shard] = made = self.run(self.make(shard, recipe))
         assert self.run(self.stores[0].append(made)) == self.run(self.model.append(made))
 
+    @rule(recipes_of=recipes_of_all)
+    def append_together(self, recipes_of: tuple[str, ...]) -> None:
+        made = [self.run(self.make(shard, recipe)) for shard, recipe in enumerate(recipes_of)]
+        self.last |= {one.shard: one for one in made}
+        assert self.run(self.stores[0].append_together(made)) == [self.run(self.model.append(one)) for one in made]
+
+    @rule(recipes_of=recipes_of_all, at=st.sampled_from((*BEFORE_COMMIT, "after_commit")))
+    def crash_together(self, recipes_of: tuple[str, ...], at: str) -> None:
+        """All of them are stored, or none is."""
+        made = [self.run(self.make(shard, recipe)) for shard, recipe in enumerate(recipes_of)]
+        self.last |= {one.shard: one for one in made}
+        self.run(self.die_in(lambda: self.stores[0].append_together(made), at))
+        for one in made:
+            if at == "after_commit":
+                self.run(self.model.append(one))
+            stored = self.run(self.stores[0].fetch_offsets([USAGE, ACCOUNTS], [one.shard]))
+            assert stored == self.run(self.model.fetch_offsets([USAGE, ACCOUNTS], [one.shard]))
+
     @rule(shard=shards, recipe=recipes, at=st.sampled_from((*BEFORE_COMMIT, "after_commit")))
     def crash(self, shard: int, recipe: str, at: str) -> None:
         """The connection is killed at a point (or its answer lost): the offsets tell whether the batch is there."""
         self.last[shard] = made = self.run(self.make(shard, recipe))
-        self.run(self.append_and_die(made, at))
+        self.run(self.die_in(lambda: self.stores[0].append(made), at))
         stored = self.run(self.stores[0].fetch_offsets([USAGE, ACCOUNTS], [shard]))
         if at == "after_commit":
             self.run(self.model.append(made))
         assert stored == self.run(self.model.fetch_offsets([USAGE, ACCOUNTS], [shard]))
 
-    async def append_and_die(self, made: AppendPlan, at: str) -> None:
+    async def die_in(self, append: Callable[[], Awaitable[object]], at: str) -> None:
         async def die(name: str) -> None:
             if name == at:
                 await self.watch.execute(
@@ -149,10 +172,10 @@ class LogMachine(RuleBasedStateMachine):
                 if at == "after_commit":
                     raise ConnectionResetError("the answer to COMMIT was lost")
 
-        self.patch.setattr(events, "fault_point", die)
+        self.set_points(die)
         with pytest.raises(Exception) as caught:  # whatever it is, it must count as passing
-            await self.stores[0].append(made)
-        self.patch.setattr(events, "fault_point", no_point)
+            await append()
+        self.set_points(no_point)
         assert is_transient(caught.value), repr(caught.value)
         await self.pools[0].expire_connections()
 
@@ -248,8 +271,8 @@ def test_a_writer_without_the_fence_is_caught(dsn: str, monkeypatch: pytest.Monk
     unfenced = load_sql("meter", "advance_shard").replace(
         "AND usage_offset = $2 AND accounts_offset = $3", "AND $2::bigint >= 0 AND $3::bigint >= 0"
     )
-    real = events.sql
-    monkeypatch.setattr(events, "sql", lambda name: unfenced if name == "advance_shard" else real(name))
+    real = batches.sql
+    monkeypatch.setattr(batches, "sql", lambda name: unfenced if name == "advance_shard" else real(name))
     machine = make_machine(dsn, monkeypatch)
     with pytest.raises((AssertionError, pytest.fail.Exception, asyncpg.UniqueViolationError)):
         run_state_machine_as_test(machine, settings=EXAMPLES)

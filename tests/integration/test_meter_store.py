@@ -10,8 +10,9 @@ from meter.content import Content
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.postgres import Pool, failures, load_sql
-from meter.store import events
-from meter.store.events import Head, PostgresEventStore
+from meter.store import batches, events
+from meter.store.batches import Head
+from meter.store.events import PostgresEventStore
 from meter.store.layout import GENESIS, encode_rows, mark_row
 from tests.contract.rows import opened, plan, rejected, usage
 from tests.support import until
@@ -99,7 +100,7 @@ async def test_the_unique_index_catches_what_the_probe_misses(
     async def see_nothing(connection: object, plan: AppendPlan, head: Head) -> dict[bytes, Content]:
         return {}
 
-    monkeypatch.setattr(events, "find_known", see_nothing)
+    monkeypatch.setattr(batches, "find_known", see_nothing)
     fresh = [usage(5), usage(8)]
     again = [usage(6, event_id=rows[1].event_id), usage(7, event_id=rows[4].event_id)]
     other = usage(9, event_id=rows[2].event_id, amount=1)
@@ -232,8 +233,8 @@ async def test_without_the_fence_competing_writers_would_repeat_offsets(
     unfenced = load_sql("meter", "advance_shard").replace(
         "AND usage_offset = $2 AND accounts_offset = $3", "AND $2::bigint >= 0 AND $3::bigint >= 0"
     )
-    real = events.sql
-    monkeypatch.setattr(events, "sql", lambda name: unfenced if name == "advance_shard" else real(name))
+    real = batches.sql
+    monkeypatch.setattr(batches, "sql", lambda name: unfenced if name == "advance_shard" else real(name))
     for _ in range(2):
         await store.append(plan(usage(0)))
     offsets: Sequence[int] = [r[0] for r in await pool.fetch("SELECT kafka_offset FROM meter.events")]

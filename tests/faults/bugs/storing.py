@@ -8,8 +8,9 @@ from meter.content import Content, content_of
 from meter.plan import AppendPlan, Offsets, settle
 from meter.runtime.failures import is_transient
 from meter.runtime.fault_points import fault_point
-from meter.store import events
-from meter.store.events import Head, PostgresEventStore
+from meter.store import batches
+from meter.store.batches import Head
+from meter.store.events import PostgresEventStore
 from meter.store.port import Appended
 from tests.faults.bugs.bug import FEW, Bug, replace
 from tests.faults.schedule import Focus
@@ -42,7 +43,7 @@ async def advance_unfenced(connection: Any, plan: AppendPlan) -> Head:
 
 def no_compare_and_set() -> None:
     singly()
-    replace(events, "advance_shard", advance_unfenced)
+    replace(batches, "advance_shard", advance_unfenced)
 
 
 def offset_before_rows() -> None:
@@ -51,7 +52,7 @@ def offset_before_rows() -> None:
     async def transact(self: Any, plans: Any, write: Any) -> list[Appended]:
         [plan] = plans
         async with self._pool.acquire() as connection:
-            await events.advance_shard(connection, plan)
+            await batches.advance_shard(connection, plan)
         await fault_point("after_compare_and_set")
         async with self._pool.acquire() as connection, connection.transaction():
             head = Head(
@@ -60,10 +61,10 @@ def offset_before_rows() -> None:
                     plan.shard,
                 )
             )
-            known = await events.find_known(connection, plan, head)
+            known = await batches.find_known(connection, plan, head)
             plan, rows = await write(connection, plan, known, head)
-            evidence = await events.append_evidence(connection, plan)
-            appended = await events.seal_batch(connection, plan, head, rows, evidence)
+            evidence = await batches.append_evidence(connection, plan)
+            appended = await batches.seal_batch(connection, plan, head, rows, evidence)
             await fault_point("before_commit")
         return [appended]
 
@@ -74,7 +75,7 @@ def untargeted_conflict() -> None:
     """Positions counted in memory, and ON CONFLICT DO NOTHING to be on the safe side."""
     singly()
     next_positions: dict[int, int] = {}
-    advance, seal = events.advance_shard, events.seal_batch
+    advance, seal = batches.advance_shard, batches.seal_batch
 
     async def advance_remembering(connection: Any, plan: AppendPlan) -> Head:
         head = await advance(connection, plan)
@@ -90,9 +91,9 @@ def untargeted_conflict() -> None:
         await connection.copy_to_table("incoming", source=memoryview(rows), format="binary")
         await connection.execute("INSERT INTO meter.events SELECT * FROM incoming ON CONFLICT DO NOTHING")
 
-    replace(events, "advance_shard", advance_remembering)
-    replace(events, "seal_batch", seal_remembering)
-    replace(events, "copy_to_events", copy_and_insert)
+    replace(batches, "advance_shard", advance_remembering)
+    replace(batches, "seal_batch", seal_remembering)
+    replace(batches, "copy_to_events", copy_and_insert)
 
 
 def blind_commit_retry() -> None:
@@ -105,11 +106,11 @@ def blind_commit_retry() -> None:
         except Exception as error:
             if not is_transient(error):
                 raise
-        fence = replace(events, "advance_shard", advance_unfenced)
+        fence = replace(batches, "advance_shard", advance_unfenced)
         try:
             return await self._append(plan)
         finally:
-            replace(events, "advance_shard", fence)
+            replace(batches, "advance_shard", fence)
 
     replace(PostgresEventStore, "append", append)
 
@@ -142,7 +143,7 @@ def one_bad_record_drops_the_batch() -> None:
 def usage_offset_alone() -> None:
     """The offset of the second topic is not part of the transaction: it is written afterwards."""
     singly()
-    advance = events.advance_shard
+    advance = batches.advance_shard
 
     async def advance_usage(connection: Any, plan: AppendPlan) -> Head:
         accounts = plan.expected.accounts
@@ -159,7 +160,7 @@ def usage_offset_alone() -> None:
             )
         return appended
 
-    replace(events, "advance_shard", advance_usage)
+    replace(batches, "advance_shard", advance_usage)
     replace(PostgresEventStore, "_transact", transact_and_follow)
 
 
