@@ -149,11 +149,10 @@ def usage_offset_alone() -> None:
         accounts = plan.expected.accounts
         return await advance(connection, changed(plan, following=Offsets(plan.following.usage, accounts)))
 
-    transact = PostgresEventStore._transact
+    append = PostgresEventStore.append
 
-    async def transact_and_follow(self: Any, plans: Any, write: Any) -> Any:
-        [plan] = plans
-        appended = await transact(self, plans, write)
+    async def append_and_follow(self: Any, plan: AppendPlan) -> Any:
+        appended = await append(self, plan)
         async with self._pool.acquire() as connection:
             await connection.execute(
                 "UPDATE meter.shards SET accounts_offset = $2 WHERE shard = $1", plan.shard, plan.following.accounts
@@ -161,7 +160,7 @@ def usage_offset_alone() -> None:
         return appended
 
     replace(batches, "advance_shard", advance_usage)
-    replace(PostgresEventStore, "_transact", transact_and_follow)
+    replace(PostgresEventStore, "append", append_and_follow)
 
 
 ZOMBIES = Focus({"point_stop": 5, "kill": 2, "pause": 3}, services=("meter",), fault_points=("after_fetch",), long=1.0)
