@@ -1,5 +1,6 @@
 """Bugs of a writer: no fence, offsets apart from their data, clashes swallowed, commits repeated blindly."""
 
+from collections.abc import Sequence
 from dataclasses import replace as changed
 from typing import Any
 
@@ -8,7 +9,7 @@ from meter.content import Content, content_of
 from meter.plan import AppendPlan, Offsets, settle
 from meter.runtime.failures import is_transient
 from meter.runtime.fault_points import fault_point
-from meter.store import batches
+from meter.store import batches, together
 from meter.store.batches import Head
 from meter.store.events import PostgresEventStore
 from meter.store.port import Appended
@@ -46,29 +47,32 @@ def no_compare_and_set() -> None:
     replace(batches, "advance_shard", advance_unfenced)
 
 
+def no_fence_together() -> None:
+    """Of several small batches in one transaction; each alone has its fence."""
+
+    async def advance(connection: Any, plans: Sequence[AppendPlan]) -> dict[int, Head]:
+        return {plan.shard: await advance_unfenced(connection, plan) for plan in plans}
+
+    replace(together, "advance_shards", advance)
+
+
 def offset_before_rows() -> None:
     singly()
 
-    async def transact(self: Any, plans: Any, write: Any) -> list[Appended]:
-        [plan] = plans
+    async def append(self: Any, plan: AppendPlan) -> Appended:
         async with self._pool.acquire() as connection:
             await batches.advance_shard(connection, plan)
         await fault_point("after_compare_and_set")
         async with self._pool.acquire() as connection, connection.transaction():
-            head = Head(
-                *await connection.fetchrow(
-                    LOCKED,
-                    plan.shard,
-                )
-            )
+            head = Head(*await connection.fetchrow(LOCKED, plan.shard))
             known = await batches.find_known(connection, plan, head)
-            plan, rows = await write(connection, plan, known, head)
+            plan, rows = await batches.copy_rows(connection, plan, known, head)
             evidence = await batches.append_evidence(connection, plan)
             appended = await batches.seal_batch(connection, plan, head, rows, evidence)
             await fault_point("before_commit")
-        return [appended]
+        return appended
 
-    replace(PostgresEventStore, "_transact", transact)
+    replace(PostgresEventStore, "_append", append)
 
 
 def untargeted_conflict() -> None:
@@ -174,6 +178,17 @@ BUGS = (
         service="meter",
         says="a writer that lost its shard writes all the same",
         switch_on=no_compare_and_set,
+        signs=TWO_OUTCOMES,
+        focus=ZOMBIES,
+        round_s=25.0,
+        twins=True,
+        shares=FEW,
+    ),
+    Bug(
+        name="no_fence_together",
+        service="meter",
+        says="small batches in one transaction are written whoever has their shards",
+        switch_on=no_fence_together,
         signs=TWO_OUTCOMES,
         focus=ZOMBIES,
         round_s=25.0,
