@@ -9,7 +9,6 @@ What a repeat does not cure is most often in the events of one shard: that shard
 import asyncio
 import time
 from itertools import chain
-from typing import Final
 
 import structlog
 
@@ -20,6 +19,7 @@ from meter.runtime.postgres import MISCONFIGURED
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
+from projections.pace import BALANCES
 from projections.plan import FoldPlan, plan
 from projections.set_aside import SetAside
 from projections.store import FoldStore
@@ -27,10 +27,6 @@ from projections.tracing import fold_spans
 
 log = structlog.get_logger(component="fold")
 WORK = "balance-fold"
-# What a transaction costs beside its events, and the balances that they share, make small ones dear. Slow
-# enough that up to 30,000 events a second see the shortest pause only; beyond, transactions soon grow by the longest.
-PAUSE_PER_EVENT_S: Final = 20e-6
-LONGEST_PAUSE_S: Final = 0.15
 
 
 class FoldRunner:
@@ -83,7 +79,7 @@ class FoldRunner:
                 if folded == 0:
                     told = await wait_for(self.wake, self._looks.rest_s)
                 elif folded * 2 < self._most_events:
-                    await wait_for(stop, choose_pause(folded, self._pause_s))
+                    await wait_for(stop, BALANCES.choose_pause(folded, self._pause_s))
                 else:
                     for wake in self._helpers:
                         wake.set()
@@ -149,8 +145,3 @@ class FoldRunner:
 def is_of_shard(error: Exception) -> bool:
     """Whether it may be of the events of one shard. A lost database and missing rights are not."""
     return not is_transient(error) and not isinstance(error, MISCONFIGURED)
-
-
-def choose_pause(folded: int, shortest_s: float) -> float:
-    """Longer after a larger transaction, so that the next one finds more events; too short for people to notice."""
-    return max(shortest_s, min(LONGEST_PAUSE_S, folded * PAUSE_PER_EVENT_S))

@@ -9,6 +9,7 @@ from meter.runtime.looks import Looks
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
+from projections.pace import USAGE
 from projections.store_usage import UsageStore
 
 WORK: Final = "usage-fold"
@@ -54,7 +55,7 @@ class UsageRunner:
                 if folded == 0 and not summed:
                     await wait_for(self._wake, self._looks.rest_s)
                 if folded * 2 < self._most_events:
-                    await wait_for(stop, self._pause_s)
+                    await wait_for(stop, USAGE.choose_pause(folded, self._pause_s))
         finally:
             stopped.cancel()
 

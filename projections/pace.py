@@ -1,0 +1,24 @@
+"""How long a fold rests between two transactions. Pure.
+
+What a transaction costs beside its events, and the lines that these share, make small ones dear: so pieces grow with
+the load, up to a pause that people hardly notice.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`per_event_s`: up to so many events a second as fit into one, the shortest pause is kept; beyond, each piece is
+    larger than the one before until the pause is the longest."""
+
+    per_event_s: float
+    longest_s: float
+
+    def choose_pause(self, folded: int, shortest_s: float) -> float:
+        return max(shortest_s, min(self.longest_s, folded * self.per_event_s))
+
+
+BALANCES: Final = Pace(20e-6, 0.15)
+USAGE: Final = Pace(50e-6, 3.0)
