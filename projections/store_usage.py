@@ -1,7 +1,8 @@
 """The usage projection: where credits went, by slots of 15 minutes and by the account's own day.
 
 It follows the balances with transactions and a cursor of its own, so that it may take its time: it folds large pieces,
-which share lines, and is up to three seconds behind under load. `fold_usage.sql` is the fold: all of it happens in the database.
+which share lines, and is up to three seconds behind under load. `fold_usage.sql` is the fold: all of it happens in the
+database.
 """
 
 from collections.abc import Sequence
