@@ -9,8 +9,9 @@ WHERE shard = (SELECT shard FROM meter.shards WHERE shard = $1 FOR UPDATE SKIP L
   AND usage_offset = $2 AND accounts_offset = $3
 RETURNING next_position, next_batch, head,
           -- Whether the shard has events from before they had a key: its first batch tells, or that of a shard from which
-          -- accounts moved here. Two questions: with an OR inside one, all batches of the log are read for the answer.
-          EXISTS (SELECT FROM meter.batches b WHERE b.shard = s.shard AND b.batch = 1 AND b.chain_version = 2)
-          OR EXISTS (SELECT FROM meter.moved m JOIN meter.batches b ON b.shard = m.origin
-                     WHERE m.shard = s.shard AND b.batch = 1 AND b.chain_version = 2) AS has_old,
+          -- accounts moved here. Each is asked for by its key: as a join or an OR, all batches of the log may be read for it.
+          coalesce((SELECT b.chain_version FROM meter.batches b WHERE b.shard = s.shard AND b.batch = 1) = 2, false)
+          OR EXISTS (SELECT FROM meter.moved m
+                     WHERE m.shard = s.shard
+                       AND (SELECT b.chain_version FROM meter.batches b WHERE b.shard = m.origin AND b.batch = 1) = 2) AS has_old,
           generation

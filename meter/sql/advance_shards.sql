@@ -14,7 +14,8 @@ FROM asked a
 JOIN locked l ON l.shard = a.shard
 WHERE s.shard = a.shard AND s.usage_offset = a.usage_from AND s.accounts_offset = a.accounts_from
 RETURNING s.shard, s.next_position, s.next_batch, s.head,
-          EXISTS (SELECT FROM meter.batches b WHERE b.shard = s.shard AND b.batch = 1 AND b.chain_version = 2)
-          OR EXISTS (SELECT FROM meter.moved m JOIN meter.batches b ON b.shard = m.origin
-                     WHERE m.shard = s.shard AND b.batch = 1 AND b.chain_version = 2) AS has_old,
+          coalesce((SELECT b.chain_version FROM meter.batches b WHERE b.shard = s.shard AND b.batch = 1) = 2, false)
+          OR EXISTS (SELECT FROM meter.moved m
+                     WHERE m.shard = s.shard
+                       AND (SELECT b.chain_version FROM meter.batches b WHERE b.shard = m.origin AND b.batch = 1) = 2) AS has_old,
           s.generation

@@ -5,20 +5,25 @@
 -- Of an account and day of UTC the first {{day_names}} names by position have lines; what is used of others goes to the line "{{other_name}}".
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[], $4 only collect boolean,
 -- $5 careful boolean (data may hold numbers that Postgres has no type for: dearer)
-WITH events AS (
-    SELECT e.shard, e.account_id COLLATE "C" AS account_id,
-           date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00:00Z') AS slot, e.resource,
-           coalesce(o.type, e.type) AS kind, coalesce(o.name, e.name) COLLATE "C" AS item,
-           e.type <= {{last_usage}} AS used, o.type IS NULL AS counts, CASE WHEN e.type <= {{last_usage}} THEN e.amount ELSE -e.amount END AS amount,
-           e.position, e.occurred_at, e.recorded_at,
-           CASE WHEN $5 THEN projections.read_object(coalesce(o.data, e.data)) ELSE coalesce(o.data, e.data)::jsonb END AS data
+WITH ranged AS (
+    SELECT e.*, e.type AS kind, e.name AS item, true AS used, true AS counts, e.amount AS signed, e.data AS said
     FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
     -- LATERAL with OFFSET 0 keeps to the primary key: else statistics of a large log lead to reading all of it.
     CROSS JOIN LATERAL (
         SELECT shard, account_id, occurred_at, recorded_at, resource, type, name, data, amount, position
         FROM meter.events l
         WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto
-          AND (l.type BETWEEN {{first_usage}} AND {{last_usage}} OR l.type = {{usage.reversed.v1}})
+          AND l.type BETWEEN {{first_usage}} AND {{last_usage}}
+        OFFSET 0
+    ) AS e
+    UNION ALL
+    -- Reversals apart: to look for what it reverses with each event costs more than to read the range twice.
+    SELECT e.*, coalesce(o.type, e.type), coalesce(o.name, e.name), false, o.type IS NULL, -e.amount, coalesce(o.data, e.data)
+    FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
+    CROSS JOIN LATERAL (
+        SELECT shard, account_id, occurred_at, recorded_at, resource, type, name, data, amount, position
+        FROM meter.events l
+        WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto AND l.type = {{usage.reversed.v1}}
         OFFSET 0
     ) AS e
     LEFT JOIN LATERAL (
@@ -27,7 +32,12 @@ WITH events AS (
         JOIN meter.events u ON u.shard = v.shard AND u.position = v.reverses
         WHERE v.shard = e.shard AND v.position = e.position
         OFFSET 0
-    ) AS o ON e.type = {{usage.reversed.v1}}
+    ) AS o ON true
+), events AS (
+    SELECT shard, account_id COLLATE "C" AS account_id, date_bin('15 minutes', occurred_at, timestamptz '2000-01-01 00:00:00Z') AS slot,
+           resource, kind, item COLLATE "C" AS item, used, counts, signed AS amount, position, occurred_at, recorded_at,
+           CASE WHEN $5 THEN projections.read_object(said) ELSE said::jsonb END AS data
+    FROM ranged
     OFFSET 0  -- so that data are read once for each event, not once for each field
 ), said AS MATERIALIZED (
     SELECT shard, account_id, slot, resource, kind, item,
@@ -64,17 +74,20 @@ WITH events AS (
         OFFSET 0
     ) AS k ON true
     WHERE k.known IS NULL
-), judged_names AS MATERIALIZED (
-    SELECT n.shard, n.account_id, n.day, n.kind, n.item, c.names + n.number <= {{day_names}} AS fits
-    FROM new_names n
-    JOIN (
-        SELECT d.shard, d.account_id, d.day,
+), counted_names AS MATERIALIZED (
+    -- How many names the day has already, asked once for each day.
+    SELECT n.*,
+           CASE WHEN n.number = 1 THEN
                (SELECT count(*) FROM projections.day_names k
-                WHERE NOT $4 AND k.shard = d.shard AND k.account_id = d.account_id AND k.day = d.day)
+                WHERE NOT $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day)
                + (SELECT count(*) FROM projections.rebuilt_names k
-                  WHERE $4 AND k.shard = d.shard AND k.account_id = d.account_id AND k.day = d.day) AS names
-        FROM (SELECT DISTINCT shard, account_id, day FROM new_names) AS d
-    ) AS c USING (shard, account_id, day)
+                  WHERE $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day)
+           END AS names
+    FROM new_names n
+), judged_names AS MATERIALIZED (
+    SELECT shard, account_id, day, kind, item,
+           max(names) OVER (PARTITION BY shard, account_id, day) + number <= {{day_names}} AS fits
+    FROM counted_names
 ), added_names AS (
     INSERT INTO projections.day_names (shard, account_id, day, kind, item)
     SELECT shard, account_id, day, kind, item FROM judged_names WHERE fits AND NOT $4
@@ -82,11 +95,11 @@ WITH events AS (
     INSERT INTO projections.rebuilt_names (shard, account_id, day, kind, item)
     SELECT shard, account_id, day, kind, item FROM judged_names WHERE fits AND $4
 ), judged AS MATERIALIZED (
-    SELECT s.*, n.item IS NOT NULL AS is_beyond
+    -- No join: it is planned for a handful of rows and may compare each with each, which takes a minute for a large piece.
+    SELECT s.*,
+           (s.shard, s.account_id, (s.slot AT TIME ZONE 'UTC')::date, s.kind, s.item)
+               IN (SELECT n.shard, n.account_id, n.day, n.kind, n.item FROM judged_names n WHERE NOT n.fits) AS is_beyond
     FROM said s
-    LEFT JOIN judged_names n
-        ON NOT n.fits AND n.shard = s.shard AND n.account_id = s.account_id AND n.day = (s.slot AT TIME ZONE 'UTC')::date
-           AND n.kind = s.kind AND n.item = s.item
 ), slots AS MATERIALIZED (
     SELECT shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
            seconds, last_used, changed_at, told_at

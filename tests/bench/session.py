@@ -51,12 +51,6 @@ Measurement = Callable[[], Awaitable[float | Run]]
 T = TypeVar("T")
 
 
-def calm_probes(rate: float) -> float:
-    """One event in a hundred is a probe, which raises a banner and sends a letter; at least one a second, to have
-    enough of them."""
-    return min(latency.PROBES_PER_S, max(1, rate / 100)) if rate else 0
-
-
 class Session:
     """Measures what the plan asks for, into `figures`."""
 
@@ -160,7 +154,7 @@ class Session:
     async def _calm(self) -> None:
         """What the services cost while little or nothing comes, and how fast they are then."""
         rates, seconds = self._plan.calm_rates, self._plan.calm_s
-        levels = [latency.Load(0, rate, seconds, calm_probes(rate)) for rate in rates]
+        levels = [latency.Load(0, rate, seconds, 1 if rate else 0) for rate in rates]
         levels.insert(0, latency.Load(0, max(rates), min(seconds, self._plan.warm_up_s), 1))
         scenario = Scenario(self._bench, "calm", self._plan.accounts, latency.list_probes(levels))
         with self._console.status(f"opening accounts; then {len(levels)} loads of {seconds:.0f} s"):

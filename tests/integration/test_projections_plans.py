@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from projections.store import sql
-from tests.integration.plans import Plan, explain
+from tests.integration.plans import Plan, explain, walk
 
 SHARDS, EVENTS = 12, 200_000
 FILL = """
@@ -71,6 +71,19 @@ def repeats_cuts(node: Plan) -> bool:
     return node["Node Type"] == "Nested Loop" and any(child.get("CTE Name") == "splits" for child in node["Plans"])
 
 
+def compares_each_with_each(node: Plan) -> bool:
+    """A loop inside which all rows of a part of the statement are gone through again, for each row of another part.
+
+    The planner takes such parts for a handful of rows. The exception has a row for each shard.
+    """
+    if node["Node Type"] != "Nested Loop":
+        return False
+    outer, inner = (list(walk(child)) for child in node["Plans"] if child["Parent Relationship"] in ("Outer", "Inner"))
+    if any(part.get("Relation Name") == "usage_summed" for part in outer):
+        return False
+    return inner[0]["Node Type"] in ("CTE Scan", "Materialize", "Subquery Scan") and any("CTE Name" in n for n in inner)
+
+
 @pytest.mark.parametrize("name", STATEMENTS)
 async def test_the_fold_finds_events_and_balances_by_an_index(log: asyncpg.Connection, name: str) -> None:
     assert await find_plans(log, sql(name), reads_all) == []
@@ -79,6 +92,27 @@ async def test_the_fold_finds_events_and_balances_by_an_index(log: asyncpg.Conne
 async def test_the_log_is_large_enough_to_lead_astray(log: asyncpg.Connection) -> None:
     """Else the other test would pass without the fence that it watches."""
     assert await find_plans(log, sql("sum_usage").replace("OFFSET 0", ""), reads_all)
+
+
+async def find_loops(connection: asyncpg.Connection, statement: str) -> list[Plan]:
+    """With the other ways to join taken away: what the planner does at the worst."""
+    await connection.execute("SET enable_hashjoin = off")
+    await connection.execute("SET enable_mergejoin = off")
+    await connection.execute(f"PREPARE usage AS {statement}")
+    nodes = await explain(connection, "EXECUTE usage (ARRAY[0, 1], ARRAY[0, 0], ARRAY[16000, 16000], false, false)")
+    return [node for node in nodes if compares_each_with_each(node)]
+
+
+async def test_the_fold_of_usage_compares_no_names_with_all_names(log: asyncpg.Connection) -> None:
+    """A piece of 78,000 events took longer than a statement may, so usage stood still for ever."""
+    assert await find_loops(log, sql("fold_usage")) == []
+
+
+async def test_a_join_of_its_parts_would_be_seen(log: asyncpg.Connection) -> None:
+    joined = sql("fold_usage").replace(
+        "    FROM said s\n", "    FROM said s LEFT JOIN judged_names o ON o.item = s.item\n"
+    )
+    assert await find_loops(log, joined)
 
 
 async def test_usage_is_cut_into_runs_by_a_hash_of_the_cuts(log: asyncpg.Connection) -> None:

@@ -23,7 +23,10 @@ KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_PROBES = 3
 # Unacknowledged bytes for this long: the peer is gone. Keepalive alone does not see that while data is in flight.
 USER_TIMEOUT_MS = 30_000
-# A plan is made while tables are small and kept while they grow: it would then read them whole for each batch.
+# A plan that was made while tables were small is kept while they grow: it would then read them whole for each batch, or
+# go along the wrong index. So tables are not read whole where there is an index, and plans are made anew now and then.
+REPLAN_S = 30
+DRIVER_REPLANS_S = 300  # asyncpg's own choice
 BY_INDEX = {"enable_seqscan": "off", "jit": "off"}
 
 
@@ -39,12 +42,13 @@ async def create_pool(
     role: str | None = None,
     plan_once: bool = False,
     by_index: bool = False,
+    replan_s: int = REPLAN_S,
 ) -> Pool:
     """Open a pool whose statements, locks, transactions and sockets all have a deadline.
 
     With `role` its sessions have the rights of that role, and look names up in pg_catalog alone.
     With `plan_once` a statement is planned once for all arguments, for what is planned for longer than it runs.
-    With `by_index` no table is read whole where an index leads to the rows.
+    With `by_index` no table is read whole where an index leads to the rows, and a plan is kept for `replan_s`.
 
     A black-holed connection otherwise hangs for ever: asyncpg sets no keepalive and no timeout of its own.
     """
@@ -70,6 +74,7 @@ async def create_pool(
         },
         init=prepare_session,
         reset=leave_session,
+        max_cached_statement_lifetime=replan_s if by_index else DRIVER_REPLANS_S,
     )
 
 

@@ -1,0 +1,123 @@
+"""What the meter asks for each batch costs the same however long the log is."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from meter.runtime.postgres import Executor, close_pool, create_pool, load_sql
+
+SHARDS, SHORT, BATCHES = 12, 60, 60_000
+FILL = """
+INSERT INTO meter.batches (shard, batch, first_position, last_position, usage_from, usage_to, accounts_from,
+                           accounts_to, stored, duplicates, rejected, gaps, recorded_at, evidence, previous, hash,
+                           chain_version, generation, rerouted, waiting)
+SELECT i % $1, i / $1 + 1, i / $1 + 1, i / $1 + 1, i / $1, i / $1 + 1, 0, 0, 1, 0, 0, 0, now(), '',
+       sha256(i::text::bytea), sha256(i::text::bytea), 4, 1, 0, 0
+FROM generate_series($2::int, $3::int - 1) AS i
+"""
+EVENTS = """
+INSERT INTO meter.events (position, amount, kafka_offset, occurred_at, recorded_at, id, event_key, shard, type,
+                          resource, account_id, name, source, data)
+SELECT i / $1 + 1, 1000, i, now(), now(), i::text, sha256(i::text::bytea), i % $1, 1, 1, 'acct-' || i % 1009, 'swift',
+       'https://example.com', '{}'
+FROM generate_series($2::int, $3::int - 1) AS i
+"""
+MOST_BLOCKS = 200  # of 8 KiB; the batches alone have more than 1,000
+ALL = f"ARRAY{list(range(SHARDS))}"
+KEYS = "decode('" + "00" * 32 * 40 + "', 'hex')"
+ASKED = {
+    "advance_shard": "3, 0, 0, 10, 0",
+    "advance_shards": f"{ALL}, {', '.join(f'ARRAY{[value] * SHARDS}' for value in (0, 0, 10, 0))}",
+    "find_known": f"3, {KEYS}",
+    "find_known_of_shards": f"{ALL}, ARRAY[{', '.join([KEYS] * SHARDS)}]",
+}
+MODES = ("force_generic_plan", "force_custom_plan")
+# As it stood once: an OR inside one question, for which all batches are read.
+WITH_OR = """
+UPDATE meter.shards s SET usage_offset = $4, accounts_offset = $5
+WHERE shard = $1 AND usage_offset = $2 AND accounts_offset = $3
+RETURNING EXISTS (SELECT FROM meter.batches b
+                  WHERE (b.shard = s.shard OR b.shard IN (SELECT m.origin FROM meter.moved m WHERE m.shard = s.shard))
+                    AND b.batch = 1 AND b.chain_version = 2)
+"""
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncIterator[Executor]:
+    """As the service has it."""
+    pool = await create_pool(dsn, max_size=1, application_name="plans", by_index=True)
+    async with pool.acquire() as connection:
+        await connection.execute("DELETE FROM meter.shards")
+        await connection.execute("INSERT INTO meter.shards (shard) SELECT generate_series(0, $1 - 1)", SHARDS)
+        yield connection
+    await close_pool(pool)
+
+
+async def begin(connection: Executor) -> None:
+    """A short log, of which the planner knows that it is short."""
+    for statement in (FILL, EVENTS):
+        await connection.execute(statement, SHARDS, 0, SHORT)
+    await connection.execute("ANALYZE meter.batches, meter.events")
+
+
+async def fill(connection: Executor) -> None:
+    for statement in (FILL, EVENTS):
+        await connection.execute(statement, SHARDS, SHORT, BATCHES)
+
+
+async def prepare(connection: Executor, statement: str, mode: str) -> None:
+    await connection.execute(f"SET plan_cache_mode = {mode}")
+    await connection.execute(f"PREPARE asked AS {statement}")
+
+
+async def count_blocks(connection: Executor, arguments: str) -> int:
+    """Blocks that the prepared statement reads, in memory or not."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE asked ({arguments})")
+    finally:
+        await transaction.rollback()
+    plan = json.loads(text)[0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ASKED)
+async def test_a_batch_reads_little_of_a_long_log(connection: Executor, name: str, mode: str) -> None:
+    await fill(connection)
+    await prepare(connection, load_sql("meter", name), mode)
+    assert await count_blocks(connection, ASKED[name]) < MOST_BLOCKS
+
+
+@pytest.mark.parametrize("name", ["advance_shard", "advance_shards"])
+async def test_so_does_a_plan_that_was_made_while_the_log_was_short(connection: Executor, name: str) -> None:
+    await begin(connection)
+    await prepare(connection, load_sql("meter", name), "force_generic_plan")
+    await count_blocks(connection, ASKED[name])
+    await fill(connection)
+    assert await count_blocks(connection, ASKED[name]) < MOST_BLOCKS
+
+
+async def test_the_log_is_long_enough_to_tell(connection: Executor) -> None:
+    """Else the tests above would pass whatever is read."""
+    await connection.execute("SET enable_seqscan = on")
+    await begin(connection)
+    await prepare(connection, WITH_OR, "force_generic_plan")
+    await count_blocks(connection, ASKED["advance_shard"])
+    await fill(connection)
+    assert await count_blocks(connection, ASKED["advance_shard"]) > MOST_BLOCKS
+
+
+async def test_services_plan_their_statements_anew_now_and_then(dsn: str) -> None:
+    """What a plan from a short log costs, it costs for half a minute."""
+    pool = await create_pool(dsn, max_size=1, application_name="plans", by_index=True, replan_s=1)
+    async with pool.acquire() as connection, asyncio.timeout(20):
+        asked = "SELECT min(prepare_time) FROM pg_prepared_statements WHERE statement = 'SELECT 1'"
+        await connection.fetchval("SELECT 1")
+        first = await connection.fetchval(asked)
+        while await connection.fetchval(asked) in (first, None):
+            await connection.fetchval("SELECT 1")
+    await close_pool(pool)
