@@ -80,6 +80,10 @@ NOT_RUN = {
     ("tests/README.md", "apt-get install docker.io"): "builds and starts containers, as root: a quarter of an hour",
     (
         "tests/README.md",
+        'eval "$(.venv/bin/python -m tests.containers',
+    ): "builds images, as root, and runs the tests themselves",
+    (
+        "tests/README.md",
         ".venv/bin/python -m tests.fuzz",
     ): "hours: tests/unit/fuzz and tests/integration/test_meter_fuzz.py run the short forms",
     ("tests/faults/README.md", "make faults"): "minutes each: tests/faults/test_campaign.py runs the short form",
