@@ -48,6 +48,8 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
     )
     smtp_verify: bool = Field(True, description="check the server's certificate; off only for tests")
     smtp_cafile: str | None = Field(None, description="PEM file of the authorities to trust; default: the system's")
+    smtp_certfile: str | None = Field(None, description="PEM file of the client's certificate")
+    smtp_keyfile: str | None = Field(None, description="PEM file of the client's key")
     smtp_username: str | None = Field(None, description="user name for the mail server")
     smtp_password: SecretStr | None = Field(None, description="password for the mail server")
     smtp_helo: str | None = Field(None, description="name given in EHLO; default: the domain of mail_from")
@@ -117,6 +119,8 @@ class NotifierSettings(ThresholdSettings, LinkSettings):
     def check_smtp(self) -> Self:
         if (self.smtp_username is None) != (self.smtp_password is None):
             raise ValueError("smtp_username and smtp_password belong together")
+        if (self.smtp_certfile is None) != (self.smtp_keyfile is None):
+            raise ValueError("smtp_certfile and smtp_keyfile belong together")
         return self
 
     @property

@@ -58,6 +58,8 @@ class ApacheKafka:
 
     def __init__(self, jars: Path, heap_mb: int = 512) -> None:
         self.port = free_port(HOST)
+        self.cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        self.voters = f"1@{HOST}:{free_port(HOST)}"
         self.directory = make_directory("kafka")
         self._jars = jars
         self._properties = self.directory / "server.properties"
@@ -95,10 +97,9 @@ class ApacheKafka:
         remove_directory(self.directory)
 
     def _render_properties(self) -> str:
-        controller = free_port(HOST)
         own = {
-            "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{controller}",
-            "controller.quorum.voters": f"1@{HOST}:{controller}",
+            "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{self.voters.partition('@')[2]}",
+            "controller.quorum.voters": self.voters,
             "log.dirs": str(self.directory / "data"),
         }
         return "".join(f"{name}={value}\n" for name, value in (PROPERTIES | self.settle(own)).items())
@@ -108,8 +109,7 @@ class ApacheKafka:
         return own
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-        tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(self._properties))
+        tool = ("kafka.tools.StorageTool", "format", "--cluster-id", self.cluster, "--config", str(self._properties))
         command = self._java("-XX:TieredStopAtLevel=1", *tool)
         done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -1,23 +1,33 @@
 """Postgres and Apache Kafka in containers, where a Docker engine answers and has the images or can pull them.
 
 The host ports are fixed before the start: Kafka must know the address it advertises, and both keep it over a restart.
+METERING_TEST_KAFKA_IMAGE and METERING_TEST_POSTGRES_IMAGE take other images than the official ones.
 """
 
 import importlib.util
+import os
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from deploy.local import engine_probe, kafka_probe, postgres_probe
-from deploy.local.child import POLL_S, UnavailableError
+from deploy.local import apache_kafka, engine_probe, kafka_probe, postgres_probe
+from deploy.local.child import LOG_TAIL_LINES, UnavailableError
+from deploy.local.patience import Patience
 from deploy.local.ports import free_port
 
 KAFKA_IMAGE = "apache/kafka:4.1.0"
 POSTGRES_IMAGE = "postgres:18"
-START_TIMEOUT_S = 90
+KAFKA_IMAGE_VARIABLE, POSTGRES_IMAGE_VARIABLE = "METERING_TEST_KAFKA_IMAGE", "METERING_TEST_POSTGRES_IMAGE"
+# A broker takes 5 s of processor time to start: minutes, where much else runs. A second of it in 90 s is progress.
+STILL_S, MOST_S, STEP_CPU_S = 90, 600, 1.0
+CHECK_S = 0.2  # each check asks the engine twice
 STOP_TIMEOUT_S = 15
+SHARED_MEMORY = "256m"  # of Postgres' parallel queries; an engine gives 64 MB
+ENDED: Final = ("exited", "dead")
 KAFKA_PORT, CONTROLLER_PORT, POSTGRES_PORT = 9092, 9093, 5432
+INNER = "INNER://localhost:19092"
+KAFKA_DATA = "/tmp/kafka-data"  # inside of the container, which is gone with the run
 
 
 class Container:
@@ -48,11 +58,32 @@ class Container:
             self._run()
         else:
             self._wrapped.start()
-        deadline = time.monotonic() + START_TIMEOUT_S
+        patience = Patience(still_s=STILL_S, most_s=MOST_S, step=STEP_CPU_S)
         while not ready():
-            if time.monotonic() > deadline:
-                raise UnavailableError(f"{self.image} did not answer at {self.host}:{self.port} in {START_TIMEOUT_S} s")
-            time.sleep(POLL_S)
+            self._check_running()
+            patience.note(self._cpu_s())
+            if (why := patience.over) is not None:
+                said = f"{self.image} did not answer at {self.host}:{self.port}: {why}"
+                raise UnavailableError(f"{said}. The end of its log:\n{self._log_tail()}")
+            time.sleep(CHECK_S)
+
+    def _check_running(self) -> None:
+        """Raises UnavailableError at once where the container has ended: nothing more will come of it."""
+        self._wrapped.reload()
+        if self._wrapped.status in ENDED:
+            code = self._wrapped.attrs["State"]["ExitCode"]
+            raise UnavailableError(
+                f"the container of {self.image} ended with code {code} while it started. The end of its log:\n"
+                f"{self._log_tail()}"
+            )
+
+    def _cpu_s(self) -> float:
+        """Processor seconds of the container so far."""
+        used = self._wrapped.client.api.stats(self._wrapped.id, stream=False, one_shot=True)
+        return float(used["cpu_stats"]["cpu_usage"].get("total_usage", 0)) / 1e9
+
+    def _log_tail(self) -> str:
+        return str(self._wrapped.logs(tail=LOG_TAIL_LINES).decode(errors="replace").strip())
 
     def stop(self) -> None:
         self._wrapped.stop(timeout=STOP_TIMEOUT_S)
@@ -79,7 +110,7 @@ class Container:
         from testcontainers.core.container import DockerContainer
 
         try:
-            made = DockerContainer(self.image, command=self._command)
+            made = DockerContainer(self.image, command=self._command, shm_size=SHARED_MEMORY)
             self._container = made.with_envs(**self._environment).with_bind_ports(self._inner_port, self.port)
             self._container.start()
         except (DockerException, OSError, TimeoutError) as error:
@@ -89,24 +120,17 @@ class Container:
 class KafkaInContainer(Container):
     def __init__(self) -> None:
         port = free_port()
-        environment = {
-            "KAFKA_NODE_ID": "1",
-            "KAFKA_PROCESS_ROLES": "broker,controller",
-            "KAFKA_LISTENERS": f"PLAINTEXT://:{KAFKA_PORT},CONTROLLER://:{CONTROLLER_PORT}",
-            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{engine_host()}:{port}",
-            "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        environment = {variable(name): value for name, value in apache_kafka.PROPERTIES.items()} | {
+            "KAFKA_LISTENERS": f"PLAINTEXT://:{KAFKA_PORT},CONTROLLER://:{CONTROLLER_PORT},{INNER}",
+            # The broker sends the markers of transactions to itself: by an address that it reaches from inside.
+            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{engine_host()}:{port},{INNER}",
+            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,INNER:PLAINTEXT",
+            "KAFKA_INTER_BROKER_LISTENER_NAME": "INNER",
             "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@localhost:{CONTROLLER_PORT}",
-            "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
-            "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "4",
-            "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
-            "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
-            "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
-            "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
-            "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+            "KAFKA_LOG_DIRS": KAFKA_DATA,
             "KAFKA_HEAP_OPTS": "-Xms128m -Xmx512m",
         }
-        super().__init__(KAFKA_IMAGE, port, KAFKA_PORT, environment, None)
+        super().__init__(os.environ.get(KAFKA_IMAGE_VARIABLE) or KAFKA_IMAGE, port, KAFKA_PORT, environment, None)
 
     @property
     def bootstrap(self) -> str:
@@ -121,13 +145,19 @@ class PostgresInContainer(Container):
         # Trust, as the embedded one: the tests log in as every role. fsync and synchronous_commit keep their defaults.
         environment = {"POSTGRES_HOST_AUTH_METHOD": "trust"}
         command = "postgres -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=2GB -c timezone=UTC"
-        super().__init__(POSTGRES_IMAGE, free_port(), POSTGRES_PORT, environment, command)
+        image = os.environ.get(POSTGRES_IMAGE_VARIABLE) or POSTGRES_IMAGE
+        super().__init__(image, free_port(), POSTGRES_PORT, environment, command)
 
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
         return f"postgresql://{user}@{self.host}:{self.port}/{database}"
 
     def start(self) -> None:
         self.start_container(lambda: postgres_probe.answers(self.host, self.port))
+
+
+def variable(property_name: str) -> str:
+    """The variable by which Kafka's images take a property."""
+    return f"KAFKA_{property_name.upper().replace('.', '_')}"
 
 
 @cache

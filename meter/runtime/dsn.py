@@ -68,6 +68,11 @@ def add_password(dsn: str, password: str) -> str:
     return add_parameter(dsn, "password", password)
 
 
+def holds_password(dsn: str) -> bool:
+    """Whether a password stands in front of the host, which wins over any other."""
+    return ":" in split(dsn.partition("://")[2])[0].rpartition("@")[0]
+
+
 def add_parameter(dsn: str, name: str, value: str) -> str:
     return f"{dsn}{'&' if '?' in dsn else '?'}{name}={quote(value, safe='')}"
 

@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
+from meter.runtime.secret_file import SecretFile, read_secret
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -51,14 +53,19 @@ def read_secret_files(kind: type[BaseModel], environment: Mapping[str, str]) -> 
             faults.append(f"{name}: {variable(field)} is set as well; set one of them")
             continue
         try:
-            values[field] = Path(given[name]).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            said = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            faults.append(f"{name}: the file cannot be read: {said}")
-        else:
-            if not values[field]:
-                faults.append(f"{name}: the file is empty")
+            values[field] = read_secret(Path(given[name]))
+        except ValueError as error:
+            faults.append(f"{name}: the file {error}")
     return values, faults
+
+
+def follow_secrets(
+    kind: type[BaseModel], environment: Mapping[str, str], values: Mapping[str, str]
+) -> dict[str, SecretFile]:
+    """The files that `values` were read from, by field."""
+    given = {name.upper(): value for name, value in environment.items() if value}
+    files = {field: variable(field) + FILE_SUFFIX for field in values}
+    return {field: SecretFile(name, Path(given[name]), values[field]) for field, name in files.items()}
 
 
 def secret_fields(kind: type[BaseModel]) -> list[str]:

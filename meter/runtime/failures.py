@@ -1,9 +1,17 @@
 """What an error of Kafka, Postgres or the mail server means: whether to repeat the work, and what to say to people."""
 
-from meter.runtime.errors import RefusalError, TransientError, explain, flatten
+from meter.runtime.errors import LoginRefusedError, RefusalError, TransientError, explain, flatten
 from meter.runtime.postgres import failures as postgres
 
-__all__ = ["explain", "explain_refusal", "flatten", "is_transient", "name_dependency"]
+__all__ = [
+    "explain",
+    "explain_access",
+    "explain_refusal",
+    "flatten",
+    "is_access_refused",
+    "is_transient",
+    "name_dependency",
+]
 
 
 def is_transient(error: BaseException) -> bool:
@@ -33,9 +41,39 @@ def explain_refusal(error: BaseException) -> str | None:
     return postgres.explain_misconfigured(error) or explain_unauthorized(error)
 
 
+def is_access_refused(error: BaseException) -> bool:
+    """Whether a dependency answers and refuses us a login or a right: a person has to mend it, here or there. Of a
+    group of errors: whether one is of that kind, and none is worse."""
+    parts = flatten(error)
+    refused = [is_access_refused_one(part) for part in parts]
+    return any(refused) and all(known or is_transient_one(part) for known, part in zip(refused, parts, strict=True))
+
+
+def is_access_refused_one(error: BaseException) -> bool:
+    if isinstance(error, (LoginRefusedError, *postgres.ACCESS_REFUSED)):
+        return True
+    if not is_kafkas(error):
+        return False
+    from meter.runtime.kafka.failures import UNAUTHORIZED
+
+    return isinstance(error, UNAUTHORIZED)
+
+
+def is_kafkas(error: BaseException) -> bool:
+    """Whether it is of the Kafka client, which is not loaded to know that."""
+    return type(error).__module__.startswith("aiokafka")
+
+
+def explain_access(error: BaseException) -> str:
+    """What is refused and what to do, of an error that `is_access_refused`."""
+    part = next(part for part in flatten(error) if is_access_refused_one(part))
+    return explain_refusal(part) or explain(part)
+
+
 def name_dependency(error: BaseException) -> str:
-    """Which dependency failed, for people: the one of the first error."""
-    first = flatten(error)[0]
+    """Which dependency failed, for people: the one that refuses us, else the one of the first error."""
+    parts = flatten(error)
+    first = next(filter(is_access_refused_one, parts), parts[0])
     if isinstance(first, TransientError):
         return first.dependency or "unknown"
-    return "kafka" if type(first).__module__.startswith("aiokafka") else "postgres"
+    return "kafka" if is_kafkas(first) else "postgres"

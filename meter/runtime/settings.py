@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -22,8 +23,9 @@ from pydantic_core import ErrorDetails
 from meter.runtime.dsn import CHECKED_MODES, add_password, check_dsn, describe_hosts, host_names, parameter, require_tls
 from meter.runtime.encryption import away, bootstrap_hosts, may_be_plain, read_hosts
 from meter.runtime.endpoint import check_endpoint, endpoint_hosts, is_plain
-from meter.runtime.environment import ENV_PREFIX, find_typos, read_secret_files, read_values, variable
+from meter.runtime.environment import ENV_PREFIX, find_typos, follow_secrets, read_secret_files, read_values, variable
 from meter.runtime.errors import SettingsError
+from meter.runtime.secret_file import SecretFile
 
 __all__ = ["ENV_PREFIX", "Settings", "load_settings"]
 
@@ -41,6 +43,8 @@ NEXT: Final = "Correct them and repeat; the verb `settings` prints each with its
 
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    _secret_files: dict[str, SecretFile] = PrivateAttr(default_factory=dict)
 
     # In front of what depends on it: Postgres' address, Kafka's protocol, and the mail server's security.
     plaintext_hosts: str = Field(
@@ -149,6 +153,16 @@ class Settings(BaseModel):
         description="collector of the traces that producers ask for, like https://host:4318 (OTLP over HTTP)",
     )
 
+    def secret(self, name: str) -> str | None:
+        """A secret by its field, as it is now: that of its file, where it stands in one."""
+        if (file := self.secret_file(name)) is not None:
+            return file.read()
+        given: SecretStr | None = getattr(self, name)
+        return None if given is None else given.get_secret_value()
+
+    def secret_file(self, name: str) -> SecretFile | None:
+        return self._secret_files.get(name)
+
     def topic(self, name: str) -> str:
         """The name on the broker of a topic of `schemas.topics`."""
         return self.topic_prefix + name
@@ -218,6 +232,7 @@ def load_settings(kind: type[S]) -> S:
         faults = [*explain_faults(kind, error), *faults]
     else:
         if not faults:
+            settings._secret_files = follow_secrets(kind, os.environ, secrets)
             return settings
     raise SettingsError("settings are not usable:\n  " + "\n  ".join(faults) + f"\n{NEXT}")
 

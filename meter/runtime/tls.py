@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from meter.runtime.errors import SettingsError
+from meter.runtime.stamps import Stamp, stamp
 
 # Not structlog, which the client of the producers does without.
 log = logging.getLogger(__name__)
-
-Stamp = tuple[int, int, int] | None
 
 # OpenSSL's X509_V_ERR_… of each kind of fault.
 NOT_YET_VALID: Final = 9
@@ -90,17 +89,6 @@ class FollowingContext(ssl.SSLContext):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
-
-
-def stamp(file: str | None) -> Stamp:
-    """What changes with the file: Kubernetes swaps a link, others write in place. None where there is none."""
-    if file is None:
-        return None
-    try:
-        found = Path(file).stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def explain_certificate(error: ssl.SSLCertVerificationError, cafile_variable: str) -> str:

@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 import aiosmtplib
@@ -39,13 +40,12 @@ class SmtpServer:
     timeout_s: float
     dot_timeout_s: float
     username: str | None = None
-    password: str | None = None
+    password: Callable[[], str | None] | None = None  # asked before each login: it may have changed
     tls: ssl.SSLContext | None = None
 
     @classmethod
     def of(cls, settings: NotifierSettings) -> "SmtpServer":
         host, port = settings.smtp_address
-        password = settings.smtp_password
         plain = settings.smtp_security == "none"
         return cls(
             host=host,
@@ -55,13 +55,19 @@ class SmtpServer:
             timeout_s=settings.smtp_timeout_s,
             dot_timeout_s=settings.smtp_dot_timeout_s,
             username=settings.smtp_username,
-            password=password.get_secret_value() if password is not None else None,
-            tls=None if plain else make_tls(settings.smtp_cafile, verify=settings.smtp_verify),
+            password=partial(settings.secret, "smtp_password"),
+            tls=None
+            if plain
+            else make_tls(
+                settings.smtp_cafile, settings.smtp_certfile, settings.smtp_keyfile, verify=settings.smtp_verify
+            ),
         )
 
 
-def make_tls(cafile: str | None, *, verify: bool) -> ssl.SSLContext:
-    return FollowingContext.of(cafile, verify=verify)
+def make_tls(
+    cafile: str | None, certfile: str | None = None, keyfile: str | None = None, *, verify: bool
+) -> ssl.SSLContext:
+    return FollowingContext.of(cafile, certfile, keyfile, verify=verify)
 
 
 class SmtpSession:
@@ -118,7 +124,8 @@ class SmtpSession:
             return None
         if server.security == "auto" and client.get_transport_info("sslcontext") is None:
             return Result(Phase.AUTH, None, f"the server does not offer STARTTLS: {UNUSABLE}", setup=True)
-        return await self._step(Phase.AUTH, client.login(server.username, server.password or ""))
+        password = None if server.password is None else server.password()
+        return await self._step(Phase.AUTH, client.login(server.username, password or ""))
 
     async def deliver(
         self, sender: str, recipient: str, message: bytes, before_dot: Callable[[], Awaitable[bool]]

@@ -40,14 +40,14 @@ def bounded_protocol(
     """The protocol of one server. At most `most` of its connections wait for their client at a time, by default
     `most_waiting`.
 
-    They wait at most `request_s` for a whole request, and `reader_s` for a client that has stopped to read. A live page
-    that reads is none of them (`console_pages` bounds those).
+    They wait at most `request_s` for the head of a request and as long again for its body, and `reader_s` for a client
+    that has stopped to read. A live page that reads is none of them (`console_pages` bounds those).
     """
 
     class Bounded(H11Protocol):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            self._limit_s: float | None = None
+            self._waits_for: str | None = None
             self._timer: asyncio.TimerHandle | None = None
             self._stopped_reading = False
 
@@ -79,19 +79,23 @@ def bounded_protocol(
 
         def _follow(self) -> None:
             if self.cycle is None or self.cycle.response_complete:
-                self._wait(request_s)
+                self._wait("request", request_s)
+            elif self.cycle.more_body:
+                self._wait("body", request_s)
+            elif self._stopped_reading:
+                self._wait("reader", reader_s)
             else:
-                self._wait(reader_s if self._stopped_reading else None)
+                self._wait(None)
 
-        def _wait(self, limit_s: float | None) -> None:
-            """None: it is our turn. The time runs on where the limit is the same as before, whatever came meanwhile."""
-            if limit_s == self._limit_s:
+        def _wait(self, what: str | None, limit_s: float = 0) -> None:
+            """None: it is our turn. The time runs on where the same is waited for, whatever came meanwhile."""
+            if what == self._waits_for:
                 return
-            self._limit_s = limit_s
+            self._waits_for = what
             waiting.pop(self, None)
             if self._timer is not None:
                 self._timer.cancel()
-            if limit_s is not None:
+            if what is not None:
                 self._timer = self.loop.call_later(limit_s, self._cut_off)
                 waiting[self] = None
                 if len(waiting) > (most_waiting() if most is None else most):

@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 from jinja2 import Environment
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -63,6 +63,8 @@ class Caught:
 
         try:
             await self._app(scope, receive, noting)
+        except ClientDisconnect:
+            pass  # whoever asked went away before the end of the body: nobody is there to be answered
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise

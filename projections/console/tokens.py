@@ -1,26 +1,22 @@
-"""Who may look at what: JWTs for one account, with algorithm and keys pinned by the settings. Pure, given the time."""
+"""Who may look at what: JWTs for one account, with algorithm and keys pinned by the settings."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, JoseError
-from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
+from joserfc.jwk import OctKey
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError, SettingsError
-from projections.console.settings import Algorithm, ConsoleSettings
+from projections.console.keys import Keys
+from projections.console.settings import ConsoleSettings
 from schemas.fields import ACCOUNT_PATTERN
 
-Key = OctKey | RSAKey | ECKey | OKPKey
 Role = Literal["admin", "member"]
-# The one kind of key that each algorithm takes: a public RSA key is never read as a secret.
-KINDS: Final[Mapping[Algorithm, type[Key]]] = {"HS256": OctKey, "RS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey}
 MAX_TOKEN_CHARS: Final = 4096
 MAX_SESSION: Final = timedelta(days=1)
 
@@ -61,7 +57,7 @@ class Tokens:
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._algorithm = settings.console_algorithm
-        self._keys = load_keys(settings)
+        self._keys = Keys(settings)
         self._audience = settings.console_audience
         self._leeway_s = settings.console_leeway_s
 
@@ -70,7 +66,7 @@ class Tokens:
         if len(token) > MAX_TOKEN_CHARS:
             raise AccessError(401, "token_invalid", "The token is too long.")
         try:
-            claims = jwt.decode(token, self._keys, algorithms=[self._algorithm]).claims
+            claims = jwt.decode(token, self._keys.now(), algorithms=[self._algorithm]).claims
             self._registry(now).validate(claims)
         except ExpiredTokenError:
             raise AccessError(401, "token_expired", "The token has expired: sign in again.") from None
@@ -96,10 +92,12 @@ class Tokens:
             "iat": int(now.timestamp()),
             "exp": int((now + lifetime).timestamp()),
         }
-        key = self._keys.keys[0]
+        key = self._keys.now().keys[0]
         if not isinstance(key, OctKey) and not key.is_private:
             raise SettingsError("the key is a public one: it checks tokens and cannot make them")
-        return jwt.encode({"alg": self._algorithm}, claims, key, algorithms=[self._algorithm])
+        # Of several keys a token names its own.
+        named = {"alg": self._algorithm} | ({"kid": key.kid} if key.kid else {})
+        return jwt.encode(named, claims, key, algorithms=[self._algorithm])
 
 
 def make_token(settings: ConsoleSettings, account_id: str, *, minutes: int, member: bool, clock: Clock) -> str:
@@ -118,27 +116,3 @@ def viewer_of(claims: Mapping[str, Any], now: datetime) -> Viewer:
     left_s = max(0, min(claims["exp"] - now.timestamp(), MAX_SESSION.total_seconds()))
     role: Role = "admin" if claims.get("role") == "admin" else "member"
     return Viewer(account_id, role, now + timedelta(seconds=left_s))
-
-
-def load_keys(settings: ConsoleSettings) -> KeySet:
-    """Raises SettingsError, without a part of the key."""
-    kind = KINDS[settings.console_algorithm]
-    if settings.console_secret is not None:
-        return KeySet([OctKey.import_key(settings.console_secret.get_secret_value())])
-    if settings.console_key_file is None:
-        raise SettingsError("no keys: set METERING_CONSOLE_SECRET or METERING_CONSOLE_KEY_FILE")
-    try:
-        keys = parse_keys(settings.console_key_file, kind)
-    except (OSError, JoseError, ValueError, TypeError) as error:
-        raise SettingsError(f"METERING_CONSOLE_KEY_FILE cannot be read: {type(error).__name__}") from None
-    if not keys or not all(isinstance(key, kind) for key in keys):
-        raise SettingsError(f"METERING_CONSOLE_KEY_FILE holds no keys of {settings.console_algorithm}, or others too")
-    return KeySet(keys)
-
-
-def parse_keys(file: Path, kind: type[Key]) -> list[Any]:
-    text = file.read_text(encoding="utf-8")
-    if not text.lstrip().startswith("{"):
-        return [kind.import_key(text)]
-    found = json.loads(text)
-    return list(KeySet.import_key_set(found if "keys" in found else {"keys": [found]}).keys)

@@ -1,10 +1,22 @@
-"""The figures in deploy/OPERATING.md are those of the last complete benchmark, and its settings are the defaults."""
+"""The figures of the guides are those of the last complete benchmark, or follow from the code and its defaults."""
 
 import json
+import re
 from typing import Any
 
+from meter.runtime import history_watch
+from meter.runtime.kafka.adapter.options import METADATA_AGE_MS
+from meter.runtime.lag_watch import HELD_BACK_S
+from meter.runtime.postgres.hosts import HOST_TIMEOUT_S
+from meter.runtime.process import progress
+from meter.runtime.process.metrics import SOURCES_COUNTED
 from meter.runtime.settings import Settings
+from meter.runtime.tracing.otlp import MOST_WAITING
+from meter.runtime.tracing.port import SPANS_TOGETHER
+from meter.settings import MeterSettings
+from notifier.mail.verdict import pause_for
 from notifier.settings import NotifierSettings
+from projections import set_aside
 from schemas.topics import ACCOUNTS, NOTIFICATIONS, TOPICS, USAGE
 from tests.architecture.sources import ROOT
 
@@ -51,3 +63,68 @@ def test_the_settings_that_it_names_have_these_defaults() -> None:
     ]
     assert [fact for fact in facts if fact not in GUIDE] == []
     assert days[ACCOUNTS] == days[NOTIFICATIONS]
+
+
+README = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
+RUNBOOKS = (ROOT / "deploy/RUNBOOKS.md").read_text(encoding="utf-8")
+COMPOSE = (ROOT / "deploy/compose.yaml").read_text(encoding="utf-8")
+
+
+def default_of(settings: type[Settings], name: str) -> Any:
+    return settings.model_fields[name].default
+
+
+def test_what_is_reckoned_from_measured_figures_is_reckoned_right() -> None:
+    """A steady 1,000 events a second, and a hundred million of them."""
+    found = re.search(r"about (\d+) bytes of Postgres' disk", GUIDE)
+    assert found is not None, "tests/integration/test_meter_size.py measures it"
+    size, a_day = int(found[1]), 1_000 * 86_400
+    cpu_s = FIGURES["cpu_s_per_million"]["end_to_end"]["meter"]
+    facts = [
+        f"a hundred\nmillion events are {size / 10:.0f} GB",
+        f"{a_day / 1e6:.0f} million a day, {a_day * size / 1e9:.0f} GB a day",
+        f"about {cpu_s / 1000:.2f} of a core for the meter ({cpu_s:.1f} s",
+    ]
+    assert [fact for fact in facts if fact not in GUIDE] == []
+
+
+def test_limits_and_times_of_the_guide_are_those_of_the_code() -> None:
+    ahead, behind = default_of(MeterSettings, "max_ahead_s"), default_of(MeterSettings, "max_behind_s")
+    grace = re.search(r"^  stop_grace_period: (\d+)s$", COMPOSE, re.MULTILINE)
+    assert grace is not None
+    facts = [
+        f"`METERING_GRACE_S` ({default_of(Settings, 'grace_s'):g} s); the container is given {grace[1]} s",
+        f"by source ({SOURCES_COUNTED} by name, the rest as `other`)",
+        f"Every {progress.PAUSE_S:g} s in which something was done",
+        f"At most {SPANS_TOGETHER} spans of a transaction are recorded",
+        f"at most {MOST_WAITING:,} wait for a collector that is away",
+        f"Each has {HOST_TIMEOUT_S:g} s of its own to\nanswer",
+        f"while nothing comes to be stored, within {history_watch.EVERY_S:g} s",
+        f"{ahead / 3600:g} h ahead, {behind / 86_400:g} days behind at most",
+        f"its pause ({default_of(NotifierSettings, 'mail_pause_s'):g} s)",
+        f"After {HELD_BACK_S:g} s `/readyz` (503)",
+        f"`METERING_PARTITIONS` ({default_of(Settings, 'partitions')})",
+    ]
+    assert [fact for fact in facts if fact not in README] == []
+
+
+def test_limits_and_times_of_the_runbooks_are_those_of_the_code() -> None:
+    most = default_of(NotifierSettings, "smtp_connections_max")
+    first_s, longest_s = (default_of(NotifierSettings, f"mail_retry_{which}_s") for which in ("first", "max"))
+    tries = default_of(NotifierSettings, "mail_attempts")
+    in_all_s = sum(pause_for(number, first_s, longest_s, spread=0.5) for number in range(1, tries + 1))
+    [at_most] = [
+        bound.le for bound in NotifierSettings.model_fields["smtp_connections_max"].metadata if hasattr(bound, "le")
+    ]
+    facts = [
+        f"pauses of up to {set_aside.LONGEST_PAUSE_S / 60:g} minutes",
+        f"wait for {default_of(Settings, 'kafka_session_ms') / 1000:g} s (`METERING_KAFKA_SESSION_MS`)",
+        f"waits for a lock {default_of(Settings, 'postgres_lock_timeout_s'):g} s at a time",
+        f"It is learned of within {METADATA_AGE_MS / 1000:g} s",
+        f"after {first_s:g} s and then in growing pauses up to {longest_s / 3600:g} h",
+        f", for {in_all_s / 3600:.0f} hours on average",
+        f"With {most} connections a process sends {most * 60 // 20} letters a minute at 20 s each",
+        f", {most * 60 // 5} at 5 s",
+        f"`METERING_SMTP_CONNECTIONS_MAX` ({at_most} at most)",
+    ]
+    assert [fact for fact in facts if fact not in RUNBOOKS] == []

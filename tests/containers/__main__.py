@@ -4,10 +4,13 @@ What is killed is started again, and the books must agree at the end. Without a 
 place of the images of others. Exit codes: 0 all as it must be, 1 something differs or failed, 3 no containers here.
 
 Example: python -m tests.containers --keep
+
+With --stand-ins it only builds Postgres and Kafka for `make test` through testcontainers, and prints what to export.
 """
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import sys
 import tempfile
@@ -16,6 +19,7 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.local.containers import KAFKA_IMAGE_VARIABLE, POSTGRES_IMAGE_VARIABLE
 from deploy.local.demo.__main__ import NotSettledError
 from meter.runtime.settings import Settings
 from tests.containers import guide, images, proofs
@@ -34,10 +38,13 @@ def main() -> int:
         prog="python -m tests.containers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--keep", action="store_true", help="leave the stack running, and say how to remove it")
+    parser.add_argument("--stand-ins", action="store_true", help="build servers for `make test`, print what to export")
     options = parser.parse_args()
     if why := missing():
         print(why, file=sys.stderr)
         return 3
+    if options.stand_ins:
+        return export_stand_ins()
     # A broker that is killed makes the Kafka client talk; what matters is whether the books agree.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     start = time.monotonic()
@@ -51,6 +58,21 @@ def main() -> int:
     verdict = "All as it must be" if not faults else f"{len(faults)} differences"
     print(f"{verdict}, after {time.monotonic() - start:.0f} s.")
     return 1 if faults else 0
+
+
+def export_stand_ins() -> int:
+    """stdout is for the shell, so what is built is told on stderr. No reaper: its image cannot be had here either."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            found = {wanted.folder: images.provide(wanted) for wanted in images.stand_ins(official_images(), PYTHON)
+                     if wanted.folder in SERVERS}  # fmt: skip
+    except FailedError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"export {KAFKA_IMAGE_VARIABLE}={found['kafka']} {POSTGRES_IMAGE_VARIABLE}={found['postgres']}")
+    print("export METERING_TEST_KAFKA=testcontainers METERING_TEST_POSTGRES=testcontainers")
+    print("export TESTCONTAINERS_RYUK_DISABLED=true")
+    return 0
 
 
 def check(*, keep: bool) -> list[str]:

@@ -11,13 +11,13 @@ from tests.integration.plans import explain
 BALANCES = """
 INSERT INTO notifier.balances (account_id, resource, shard, position, epoch, allocation, consumed, changed_at)
 SELECT 'acct-' || i / 2, CASE i % 2 WHEN 0 THEN 'model_credits' ELSE 'tool_runs' END, i % 12, i, 1, 100, 50, now()
-FROM generate_series(1, 20_000) AS i
+FROM generate_series(1, 20000) AS i
 """
 NOTICES = """
 INSERT INTO notifier.notices (notice_id, account_id, resource, epoch, channel, threshold, outcome, allocation, consumed,
                               shard, position, created_at)
 SELECT gen_random_uuid(), 'acct-' || i, 'model_credits', 1, 'banner', 50, 'delivered', 100, 50, i % 12, i, now()
-FROM generate_series(1, 3_000) AS i
+FROM generate_series(1, 3000) AS i
 """
 STATEMENT = load_sql("notifier", "fetch_noticed")
 

@@ -20,7 +20,7 @@ FROM generate_series(0, $2::int - 1) AS i
 BALANCES = """
 INSERT INTO projections.balance_states (account_id, resource, shard, granted, consumed, base, epoch, boundaries,
                                         position, as_of, opened, closed, free_only)
-SELECT 'acct-' || i, 1, i % $1, 0, 0, 0, 0, '{}', 1, now(), true, false, true FROM generate_series(1, 20_000) AS i
+SELECT 'acct-' || i, 1, i % $1, 0, 0, 0, 0, '{}', 1, now(), true, false, true FROM generate_series(1, 20000) AS i
 """
 REBUILT = """
 INSERT INTO projections.rebuilt_balances (account_id, resource, shard, granted, consumed, base, epoch, boundaries,

@@ -1,6 +1,7 @@
 """Apache Kafka with passwords and ACLs: what is wrong is one sentence, without a line of the client's own."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from deploy.local.stack import Addresses
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, USAGE
 from tests.support.meter import set_up_meter
 from tests.support.processes import Processes
-from tests.support.secured_kafka import PASSWORD, TOPIC, USER, SecuredKafka
+from tests.support.readiness import is_ready, is_unready
+from tests.support.secured_kafka import GROUP, PASSWORD, TOPIC, USER, SecuredKafka
 from tests.support.servers import Servers
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("secured_kafka")
 
@@ -84,13 +87,27 @@ def test_a_right_that_is_missing_and_then_granted(
 async def test_a_meter_without_the_right_to_its_group(
     processes: Processes, kafka: SecuredKafka, login: dict[str, str], values: dict[str, Any], topic_prefix: str
 ) -> None:
-    """It ends itself with the sentence: a person has to grant the right."""
+    """It says so, in its log and to whoever asks whether it is ready, and goes on once somebody grants the right."""
     await set_up_meter(values)
     for topic in (USAGE, ACCOUNTS, ANCHORS):
         for operation in (AclOperation.READ, AclOperation.WRITE):
             kafka.allow(TOPIC, topic_prefix + topic, operation)
     kafka.allow(TOPIC, topic_prefix + BALANCES, AclOperation.READ)
-    victim = processes.spawn("meter", **login)
-    assert victim.wait(RUN_TIMEOUT_S) == 1, victim.output()
-    [entry] = victim.logged("service_refused")
-    assert "Read on a consumer group" in entry["detail"] and "Traceback" not in victim.output()
+    meter, lack = processes.spawn("meter", **login), "lacks Read on a consumer group"
+    await until(partial(is_unready, meter, "kafka", lack), RUN_TIMEOUT_S, meter.output)
+    refused = meter.logged("access_refused")[0]
+    assert lack in refused["detail"] and (refused["dependency"], refused["level"]) == ("kafka", "error")
+    kafka.allow(GROUP, topic_prefix + "credit-meter", AclOperation.READ)
+    await until(partial(is_ready, meter), RUN_TIMEOUT_S, meter.output)
+    assert "Traceback" not in meter.output()
+
+
+async def test_a_meter_with_a_wrong_password(
+    processes: Processes, login: dict[str, str], values: dict[str, Any]
+) -> None:
+    await set_up_meter(values)
+    meter = processes.spawn("meter", **login | {"kafka_sasl_password": "hunter2"})
+    words = f"refuses the login of METERING_KAFKA_SASL_USERNAME={USER} with PLAIN"
+    await until(partial(is_unready, meter, "kafka", words), RUN_TIMEOUT_S, meter.output)
+    await until(lambda: len(meter.logged("access_refused")) >= 2, RUN_TIMEOUT_S, meter.output)  # it tries again
+    assert meter.running and "hunter2" not in meter.output() and PASSWORD not in meter.output()

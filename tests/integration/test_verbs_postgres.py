@@ -5,6 +5,7 @@ Which verbs there are follows from the commands: a new one must say in `tests/su
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from meter.runtime.process.verb_roles import ROLES
 from tests.support.databases import Databases
 from tests.support.locked_postgres import LOCKED, STRANGER, LockedPostgres
 from tests.support.processes import Processes
+from tests.support.readiness import is_unready
 from tests.support.verb_arguments import ARGUMENTS, POSTGRES
 from tests.support.verb_faults import WRONG, Fault, try_verb
 from tests.support.verbs import SERVICES, VERBS
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("locked_postgres")
 
@@ -90,14 +93,15 @@ def test_every_verb_has_arguments_for_these_tests() -> None:
 
 
 @pytest.mark.parametrize("verb", sorted(SERVICES), ids=" ".join)
-@pytest.mark.parametrize("name", ["wrong password", "no right"])
+@pytest.mark.parametrize("name", ["wrong password", "no such database", "no right"])
 @pytest.mark.usefixtures("installed")
-async def test_a_service_ends_with_the_sentence(
+async def test_a_service_says_the_sentence_and_tries_again(
     verb: tuple[str, str], name: str, postgres: LockedPostgres, database: str, processes: Processes
 ) -> None:
+    """In its log, and to whoever asks whether it is ready: the password may be mended without it."""
     dsn = faults(postgres, database)[name].changes["METERING_POSTGRES_DSN"]
     service = processes.make(*verb, postgres_dsn=dsn).spawn()
-    assert await asyncio.to_thread(service.wait, END_S) == 1, service.output()
-    [entry] = service.logged("service_refused")
-    assert "METERING_POSTGRES_DSN" in entry["detail"] and "Traceback" not in service.output()
-    assert WRONG not in service.output()
+    await until(partial(is_unready, service, "postgres", "METERING_POSTGRES_DSN"), END_S, service.output)
+    await until(lambda: len(service.logged("access_refused")) >= 2, END_S, service.output)
+    assert all("METERING_POSTGRES_DSN" in entry["detail"] for entry in service.logged("access_refused"))
+    assert service.running and "Traceback" not in service.output() and WRONG not in service.output()

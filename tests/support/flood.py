@@ -15,6 +15,11 @@ FILES: Final = CONNECTIONS + 500  # this process needs some of its own
 CONNECT_TIMEOUT_S = 30
 ROUND_S = 0.2
 HALF = b"GET /healthz HTTP/1.1\r\nHost: credits.example.com\r\nX-Filler: "
+# Of a body that never comes to its end, and of a head that does not either: more than uvicorn takes.
+LARGE: Final = 60_000
+ASK_POST = b"POST /session HTTP/1.1\r\nHost: credits.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+POST = ASK_POST + b"Content-Length: 9000\r\n\r\ntoken="
+CHUNKED = ASK_POST + b"Transfer-Encoding: chunked\r\n\r\n"
 RECEIVED_BYTES = 2_048  # what a client that does not read lets the system take for it
 
 
@@ -29,6 +34,9 @@ KINDS: Final = {
     "half": Kind(HALF),
     "drip": Kind(drip=HALF + b"x"),
     "deaf": Kind(drip=b"x", reads=False),
+    "body": Kind(POST, drip=b"x"),
+    "chunks": Kind(CHUNKED, drip=b"1\r\nx\r\n" * 10_000),
+    "heads": Kind(HALF + b"x" * LARGE),
 }
 
 

@@ -12,6 +12,18 @@ STRANGER: Final = "stranger"  # who may log in, and nothing else
 
 
 class LockedPostgres(EmbeddedPostgres):
+    async def change_password(self, password: str, *, ending: bool = True) -> None:
+        """Of the locked role; `ending`: its connections, so that each is made anew."""
+        connection = await asyncpg.connect(self.dsn())
+        try:
+            await connection.execute(f"ALTER ROLE {LOCKED} PASSWORD '{password}'")
+            if ending:
+                await connection.execute(
+                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{LOCKED}'"
+                )
+        finally:
+            await connection.close()
+
     async def make_roles(self) -> None:
         connection = await asyncpg.connect(self.dsn())
         try:

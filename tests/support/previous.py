@@ -2,8 +2,12 @@
 
 import io
 import subprocess
+import sys
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+
+from tests.support.processes import COMMAND_TIMEOUT_S, clean_environment
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("meter", "projections", "notifier", "schemas", "pyproject.toml")
@@ -49,3 +53,13 @@ def extract_previous(directory: Path) -> Path:
 
 def count_migrations(root: Path) -> int:
     return sum(1 for folder in MIGRATIONS for _ in (root / folder).glob("*.sql"))
+
+
+def run_previous(root: Path, name: str, *arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """A command of the packages below `root`, with these settings."""
+    run = f"import {name}.cli as cli; assert cli.__file__.startswith({str(root)!r}), cli.__file__; cli.app()"
+    return subprocess.run(
+        [sys.executable, "-P", "-c", run, *arguments],
+        env=clean_environment() | dict(env) | {"PYTHONPATH": str(root)},
+        capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False,
+    )  # fmt: skip

@@ -44,6 +44,12 @@ NO_LOGIN: tuple[type[BaseException], ...] = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
+# The server answers, and refuses the login, the database or a right.
+ACCESS_REFUSED: tuple[type[BaseException], ...] = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
 # What to do, by the first kind that fits.
 ADVICE: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.InvalidCatalogNameError, "Correct the database in METERING_POSTGRES_DSN."),

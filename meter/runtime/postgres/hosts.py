@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, unquote
@@ -17,9 +18,10 @@ from weakref import WeakKeyDictionary
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
-from meter.runtime.dsn import SYSTEM_AUTHORITIES, parameter
+from meter.runtime.dsn import SYSTEM_AUTHORITIES, holds_password, parameter
 from meter.runtime.errors import LoginRefusedError, TransientError, explain
 from meter.runtime.postgres.failures import is_transient
+from meter.runtime.settings import Settings
 from meter.runtime.tls import FollowingContext, explain_certificate
 
 HOST_TIMEOUT_S = 3.0
@@ -75,6 +77,7 @@ class Hosts:
         # asyncpg knows no authorities of the system's; with a file it reads that anew for each connection.
         system = parameter(dsn, "sslrootcert") == SYSTEM_AUTHORITIES
         self._context = FollowingContext.of(None) if system else None
+        self.password: Callable[[], str] | None = None  # asked before each login; None: the DSN's own
         self._first = 0  # the index of the host to ask first
         self._open: WeakKeyDictionary[asyncpg.Connection[Any], Host] = WeakKeyDictionary()
 
@@ -95,6 +98,8 @@ class Hosts:
         """
         if self._context is not None:
             options["ssl"] = self._context
+        if self.password is not None:
+            options["password"] = self.password
         if not self.several:
             return await self._open_one(self.current, options)
         return await self._walk({**options, "target_session_attrs": SessionAttribute.read_write})
@@ -172,6 +177,14 @@ def explain_tls(error: Exception, cafile: str | None) -> str | None:
             "METERING_PLAINTEXT_HOSTS"
         )
     return None
+
+
+def hosts_for(settings: Settings) -> Hosts:
+    """Those of a service. From now on each login of the process to this DSN takes the password that is in its file."""
+    hosts, file = hosts_of(settings.postgres_dsn), settings.secret_file("postgres_password")
+    if file is not None and not holds_password(settings.postgres_dsn):
+        hosts.password = file.read
+    return hosts
 
 
 @cache

@@ -10,7 +10,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from meter.runtime.postgres.failover import watch_host
-from meter.runtime.postgres.hosts import hosts_of
+from meter.runtime.postgres.hosts import hosts_for, hosts_of
 from meter.runtime.postgres.statements import load_sql
 from meter.runtime.settings import Settings
 
@@ -107,6 +107,7 @@ async def open_pool(
     by_index: bool = False,
 ) -> Pool:
     """The pool of a service, by its settings."""
+    hosts_for(settings)
     return await create_pool(
         settings.postgres_dsn,
         min_size=1,
@@ -131,7 +132,7 @@ async def opened_pool(
 ) -> AsyncIterator[Pool]:
     """The pool of a service or a command, closed at the end of the block. It follows a fail-over to another host."""
     pool = await open_pool(settings, application_name, role, plan_once=plan_once, by_index=by_index)
-    hosts = hosts_of(settings.postgres_dsn)
+    hosts = hosts_for(settings)
     watch = asyncio.create_task(watch_host(hosts)) if hosts.several else None
     try:
         yield pool

@@ -4,7 +4,7 @@ from typing import Any
 
 import asyncpg
 
-from meter.runtime.postgres.hosts import hosts_of
+from meter.runtime.postgres.hosts import hosts_for
 from meter.runtime.postgres.pool import connect
 from meter.runtime.postgres.statements import load_sql
 from meter.runtime.settings import Settings
@@ -20,6 +20,7 @@ class PostgresProbe:
 
     def __init__(self, settings: Settings, application_name: str) -> None:
         self._dsn = settings.postgres_dsn
+        self._hosts = hosts_for(settings)
         self._application_name = application_name
         self._connection: asyncpg.Connection[Any] | None = None
 
@@ -39,7 +40,7 @@ class PostgresProbe:
     @property
     def where(self) -> str | None:
         """The host it asked, of several."""
-        host = None if self._connection is None else hosts_of(self._dsn).where(self._connection)
+        host = None if self._connection is None else self._hosts.where(self._connection)
         return None if host is None else str(host)
 
     async def close(self) -> None:

@@ -53,7 +53,8 @@ class Health:
         self.metrics.faults.set_function(lambda: len(self._faults))
         self._ready: dict[str, bool] = {}
         self._reachable: dict[str, bool] = {}
-        self._details: dict[str, dict[str, str | None]] = {}
+        self._details: dict[str, dict[str, str | None]] = {}  # what probes found
+        self._causes: dict[str, str] = {}  # why the service has not opened it, or lost it
         self._work: dict[str, Work] = {}
         self._faults: dict[str, str] = {}
         self.progress_marks = 0
@@ -66,10 +67,11 @@ class Health:
         begin(self.metrics.reconnects, [dependency])
 
     def set_ready(self, dependency: str, ready: bool, *, detail: str | None = None) -> None:
-        """`detail`: why it is not, where no probe asks it."""
+        """`detail`: why it is not, as far as the service itself has seen; what a probe finds goes before it."""
         self._ready[dependency] = ready
-        if detail is not None or dependency not in self._reachable:
-            self._details[dependency] = {"detail": detail, "host": None}
+        self._causes.pop(dependency, None)
+        if detail is not None:
+            self._causes[dependency] = detail
         self._note(dependency)
 
     def set_reachable(
@@ -132,10 +134,9 @@ class Health:
 
     def _report_details(self) -> dict[str, dict[str, str]]:
         """What is known beyond yes and no, where anything is."""
-        known = {
-            name: {key: value for key, value in detail.items() if value is not None}
-            for name, detail in self._details.items()
-        }
+        known = {name: {"detail": cause} for name, cause in self._causes.items()}
+        for name, found in self._details.items():
+            known[name] = known.get(name, {}) | {key: value for key, value in found.items() if value is not None}
         return {name: detail for name, detail in known.items() if detail}
 
     def report(self) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from meter.runtime.errors import explain
+from meter.runtime.failures import explain, explain_refusal
 from meter.runtime.process.health import Health
 
 log = structlog.get_logger(component="probes")
@@ -68,6 +68,6 @@ async def find_fault(probe: Probe) -> str | None:
                 await probe.ask()
             return None
         except Exception as error:  # of any kind: the dependency did not answer; the loops decide what that means
-            fault = explain(error)
+            fault = explain_refusal(error) or explain(error)
             await probe.close()
     return fault

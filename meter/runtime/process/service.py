@@ -18,7 +18,15 @@ from typing import Protocol
 
 import structlog
 
-from meter.runtime.failures import explain, explain_refusal, flatten, is_transient, name_dependency
+from meter.runtime.failures import (
+    explain,
+    explain_access,
+    explain_refusal,
+    flatten,
+    is_access_refused,
+    is_transient,
+    name_dependency,
+)
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health, HealthServer
 from meter.runtime.process.probes import Probe, watch_reachable
@@ -119,7 +127,7 @@ async def run_attempts(settings: Settings, build: Build, health: Health, stop: a
         except Exception as error:
             if health.progress_marks != marks:
                 steps = fresh_pauses(settings)
-            if not is_transient(error):
+            if not is_transient(error) and not is_access_refused(error):
                 report_end(error)
                 return Exit.FAILED
             await wait_out(error, next(steps), health, stop)
@@ -139,10 +147,17 @@ def report_end(error: Exception) -> None:
 
 
 async def wait_out(error: Exception, pause_s: float, health: Health, stop: asyncio.Event) -> None:
-    dependency = name_dependency(error)
-    health.set_ready(dependency, False)
+    """Somebody may mend without us what refuses us, as a server that is away may come back: both are tried again, and
+    /readyz says why. But a refusal needs a person, so it is an error every time."""
+    dependency, refused = name_dependency(error), is_access_refused(error)
+    detail = explain_access(error) if refused else explain(error)
+    health.set_ready(dependency, False, detail=detail)
     health.metrics.reconnects.labels(dependency).inc()
-    log.warning("dependency_unreachable", dependency=dependency, detail=explain(error), pause_s=round(pause_s, 2))
+    about = {"dependency": dependency, "detail": detail, "pause_s": round(pause_s, 2)}
+    if refused:
+        log.error("access_refused", **about)
+    else:
+        log.warning("dependency_unreachable", **about)
     await wait_for(stop, pause_s)
 
 

@@ -1,4 +1,4 @@
-"""2,000 connections that ask nothing: an operator and people are answered, and neither memory nor files run out.
+"""2,000 connections that ask nothing, or never to the end: others are answered, and neither memory nor files run out.
 
 Against both ports of a real process: that of /healthz, which every service has, and the console's own.
 """

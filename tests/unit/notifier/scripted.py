@@ -28,7 +28,8 @@ GOOD: Final = {
 
 @dataclass
 class Script:
-    """`replies` per phase: a list is used up one by one, its last entry stays. `seen` are the commands in order."""
+    """`replies` per phase, or phase and address (of AUTH: what follows): a list is used up one by one, its last entry
+    stays. `seen` are the commands in order."""
 
     replies: dict[str, list[str]] = field(default_factory=dict)
     extensions: tuple[str, ...] = ()
@@ -116,7 +117,7 @@ class Conversation:
         name, _, rest = line.partition(" ")
         phase = name.lower()
         address = rest.partition("<")[2].partition(">")[0]
-        reply = self._script.reply(phase, address)
+        reply = self._script.reply(phase, rest if phase == "auth" else address)
         if phase == "mail" and self._taken == self._script.letters_each:
             reply = self._script.farewell
         if phase == "ehlo" and reply == GOOD["ehlo"]:

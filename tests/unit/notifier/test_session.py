@@ -1,16 +1,21 @@
 """One SMTP conversation with a server that fails at every step: the phase and the reply must come out right."""
 
 import asyncio
+import base64
+import shutil
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from meter.runtime.settings import load_settings
 from notifier.mail.session import SmtpServer, SmtpSession, make_tls, quote_body
 from notifier.mail.verdict import Phase, Result
+from notifier.settings import NotifierSettings
 from tests.support import until
-from tests.support.certificates import Certificates, server_context
+from tests.support.certificates import NAME, Certificates, server_context
 from tests.unit.notifier.conftest import Certificate
 from tests.unit.notifier.scripted import DROP, HANG, LATE, Script, serving
 
@@ -226,24 +231,77 @@ async def test_tls_against_a_server_that_does_not_speak_it() -> None:
 
 async def test_a_password_is_not_sent_in_clear_unless_it_is_asked_for() -> None:
     script = Script(extensions=("AUTH PLAIN",))
-    result = await converse(script, username="us", password="secret")
+    result = await converse(script, username="us", password=lambda: "secret")
     assert result is not None and (result.phase, result.setup) == (Phase.AUTH, True)
     assert script.commands("auth") == []
     script = Script(extensions=("AUTH PLAIN",))
-    result = await converse(script, username="us", password="secret", security="none")
+    result = await converse(script, username="us", password=lambda: "secret", security="none")
     assert result is not None and result.code == 250 and len(script.commands("auth")) == 1
 
 
 async def test_a_refused_password_is_told() -> None:
     script = Script({"auth": ["535 5.7.8 no"]}, extensions=("AUTH PLAIN",))
-    result = await converse(script, username="us", password="secret", security="none")
+    result = await converse(script, username="us", password=lambda: "secret", security="none")
     assert result is not None and (result.phase, result.code) == (Phase.AUTH, 535)
     assert "secret" not in result.detail
 
 
 async def test_a_server_without_auth_is_told() -> None:
-    result = await converse(Script(), username="us", password="secret", security="none")
+    result = await converse(Script(), username="us", password=lambda: "secret", security="none")
     assert result is not None and (result.phase, result.setup) == (Phase.AUTH, True)
+
+
+async def test_a_new_password_and_certificates_count_from_the_next_connection_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By their files; the server asks for a certificate of an authority that it trusts, and for a password."""
+    first, second = Certificates(folder(tmp_path, "first")), Certificates(folder(tmp_path, "second"))
+    files = {name: tmp_path / name for name in ("ca.pem", "tls.crt", "tls.key", "password")}
+    install(files, first, "old one")
+    for name, file in {
+        "cafile": "ca.pem",
+        "certfile": "tls.crt",
+        "keyfile": "tls.key",
+        "password_file": "password",
+    }.items():
+        monkeypatch.setenv(f"METERING_SMTP_{name.upper()}", str(files[file]))
+    for name, value in {"host": NAME, "security": "starttls", "username": "us"}.items():
+        monkeypatch.setenv(f"METERING_SMTP_{name.upper()}", value)
+    settings, script = load_settings(NotifierSettings), Script()
+    async with serving(script):
+        own = replace(SmtpServer.of(settings), port=script.port)
+        for certificates, password in ((first, "old one"), (second, "new one")):
+            expect(script, certificates, password)
+            if password == "new one":
+                assert await SmtpSession(own).open() is not None, "nothing of the old counts any more"
+                install(files, certificates, password)
+                expect(script, certificates, password)
+            session = SmtpSession(own)
+            assert await session.open() is None
+            await session.close()
+
+
+def folder(parent: Path, name: str) -> Path:
+    made = parent / f"of-{name}"
+    made.mkdir()
+    return made
+
+
+def install(files: dict[str, Path], certificates: Certificates, password: str) -> None:
+    certificate, key = certificates.client("credit-notifier")
+    for name, source in {"ca.pem": certificates.cafile, "tls.key": key, "tls.crt": certificate}.items():
+        shutil.copy(source, files[name])
+    files["password"].write_text(f"{password}\n")
+
+
+def expect(script: Script, certificates: Certificates, password: str) -> None:
+    """From the next connection on, with the certificates of this authority and this password alone."""
+    script.tls = server_context(certificates.server())
+    script.tls.verify_mode = ssl.CERT_REQUIRED
+    certificates.authority.configure_trust(script.tls)
+    script.extensions = ("STARTTLS", "AUTH PLAIN")
+    plain = base64.b64encode(f"\0us\0{password}".encode()).decode()
+    script.replies = {f"auth PLAIN {plain}": ["235 welcome"], "auth": ["535 5.7.8 no"]}
 
 
 def test_leading_dots_are_doubled_and_the_end_is_a_line_end() -> None:

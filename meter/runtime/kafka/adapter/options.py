@@ -3,6 +3,7 @@
 import ssl
 from typing import Any
 
+from meter.runtime.kafka.adapter.logins import follow_logins, followed
 from meter.runtime.settings import Settings
 from meter.runtime.tls import FollowingContext
 
@@ -13,18 +14,25 @@ METADATA_AGE_MS = 30_000  # a group learns of a topic that was grown within this
 
 def client_options(settings: Settings) -> dict[str, Any]:
     """Options that consumers, producers and admin clients share."""
-    password = settings.kafka_sasl_password
+    follow_logins()
     return {
         "bootstrap_servers": settings.kafka_bootstrap,
         "security_protocol": settings.kafka_security_protocol,
         "ssl_context": make_ssl_context(settings),
         "sasl_mechanism": settings.kafka_sasl_mechanism if settings.kafka_sasl_username else "PLAIN",
         "sasl_plain_username": settings.kafka_sasl_username,
-        "sasl_plain_password": password.get_secret_value() if password else None,
+        "sasl_plain_password": find_password(settings),
         "request_timeout_ms": REQUEST_TIMEOUT_MS,
         "retry_backoff_ms": RETRY_BACKOFF_MS,
         "metadata_max_age_ms": METADATA_AGE_MS,
     }
+
+
+def find_password(settings: Settings) -> str | None:
+    given, file = settings.kafka_sasl_password, settings.secret_file("kafka_sasl_password")
+    if given is None:
+        return None
+    return given.get_secret_value() if file is None else followed(file.read(), file)
 
 
 def make_ssl_context(settings: Settings) -> ssl.SSLContext | None:

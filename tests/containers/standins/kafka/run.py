@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 
 PROPERTIES = Path("/opt/kafka/config/server.properties")
+DATA = "/var/lib/kafka/data"  # where KAFKA_LOG_DIRS says nothing
 NO_PROPERTIES = {"KAFKA_HEAP_OPTS", "KAFKA_OPTS", "KAFKA_JVM_PERFORMANCE_OPTS"}
 
 
@@ -18,11 +19,12 @@ def name_of(variable: str) -> str:
 
 def main() -> None:
     given = {name: text for name, text in os.environ.items() if name.startswith("KAFKA_") and name not in NO_PROPERTIES}
+    given.setdefault("KAFKA_LOG_DIRS", DATA)
     PROPERTIES.write_text("".join(f"{name_of(name)}={text}\n" for name, text in given.items()), encoding="utf-8")
     heap = os.environ.get("KAFKA_HEAP_OPTS", "-Xmx512m").split()
     java = ["java", *heap, "-XX:+UseSerialGC", "-Dlog4j2.configurationFile=/opt/kafka/config/log4j2.properties"]
     java += ["-cp", "/opt/kafka/libs/*"]
-    if not Path(os.environ["KAFKA_LOG_DIRS"], "meta.properties").exists():
+    if not Path(given["KAFKA_LOG_DIRS"], "meta.properties").exists():
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(PROPERTIES)]
         subprocess.run([*java, *tool], check=True)

@@ -22,7 +22,16 @@ CHUNK = b"x" * 1_000_000
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """/large is more than the system keeps for a client; /live never ends, a byte at a time; all else is small."""
+    """/large is more than the system keeps for a client; /live never ends, a byte at a time; all else is small.
+
+    What is posted is read to its end first.
+    """
+    while scope["method"] == "POST":
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        if not message["more_body"]:
+            break
     await send({"type": "http.response.start", "status": 200, "headers": []})
     for _ in range(64 if scope["path"] == "/large" else 0):
         await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
@@ -131,6 +140,38 @@ async def test_bytes_that_make_no_request_do_not_prolong_the_time(served: Served
 
     await until(send_one_more, 10 * REQUEST_S, "it is cut off", poll_s=REQUEST_S / 10)
     assert time.monotonic() - begun >= REQUEST_S / 2
+
+
+POST = b"POST /small HTTP/1.1\r\nHost: credits.example.com\r\n"
+ENDLESS = {
+    "too short": POST + b"Content-Length: 100000\r\n\r\ntoken=",
+    "in chunks": POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nt\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_a_body_without_end_is_cut_off(served: Served, kind: str) -> None:
+    client, begun = served.connect(), time.monotonic()
+    client.send(ENDLESS[kind])
+    await until(lambda: served.server.server_state.tasks, message="it is being read")
+    drip = b"1\r\nx\r\n" if kind == "in chunks" else b"x"
+
+    def send_one_more() -> bool:
+        with contextlib.suppress(ConnectionError):
+            client.send(drip)
+        return served.connections == 0
+
+    await until(send_one_more, 10 * REQUEST_S, "it is cut off", poll_s=REQUEST_S / 10)
+    assert time.monotonic() - begun >= REQUEST_S / 2, "who sends a body has its time"
+    await until(lambda: not served.server.server_state.tasks, message="nobody reads it any more")
+
+
+async def test_a_body_that_comes_slowly_and_ends_is_answered(served: Served) -> None:
+    client = served.connect()
+    client.send(POST + b"Content-Length: 2\r\n\r\na")
+    await until(lambda: served.server.server_state.tasks, message="it is being read")
+    client.send(b"b")
+    await client.take_answer()
 
 
 async def test_who_asks_again_in_time_stays(served: Served) -> None:

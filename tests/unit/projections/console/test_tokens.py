@@ -13,8 +13,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from meter.runtime.errors import SettingsError
+from projections.console.keys import load_keys
 from projections.console.settings import ConsoleSettings
-from projections.console.tokens import AccessError, Tokens, load_keys
+from projections.console.tokens import AccessError, Tokens
 
 NOW = datetime(2026, 11, 26, 9, tzinfo=UTC)
 SECRET = "a secret of the tests, 32 characters at least"

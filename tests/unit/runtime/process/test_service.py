@@ -4,11 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
+import asyncpg
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError
+from structlog.testing import capture_logs
+
+from meter.runtime.errors import DependencyUnreachableError, LoginRefusedError, TopicIdentityError
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, run_attempts
 from meter.runtime.settings import Settings
+from tests.support import until
 
 SETTINGS = Settings(retry_first_s=0.001, retry_max_s=0.01)
 
@@ -92,6 +98,38 @@ async def test_a_refusal_ends_the_process_at_once() -> None:
     journal = Journal(fail_times(9, TopicIdentityError("re-created"), lambda stop: stop.set()))
     assert await run(journal) is Exit.FAILED
     assert (journal.opened, journal.closed) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "dependency", "words"),
+    [
+        (GroupAuthorizationFailedError("credit-meter"), "kafka", "lacks Read on a consumer group (credit-meter)"),
+        (LoginRefusedError("kafka at b:1 refuses the login", dependency="kafka"), "kafka", "refuses the login"),
+        (asyncpg.InvalidPasswordError("password authentication failed"), "postgres", "METERING_POSTGRES_PASSWORD"),
+        (asyncpg.InsufficientPrivilegeError("permission denied"), "postgres", "permission denied"),
+    ],
+)
+async def test_who_is_refused_says_why_and_tries_again(error: Exception, dependency: str, words: str) -> None:
+    """Also where a loop that has lost its connection fails beside it."""
+    health = Health()
+    health.expect(dependency)
+    health.set_reachable(dependency, True)
+    lost = DependencyUnreachableError("gone", dependency="other")
+    for raised in (error, ExceptionGroup("", [lost, error])):
+        journal = Journal(fail_times(1, raised, lambda stop: stop.set()))
+        with capture_logs() as lines:
+            watching = asyncio.create_task(until(lambda: words in str(health.report()["details"]), poll_s=0))
+            assert await run(journal, health) is Exit.OK
+            await watching
+        assert journal.opened == 2
+        [line] = [line for line in lines if line["event"] == "access_refused"]
+        assert words in line["detail"] and (line["dependency"], line["log_level"]) == (dependency, "error")
+    assert health.report()["details"] == {}, "it is there again"
+
+
+async def test_a_refusal_beside_a_bug_is_a_bug() -> None:
+    both = ExceptionGroup("", [GroupAuthorizationFailedError("credit-meter"), ValueError("a bug")])
+    assert await run(Journal(fail_times(1, both, lambda stop: stop.set()))) is Exit.FAILED
 
 
 async def test_a_bug_ends_the_process_at_once() -> None:
