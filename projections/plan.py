@@ -43,10 +43,23 @@ class UsageTotal(NamedTuple):
     state: BalanceState | None
 
 
+class Added(NamedTuple):
+    """Usage of a shard that nobody is told of, added to its balances already: so many events of so many balances, which
+    are as of then."""
+
+    shard: int
+    events: int
+    balances: int
+    as_of: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Everything of some ranges. `balances` has the stored balances of the accounts with steps, `accounts` the stored
-    accounts with events of their own, and those of balances that are not stored yet."""
+    """Everything of some ranges, but for what was added already.
+
+    `balances` has the stored balances of the accounts with steps, `accounts` the stored accounts with events of their
+    own, and those of balances that are not stored yet.
+    """
 
     ranges: Sequence[PositionRange]
     totals: Sequence[UsageTotal]
@@ -54,6 +67,7 @@ class Reading:
     steps: Mapping[BalanceKey, Sequence[Step]]  # of the events that are not usage
     balances: Mapping[BalanceKey, BalanceState]
     accounts: Mapping[str, AccountState]
+    added: Sequence[Added] = ()
     causes: Causes = field(default_factory=dict)  # events whose producers asked for a trace
 
 
@@ -79,6 +93,7 @@ class FoldPlan:
     accounts: Sequence[AccountState]
     published: Sequence[BalanceState]  # the states of balances that messages tell, kept as well
     messages: Sequence[OutboxMessage]
+    added: Sequence[Added] = ()
     causes: Causes = field(default_factory=dict)
 
 
@@ -104,6 +119,7 @@ def plan(reading: Reading) -> FoldPlan:
         accounts=folded.accounts,
         published=folded.published,
         messages=messages,
+        added=reading.added,
         causes=causes,
     )
 
@@ -131,6 +147,8 @@ def count_events(ranges: Iterable[PositionRange]) -> int:
 def check_contiguous(reading: Reading) -> None:
     """Positions have no gaps by construction, so a wrong count means that someone changed the log."""
     found: Counter[int] = Counter()
+    for added in reading.added:
+        found[added.shard] += added.events
     for total in reading.totals:
         found[total.shard] += total.events
     for other in reading.non_usage:

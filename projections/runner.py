@@ -8,7 +8,7 @@ What a repeat does not cure is most often in the events of one shard: that shard
 
 import asyncio
 import time
-from itertools import chain
+from itertools import chain, repeat
 
 import structlog
 
@@ -128,8 +128,9 @@ class FoldRunner:
         self._health.metrics.records.labels("folded").inc(done.events)
         self._health.metrics.batch_records.labels("fold").observe(done.events)
         now = self._clock.now()
-        changed = chain(done.consumed, done.balances)
-        self._health.metrics.latency.observe("balance", [(now - state.as_of).total_seconds() for state in changed])
+        times = [state.as_of for state in chain(done.consumed, done.balances)]
+        times += chain.from_iterable(repeat(part.as_of, part.balances) for part in done.added)
+        self._health.metrics.latency.observe("balance", [(now - as_of).total_seconds() for as_of in times])
         self._health.metrics.step_seconds.labels("fold").observe(duration_s)
         for span in fold_spans(done.causes, now):
             self._health.traces.record(span)

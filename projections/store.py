@@ -14,7 +14,7 @@ from projections.accounts import AccountState
 from projections.contact_ids import Named
 from projections.fold import BalanceState, Kind, Step
 from projections.messages import OutboxMessage
-from projections.plan import FoldPlan, PositionRange, Reading, UsageTotal
+from projections.plan import Added, FoldPlan, PositionRange, Reading, UsageTotal
 from projections.steps import BalanceKey, NonUsageEvent, collect_steps, split_positions
 from projections.tracing import Causes, TracedEvent, by_account
 
@@ -115,11 +115,12 @@ def columns(ranges: Sequence[PositionRange]) -> tuple[list[int], list[int], list
 
 
 async def read_ranges(connection: Executor, ranges: Sequence[PositionRange]) -> Reading:
-    """Everything of the ranges, with the states that it changes."""
+    """Add the usage that nobody is told of, and read everything else of the ranges, with the states that it changes."""
     non_usage = open_events(await connection.fetch(sql("fetch_account_events"), *columns(ranges)))
     steps = collect_steps(non_usage)
-    rows = await connection.fetch(sql("sum_usage"), *columns(ranges), *split_positions(steps))
-    totals = [as_usage_total(row) for row in rows]
+    rows = await connection.fetch(sql("add_usage"), *columns(ranges), *split_positions(steps))
+    added = [as_added(row) for row in rows if row["account_id"] is None]
+    totals = [as_usage_total(row) for row in rows if row["account_id"] is not None]
     stepped = sorted({account_id for account_id, _resource in steps})
     balances = await fetch_balances(connection, stepped) if stepped else {}
     asked = {o.account_id for o in non_usage if o.data is not None}
@@ -127,7 +128,15 @@ async def read_ranges(connection: Executor, ranges: Sequence[PositionRange]) -> 
     asked |= {account_id for account_id, resource in steps if (account_id, resource) not in balances}
     asked |= {total.key[0] for total in totals if total.state is None}
     accounts = await fetch_accounts(connection, sorted(asked)) if asked else {}
-    return Reading(ranges=ranges, totals=totals, non_usage=non_usage, steps=steps, balances=balances, accounts=accounts)
+    return Reading(
+        ranges=ranges,
+        totals=totals,
+        non_usage=non_usage,
+        steps=steps,
+        balances=balances,
+        accounts=accounts,
+        added=added,
+    )
 
 
 async def fetch_causes(connection: Executor, ranges: Sequence[PositionRange]) -> Causes:
@@ -151,9 +160,14 @@ def open_events(rows: Iterable[Iterable[Any]]) -> list[NonUsageEvent]:
     return found
 
 
+def as_added(row: Any) -> Added:
+    return Added(row["shard"], row["events"], row["amount"], row["as_of"])
+
+
 def as_usage_total(row: Iterable[Any]) -> UsageTotal:
+    """A row of `add_usage`, or of `sum_usage`, which has no balance."""
     account_id, resource, shard, events, amount, position, as_of, *stored = row
-    is_new = stored[0] is None
+    is_new = not stored or stored[0] is None
     state = None if is_new else as_balance_state((account_id, resource, shard, *stored))
     return UsageTotal((account_id, resource), shard, events, Step(Kind.USAGE, amount, position, as_of), state)
 

@@ -1,30 +1,20 @@
--- What was used in the ranges per account, resource and run, beside the balance so far: events that are not usage cut the usage
--- of an account and resource into runs.
+-- What was used in the ranges per account, resource and run: events that are not usage cut the usage of an account and resource into
+-- runs.
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[],
 -- $4 accounts text[], $5 resources smallint[], $6 positions bigint[] (of what is not usage)
 WITH splits AS MATERIALIZED (
     SELECT account_id, resource, array_agg(position ORDER BY position) AS positions
     FROM unnest($4::text[], $5::smallint[], $6::bigint[]) AS c (account_id, resource, position)
     GROUP BY account_id, resource
-), usage AS MATERIALIZED (
-    SELECT e.account_id COLLATE "C" AS account_id, e.resource, e.shard,
-           coalesce(width_bucket(e.position, c.positions), 0) AS run, count(*) AS events,
-           projections.total(e.amount) AS amount, max(e.position) AS position, max(e.recorded_at) AS as_of
-    FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
-    -- LATERAL with OFFSET 0 keeps to the primary key: else statistics of a large log lead to reading all of it.
-    CROSS JOIN LATERAL (
-        SELECT * FROM meter.events l
-        WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto OFFSET 0
-    ) AS e
-    LEFT JOIN splits c ON c.account_id = e.account_id AND c.resource = e.resource
-    WHERE e.type BETWEEN {{first_usage}} AND {{last_usage}}
-    GROUP BY 1, 2, 3, 4
 )
-SELECT u.account_id, u.resource, u.shard, u.events, u.amount, u.position, u.as_of,
-       s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position AS state_position, s.as_of AS state_as_of,
-       s.opened, s.closed, s.free_only
-FROM usage u
--- Fenced as above: else a fold of a hundred events may go through all balances.
-LEFT JOIN LATERAL (
-    SELECT * FROM projections.balance_states b WHERE b.account_id = u.account_id AND b.resource = u.resource OFFSET 0
-) AS s ON true
+SELECT e.account_id COLLATE "C" AS account_id, e.resource, e.shard, count(*) AS events, projections.total(e.amount) AS amount,
+       max(e.position) AS position, max(e.recorded_at) AS as_of
+FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
+-- LATERAL with OFFSET 0 keeps to the primary key: else statistics of a large log lead to reading all of it.
+CROSS JOIN LATERAL (
+    SELECT * FROM meter.events l
+    WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto OFFSET 0
+) AS e
+LEFT JOIN splits c ON c.account_id = e.account_id AND c.resource = e.resource
+WHERE e.type BETWEEN {{first_usage}} AND {{last_usage}}
+GROUP BY 1, 2, 3, coalesce(width_bucket(e.position, c.positions), 0)

@@ -29,7 +29,7 @@ SELECT account_id, resource, shard, granted, consumed, base, epoch, boundaries, 
        free_only
 FROM projections.balance_states WHERE shard = $1
 """
-STATEMENTS = ("fetch_account_events", "find_range_ends", "sum_usage")
+STATEMENTS = ("fetch_account_events", "find_range_ends", "sum_usage", "add_usage")
 PLANS = ("force_generic_plan", "force_custom_plan")
 # How many shards, and the range of each: all that have news, the backlog of one, a trickle.
 RANGES = ((SHARDS, 14_000, 15_700), (1, 2_000, 16_000), (3, 16_600, 16_610))
@@ -91,7 +91,7 @@ async def test_the_fold_finds_events_and_balances_by_an_index(log: asyncpg.Conne
 
 async def test_the_log_is_large_enough_to_lead_astray(log: asyncpg.Connection) -> None:
     """Else the other test would pass without the fence that it watches."""
-    assert await find_plans(log, sql("sum_usage").replace("OFFSET 0", ""), reads_all)
+    assert await find_plans(log, sql("add_usage").replace("OFFSET 0", ""), reads_all)
 
 
 async def find_loops(connection: asyncpg.Connection, statement: str) -> list[Plan]:
@@ -116,7 +116,7 @@ async def test_a_join_of_its_parts_would_be_seen(log: asyncpg.Connection) -> Non
 
 
 async def test_usage_is_cut_into_runs_by_a_hash_of_the_cuts(log: asyncpg.Connection) -> None:
-    assert await find_plans(log, sql("sum_usage"), repeats_cuts) == []
+    assert await find_plans(log, sql("add_usage"), repeats_cuts) == []
 
 
 async def test_an_exchange_looks_each_row_up_by_a_hash(log: asyncpg.Connection) -> None:
