@@ -44,49 +44,46 @@ WITH events AS (
            min(position) AS first_at
     FROM events
     GROUP BY shard, account_id, slot, resource, kind, item, deployment, category, status
-), new_names AS MATERIALIZED (
-    -- Names of a day that have no line yet, numbered by position. Each name is looked for along the key, whatever statistics say.
-    SELECT n.shard, n.account_id, n.day, n.kind, n.item,
-           row_number() OVER (PARTITION BY n.shard, n.account_id, n.day ORDER BY n.first_at) AS number
-    FROM (
-        SELECT shard, account_id, (slot AT TIME ZONE 'UTC')::date AS day, kind, item, min(first_at) AS first_at
-        FROM said
-        GROUP BY 1, 2, 3, 4, 5
-    ) AS n
+), named AS (
+    -- With windows and not with joins: of names without end a join compares each with each, for want of statistics.
+    SELECT s.*, (s.slot AT TIME ZONE 'UTC')::date AS day,
+           min(s.first_at) OVER (PARTITION BY s.shard, s.account_id, (s.slot AT TIME ZONE 'UTC')::date, s.kind, s.item) AS named_at
+    FROM said s
+), looked_up AS (
+    -- The line with which a name of the day begins that has none yet. Each name is looked for once, along the key.
+    SELECT n.*, n.first_at = n.named_at AND k.known IS NULL AS begins
+    FROM named n
     LEFT JOIN LATERAL (
         SELECT true AS known FROM projections.day_names k
-        WHERE NOT $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
-          AND k.item = n.item
+        WHERE n.first_at = n.named_at AND NOT $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day
+          AND k.kind = n.kind AND k.item = n.item
         UNION ALL
         SELECT true FROM projections.rebuilt_names k
-        WHERE $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
-          AND k.item = n.item
+        WHERE n.first_at = n.named_at AND $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day
+          AND k.kind = n.kind AND k.item = n.item
         OFFSET 0
     ) AS k ON true
-    WHERE k.known IS NULL
-), judged_names AS MATERIALIZED (
-    SELECT n.shard, n.account_id, n.day, n.kind, n.item, c.names + n.number <= {{day_names}} AS fits
-    FROM new_names n
-    JOIN (
-        SELECT d.shard, d.account_id, d.day,
-               (SELECT count(*) FROM projections.day_names k
-                WHERE NOT $4 AND k.shard = d.shard AND k.account_id = d.account_id AND k.day = d.day)
-               + (SELECT count(*) FROM projections.rebuilt_names k
-                  WHERE $4 AND k.shard = d.shard AND k.account_id = d.account_id AND k.day = d.day) AS names
-        FROM (SELECT DISTINCT shard, account_id, day FROM new_names) AS d
-    ) AS c USING (shard, account_id, day)
+), numbered AS MATERIALIZED (
+    -- New names of a day are numbered by position.
+    SELECT l.*, count(*) FILTER (WHERE l.begins) OVER of_day AS number,
+           bool_or(l.begins) OVER (PARTITION BY l.shard, l.account_id, l.day, l.named_at) AS is_new
+    FROM looked_up l
+    WINDOW of_day AS (PARTITION BY l.shard, l.account_id, l.day ORDER BY l.named_at)
+), judged AS MATERIALIZED (
+    SELECT n.*, n.is_new AND n.number + max(
+               CASE WHEN n.begins AND n.number = 1 THEN  -- names of the day so far, counted once
+                   (SELECT count(*) FROM projections.day_names k
+                    WHERE NOT $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day)
+                   + (SELECT count(*) FROM projections.rebuilt_names k
+                      WHERE $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day)
+               END) OVER (PARTITION BY n.shard, n.account_id, n.day) > {{day_names}} AS is_beyond
+    FROM numbered n
 ), added_names AS (
     INSERT INTO projections.day_names (shard, account_id, day, kind, item)
-    SELECT shard, account_id, day, kind, item FROM judged_names WHERE fits AND NOT $4
+    SELECT shard, account_id, day, kind, item FROM judged WHERE begins AND NOT is_beyond AND NOT $4
 ), collected_names AS (
     INSERT INTO projections.rebuilt_names (shard, account_id, day, kind, item)
-    SELECT shard, account_id, day, kind, item FROM judged_names WHERE fits AND $4
-), judged AS MATERIALIZED (
-    SELECT s.*, n.item IS NOT NULL AS is_beyond
-    FROM said s
-    LEFT JOIN judged_names n
-        ON NOT n.fits AND n.shard = s.shard AND n.account_id = s.account_id AND n.day = (s.slot AT TIME ZONE 'UTC')::date
-           AND n.kind = s.kind AND n.item = s.item
+    SELECT shard, account_id, day, kind, item FROM judged WHERE begins AND NOT is_beyond AND $4
 ), slots AS MATERIALIZED (
     SELECT shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
            seconds, last_used, changed_at, told_at
