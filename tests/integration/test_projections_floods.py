@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
 import pytest
+import structlog
 
 from meter.runtime.postgres import Pool, close_pool, create_pool
 from projections.store import sql
-from tests.integration.projections_log import SHARDS, Event, EventLog, used
+from tests.integration.projections_log import SHARDS, Event, EventLog, fold_all, used
+from tests.integration.usage_log import fold_usage
 
 EVENTS: Final = 3_000
 ROWS_PER_EVENT: Final = 60  # that all steps of the plan together read, make or pass over
@@ -65,3 +67,24 @@ async def test_a_flood_costs_a_bounded_number_of_rows_for_each_event(
         [explained] = json.loads(await folding.fetchval(statement, *ranges, only_collect, False))
         rows = sum(rows_of(node) for node in nodes_of(explained["Plan"]))
         assert rows <= ROWS_PER_EVENT * EVENTS
+
+
+async def test_a_number_that_postgres_has_no_type_for_costs_its_shard_alone(pool: Pool) -> None:
+    """All shards of a piece were read the dearer way."""
+    log = EventLog(pool)
+    await log.set_up()
+    events = [used(f"acct-{number % 20}", 0.1, data={"deployment": "eu"}) for number in range(100)]
+    await log.append(*events)
+    hit = events[50]
+    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await pool.execute(
+        """UPDATE meter.events SET data = '{"deployment": "eu", "x": 1e200000}'
+           WHERE (shard, position) = (SELECT shard, max(position) FROM meter.events WHERE shard = $1 GROUP BY shard)""",
+        hit.shard,
+    )
+    await fold_all(pool)
+    with structlog.testing.capture_logs() as lines:
+        assert await fold_usage(pool) == 1
+    assert [line["shard"] for line in lines if line["event"] == "usage_folded_carefully"] == [hit.shard]
+    totals = "SELECT sum(events)::int, sum(amount)::int FROM projections.usage_slots"
+    assert [tuple(row) for row in await pool.fetch(totals)] == [(100, 100 * 100_000)]
