@@ -1,2 +1,3 @@
 -- Whether this role may prune, and its name.
-SELECT has_table_privilege('meter.pruned', 'INSERT') AND has_table_privilege('meter.rejections', 'DELETE') AS may, current_user AS name
+SELECT coalesce(has_function_privilege(to_regprocedure('meter.prune_rejections(int,text,bigint,bigint)'), 'EXECUTE'), false) AS may,
+       current_user AS name

@@ -1,9 +1,3 @@
 -- Remove old rejections of a shard; a trigger adds their number to the counts of their months. Returns how many rows and records.
--- Comparing pairs goes along the index.
 -- $1 shard int, $2 topic text, $3 from offset bigint, $4 up to offset bigint (not included)
-WITH gone AS (
-    DELETE FROM meter.rejections t
-    WHERE t.shard = $1 AND t.topic = $2 AND t.kafka_offset >= $3 AND t.kafka_offset < $4
-    RETURNING coalesce((SELECT sum(upper(o) - lower(o)) FROM unnest(t.offsets) o), t.to_offset - t.kafka_offset, 1) AS records
-)
-SELECT count(*) AS rows, coalesce(sum(g.records), 0)::bigint AS records FROM gone g
+SELECT p.rows, p.records FROM meter.prune_rejections($1, $2, $3, $4) p

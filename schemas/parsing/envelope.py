@@ -4,6 +4,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 """
 
 import binascii
+import codecs
 import json
 import re
 from base64 import b64decode
@@ -201,6 +202,8 @@ def _decode(raw: bytes, what: str, reason: Reason = Reason.INVALID_TEXT) -> str:
 
 
 def _decode_json(raw: bytes) -> str:
+    if (found := _find_encoding(raw)) is not None:
+        raise InvalidEventError(Reason.NOT_JSON, f"the JSON {found}; send UTF-8 without a byte order mark")
     return _decode(raw, "the JSON", Reason.NOT_JSON)
 
 
@@ -213,3 +216,14 @@ def _decode_base64(value: Any) -> bytes:
 
 def header_bytes(headers: Iterable[tuple[str, bytes | None]]) -> int:
     return sum(len(name) + len(value or b"") for name, value in headers)
+
+
+def _find_encoding(raw: bytes) -> str | None:
+    """What a client's library did to sound JSON: to be said in the place of a character that looks right to people."""
+    if raw.startswith(codecs.BOM_UTF8):
+        return "begins with a byte order mark"
+    if (
+        raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in raw[:4]
+    ):  # UTF-32 begins with one or the other
+        return "is UTF-16 or UTF-32"
+    return None

@@ -1,11 +1,13 @@
 """The services under their own users and roles, before attackers of one right each; honest usage goes on beside."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Self
 
 import psutil
+import pytest
 
 from deploy.local.stack import Addresses
 from meter.client import AccountsProducer, UsageProducer
@@ -16,10 +18,11 @@ from schemas.topics import USAGE, partition_for
 from tests.e2e.conftest import ROLES, is_ready
 from tests.fuzz.batch_level import MEMORY, MIB
 from tests.integration.test_runtime_wires import login
+from tests.support import builders
 from tests.support.certificates import Certificates
 from tests.support.meter import wait_until_stored
 from tests.support.processes import Processes, ServiceProcess
-from tests.support.raw_batches import RawProducer
+from tests.support.raw_batches import ZSTD, RawProducer, batch, record
 from tests.support.tls_kafka import TlsKafka
 from tests.support.waiting import until
 
@@ -41,6 +44,21 @@ def account_of(shard: int, partitions: int, word: str) -> str:
     """The first id with the word in front that belongs to the shard."""
     names = (f"{word}-{number}" for number in range(1_000))
     return next(name for name in names if partition_for(name.encode(), partitions) == shard)
+
+
+def pack(events: Iterable[dict[str, Any]]) -> bytes:
+    """One batch of events as a client packs them, each with its account as the key."""
+    written = [record(n, builders.encode(one), key=one["subject"].encode()) for n, one in enumerate(events)]
+    return batch(written, kind=ZSTD)
+
+
+def most_memory(pid: int) -> int:
+    """The most bytes that the process had so far, where the system says it; else those it has now."""
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():
+        [kib] = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(kib) * 1024
+    return int(psutil.Process(pid).memory_info().rss)
 
 
 class Attacked:
@@ -71,29 +89,34 @@ class Attacked:
     async def write(self, written: bytes, shard: int, topic: str = USAGE) -> None:
         await self._raw.send(self.settings.topic(topic), shard, written)
 
-    async def goes_on(self) -> None:
-        """One credit more is used in each partition: it counts, no service ends, none takes more memory than it has."""
+    async def use(self) -> None:
+        """One credit more in each partition."""
         self._sent += 1
         for victim in self.victims:
             await self._usage.model_inference(victim, credits="1", model="small-chat")
         await self._usage.flush()
-        await until(self._is_counted, HONEST_S, self._describe)
+
+    async def goes_on(self) -> None:
+        """One credit more is used in each partition: it counts, no service ends, none takes more memory than it has."""
+        await self.use()
+        await until(self.is_counted, HONEST_S, self._describe)
         assert {name for name, most in self.most.items() if most > MEMORY[name]} == set(), self._describe()
 
-    async def is_read(self) -> None:
-        await wait_until_stored(self.pool, self.settings, HONEST_S)
+    async def is_read(self, timeout_s: float = HONEST_S) -> None:
+        await wait_until_stored(self.pool, self.settings, timeout_s)
 
     async def count_refused(self) -> dict[str, int]:
         """Records, by reason."""
         return {row["reason"]: row["records"] for row in await self.pool.fetch(REFUSED)}
 
-    async def _is_counted(self) -> bool:
+    async def is_counted(self, *shards: int) -> bool:
+        """Whether all that was used in these shards is, in all where none is named."""
         for name, service in self.services.items():
             assert service.running, service.output()[-3000:]
-            rss: int = psutil.Process(service.child.pid).memory_info().rss
-            self.most[name] = max(self.most.get(name, 0), rss)
-        used = {row[0]: row[1] for row in await self.pool.fetch(USED, self.victims)}
-        return used == dict.fromkeys(self.victims, f"{self._sent}.000000")
+            self.most[name] = max(self.most.get(name, 0), most_memory(service.child.pid))
+        victims = [self.victims[shard] for shard in shards] or self.victims
+        used = {row[0]: row[1] for row in await self.pool.fetch(USED, victims)}
+        return used == dict.fromkeys(victims, f"{self._sent}.000000")
 
     def _describe(self) -> str:
         memory = {name: most // MIB for name, most in self.most.items()}
@@ -130,3 +153,20 @@ async def open_attacked(
     for name, verb in (("meter", ["verify", "--no-anchors"]), ("projections", ["verify"])):
         found = processes.run(name, *verb, postgres_dsn=stack.dsn(database, "credit_support"))
         assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.fixture
+def own(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Settings of the meter, by indirect parameters."""
+    return dict(getattr(request, "param", {}))
+
+
+@pytest.fixture
+async def attacked(
+    processes: Processes, kafka: TlsKafka, certificates: Certificates, stack: Addresses, values: dict[str, Any],
+    pool: Pool, own: dict[str, str],
+) -> AsyncIterator[Attacked]:  # fmt: skip
+    async with open_attacked(processes, kafka, certificates, stack, values, pool, own) as site:
+        await site.goes_on()
+        yield site
+        await site.goes_on()

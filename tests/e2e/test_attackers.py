@@ -5,10 +5,12 @@ The services run under the users of deploy/kafka-acls.txt and their own roles: w
 
 # ruff: noqa: F811  # fixtures that are imported are named again by the tests that take them
 
+import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -21,16 +23,15 @@ from deploy.local.stack import Addresses
 from meter.roles import ROLES
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.kafka.adapter.options import client_options
-from meter.runtime.postgres import Pool
 from schemas.limits import MAX_DAY_NAMES, OTHER_NAME
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS
-from tests.e2e.attacked import HONEST, Attacked, account_of, open_attacked
+from tests.e2e.attacked import HONEST, Attacked, account_of, attacked, own, pack  # noqa: F401  # fixtures are arguments below
 from tests.fuzz.batches import ATTRIBUTES_AT
 from tests.integration.test_meter_roles import log_in
 from tests.integration.test_projections_only_opened import find_views_with
+from tests.integration.test_role_locks import MODES, PEOPLE, SERVICES
 from tests.integration.test_runtime_wires import certificates, kafka, stack  # noqa: F401  # fixtures are arguments below
 from tests.support import builders
-from tests.support.certificates import Certificates
 from tests.support.processes import Processes
 from tests.support.raw_batches import ZSTD, batch, record, reseal
 from tests.support.tls_kafka import TlsKafka
@@ -51,29 +52,6 @@ GREATEST: Final = 10_000_000  # credits of one event, as it could have once
 SOURCES: Final = {HONEST: "*", "//tools.example.com": "team-a-*", "//flood.example.com": "*"}
 LIMITED: Final = {"allowed_sources": json.dumps(SOURCES)}
 ITEM: Final = {"kind": "model", "id": "small-chat", "name": "Small", "status": "active"}
-Event = dict[str, Any]
-
-
-@pytest.fixture
-def own(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Settings of the meter, by indirect parameters."""
-    return dict(getattr(request, "param", {}))
-
-
-@pytest.fixture
-async def attacked(
-    processes: Processes, kafka: TlsKafka, certificates: Certificates, stack: Addresses, values: dict[str, Any],
-    pool: Pool, own: dict[str, str],
-) -> AsyncIterator[Attacked]:  # fmt: skip
-    async with open_attacked(processes, kafka, certificates, stack, values, pool, own) as site:
-        await site.goes_on()
-        yield site
-        await site.goes_on()
-
-
-def pack(events: Iterator[Event]) -> bytes:
-    written = [record(n, builders.encode(one), key=one["subject"].encode()) for n, one in enumerate(events)]
-    return batch(written, kind=ZSTD)
 
 
 def mark(written: bytes, bits: int) -> bytes:
@@ -180,13 +158,28 @@ async def test_made_up_accounts_are_counted_and_in_no_view_of_readers(
 async def test_what_every_role_can_do_holds_nobody_up(
     attacked: Attacked, stack: Addresses, values: dict[str, Any], processes: Processes
 ) -> None:
-    """Notifications of any content, and every advisory lock: neither stops a service or a setup."""
+    """Notifications of any content, and every advisory lock: neither stops a service or a setup. Nor do the locks on
+    tables and rows that those may take who are no service, however long they are held."""
     for role in ROLES:
         async with log_in(stack, str(values["postgres_dsn"]), role) as connection:
             for channel in ("meter_events", "projections_outbox", "meter_outbox", "notifier_outbox"):
                 for payload in ("", "-1", "999999999999999999999", "x" * 7_999):
                     await connection.execute("SELECT pg_notify($1, $2)", channel, payload)
             await connection.execute("SELECT pg_advisory_lock(key) FROM generate_series(-1000, 1000) key")
-            await attacked.goes_on()
-            done = processes.run("meter", "setup", "--no-roles")
-            assert done.returncode == 0, done.stderr
+            async with connection.transaction():
+                if role in PEOPLE:
+                    await lock_all(connection)
+                await attacked.goes_on()
+                done = processes.run("meter", "setup", "--no-roles")
+                assert done.returncode == 0, done.stderr
+
+
+async def lock_all(connection: asyncpg.Connection) -> None:
+    """Every table, in every mode, and every row, as far as it is permitted."""
+    names = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = ANY($1)"
+    for (table,) in await connection.fetch(names, list(SERVICES)):
+        statements = [f"LOCK TABLE {table} IN {mode} MODE" for mode in ("ACCESS SHARE", *MODES)]
+        for statement in (*statements, f"SELECT FROM {table} FOR UPDATE", f"SELECT FROM {table} FOR KEY SHARE"):
+            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+                async with connection.transaction():
+                    await connection.execute(statement)

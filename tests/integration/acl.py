@@ -37,7 +37,7 @@ FROM things t CROSS JOIN LATERAL aclexplode(t.acl) AS a
 WHERE a.grantee <> t.owner
 GROUP BY 1, 2, 3
 UNION ALL
-SELECT 'settings', 'this database', r.rolname, array_to_string(s.setconfig, ', ')
+SELECT 'settings', 'this database', r.rolname, array_to_string(ARRAY(SELECT unnest(s.setconfig) ORDER BY 1), ', ')
 FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase
 WHERE d.datname = current_database()
 UNION ALL

@@ -13,12 +13,13 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool, load_sql
 from meter.store.events import PostgresEventStore
 from meter.store.prune import prune_shard
-from schemas.topics import USAGE
+from schemas.topics import ACCOUNTS, USAGE
 from tests.contract.rows import opened, plan, rejected, rerouted, usage
 from tests.support.processes import Processes
 
 TODAY = datetime.now(UTC)
 OLD, NEW = TODAY - timedelta(days=100), TODAY - timedelta(hours=1)
+PRUNED = "meter.pruned (shard, batch, usage_offset, accounts_offset, pruned_by)"
 EVIDENCE = ("duplicates", "rejections", "rerouted")
 
 
@@ -46,6 +47,15 @@ def make_batch(first: int, at: datetime, room: int | None) -> Any:
 async def count(pool: Pool, table: str) -> int:
     rows: int = await pool.fetchval(f"SELECT count(*) FROM meter.{table}")
     return rows
+
+
+async def is_refused(connection: asyncpg.Connection, statement: str, topic: str | None) -> bool:
+    """By the trigger; else nothing was taken."""
+    try:
+        taken = await connection.fetchrow(statement, topic)
+    except asyncpg.InsufficientPrivilegeError as error:
+        return "append-only" in str(error)
+    return taken is not None and not any(taken)
 
 
 def as_pruner(stack: Addresses, dsn: str) -> str:
@@ -78,9 +88,10 @@ async def test_what_is_newer_than_the_retention_the_triggers_keep(
     connection = await asyncpg.connect(as_pruner(stack, dsn))
     try:
         for table in EVIDENCE:
-            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
-                await connection.execute(f"DELETE FROM meter.{table}")
-        for table in ("events", "batches", "gaps", "replays", "dismissals"):
+            for topic in (USAGE, ACCOUNTS, "x", None):
+                statement = f"SELECT * FROM meter.prune_{table}(0, $1, 0, 1000000)"
+                assert await is_refused(connection, statement, topic), (table, topic)
+        for table in (*EVIDENCE, "events", "batches", "gaps", "replays", "dismissals"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
                 await connection.execute(f"DELETE FROM meter.{table}")
     finally:
@@ -90,11 +101,11 @@ async def test_what_is_newer_than_the_retention_the_triggers_keep(
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO meter.pruned SELECT 0, 3, usage_to, accounts_to, now(), 'me' FROM meter.batches WHERE batch = 3",
-        "INSERT INTO meter.pruned VALUES (0, 1000000, 1000000, 1000000, now(), 'me')",
-        "INSERT INTO meter.pruned VALUES (0, 2, 1000000, 0, now(), 'me')",
-        "INSERT INTO meter.pruned VALUES (0, 0, 0, 0, now(), 'me')",
-        "INSERT INTO meter.pruned VALUES (7, 1, 0, 0, now(), 'me')",
+        "INSERT INTO {} SELECT 0, 3, usage_to, accounts_to, 'me' FROM meter.batches WHERE batch = 3",
+        "INSERT INTO {} VALUES (0, 1000000, 1000000, 1000000, 'me')",
+        "INSERT INTO {} VALUES (0, 2, 1000000, 0, 'me')",
+        "INSERT INTO {} VALUES (0, 0, 0, 0, 'me')",
+        "INSERT INTO {} VALUES (7, 1, 0, 0, 'me')",
     ],
 )
 async def test_who_prunes_cannot_say_that_fresh_evidence_is_old(
@@ -103,7 +114,7 @@ async def test_who_prunes_cannot_say_that_fresh_evidence_is_old(
     connection = await asyncpg.connect(as_pruner(stack, dsn))
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="batch"):
-            await connection.execute(statement)
+            await connection.execute(statement.format(PRUNED))
     finally:
         await connection.close()
 
@@ -115,15 +126,19 @@ async def test_what_was_pruned_only_goes_forward_and_the_deletion_counts_it(
     connection = await asyncpg.connect(as_pruner(stack, dsn))
     try:
         await connection.execute(
-            "INSERT INTO meter.pruned SELECT 0, 1, usage_to, accounts_to, now(), 'me' "
-            "FROM meter.batches WHERE batch = 1"
+            f"INSERT INTO {PRUNED} SELECT 0, 1, usage_to, accounts_to, 'me' FROM meter.batches WHERE batch = 1"
         )
-        await connection.execute("DELETE FROM meter.rejections WHERE kafka_offset < 10")
-        for statement in ("batch = 0", "batch = 1, usage_offset = 1000", "shard = 1, batch = 2"):
+        await connection.execute("SELECT meter.prune_rejections(0, $1, 0, 10)", USAGE)
+        for statement in ("batch = 0", "batch = 1, usage_offset = 1000"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only goes forward"):
                 await connection.execute(f"UPDATE meter.pruned SET {statement}")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
-            await connection.execute("UPDATE meter.pruned_counts SET records = 1")
+        for statement in (
+            "pruned_counts SET records = 1",
+            "pruned SET shard = 1, batch = 2",
+            "pruned SET pruned_at = now()",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+                await connection.execute(f"UPDATE meter.{statement}")
     finally:
         await connection.close()
     assert await pool.fetchval("SELECT sum(records) FROM meter.pruned_counts WHERE outcome = 'rejected'") == 2

@@ -40,7 +40,7 @@ OPERATIONS = {
     "Describe": AclOperation.DESCRIBE,
     "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
 }
-KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
+KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "transactional-id": ResourceType.TRANSACTIONAL_ID}
 
 
 class TlsKafka(ApacheKafka):

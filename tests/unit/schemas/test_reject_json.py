@@ -57,6 +57,16 @@ def test_not_json(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
+def test_another_encoding_is_named(encoding: str) -> None:
+    """It said "Expecting value (character 0)", and looked right in every editor."""
+    detail = reject(make_record(GOOD.decode().encode(encoding))).detail
+    wrong = "begins with a byte order mark" if encoding == "utf-8-sig" else "is UTF-16 or UTF-32"
+    assert detail == f"the JSON {wrong}; send UTF-8 without a byte order mark"
+
+
+@pytest.mark.parametrize(
     "value",
     [
         GOOD[:-1] + b',"id":"0"}',
