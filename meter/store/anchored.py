@@ -9,6 +9,7 @@ from meter.store.damage import Damage, Finding
 from schemas.build import decode_event
 from schemas.outputs import ForgottenListed, LogAnchored
 from schemas.reasons import InvalidEventError
+from schemas.times import say_time
 
 
 class Anchor(NamedTuple):
@@ -19,7 +20,7 @@ class Anchor(NamedTuple):
 
     @property
     def place(self) -> str:
-        return f"the anchor at offset {self.offset}, recorded {self.data.recorded_at.isoformat(timespec='seconds')}"
+        return f"the anchor at offset {self.offset}, recorded {say_time(self.data.recorded_at)}"
 
 
 class Contradiction(NamedTuple):

@@ -43,6 +43,7 @@ from meter.store.remarks import append_remarks
 from schemas.events import INPUT_TYPES, TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid
 from schemas.records import Accepted
+from schemas.times import say_time
 
 IDENTITY_INDEX = "events_identity"
 
@@ -117,7 +118,7 @@ async def fetch_known(connection: Executor, shard: int, rows: Sequence[Accepted]
 
 
 def stored_content(row: asyncpg.Record) -> Content:
-    place = f"position {row['position']}, recorded {row['recorded_at'].isoformat(timespec='seconds')}"
+    place = f"position {row['position']}, recorded {say_time(row['recorded_at'])}"
     data = unseal(row["type"], row["data"], row["account_id"], row["key"])
     return Content(row["type"], row["resource"], row["amount"], row["name"], data, place)
 
