@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from meter.runtime.errors import explain
 from meter.runtime.postgres import Executor, Pool, load_sql
 from meter.store.damage import Damage, Finding
 from schemas.build import decode_event
@@ -35,7 +36,7 @@ def decode_anchor(offset: int, value: bytes | None) -> Anchor | Finding | None:
     try:
         data = decode_event(value or b"").data
     except InvalidEventError as error:
-        return Finding(None, None, Damage.ANCHOR_UNREADABLE, f"anchor at offset {offset}: {error}")
+        return Finding(None, None, Damage.ANCHOR_UNREADABLE, f"anchor at offset {offset}: {explain(error)}")
     if isinstance(data, ForgottenListed):
         return None
     if not isinstance(data, LogAnchored):

@@ -130,7 +130,8 @@ def load_keys(settings: ConsoleSettings) -> KeySet:
     try:
         keys = parse_keys(settings.console_key_file, kind)
     except (OSError, JoseError, ValueError, TypeError) as error:
-        raise SettingsError(f"METERING_CONSOLE_KEY_FILE cannot be read: {type(error).__name__}") from None
+        why = (isinstance(error, OSError) and error.strerror) or "it holds neither a key in PEM nor JSON Web Keys"
+        raise SettingsError(f"METERING_CONSOLE_KEY_FILE cannot be read: {why}") from None
     if not keys or not all(isinstance(key, kind) for key in keys):
         raise SettingsError(f"METERING_CONSOLE_KEY_FILE holds no keys of {settings.console_algorithm}, or others too")
     return KeySet(keys)

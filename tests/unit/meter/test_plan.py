@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from meter.allowance import Allowance
 from meter.content import Content, content_of
-from meter.plan import AppendPlan, Gap, Offsets, Repeat, find_record, settle, without_unstorable
+from meter.plan import AppendPlan, Gap, Offsets, Repeat, find_record
+from meter.settle import settle, without_unstorable
 from schemas.amounts import MICRO
 from schemas.events import CODES
 from schemas.reasons import Reason
