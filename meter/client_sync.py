@@ -17,8 +17,9 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
 
-from meter.client import LIMITS, AccountsProducer, EventProducer, UsageProducer
+from meter.client import AccountsProducer, UsageProducer
 from meter.delivery import BLOCK_S, DELIVERY_TIMEOUT_S, MAX_PENDING, DeliveryError, OnLost
+from meter.event_producer import LIMITS, EventProducer
 from meter.runtime.settings import Settings, load_settings
 from schemas.records import Limits
 

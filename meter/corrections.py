@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from meter.content import RESOURCES, Content, content_of, is_same
 from meter.held import Seen, seen_of
-from meter.plan import AppendPlan, Link, Repeat, Wait, reject_reuse, repeat_of
+from meter.plan import AppendPlan, Link, Repeat, Wait
+from meter.settle import reject_reuse, repeat_of
 from schemas.amounts import format_amount
 from schemas.codes import CODES
 from schemas.figures import unit_of

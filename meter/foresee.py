@@ -11,7 +11,8 @@ from datetime import datetime
 from meter.allowance import Allowance
 from meter.content import Content
 from meter.corrections import Facts, settle_corrections
-from meter.plan import INPUT_TOPICS, AppendPlan, event_of, plan_append, settle
+from meter.plan import INPUT_TOPICS, AppendPlan, event_of, plan_append
+from meter.settle import settle
 from schemas.parsing.parse import parse
 from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Rerouted
 from schemas.topics import partition_for

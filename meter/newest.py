@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from meter.runtime.errors import RefusalError
+from meter.runtime.errors import RefusalError, explain
 from meter.runtime.kafka import HistoryLostError
 from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.log import get_logger
@@ -29,7 +29,7 @@ async def check_newest(settings: Settings, pool: Pool) -> None:
         async for records in read_topic(settings, BALANCES, newest=NEWEST_RECORDS):
             note_ages(newest, (record.value for record in records))
     except RefusalError as error:
-        log.info("history_not_compared", detail=str(error))  # no such topic yet
+        log.info("history_not_compared", detail=explain(error))  # no such topic yet
         return
     rows = await pool.fetch(load_sql("meter", "fetch_ages"), list(newest))
     behind = {row["shard"]: (row["generation"], row["position"]) for row in rows}

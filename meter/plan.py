@@ -5,20 +5,17 @@ Every offset of the batch's range ends as exactly one of: event row, repeat, rej
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
-from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeGuard
 
-from meter.allowance import OPENED, Allowance, pass_on
-from meter.content import Content, content_of, describe_reuse, is_same
+from meter.allowance import OPENED, Allowance
 from meter.floods import cut_original, join_floods
 from schemas.events import INPUT_TYPES
-from schemas.reasons import Reason
 from schemas.records import Accepted, Outcome, Record, Rejected, Remarked, Rerouted, count_offsets
 from schemas.records import Offsets as OffsetRanges
 from schemas.topics import ACCOUNTS, USAGE
@@ -271,73 +268,3 @@ def find_gaps(
         expected = beyond
     if end > expected:
         yield Gap(topic, expected, end)
-
-
-def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
-    """Judge every event whose identity is stored (`known`) or stood before in the batch: repeat or reused id.
-
-    What is stored comes first, so the outcome does not depend on where batches are cut. A record's derived rows go with
-    it.
-    """
-    if not known and not plan.again:
-        return plan
-    own = [row for row in plan.rows if row.key in known and row.key not in plan.derived] if known else []
-    wanted = {event.key for event in plan.again} - known.keys()
-    first = {row.key: content_of(row) for row in plan.rows if row.key in wanted} if wanted else {}
-    pairs = [(event, known.get(event.key) or first[event.key]) for event in (*own, *plan.again)]
-    rows = [row for row in plan.rows if row.key not in known] if known else list(plan.rows)
-    if plan.derived:
-        gone = {(row.topic, row.offset) for row in own}
-        rows = without_derived(plan, rows, gone)
-    return replace(
-        plan,
-        rows=tuple(rows),
-        again=(),
-        repeats=(*plan.repeats, *(repeat_of(event) for event, stored in pairs if is_same(event, stored))),
-        rejections=(
-            *plan.rejections,
-            *(reject_reuse(plan, event, stored) for event, stored in pairs if not is_same(event, stored)),
-        ),
-    )
-
-
-def without_derived(plan: AppendPlan, rows: list[Accepted], gone: Set[TopicOffset]) -> list[Accepted]:
-    """A record that is not stored takes its derived rows with it; another opening in the batch then has them."""
-    lost = [row for row in rows if row.key in plan.derived and (row.topic, row.offset) in gone]
-    kept = [row for row in rows if (row.topic, row.offset) not in gone]
-    return pass_on(kept, lost) if lost else kept
-
-
-def repeat_of(event: Accepted) -> Repeat:
-    return Repeat(event.topic, event.offset, event.event_id, event.key)
-
-
-def reject_reuse(plan: AppendPlan, event: Accepted, stored: Content) -> Rejected:
-    return Rejected(plan.record_at((event.topic, event.offset)), Reason.ID_REUSED, describe_reuse(event, stored))
-
-
-def without_unstorable(plan: AppendPlan, faults: Mapping[TopicOffset, str]) -> AppendPlan:
-    """Turn the records that the database refuses into rejections; `faults` says why, by topic and offset.
-
-    Repeats of a refused event go the same way: nothing with their identity is stored.
-    """
-    if not faults:
-        return plan
-    refused = {
-        row.key: faults[row.topic, row.offset]
-        for row in chain(plan.rows, plan.corrections)
-        if (row.topic, row.offset) in faults
-    }
-    kept = [row for row in plan.corrections if (row.topic, row.offset) not in faults]
-    again = {(r.topic, r.offset): refused[r.key] for r in plan.repeats if r.key in refused}
-    again |= {(row.topic, row.offset): refused[row.key] for row in kept if row.key in refused}
-    rejections = [
-        Rejected(plan.record_at(place), Reason.UNSTORABLE, detail) for place, detail in {**faults, **again}.items()
-    ]
-    return replace(
-        plan,
-        rows=tuple(without_derived(plan, list(plan.rows), faults.keys())),
-        corrections=tuple(row for row in kept if row.key not in refused),
-        repeats=tuple(r for r in plan.repeats if r.key not in refused),
-        rejections=(*plan.rejections, *rejections),
-    )

@@ -22,7 +22,7 @@ __all__ = [
     "print_result", "print_sentences", "print_settings", "print_table", "printable",
 ]  # fmt: skip
 MAX_SHOWN_BYTES = 65_536
-UTC_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00")
+UTC_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00")
 
 
 def describe_bytes(value: bytes | None) -> str | None:
@@ -71,11 +71,11 @@ def print_cells(columns: Sequence[str], rows: Sequence[Sequence[str]], ids: Coll
 
 
 def for_people(value: object) -> object:
-    """yes and no; times by the second, which leaves room for the other columns."""
+    """yes and no; times as `say_time` writes them."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     found = UTC_TIME.fullmatch(value) if isinstance(value, str) else None
-    return f"{found[1]}Z" if found else value
+    return f"{found[1]} {found[2]} UTC" if found else value
 
 
 def for_programs(value: object) -> object:

@@ -17,21 +17,13 @@ from meter.packing import unpack
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Landed, Message, Producer
-from meter.store.rejections import RecordOutcome, Rejection, Rejections
+from meter.store.rejections import Rejection, Rejections
 from schemas.parsing.parse import parse
 from schemas.reasons import FINAL, Reason
 from schemas.records import Limits, Record, Rejected
 from schemas.topics import OWN_HEADERS
 
 NOTHING_STORED: Final[Mapping[int, Rejected]] = MappingProxyType({})
-# What is said of an outcome, behind "replayed 17:".
-OUTCOMES: Final = {
-    "stored": "stored",
-    "duplicate": "a duplicate: its event is stored already and counts once",
-    "waiting": "it waits for the usage it names (`meter waiting`)",
-    "rerouted": "sent on to the partition of its account",
-    "rejected": "rejected again",
-}
 
 
 class Replayed(NamedTuple):
@@ -66,7 +58,7 @@ async def replay_rejections(
         await refuse_hopeless(rejections, found, clock.now(), limits)
     for rejection in found:
         landed = await producer.publish([replay_message(each) for each in take_out(rejection)])
-        await rejections.append_replay(rejection.rejection_id, replayed_by, clock)
+        await rejections.append_replay(rejection.rejection_id, replayed_by, clock, landed)
         yield Replayed(rejection, landed)
 
 
@@ -164,20 +156,3 @@ def headers_to_send(rejection: Rejection) -> list[tuple[str, bytes | None]]:
 def replay_message(rejection: Rejection) -> Message:
     headers = headers_to_send(rejection)
     return Message(rejection.topic, rejection.key, rejection.value, headers=headers)  # type: ignore[arg-type]  # null
-
-
-def describe_outcomes(rejection_id: int, outcomes: Sequence[RecordOutcome]) -> str:
-    """`replayed 17: stored`; of several records how many came to what."""
-    if len(outcomes) == 1:
-        return f"replayed {rejection_id}: {describe_outcome(outcomes[0])}"
-    counts = Counter(OUTCOMES[outcome.outcome] for outcome in outcomes)
-    text = ", ".join(f"{count} of its records {said}" for said, count in counts.items())
-    refused = next((outcome for outcome in outcomes if outcome.outcome == "rejected"), None)
-    return f"replayed {rejection_id}: {text}" + (f"; the first {describe_outcome(refused)}" if refused else "")
-
-
-def describe_outcome(outcome: RecordOutcome) -> str:
-    said = OUTCOMES[outcome.outcome]
-    if outcome.outcome != "rejected":
-        return said
-    return f"{said} as {outcome.rejection_id}, {outcome.reason}: {outcome.detail}"

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from meter.client import AccountsProducer, DeliveryError, InvalidEventError, judge_event
+from meter.client import AccountsProducer, DeliveryError, InvalidEventError
+from meter.event_producer import judge_event
 from meter.plan import event_of
 from meter.runtime.clock import SystemClock
-from meter.runtime.errors import DependencyUnreachableError, RefusalError
+from meter.runtime.errors import DependencyUnreachableError, RefusalError, explain
 from meter.runtime.kafka import Landed, Message
 from meter.runtime.process.interruption import INTERRUPTED, ending_with
 from meter.runtime.settings import Settings
@@ -109,7 +110,7 @@ async def send_event(settings: Settings, event_id: str, send: Send) -> Delivered
                 await producer.flush()
             return producer.delivered()
     except DeliveryError as error:
-        message = f"{error}\n{describe_repeat(event_id)}"
+        message = f"{explain(error)}\n{describe_repeat(event_id)}"
         raise DependencyUnreachableError(message, dependency="kafka") from error
 
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Protocol
 
 from meter.runtime.clock import Clock
 from meter.runtime.errors import TopicIdentityError
-from meter.runtime.failures import explain_refusal
+from meter.runtime.failures import explain, explain_refusal
 from meter.runtime.kafka import TopicAdmin, TopicInfo, is_transient
 from meter.runtime.log import get_logger
 from meter.runtime.settings import Settings
@@ -124,7 +124,7 @@ class GrowthWatch:
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.info("topic_growth_unknown", topic=self._topic, detail=str(error) or type(error).__name__)
+            log.info("topic_growth_unknown", topic=self._topic, detail=explain(error))
             return
         if info is not None:
             self.note(info)
@@ -162,7 +162,7 @@ async def warn(admin: TopicAdmin, topic: str) -> None:
     except Exception as error:
         if is_transient(error):
             raise
-        log.info("topic_risk_unknown", topic=topic, detail=str(error) or type(error).__name__)
+        log.info("topic_risk_unknown", topic=topic, detail=explain(error))
         return
     if info is not None and (risk := explain_risk(info)) is not None:
         log.warning("topic_at_risk", topic=topic, detail=risk)

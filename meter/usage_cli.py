@@ -13,6 +13,7 @@ from meter.runtime.process.cli import FullIds, run_command
 from meter.runtime.process.terminal import fit
 from meter.support_cli import Account
 from schemas.resources import Resource
+from schemas.times import say_time
 
 if TYPE_CHECKING:
     from meter.runtime.settings import Settings
@@ -83,8 +84,8 @@ def describe_looked(looked: Looked, *, full: bool) -> str:
     """What was looked through, and how to see more."""
     if looked.oldest is None:
         return f"shard {looked.shard} has no event"
-    oldest = looked.oldest.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = f"looked at the newest {looked.events:,} events of shard {looked.shard}, stored since {oldest}"
+    since = say_time(looked.oldest)
+    text = f"looked at the newest {looked.events:,} events of shard {looked.shard}, stored since {since}"
     if looked.is_all:
         return f"{text}: that is all"
     return f"{text}; for more: {'--limit' if full else '--look-at'}"

@@ -42,7 +42,7 @@ CROSSINGS = {
     "seeded": "at start",
     "no_contact": "nobody",
 }
-# What `says` says, for programs.
+# What `says` says, as values: for programs.
 STATE_COLUMNS = ("state", "reason", "letter", "at")
 BANNER_COLUMNS = ("resource", "threshold", "kind", "removable", "raised_at", "text")
 
@@ -119,7 +119,8 @@ def notices(account_id: Account, limit: Limit = None, everything: All = False, a
                 columns = tuple("crossing" if name == "outcome" else name for name in NOTICE_COLUMNS)
                 print_newest(columns, [describe_crossing(row) for row in rows], shown, as_json=False)
             else:
-                print_newest((*NOTICE_COLUMNS, *STATE_COLUMNS), rows, shown, as_json=as_json)
+                said = NOTICE_COLUMNS[:-1] if as_json else NOTICE_COLUMNS  # without the sentence
+                print_newest((*said, *STATE_COLUMNS), rows, shown, as_json=as_json)
 
     run_command(NotifierSettings, command)
 
@@ -165,8 +166,11 @@ def preview(
     async def command(settings: NotifierSettings) -> None:
         renderer = Renderer(settings.sender, settings.templates_dir)
         written = write_preview(renderer, directory, SystemClock().now())
-        if as_json or sys.stdout.isatty():
-            print_table(("file", "says"), [(str(each.path), each.says) for each in written], as_json=as_json)
+        if as_json:
+            files = [(str(each.path), each.kind, each.sample) for each in written]
+            print_table(("file", "kind", "sample"), files, as_json=True)
+        elif sys.stdout.isatty():
+            print_table(("file", "says"), [(str(each.path), each.says) for each in written], as_json=False)
         else:
             print("\n".join(f"{each.path}\t{each.says}" for each in written))
         if settings.support_url is None and settings.support_email is None:

@@ -48,8 +48,8 @@ SHOWN = (
 )  # fmt: skip
 ATTEMPT_COLUMNS = ("claim", "started_at", "ended_at", "outcome", "phase", "reply_code", "detail")
 
-ASKED = "asked for"
-UNANSWERED = "asked for, and not answered after {} s: is `notifier run` running? It goes on from here"
+# What came of asking for another try, where it is no answer of the notifier's.
+ASKED, UNANSWERED, UNKNOWN = "asked", "unanswered", "unknown"
 
 EmailId = Annotated[UUID, typer.Argument(help="Id of a letter, as `notifier emails list` shows it.")]
 
@@ -127,13 +127,13 @@ def show(
     """
     from notifier.reading import read_letter
     from notifier.settings import NotifierSettings
-    from notifier.store.retry import UNKNOWN
+    from notifier.store.retry import NO_SUCH_LETTER
 
     async def command(settings: NotifierSettings) -> None:
         async with open_report(settings) as report:
             row = await report.show_email(email_id)
             if row is None:
-                raise RefusalError(f"{email_id}: {UNKNOWN}")
+                raise RefusalError(f"{email_id}: {NO_SUCH_LETTER}")
             said = read_letter(row["message"]) if row["message"] is not None else None
             if text:
                 print_text(email_id, row["state"], said, as_json=as_json)
@@ -178,20 +178,20 @@ def retry(
     """
     from meter.runtime.postgres import opened_pool
     from notifier.settings import NotifierSettings
-    from notifier.store.retry import UNKNOWN, Retried, RetryRequests
+    from notifier.store.retry import Retried, RetryRequests
 
     async def command(settings: NotifierSettings) -> None:
         async with opened_pool(settings, "credit-notices") as pool:
             requests = RetryRequests(pool)
             asked = {number: await requests.ask(number, by or getuser()) for number in dict.fromkeys(email_ids)}
             if not wait:
-                words = {number: UNKNOWN if request is None else ASKED for number, request in asked.items()}
+                outcomes = {number: UNKNOWN if request is None else ASKED for number, request in asked.items()}
             else:
-                words = {number: await wait_for_answer(requests, request) for number, request in asked.items()}
-        for number, what in words.items():
-            fields = {"email_id": str(number), "queued": what == Retried.QUEUED.words, "says": what}
-            print_result(fields, f"{number}: {what}", as_json=as_json)
-        if any(what not in (ASKED, Retried.QUEUED.words) for what in words.values()):
+                outcomes = {number: await wait_for_answer(requests, request) for number, request in asked.items()}
+        for number, outcome in outcomes.items():
+            fields = {"email_id": str(number), "queued": outcome == Retried.QUEUED, "outcome": outcome}
+            print_result(fields, f"{number}: {describe_outcome(outcome)}", as_json=as_json)
+        if any(outcome not in (ASKED, Retried.QUEUED) for outcome in outcomes.values()):
             raise RefusalError("not every letter was queued")
 
     run_command(NotifierSettings, command)
@@ -200,10 +200,22 @@ def retry(
 async def wait_for_answer(requests: RetryRequests, request: Request | None) -> str:
     from meter.runtime.process.interruption import INTERRUPTED, ending_with
     from meter.sending import EFFECT_TIMEOUT_S, ask_until
-    from notifier.store.retry import UNKNOWN
 
     if request is None:
         return UNKNOWN
     with ending_with(f"{INTERRUPTED}. The letters are asked for all the same: see `notifier emails list`."):
         answer = await ask_until(lambda: requests.fetch_answer(request), EFFECT_TIMEOUT_S)
-    return UNANSWERED.format(EFFECT_TIMEOUT_S) if answer is None else answer.words
+    return UNANSWERED if answer is None else answer.value
+
+
+def describe_outcome(outcome: str) -> str:
+    from meter.sending import EFFECT_TIMEOUT_S
+    from notifier.store.retry import NO_SUCH_LETTER, Retried
+
+    words = {
+        ASKED: "asked for",
+        UNANSWERED: f"asked for, and not answered after {EFFECT_TIMEOUT_S} s: is `notifier run` running? It goes on "
+        "from here",
+        UNKNOWN: NO_SUCH_LETTER,
+    }
+    return words[outcome] if outcome in words else Retried(outcome).words

@@ -56,6 +56,18 @@ CLOSE: Final = '<button class="close" type="button" aria-label="Close this banne
 class Written(NamedTuple):
     path: Path
     says: str
+    kind: str  # index, banners, letter, letter_text, banner
+    sample: str | None  # the state that it is of
+
+
+class File(NamedTuple):
+    """What is to be written; `says`, `kind` and `sample` as in Written."""
+
+    name: str
+    text: str
+    says: str
+    kind: str
+    sample: str | None
 
 
 class BannerSample(NamedTuple):
@@ -70,20 +82,21 @@ def write_preview(renderer: Renderer, directory: Path, at: datetime) -> list[Wri
     renderer.check(at)
     directory.mkdir(parents=True, exist_ok=True)
     banners = [banner for sample in SAMPLES for banner in make_banners(renderer, sample)]
-    written = [write(directory, name, text, says) for name, text, says in list_files(renderer, banners, at)]
+    written = [write(directory, *file) for file in list_files(renderer, banners, at)]
     index = PAGE.format(title="Letters and banners", body=list_links(written))
-    return [write(directory, INDEX, index, "leads to all of them"), *written]
+    return [write(directory, INDEX, index, "leads to all of them", "index", None), *written]
 
 
-def list_files(renderer: Renderer, banners: Sequence[BannerSample], at: datetime) -> Iterator[tuple[str, str, str]]:
-    """Name, text and what it is."""
-    yield BANNERS, PAGE.format(title="Banners", body=lay_out(banners)), "every banner, as a front end shows it"
+def list_files(renderer: Renderer, banners: Sequence[BannerSample], at: datetime) -> Iterator[File]:
+    page = PAGE.format(title="Banners", body=lay_out(banners))
+    yield File(BANNERS, page, "every banner, as a front end shows it", "banners", None)
     for sample in SAMPLES:
         letter = renderer.render_letter(sample.balances, sample.account, at, contact_id=CONTACT, runways=sample.runways)
-        yield f"{sample.name}.html", letter.html, f"letter: {sample.says}"
-        yield f"{sample.name}.txt", f"Subject: {letter.subject}\n\n{letter.text}", "the same letter as plain text"
+        yield File(f"{sample.name}.html", letter.html, f"letter: {sample.says}", "letter", sample.name)
+        plain = f"Subject: {letter.subject}\n\n{letter.text}"
+        yield File(f"{sample.name}.txt", plain, "the same letter as plain text", "letter_text", sample.name)
     for banner in banners:
-        yield f"banner_{banner.name}.txt", f"{banner.text}\n", f"banner: {banner.says}"
+        yield File(f"banner_{banner.name}.txt", f"{banner.text}\n", f"banner: {banner.says}", "banner", banner.name)
 
 
 def make_banners(renderer: Renderer, sample: Sample) -> Iterator[BannerSample]:
@@ -120,7 +133,7 @@ def list_links(written: Sequence[Written]) -> str:
     return f"<ul>\n{chr(10).join(links)}\n</ul>"
 
 
-def write(directory: Path, name: str, text: str, says: str) -> Written:
+def write(directory: Path, name: str, text: str, says: str, kind: str, sample: str | None) -> Written:
     path = directory / name
     path.write_text(text, encoding="utf-8")
-    return Written(path, says)
+    return Written(path, says, kind, sample)

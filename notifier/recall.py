@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from meter.runtime.errors import RefusalError
+from meter.runtime.errors import RefusalError, explain
 from meter.runtime.kafka import HistoryLostError
 from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.postgres import Pool, load_sql, transpose, write_transaction
@@ -88,7 +88,7 @@ async def check_told(settings: Settings, pool: Pool) -> None:
     try:
         sent = await read_sent(settings, newest=NEWEST_RECORDS)
     except RefusalError as error:
-        log.info("letters_not_compared", detail=str(error))  # no such topic yet
+        log.info("letters_not_compared", detail=explain(error))  # no such topic yet
         return
     waiting = await pool.fetch(load_sql(PACKAGE, "find_waiting"), list(sent))
     if waiting:

@@ -21,7 +21,7 @@ from jinja2 import (
     select_autoescape,
 )
 
-from meter.runtime.errors import SettingsError
+from meter.runtime.errors import SettingsError, explain
 from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot, BannerKind
 from notifier.moments import show_moment
@@ -111,7 +111,7 @@ class Renderer:
                 for kind in BannerKind:
                     self.render_banner(kind, sample.balances[0], sample.balances[0].line, SAMPLE_ACCOUNT)
         except Exception as error:  # a template may raise anything
-            raise SettingsError(f"a template cannot be rendered: {type(error).__name__}: {error}") from error
+            raise SettingsError(f"a template cannot be rendered: {explain(error)}") from error
 
     def render_banner(
         self, kind: BannerKind, balance: BalanceSnapshot, threshold: int, account: AccountSnapshot | None
@@ -155,7 +155,7 @@ class Renderer:
             return self._environment.get_template(name).render(values)
         except TemplateError as error:
             # A missing template is an OSError, too, which would pass for a fault of the network and be tried for ever.
-            raise SettingsError(f"template {name} cannot be rendered: {type(error).__name__}: {error}") from error
+            raise SettingsError(f"template {name} cannot be rendered: {explain(error)}") from error
 
     def _values(
         self,

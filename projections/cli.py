@@ -5,7 +5,6 @@ Exit codes: 0 ok, 1 failed or refused, 2 usage or settings, 3 a dependency is un
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from meter.presentation import print_settings, print_table
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import FullIds, make_app, run_command, run_service_command, whole
 from meter.runtime.process.exits import Exit
+from projections.console_cli import app as console_commands
 from projections.models import Model
 from projections.republish_cli import republish
 from schemas.resources import Resource
@@ -246,69 +246,7 @@ def rebuild(
     print_table(Exchange._fields, exchanges, as_json=as_json)
 
 
-@app.command()
-def console() -> None:
-    """Show people their usage: summary, pages, banners, JSON.
-
-    The pages are for billing, JSON is for other front ends. Runs until SIGTERM.
-    Read-only, as the role credit_console; needs no Kafka. Listens on
-    METERING_CONSOLE_HOST and METERING_CONSOLE_PORT (127.0.0.1:8090), and serves
-    /healthz, /readyz and /metrics on METERING_HTTP_PORT. With keys
-    (METERING_CONSOLE_SECRET, or METERING_CONSOLE_KEY_FILE) it asks for a token
-    of the account; without, it listens on a loopback address only.
-
-    \b
-    Examples:
-      METERING_HTTP_PORT=8083 projections console
-      projections console-settings
-    """
-    from projections.console.service import build_console
-    from projections.console.settings import ConsoleSettings
-
-    run_service_command("console", ConsoleSettings, build_console, kafka=False)
-
-
-@app.command(name="console-settings")
-def show_console_settings(as_json: AsJson = False) -> None:
-    """List every setting of the console.
-
-    Each as an environment variable, with its default and meaning.
-
-    \b
-    Example:
-      projections console-settings | grep CONSOLE
-    """
-    from projections.console.settings import ConsoleSettings
-
-    print_settings(ConsoleSettings, as_json=as_json)
-
-
-@app.command()
-def token(
-    account_id: Account,
-    minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long it is valid.")] = 60,
-    member: Annotated[bool, typer.Option("--member", help="For a person who cannot buy credits.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Print a token for trying the console out.
-
-    Your platform makes its own.
-    Needs METERING_CONSOLE_SECRET, or a private key in METERING_CONSOLE_KEY_FILE.
-
-    \b
-    Example:
-      projections token acct-1
-    """
-    from meter.runtime.clock import SystemClock
-    from projections.console.settings import ConsoleSettings
-    from projections.console.tokens import make_token
-
-    async def command(settings: ConsoleSettings) -> str:
-        return make_token(settings, account_id, minutes=minutes, member=member, clock=SystemClock())
-
-    made = run_command(ConsoleSettings, command)
-    # Not a sentence: a token is never broken, also where a line is too short for it.
-    print(json.dumps({"account": account_id, "minutes": minutes, "token": made}) if as_json else made)
+app.registered_commands += console_commands.registered_commands
 
 
 if __name__ == "__main__":

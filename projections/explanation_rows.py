@@ -14,10 +14,11 @@ from projections.timeline_lines import MOVING, Line, What
 from schemas.amounts import format_amount
 from schemas.figures import count_of, unit_of
 from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
+from schemas.times import say_time
 
 LINE_COLUMNS: Final = (
     "resource", "first_position", "last_position", "recorded_at", "what", "threshold", "amount", "events", "name",
-    "note", "epoch", "base", "allocation", "used", "left", "percent", "event_id",
+    "note", "epoch", "base", "allocation", "used", "left", "percent", "event_id", "at_start",
 )  # fmt: skip
 PART_COLUMNS: Final = ("resource", "first_position", "last_position", "kind", "name", "events", "amount")
 BANNER_COLUMNS: Final = ("resource", "threshold", "kind", "removable", "epoch", "position", "raised_at", "text")
@@ -36,6 +37,7 @@ ATTEMPT_COLUMNS: Final = ("email_id", "claim", "started_at", "ended_at", "outcom
 REMARK_COLUMNS: Final = ("offset", "field", "reason", "recorded_at")
 DIFFERENCE_COLUMNS: Final = ("resource", "field", "stored", "log")
 AMOUNTS: Final = {"consumed", "allocation"}
+FOR_PEOPLE: Final = {"says"}  # in JSON its parts stand beside it: state, reason, letter, at
 
 Cells = tuple[object, ...]
 
@@ -57,14 +59,15 @@ def as_document(e: Explanation) -> dict[str, object]:
         "folded_position": e.progress.position,
         "log_position": e.progress.head,
         "equal": not e.differences,
-        "summary": summarise(e),
-        "notes": [*notes(e), *describe_differences(e)],
+        "summary": [summary_fields(resource, timeline) for resource, timeline in timelines(e)],
+        "older_lines_left_out": count_left_out(e),
     }
     if e.notifications is None:
         document |= dict.fromkeys(("banners", "notices", "lines", "emails", "attempts"))
     for name, columns, rows in sections(e):
         if name not in ("account", "summary"):
-            document[name] = [dict(zip(columns, map(exact, row), strict=True)) for row in rows]
+            found = [dict(zip(columns, map(exact, row), strict=True)) for row in rows]
+            document[name] = [{key: row[key] for key in row if key not in FOR_PEOPLE} for row in found]
     return document
 
 
@@ -118,7 +121,7 @@ def line_cells(resource: Resource | None, line: Line) -> Cells:
     return (
         resource and resource.value, line.first, line.last, line.at.isoformat(), line.what.value, line.threshold,
         format_amount(line.amount) if moved else None, line.events, line.name or None,
-        "at the start of the epoch" if line.at_start else line.note, *after, line.event_id,
+        line.note, *after, line.event_id, line.at_start,
     )  # fmt: skip
 
 
@@ -168,8 +171,7 @@ def describe_state(resource: Resource, timeline: ResourceTimeline) -> str:
     if state.allocation > 0:  # an allocation of nothing has no percent
         left += f" ({format_percent(state.exhaustion)} % used)"
     since = (
-        f" since position {allowance_change.first}, event {allowance_change.event_id}, "
-        f"{allowance_change.at.isoformat()}"
+        f" since position {allowance_change.first}, event {allowance_change.event_id}, {say_time(allowance_change.at)}"
         if allowance_change
         else ""
     )
@@ -183,11 +185,35 @@ def with_unit(amount: int, resource: Resource) -> str:
     return f"{shown} {unit_of(resource.value, shown).rpartition(' ')[2]}"
 
 
+def summary_fields(resource: Resource, timeline: ResourceTimeline) -> dict[str, object]:
+    """What `describe_state` says, as values; `granted` and `used` of an account that nobody opened are kept."""
+    state, since = timeline.state, timeline.allowance_change
+    return {
+        "resource": resource.value,
+        "allowed": state.allowed,
+        "opened": state.opened,
+        "closed": state.closed,
+        "epoch": state.epoch,
+        "allocation": format_amount(state.allocation),
+        "used": format_amount(state.used),
+        "left": format_amount(state.remaining),
+        "granted": format_amount(state.granted),
+        "exhaustion": format_percent(state.exhaustion) if state.allocation > 0 else None,
+        "since_position": since and since.first,
+        "since_event_id": since and since.event_id,
+        "since": since and since.at.isoformat(),
+    }
+
+
+def count_left_out(e: Explanation) -> int:
+    """Lines of the timeline that are older than what is kept."""
+    return e.timeline.account.omitted + sum(timeline.lines.omitted for _, timeline in timelines(e))
+
+
 def notes(e: Explanation) -> list[str]:
     """What the reader might miss: lines left out, events not folded yet, tables this role may not read."""
     found = []
-    omitted = e.timeline.account.omitted + sum(timeline.lines.omitted for _, timeline in timelines(e))
-    if omitted:
+    if omitted := count_left_out(e):
         found.append(f"{omitted} older lines of the timeline are left out: see --limit")
     if e.progress.head > e.progress.position:
         unfolded = count_of(e.progress.head - e.progress.position, "event")

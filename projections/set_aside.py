@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from meter.runtime.errors import explain
 from meter.runtime.log import get_logger
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import pauses
@@ -47,7 +48,7 @@ class SetAside:
         pause = self._pauses.setdefault(shard, Pause(0.0, pauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)))
         pause_s = next(pause.steps)
         pause.until = self._clock() + pause_s
-        reason = f"{type(error).__name__}: {error}"
+        reason = explain(error)
         log.error("shard_set_aside", shard=shard, detail=reason, pause_s=round(pause_s, 1), exc_info=error)
         self._health.set_fault(fault_of(shard), f"its events are not folded, and are tried again: {reason}")
         self._note()

@@ -15,6 +15,7 @@ from meter.terminal_table import lay_out_table
 from projections.reader import Account, Balance, UsageDay, worst_status
 from schemas.resources import Resource
 from schemas.statuses import Status
+from schemas.times import say_time
 
 # The platform's clock icon: how full the pie is, and its colour.
 ICONS: Final[Mapping[Status, tuple[str, str]]] = {
@@ -100,7 +101,7 @@ def render(
 
 def day_cells(u: UsageDay, *, late: bool) -> tuple[object, ...]:
     """With `late` the time of the change of days that were changed after they were over."""
-    changed = f"{u.changed_at.astimezone(UTC):%Y-%m-%d %H:%M}" if u.changed_at and is_late(u) else ""
+    changed = say_time(u.changed_at) if u.changed_at and is_late(u) else ""
     return (*usage_cells(u), changed) if late else usage_cells(u)
 
 
@@ -114,8 +115,7 @@ def render_heading(account: Account | None, balances: Mapping[Resource, Balance]
 
 
 def balance_texts(b: Balance) -> list[Text]:
-    """Times by the second, in UTC: people compare them with a clock."""
     icon, style = ICONS[b.status]
     cells = [Text(printable(cell)) for cell in balance_cells(b)]
-    as_of = Text(f"{b.as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}")
-    return [cells[0], Text(f"{icon} {b.status}", style), Text("yes" if b.allowed else "no"), *cells[3:-1], as_of]
+    yes_or_no = Text("yes" if b.allowed else "no")
+    return [cells[0], Text(f"{icon} {b.status}", style), yes_or_no, *cells[3:-1], Text(say_time(b.as_of))]

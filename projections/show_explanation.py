@@ -11,7 +11,7 @@ from rich.text import Text
 
 from meter.presentation import for_people, for_programs, print_on_terminal, printable
 from meter.short_ids import HINT
-from meter.terminal_table import Rows, lay_out_table, shorten_to_fit
+from meter.terminal_table import Rows, lay_out_table, shorten_to_fit, wrap_words
 from projections.explain import Explanation
 from projections.explanation_rows import (
     Cells,
@@ -25,6 +25,7 @@ from projections.explanation_rows import (
 )
 from projections.timeline_lines import Line, What
 from schemas.amounts import format_amount
+from schemas.times import say_time
 
 SHOWN_ENTRIES: Final = 5  # of a timeline, unless everything is asked for
 # Of these so many: `lines` says in words who knows of what, and `notifier notices` and `emails` have the rest.
@@ -34,7 +35,7 @@ FOLLOWING: Final = frozenset((What.REACHED, What.REFUSED, What.ALLOWED))  # from
 ELSEWHERE: Final = ("reached_event",)  # the timeline has it, at the position shown beside
 IN_WORDS: Final = ("state", "reason", "letter", "at")  # `says` has them
 IDS: Final = ("event", "email id", "letter")  # columns of them
-TIMELINE_COLUMNS: Final = ("position", "recorded (UTC)", "what happened", "epoch", "left", "of", "event")
+TIMELINE_COLUMNS: Final = ("position", "recorded", "what happened", "epoch", "left", "of", "event")
 PHRASES: Final = {
     What.OPENED: "opened, plan {name}",
     What.PLAN_CHANGED: "plan changed to {name}",
@@ -74,10 +75,10 @@ def show_explanation(e: Explanation, *, as_json: bool, everything: bool = False,
 def render(e: Explanation, *, width: int, everything: bool = True, full_ids: bool = False) -> list[RenderableType]:
     """For a terminal of `width` character cells. Empty tables are left out."""
     account = e.account
-    opened = f"plan {account.plan}, opened {account.opened_at.isoformat()}" if account else "not opened yet"
+    opened = f"plan {account.plan}, opened {say_time(account.opened_at)}" if account else "not opened yet"
     opened += ", closed" if account and account.state == "closed" else ""
     shown: list[RenderableType] = [Text(printable(f"{e.account_id}: {opened}"), "bold")]
-    shown += [Text(printable(sentence)) for sentence in summarise(e)]
+    shown += [Text("\n".join(wrap_words(printable(sentence), width))) for sentence in summarise(e)]
     cut, layout = Cut(everything), Layout(width, () if full_ids else IDS)
     if e.timeline.account.newest:
         shown += [Text(), layout.lines("Account", cut.newest_last(list(e.timeline.account.newest)))]
@@ -188,8 +189,7 @@ def name_change(line: Line) -> str:
 
 
 def short(cell: object) -> str:
-    """Times by the second, in UTC, as everything is."""
-    return f"{cell:%Y-%m-%d %H:%M:%S}" if isinstance(cell, datetime) else printable(for_people(cell))
+    return say_time(cell) if isinstance(cell, datetime) else printable(for_people(cell))
 
 
 def count(events: int) -> str:

@@ -30,8 +30,9 @@ def format_time(moment: datetime) -> str:
 
 
 def say_time(moment: datetime) -> str:
-    """For people, inside a sentence: 2026-11-27 02:10 UTC. Programs get RFC 3339."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    """For people, by the second and with its zone, wherever a time is shown: 2026-11-27 02:10:59 UTC. Programs get
+    RFC 3339."""
+    return f"{moment.astimezone(UTC).isoformat(' ', 'seconds')[:19]} UTC"
 
 
 def say_span(span: timedelta) -> str:

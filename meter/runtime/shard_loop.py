@@ -152,7 +152,7 @@ class ShardLoop(Generic[Plan, Saved]):
     async def _rewind(self, batches: Sequence[Batch], error: Exception) -> None:
         shards = [batch.shard for batch in batches]
         if isinstance(error, OwnershipLostError):
-            log.warning("ownership_lost", work=self.name, shards=shards, detail=str(error))
+            log.warning("ownership_lost", work=self.name, shards=shards, detail=explain(error))
         else:
             dependency = name_dependency(error)
             log.warning("save_failed", work=self.name, shards=shards, dependency=dependency, detail=explain(error))

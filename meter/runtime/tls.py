@@ -9,7 +9,7 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
-from meter.runtime.errors import SettingsError
+from meter.runtime.errors import SettingsError, explain
 from meter.runtime.stamps import Stamp, stamp
 
 # Not structlog, which the client of the producers does without.
@@ -44,8 +44,8 @@ class FollowingContext(ssl.SSLContext):
             made._inner = made._read()
         except OSError as error:  # ssl.SSLError is one
             raise SettingsError(
-                f"certificates cannot be read from {made._named}: {error}. Check the settings that name these files "
-                "(…_CAFILE, …_CERTFILE, …_KEYFILE)"
+                f"certificates cannot be read from {made._named}: {explain(error)}. Check the settings that name these "
+                "files (…_CAFILE, …_CERTFILE, …_KEYFILE)"
             ) from None
         # Libraries ask the context that they were given, for instance whether it checks host names.
         made.check_hostname, made.verify_mode = made._inner.check_hostname, made._inner.verify_mode
@@ -66,7 +66,7 @@ class FollowingContext(ssl.SSLContext):
         try:
             self._inner = self._read()
         except OSError as error:
-            log.warning("certificates_unreadable: %s; the ones before stay in force: %s", self._named, error)
+            log.warning("certificates_unreadable: %s; the ones before stay in force: %s", self._named, explain(error))
         else:
             self._stamps = stamps
             log.info("certificates_read_again: %s", self._named)

@@ -1,5 +1,6 @@
 -- What became of records that were sent, in order. Null: not read yet. One row may stand for many records of a batch, so the rows of
--- its batch are looked at; only of a record that is read, so that no other batches are.
+-- its batch are looked at; only of a record that is read, so that no other batches are. The position is that of its event in its
+-- batch: an event that waited, or moved to another shard since, has none here. Pruned: nobody can say any more.
 -- $1 shards int[], $2 topic text, $3 kafka offsets bigint[]
 SELECT CASE
          WHEN b.shard IS NULL THEN NULL
@@ -12,14 +13,17 @@ SELECT CASE
          WHEN EXISTS (SELECT FROM meter.rerouted m
                       WHERE m.shard = p.shard AND m.topic = $2 AND m.kafka_offset BETWEEN b.begin AND p.kafka_offset
                         AND (m.kafka_offset = p.kafka_offset OR m.offsets @> p.kafka_offset)) THEN 'rerouted'
+         WHEN e.position IS NULL
+              AND CASE WHEN $2 = 'metering.usage' THEN u.usage_offset ELSE u.accounts_offset END > p.kafka_offset THEN 'pruned'
          ELSE 'stored'
        END AS outcome,
-       r.rejection_id, r.reason, r.detail
+       r.rejection_id, r.reason, r.detail, p.shard, e.position
 FROM unnest($1::int[], $3::bigint[]) WITH ORDINALITY AS p (shard, kafka_offset, number)
-JOIN meter.shards s ON s.shard = p.shard
+LEFT JOIN meter.shards s ON s.shard = p.shard
+LEFT JOIN meter.pruned u ON u.shard = p.shard
 LEFT JOIN LATERAL (
-    SELECT x.shard, x.begin
-    FROM (SELECT c.shard, c.batch,
+    SELECT x.shard, x.begin, x.first_position, x.last_position
+    FROM (SELECT c.shard, c.batch, c.first_position, c.last_position,
                  CASE WHEN $2 = 'metering.usage' THEN c.usage_from ELSE c.accounts_from END AS begin,
                  CASE WHEN $2 = 'metering.usage' THEN c.usage_to ELSE c.accounts_to END AS beyond
           FROM meter.batches c WHERE c.shard = p.shard) x
@@ -35,4 +39,10 @@ LEFT JOIN LATERAL (
            OR (j.offsets IS NULL AND j.to_offset > p.kafka_offset))
     ORDER BY j.kafka_offset DESC LIMIT 1
 ) r ON true
+LEFT JOIN LATERAL (
+    SELECT min(v.position) AS position
+    FROM meter.events v
+    WHERE v.shard = p.shard AND v.position BETWEEN b.first_position AND b.last_position AND v.kafka_offset = p.kafka_offset
+      AND (v.type IN ({{usage}}, {{item.changed.v1}})) = ($2 = 'metering.usage')
+) e ON true
 ORDER BY p.number

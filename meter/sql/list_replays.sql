@@ -1,3 +1,6 @@
--- When, and by whom, a rejection was replayed.
--- $1 rejection_id bigint
-SELECT replayed_by, replayed_at FROM meter.replays WHERE rejection_id = $1 ORDER BY replay_id
+-- When, and by whom, rejections were replayed, and where the records are.
+-- $1 rejection ids bigint[]
+SELECT rejection_id, replayed_by, replayed_at, landed_shards, landed_offsets
+FROM meter.replays
+WHERE rejection_id = ANY ($1)
+ORDER BY replay_id

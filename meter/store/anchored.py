@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from meter.runtime.errors import explain
 from meter.runtime.postgres import Executor, Pool, load_sql
 from meter.store.damage import Damage, Finding
 from schemas.build import decode_event
 from schemas.outputs import ForgottenListed, LogAnchored
 from schemas.reasons import InvalidEventError
+from schemas.times import say_time
 
 
 class Anchor(NamedTuple):
@@ -19,7 +21,7 @@ class Anchor(NamedTuple):
 
     @property
     def place(self) -> str:
-        return f"the anchor at offset {self.offset}, recorded {self.data.recorded_at.isoformat(timespec='seconds')}"
+        return f"the anchor at offset {self.offset}, recorded {say_time(self.data.recorded_at)}"
 
 
 class Contradiction(NamedTuple):
@@ -34,7 +36,7 @@ def decode_anchor(offset: int, value: bytes | None) -> Anchor | Finding | None:
     try:
         data = decode_event(value or b"").data
     except InvalidEventError as error:
-        return Finding(None, None, Damage.ANCHOR_UNREADABLE, f"anchor at offset {offset}: {error}")
+        return Finding(None, None, Damage.ANCHOR_UNREADABLE, f"anchor at offset {offset}: {explain(error)}")
     if isinstance(data, ForgottenListed):
         return None
     if not isinstance(data, LogAnchored):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from meter.runtime.errors import explain
 from meter.runtime.postgres import Executor, load_sql
 from meter.store.check import (
     START,
@@ -143,7 +144,7 @@ class Audit:
                 return [*await self._read(first, middle), *await self._read(middle + 1, last)]
             if isinstance(error, asyncpg.QueryCanceledError):
                 raise  # a server this slow is no damage
-            return [Unreadable(first, str(error))]
+            return [Unreadable(first, explain(error))]
 
     async def _find_strays(self, link: Link) -> list[Finding]:
         if not link.hash:

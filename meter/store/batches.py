@@ -13,11 +13,12 @@ from meter.bounds import bound_evidence, weigh_evidence, without_copies
 from meter.content import Content
 from meter.corrections import settle_corrections
 from meter.openings import Opening, accounts_opened
-from meter.plan import AppendPlan, TopicOffset, settle, without_unstorable
-from meter.runtime.errors import OwnershipLostError
+from meter.plan import AppendPlan, TopicOffset
+from meter.runtime.errors import OwnershipLostError, explain
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, load_sql, tried
 from meter.sealing import unseal
+from meter.settle import settle, without_unstorable
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.corrections import append_links, fetch_facts
 from meter.store.evidence import (
@@ -43,6 +44,7 @@ from meter.store.remarks import append_remarks
 from schemas.events import INPUT_TYPES, TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid
 from schemas.records import Accepted
+from schemas.times import say_time
 
 IDENTITY_INDEX = "events_identity"
 
@@ -117,7 +119,7 @@ async def fetch_known(connection: Executor, shard: int, rows: Sequence[Accepted]
 
 
 def stored_content(row: asyncpg.Record) -> Content:
-    place = f"position {row['position']}, recorded {row['recorded_at'].isoformat(timespec='seconds')}"
+    place = f"position {row['position']}, recorded {say_time(row['recorded_at'])}"
     data = unseal(row["type"], row["data"], row["account_id"], row["key"])
     return Content(row["type"], row["resource"], row["amount"], row["name"], data, place)
 
@@ -157,7 +159,7 @@ async def copy_accepted_rows(
                 raise
             return Refusal(Fault.KNOWN, "")
         except UNSTORABLE as error:
-            return Refusal(Fault.UNSTORABLE, f"the database refused the event: {error}")
+            return Refusal(Fault.UNSTORABLE, f"the database refused the event: {explain(error)}")
         return None
 
     tentative = await settle_all(connection, settle(plan, known), known, head)

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
+from meter.runtime.errors import explain
 from meter.runtime.postgres import Executor, load_sql
 from meter.sealing import FORGOTTEN_KEY, SealBrokenError, unseal
 from meter.store.damage import Damage, Finding
@@ -75,5 +76,5 @@ async def open_batch(connection: Executor, shard: int, generation: int, batch: a
     try:
         data = [unseal(row["type"], row["data"], row["account_id"], row["key"]) for row in rows]
     except SealBrokenError as error:
-        return str(error)
+        return explain(error)
     return [row["position"] for row in rows], data

@@ -15,6 +15,7 @@ from struct import Struct, error
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from meter.runtime.errors import explain
 from schemas.compiled import NATIVE
 from schemas.identity import FIRST_UUID_KEY, KEY_BYTES
 from schemas.records import Accepted
@@ -96,7 +97,7 @@ def encode_rows(rows: Sequence[Accepted], shard: int, first_position: int, recor
             rows, shard, first_position, recorded_at
         )
     except (ValueError, OverflowError, error) as fault:
-        raise UnstorableError(str(fault)) from fault
+        raise UnstorableError(explain(fault)) from fault
 
 
 def _encode_compiled(rows: Sequence[Accepted], shard: int, first_position: int, recorded_at: datetime) -> bytes | None:

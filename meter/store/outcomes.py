@@ -152,7 +152,7 @@ class Outcomes:
     async def foresee(self, message: Message, now: datetime) -> Rejected | None:
         """Why the meter would reject an event that keeps to the contract, by what is stored now."""
         # Only verbs that send ask, and they load the Kafka client anyway.
-        from meter.client import LIMITS
+        from meter.event_producer import LIMITS
         from meter.store.foresee import foresee_rejections
 
         key = message.key.encode() if isinstance(message.key, str) else message.key

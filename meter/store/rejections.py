@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from meter.runtime.clock import Clock
 from meter.runtime.postgres import Pool, load_sql
 from meter.store.evidence import decode_headers
 from meter.whose import find_account
 from schemas.records import Limits, Record, Rejected
-
-if TYPE_CHECKING:
-    from meter.runtime.kafka import Landed
 
 MOST_LOOKED_AT: Final = 20_000  # records without a key, to find those of an account
 LOOKED_AT_ONCE: Final = 500  # of 16 KB at most each
@@ -57,8 +54,10 @@ class Rejection(NamedTuple):
 
 
 class Replay(NamedTuple):
+    rejection_id: int
     replayed_by: str
     replayed_at: datetime
+    landed: list[tuple[int, int]] | None  # shard and offset of each record that was sent; None where that is not known
 
 
 class Dismissal(NamedTuple):
@@ -71,12 +70,15 @@ class Dismissal(NamedTuple):
 
 
 class RecordOutcome(NamedTuple):
-    """What became of a record: stored, duplicate, waiting, rerouted, or rejected, with the rejection."""
+    """What became of a record: stored, duplicate, waiting, rerouted, or rejected, with the rejection; pruned where
+    nobody can say any more."""
 
     outcome: str
     rejection_id: int | None
     reason: str | None
     detail: str | None
+    shard: int | None = None
+    position: int | None = None  # of its event, where it is stored with the batch that read it
 
 
 class Rejections:
@@ -89,12 +91,16 @@ class Rejections:
 
         return await foresee_rejections(self._pool, records, now, limits)
 
-    async def find_outcomes(self, topic: str, landed: Sequence[Landed]) -> list[RecordOutcome] | None:
-        """In order; None until all of them are read."""
-        shards, offsets = [each.partition for each in landed], [each.offset for each in landed]
-        rows = await self._pool.fetch(load_sql("meter", "find_outcomes"), shards, topic, offsets)
-        found = [RecordOutcome(*row) for row in rows if row["outcome"] is not None]
+    async def find_outcomes(self, topic: str, landed: Sequence[tuple[int, int]]) -> list[RecordOutcome] | None:
+        """Of records at these shards and offsets, in order; None until all of them are read."""
+        found = [outcome for outcome in await self.list_outcomes(topic, landed) if outcome is not None]
         return found if len(found) == len(landed) else None
+
+    async def list_outcomes(self, topic: str, landed: Sequence[tuple[int, int]]) -> list[RecordOutcome | None]:
+        """In order; None for one that is not read yet."""
+        shards, offsets = [shard for shard, _ in landed], [offset for _, offset in landed]
+        rows = await self._pool.fetch(load_sql("meter", "find_outcomes"), shards, topic, offsets)
+        return [None if row["outcome"] is None else RecordOutcome(*row) for row in rows]
 
     async def list_rejections(
         self,
@@ -143,12 +149,19 @@ class Rejections:
         rows = await self._pool.fetch(load_sql("meter", "fetch_rejections"), ids)
         return [Rejection(*row)._replace(headers=decode_headers(row["headers"])) for row in rows]
 
-    async def list_replays(self, rejection_id: int) -> list[Replay]:
-        rows = await self._pool.fetch(load_sql("meter", "list_replays"), rejection_id)
-        return [Replay(*row) for row in rows]
+    async def list_replays(self, ids: Sequence[int]) -> list[Replay]:
+        """Oldest first."""
+        rows = await self._pool.fetch(load_sql("meter", "list_replays"), ids)
+        return [read_replay(dict(row)) for row in rows]
 
-    async def append_replay(self, rejection_id: int, replayed_by: str, clock: Clock) -> None:
-        await self._pool.execute(load_sql("meter", "append_replay"), rejection_id, replayed_by, clock.now())
+    async def append_replay(
+        self, rejection_id: int, replayed_by: str, clock: Clock, landed: Sequence[tuple[int, int]]
+    ) -> None:
+        """`landed`: shard and offset of each record. Where the broker did not say an offset, none is noted."""
+        known = bool(landed) and all(offset >= 0 for _, offset in landed)
+        shards, offsets = [list(column) for column in zip(*landed, strict=True)] if known else (None, None)
+        statement = load_sql("meter", "append_replay")
+        await self._pool.execute(statement, rejection_id, replayed_by, clock.now(), shards, offsets)
 
     async def fetch_dismissals(self, ids: list[int]) -> list[Dismissal]:
         return [Dismissal(*row) for row in await self._pool.fetch(load_sql("meter", "fetch_dismissals"), ids)]
@@ -160,3 +173,9 @@ class Rejections:
 
 def account_of(row: Mapping[str, Any]) -> str | None:
     return find_account(row["key"], row["value"], decode_headers(row["headers"] or "[]"))
+
+
+def read_replay(row: Mapping[str, Any]) -> Replay:
+    shards, offsets = row["landed_shards"], row["landed_offsets"]
+    landed = None if shards is None else list(zip(shards, offsets, strict=True))
+    return Replay(row["rejection_id"], row["replayed_by"], row["replayed_at"], landed)

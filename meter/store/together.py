@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from meter.bounds import bound_evidence
 from meter.content import Content
-from meter.plan import AppendPlan, settle
+from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, transpose
+from meter.settle import settle
 from meter.store.batches import (
     Head,
     Known,

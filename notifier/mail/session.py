@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import aiosmtplib
 from aiosmtplib.protocol import SMTPProtocol
 
+from meter.runtime.errors import explain
 from meter.runtime.fault_points import fault_point
 from meter.runtime.tls import FollowingContext, explain_certificate
 from notifier.mail.verdict import Phase, Result
@@ -231,11 +232,11 @@ def read_error(phase: Phase, error: BaseException) -> Result:
         if isinstance(cause, ssl.SSLCertVerificationError):
             said = f"the mail server {explain_certificate(cause, 'METERING_SMTP_CAFILE')}"
             return Result(Phase.TLS, None, said, setup=True)
-        return Result(Phase.TLS, None, str(cause))
+        return Result(Phase.TLS, None, explain(cause))
     if isinstance(error, aiosmtplib.SMTPResponseException) and error.code > 0:
         return Result(phase, error.code, error.message)
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return Result(phase, None, error.message)  # not an SMTP reply at all
     # The library raises its base class when the server lacks what the settings ask for, such as AUTH.
     known = isinstance(error, OSError)
-    return Result(phase, None, str(error) or type(error).__name__, setup=not known)
+    return Result(phase, None, explain(error), setup=not known)

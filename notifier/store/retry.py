@@ -33,7 +33,7 @@ WORDS = {
     Retried.NOTHING: "nothing is owed to this contact",
     Retried.QUEUED: "queued",
 }
-UNKNOWN = "there is no such letter: see the ids in `notifier emails list`"
+NO_SUCH_LETTER = "there is no such letter: see the ids in `notifier emails list`"
 
 
 class Request(NamedTuple):

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from meter.runtime.clock import Clock
+from meter.runtime.errors import explain
 from projections.console import openapi
 from projections.console.access import Guard
 from projections.console.history import Entry, newest_first, tell_epoch, tell_event, tell_history
@@ -59,7 +60,7 @@ class Console:
                 query.get("to", ""),
             )  # fmt: skip
         except PeriodError as error:
-            raise AccessError(400, "period_unknown", f"That period cannot be shown: {error}.") from None
+            raise AccessError(400, "period_unknown", f"That period cannot be shown: {explain(error)}.") from None
 
 
 def account_of(request: Request) -> str:
@@ -191,7 +192,7 @@ def resources_of(request: Request) -> list[Resource]:
     try:
         return list(Resource) if name is None else [as_resource(name)]
     except ValueError as error:
-        raise AccessError(400, "resource_unknown", f"{error}.") from None
+        raise AccessError(400, "resource_unknown", f"{explain(error)}.") from None
 
 
 def refusal_code(summary: Summary, refused: Sequence[Resource]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from meter.runtime.errors import explain
 from projections.console import overview
 from projections.console.deployments import deployments
 from projections.console.dry_run import (
@@ -95,7 +96,7 @@ def read_lines(typed: str) -> tuple[Sequence[int], str]:
     try:
         return (parse_lines(typed) if typed else ()), ""
     except LinesError as error:
-        return (), str(error)
+        return (), explain(error)
 
 
 def run_table(run: DryRun, view: View) -> Table:

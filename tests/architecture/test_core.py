@@ -14,7 +14,13 @@ CONSOLE = (
 )
 CORE = sorted(
     set(modules("schemas")) - EDGE_OF_SCHEMAS
-    | {Path("meter/allowance.py"), Path("meter/content.py"), Path("meter/effects.py"), Path("meter/plan.py")}
+    | {
+        Path("meter/allowance.py"),
+        Path("meter/content.py"),
+        Path("meter/effects.py"),
+        Path("meter/plan.py"),
+        Path("meter/settle.py"),
+    }
     | {Path("meter/store/layout.py"), Path("meter/store/bisect.py"), Path("meter/store/check.py")}
     | {Path("projections/fold.py"), Path("projections/plan.py"), Path("projections/accounts.py")}
     | {Path("projections/console") / name for name in CONSOLE}

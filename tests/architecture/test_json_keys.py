@@ -1,11 +1,11 @@
-"""JSON that commands print: its keys are names that a program can use, as in SQL and in events."""
+"""JSON that commands print: its keys are names that a program can use, as in SQL and in events, and holds values."""
 
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+from tests.architecture.captures import GOLDEN
+
 KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -62,3 +62,32 @@ def test_amounts_balances_and_lines_are_no_sentences() -> None:
 def test_amounts_have_no_exponent() -> None:
     exponent = re.compile(r'"-?[0-9.]+E[+-]?[0-9]+"')
     assert [command for command, document in captured() if exponent.search(json.dumps(document))] == []
+
+
+# What a person, a record or a server said, and what is written for people beside a code: no value that a program takes
+# apart. Everything else is a value.
+TEXTS = frozenset(
+    {"detail", "advice", "reason", "dismissed", "text", "subject", "name", "display_name", "kept_name", "value", "note",
+     "step", "meaning", "default"}
+)  # fmt: skip
+SENTENCE_WORDS = 3
+
+
+def sentences(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Each text of several words, with the key that it, or the list that it is in, stands under."""
+    if isinstance(value, str) and len(value.split()) >= SENTENCE_WORDS and name not in TEXTS:
+        yield name, value
+    for key, member in value.items() if isinstance(value, dict) else ():
+        yield from sentences(member, key)
+    for member in value if isinstance(value, list) else ():
+        yield from sentences(member, name)
+
+
+def test_values_are_no_sentences() -> None:
+    assert [(command, *found) for command, document in captured() for found in sentences(document)] == []
+
+
+def test_a_sentence_is_found() -> None:
+    """The test of the test above: it can fail."""
+    document = {"says": "told by letter", "detail": "it is no JSON", "replays": [{"by": "support-1"}, "at noon by us"]}
+    assert list(sentences(document)) == [("says", "told by letter"), ("replays", "at noon by us")]

@@ -17,8 +17,9 @@ from meter.corrections import (
     names_wanted,
     settle_corrections,
 )
-from meter.plan import AppendPlan, Offsets, settle, without_unstorable
+from meter.plan import AppendPlan, Offsets
 from meter.runtime.errors import OwnershipLostError
+from meter.settle import settle, without_unstorable
 from meter.store.layout import GENESIS, BatchHeader, chain_hash, encode_rows, rows_of
 from meter.store.port import Appended
 from schemas.records import Accepted

@@ -64,6 +64,8 @@ meter setup --check
 meter recover
 meter rejections replay 1
 meter rejections replay 1 --force
+meter rejections list --reason invalid_data
+meter rejections show 1
 projections rebuild balances --dry-run
 projections republish
 projections token acct-1

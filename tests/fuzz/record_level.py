@@ -10,7 +10,8 @@ from meter.bounds import ALONE_BYTES, bound_evidence
 from meter.corrections import NO_FACTS, settle_corrections
 from meter.floods import KEPT_KEY_BYTES
 from meter.packing import unpack
-from meter.plan import AppendPlan, plan_append, settle
+from meter.plan import AppendPlan, plan_append
+from meter.settle import settle
 from meter.store.evidence import duplicate_columns, rejection_columns, rerouted_columns
 from meter.store.layout import encode_rows
 from schemas.parsing.parse import parse_all

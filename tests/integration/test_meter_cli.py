@@ -183,10 +183,16 @@ async def test_a_rejection_is_listed_shown_and_replayed(
 
         replay = ("meter", "rejections", "replay", row["id"])  # it waits for the meter, which runs in this loop
         replayed = await asyncio.to_thread(processes.run, *replay, "--by", "support-1")
-        assert (replayed.returncode, replayed.stdout) == (0, f"replayed {row['id']}: stored\n")
+        shard = partition_for(builders.ACCOUNT.encode(), 3)
+        where = f"stored at position 1 of shard {shard}"
+        assert (replayed.returncode, replayed.stdout) == (0, f"replayed {row['id']}: {where}\n")
+        found = processes.run("meter", "rejections", "list", "--reason", "wrong_partition", "--json")
+        last = json.loads(found.stdout)["last_replay"]
+        assert (last["outcomes"], last["stored"]) == ({"stored": 1}, [{"shard": shard, "position": 1}])
         replayed = await asyncio.to_thread(processes.run, *replay, "--json")
         assert replayed.returncode == 0
-        told = {"replayed": int(row["id"]), "topic": USAGE, "outcomes": {"duplicate": 1}, "rejections": []}
+        told = {"replayed": int(row["id"]), "topic": USAGE, "outcomes": {"duplicate": 1}}
+        told |= {"rejections": [], "stored": []}
         assert json.loads(replayed.stdout) == told
         await wait_until_stored(pool, settings)
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 1
@@ -194,7 +200,10 @@ async def test_a_rejection_is_listed_shown_and_replayed(
     left = [json.loads(text) for text in listed.stdout.splitlines()]
     assert [entry["reason"] for entry in left] != [] and "wrong_partition" not in {entry["reason"] for entry in left}
     shown = processes.run("meter", "rejections", "show", row["id"], "--json")
-    assert "by support-1" in json.loads(shown.stdout)["replays"][0]
+    first, second = json.loads(shown.stdout)["replays"]
+    assert (first["replayed_by"], first["outcomes"], second["outcomes"]) == (
+        "support-1", {"stored": 1}, {"duplicate": 1},
+    )  # fmt: skip
     shown = processes.run("meter", "rejections", "show", str(left[0]["id"]))
     assert shown.returncode == 0 and "\x1b" not in shown.stdout and "hex:" in shown.stdout
 

@@ -115,7 +115,7 @@ async def test_usage_of_10_and_then_of_60_under_one_id(meter: Meter, together: b
     [row] = await meter.rejections()
     assert row["reason"] == "id_reused"
     assert "10 model_credits" in row["detail"] and "60 model_credits" in row["detail"]
-    assert together or "position 1, recorded 2026-11-24T12:00:00+00:00" in row["detail"]
+    assert together or "position 1, recorded 2026-11-24 12:00:00 UTC" in row["detail"]
 
 
 async def test_time_and_extensions_make_no_other_event(meter: Meter) -> None:

@@ -1,16 +1,19 @@
-"""Rejections of an account, found by what the list shows: the key of the record, or without one what its event says."""
+"""Rejections of an account, found by what the list shows: the key of the record, or without one what its event says.
+And what the list says of those that were replayed."""
 
 import json
+from datetime import datetime
 
 import pytest
 
+from meter.runtime.clock import SystemClock
 from meter.runtime.postgres import Pool, load_sql
 from meter.store import rejections as module
 from meter.store.events import PostgresEventStore
 from meter.store.rejections import Rejections
 from schemas.records import Outcome
 from schemas.topics import USAGE
-from tests.contract.rows import plan, rejected
+from tests.contract.rows import plan, rejected, usage
 from tests.support.processes import Processes
 
 
@@ -61,3 +64,65 @@ async def test_it_says_how_far_it_looked(stored: Pool, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "MOST_LOOKED_AT", 100)
     found, looked_to = await Rejections(stored).list_without_key("acc-1")
     assert [line.offset for line in found] == [4, 3, 1] and looked_to is None, "all of them were looked at"
+
+
+REPLAYS = {  # offset of the rejection → where the replay put its records, None: not noted
+    0: [(0, 8)],
+    1: [(0, 9)],
+    2: [(0, 10)],
+    3: [(0, 99)],
+    4: None,
+    5: [(0, 8), (0, 10)],
+    6: [(7, 0)],  # a partition that no shard has
+}
+SAID = {
+    0: "stored at position 1 of shard 0",
+    1: "rejected again as {again}, not_json: it is no JSON",
+    2: "a duplicate: its event is stored already and counts once",
+    3: "not judged yet: is `meter run` running?",
+    4: "not known, the version that replayed it noted no place",
+    5: "1 of its records stored, 1 of its records a duplicate: its event is stored already and counts once",
+    6: "not judged yet: is `meter run` running?",
+}
+
+
+@pytest.fixture
+async def replayed(stored: Pool) -> Pool:
+    """The records of the replays are read: at 8 stored, at 9 rejected, at 10 a duplicate of that at 8."""
+    event = usage(8)
+    later = plan(event, rejected(USAGE, 9, key=b"acc-1"), event._replace(offset=10), start=(8, 0))
+    await PostgresEventStore(stored).append(later)
+    rejections = Rejections(stored)
+    for line in await rejections.list_rejections():
+        if line.offset in REPLAYS:
+            places = REPLAYS[line.offset]
+            await rejections.append_replay(line.rejection_id, "support-1", SystemClock(), places or [(0, -1)])
+    return stored
+
+
+async def test_the_list_says_what_came_of_a_replay(replayed: Pool, processes: Processes) -> None:
+    listed = processes.run("meter", "rejections", "list", "--json").stdout
+    lines = {line["offset"]: line for line in map(json.loads, listed.splitlines())}
+    heading, *rows = (row.split("\t") for row in processes.run("meter", "rejections", "list").stdout.splitlines())
+    texts = {int(row[3]): dict(zip(heading, row, strict=True)) for row in rows}
+    for offset, said in SAID.items():
+        assert texts[offset]["outcome"] == said.format(again=lines[9]["id"]), offset
+        moment = lines[offset]["last_replay"]["replayed_at"]
+        assert texts[offset]["replayed_at"] == datetime.fromisoformat(moment).isoformat(timespec="seconds")
+    values = {offset: lines[offset]["last_replay"] for offset in (*SAID, 7)}
+    assert values[7] is None and texts[7]["outcome"] == texts[7]["replayed_at"] == ""
+    assert [values[offset]["outcomes"] for offset in SAID] == [
+        {"stored": 1}, {"rejected": 1}, {"duplicate": 1}, {}, None, {"stored": 1, "duplicate": 1}, {},
+    ]  # fmt: skip
+    assert [values[offset]["records"] for offset in SAID] == [1, 1, 1, 1, None, 2, 1]
+    assert (values[0]["stored"], values[1]["rejections"]) == ([{"shard": 0, "position": 1}], [lines[9]["id"]])
+    shown = processes.run("meter", "rejections", "show", str(lines[0]["id"]), "--json").stdout
+    assert json.loads(shown)["replays"] == [values[0]]
+
+
+async def test_what_was_pruned_is_not_called_stored(replayed: Pool) -> None:
+    """Only the repeat is gone: the event that it repeats is where it was."""
+    await replayed.execute("INSERT INTO meter.pruned VALUES (0, 2, 11, 0, now(), 'tests')")
+    await replayed.execute("DELETE FROM meter.duplicates")
+    found = await Rejections(replayed).list_outcomes(USAGE, [(0, 8), (0, 10)])
+    assert [outcome and outcome.outcome for outcome in found] == ["stored", "pruned"]

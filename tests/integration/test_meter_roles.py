@@ -256,7 +256,7 @@ async def takes_effect(connection: asyncpg.Connection, statement: str) -> bool:
 async def test_triggers_refuse_even_the_owner(relations: list[Relation], pool: Pool, table: str) -> None:
     """The tests' pool is the superuser who owns everything."""
     if table == "replays":
-        await pool.execute(load_sql("meter", "append_replay"), 1, "tests", usage(0).occurred_at)
+        await pool.execute(load_sql("meter", "append_replay"), 1, "tests", usage(0).occurred_at, None, None)
     if table == "dismissals":
         await pool.execute(load_sql("meter", "append_dismissals"), [1], "tests", "tests", usage(0).occurred_at)
     column = WITHOUT_TIME.get(table, "recorded_at")

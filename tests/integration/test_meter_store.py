@@ -78,7 +78,7 @@ async def test_data_is_kept_as_sent(store: PostgresEventStore, pool: Pool) -> No
 async def test_the_log_is_append_only_even_for_its_owner(store: PostgresEventStore, pool: Pool, table: str) -> None:
     event = usage(0)
     await store.append(plan(event, usage(1, event_id=event.event_id), rejected("metering.usage", 2), end=(4, 0)))
-    await pool.execute(load_sql("meter", "append_replay"), 1, "tests", event.occurred_at)
+    await pool.execute(load_sql("meter", "append_replay"), 1, "tests", event.occurred_at, [0], [7])
     column = await pool.fetchval(
         "SELECT column_name FROM information_schema.columns WHERE table_schema = 'meter' AND table_name = $1 "
         "AND is_identity = 'NO' LIMIT 1",

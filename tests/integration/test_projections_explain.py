@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -175,9 +175,12 @@ async def test_json_is_one_document_with_everything(pool: Pool, log: EventLog, p
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
     assert document["equal"] is True and document["differences"] == []
-    assert document["summary"][0].startswith(
-        "model_credits: 94.5 of 100 credits left in epoch 2 (5.5 % used); allowed since"
-    )
+    state = document["summary"][0]
+    assert [state[name] for name in ("resource", "left", "allocation", "epoch", "exhaustion", "allowed")] == [
+        "model_credits", "94.5", "100", 2, "5.5", True,
+    ]  # fmt: skip
+    assert state["since_event_id"] and datetime.fromisoformat(state["since"]).tzinfo is not None
+    assert document["older_lines_left_out"] == 0
     usage = [(u["name"], u["events"], u["amount"]) for u in document["usage"] if u["resource"] == "model_credits"]
     assert usage == [("small-chat", 2, "60"), ("large-chat", 1, "20"), ("small-chat", 1, "1.5")]
     [banner] = [n for n in document["notices"] if n["channel"] == "banner"]

@@ -280,7 +280,7 @@ async def test_the_commands_say_the_same_and_find_what_was_tampered_with(
     assert (verified.returncode, verified.stdout) == (0, ""), verified.stderr
     rows = await scene.pool.fetch("SELECT says FROM notifier.line_states WHERE account_id = 'acct-1'")
     notices = processes.run("notifier", "notices", "acct-1", **support).stdout
-    explained = processes.run("projections", "explain", "acct-1", "--json", **support).stdout
+    explained = processes.run("projections", "explain", "acct-1", **support).stdout
     assert rows and all(row["says"] in notices and row["says"] in explained for row in rows)
     before = set[str]()
     for tampering, what in TAMPERING:

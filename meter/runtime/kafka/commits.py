@@ -2,6 +2,7 @@
 
 import asyncio
 
+from meter.runtime.errors import explain
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
 from meter.runtime.log import get_logger
 
@@ -44,8 +45,8 @@ class Commits:
                     await asyncio.wait({self._task})
                 if self._offsets:
                     await self._commit(client)
-        except TimeoutError:
-            log.info("kafka_commit_failed", reason="TimeoutError")
+        except TimeoutError as error:
+            log.info("kafka_commit_failed", detail=explain(error))
 
     async def _commit(self, client: ConsumerClient) -> None:
         offsets, self._offsets = self._offsets, {}
@@ -56,9 +57,9 @@ class Commits:
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):
                     await client.commit(offsets)
         except Exception as error:  # whatever it is: nothing depends on it, and a stop must come to its end
-            log.info("kafka_commit_failed", reason=type(error).__name__)
+            log.info("kafka_commit_failed", detail=explain(error))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._task = None
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("kafka_commit_failed", reason=type(error).__name__, detail=str(error))
+            log.warning("kafka_commit_failed", detail=explain(error))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import asyncpg
 
+from meter.runtime.errors import explain
 from meter.runtime.log import get_logger
 from meter.runtime.postgres import connect, is_transient
 from meter.runtime.waiting import pauses, wait_for
@@ -48,7 +49,7 @@ class Wakeups:
                 if not is_transient(error):
                     raise
                 pause_s = next(steps)
-                log.info("listen_lost", channel=self._channel, detail=str(error), pause_s=round(pause_s, 2))
+                log.info("listen_lost", channel=self._channel, detail=explain(error), pause_s=round(pause_s, 2))
                 await wait_for(stop, pause_s)
 
     async def _listen(self, stop: asyncio.Event) -> None:

@@ -1,11 +1,15 @@
 """Sentences on a terminal, without anything that a terminal would obey."""
 
+import re
 import shutil
 import textwrap
 from typing import Final, TextIO
 
 # They join letters in Persian and Hindi, and the members of an emoji family; alone they do nothing.
 JOINERS: Final = frozenset("\u200c\u200d")
+# A time stays on one line. What is shown has no other such blanks: `printable` escapes them.
+TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) (UTC)")
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 
 def printable(value: object) -> str:
@@ -34,10 +38,16 @@ def fit_beside(label: str, text: str, stream: TextIO) -> str:
     if not stream.isatty():
         return label + text
     room = max(1, shutil.get_terminal_size().columns - len(label))
-    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
-    return label + f"\n{' ' * len(label)}".join(lines)
+    lines = textwrap.wrap(bind_times(text), room, break_long_words=False, break_on_hyphens=False) or [""]
+    return (label + f"\n{' ' * len(label)}".join(lines)).replace(NO_BREAK, " ")
 
 
 def break_line(line: str, width: int) -> str:
     indent = " " * (len(line) - len(line.lstrip()))
-    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    bound = bind_times(line)
+    filled = textwrap.fill(bound, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return filled.replace(NO_BREAK, " ")
+
+
+def bind_times(text: str) -> str:
+    return TIME.sub(NO_BREAK.join((r"\1", r"\2", r"\3")), text)

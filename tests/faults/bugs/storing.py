@@ -6,9 +6,10 @@ from typing import Any
 
 from meter import ingest
 from meter.content import Content, content_of
-from meter.plan import AppendPlan, Offsets, settle
+from meter.plan import AppendPlan, Offsets
 from meter.runtime.failures import is_transient
 from meter.runtime.fault_points import fault_point
+from meter.settle import settle
 from meter.store import batches, together
 from meter.store.batches import Head
 from meter.store.events import PostgresEventStore

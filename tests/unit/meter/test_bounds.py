@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from meter.bounds import ROW_BYTES, Room, bound_evidence, ranges_of, weigh_evidence, without_copies
 from meter.packing import unpack
-from meter.plan import AppendPlan, settle
+from meter.plan import AppendPlan
+from meter.settle import settle
 from schemas.reasons import Reason
 from schemas.records import MAX_EVENT_BYTES, Offsets, Rejected
 from schemas.topics import ACCOUNTS, USAGE

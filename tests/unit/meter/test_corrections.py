@@ -8,7 +8,8 @@ import pytest
 from meter.allowance import Allowance
 from meter.content import content_of
 from meter.corrections import Facts, Move, NamedUsage, settle_corrections
-from meter.plan import AppendPlan, Link, settle, without_unstorable
+from meter.plan import AppendPlan, Link
+from meter.settle import settle, without_unstorable
 from schemas.amounts import MICRO
 from schemas.reasons import Reason
 from schemas.records import Accepted, Outcome

@@ -106,7 +106,7 @@ def test_what_was_not_asked_for_does_not_differ() -> None:
 def test_each_difference_is_a_line() -> None:
     found = find_differences(ACCOUNT, plan="team", contacts=["c@example.com"], display_name="Other")
     assert describe_differences("acct-1", ACCOUNT, found).splitlines() == [
-        "acct-1 has been open since 2026-03-01 00:00 UTC; nothing is sent or changed. What differs:",
+        "acct-1 has been open since 2026-03-01 00:00:00 UTC; nothing is sent or changed. What differs:",
         "  plan: it has free, not team",
         "  contacts: it has a@example.com, b@example.com, not c@example.com",
         "  display name: it has Example, not Other",

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from meter.allowance import Allowance
 from meter.content import Content, content_of
-from meter.plan import AppendPlan, Gap, Offsets, Repeat, find_record, settle, without_unstorable
+from meter.plan import AppendPlan, Gap, Offsets, Repeat, find_record
+from meter.settle import settle, without_unstorable
 from schemas.amounts import MICRO
 from schemas.events import CODES
 from schemas.reasons import Reason
@@ -44,7 +45,7 @@ def repeat(row: Accepted) -> Repeat:
 
 
 def known(*rows: Accepted) -> dict[bytes, Content]:
-    return {row.key: content_of(row)._replace(place="position 17, recorded 2026-03-01T12:00:00+00:00") for row in rows}
+    return {row.key: content_of(row)._replace(place="position 17, recorded 2026-03-01 12:00:00 UTC") for row in rows}
 
 
 def test_the_first_of_repeated_ids_is_kept() -> None:
@@ -75,7 +76,7 @@ def test_an_id_of_a_stored_event_used_for_something_else_is_rejected_with_both()
     assert made.rows == () and made.repeats == ()
     [bad] = made.rejections
     assert bad.reason is Reason.ID_REUSED
-    assert "10 model_credits, 'large', position 17, recorded 2026-03-01T12:00:00+00:00" in bad.detail
+    assert "10 model_credits, 'large', position 17, recorded 2026-03-01 12:00:00 UTC" in bad.detail
     assert "60 model_credits" in bad.detail
 
 

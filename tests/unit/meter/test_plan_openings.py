@@ -1,7 +1,7 @@
 """Openings in the plan: each brings its free grants with it, once."""
 
 from meter.allowance import Allowance, free_grant_id
-from meter.plan import settle, without_unstorable
+from meter.settle import settle, without_unstorable
 from schemas.amounts import MICRO
 from schemas.reasons import Reason
 from schemas.resources import Resource

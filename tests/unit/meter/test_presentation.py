@@ -10,6 +10,7 @@ import pytest
 from meter.presentation import describe_bytes, print_fields, print_result, print_sentences, print_table, printable
 from meter.runtime.process.cli import fail
 from meter.runtime.process.exits import Exit
+from meter.runtime.process.terminal import fit, fit_beside
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_pipe_gets_true_and_false_and_a_terminal_yes_and_no(
     assert capsys.readouterr().out.splitlines()[1] == "true\tfalse\t2026-03-01T12:00:00.123456+00:00"
     monkeypatch.setattr(sys, "stdout", terminal := Narrow())
     print_table(["allowed", "fixed", "at"], [row], as_json=False)
-    assert terminal.getvalue().splitlines()[3].split() == ["yes", "no", "2026-03-01T12:00:00Z"]
+    assert terminal.getvalue().splitlines()[3].split() == ["yes", "no", "2026-03-01", "12:00:00", "UTC"]
 
 
 def test_a_list_of_nothing_says_so_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +92,7 @@ def test_fields_and_sentences_fit_a_terminal_of_80_columns(monkeypatch: pytest.M
     terminal = Narrow()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", "80")
-    words = "contact 2 is not one plain email address: left out (offset 3, recorded 2026-03-01T00:00:00+00:00)"
+    words = "contact 2 is not one plain email address: left out (offset 3, recorded 2026-03-01 00:00:00 UTC)"
     print_fields({"account": "a", "remarks": [words, "short"], "name": " ", "none": None}, as_json=False)
     print_sentences([f"acct-1 is named {'x' * 40} and has time zone Europe/Berlin; now open, plan team\x1b[2J"])
     lines = terminal.getvalue().splitlines()
@@ -99,7 +100,7 @@ def test_fields_and_sentences_fit_a_terminal_of_80_columns(monkeypatch: pytest.M
     assert lines[:4] == [
         "account  a",
         "remarks  contact 2 is not one plain email address: left out (offset 3, recorded",
-        "         2026-03-01T00:00:00+00:00)",
+        "         2026-03-01 00:00:00 UTC)",
         "remarks  short",
     ]
 
@@ -132,3 +133,12 @@ def test_ids_that_do_not_fit_are_shortened_on_a_terminal_alone(
 def test_an_error_that_names_what_a_record_says_obeys_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     fail("plan: it has \x1b]0;title\x07\u202e, not free\n  second line", Exit.FAILED)
     assert capsys.readouterr().err == "plan: it has \\x1b]0;title\\x07\\u202e, not free\n  second line\n"
+
+
+@pytest.mark.parametrize("width", range(24, 60))
+def test_a_time_is_never_broken(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    said = "the anchor at offset 3, recorded 2026-03-01 16:03:15 UTC, and 2026-03-02 08:00:00 UTC by us"
+    for text in (fit(said, Narrow()), fit_beside("a  ", said, Narrow())):
+        assert "2026-03-01 16:03:15 UTC" in text and "2026-03-02 08:00:00 UTC" in text
+        assert text.split() == [*(["a"] if text.startswith("a ") else []), *said.split()]

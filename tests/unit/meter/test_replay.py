@@ -1,6 +1,7 @@
-"""Which rejections a replay may help: the bytes are judged again before they are sent."""
+"""Which rejections a replay may help: the bytes are judged again before they are sent. And what became of it."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 
 from meter.blanking import BLANKED
 from meter.packing import pack
-from meter.replay import describe_outcomes, find_hopeless, is_taken_out, judge, replay_message
-from meter.store.rejections import RecordOutcome, Rejection
+from meter.replay import find_hopeless, is_taken_out, judge, replay_message
+from meter.replay_outcomes import OUTCOMES, Followed, describe_followed, describe_outcomes, followed_fields
+from meter.runtime.postgres import load_sql
+from meter.store.rejections import RecordOutcome, Rejection, Replay
 from schemas.reasons import Reason
 from schemas.records import Limits, Rejected
 from schemas.topics import REROUTED_HEADER, USAGE
@@ -102,6 +105,8 @@ def test_what_became_of_it_is_said() -> None:
     stored = RecordOutcome("stored", None, None, None)
     again = RecordOutcome("rejected", 21, "reverses_unknown", "id 'a' of account b is no usage")
     assert describe_outcomes(17, [stored]) == "replayed 17: stored"
+    there = RecordOutcome("stored", None, None, None, 2, 57)
+    assert describe_outcomes(17, [there]) == "replayed 17: stored at position 57 of shard 2"
     assert describe_outcomes(17, [again]) == (
         "replayed 17: rejected again as 21, reverses_unknown: id 'a' of account b is no usage"
     )
@@ -109,3 +114,41 @@ def test_what_became_of_it_is_said() -> None:
         "replayed 17: 2 of its records stored, 1 of its records rejected again; the first rejected again as 21, "
         "reverses_unknown: id 'a' of account b is no usage"
     )
+
+
+FOLLOWED = Replay(17, "support-1", NOW, [(2, 9), (2, 10), (2, 11)])
+WHO = "2026-03-01 00:00:00 UTC by support-1: "
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said", "outcome_counts"),
+    [
+        (None, "not known, the version that replayed it noted no place", None),
+        ([None], "not judged yet: is `meter run` running?", {}),
+        ([RecordOutcome("pruned", None, None, None)], "read, and what came of it is pruned", {"pruned": 1}),
+        (
+            [RecordOutcome("stored", None, None, None, 2, 57), None, RecordOutcome("duplicate", None, None, None)],
+            (
+                "1 of its records stored, 1 of its records not judged yet: is `meter run` running?, 1 of its records a "
+                "duplicate: its event is stored already and counts once"
+            ),
+            {"stored": 1, "duplicate": 1},
+        ),
+    ],
+    ids=["not noted", "not read", "pruned", "several"],
+)
+def test_what_became_of_it_since_is_said(
+    outcomes: list[RecordOutcome | None] | None, said: str, outcome_counts: dict[str, int] | None
+) -> None:
+    replay = FOLLOWED._replace(landed=None if outcomes is None else FOLLOWED.landed)
+    followed = Followed(replay, outcomes)
+    assert describe_followed(followed) == WHO + said
+    fields = followed_fields(followed)
+    assert (fields["outcomes"], fields["records"]) == (outcome_counts, None if outcomes is None else 3)
+    assert json.loads(json.dumps(fields))["replayed_by"] == "support-1"
+
+
+def test_every_outcome_has_words() -> None:
+    """Those of the statement."""
+    found = set(re.findall(r"THEN '([a-z]+)'\n|ELSE '([a-z]+)'", load_sql("meter", "find_outcomes")))
+    assert {first or second for first, second in found} == set(OUTCOMES)

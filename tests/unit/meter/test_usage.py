@@ -20,7 +20,7 @@ def test_the_newest_comes_first_and_no_more_than_asked_for() -> None:
 
 def test_it_says_how_far_it_looked() -> None:
     looked = Looked(2, 250_000, NOW, is_all=False)
-    start = "looked at the newest 250,000 events of shard 2, stored since 2026-03-01T12:00:00Z"
+    start = "looked at the newest 250,000 events of shard 2, stored since 2026-03-01 12:00:00 UTC"
     assert describe_looked(looked, full=True) == f"{start}; for more: --limit"
     assert describe_looked(looked, full=False) == f"{start}; for more: --look-at"
     assert describe_looked(looked._replace(is_all=True), full=False) == f"{start}: that is all"

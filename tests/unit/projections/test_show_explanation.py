@@ -71,7 +71,7 @@ STORY = (
 @pytest.mark.parametrize(
     "words",
     [
-        "acct-1: plan free, opened 2026-11-24T12:00:00+00:00",
+        "acct-1: plan free, opened 2026-11-24 12:00:00 UTC",
         "opened, plan free",
         "granted 10: free_allowance ",
         "used 28 in 7 events",
@@ -137,7 +137,7 @@ def test_a_closed_account_is_said_to_be_refused_for_that() -> None:
     story = (*STORY[:3], entry(4, CLOSED, 0), entry(5, INFERENCE, 1))
     explanation = replace(explained(*story), account=replace(ACCOUNT, state="closed"))
     text = shown(explanation)
-    assert "opened 2026-11-24T12:00:00+00:00, closed" in text
+    assert "opened 2026-11-24 12:00:00 UTC, closed" in text
     assert "refused from here on: the account is closed" in text
     assert summarise(explanation)[0].startswith(
         "model_credits: 5 of 10 credits left in epoch 1 (50 % used); refused, because the account is closed, since "

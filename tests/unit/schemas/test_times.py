@@ -74,4 +74,4 @@ def test_what_is_just_beyond_a_limit_does_not_look_like_the_limit() -> None:
 
 
 def test_a_time_for_people_is_in_utc() -> None:
-    assert say_time(datetime(2026, 11, 27, 3, 10, 59, tzinfo=timezone(timedelta(hours=1)))) == "2026-11-27 02:10 UTC"
+    assert say_time(datetime(2026, 11, 27, 3, 10, 59, tzinfo=timezone(timedelta(hours=1)))) == "2026-11-27 02:10:59 UTC"

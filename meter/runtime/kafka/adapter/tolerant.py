@@ -8,6 +8,7 @@ from hashlib import sha256
 from struct import Struct
 from typing import Final, NamedTuple
 
+from meter.runtime.errors import explain
 from meter.runtime.kafka.adapter.codecs import BY_NUMBER, read_varint
 from meter.runtime.kafka.adapter.protocols import Headers, UnreadRecords
 from schemas.reasons import Reason
@@ -111,7 +112,7 @@ def read_batch(packed: memoryview, first: int, cause: Exception) -> Iterator[Sou
                 at = record.to_offset if isinstance(record, UnreadRecords) else record.offset + 1
     except Exception as error:
         if at < head.next_offset:
-            why = str(error) or str(cause) or type(cause).__name__
+            why = explain(error if error.args else cause)
             yield unread_batch(head, packed, at, error, why)
 
 
@@ -149,7 +150,7 @@ def read_record(head: BatchHead, index: int, data: memoryview) -> SoundRecord | 
         headers = read_headers(data, at)
     except (IndexError, ValueError, UnreadableError) as error:
         reason = error.reason if isinstance(error, UnreadableError) else Reason.UNDECODABLE
-        return unread_record(offset, timestamp, key, value, data, reason, str(error))
+        return unread_record(offset, timestamp, key, value, data, reason, explain(error))
     return SoundRecord(offset, timestamp, as_bytes(key), as_bytes(value), headers, head.timestamp_type)
 
 
