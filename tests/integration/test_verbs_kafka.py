@@ -1,7 +1,7 @@
 """Every verb that needs Kafka, where it cannot use it: a sentence with what was tried, which variable, what to do."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import pytest
@@ -14,7 +14,7 @@ from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from schemas.topics import TOPICS, USAGE
-from tests.support.processes import Processes
+from tests.support.processes import Processes, ServiceProcess
 from tests.support.secured_kafka import PASSWORD, TOPIC, USER, SecuredKafka
 from tests.support.servers import Servers
 from tests.support.verb_arguments import ARGUMENTS, KAFKA
@@ -25,6 +25,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.xdist_group("secured_kafka")
 
 NOWHERE = "127.0.0.1:1"
+SAID_S = 60
 ASKED = [verb for verb in VERBS if verb not in SERVICES and KAFKA in ARGUMENTS[" ".join(verb)].needs]
 SENDERS = [verb for verb in ASKED if any("--no-wait" in option.secondary_opts for option in find(verb).params)]
 FOLDED = """
@@ -119,3 +120,35 @@ async def test_every_verb_says_which_right_on_kafka_it_lacks(
     wrong += await asyncio.to_thread(try_all, SENDERS, lacking, env, rejection)
     assert len(SENDERS) > 8
     assert wrong == [], "\n".join(wrong)
+
+
+ON_KAFKA = sorted(SERVICES - {("projections", "console")})
+
+
+@pytest.mark.usefixtures("installed")
+async def test_every_service_says_which_login_kafka_refuses(kafka: SecuredKafka, processes: Processes) -> None:
+    """And goes on trying: a password may be put right on the broker, or in its file."""
+    wrong = own_settings(login(kafka, kafka_sasl_password=WRONG))
+    words = [f"METERING_KAFKA_SASL_USERNAME={USER}", "METERING_KAFKA_SASL_PASSWORD"]
+    await check_refused([processes.make(*verb, **wrong).spawn() for verb in ON_KAFKA], words)
+
+
+@pytest.mark.usefixtures("installed")
+async def test_every_service_says_which_right_on_kafka_it_lacks(kafka: SecuredKafka, processes: Processes) -> None:
+    lacking = own_settings(login(kafka))
+    words = ["kafka refuses", kafka.secured, f"METERING_KAFKA_SASL_USERNAME={USER}", "deploy/kafka-acls.txt"]
+    await check_refused([processes.make(*verb, **lacking).spawn() for verb in ON_KAFKA], words)
+
+
+async def check_refused(started: Sequence[ServiceProcess], words: Sequence[str]) -> None:
+    for service in started:
+        await until(partial(service.logged, "access_refused"), SAID_S, service.output)
+        detail = service.logged("access_refused")[0]["detail"]
+        assert [word for word in words if word not in detail] == []
+        service.terminate()
+    assert [await asyncio.to_thread(service.wait) for service in started] == [0] * len(started)
+    assert not any(WRONG in service.output() or "Traceback" in service.output() for service in started)
+
+
+def own_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix("METERING_").lower(): value for name, value in variables.items()}

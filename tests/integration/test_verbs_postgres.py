@@ -46,6 +46,7 @@ def faults(postgres: LockedPostgres, database: str) -> dict[str, Fault]:
 
 
 NAMES = ("away", "no such host", "wrong password", "no password", "no such role", "no such database", "no right")
+PASSING = ("away", "no such host")  # a service tries again
 # They come to these faults later: setup makes the tables, the others ask Kafka first whether a service runs.
 ASK_KAFKA = {("meter", "recover"), ("notifier", "reread")}
 LATER = {"no tables": {("meter", "setup"), *ASK_KAFKA}, "no right": ASK_KAFKA}

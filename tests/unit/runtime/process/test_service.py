@@ -7,16 +7,24 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from meter.runtime.errors import DependencyUnreachableError, LoginRefusedError, TopicIdentityError
+from meter.runtime.errors import DependencyUnreachableError, LoginRefusedError, SettingsError, TopicIdentityError
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, run_attempts
 from meter.runtime.settings import Settings
 from tests.support import until
 
-SETTINGS = Settings(retry_first_s=0.001, retry_max_s=0.01)
+SETTINGS = Settings(
+    retry_first_s=0.001,
+    retry_max_s=0.01,
+    postgres_dsn="postgresql://someone@127.0.0.1:5432/metering",
+    kafka_bootstrap="127.0.0.1:9092",
+    kafka_sasl_username="bob",
+    kafka_sasl_password=SecretStr("hunter2"),
+)
 
 
 class Loop:
@@ -68,7 +76,7 @@ def fail_times(
 
 async def run(journal: Journal, health: Health | None = None) -> Exit:
     async with asyncio.timeout(10):
-        return await run_attempts(SETTINGS, journal.build, health or Health(), asyncio.Event())
+        return await run_attempts("meter", SETTINGS, journal.build, health or Health(), asyncio.Event())
 
 
 async def test_ends_well_when_stopped() -> None:
@@ -149,7 +157,7 @@ async def test_a_stop_while_opening_cancels_it() -> None:
         yield []
 
     async with asyncio.timeout(10):
-        attempts = asyncio.create_task(run_attempts(SETTINGS, opening, Health(), stop))
+        attempts = asyncio.create_task(run_attempts("meter", SETTINGS, opening, Health(), stop))
         await entered.wait()
         stop.set()
         assert await attempts is Exit.OK
@@ -165,7 +173,35 @@ async def test_a_stop_ends_a_pause() -> None:
         raise ConnectionResetError("gone")
 
     async with asyncio.timeout(10):
-        attempts = asyncio.create_task(run_attempts(settings, Journal(work).build, Health(), stop))
+        attempts = asyncio.create_task(run_attempts("meter", settings, Journal(work).build, Health(), stop))
         await failed.wait()
         stop.set()
         assert await attempts is Exit.OK
+
+
+POSTGRES = ("127.0.0.1:5432", "METERING_POSTGRES_DSN")
+KAFKA = ("127.0.0.1:9092", "METERING_KAFKA_SASL_USERNAME=bob", "deploy/kafka-acls.txt")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (asyncpg.InvalidPasswordError("password authentication failed"), None, (*POSTGRES, "role someone")),
+        (asyncpg.InvalidCatalogNameError('database "x" does not exist'), None, POSTGRES),
+        (asyncpg.InsufficientPrivilegeError("permission denied"), None, (*POSTGRES, "credit_meter")),
+        (GroupAuthorizationFailedError("credit-meter"), None, (*KAFKA, "consumer group")),
+        (SettingsError("no keys"), Exit.USAGE, ("no keys",)),
+        (TopicIdentityError("the topic was re-created"), Exit.FAILED, ("re-created",)),
+        (asyncpg.UndefinedTableError('relation "x" does not exist'), Exit.FAILED, (*POSTGRES, "`meter setup`")),
+    ],
+    ids=["password", "database", "right", "right on kafka", "settings", "topic", "tables"],
+)
+async def test_what_is_refused_says_who_was_asked_and_what_to_do(
+    error: Exception, code: Exit | None, words: tuple[str, ...]
+) -> None:
+    """A login and a right may be given meanwhile, so they are tried again."""
+    journal = Journal(fail_times(1, ExceptionGroup("loops", [error]), lambda stop: stop.set()))
+    with capture_logs() as logs:
+        assert await run(journal) is (code or Exit.OK)
+    [line] = [line for line in logs if line["event"] == ("service_refused" if code else "access_refused")]
+    assert [word for word in words if word not in line["detail"]] == []
