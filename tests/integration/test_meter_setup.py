@@ -199,6 +199,7 @@ FORBIDDEN = {
         "SELECT * FROM meter.events", "DELETE FROM meter.events", "DELETE FROM meter.batches", "DELETE FROM meter.gaps",
         "UPDATE meter.rejections SET reason = 'x'", "TRUNCATE meter.rejections", "DELETE FROM meter.pruned",
         "DELETE FROM meter.replays", "SELECT * FROM projections.balances", "SELECT * FROM notifier.emails",
+        "DELETE FROM meter.rejections WHERE false", "LOCK TABLE meter.rejections IN ROW EXCLUSIVE MODE",
     ],
     "reader": [
         "SELECT * FROM meter.events", "SELECT * FROM meter.event_log", "SELECT * FROM projections.account_states",
@@ -227,7 +228,8 @@ ALLOWED = {
         "SELECT * FROM projections.account_history", "SELECT * FROM notifier.letter_history",
     ],
     "pruner": [
-        "DELETE FROM meter.rejections WHERE false", "SELECT * FROM meter.batches", "SELECT * FROM meter.pruned_counts",
+        "SELECT * FROM meter.prune_rejections(0, 'metering.usage', 0, 0)", "SELECT * FROM meter.batches",
+        "SELECT * FROM meter.pruned_counts",
     ],
     "reader": [
         "SELECT * FROM projections.balances", "SELECT * FROM projections.usage_by_day",
