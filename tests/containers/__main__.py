@@ -76,7 +76,8 @@ def export_stand_ins() -> int:
 
 
 def check(*, keep: bool) -> list[str]:
-    named = provide_images()
+    named, base = provide_images()
+    faults = proofs.check_size(named["meter"], base)
     with tempfile.TemporaryDirectory(prefix="credit-meter-") as folder:
         stack = ComposeStack(Path(folder), named)
         stack.prepare()
@@ -85,7 +86,7 @@ def check(*, keep: bool) -> list[str]:
             with step("the stack is up and healthy"):
                 stack.up()
             with step("privileges, health and metrics of the containers"):
-                faults = proofs.check_all(stack)
+                faults += proofs.check_all(stack)
             with step("the story, with every service and server killed on the way"):
                 faults += asyncio.run(tell(stack))
             with step("the commands of the guides"):
@@ -102,8 +103,8 @@ def check(*, keep: bool) -> list[str]:
         return faults + ([] if keep else [f"left behind: {thing}" for thing in stack.left()])
 
 
-def provide_images() -> dict[str, str]:
-    """The image of each service, built or found; those that cannot be had are left out by name."""
+def provide_images() -> tuple[dict[str, str], str]:
+    """The image of each service, built or found, and the base of ours; what cannot be had is left out by name."""
     official = official_images()
     stand_ins = {wanted.official: images.provide(wanted) for wanted in images.stand_ins(official, PYTHON)}
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -113,7 +114,6 @@ def provide_images() -> dict[str, str]:
         images.build(
             "--file", str(ROOT / "deploy/Dockerfile"), "--build-arg", f"PYTHON_IMAGE={base}", "--tag", ours, str(ROOT)
         )
-    print(proofs.describe_sizes(ours, base), flush=True)
     named = dict.fromkeys(OURS, ours)
     for service, image in official.items():
         if image in stand_ins:
@@ -122,7 +122,7 @@ def provide_images() -> dict[str, str]:
             named[service] = image
         elif service in OPTIONAL:
             print(f"left out: {service}, the engine has no {image}", flush=True)
-    return named
+    return named, base
 
 
 async def tell(stack: ComposeStack) -> list[str]:

@@ -1,17 +1,19 @@
 """What is claimed of the containers, asked of them while they run. Each function returns the faults it found."""
 
 import http.client
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from meter.runtime.settings import Settings
 from tests.containers.engine import FailedError, docker, inspect
-from tests.containers.stack import COMPOSE, SERVICES, ComposeStack
+from tests.containers.stack import COMPOSE, ROOT, SERVICES, ComposeStack
 from tests.containers.story import get
 
 PORT = int(Settings.model_fields["http_port"].default)
 READY_TIMEOUT_S = 180
+SIZE = re.compile(r"The image is (\d+) MB larger than the Python it is built from")
 POLL_S = 0.1
 # Prints the ids and capabilities of process 1 and of this one, and whether the root file system takes a file.
 ASK = """
@@ -109,9 +111,15 @@ def check_stop(stack: ComposeStack, service: str) -> list[str]:
     return [] if code == 0 else [f"{service} ended with {code} on SIGTERM"]
 
 
-def describe_sizes(image: str, base: str) -> str:
-    sizes = [int((inspect(name) or {"Size": 0})["Size"]) for name in (image, base)]
-    return f"image {sizes[0] / 1e6:.0f} MB, {(sizes[0] - sizes[1]) / 1e6:.0f} MB above its Python"
+def check_size(image: str, base: str) -> list[str]:
+    """Whether the guide still says what the image adds to its Python, within a tenth."""
+    whole_mb, base_mb = (int((inspect(name) or {"Size": 0})["Size"]) / 1e6 for name in (image, base))
+    print(f"image {whole_mb:.0f} MB, {whole_mb - base_mb:.0f} MB above its Python", flush=True)
+    found = SIZE.search((ROOT / "deploy/README.md").read_text(encoding="utf-8"))
+    if found is not None and abs(whole_mb - base_mb - int(found[1])) <= int(found[1]) / 10:
+        return []
+    said = "nothing" if found is None else f"{found[1]} MB"
+    return [f"the image adds {whole_mb - base_mb:.0f} MB to its Python, deploy/README.md says {said}"]
 
 
 def write_logs(stack: ComposeStack, file: Path) -> None:
