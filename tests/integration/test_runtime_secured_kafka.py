@@ -91,6 +91,7 @@ async def test_a_meter_without_the_right_to_its_group(
             kafka.allow(TOPIC, topic_prefix + topic, operation)
     kafka.allow(TOPIC, topic_prefix + BALANCES, AclOperation.READ)
     victim = processes.spawn("meter", **login)
-    assert victim.wait(RUN_TIMEOUT_S) == 1, victim.output()
+    assert victim.wait(RUN_TIMEOUT_S) == 2, victim.output()
     [entry] = victim.logged("service_refused")
     assert "Read on a consumer group" in entry["detail"] and "Traceback" not in victim.output()
+    assert kafka.secured in entry["detail"] and f"METERING_KAFKA_SASL_USERNAME={USER}" in entry["detail"]

@@ -1,7 +1,7 @@
 """Every verb that needs Kafka, where it cannot use it: a sentence with what was tried, which variable, what to do."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import pytest
@@ -25,6 +25,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.xdist_group("secured_kafka")
 
 NOWHERE = "127.0.0.1:1"
+SAID_S = 60
 ASKED = [verb for verb in VERBS if verb not in SERVICES and KAFKA in ARGUMENTS[" ".join(verb)].needs]
 SENDERS = [verb for verb in ASKED if any("--no-wait" in option.secondary_opts for option in find(verb).params)]
 FOLDED = """
@@ -119,3 +120,36 @@ async def test_every_verb_says_which_right_on_kafka_it_lacks(
     wrong += await asyncio.to_thread(try_all, SENDERS, lacking, env, rejection)
     assert len(SENDERS) > 8
     assert wrong == [], "\n".join(wrong)
+
+
+ON_KAFKA = sorted(SERVICES - {("projections", "console")})
+
+
+@pytest.mark.usefixtures("installed")
+async def test_every_service_says_which_login_kafka_refuses(kafka: SecuredKafka, processes: Processes) -> None:
+    """And goes on trying: a password may be put right on the broker."""
+    wrong = own_settings(login(kafka, kafka_sasl_password=WRONG))
+    started = [processes.make(*verb, **wrong).spawn() for verb in ON_KAFKA]
+    words = [kafka.secured, f"METERING_KAFKA_SASL_USERNAME={USER}", "METERING_KAFKA_SASL_PASSWORD"]
+    for service in started:
+        await until(partial(service.logged, "dependency_unreachable"), SAID_S, service.output)
+        detail = service.logged("dependency_unreachable")[0]["detail"]
+        assert [word for word in words if word not in detail] == []
+        service.terminate()
+    assert [await asyncio.to_thread(service.wait) for service in started] == [0, 0, 0]
+    assert not any(WRONG in service.output() or "Traceback" in service.output() for service in started)
+
+
+@pytest.mark.usefixtures("installed")
+async def test_every_service_ends_where_it_has_no_right_on_kafka(kafka: SecuredKafka, processes: Processes) -> None:
+    started = [processes.make(*verb, **own_settings(login(kafka))).spawn() for verb in ON_KAFKA]
+    words = ["kafka refuses", kafka.secured, f"METERING_KAFKA_SASL_USERNAME={USER}", "deploy/kafka-acls.txt"]
+    for service in started:
+        assert await asyncio.to_thread(service.wait, SAID_S) == 2, service.output()
+        [entry] = service.logged("service_refused")
+        assert [word for word in words if word not in entry["detail"]] == []
+        assert "Traceback" not in service.output()
+
+
+def own_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix("METERING_").lower(): value for name, value in variables.items()}

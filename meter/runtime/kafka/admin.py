@@ -9,7 +9,7 @@ from meter.runtime.kafka.adapter.admin import AiokafkaAdmin
 from meter.runtime.kafka.adapter.consumer import AiokafkaReader
 from meter.runtime.kafka.adapter.protocols import AdminClient, ReaderClient, TopicInfo, TopicPartition
 from meter.runtime.kafka.connecting import not_connected
-from meter.runtime.kafka.failures import UNAUTHORIZED, explain_lack, is_transient, unreachable
+from meter.runtime.kafka.failures import UNAUTHORIZED, describe, explain_lack, is_transient, unreachable
 from meter.runtime.settings import Settings
 from schemas.topics import TopicSpec
 
@@ -109,9 +109,9 @@ class TopicAdmin:
         if is_transient(refusal):
             return unreachable(refusal, f"topic {topic} was not {done}")
         if isinstance(refusal, UNAUTHORIZED):
-            return RefusalError(explain_lack(f"{operation} on the topic {self._settings.topic(topic)}"))
-        reason = f"{type(refusal).__name__} {' '.join(map(str, refusal.args))}"
-        return RefusalError(f"topic {topic} could not be {done}: {reason}")
+            right, own = f"{operation} on the topic {self._settings.topic(topic)}", self._settings
+            return RefusalError(explain_lack(right, address=own.kafka_bootstrap, user=own.kafka_sasl_username))
+        return RefusalError(f"topic {topic} could not be {done}: {describe(refusal)}")
 
     async def _wait_until_known(self, topic: str) -> None:
         """Wait: the controller has created the topic, and the brokers learn of it a moment later; on a machine with

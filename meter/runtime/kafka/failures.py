@@ -80,17 +80,19 @@ UNAUTHORIZED: tuple[type[BaseException], ...] = (
 )
 
 
-def explain_unauthorized(error: BaseException) -> str | None:
-    """A sentence for people where Kafka's access control refuses, else None. A person must grant the right."""
+def explain_unauthorized(error: BaseException, *, address: str = "", user: str | None = None) -> str | None:
+    """A sentence for people where Kafka's access control refuses, else None. A person must grant the right. `address`
+    and `user`: who was asked, and as whom."""
     if not isinstance(error, UNAUTHORIZED):
         return None
     named = ", ".join(str(part) for part in error.args if part)
-    return explain_lack(f"{missing_right(error)}{f' ({named})' if named else ''}")
+    return explain_lack(f"{missing_right(error)}{f' ({named})' if named else ''}", address=address, user=user)
 
 
-def explain_lack(right: str) -> str:
+def explain_lack(right: str, *, address: str = "", user: str | None = None) -> str:
+    at, named = f" at {address}" if address else "", f"={user}" if user else ""
     return (
-        f"kafka refuses: the user of METERING_KAFKA_SASL_USERNAME (or of the certificate) lacks {right}. "
+        f"kafka refuses{at}: the user of METERING_KAFKA_SASL_USERNAME{named} (or of the certificate) lacks {right}. "
         "deploy/kafka-acls.txt lists the rights that are needed."
     )
 

@@ -4,6 +4,7 @@ from meter.runtime.postgres.columns import transpose
 from meter.runtime.postgres.failures import (
     MISCONFIGURED,
     NO_LOGIN,
+    NO_RIGHT,
     explain_argument,
     explain_misconfigured,
     is_transient,
@@ -28,6 +29,7 @@ from meter.runtime.postgres.transactions import savepoint, tried, write_transact
 __all__ = [
     "MISCONFIGURED",
     "NO_LOGIN",
+    "NO_RIGHT",
     "Connection",
     "Executor",
     "Pool",

@@ -44,6 +44,7 @@ NO_LOGIN: tuple[type[BaseException], ...] = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
+NO_RIGHT = asyncpg.InsufficientPrivilegeError
 # What to do, by the first kind that fits.
 ADVICE: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.InvalidCatalogNameError, "Correct the database in METERING_POSTGRES_DSN."),

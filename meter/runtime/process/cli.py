@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from meter.runtime.environment import load_no_plugins, variable
-from meter.runtime.errors import InterruptionError, LoginRefusedError, RefusalError, SettingsError, flatten
+from meter.runtime.errors import InterruptionError, LoginRefusedError, RefusalError, SettingsError, explain, flatten
 from meter.runtime.process.distribution import DISTRIBUTION
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.interruption import INTERRUPTED, interruptible
@@ -142,15 +142,15 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
     try:
         settings = load_settings(kind)
     except SettingsError as error:
-        raise fail(str(error), Exit.USAGE) from None
+        raise fail(explain(error), Exit.USAGE) from None
     try:
         return run_async(command(settings))
     except SettingsError as error:
-        raise fail(str(error), Exit.USAGE) from None
+        raise fail(explain(error), Exit.USAGE) from None
     except InterruptionError as error:
-        raise fail(str(error), Exit.INTERRUPTED) from None
+        raise fail(explain(error), Exit.INTERRUPTED) from None
     except RefusalError as error:
-        raise fail(str(error), Exit.FAILED) from None
+        raise fail(explain(error), Exit.FAILED) from None
     except KeyboardInterrupt:
         raise fail(INTERRUPTED, Exit.INTERRUPTED) from None
     except Exception as error:
@@ -186,33 +186,14 @@ def has_reader_left(error: Exception) -> bool:
 def describe_failure(error: Exception, settings: "Settings") -> tuple[str, Exit] | None:
     """A sentence for people and an exit code; None for a bug."""
     from meter.runtime.failures import is_transient
+    from meter.runtime.process.refusals import refused_by_kafka, refused_by_postgres
 
-    if said := describe_refused_by_postgres(error, settings):
+    if said := refused_by_postgres(error, settings, role_of_verb() or ""):
         return said
     if is_transient(error):
         refused = next((part for part in flatten(error) if isinstance(part, LoginRefusedError)), None)
         return describe_unreachable(error, settings) if refused is None else (str(refused), Exit.USAGE)
-    from meter.runtime.kafka.failures import explain_unauthorized
-
-    for part in flatten(error):
-        if refusal := explain_unauthorized(part):
-            return refusal, Exit.FAILED
-    return None
-
-
-def describe_refused_by_postgres(error: Exception, settings: "Settings") -> tuple[str, Exit] | None:
-    from meter.runtime.dsn import describe_hosts, describe_role
-    from meter.runtime.postgres import NO_LOGIN, explain_argument, explain_misconfigured
-
-    dsn = settings.postgres_dsn
-    for part in flatten(error):
-        if refusal := explain_misconfigured(
-            part, address=describe_hosts(dsn), role=describe_role(dsn), needed=role_of_verb() or ""
-        ):
-            return refusal, Exit.USAGE if isinstance(part, NO_LOGIN) else Exit.FAILED
-        if too_large := explain_argument(part):
-            return too_large, Exit.USAGE
-    return None
+    return refused_by_kafka(error, settings)
 
 
 def role_of_verb() -> str | None:

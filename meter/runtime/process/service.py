@@ -18,11 +18,13 @@ from typing import Protocol
 
 import structlog
 
-from meter.runtime.failures import explain, explain_refusal, flatten, is_transient, name_dependency
+from meter.runtime.failures import explain, is_transient, name_dependency
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health, HealthServer
 from meter.runtime.process.probes import Probe, watch_reachable
 from meter.runtime.process.progress import report_progress
+from meter.runtime.process.refusals import refused_service
+from meter.runtime.process.verb_roles import find_service_role
 from meter.runtime.process.watchdog import LoopWatch, watch_progress
 from meter.runtime.settings import Settings
 from meter.runtime.tracing import open_traces
@@ -45,7 +47,8 @@ Build = Callable[[Health], AbstractAsyncContextManager[Sequence[Service]]]
 async def run_service(
     name: str, settings: Settings, build: Build, *, health: Health | None = None, probes: Sequence[Probe] = ()
 ) -> Exit:
-    """Run until SIGTERM or SIGINT (→ Exit.OK), a refusal or a bug (→ Exit.FAILED).
+    """Run until SIGTERM or SIGINT (→ Exit.OK), a fault of the settings, such as a login or a right that is refused
+    (→ Exit.USAGE), another refusal or a bug (→ Exit.FAILED).
 
     The process ends at once and without clean-up on a stall (Exit.STALLED) and when draining takes longer than
     `grace_s` (Exit.GRACE_OVER). That is safe: the next process continues from what is committed.
@@ -71,7 +74,7 @@ async def run_service(
                 gc.collect()
                 gc.freeze()
                 log.info("service_started")
-                return await run_attempts(settings, build, health, stop)
+                return await run_attempts(name, settings, build, health, stop)
     finally:
         told.set()
         for watch in watches:
@@ -110,7 +113,7 @@ def handle_signals(stop: asyncio.Event, grace_s: float) -> Callable[[], None]:
     return remove
 
 
-async def run_attempts(settings: Settings, build: Build, health: Health, stop: asyncio.Event) -> Exit:
+async def run_attempts(name: str, settings: Settings, build: Build, health: Health, stop: asyncio.Event) -> Exit:
     steps = fresh_pauses(settings)
     while not stop.is_set():
         marks = health.progress_marks
@@ -120,8 +123,7 @@ async def run_attempts(settings: Settings, build: Build, health: Health, stop: a
             if health.progress_marks != marks:
                 steps = fresh_pauses(settings)
             if not is_transient(error):
-                report_end(error)
-                return Exit.FAILED
+                return report_end(error, settings, find_service_role(name))
             await wait_out(error, next(steps), health, stop)
     return Exit.OK
 
@@ -130,12 +132,13 @@ def fresh_pauses(settings: Settings) -> Iterator[float]:
     return pauses(settings.retry_first_s, settings.retry_max_s)
 
 
-def report_end(error: Exception) -> None:
-    refusals = [said for part in flatten(error) if (said := explain_refusal(part)) is not None]
-    if refusals:
-        log.error("service_refused", detail=refusals[0])
-    else:
-        log.error("service_crashed", exc_info=error)
+def report_end(error: Exception, settings: Settings, needed: str) -> Exit:
+    """`needed`: the role of the database that is for this service."""
+    if (refused := refused_service(error, settings, needed)) is not None:
+        log.error("service_refused", detail=refused.sentence)
+        return refused.code
+    log.error("service_crashed", exc_info=error)
+    return Exit.FAILED
 
 
 async def wait_out(error: Exception, pause_s: float, health: Health, stop: asyncio.Event) -> None:

@@ -44,6 +44,11 @@ def find_role(context: Any, *names: str) -> str | None:
     return ROLES.get(" ".join(names))
 
 
+def find_service_role(name: str) -> str:
+    """Of a service by its name: `meter`, `console`; "" where it is none of ours."""
+    return ROLES.get(f"{name} run") or ROLES.get(f"projections {name}") or ""
+
+
 def describe_role_needed(role: str) -> str:
     """The last line of a verb's help."""
     more = ", or a superuser" if role == SETTING_UP else ""

@@ -4,13 +4,26 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
+import asyncpg
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from meter.runtime.errors import DependencyUnreachableError, SettingsError, TopicIdentityError
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, run_attempts
 from meter.runtime.settings import Settings
 
-SETTINGS = Settings(retry_first_s=0.001, retry_max_s=0.01)
+SETTINGS = Settings(
+    retry_first_s=0.001,
+    retry_max_s=0.01,
+    postgres_dsn="postgresql://someone@127.0.0.1:5432/metering",
+    kafka_bootstrap="127.0.0.1:9092",
+    kafka_sasl_username="bob",
+    kafka_sasl_password=SecretStr("hunter2"),
+)
 
 
 class Loop:
@@ -62,7 +75,7 @@ def fail_times(
 
 async def run(journal: Journal, health: Health | None = None) -> Exit:
     async with asyncio.timeout(10):
-        return await run_attempts(SETTINGS, journal.build, health or Health(), asyncio.Event())
+        return await run_attempts("meter", SETTINGS, journal.build, health or Health(), asyncio.Event())
 
 
 async def test_ends_well_when_stopped() -> None:
@@ -111,7 +124,7 @@ async def test_a_stop_while_opening_cancels_it() -> None:
         yield []
 
     async with asyncio.timeout(10):
-        attempts = asyncio.create_task(run_attempts(SETTINGS, opening, Health(), stop))
+        attempts = asyncio.create_task(run_attempts("meter", SETTINGS, opening, Health(), stop))
         await entered.wait()
         stop.set()
         assert await attempts is Exit.OK
@@ -127,7 +140,36 @@ async def test_a_stop_ends_a_pause() -> None:
         raise ConnectionResetError("gone")
 
     async with asyncio.timeout(10):
-        attempts = asyncio.create_task(run_attempts(settings, Journal(work).build, Health(), stop))
+        attempts = asyncio.create_task(run_attempts("meter", settings, Journal(work).build, Health(), stop))
         await failed.wait()
         stop.set()
         assert await attempts is Exit.OK
+
+
+POSTGRES = ("127.0.0.1:5432", "METERING_POSTGRES_DSN")
+KAFKA = ("127.0.0.1:9092", "METERING_KAFKA_SASL_USERNAME=bob", "deploy/kafka-acls.txt")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (asyncpg.InvalidPasswordError("password authentication failed"), Exit.USAGE, (*POSTGRES, "role someone")),
+        (asyncpg.InvalidCatalogNameError('database "x" does not exist'), Exit.USAGE, POSTGRES),
+        (asyncpg.InsufficientPrivilegeError("permission denied"), Exit.USAGE, (*POSTGRES, "credit_meter")),
+        (GroupAuthorizationFailedError("credit-meter"), Exit.USAGE, (*KAFKA, "consumer group")),
+        (SettingsError("no keys"), Exit.USAGE, ("no keys",)),
+        (TopicIdentityError("the topic was re-created"), Exit.FAILED, ("re-created",)),
+        (asyncpg.UndefinedTableError('relation "x" does not exist'), Exit.FAILED, (*POSTGRES, "`meter setup`")),
+    ],
+    ids=["password", "database", "right", "right on kafka", "settings", "topic", "tables"],
+)
+async def test_what_is_refused_says_who_was_asked_and_what_to_do(
+    error: Exception, code: Exit, words: tuple[str, ...]
+) -> None:
+    """Also where several loops fail with it at once."""
+    journal = Journal(lambda stop: stop.set())
+    journal.open_error = ExceptionGroup("loops", [error, ValueError("a bug")])
+    with capture_logs() as logs:
+        assert await run(journal) is code
+    [line] = [line for line in logs if line["event"] == "service_refused"]
+    assert [word for word in words if word not in line["detail"]] == []
