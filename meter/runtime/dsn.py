@@ -6,12 +6,14 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qs, quote, unquote
 
+from meter.runtime.dsn_parameters import check_names
+
 FORM: Final = "postgresql://role@host:5432/database"
 _HOST: Final = re.compile(r"(?:\[[0-9A-Za-z:.%]+\]|[^:\[\]@/?#]*)(?::([0-9]{1,5}))?")
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 MAX_PORT: Final = 65_535
 _TLS_VERSIONS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
-# What the driver takes in the parameters that it reads itself; all others go to the server as settings of the session.
+# What the driver takes in the parameters that it reads itself; the others are in dsn_parameters.
 TAKEN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
@@ -48,6 +50,7 @@ def check_parameters(dsn: str) -> None:
     query = dsn.partition("?")[2].partition("#")[0]
     if not all("=" in pair for pair in query.split("&") if query):
         raise ValueError("has a parameter without a value: write ?name=value, with & between two of them")
+    check_names(dsn)
     for name, taken in TAKEN.items():
         if (value := parameter(dsn, name)) is not None and value not in taken:
             raise ValueError(f"has {name}={value}; {name} must be one of: {', '.join(taken)}")

@@ -11,6 +11,7 @@ import re
 import ssl
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, unquote
 from weakref import WeakKeyDictionary
@@ -18,14 +19,17 @@ from weakref import WeakKeyDictionary
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
-from meter.runtime.dsn import SYSTEM_AUTHORITIES, holds_password, parameter
-from meter.runtime.errors import LoginRefusedError, TransientError, explain
+from meter.runtime.dsn import holds_password, parameter
+from meter.runtime.dsn_parameters import connect_timeout_s, for_driver
+from meter.runtime.errors import LoginRefusedError, SettingsError, TransientError, explain
+from meter.runtime.postgres.certificates import check_files, system_context
 from meter.runtime.postgres.failures import is_transient
 from meter.runtime.settings import Settings
-from meter.runtime.tls import FollowingContext, explain_certificate
+from meter.runtime.tls import explain_certificate
 
 HOST_TIMEOUT_S = 3.0
 DEFAULT_PORT = 5432
+NO_WRITES = ("standby", "read-only", "prefer-standby")
 AUTHORITY = re.compile(r"^[a-z]+://(?:[^/?#]*@)?([^/?#@]*)", re.IGNORECASE)
 
 
@@ -71,12 +75,18 @@ class Hosts:
     """Opens connections of one DSN, and knows where they lead."""
 
     def __init__(self, dsn: str, timeout_s: float = HOST_TIMEOUT_S) -> None:
-        self._dsn = dsn
-        self._timeout_s = timeout_s
+        """Raises SettingsError for files that are not there, and for a server that is not to take writes."""
+        check_files(dsn)
+        if (kind := parameter(dsn, "target_session_attrs")) in NO_WRITES:
+            raise SettingsError(
+                f"METERING_POSTGRES_DSN has target_session_attrs={kind}, and this needs a server that takes writes: "
+                "leave it out, or write read-write"
+            )
+        self._dsn = for_driver(dsn)
+        self._own_timeout_s = connect_timeout_s(dsn)
+        self._timeout_s = self._own_timeout_s or timeout_s
         self.all = find_hosts(dsn)
-        # asyncpg knows no authorities of the system's; with a file it reads that anew for each connection.
-        system = parameter(dsn, "sslrootcert") == SYSTEM_AUTHORITIES
-        self._context = FollowingContext.of(None) if system else None
+        self._context = system_context(dsn)  # files of authorities asyncpg reads anew for each connection
         self.password: Callable[[], str] | None = None  # asked before each login; None: the DSN's own
         self._first = 0  # the index of the host to ask first
         self._open: WeakKeyDictionary[asyncpg.Connection[Any], Host] = WeakKeyDictionary()
@@ -101,7 +111,8 @@ class Hosts:
         if self.password is not None:
             options["password"] = self.password
         if not self.several:
-            return await self._open_one(self.current, options)
+            own = {} if self._own_timeout_s is None else {"timeout": self._own_timeout_s}
+            return await self._open_one(self.current, {**options, **own})
         return await self._walk({**options, "target_session_attrs": SessionAttribute.read_write})
 
     async def _open_one(self, host: Host | None, options: dict[str, Any]) -> asyncpg.Connection[Any]:
@@ -169,7 +180,7 @@ def explain_tls(error: Exception, cafile: str | None) -> str | None:
         return explain_certificate(error, "METERING_POSTGRES_SSL_CAFILE")
     if isinstance(error, ssl.SSLError) and error.library in ("X509", "PEM"):
         return f"cannot be checked: there is no certificate in {cafile}. See METERING_POSTGRES_SSL_CAFILE"
-    if isinstance(error, FileNotFoundError) and cafile is not None:
+    if isinstance(error, FileNotFoundError) and cafile is not None and not Path(cafile).exists():
         return f"cannot be checked: the authorities are not there in {cafile}. See METERING_POSTGRES_SSL_CAFILE"
     if "rejected SSL upgrade" in str(error):
         return (

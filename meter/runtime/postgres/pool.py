@@ -9,6 +9,8 @@ from typing import Any
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
+from meter.runtime.dsn_parameters import connect_timeout_s, for_driver
+from meter.runtime.postgres.certificates import check_files
 from meter.runtime.postgres.failover import watch_host
 from meter.runtime.postgres.hosts import hosts_for, hosts_of
 from meter.runtime.postgres.statements import load_sql
@@ -84,9 +86,10 @@ async def open_reading_pool(dsn: str, *, max_size: int = 8, command_timeout_s: f
     There, the next statement may meet another server connection: so no statement is prepared for later, and no setting
     is sent at the start, which PgBouncer refuses. The role's own limits hold.
     """
+    check_files(dsn)
     return await asyncpg.create_pool(
-        dsn, min_size=0, max_size=max_size, timeout=10, command_timeout=command_timeout_s, statement_cache_size=0,
-        init=guard_socket, reset=leave_session,
+        for_driver(dsn), min_size=0, max_size=max_size, timeout=connect_timeout_s(dsn) or 10,
+        command_timeout=command_timeout_s, statement_cache_size=0, init=guard_socket, reset=leave_session,
     )  # fmt: skip
 
 

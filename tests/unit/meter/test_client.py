@@ -1,7 +1,10 @@
 """The producers' judgement, and delivery on a Kafka that does as it is told."""
 
 import asyncio
+import json
+import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +40,22 @@ async def test_leaving_the_block_flushes(kafka: ScriptedKafka) -> None:
     async with AccountsProducer(settings(), source="/tests") as accounts:
         await accounts.opened("acc-1", plan="free", contacts=["owner@example.com"])
     assert [message.topic for message in kafka.arrived] == [ACCOUNTS]
+
+
+async def test_without_tables_of_international_domains_the_same_is_sent(
+    kafka: ScriptedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client's distribution leaves them out: no event is refused for a contact."""
+    contacts = ["ann@b\u00fccher.example", "bob@\u2603.example", "carl@example.com"]
+    own: dict[str, Any] = {"event_id": "contacts-1", "time": datetime.now(UTC)}
+    for tables in (True, False):
+        if not tables:
+            monkeypatch.setitem(sys.modules, "idna", None)
+        async with AccountsProducer(settings(), source="/tests") as accounts:
+            await accounts.opened("acc-1", plan="free", contacts=contacts, **own)
+            await accounts.contacts_changed("acc-1", contacts=contacts, **own)
+    first, second, *without = [message.value for message in kafka.arrived]
+    assert without == [first, second] and json.loads(first or b"")["data"]["contacts"] == contacts
 
 
 async def test_a_passing_fault_is_outlived(kafka: ScriptedKafka) -> None:
