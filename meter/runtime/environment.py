@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
+from meter.runtime.errors import explain
 from meter.runtime.secret_file import SecretFile, read_secret
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def read_secret_files(kind: type[BaseModel], environment: Mapping[str, str]) -> 
         try:
             values[field] = read_secret(Path(given[name]))
         except ValueError as error:
-            faults.append(f"{name}: the file {error}")
+            faults.append(f"{name}: the file {explain(error)}")
     return values, faults
 
 

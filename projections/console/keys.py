@@ -9,7 +9,7 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 
-from meter.runtime.errors import SettingsError
+from meter.runtime.errors import SettingsError, explain
 from meter.runtime.stamps import stamp
 from projections.console.settings import MIN_SECRET_CHARS, Algorithm, ConsoleSettings
 
@@ -35,7 +35,7 @@ class Keys:
             try:
                 self._now = load_keys(self._settings)
             except SettingsError as error:
-                log.warning("keys_unreadable", detail=f"{error}; the keys before stay in force")
+                log.warning("keys_unreadable", detail=f"{explain(error)}; the keys before stay in force")
             else:
                 log.info("keys_read_again")
         return self._now
@@ -57,7 +57,8 @@ def load_keys(settings: ConsoleSettings) -> KeySet:
     try:
         keys = parse_keys(settings.console_key_file, kind)
     except (OSError, JoseError, ValueError, TypeError) as error:
-        raise SettingsError(f"METERING_CONSOLE_KEY_FILE cannot be read: {type(error).__name__}") from None
+        why = (isinstance(error, OSError) and error.strerror) or "it holds neither a key in PEM nor JSON Web Keys"
+        raise SettingsError(f"METERING_CONSOLE_KEY_FILE cannot be read: {why}") from None
     if not keys or not all(isinstance(key, kind) for key in keys):
         raise SettingsError(f"METERING_CONSOLE_KEY_FILE holds no keys of {settings.console_algorithm}, or others too")
     return KeySet(keys)
