@@ -59,7 +59,7 @@ async def before(
     }
     async with Running(settings, pool, mail, services, processes, {}) as running:
         with monkeypatch.context() as patch:
-            patch.setattr("meter.store.events.seal_rows", as_before)
+            patch.setattr("meter.store.batches.seal_rows", as_before)
             async with running_meter(MeterSettings(**values)):
                 await are_ready(running)
                 await live(running)

@@ -57,7 +57,7 @@ async def old_log(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Anchors:
         await note_anchor(pool, anchors)
     store = PostgresEventStore(pool)
     with monkeypatch.context() as patch:
-        patch.setattr("meter.store.events.seal_rows", as_before)
+        patch.setattr("meter.store.batches.seal_rows", as_before)
         start = 1
         for account, address in (("acc-2", EVE), ("acc-3", f"x.{EVE}")):
             await store.append(plan(usage(start), opening(start, account, address), start=(start, start)))
@@ -254,7 +254,7 @@ async def test_a_member_of_our_name_hides_nothing(pool: Pool, monkeypatch: pytes
     """A version before stored whatever a producer added to the data."""
     await pool.execute(load_sql("meter", "insert_shards"), 1)
     with monkeypatch.context() as patch:
-        patch.setattr("meter.store.events.seal_rows", as_before)
+        patch.setattr("meter.store.batches.seal_rows", as_before)
         await PostgresEventStore(pool).append(plan(opening(0, "acc-1", ANN, sealed="forgotten"), start=(0, 0)))
     assert (await seal(pool)).events_sealed == 1
     assert find([data.encode() for data in await stored(pool)], ANN, NAME) == []
