@@ -6,7 +6,7 @@ WITH due AS (
     WHERE state = 'queued' AND next_attempt_at <= now()
     ORDER BY order_at
     LIMIT 1
-    FOR UPDATE SKIP LOCKED
+    FOR NO KEY UPDATE SKIP LOCKED  -- a request of support that is not committed yet holds the key, and no letter back
 ), claimed AS (
     UPDATE notifier.emails e SET
         claim = e.claim + 1,

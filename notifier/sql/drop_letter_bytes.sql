@@ -5,7 +5,7 @@ WITH old AS (
     WHERE message IS NOT NULL AND finished_at < now() - make_interval(secs => $1)
     ORDER BY finished_at
     LIMIT $2
-    FOR UPDATE SKIP LOCKED
+    FOR NO KEY UPDATE SKIP LOCKED  -- a request of support that is not committed yet holds the key, and no letter back
 ), dropped AS (
     UPDATE notifier.emails e SET message = NULL FROM old WHERE e.email_id = old.email_id RETURNING e.email_id
 )

@@ -51,7 +51,7 @@ TRANSACTIONAL, CONTROL = 1 << 4, 1 << 5  # attributes of a batch
 GREATEST: Final = 10_000_000  # credits of one event, as it could have once
 SOURCES: Final = {HONEST: "*", "//tools.example.com": "team-a-*", "//flood.example.com": "*"}
 LIMITED: Final = {"allowed_sources": json.dumps(SOURCES)}
-ITEM: Final = {"kind": "model", "id": "small-chat", "name": "Small", "status": "active"}
+ITEM: Final = {"kind": "model", "id": "small-chat", "name": "Small", "status": "deployed"}
 
 
 def mark(written: bytes, bits: int) -> bytes:
@@ -149,6 +149,7 @@ async def test_made_up_accounts_are_counted_and_in_no_view_of_readers(
     service = attacked.services["projections"]
     counted = f"metering_unopened_accounts {len(made):.1f}"
     await until(lambda: counted in service.get("/metrics")[1], 60, "made-up accounts are not counted")
+    assert await attacked.count_refused() == {}, "each was taken, and is in no view all the same"
     for role in ("reader", "console"):
         async with log_in(stack, str(values["postgres_dsn"]), role) as connection:
             assert await find_views_with(connection, attacked.victims), "the search can find accounts"
