@@ -10,14 +10,14 @@ from uuid import UUID, uuid5
 import orjson
 
 from schemas.amounts import MICRO, format_amount
-from schemas.events import INPUT_TYPES
+from schemas.codes import CODES
 from schemas.identity import OWN_SOURCE, identity_key
 from schemas.records import Accepted
 from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE, Resource
 from schemas.topics import ACCOUNTS
 
-OPENED = INPUT_TYPES["account.opened.v1"].code
-GRANTED = INPUT_TYPES["credits.granted.v1"].code
+OPENED = CODES["account.opened.v1"]
+GRANTED = CODES["credits.granted.v1"]
 REASON = "free_allowance"
 # Fixed for ever: ids of the free grants follow from it, so that opening an account twice grants once.
 NAMESPACE = UUID("d02a5ba1-40eb-535c-97a2-cfd4dba9cf05")

@@ -82,7 +82,11 @@ def setup(
         print_notes([line])
 
     def show(step: Step) -> None:
-        print_result({"step": step.name, "outcome": step.outcome}, f"{step.name}: {step.outcome}", as_json=as_json)
+        print_result(
+            {"step": step.name, "outcome": step.outcome, "detail": step.detail, "number": step.number},
+            step.sentence,
+            as_json=as_json,
+        )
 
     async def look(settings: SetupSettings) -> None:
         steps = [step async for step in check_setup(settings)]

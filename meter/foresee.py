@@ -11,10 +11,10 @@ from datetime import datetime
 from meter.allowance import Allowance
 from meter.content import Content
 from meter.corrections import Facts, settle_corrections
-from meter.plan import INPUT_TOPICS, AppendPlan, event_of, plan_append
+from meter.plan import INPUT_TOPICS, AppendPlan, plan_append
 from meter.settle import settle
 from schemas.parsing.parse import parse
-from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Rerouted
+from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Rerouted, event_of
 from schemas.topics import partition_for
 
 NO_FREE_GRANTS = Allowance(0, 0)  # they are rows of the meter's own, which nobody sends

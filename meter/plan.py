@@ -15,8 +15,8 @@ from typing import Final, NamedTuple, TypeGuard
 
 from meter.allowance import OPENED, Allowance
 from meter.floods import cut_original, join_floods
-from schemas.events import INPUT_TYPES
-from schemas.records import Accepted, Outcome, Record, Rejected, Remarked, Rerouted, count_offsets
+from schemas.codes import CODES
+from schemas.records import Accepted, Outcome, Record, Rejected, Remarked, Rerouted, count_offsets, event_of
 from schemas.records import Offsets as OffsetRanges
 from schemas.topics import ACCOUNTS, USAGE
 
@@ -24,7 +24,7 @@ offset_of = attrgetter("offset")
 key_of, type_of = attrgetter("key"), attrgetter("type")
 INPUT_TOPICS = (ACCOUNTS, USAGE)  # the order of one batch: a grant that waits beside usage counts before it
 # They take back what other events gave or counted, and come behind all others of their batch.
-CORRECTIONS = frozenset(INPUT_TYPES[type].code for type in ("usage.reversed.v1", "credits.revoked.v1"))
+CORRECTIONS = frozenset(CODES[type] for type in ("usage.reversed.v1", "credits.revoked.v1"))
 
 NOTHING_UNREAD: Final[Mapping[str, Sequence[Rejected]]] = MappingProxyType({})
 
@@ -213,12 +213,6 @@ def plan_append(
 
 def is_correction(event: Accepted | None) -> TypeGuard[Accepted]:
     return event is not None and event.type in CORRECTIONS
-
-
-def event_of(result: Outcome) -> Accepted | None:
-    if isinstance(result, Remarked):
-        return result.event
-    return result if isinstance(result, Accepted) else None
 
 
 def split_repeats(

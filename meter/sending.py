@@ -7,7 +7,6 @@ from typing import NamedTuple, TypeVar
 
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError
 from meter.event_producer import judge_event
-from meter.plan import event_of
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, RefusalError, explain
 from meter.runtime.kafka import Landed, Message
@@ -17,7 +16,7 @@ from meter.runtime.waiting import pauses
 from meter.store.outcomes import Outcomes, Place, RejectedEvent, Sent, StoredEvent
 from meter.typed import describe_left_out
 from schemas.reasons import Reason
-from schemas.records import Remark, Remarked
+from schemas.records import Remark, Remarked, event_of
 from schemas.times import say_time
 
 SOURCE = "/credit-meter/cli"

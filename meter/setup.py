@@ -23,10 +23,18 @@ PACKAGES = ("meter", "projections", "notifier")
 
 
 class Step(NamedTuple):
-    """One thing that setup did or found: what, and how it stands."""
+    """One thing that setup did or found: what, and how it stands, in one word."""
 
     name: str
     outcome: str
+    detail: str | None = None
+    number: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """`shards: 3 made`; `topic metering.usage: differs: partitions: 3, expected 12`."""
+        counted = self.outcome if self.number is None else f"{self.number} {self.outcome}"
+        return ": ".join(filter(None, (self.name, counted, self.detail)))
 
 
 async def set_up(
@@ -44,19 +52,18 @@ async def set_up(
         async with pool.acquire() as connection:
             for name in await migrate_reporting(pool, connection, report):
                 yield Step(f"migration {name}", "applied")
-            yield Step("shards", await insert_shards(connection, settings.partitions))
+            outcome = await insert_shards(connection, settings.partitions)
+            yield Step("shards", outcome, number=settings.partitions)
             if roles:
                 async with connection.transaction():
                     await grant(connection)
-                yield Step("roles", ", ".join(f"credit_{role}" for role in ROLES))
+                yield Step("roles", "granted", ", ".join(f"credit_{role}" for role in ROLES))
         async with TopicAdmin(settings) as admin:
             await check_inputs_exist(admin, pool, settings)
             for change in await admin.ensure(wanted_topics(settings), settings.replication_factor):
-                yield Step(
-                    f"topic {settings.topic(change.topic)}", ": ".join(filter(None, (change.action, change.detail)))
-                )
+                yield Step(f"topic {settings.topic(change.topic)}", change.action, change.detail or None)
             await check_topics(admin, pool, settings, clock)
-        yield Step("input topics", "identity recorded")
+        yield Step("input topics", "recorded", "their identity")
 
 
 async def check_setup(settings: SetupSettings) -> AsyncIterator[Step]:
@@ -64,11 +71,10 @@ async def check_setup(settings: SetupSettings) -> AsyncIterator[Step]:
     async with opened_pool(settings, "credit-setup") as pool:
         for package in PACKAGES:
             missing = await find_missing(pool, package)
-            yield Step(f"migrations of {package}", f"missing: {', '.join(missing)}" if missing else KEPT)
+            yield Step(f"migrations of {package}", "missing" if missing else KEPT, ", ".join(missing) or None)
     async with TopicAdmin(settings) as admin:
         for change in await admin.compare(wanted_topics(settings), settings.replication_factor):
-            outcome = ": ".join(filter(None, (change.action, change.detail)))
-            yield Step(f"topic {settings.topic(change.topic)}", outcome)
+            yield Step(f"topic {settings.topic(change.topic)}", change.action, change.detail or None)
 
 
 async def prepare_roles(settings: SetupSettings) -> list[Step]:
@@ -80,12 +86,12 @@ async def prepare_roles(settings: SetupSettings) -> list[Step]:
                     f"{OWNER} cannot set passwords: run `meter setup` as a superuser for that, or without "
                     + ", ".join(f"METERING_SETUP_PASSWORD_{role.upper()}" for role in wanted)
                 )
-            return [Step("owner", f"{OWNER}: this session is its own")]
+            return [Step("owner", "kept", f"this session is {OWNER}'s own")]
         limits = ReaderLimits(settings.setup_reader_connections, settings.setup_reader_timeout_s)
         await prepare(connection, limits)
         changed = await set_passwords(connection, settings, wanted)
         return [
-            Step("owner", f"{OWNER} has the schemas; PUBLIC has nothing in this database"),
+            Step("owner", "prepared", f"{OWNER} has the schemas; PUBLIC has nothing in this database"),
             *(Step(f"password of {role}", "set") for role in changed),
         ]
 
@@ -109,7 +115,7 @@ async def watch_index(pool: Pool, report: Report) -> None:
 
 
 async def insert_shards(connection: Executor, partitions: int) -> str:
-    """The rows that the services lock and move, one per shard."""
+    """The rows that the services lock and move, one per shard; whether they were made or kept."""
     found = await connection.fetchval(load_sql("meter", "count_shards"))
     if found not in (0, partitions):
         raise RefusalError(
@@ -119,7 +125,7 @@ async def insert_shards(connection: Executor, partitions: int) -> str:
         )
     async with connection.transaction():
         await insert_rows(connection, partitions)
-    return f"{partitions} kept" if found else f"{partitions} made"
+    return KEPT if found else "made"
 
 
 async def insert_rows(connection: Executor, partitions: int) -> None:

@@ -20,7 +20,7 @@ from meter.short_ids import choose_cap, shorten_all
 Rows = Sequence[Sequence[Text]]
 UNBOUNDED: Final = 100_000  # wider than any table
 MIN_SENTENCE_WIDTH: Final = 30  # a column of sentences that is narrower is hard to read
-WORD: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC)?|\S+")
+WORD: Final = re.compile(r"\S*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC)?\S*|\S+")
 GAP: Final = 2  # between the name and the value in a block
 
 

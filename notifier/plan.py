@@ -18,12 +18,12 @@ from notifier.decide import (
 )
 from notifier.events import render_event
 from notifier.ids import notice_id
+from notifier.kinds import choose_kind
 from notifier.letters import Reached
 from notifier.model import (
     AccountSnapshot,
     Banner,
     BannerCleared,
-    BannerKind,
     BannerShown,
     ContactsChanged,
     Generations,
@@ -189,13 +189,6 @@ def is_older(change: Change, known: Change | None, generations: Generations) -> 
         return False
     begins = dict(generations.get(change.shard, ())).get(change.generation, 0)
     return change.position < known.position < begins
-
-
-def choose_kind(balance: BalanceSnapshot) -> BannerKind:
-    """The text about free credits is true only while nothing else was ever granted, whatever the plan is called."""
-    if not balance.is_exhausted:
-        return BannerKind.LOW
-    return BannerKind.FREE_EXPIRED if balance.free_only else BannerKind.PAID_EXPIRED
 
 
 def plan_notices(

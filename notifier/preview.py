@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from notifier.decide import BalanceSnapshot
+from notifier.kinds import choose_kind
 from notifier.model import AccountSnapshot
-from notifier.plan import choose_kind
 from notifier.render import Renderer
 from notifier.samples import SAMPLES, Sample
 from schemas.figures import UNITS

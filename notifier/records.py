@@ -7,7 +7,7 @@ from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot, People, Unreadable
 from notifier.plan import Change
 from schemas.build import decode_event
-from schemas.events import AccountChanged, AccountChangedV1, BalanceChanged
+from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged
 from schemas.reasons import InvalidEventError, Reason
 from schemas.records import Record
 

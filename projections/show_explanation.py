@@ -77,8 +77,10 @@ def render(e: Explanation, *, width: int, everything: bool = True, full_ids: boo
     account = e.account
     opened = f"plan {account.plan}, opened {say_time(account.opened_at)}" if account else "not opened yet"
     opened += ", closed" if account and account.state == "closed" else ""
-    shown: list[RenderableType] = [Text(printable(f"{e.account_id}: {opened}"), "bold")]
-    shown += [Text("\n".join(wrap_words(printable(sentence), width))) for sentence in summarise(e)]
+    heading, *sentences = (
+        "\n".join(wrap_words(printable(line), width)) for line in (f"{e.account_id}: {opened}", *summarise(e))
+    )
+    shown: list[RenderableType] = [Text(heading, "bold"), *map(Text, sentences)]
     cut, layout = Cut(everything), Layout(width, () if full_ids else IDS)
     if e.timeline.account.newest:
         shown += [Text(), layout.lines("Account", cut.newest_last(list(e.timeline.account.newest)))]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -14,7 +15,7 @@ import orjson
 from pydantic import BaseModel
 
 from schemas.amounts import Micro, format_amount
-from schemas.events import INPUT_TYPES, OUTPUT_TYPES, EventData
+from schemas.events import INPUT_TYPES, EventData, Model
 from schemas.parsing.envelope import (
     read_attributes,
     read_data,
@@ -28,10 +29,6 @@ from schemas.parsing.reference_reader import validate_data
 from schemas.reasons import InvalidEventError, Reason
 from schemas.times import format_time
 
-_MODELS: Final = {
-    **{event.type: event.model for event in INPUT_TYPES.values()},
-    **{event.type: event.model for event in OUTPUT_TYPES.values()},
-}
 # Our own number types must not be written as what they derive from: Micro(500000) is "0.5".
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME
 # The headers of a record that holds what `encode_event` makes; SDKs that read Kafka ask for the content type.
@@ -98,6 +95,15 @@ def encode_event(
         raise InvalidEventError(Reason.INVALID_TEXT, f"cannot be written as JSON: {error}") from None
 
 
+@cache
+def _models() -> Mapping[str, Model]:
+    """By type. Models of outputs are loaded for the first event that is read: whoever sends needs none."""
+    from schemas.output_types import OUTPUT_TYPES
+
+    inputs = {event.type: event.model for event in INPUT_TYPES.values()}
+    return inputs | {event.type: event.model for event in OUTPUT_TYPES.values()}
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Micro):
         return format_amount(value)
@@ -114,7 +120,8 @@ def decode_event(value: bytes) -> Decoded:
     """Read an event of any known type, input or output, in structured mode. Strict; raises InvalidEventError."""
     attributes = read_attributes(value, ())
     kind = read_type(attributes)
-    if kind not in _MODELS:
+    models = _models()
+    if kind not in models:
         raise InvalidEventError(Reason.UNKNOWN_TYPE, f"type {kind[:100]!a}")
     envelope = Envelope(
         id=read_id(attributes),
@@ -124,4 +131,4 @@ def decode_event(value: bytes) -> Decoded:
         time=read_time(attributes),
         extensions=attributes.extensions(),
     )
-    return Decoded(envelope, validate_data(_MODELS[kind], read_data(attributes)))
+    return Decoded(envelope, validate_data(models[kind], read_data(attributes)))

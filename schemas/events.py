@@ -1,4 +1,6 @@
-"""Every event type with the model of its data; codes and topics of inputs stand in `schemas/codes.py`."""
+"""Every event type that the meter stores, with the model of its data; codes and topics stand in `schemas/codes.py`.
+
+What the services publish is in `schemas/output_types.py`: whoever sends events does not wait for its models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,53 +26,28 @@ from schemas.inputs import (
     ToolRun,
     UsageReversed,
 )
-from schemas.outputs import (
-    AccountChanged,
-    AccountChangedV1,
-    BalanceChanged,
-    BannerChanged,
-    BannerCleared,
-    BannerRaised,
-    EmailEnded,
-    EmailQueued,
-    ForgottenListed,
-    LogAnchored,
-)
-from schemas.topics import ANCHORS, BALANCES, NOTIFICATIONS
 
 __all__ = [
     "ACCOUNT_CODES",
     "CODES",
     "INPUT_TYPES",
-    "OUTPUT_TYPES",
     "PERSONAL_CODES",
     "TYPES_BY_CODE",
     "USAGE_CODES",
-    "AccountChanged",
-    "AccountChangedV1",
     "AccountClosed",
     "AccountForgotten",
     "AccountOpened",
     "AccountRenamed",
     "AccountReopened",
-    "BalanceChanged",
-    "BannerChanged",
-    "BannerCleared",
-    "BannerRaised",
     "ContactsChanged",
     "CreditsGranted",
     "CreditsRevoked",
     "CustomScript",
-    "EmailEnded",
-    "EmailQueued",
     "EventData",
     "EventType",
-    "ForgottenListed",
     "Guardrail",
     "ItemChanged",
-    "LogAnchored",
     "ModelInference",
-    "OutputType",
     "PlanChanged",
     "ToolRun",
     "UsageReversed",
@@ -78,15 +55,6 @@ __all__ = [
 
 
 Model = type[EventData]
-
-
-@dataclass(frozen=True, slots=True)
-class OutputType:
-    """An event type that the services publish."""
-
-    type: str
-    topic: str
-    model: Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +88,4 @@ _MODELS: Final[Mapping[str, Model]] = MappingProxyType(
 )
 INPUT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
     {event.type: EventType(*event, _MODELS[event.type]) for event in EVENT_CODES}
-)
-
-OUTPUT_TYPES: Final[Mapping[str, OutputType]] = MappingProxyType(
-    {
-        event.type: event
-        for event in (
-            OutputType("balance.changed.v1", BALANCES, BalanceChanged),
-            OutputType("account.changed.v1", BALANCES, AccountChangedV1),
-            OutputType("account.changed.v2", BALANCES, AccountChanged),
-            OutputType("banner.raised.v1", NOTIFICATIONS, BannerRaised),
-            OutputType("banner.changed.v1", NOTIFICATIONS, BannerChanged),
-            OutputType("banner.cleared.v1", NOTIFICATIONS, BannerCleared),
-            OutputType("email.queued.v2", NOTIFICATIONS, EmailQueued),
-            OutputType("email.ended.v2", NOTIFICATIONS, EmailEnded),
-            OutputType("log.anchored.v1", ANCHORS, LogAnchored),
-            OutputType("forgotten.listed.v1", ANCHORS, ForgottenListed),
-        )
-    }
 )

@@ -11,9 +11,10 @@ from typing import Any, Final
 import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
-from schemas.events import INPUT_TYPES, OUTPUT_TYPES, EventType, OutputType
+from schemas.events import INPUT_TYPES, EventType
 from schemas.fields import ACCOUNT_PATTERN, SOURCE_SCHEMA, STORABLE
 from schemas.identity import ID_PATTERN, MAX_ID_CHARS, NIL_ID, OWN_SOURCE
+from schemas.output_types import OUTPUT_TYPES, OutputType
 from schemas.parsing.envelope import ATTRIBUTE_PATTERN
 from schemas.times import TIME_PATTERN
 from schemas.topics import TOPICS, TopicSpec

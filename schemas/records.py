@@ -111,6 +111,12 @@ class Remarked(NamedTuple):
 Outcome = Accepted | Remarked | Rejected | Rerouted
 
 
+def event_of(result: Outcome) -> Accepted | None:
+    if isinstance(result, Remarked):
+        return result.event
+    return result if isinstance(result, Accepted) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`partitions` of the topics; `max_ahead` and `max_behind` of the meter's clock; `max_bytes` of value and headers

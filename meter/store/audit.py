@@ -20,7 +20,7 @@ from meter.store.check import (
 from meter.store.damage import Damage, Finding
 from meter.store.former import Former, check_former
 from meter.store.rehash import hash_batches
-from schemas.events import INPUT_TYPES
+from schemas.codes import EVENT_CODES
 from schemas.resources import RESOURCE_CODES
 
 CHUNK_ROWS = 100_000  # a fraction of a second, far from any statement timeout
@@ -67,7 +67,7 @@ async def check_codes(connection: Executor) -> list[Finding]:
     """The tables that say what the codes in the event rows mean."""
     rows = await connection.fetch(load_sql("meter", "fetch_codes"))
     stored = {tuple(row) for row in rows}
-    wanted = {("type", event.code, event.type) for event in INPUT_TYPES.values()}
+    wanted = {("type", event.code, event.type) for event in EVENT_CODES}
     wanted |= {("resource", code, resource.value) for resource, code in RESOURCE_CODES.items()}
     return [
         Finding(None, None, Damage.CODES_CHANGED, f"{kind} {code} {name!a} is {'missing' if known else 'unknown'}")

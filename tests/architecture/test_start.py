@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -85,13 +86,25 @@ def test_a_verb_that_sends_loads_no_more_of_kafka_than_it_sends_with(command: st
     found = loaded(*command.split())
     assert {"aiokafka", "asyncpg"} <= found
     assert not found & (SERVING | READS_KAFKA | SETTINGS | {"aiosmtplib", "cryptography"})
+    assert not found & {"meter.plan", "schemas.outputs", "schemas.output_types"}  # it neither ingests nor reads events
 
 
 @pytest.mark.parametrize("command", ["meter verify", "projections verify", "projections rebuild --dry-run"])
 def test_what_reads_the_whole_log_loads_no_bar_where_there_is_no_terminal(command: str) -> None:
     found = loaded(*command.split())
     assert "asyncpg" in found
-    assert not found & (SERVING | {"aiosmtplib"})
+    assert not found & (SERVING | KAFKA | {"aiosmtplib"})
+
+
+def test_a_verify_of_the_log_loads_no_models_of_events() -> None:
+    """Nor what reads anchors, before there is a log to compare with them."""
+    assert not loaded("meter", "verify") & (MODELS | {"orjson", "meter.store.anchored"})
+
+
+def test_a_preview_of_letters_loads_no_events_and_no_servers(tmp_path: Path) -> None:
+    found = loaded("notifier", "preview", str(tmp_path))
+    assert "jinja2" in found and (tmp_path / "index.html").is_file()
+    assert not found & (KAFKA | MODELS | {"asyncpg", "notifier.plan", "rich", "aiosmtplib"})
 
 
 @pytest.mark.parametrize("command", ["meter accounts show acct-1", "projections show acct-1", "notifier emails list"])

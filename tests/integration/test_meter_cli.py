@@ -155,6 +155,9 @@ def test_setup_tells_its_steps(env: dict[str, str], empty_dsn: str) -> None:
     assert "shards: 3 made" in steps and "migration meter/0001_event_store.sql: applied" in steps
     again = run_command("meter", "setup", env=env | {"METERING_POSTGRES_DSN": empty_dsn})
     assert again.returncode == 0 and "shards: 3 kept" in again.stdout.splitlines()
+    as_json = run_command("meter", "setup", "--json", env=env | {"METERING_POSTGRES_DSN": empty_dsn})
+    outcomes = {line["step"]: line["outcome"] for line in map(json.loads, as_json.stdout.splitlines())}
+    assert outcomes["shards"] == "kept" and set(outcomes.values()) <= {"kept", "prepared", "granted", "recorded"}
 
 
 async def test_a_rejection_is_listed_shown_and_replayed(

@@ -21,7 +21,7 @@ from tests.support.waiting import until
 async def set_up_meter(values: Mapping[str, Any], *, roles: bool = False) -> list[str]:
     """Everything; the roles on demand, because they belong to the whole server. The steps, as told."""
     settings = SetupSettings(**values)
-    return [f"{step.name}: {step.outcome}" async for step in set_up(settings, SystemClock(), roles=roles)]
+    return [step.sentence async for step in set_up(settings, SystemClock(), roles=roles)]
 
 
 @asynccontextmanager

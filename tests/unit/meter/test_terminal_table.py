@@ -113,3 +113,9 @@ def test_no_id_is_shortened_where_all_fits_or_nothing_helps() -> None:
 def test_a_wide_terminal_shortens_no_more_than_it_must() -> None:
     rows = listed(160)
     assert rows is not None and rows[0][0] == LISTING[0][0]
+
+
+@pytest.mark.parametrize("width", range(20, 70))
+def test_what_is_beside_a_time_stays_there(width: int) -> None:
+    said = "opened (2026-03-01 16:03:15 UTC), closed 2026-03-02 08:00:00 UTC; that is all"
+    assert " ".join(wrap_words(said, width)) == said

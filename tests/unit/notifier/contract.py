@@ -17,7 +17,7 @@ from notifier.model import NotifyPlan, Unreadable
 from notifier.plan import Change, plan_notices
 from notifier.store.port import ClaimedEmail, MailQueue, NoticeStore
 from schemas.build import Decoded
-from schemas.events import EmailEnded
+from schemas.outputs import EmailEnded
 from schemas.topics import BALANCES
 from tests.unit.notifier.builders import ACCOUNT, AT, RENDERER, account, percent, record
 

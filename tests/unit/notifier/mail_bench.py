@@ -13,7 +13,7 @@ from notifier.mail.mailer import Mailer
 from notifier.mail.session import SmtpServer
 from notifier.settings import NotifierSettings
 from schemas.build import decode_event
-from schemas.events import EmailEnded
+from schemas.outputs import EmailEnded
 from schemas.topics import BALANCES
 from tests.support import until
 from tests.unit.notifier.builders import RENDERER

@@ -14,7 +14,7 @@ from notifier.model import AccountSnapshot, BannerKind, ContactsChanged, Known, 
 from notifier.plan import Change, plan_notices
 from schemas.amounts import MICRO
 from schemas.build import Decoded, decode_event
-from schemas.events import BannerCleared, BannerRaised
+from schemas.outputs import BannerCleared, BannerRaised
 from schemas.topics import BALANCES
 from tests.support.examples import examples
 from tests.unit.notifier.builders import ACCOUNT, AT, RENDERER, account, balance, percent, record

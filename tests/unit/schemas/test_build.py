@@ -8,15 +8,9 @@ import pytest
 
 from schemas.amounts import Micro
 from schemas.build import Decoded, decode_event, encode_event, new_event_id
-from schemas.events import (
-    OUTPUT_TYPES,
-    BalanceChanged,
-    BannerRaised,
-    CreditsGranted,
-    EmailEnded,
-    EventData,
-    ModelInference,
-)
+from schemas.events import CreditsGranted, EventData, ModelInference
+from schemas.output_types import OUTPUT_TYPES
+from schemas.outputs import BalanceChanged, BannerRaised, EmailEnded
 from schemas.reasons import InvalidEventError, Reason
 from schemas.resources import Resource
 from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, NOW, accept, make_event, make_record, to_bytes

@@ -11,8 +11,9 @@ from referencing import Registry, Resource
 
 from schemas import generate
 from schemas.build import encode_event
-from schemas.events import INPUT_TYPES, OUTPUT_TYPES
+from schemas.events import INPUT_TYPES
 from schemas.generate import HERE, generate_files
+from schemas.output_types import OUTPUT_TYPES
 from schemas.parsing.parse import Accepted, parse
 from schemas.topics import TOPICS
 from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, EXAMPLES, LIMITS, NOW, make_event, record_of
