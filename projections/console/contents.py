@@ -27,6 +27,8 @@ from projections.console.view import GROUPS, View, group_of
 from schemas.figures import show_balance
 
 SEARCH_FROM: Final = 20
+# Rows of a page: whoever may send usage can make up items and deployments without end, and each took 700 bytes of it.
+MOST_ROWS: Final = 1_000
 MOST_SHOWN: Final = 100  # lines of a dry run
 NO_LINE: Final = "no line"
 CHANNELS: Final = {Channel.EMAIL: "Letters", Channel.BANNER: "Banners"}
@@ -57,9 +59,12 @@ def items_content(view: View, usage: Sequence[Usage], catalogue: Sequence[Item])
     opened = view.query("open")
     names = {row.id: str(row.values[0]) for row in table.rows}
     known = opened in names
+    found = table.found(search) if search else table
+    details = deployments(view.tab, opened, usage, catalogue, view.period.zone) if known else None
     return {
         "page": page,
-        "table": table.found(search) if search else table,
+        "table": found.first(MOST_ROWS),
+        "rows_found": len(found.rows),
         "sort": sort,
         "descending": descending,
         "search": search,
@@ -67,7 +72,8 @@ def items_content(view: View, usage: Sequence[Usage], catalogue: Sequence[Item])
         "opened": opened if known else None,
         "opened_name": names.get(opened, ""),
         "opened_total": total(row for row in usage if row.item == opened),
-        "details": deployments(view.tab, opened, usage, catalogue, view.period.zone) if known else None,
+        "details": None if details is None else details.first(MOST_ROWS),
+        "details_found": 0 if details is None else len(details.rows),
         "noun": NOUNS[view.tab],
     }
 

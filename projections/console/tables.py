@@ -56,6 +56,10 @@ class Table:
         full.sort(key=lambda row: order_of(row.values[place]), reverse=descending)
         return Table(self.columns, [*full, *empty], self.bar)
 
+    def first(self, most: int) -> "Table":
+        """As many rows as a page shows."""
+        return self if len(self.rows) <= most else Table(self.columns, self.rows[:most], self.bar)
+
     def found(self, text: str) -> "Table":
         """The rows whose first column has the text in it, in any case."""
         wanted = text.casefold()
