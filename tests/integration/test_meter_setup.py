@@ -289,4 +289,4 @@ async def test_check_changes_nothing_and_says_what_is_missing(values: dict[str, 
     assert {step.outcome for step in [step async for step in check_setup(settings)]} == {"kept"}
     wanting = SetupSettings(**(values | {"replication_factor": 3}))
     differing = [step for step in [step async for step in check_setup(wanting)] if step.outcome != "kept"]
-    assert differing and all("copies: 1, expected 3" in step.outcome for step in differing)
+    assert differing and all("copies: 1, expected 3" in (step.detail or "") for step in differing)
