@@ -36,7 +36,7 @@ def test_ids_amounts_and_what_is_reversed_are_listed(shard: int, processes: Proc
     assert (newest["event_id"], newest["reversed"]) == ("request 2", "0")
     assert (oldest["event_id"], oldest["reversed"], oldest["amount"]) == (UUID, "0.1", "0.25")
     assert (oldest["resource"], oldest["kind"]) == ("model_credits", "model_inference")
-    stored = MOMENT.strftime("%Y-%m-%dT%H:%M:%SZ")
+    stored = MOMENT.strftime("%Y-%m-%d %H:%M:%S UTC")
     looked = f"looked at the newest 4 events of shard {shard}, stored since {stored}"
     assert (done.returncode, done.stderr) == (0, f"{looked}: that is all\n")
     assert "\x1b" not in processes.run("meter", "usage", ACCOUNT).stdout
