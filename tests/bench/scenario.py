@@ -83,9 +83,12 @@ class Scenario:
             await connection.execute("VACUUM ANALYZE", timeout=600)
 
     async def introduce_accounts(self) -> None:
-        """Let the notifier of the template read the opening of all accounts: a backlog of its own."""
+        """Let the notifier of the template read the opening of all accounts: a backlog of its own.
+
+        The projections publish what still stands in their outbox.
+        """
         dsn = self.bench.databases.address(self.template)
-        with run_services(("notifier",), self.settings(dsn), self.bench.logs) as running:
+        with run_services(("notifier", "projections"), self.settings(dsn), self.bench.logs) as running:
             async with connect(dsn) as connection, asyncio.timeout(STALL_S + self.opened / 500):
                 while await connection.fetchval(load_sql(SQL, "count_known_accounts")) < self.opened:
                     running["notifier"].check()
