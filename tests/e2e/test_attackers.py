@@ -27,9 +27,9 @@ from schemas.limits import MAX_DAY_NAMES, OTHER_NAME
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS
 from tests.e2e.attacked import HONEST, Attacked, account_of, attacked, own, pack  # noqa: F401  # fixtures are arguments below
 from tests.fuzz.batches import ATTRIBUTES_AT
+from tests.integration.test_meter_role_locks import MODES, PEOPLE, SERVICES
 from tests.integration.test_meter_roles import log_in
 from tests.integration.test_projections_only_opened import find_views_with
-from tests.integration.test_role_locks import MODES, PEOPLE, SERVICES
 from tests.integration.test_runtime_wires import certificates, kafka, stack  # noqa: F401  # fixtures are arguments below
 from tests.support import builders
 from tests.support.processes import Processes
