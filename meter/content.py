@@ -64,7 +64,8 @@ def read(type: int, data: str) -> Any:
         known = dict(read_data(type, value))
     except ValidationError:  # stored before a rule that the contract has now: as it was sent
         return value
-    return known | {name: normalize_id(known[name]) for name in NAMED_EVENTS if known.get(name) is not None}
+    # Of a type that has no such field it may be anything.
+    return known | {name: normalize_id(known[name]) for name in NAMED_EVENTS if isinstance(known.get(name), str)}
 
 
 def describe_reuse(event: Accepted, stored: Content) -> str:

@@ -101,6 +101,8 @@ def is_clear(type: int, data: str) -> bool:
     if not isinstance(value, dict) or not _is_token(value.get(MEMBER)):
         return True
     contacts = value.get(FIELD, [])
+    if not isinstance(contacts, list):
+        return True
     return not value.keys() <= {"plan", "time_zone", FIELD, MEMBER} or any(one is not None for one in contacts)
 
 

@@ -159,9 +159,11 @@ class BatchCampaign:
         return None
 
     def _keep(self, begin: int, drawn: Sequence[tuple[str, int, bytes]]) -> Path:
-        """All of the round: which of them it was is found by writing them again, one by one."""
+        """All of the round, and what the services said. Which batch it was is found by writing them one by one."""
         place = self._kept / f"batch-{self._seed}-{begin}"
         place.mkdir(parents=True, exist_ok=True)
         for number, (topic, shard, written) in enumerate(drawn, begin):
             (place / f"{number}.{topic}.{shard}.batch").write_bytes(written)
+        for name, service in self._services.items():
+            (place / f"{name}.log").write_text(service.output()[-MIB:], encoding="utf-8")
         return place

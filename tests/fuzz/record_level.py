@@ -17,9 +17,10 @@ from meter.store.layout import encode_rows
 from schemas.parsing.parse import parse_all
 from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
-from schemas.records import MAX_EVENT_BYTES, Limits, Offsets, Record, Rejected
+from schemas.records import MAX_EVENT_BYTES, Accepted, Limits, Offsets, Record, Rejected
 from schemas.topics import ACCOUNTS, USAGE
 from tests.fuzz.records import NOW, draw_records, smaller_records
+from tests.fuzz.stored import find_unread
 
 LIMITS: Final = Limits(partitions=1)
 HONEST: Final = "honest"
@@ -46,7 +47,8 @@ class RecordLevel:
         for made in (plan, bound_evidence(plan)):
             if (fault := find_fault(made, by_topic)) is not None:
                 return fault
-        return None
+        accepted = [row for records in by_topic.values() for row in parse_all(records, NOW, LIMITS)]
+        return find_unread([row for row in accepted if isinstance(row, Accepted)])
 
 
 def find_disagreement(record: Record) -> str | None:

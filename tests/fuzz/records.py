@@ -3,8 +3,11 @@
 import json
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
+from meter.sealing import MEMBER
+from schemas.events import INPUT_TYPES
 from schemas.records import Record
 from schemas.topics import ACCOUNTS, USAGE
 from tests.support import builders
@@ -30,10 +33,23 @@ HARD_HEADERS: Final = (
     ("metering-rerouted", b"0/1"),
     ("metering-waited", b"0/1"), ("traceparent", b"00-" + b"0" * 32), ("ce_data", b"{}"), ("h", b"v" * 70_000),
 )  # fmt: skip
+CREDITS: Final = {"resource": "model_credits", "amount": "1", "reason": "failed_run"}
+# Data of the types that have no builder of their own.
+OTHERS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("account.plan_changed.v1", {"plan": "team"}), ("account.contacts_changed.v1", {"contacts": ["a@example.com"]}),
+    ("account.renamed.v1", {"display_name": "Example", "time_zone": "Europe/Berlin"}), ("account.closed.v1", {}),
+    ("account.reopened.v1", {}), ("account.forgotten.v1", {"reason": "request"}),
+    ("credits.revoked.v1", CREDITS | {"revokes": builders.event_id(1), "reference": "r-1"}),
+    ("usage.reversed.v1", CREDITS | {"reverses": builders.event_id(2)}),
+    ("item.changed.v1", {"kind": "model", "id": "a", "name": "A", "status": "deployed", "owner": "Example"}),
+)  # fmt: skip
 MAKERS: Final[tuple[tuple[str, Callable[..., dict[str, Any]]], ...]] = (
     (USAGE, builders.model_inference), (USAGE, builders.guardrail), (USAGE, builders.custom_script),
     (USAGE, builders.tool_run), (ACCOUNTS, builders.opened), (ACCOUNTS, builders.granted),
+    *((INPUT_TYPES[type].topic, partial(builders.event, type, data)) for type, data in OTHERS),
 )  # fmt: skip
+# Of every type: a type that has no such field may carry it all the same, with anything in it.
+FIELDS: Final = sorted({name for type in INPUT_TYPES.values() for name in type.model.model_fields} | {MEMBER, "extra"})
 
 
 def draw_records(draw: random.Random) -> list[Record]:
@@ -59,6 +75,7 @@ def sound_record(draw: random.Random, topic: str, offset: int) -> Record:
     account = draw.choice(ACCOUNT_IDS)
     id_ = builders.event_id(draw.randrange(20)) if draw.random() < 0.7 else f"order-{draw.randrange(5)}"
     envelope = make(account_id=account, id=id_)
+    envelope["data"] = dict(envelope["data"])
     if draw.random() < 0.3:
         change_json(draw, envelope)
     timestamp = draw.choice((NOW_MS, NOW_MS, -1, 0, 2**62))
@@ -85,7 +102,7 @@ def change_json(draw: random.Random, envelope: dict[str, Any]) -> None:
     """Give a value of the envelope or of its data another, or take it away, or add one."""
     data = envelope.get("data")
     place = data if isinstance(data, dict) and data and draw.random() < 0.6 else envelope
-    name = draw.choice([*place, "extra", "reverses"])
+    name = draw.choice([*place, *draw.sample(FIELDS, 2)])
     if draw.random() < 0.2:
         place.pop(name, None)
     else:

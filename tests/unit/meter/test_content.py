@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from meter.content import MAX_VALUE_CHARS, Content, describe_reuse
+from meter.content import MAX_VALUE_CHARS, Content, content_of, describe_reuse, is_same
 from schemas.amounts import MICRO
 from schemas.codes import CODES
 from tests.contract.rows import opened
@@ -61,3 +61,13 @@ def test_nothing_of_a_person_is_shown(type: int, new: Data, old: Data, said: str
 
 def test_without_a_name_there_are_no_empty_quotes() -> None:
     assert "''" not in describe(RENAMED, {"display_name": "Ann"}, {"display_name": "Bob"})
+
+
+@pytest.mark.parametrize("field", ["reverses", "revokes", "contacts", "sealed", "plan", "time_zone"])
+@pytest.mark.parametrize("value", [0, True, {}, {"a": 1}, [], [1], [{}], "", "x", None, 1e30])
+def test_a_field_of_another_type_may_hold_anything(field: str, value: object) -> None:
+    """It is stored as it was sent. A repeat in another spelling is compared all the same, and ends no service."""
+    data = GRANT | {field: value}
+    event = opened(1, type=CODES["credits.granted.v1"], name="top_up", resource=1, amount=7, data=json.dumps(data))
+    assert is_same(event, content_of(event)._replace(data=json.dumps(data, indent=1)))
+    assert not is_same(event, content_of(event)._replace(data=json.dumps(data | {"reference": "other"})))

@@ -134,3 +134,9 @@ def test_a_member_of_our_name_in_an_old_item_ends_nothing(token: object) -> None
 def test_a_number_that_no_type_holds_is_sealed_and_opened_as_it_was(type: int, number: str) -> None:
     data = f'{{"plan":"free","owner":"Ann","note":{number}}}'
     assert unseal(type, seal(type, data, "acct-1", KEY, NONCE), "acct-1", KEY) == data
+
+
+@pytest.mark.parametrize("contacts", [5, True, {}, "x", None, 1.5])
+def test_a_member_of_our_name_beside_contacts_that_are_no_list_ends_nothing(contacts: object) -> None:
+    """As an old log may hold it: it is sealed anew."""
+    assert is_clear(OPENING, json.dumps({"plan": "free", "contacts": contacts, "sealed": "1:AAAA"}))
