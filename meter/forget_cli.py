@@ -38,7 +38,7 @@ def forget(
     Example:
       meter forget acc-1 --reason "request of 3 May"
     """
-    from meter.runtime.process.interruption import INTERRUPTED, ending_with
+    from meter.runtime.process.interruption import say_when_interrupted
     from meter.sending import EFFECT_TIMEOUT_S, ask_until, check_event, send_and_wait
     from meter.store.outcomes import open_outcomes
     from meter.store.remains import fetch_remains, find_sharing
@@ -72,9 +72,10 @@ def forget(
             async def is_cleared() -> bool:
                 return (await fetch_remains(outcomes, account_id)).cleared
 
-            stored = f"{INTERRUPTED}, stored as event {sent_id}: the services go on with it, there is nothing to repeat"
-            with ending_with(f"{stored}."):
-                await ask_until(is_cleared, EFFECT_TIMEOUT_S)
+            say_when_interrupted(
+                f", stored as event {sent_id}: the services go on with it, there is nothing to repeat."
+            )
+            await ask_until(is_cleared, EFFECT_TIMEOUT_S)
             remains = await fetch_remains(outcomes, account_id)
         print_remains(account_id, effect.event_id, effect.position, remains, sharing, as_json=as_json)
         if not remains.cleared or before.in_clear:

@@ -17,6 +17,7 @@ from meter.packing import unpack
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Landed, Message, Producer
+from meter.runtime.process.interruption import say_when_interrupted
 from meter.store.rejections import Rejection, Rejections
 from schemas.parsing.parse import parse
 from schemas.reasons import FINAL, Reason
@@ -57,9 +58,14 @@ async def replay_rejections(
     if not force:
         await refuse_hopeless(rejections, found, clock.now(), limits)
     for rejection in found:
+        number = rejection.rejection_id
+        repeat = f"It may have arrived, and counts once: see `meter rejections show {number}`"
+        say_when_interrupted(f" while {number} was replayed. {repeat}.")
         landed = await producer.publish([replay_message(each) for each in take_out(rejection)])
-        await rejections.append_replay(rejection.rejection_id, replayed_by, clock, landed)
+        await rejections.append_replay(number, replayed_by, clock, landed)
+        say_when_interrupted(f". Replayed {number}: on {rejection.topic}, and not judged yet.")
         yield Replayed(rejection, landed)
+        say_when_interrupted(f". Replayed {number}, and nothing behind it.")
 
 
 async def refuse_hopeless(rejections: Rejections, found: Sequence[Rejection], now: datetime, limits: Limits) -> None:

@@ -64,13 +64,11 @@ def replay(
 async def tell_replayed(rejections: Rejections, replayed: Replayed, *, wait: bool, as_json: bool) -> bool:
     """Print what became of it; whether it, or one of its records, was rejected again."""
     from meter.replay_outcomes import NO_OUTCOMES, describe_outcomes, outcome_fields
-    from meter.runtime.process.interruption import INTERRUPTED, ending_with
     from meter.sending import EFFECT_TIMEOUT_S, ask_until
 
     (rejection, landed), number, outcomes = replayed, replayed.rejection.rejection_id, None
     if wait and all(each.offset >= 0 for each in landed):
-        with ending_with(f"{INTERRUPTED}. Replayed {number}: on {rejection.topic}, and not judged yet."):
-            outcomes = await ask_until(lambda: rejections.find_outcomes(rejection.topic, landed), EFFECT_TIMEOUT_S)
+        outcomes = await ask_until(lambda: rejections.find_outcomes(rejection.topic, landed), EFFECT_TIMEOUT_S)
     if as_json:
         came_of_it = NO_OUTCOMES if outcomes is None else outcome_fields(outcomes)
         print(json.dumps({"replayed": number, "topic": rejection.topic, **came_of_it}), flush=True)

@@ -10,7 +10,7 @@ from meter.event_producer import judge_event
 from meter.runtime.clock import SystemClock
 from meter.runtime.errors import DependencyUnreachableError, RefusalError, explain
 from meter.runtime.kafka import Landed, Message
-from meter.runtime.process.interruption import INTERRUPTED, ending_with
+from meter.runtime.process.interruption import say_when_interrupted
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses
 from meter.store.outcomes import Outcomes, Place, RejectedEvent, Sent, StoredEvent
@@ -104,9 +104,10 @@ async def send_event(settings: Settings, event_id: str, send: Send) -> Delivered
     """Send one event and wait for its acknowledgement. After a fault the message says how to repeat it."""
     try:
         async with KeepingProducer(settings, source=SOURCE, delivery_timeout_s=DELIVERY_TIMEOUT_S) as producer:
-            with ending_with(f"{INTERRUPTED} while it was sent. {describe_repeat(event_id)}"):
-                await send(producer, event_id)
-                await producer.flush()
+            say_when_interrupted(f" while it was sent. {describe_repeat(event_id)}")
+            await send(producer, event_id)
+            await producer.flush()
+            say_when_interrupted(f", sent as event {event_id}: {describe_on_kafka(event_id)}")
             return producer.delivered()
     except DeliveryError as error:
         message = f"{explain(error)}\n{describe_repeat(event_id)}"
@@ -130,8 +131,7 @@ async def send_and_wait(
     if (before := await outcomes.find_stored(place, sent)) is not None:
         raise RefusalError(describe_used(event_id, before))
     record = await send_event(settings, event_id, send)
-    with ending_with(f"{INTERRUPTED}, sent as event {event_id}: {describe_on_kafka(event_id)}"):
-        return await wait_for_effect(outcomes, place, sent, record, timeout_s)
+    return await wait_for_effect(outcomes, place, sent, record, timeout_s)
 
 
 async def wait_for_effect(outcomes: Outcomes, place: Place, sent: Sent, record: Delivered, timeout_s: float) -> Effect:

@@ -177,12 +177,14 @@ def retry(
       notifier emails retry 6b0e2f0e-6a53-5b3e-8b3e-0d4c6f3a2b10
     """
     from meter.runtime.postgres import opened_pool
+    from meter.runtime.process.interruption import say_when_interrupted
     from notifier.settings import NotifierSettings
     from notifier.store.retry import Retried, RetryRequests
 
     async def command(settings: NotifierSettings) -> None:
         async with opened_pool(settings, "credit-notices") as pool:
             requests = RetryRequests(pool)
+            say_when_interrupted(". What was asked for is tried all the same: see `notifier emails list`.")
             asked = {number: await requests.ask(number, by or getuser()) for number in dict.fromkeys(email_ids)}
             if not wait:
                 outcomes = {number: UNKNOWN if request is None else ASKED for number, request in asked.items()}
@@ -198,13 +200,11 @@ def retry(
 
 
 async def wait_for_answer(requests: RetryRequests, request: Request | None) -> str:
-    from meter.runtime.process.interruption import INTERRUPTED, ending_with
     from meter.sending import EFFECT_TIMEOUT_S, ask_until
 
     if request is None:
         return UNKNOWN
-    with ending_with(f"{INTERRUPTED}. The letters are asked for all the same: see `notifier emails list`."):
-        answer = await ask_until(lambda: requests.fetch_answer(request), EFFECT_TIMEOUT_S)
+    answer = await ask_until(lambda: requests.fetch_answer(request), EFFECT_TIMEOUT_S)
     return UNANSWERED if answer is None else answer.value
 
 

@@ -110,7 +110,7 @@ async def test_a_grant_to_nobodys_account_is_asked_for(services: Processes, env:
 async def test_who_interrupts_the_wait_for_an_effect_is_told_that_it_is_sent(
     processes: Processes, env: dict[str, str], settings: Settings
 ) -> None:
-    """The meter does not run."""
+    """The meter does not run. The record may be on Kafka a moment before the client knows: then that is said."""
     assert processes.run("meter", "setup").returncode == 0
     grant = ["grant", "acct-9", "model_credits", "3", *WHY, "--yes", "--event-id", "order-1"]
     waiting = begin(grant, env)
@@ -123,9 +123,10 @@ async def test_who_interrupts_the_wait_for_an_effect_is_told_that_it_is_sent(
     waiting.send_signal(signal.SIGINT)
     _, said = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
-    assert said.decode() == (
-        "interrupted, sent as event order-1: it is on Kafka and counts once the service reads it: do not send it again "
-        "with another id than order-1.\n"
+    on_kafka = "it is on Kafka and counts once the service reads it: do not send it again with another id than order-1."
+    assert said.decode() in (
+        f"interrupted, sent as event order-1: {on_kafka}\n",
+        "interrupted while it was sent. It may have arrived: repeat with --event-id order-1\n",
     )
 
 

@@ -20,7 +20,7 @@ from meter.runtime.environment import load_no_plugins, variable
 from meter.runtime.errors import InterruptionError, LoginRefusedError, RefusalError, SettingsError, explain, flatten
 from meter.runtime.process.distribution import DISTRIBUTION
 from meter.runtime.process.exits import Exit
-from meter.runtime.process.interruption import INTERRUPTED, interruptible
+from meter.runtime.process.interruption import describe_interruption, interruptible, keeping_what_was_done
 from meter.runtime.process.streams import tell_unwritten
 from meter.runtime.process.terminal import fit, printable
 from meter.runtime.process.usage import SHORTENED, in_our_words, is_shortened
@@ -143,6 +143,11 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
         settings = load_settings(kind)
     except SettingsError as error:
         raise fail(explain(error), Exit.USAGE) from None
+    with keeping_what_was_done() as said:
+        return end_in_words(command, settings, said)
+
+
+def end_in_words(command: Callable[[S], Coroutine[Any, Any, T]], settings: S, said: list[str]) -> T:
     try:
         return run_async(command(settings))
     except SettingsError as error:
@@ -152,12 +157,12 @@ def run_command(kind: type[S], command: Callable[[S], Coroutine[Any, Any, T]]) -
     except RefusalError as error:
         raise fail(explain(error), Exit.FAILED) from None
     except KeyboardInterrupt:
-        raise fail(INTERRUPTED, Exit.INTERRUPTED) from None
+        raise fail(describe_interruption(said), Exit.INTERRUPTED) from None
     except Exception as error:
         if has_reader_left(error) or (isinstance(error, OSError) and tell_unwritten()):
             raise typer.Exit(Exit.FAILED) from None
-        if (said := describe_failure(error, settings)) is not None:
-            raise fail(*said) from None
+        if (failure := describe_failure(error, settings)) is not None:
+            raise fail(*failure) from None
         raise
 
 

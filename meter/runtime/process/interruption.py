@@ -9,11 +9,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
-from meter.runtime.errors import InterruptionError
-
 INTERRUPTED: Final = "interrupted"
+
+_said: ContextVar[list[str] | None] = ContextVar("said when interrupted", default=None)
 
 
 @contextmanager
@@ -34,11 +35,24 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def ending_with(message: str) -> Iterator[None]:
-    """Raises InterruptionError with `message`, of what was done until then, when the verb is cancelled in the block."""
-    from asyncio import CancelledError  # whoever asks for help does not wait for it
-
+def keeping_what_was_done() -> Iterator[list[str]]:
+    """Holds, as its last element, what `say_when_interrupted` was told in the block, in tasks and threads of it too."""
+    said: list[str] = []
+    token = _said.set(said)
     try:
-        yield
-    except CancelledError:
-        raise InterruptionError(message) from None
+        yield said
+    finally:
+        _said.reset(token)
+
+
+def say_when_interrupted(done: str) -> None:
+    """From here to the end of the verb, or until something else is said, Ctrl-C is answered with what was done.
+
+    Not a block around the wait: what is closed behind a block waits too, and the key may come then.
+    """
+    if (said := _said.get()) is not None:
+        said.append(f"{INTERRUPTED}{done}")
+
+
+def describe_interruption(said: list[str]) -> str:
+    return said[-1] if said else INTERRUPTED

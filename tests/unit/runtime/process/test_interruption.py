@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -14,14 +15,15 @@ from typing import Any
 import pytest
 
 from meter import sending
-from meter.runtime.errors import InterruptionError
 from meter.runtime.kafka import Landed
 from meter.runtime.process.exits import Exit
+from meter.runtime.process.interruption import describe_interruption, keeping_what_was_done
 from meter.runtime.settings import Settings
 from meter.store.outcomes import Place
 from tests.support.processes import clean_environment, program
 
 TIMEOUT_S = 20
+DELIVERED = sending.Delivered(Landed(0, 7), b"", datetime(2026, 3, 1, tzinfo=UTC))
 ROOT = Path(__file__).parents[4]
 ASK = """
 import asyncio
@@ -44,6 +46,19 @@ async def command(settings):
     finally:
         await asyncio.sleep(0)
         print("closed", flush=True)
+run_command(Settings, command)
+"""
+AFTERWARDS = """
+import asyncio
+from meter.runtime.process.cli import run_command
+from meter.runtime.process.interruption import say_when_interrupted
+from meter.runtime.settings import Settings
+async def command(settings):
+    try:
+        say_when_interrupted(", sent as event id-1")
+    finally:
+        print("closing", flush=True)
+        await asyncio.Event().wait()
 run_command(Settings, command)
 """
 AS_COMMAND = """
@@ -178,16 +193,17 @@ class NothingJudged:
 async def test_whoever_interrupts_the_wait_for_an_effect_is_told_that_it_is_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def send_event(*_: object) -> sending.Delivered:
-        return sending.Delivered(Landed(0, 7), b"", datetime(2026, 3, 1, tzinfo=UTC))
-
-    monkeypatch.setattr(sending, "send_event", send_event)
+    monkeypatch.setattr(sending.KeepingProducer, "__aenter__", enter)
+    monkeypatch.setattr(sending.KeepingProducer, "__aexit__", leave)
+    monkeypatch.setattr(sending.KeepingProducer, "flush", leave)
+    monkeypatch.setattr(sending.KeepingProducer, "delivered", lambda _: DELIVERED)
     outcomes: Any = NothingJudged()
-    waiting = asyncio.create_task(sending.send_and_wait(Settings(), outcomes, "acct-1", "id-1", send_nothing, 30))
-    await outcomes.asked.wait()
-    waiting.cancel()
-    with pytest.raises(InterruptionError, match=r"sent as event id-1: it is on Kafka and counts once .* than id-1"):
-        await waiting
+    with keeping_what_was_done() as said:
+        waiting = asyncio.create_task(sending.send_and_wait(Settings(), outcomes, "acct-1", "id-1", send_nothing, 30))
+        await outcomes.asked.wait()
+        await end(waiting)
+    told = describe_interruption(said)
+    assert re.search(r"^interrupted, sent as event id-1: it is on Kafka and counts once .* than id-1\.$", told)
 
 
 async def enter(producer: sending.KeepingProducer) -> sending.KeepingProducer:
@@ -195,6 +211,12 @@ async def enter(producer: sending.KeepingProducer) -> sending.KeepingProducer:
 
 
 async def leave(*_: object) -> None: ...
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_whoever_interrupts_the_sending_is_told_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,8 +229,36 @@ async def test_whoever_interrupts_the_sending_is_told_how_to_repeat_it(monkeypat
 
     monkeypatch.setattr(sending.KeepingProducer, "__aenter__", enter)
     monkeypatch.setattr(sending.KeepingProducer, "__aexit__", leave)
-    sent = asyncio.create_task(sending.send_event(Settings(), "id-1", send))
-    await begun.wait()
-    sent.cancel()
-    with pytest.raises(InterruptionError, match="may have arrived: repeat with --event-id id-1"):
-        await sent
+    with keeping_what_was_done() as said:
+        sent = asyncio.create_task(sending.send_event(Settings(), "id-1", send))
+        await begun.wait()
+        await end(sent)
+    told = "interrupted while it was sent. It may have arrived: repeat with --event-id id-1"
+    assert describe_interruption(said) == told
+
+
+async def test_whoever_interrupts_what_comes_after_the_sending_is_told_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The producer is closed, and whatever else: that waits as well."""
+    closes = asyncio.Event()
+
+    async def close(*_: object) -> None:
+        closes.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(sending.KeepingProducer, "__aenter__", enter)
+    monkeypatch.setattr(sending.KeepingProducer, "__aexit__", close)
+    monkeypatch.setattr(sending.KeepingProducer, "flush", leave)
+    monkeypatch.setattr(sending.KeepingProducer, "delivered", lambda _: DELIVERED)
+    with keeping_what_was_done() as said:
+        sent = asyncio.create_task(sending.send_event(Settings(), "id-1", send_nothing))
+        await closes.wait()
+        await end(sent)
+    assert describe_interruption(said).startswith("interrupted, sent as event id-1: it is on Kafka")
+
+
+def test_ctrl_c_while_a_verb_closes_what_it_opened_says_what_was_done() -> None:
+    typist = Typist(*as_command(AFTERWARDS))
+    typist.read_until("closing")
+    typist.press_ctrl_c()
+    assert typist.end() == Exit.INTERRUPTED
+    assert typist.shown.endswith("interrupted, sent as event id-1\r\n")
