@@ -53,7 +53,8 @@ def run_pure(level: Level[Any], options: argparse.Namespace) -> int:
             file = options.keep / f"{failure.level}-{failure.seed}-{failure.number}.txt"
             file.write_text(failure.text(), encoding="utf-8", errors="backslashreplace")
             print(f"failure: {file}", file=sys.stderr, flush=True)
-    print(f"{options.level}: {options.inputs:,} inputs, seed {options.seed}, {failures} failures")
+    drawn = f"{options.inputs:,} inputs with {level.drawn:,} {level.unit}"
+    print(f"{options.level}: {drawn}, seed {options.seed}, {failures} failures")
     return min(failures, 1)
 
 

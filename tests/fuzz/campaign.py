@@ -14,6 +14,8 @@ class Level(Protocol[Input]):
     """One kind of input. An input is drawn from the seed and its number alone, so both are enough to meet it again."""
 
     name: str
+    unit: str  # what an input is made of
+    drawn: int  # how many of these so far
 
     def draw(self, draw: random.Random) -> Input: ...
 

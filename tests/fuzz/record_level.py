@@ -27,10 +27,12 @@ HONEST: Final = "honest"
 
 
 class RecordLevel:
-    name = "record"
+    name, unit, drawn = "record", "records", 0
 
     def draw(self, draw: random.Random) -> list[Record]:
-        return draw_records(draw)
+        records = draw_records(draw)
+        self.drawn += len(records)
+        return records
 
     def smaller(self, drawn: list[Record]) -> Iterator[list[Record]]:
         return smaller_records(drawn)

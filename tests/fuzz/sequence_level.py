@@ -51,13 +51,14 @@ Batches = list[list[Op]]
 
 
 class SequenceLevel:
-    name = "sequence"
+    name, unit, drawn = "sequence", "events", 0
 
     def draw(self, draw: random.Random) -> Batches:
         ops: list[Op] = []
         for _ in range(draw.randint(1, MOST_OPS)):
             again = bool(ops) and draw.random() < 0.1
             ops.append(send_again(draw.choice(ops), draw) if again else draw_op(draw))
+        self.drawn += len(ops)
         cuts = sorted({0, len(ops), *(draw.randrange(len(ops)) for _ in range(draw.randrange(6)))})
         return [ops[begin:end] for begin, end in pairwise(cuts)]
 

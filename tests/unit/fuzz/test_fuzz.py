@@ -41,7 +41,7 @@ def test_a_wrong_rule_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_exception_is_a_failure_with_the_input_that_is_left() -> None:
     class Level:
-        name = "numbers"
+        name, unit, drawn = "numbers", "numbers", 0
 
         def draw(self, draw: random.Random) -> list[int]:
             return [draw.randrange(100) for _ in range(50)]
