@@ -46,7 +46,6 @@ class MonthStore:
     async def sum_up(self, now: datetime) -> bool:
         """Sum up the next accounts. False: nothing is left, or another process holds the cursors."""
         async with self._pool.acquire() as connection, write_transaction(connection):
-            await connection.execute(sql("tune_transaction"))
             rows = await connection.fetch(sql("claim_months"), self._projection, running_month(now))
             if not rows:
                 return False

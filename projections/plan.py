@@ -95,6 +95,7 @@ class FoldPlan:
     messages: Sequence[OutboxMessage]
     added: Sequence[Added] = ()
     causes: Causes = field(default_factory=dict)
+    more: bool = False  # whether events waited that the ranges do not have
 
 
 def plan(reading: Reading) -> FoldPlan:

@@ -57,6 +57,7 @@ class FoldRunner:
         self._pause_s = pause_s
         self._looks = looks or Looks(0.5)
         self._clock = clock or SystemClock()
+        self._more = False
         begin(health.metrics.records, ["folded"])
         health.metrics.latency.begin("balance")
 
@@ -76,18 +77,20 @@ class FoldRunner:
                 folded = await self.fold()
                 self._looks.note(found=folded > 0, told=told)
                 told = True
-                if folded == 0:
-                    told = await wait_for(self.wake, self._looks.rest_s)
-                elif folded * 2 < self._most_events:
-                    await wait_for(stop, BALANCES.choose_pause(folded, self._pause_s))
-                else:
+                if folded * 2 >= self._most_events:
                     for wake in self._helpers:
                         wake.set()
+                    continue
+                if folded:
+                    await wait_for(stop, BALANCES.choose_pause(folded, self._pause_s))
+                if not self._more:  # what is stored since then has woken this one: a look would find nothing
+                    told = await wait_for(self.wake, self._looks.rest_s)
         finally:
             stopped.cancel()
 
     async def fold(self) -> int:
         """Fold once, and what was set aside where its pause is over; how many events."""
+        self._more = False
         folded = sum([await self._fold_shard(shard) for shard in self._set_aside.due()])
         started = time.monotonic()
         try:
@@ -117,6 +120,7 @@ class FoldRunner:
     def _finish(self, done: FoldPlan | None, started: float) -> int:
         if done is None:
             return 0
+        self._more |= done.more
         self.folded.set()
         if done.messages:
             self._published.set()

@@ -25,13 +25,15 @@ from projections.usage import WORK as USAGE_WORK
 from projections.usage import UsageRunner
 from schemas.topics import BALANCES
 
+WORK_MEM = "64MB"  # else the groups of a large piece of the log go to disk
+
 
 def build_projections(settings: ProjectionsSettings) -> Build:
     risks = RiskWarnings(settings, BALANCES)
 
     @asynccontextmanager
     async def build(health: Health) -> AsyncIterator[Sequence[Service]]:
-        async with opened_pool(settings, "credit-projections", by_index=True) as pool:
+        async with opened_pool(settings, "credit-projections", by_index=True, work_mem=WORK_MEM) as pool:
             await check_set_up(pool, sql("find_read_models"))
             await check_shards(pool)
             health.set_ready("postgres", True)

@@ -45,8 +45,7 @@ class FoldStore:
         workers have claimed every shard that has some."""
         async with self._pool.acquire() as connection:
             async with write_transaction(connection):
-                await connection.execute(sql("tune_transaction"))
-                ranges = await self.claim_shards(connection, apart, only)
+                ranges, more = await self.claim_shards(connection, apart, only)
                 if not ranges:
                     return None
                 reading = await read_ranges(connection, ranges)
@@ -57,18 +56,19 @@ class FoldStore:
                 await write(connection, planned)
                 await fault_point("before_commit")
             await fault_point("after_commit")
-        return planned
+        return replace(planned, more=more)
 
     async def claim_shards(
         self, connection: Executor, apart: Sequence[int] = (), only: int | None = None
-    ) -> list[PositionRange]:
-        """Lock the cursors of shards with events, and share `most_events` between them."""
+    ) -> tuple[list[PositionRange], bool]:
+        """Lock the cursors of shards with events, and share `most_events` between them. And whether they have more."""
         chosen = None if only is None else [only]
         rows = await connection.fetch(sql("claim_shards"), PROJECTION, self._most_events, list(apart), chosen)
-        waiting = [PositionRange(*row) for row in rows]
+        waiting = [PositionRange(row["shard"], row["after"], row["head"], row["generation"]) for row in rows]
         shared = share(waiting, self._most_events)
-        # The log ends where a batch of the meter ends, which has the whole opening.
-        return shared if shared == waiting else await keep_openings_whole(connection, shared)
+        if shared == waiting:  # the log ends where a batch of the meter ends, which has the whole opening
+            return shared, any(row["more"] for row in rows)
+        return await keep_openings_whole(connection, shared), True
 
     async def measure_lag(self) -> list[ShardLag]:
         return [ShardLag(*row) for row in await self._pool.fetch(sql("measure_lag"), PROJECTION)]

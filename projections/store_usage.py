@@ -43,7 +43,6 @@ class UsageStore:
         """Fold the next events. Returns their number: 0 when none wait, or another process folds them."""
         async with self._pool.acquire() as connection:
             async with write_transaction(connection):
-                await connection.execute(sql("tune_transaction"))
                 ranges = await self._claim(connection)
                 if not ranges:
                     return 0

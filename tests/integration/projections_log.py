@@ -35,6 +35,15 @@ COLUMNS = (
     "position", "amount", "kafka_offset", "occurred_at", "recorded_at", "id", "event_key", "shard", "type", "resource",
     "account_id", "name", "source", "data", "extensions",
 )  # fmt: skip
+NEW_GENERATION = """
+WITH begun AS (
+    INSERT INTO meter.generations (shard, generation, batch, from_position, usage_offset, accounts_offset, head,
+                                   usage_known, accounts_known, position_known, begun_at, begun_by, reason)
+    SELECT shard, 2, next_batch, next_position, usage_offset, accounts_offset, head, 0, 0, 0, now(), 'tests', 'tried'
+    FROM meter.shards
+)
+UPDATE meter.shards SET generation = 2
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

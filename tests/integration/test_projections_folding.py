@@ -11,6 +11,7 @@ from meter.runtime.postgres import Pool
 from projections.plan import FoldPlan, LogDamagedError, Reading, plan
 from projections.store import PROJECTION, FoldStore, fetch_position
 from tests.integration.projections_log import (
+    NEW_GENERATION,
     SHARDS,
     Event,
     EventLog,
@@ -52,11 +53,12 @@ async def test_two_runners_never_hold_the_same_shard(pool: Pool, log: EventLog) 
     await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
     inside = asyncio.Event()
     async with pool.acquire() as one, one.transaction():
-        held = {r.shard for r in await FoldStore(pool, most_events=1).claim_shards(one)}
+        first, more = await FoldStore(pool, most_events=1).claim_shards(one)
+        held = {r.shard for r in first}
         inside.set()
         async with pool.acquire() as two, two.transaction():
-            others = {r.shard for r in await FoldStore(pool, most_events=MOST).claim_shards(two)}
-    assert len(held) == 1
+            others = {r.shard for r in (await FoldStore(pool, most_events=MOST).claim_shards(two))[0]}
+    assert len(held) == 1 and more
     assert held | others == set(range(SHARDS))
     assert not held & others
 
@@ -64,6 +66,28 @@ async def test_two_runners_never_hold_the_same_shard(pool: Pool, log: EventLog) 
 async def test_small_lags_of_all_shards_are_folded_together(pool: Pool, log: EventLog) -> None:
     await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
     assert await fold_all(pool, most_events=30) == 1
+
+
+async def test_it_is_known_whether_other_events_wait(pool: Pool, log: EventLog) -> None:
+    """Of a shard that is taken in part, of shards that are left for later, of a later generation."""
+    await log.append(*(used("acct-1", 1) for _ in range(5)))
+    assert await fold_until_none_waits(pool, most_events=3) == [(3, True), (2, False)]
+    await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
+    *rest, last = await fold_until_none_waits(pool, most_events=1)
+    assert {more for _events, more in rest} == {True} and len(rest) == 29
+    assert last == (1, False)
+    await log.append(used("acct-1", 1))
+    await pool.execute(NEW_GENERATION)
+    await log.append(used("acct-1", 1), used("acct-1", 1))
+    assert await fold_until_none_waits(pool, most_events=MOST) == [(1, True), (2, False)]
+
+
+async def fold_until_none_waits(pool: Pool, *, most_events: int) -> list[tuple[int, bool]]:
+    """Of each transaction how many events it folded, and whether others waited."""
+    store, done = FoldStore(pool, most_events=most_events), []
+    while (folded := await store.fold(plan)) is not None:
+        done.append((folded.events, folded.more))
+    return done
 
 
 async def test_a_failure_before_commit_leaves_no_trace(pool: Pool, log: EventLog) -> None:

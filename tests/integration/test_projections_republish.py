@@ -10,7 +10,7 @@ from meter.runtime.waiting import wait_for
 from projections import republish
 from projections.republish import Republication, begin, count_accounts, count_republished, fetch_unfinished
 from schemas.build import Decoded, decode_event
-from tests.integration.projections_log import EventLog, fold_all, granted, opened, used
+from tests.integration.projections_log import NEW_GENERATION, EventLog, fold_all, granted, opened, used
 from tests.support.waiting import until
 
 ACCOUNTS = tuple(f"acct-{number}" for number in range(7))
@@ -64,17 +64,6 @@ async def test_what_the_service_put_into_the_outbox_counts_too(folded: Pool) -> 
     assert await Republication(folded).run() == len(ACCOUNTS)  # the service's
     assert await Republication(folded).run() == 0  # the command's
     assert await count_republished(folded) == len(ACCOUNTS)
-
-
-NEW_GENERATION = """
-WITH begun AS (
-    INSERT INTO meter.generations (shard, generation, batch, from_position, usage_offset, accounts_offset, head,
-                                   usage_known, accounts_known, position_known, begun_at, begun_by, reason)
-    SELECT shard, 2, next_batch, next_position, usage_offset, accounts_offset, head, 0, 0, 0, now(), 'tests', 'tried'
-    FROM meter.shards
-)
-UPDATE meter.shards SET generation = 2
-"""
 
 
 def ages(events: list[Decoded]) -> dict[tuple[str, str, object], list[tuple[int, int]]]:

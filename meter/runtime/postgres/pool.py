@@ -13,6 +13,7 @@ from meter.runtime.dsn_parameters import connect_timeout_s, for_driver
 from meter.runtime.postgres.certificates import check_files
 from meter.runtime.postgres.failover import watch_host
 from meter.runtime.postgres.hosts import hosts_for, hosts_of
+from meter.runtime.postgres.plans import FIRST_S, SETTINGS, Replanning
 from meter.runtime.postgres.statements import load_sql
 from meter.runtime.settings import Settings
 
@@ -25,11 +26,6 @@ KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_PROBES = 3
 # Unacknowledged bytes for this long: the peer is gone. Keepalive alone does not see that while data is in flight.
 USER_TIMEOUT_MS = 30_000
-# A plan that was made while tables were small is kept while they grow: it would then read them whole for each batch, or
-# go along the wrong index. So tables are not read whole where there is an index, and plans are made anew now and then.
-REPLAN_S = 30
-DRIVER_REPLANS_S = 300  # asyncpg's own choice
-BY_INDEX = {"enable_seqscan": "off", "jit": "off"}
 
 
 async def create_pool(
@@ -44,17 +40,26 @@ async def create_pool(
     role: str | None = None,
     plan_once: bool = False,
     by_index: bool = False,
-    replan_s: int = REPLAN_S,
+    work_mem: str | None = None,
+    replan_s: float = FIRST_S,
 ) -> Pool:
     """Open a pool whose statements, locks, transactions and sockets all have a deadline.
 
     With `role` its sessions have the rights of that role, and look names up in pg_catalog alone.
     With `plan_once` a statement is planned once for all arguments, for what is planned for longer than it runs.
-    With `by_index` no table is read whole where an index leads to the rows, and a plan is kept for `replan_s`.
+    With `by_index` that holds too, no table is read whole where an index leads to the rows, and plans are made anew
+    after `replan_s`, and then less and less often. `work_mem`: room for the aggregates of its statements.
 
     A black-holed connection otherwise hangs for ever: asyncpg sets no keepalive and no timeout of its own.
     """
     statement_ms = int(command_timeout_s * 1000)
+    replanning = Replanning(replan_s) if by_index else None
+
+    async def begin(connection: Any) -> None:
+        await prepare_session(connection)
+        if replanning is not None:
+            replanning.begin(connection)
+
     return await asyncpg.create_pool(
         dsn,
         connect=hosts_of(dsn).connect,
@@ -72,11 +77,14 @@ async def create_pool(
             "idle_in_transaction_session_timeout": str(2 * statement_ms),
             **({"role": role, "search_path": "pg_catalog"} if role else {}),
             **({"plan_cache_mode": "force_generic_plan"} if plan_once else {}),
-            **(BY_INDEX if by_index else {}),
+            **(SETTINGS if by_index else {}),
+            **({"work_mem": work_mem} if work_mem else {}),
         },
-        init=prepare_session,
+        init=begin,
+        setup=replanning.renew if replanning is not None else None,
         reset=leave_session,
-        max_cached_statement_lifetime=replan_s if by_index else DRIVER_REPLANS_S,
+        # Its own choice is to prepare statements anew after 300 s. Plans are enough.
+        max_cached_statement_lifetime=0 if by_index else 300,
     )
 
 
@@ -108,6 +116,7 @@ async def open_pool(
     *,
     plan_once: bool = False,
     by_index: bool = False,
+    work_mem: str | None = None,
 ) -> Pool:
     """The pool of a service, by its settings."""
     hosts_for(settings)
@@ -121,6 +130,7 @@ async def open_pool(
         role=role,
         plan_once=plan_once,
         by_index=by_index,
+        work_mem=work_mem,
     )
 
 
@@ -132,9 +142,10 @@ async def opened_pool(
     *,
     plan_once: bool = False,
     by_index: bool = False,
+    work_mem: str | None = None,
 ) -> AsyncIterator[Pool]:
     """The pool of a service or a command, closed at the end of the block. It follows a fail-over to another host."""
-    pool = await open_pool(settings, application_name, role, plan_once=plan_once, by_index=by_index)
+    pool = await open_pool(settings, application_name, role, plan_once=plan_once, by_index=by_index, work_mem=work_mem)
     hosts = hosts_for(settings)
     watch = asyncio.create_task(watch_host(hosts)) if hosts.several else None
     try:

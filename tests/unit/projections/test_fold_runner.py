@@ -1,0 +1,72 @@
+"""The loop of the balances looks for events where there may be some, and rests where a look would find none."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from meter.runtime.looks import Looks
+from meter.runtime.process.health import Health
+from projections.plan import FoldPlan, PositionRange
+from projections.runner import FoldRunner
+from projections.set_aside import SetAside
+from projections.store import FoldStore, Plan
+from tests.support.virtual_loop import run_virtually
+
+MOST = 100
+REST_S = 600
+
+
+class FakeStore:
+    """Each look finds what is next in `finds`: how many events, and whether others wait."""
+
+    def __init__(self, finds: Sequence[tuple[int, bool]]) -> None:
+        self.finds = list(finds)
+        self.looks = 0
+        self.empty = asyncio.Event()
+
+    async def fold(self, _plan: Plan, *, apart: Sequence[int] = (), only: int | None = None) -> FoldPlan | None:
+        self.looks += 1
+        events, more = self.finds.pop(0) if self.finds else (0, False)
+        if not self.finds:
+            self.empty.set()
+        if events == 0:
+            return None
+        return FoldPlan(
+            ranges=[PositionRange(0, 0, events)], events=events, consumed=[], balances=[], accounts=[], published=[],
+            messages=[], more=more,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("finds", "looks"),
+    [
+        ([(7, False)], 1),  # all that waited: what comes wakes the loop
+        ([(7, True), (7, True), (3, False)], 3),
+        ([(MOST, False), (3, False)], 2),  # much: at once again
+        ([(0, False)], 1),
+    ],
+)
+def test_it_looks_again_at_once_only_where_events_wait(finds: list[tuple[int, bool]], looks: int) -> None:
+    run_virtually(look_on(finds, looks))
+
+
+async def look_on(finds: list[tuple[int, bool]], looks: int) -> None:
+    store, stop = FakeStore(finds), asyncio.Event()
+    health = Health()
+    runner = FoldRunner(
+        cast(FoldStore, store), health=health, set_aside=SetAside(health), published=asyncio.Event(), most_events=MOST,
+        looks=Looks(REST_S),
+    )  # fmt: skip
+    async with asyncio.timeout(2 * REST_S), asyncio.TaskGroup() as group:
+        group.create_task(runner.run(stop))
+        await store.empty.wait()
+        store.finds = [(5, False)]
+        store.empty.clear()
+        await asyncio.sleep(REST_S / 2)  # time for many looks, which passes at once
+        assert store.looks == looks
+        runner.wake.set()
+        await store.empty.wait()
+        assert store.looks == looks + 1
+        stop.set()
