@@ -10,18 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from meter.content import RESOURCES, Content, content_of, is_same
+from meter.content import RESOURCES, Content, content_of
 from meter.held import Seen, seen_of
 from meter.plan import AppendPlan, Link, Repeat, Wait
-from meter.settle import reject_reuse, repeat_of
+from meter.settle import judge_again, reject_unjudged
 from schemas.amounts import format_amount
-from schemas.codes import CODES
+from schemas.codes import CODES, USAGE_CODES
 from schemas.figures import unit_of
 from schemas.identity import normalize_id
 from schemas.reasons import Reason
 from schemas.records import Accepted, Rejected
 from schemas.stored_json import read_stored_json
-from schemas.topics import ACCOUNTS, USAGE
+from schemas.topics import ACCOUNTS
 
 REVERSED, GRANTED, REVOKED = CODES["usage.reversed.v1"], CODES["credits.granted.v1"], CODES["credits.revoked.v1"]
 SHOWN_SOURCES: Final = 3
@@ -122,7 +122,7 @@ class _Judge:
         """What the corrections' own batch has of usage, and of grants."""
         for position, row in enumerate(self._rows, self._first_position):
             name = row.account_id, row.event_id
-            if row.topic == USAGE and name in names:
+            if row.type in USAGE_CODES and name in names:
                 resource = row.resource or 0
                 found = NamedUsage(position, row.source, resource, row.amount, row.amount)
                 self._usage.setdefault(name, []).append(found)
@@ -141,11 +141,18 @@ class _Judge:
     def judge(self, event: Accepted) -> None:
         stored = self._contents.get(event.key)
         if stored is not None:
-            if is_same(event, stored):
-                self._repeats.append(repeat_of(event))
+            outcome = judge_again(self._plan, event, stored)
+            if isinstance(outcome, Rejected):
+                self._rejections.append(outcome)
             else:
-                self._rejections.append(reject_reuse(self._plan, event, stored))
+                self._repeats.append(outcome)
             return
+        try:
+            self._judge_new(event)
+        except Exception as error:
+            self._rejections.append(reject_unjudged(self._plan, event, error))
+
+    def _judge_new(self, event: Accepted) -> None:
         refused = self._judge_reversal(event) if event.type == REVERSED else self._judge_revocation(event)
         if isinstance(refused, Refused):
             record = self._plan.record_at((event.topic, event.offset))

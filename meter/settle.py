@@ -4,12 +4,15 @@ refuses. Pure, as the plan is."""
 from collections.abc import Mapping, Set
 from dataclasses import replace
 from itertools import chain
+from typing import Final
 
 from meter.allowance import pass_on
 from meter.content import Content, content_of, describe_reuse, is_same
 from meter.plan import AppendPlan, Repeat, TopicOffset
 from schemas.reasons import Reason
 from schemas.records import Accepted, Rejected
+
+MAX_FAULT_CHARS: Final = 500
 
 
 def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
@@ -23,7 +26,7 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
     own = [row for row in plan.rows if row.key in known and row.key not in plan.derived] if known else []
     wanted = {event.key for event in plan.again} - known.keys()
     first = {row.key: content_of(row) for row in plan.rows if row.key in wanted} if wanted else {}
-    pairs = [(event, known.get(event.key) or first[event.key]) for event in (*own, *plan.again)]
+    again = [judge_again(plan, event, known.get(event.key) or first[event.key]) for event in (*own, *plan.again)]
     rows = [row for row in plan.rows if row.key not in known] if known else list(plan.rows)
     if plan.derived:
         gone = {(row.topic, row.offset) for row in own}
@@ -32,11 +35,8 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
         plan,
         rows=tuple(rows),
         again=(),
-        repeats=(*plan.repeats, *(repeat_of(event) for event, stored in pairs if is_same(event, stored))),
-        rejections=(
-            *plan.rejections,
-            *(reject_reuse(plan, event, stored) for event, stored in pairs if not is_same(event, stored)),
-        ),
+        repeats=(*plan.repeats, *(outcome for outcome in again if isinstance(outcome, Repeat))),
+        rejections=(*plan.rejections, *(outcome for outcome in again if isinstance(outcome, Rejected))),
     )
 
 
@@ -45,6 +45,20 @@ def without_derived(plan: AppendPlan, rows: list[Accepted], gone: Set[TopicOffse
     lost = [row for row in rows if row.key in plan.derived and (row.topic, row.offset) in gone]
     kept = [row for row in rows if (row.topic, row.offset) not in gone]
     return pass_on(kept, lost) if lost else kept
+
+
+def judge_again(plan: AppendPlan, event: Accepted, stored: Content) -> Repeat | Rejected:
+    """What becomes of an event under whose identity another is stored."""
+    try:
+        return repeat_of(event) if is_same(event, stored) else reject_reuse(plan, event, stored)
+    except Exception as error:
+        return reject_unjudged(plan, event, error)
+
+
+def reject_unjudged(plan: AppendPlan, event: Accepted, error: Exception) -> Rejected:
+    """A fault of ours must not stop the shard for good: it costs one record, whose bytes are kept for a replay."""
+    detail = f"the check failed: {type(error).__name__}: {error}"[:MAX_FAULT_CHARS]
+    return Rejected(plan.record_at((event.topic, event.offset)), Reason.UNSTORABLE, detail)
 
 
 def repeat_of(event: Accepted) -> Repeat:

@@ -117,7 +117,7 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.REVOKES_OTHER_RESOURCE: "Send it again with an id of its own and the resource of the grant it revokes.",
         Reason.REVOKES_TOO_MUCH: "Nothing that was not granted can be taken back. For what is left send another "
         "revocation with an id of its own; replay only if a grant has come since.",
-        Reason.UNSTORABLE: "The database refused a value, see the detail; report it, because the checks should "
-        "have caught it.",
+        Reason.UNSTORABLE: "The database refused a value, or a check failed, see the detail; report it. Replay once a "
+        "version that can judge it runs.",
     }
 )

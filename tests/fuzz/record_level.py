@@ -117,7 +117,7 @@ def spread(offsets: Offsets) -> Iterator[int]:
 
 def find_unbounded(plan: AppendPlan) -> str | None:
     for rejection in plan.rejections:
-        if "the parser failed" in rejection.detail:
+        if any(failed in rejection.detail for failed in ("the parser failed", "the check failed")):
             return rejection.detail
         record = rejection.record
         headers = sum(len(name) + len(value or b"") for name, value in record.headers)

@@ -11,6 +11,7 @@ from meter.corrections import Facts, Move, NamedUsage, settle_corrections
 from meter.plan import AppendPlan, Link
 from meter.settle import settle, without_unstorable
 from schemas.amounts import MICRO
+from schemas.codes import ITEM_CODE
 from schemas.reasons import Reason
 from schemas.records import Accepted, Outcome
 from schemas.topics import ACCOUNTS, WAITED_HEADER
@@ -98,6 +99,33 @@ def test_where_several_sources_fit_the_source_says_which() -> None:
 def test_usage_of_another_account_is_unknown() -> None:
     made = judge(reversal(0, 1, ID, account_id="acc-2"), usage(0, event_id=ID))
     assert reasons(made) == [(Reason.REVERSES_UNKNOWN, "id 'request-1' of account acc-2 is no usage")]
+
+
+def test_an_event_of_an_item_is_no_usage_though_it_has_the_id() -> None:
+    """In the same batch, as in an earlier one. It has no resource, and once ended the meter."""
+    item = usage(0, type=ITEM_CODE, resource=None, amount=0, event_id=ID, source="/example/catalogue")
+    alone = judge(reversal(0, MICRO, ID), item)
+    assert reasons(alone) == [(Reason.REVERSES_UNKNOWN, f"id {ID!r} of account acc-1 is no usage")]
+    assert len(judge(reversal(0, MICRO, ID), item, usage(1, event_id=ID, amount=MICRO)).links) == 1
+
+
+def test_a_fault_of_ours_costs_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the shard: it would meet the record at every start."""
+
+    def fail(*_: object) -> bool:
+        raise KeyError(0)
+
+    monkeypatch.setattr("meter.settle.is_same", fail)
+    monkeypatch.setattr("meter.corrections.reversed_name", fail)
+    used, others = usage(0, event_id=ID), [usage(2), reversal(0, 1, ID), granted(1, 5)]
+    stored = {used.key: content_of(used)}
+    made = settle(plan(used, usage(1, event_id=ID), usage(2), allowance=NOTHING), stored)
+    assert reasons(made) == [(Reason.UNSTORABLE, "the check failed: KeyError: 0")] * 2
+    assert [row.offset for row in made.rows] == [2]
+    monkeypatch.setattr("meter.corrections.names_wanted", lambda _: [])
+    corrected = judge(*others)
+    assert reasons(corrected) == [(Reason.UNSTORABLE, "the check failed: KeyError: 0")]
+    assert len(corrected.rows) == 2
 
 
 def test_while_usage_is_to_be_read_an_unknown_event_is_waited_for() -> None:
