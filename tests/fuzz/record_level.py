@@ -2,18 +2,20 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from meter.allowance import Allowance
 from meter.bounds import ALONE_BYTES, bound_evidence
-from meter.corrections import NO_FACTS, settle_corrections
+from meter.content import content_of
+from meter.corrections import GRANTED, REVOKED, Facts, Move, NamedUsage, move_of, settle_corrections
 from meter.floods import KEPT_KEY_BYTES
 from meter.packing import unpack
 from meter.plan import AppendPlan, plan_append
 from meter.settle import settle
 from meter.store.evidence import duplicate_columns, rejection_columns, rerouted_columns
 from meter.store.layout import encode_rows
+from schemas.codes import USAGE_CODES
 from schemas.parsing.parse import parse_all
 from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
@@ -23,7 +25,7 @@ from tests.fuzz.records import NOW, draw_records, smaller_records
 from tests.fuzz.stored import find_unread
 
 LIMITS: Final = Limits(partitions=1)
-HONEST: Final = "honest"
+LATER: Final = 1_000  # offsets behind, the same records come again
 
 
 class RecordLevel:
@@ -46,9 +48,13 @@ class RecordLevel:
             if (fault := find_disagreement(record)) is not None:
                 return fault
         plan = make_plan(by_topic)
-        for made in (plan, bound_evidence(plan)):
-            if (fault := find_fault(made, by_topic)) is not None:
+        again = {topic: [r._replace(offset=r.offset + LATER) for r in records] for topic, records in by_topic.items()}
+        repeated = make_plan(again, plan)
+        for made, sent in ((plan, by_topic), (bound_evidence(plan), by_topic), (repeated, again)):
+            if (fault := find_fault(made, sent)) is not None:
                 return fault
+        if twice := {row.key for row in plan.rows} & {row.key for row in repeated.rows}:
+            return f"stored twice: {twice}"
         accepted = [row for records in by_topic.values() for row in parse_all(records, NOW, LIMITS)]
         return find_unread([row for row in accepted if isinstance(row, Accepted)])
 
@@ -62,7 +68,8 @@ def find_disagreement(record: Record) -> str | None:
     return None if short == reference else f"the pattern reads {short}, the reference {reference}"
 
 
-def make_plan(by_topic: dict[str, list[Record]]) -> AppendPlan:
+def make_plan(by_topic: dict[str, list[Record]], stored: AppendPlan | None = None) -> AppendPlan:
+    """Judged by the contract, and by what another plan has stored before."""
     plan = plan_append(
         shard=0,
         records=by_topic,
@@ -73,7 +80,23 @@ def make_plan(by_topic: dict[str, list[Record]]) -> AppendPlan:
         allowance=Allowance(),
         room=0,
     )
-    return settle_corrections(settle(plan, {}), NO_FACTS, {}, 1)
+    rows = () if stored is None else stored.rows
+    known = {row.key: content_of(row) for row in rows}
+    return settle_corrections(settle(plan, known), facts_of(rows), known, len(rows) + 1)
+
+
+def facts_of(rows: Sequence[Accepted]) -> Facts:
+    """As the store finds them for corrections; nothing of the usage is reversed."""
+    usage: dict[tuple[str, str], list[NamedUsage]] = {}
+    moves: dict[str, list[Move]] = {}
+    for position, row in enumerate(rows, 1):
+        if row.type in USAGE_CODES:
+            named = NamedUsage(position, row.source, row.resource or 0, row.amount, row.amount)
+            usage.setdefault((row.account_id, row.event_id), []).append(named)
+        elif row.type in (GRANTED, REVOKED):
+            move = move_of(row.type, row.event_id, row.resource or 0, row.amount, row.data)
+            moves.setdefault(row.account_id, []).append(move)
+    return Facts(usage, moves)
 
 
 def find_fault(plan: AppendPlan, by_topic: dict[str, list[Record]]) -> str | None:
