@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -18,6 +18,7 @@ from meter.runtime.tracing import NO_TRACES, Traces
 from meter.settings import EVIDENCE_BYTES
 from meter.store.port import Appended, EventStore
 from meter.tracing import LOGGED, batch_spans, carry_headers
+from schemas.events import INPUT_TYPES
 from schemas.parsing.parse import parse_all
 from schemas.reasons import Reason
 from schemas.records import Limits, Outcome, Record, Remarked, Rerouted
@@ -28,6 +29,9 @@ log = structlog.get_logger(component="ingest")
 WORK = "append"
 # Batches of several shards share a transaction up to this number of events: a small one costs more than its rows.
 TOGETHER_EVENTS = 2_000
+# A metric must not grow with what producers choose, so fields that no event has are counted together.
+FIELDS: Final = frozenset(field for event in INPUT_TYPES.values() for field in event.model.model_fields)
+OTHER_FIELDS: Final = "other"
 OUTCOMES = ("stored", "duplicate", "rejected", "gap", "rerouted", "waiting")
 
 
@@ -165,7 +169,7 @@ class Ingest:
     def _note_remarked(self, remarked: Sequence[Remarked]) -> None:
         fields = Counter(remark.field.partition("[")[0] for result in remarked for remark in result.remarks)
         for field, count in fields.items():
-            self._metrics.fields_ignored.labels(field).inc(count)
+            self._metrics.fields_ignored.labels(field if field in FIELDS else OTHER_FIELDS).inc(count)
 
     def _note_held(self, batch: Batch, waiting: int, plan: AppendPlan) -> None:
         """Wake the relay once usage is stored that reversals wait for; it looks by itself as well."""

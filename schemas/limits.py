@@ -5,6 +5,8 @@ from typing import Final, Literal, get_args
 MAX_NAME_CHARS: Final = 256
 # Names of an account and day with lines of their own in usage; what is used of others is one line, of this name.
 MAX_DAY_NAMES: Final = 1_000
+# Pairs of deployment and status of these names, together; what is beyond them has the name below in their place.
+MAX_DAY_DEPLOYMENTS: Final = 5_000
 OTHER_NAME: Final = "other"
 MAX_STATUS_CHARS: Final = 64  # of how usage ended; usage is counted by its beginning
 MAX_RUNS: Final = 1_000_000

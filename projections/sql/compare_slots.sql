@@ -35,13 +35,26 @@ WITH events AS (
            rank() OVER (PARTITION BY account_id, date(slot AT TIME ZONE 'UTC') ORDER BY min(position)) > {{day_names}} AS beyond
     FROM named
     GROUP BY account_id, date(slot AT TIME ZONE 'UTC'), kind, item
+), paired AS (
+    SELECT account_id, date(slot AT TIME ZONE 'UTC') AS day, kind, item, deployment, status,
+           rank() OVER (PARTITION BY account_id, date(slot AT TIME ZONE 'UTC') ORDER BY min(position)) > {{day_deployments}} AS beyond
+    FROM named
+    WHERE deployment <> '' OR status <> ''
+    GROUP BY account_id, date(slot AT TIME ZONE 'UTC'), kind, item, deployment, status
+), judged AS (
+    -- Pairs beyond are few: they are looked up in a table of hashes, where a join may compare each with each.
+    SELECT n.*, (n.account_id, date(n.slot AT TIME ZONE 'UTC'), n.kind, n.item, n.deployment, n.status)
+                    IN (SELECT p.account_id, p.day, p.kind, p.item, p.deployment, p.status FROM paired p WHERE p.beyond) AS shortened
+    FROM named n
 ), known AS (
     SELECT n.account_id, n.resource, n.occurred_at, n.recorded_at, n.amount, n.back, n.linked, n.slot, n.kind,
            CASE WHEN r.beyond THEN '{{other_name}}' ELSE n.item END COLLATE "C" AS item,
-           CASE WHEN r.beyond THEN '' ELSE n.deployment END COLLATE "C" AS deployment,
+           CASE WHEN r.beyond OR n.deployment = '' THEN '' WHEN n.shortened THEN '{{other_name}}' ELSE n.deployment
+           END COLLATE "C" AS deployment,
            CASE WHEN r.beyond THEN '' ELSE n.category END COLLATE "C" AS category,
-           CASE WHEN r.beyond THEN '' ELSE n.status END COLLATE "C" AS status, n.tokens_in, n.tokens_out, n.seconds
-    FROM named n
+           CASE WHEN r.beyond OR n.status = '' THEN '' WHEN n.shortened THEN '{{other_name}}' ELSE n.status END COLLATE "C" AS status,
+           n.tokens_in, n.tokens_out, n.seconds
+    FROM judged n
     JOIN ranked r ON r.account_id = n.account_id AND r.day = date(n.slot AT TIME ZONE 'UTC') AND r.kind = n.kind
                      AND r.item = n.item
 ), expected AS (

@@ -3,6 +3,7 @@
 -- A reversal that the meter links to the usage it takes back is taken from the line of that usage, in a slot of its own time;
 -- one of before these links has a line of its own.
 -- Of an account and day of UTC the first {{day_names}} names by position have lines; what is used of others goes to the line "{{other_name}}".
+-- Of all its names together the first {{day_deployments}} pairs of deployment and status have lines; others are "{{other_name}}" in them.
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[], $4 only collect boolean,
 -- $5 careful boolean (data may hold numbers that Postgres has no type for: dearer)
 WITH ranged AS (
@@ -56,11 +57,18 @@ WITH ranged AS (
     GROUP BY shard, account_id, slot, resource, kind, item, deployment, category, status
 ), new_names AS MATERIALIZED (
     -- Names of a day that have no line yet, numbered by position. Each name is looked for along the key, whatever statistics say.
+    -- A name with a deployment or status is noted beside the names, with its kind below 0: it is counted by itself.
     SELECT n.shard, n.account_id, n.day, n.kind, n.item,
-           row_number() OVER (PARTITION BY n.shard, n.account_id, n.day ORDER BY n.first_at) AS number
+           row_number() OVER (PARTITION BY n.shard, n.account_id, n.day, n.kind > 0 ORDER BY n.first_at) AS number
     FROM (
         SELECT shard, account_id, (slot AT TIME ZONE 'UTC')::date AS day, kind, item, min(first_at) AS first_at
         FROM said
+        GROUP BY 1, 2, 3, 4, 5
+        UNION ALL
+        SELECT shard, account_id, (slot AT TIME ZONE 'UTC')::date, (-kind)::smallint, concat_ws(E'\x1f', item, deployment, status),
+               min(first_at)
+        FROM said
+        WHERE deployment <> '' OR status <> ''
         GROUP BY 1, 2, 3, 4, 5
     ) AS n
     LEFT JOIN LATERAL (
@@ -75,18 +83,23 @@ WITH ranged AS (
     ) AS k ON true
     WHERE k.known IS NULL
 ), counted_names AS MATERIALIZED (
-    -- How many names the day has already, asked once for each day.
+    -- How many the day has already, asked once for each day.
     SELECT n.*,
            CASE WHEN n.number = 1 THEN
                (SELECT count(*) FROM projections.day_names k
-                WHERE NOT $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day)
+                WHERE NOT $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day
+                  AND k.kind BETWEEN r.lowest AND r.highest)
                + (SELECT count(*) FROM projections.rebuilt_names k
-                  WHERE $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day)
-           END AS names
+                  WHERE $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day
+                    AND k.kind BETWEEN r.lowest AND r.highest)
+           END AS names,
+           r.most
     FROM new_names n
+    JOIN (VALUES (true, 1::smallint, 32767::smallint, {{day_names}}), (false, (-32768)::smallint, (-1)::smallint, {{day_deployments}}))
+        AS r (is_name, lowest, highest, most) ON r.is_name = (n.kind > 0)
 ), judged_names AS MATERIALIZED (
     SELECT shard, account_id, day, kind, item,
-           max(names) OVER (PARTITION BY shard, account_id, day) + number <= {{day_names}} AS fits
+           max(names) OVER (PARTITION BY shard, account_id, day, kind > 0) + number <= most AS fits
     FROM counted_names
 ), added_names AS (
     INSERT INTO projections.day_names (shard, account_id, day, kind, item)
@@ -98,20 +111,26 @@ WITH ranged AS (
     -- No join: it is planned for a handful of rows and may compare each with each, which takes a minute for a large piece.
     SELECT s.*,
            (s.shard, s.account_id, (s.slot AT TIME ZONE 'UTC')::date, s.kind, s.item)
-               IN (SELECT n.shard, n.account_id, n.day, n.kind, n.item FROM judged_names n WHERE NOT n.fits) AS is_beyond
+               IN (SELECT n.shard, n.account_id, n.day, n.kind, n.item FROM judged_names n WHERE NOT n.fits) AS is_beyond,
+           (s.deployment <> '' OR s.status <> '')
+           AND (s.shard, s.account_id, (s.slot AT TIME ZONE 'UTC')::date, (-s.kind)::smallint,
+                concat_ws(E'\x1f', s.item, s.deployment, s.status))
+               IN (SELECT n.shard, n.account_id, n.day, n.kind, n.item FROM judged_names n WHERE NOT n.fits) AS is_shortened
     FROM said s
 ), slots AS MATERIALIZED (
     SELECT shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
            seconds, last_used, changed_at, told_at
     FROM judged
-    WHERE NOT is_beyond AND item <> '{{other_name}}'
+    WHERE NOT is_beyond AND NOT is_shortened AND '{{other_name}}' NOT IN (item, deployment, status)
     UNION ALL
-    SELECT shard, account_id, slot, resource, kind, '{{other_name}}' COLLATE "C",
-           CASE WHEN is_beyond THEN '' ELSE deployment END COLLATE "C", CASE WHEN is_beyond THEN '' ELSE category END COLLATE "C",
-           CASE WHEN is_beyond THEN '' ELSE status END COLLATE "C", sum(events)::bigint, sum(amount), sum(tokens_in),
-           sum(tokens_out), sum(seconds), max(last_used), max(changed_at), max(told_at) FILTER (WHERE NOT is_beyond)
+    SELECT shard, account_id, slot, resource, kind, CASE WHEN is_beyond THEN '{{other_name}}' ELSE item END COLLATE "C",
+           CASE WHEN is_beyond OR deployment = '' THEN '' WHEN is_shortened THEN '{{other_name}}' ELSE deployment END COLLATE "C",
+           CASE WHEN is_beyond THEN '' ELSE category END COLLATE "C",
+           CASE WHEN is_beyond OR status = '' THEN '' WHEN is_shortened THEN '{{other_name}}' ELSE status END COLLATE "C",
+           sum(events)::bigint, sum(amount), sum(tokens_in), sum(tokens_out), sum(seconds), max(last_used), max(changed_at),
+           max(told_at) FILTER (WHERE NOT is_beyond AND NOT is_shortened)
     FROM judged
-    WHERE is_beyond OR item = '{{other_name}}'
+    WHERE is_beyond OR is_shortened OR '{{other_name}}' IN (item, deployment, status)
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 ), collected AS (
     INSERT INTO projections.rebuilt_slots (

@@ -248,11 +248,18 @@ async def test_roles_have_what_they_need_and_no_more(as_role: Connections, role:
 
 
 async def test_a_password_reaches_the_server_only_as_a_verifier(granted: Pool) -> None:
-    """Set on a role of its own: the roles belong to the whole server, and other tests use them."""
+    """Set on a role of its own: the roles belong to the whole server, and other tests use them.
+
+    A server that gets the password itself stores a verifier as well, but its log of statements has the password.
+    """
     await granted.execute("CREATE ROLE credit_password_test")
+    sent: list[str] = []
     try:
         async with granted.acquire() as connection:
-            await set_password(connection, "password_test", "s3cret 'quoted'")
+            with connection.query_logger(lambda logged: sent.append(f"{logged.query} {logged.args}")):
+                await set_password(connection, "password_test", "s3cret 'quoted'")
+        assert any("ALTER ROLE" in statement for statement in sent)
+        assert not any("s3cret" in statement for statement in sent)
         stored = await granted.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = 'credit_password_test'")
         assert stored.startswith("SCRAM-SHA-256$4096:")
     finally:

@@ -1,7 +1,9 @@
-"""Names of a day: the first 1,000 by position have lines, the rest is one; wherever it is cut, and after a rebuild."""
+"""Names of a day: the first 1,000 by position have lines, the rest is one; wherever it is cut, and after a rebuild.
+So it is with the first 5,000 pairs of deployment and status of these names."""
 
 import random
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -9,20 +11,20 @@ import pytest
 from meter.runtime.postgres import Pool
 from projections.rebuild import Model, Rebuild
 from projections.verify import verify
-from schemas.limits import MAX_DAY_NAMES, OTHER_NAME
+from schemas.limits import MAX_DAY_DEPLOYMENTS, MAX_DAY_NAMES, OTHER_NAME
 from tests.integration.projections_log import NOON, Event, EventLog, opened, tool, used
 from tests.integration.test_projections_fold import fold_all
 from tests.integration.test_projections_usage import reverse
 from tests.integration.usage_log import fold_usage
 
 LINES = """
-SELECT account_id, (slot AT TIME ZONE 'UTC')::date AS day, kind, item, sum(amount)::bigint
-FROM projections.usage_slots GROUP BY 1, 2, 3, 4
+SELECT account_id, (slot AT TIME ZONE 'UTC')::date AS day, kind, item, deployment, status, sum(amount)::bigint
+FROM projections.usage_slots GROUP BY 1, 2, 3, 4, 5, 6
 """
 Lines = dict[tuple[object, ...], int]
 
 
-def flood(seed: int) -> list[Event]:
+def flood_names(seed: int) -> list[Event]:
     """More names than there is room for, on one of three days and of one of two accounts; reversals on a later one."""
     rng = random.Random(seed)
     events = [*opened("acct-1"), *opened("acct-2")]
@@ -38,29 +40,72 @@ def flood(seed: int) -> list[Event]:
     return events
 
 
+def flood_pairs(seed: int) -> list[Event]:
+    """More deployments and statuses than there is room for, of few names, two of which are beyond theirs; some have one
+    of the two, or really are called as the others are."""
+    rng = random.Random(seed)
+    first = [*(f"n{number}" for number in range(MAX_DAY_NAMES - 3)), "sage", "swift"]
+    events = [*opened("acct-1"), *(used("acct-1", 1, name) for name in first)]
+    for number in range(MAX_DAY_DEPLOYMENTS + 1_500):
+        deployment = rng.choice((f"pod-{number}", f"pod-{number}", f"pod-{number // 7}", "", OTHER_NAME))
+        status = rng.choice((f"failed: {number}", f"failed: {number // 7}", "ok", "", OTHER_NAME))
+        name = rng.choice(("sage", "sage", "sage", "swift", OTHER_NAME, "beyond", "far-beyond"))
+        day = NOON - timedelta(days=rng.random() < 0.05)
+        said = {"deployment": deployment, "status": status, "category": rng.choice(("", "hosting"))}
+        run = used("acct-1", 1, name, occurred_at=day, data=said)
+        events.append(run)
+        if number % 50 == 0:
+            events.append(reverse(run, 500_000, timedelta(days=1)))
+    return events
+
+
+def pair_of(event: Event) -> tuple[str, str]:
+    deployment, status = (str(event.data.get(field) or "") for field in ("deployment", "status"))
+    return deployment, status[:64]
+
+
 def expect(events: list[Event]) -> Lines:
     """By the rule, one event after the other."""
     names: defaultdict[tuple[object, ...], set[object]] = defaultdict(set)
+    pairs: defaultdict[tuple[object, ...], set[object]] = defaultdict(set)
     lines: Counter[tuple[object, ...]] = Counter()
     for event in events:
         origin = event.reverses or event
         if origin.type > 4:
             continue
         day = event.account_id, event.occurred_at.date()
-        name = origin.type, origin.name
+        name, said = (origin.type, origin.name), pair_of(origin)
         if name not in names[day] and len(names[day]) < MAX_DAY_NAMES:
             names[day].add(name)
-        shown = origin.name if name in names[day] else OTHER_NAME
-        lines[*day, origin.type, shown] += -event.amount if event.reverses else event.amount
+        pair = (*name, *said)
+        if any(said) and pair not in pairs[day] and len(pairs[day]) < MAX_DAY_DEPLOYMENTS:
+            pairs[day].add(pair)
+        shown: tuple[str, ...] = (origin.name, *said)
+        if name not in names[day]:
+            shown = (OTHER_NAME, "", "")
+        elif any(said) and pair not in pairs[day]:
+            shown = (origin.name, *(OTHER_NAME if word else "" for word in said))
+        lines[*day, origin.type, *shown] += -event.amount if event.reverses else event.amount
     return dict(lines)
 
 
 async def fetch(pool: Pool) -> Lines:
-    return {tuple(row)[:4]: row[4] for row in await pool.fetch(LINES)}
+    return {tuple(row)[:6]: row[6] for row in await pool.fetch(LINES)}
+
+
+def count_kept(lines: Lines) -> tuple[int, int]:
+    """Of the account and day with the most: names, and pairs of deployment and status."""
+    names = {key[:4] for key in lines if key[3] != OTHER_NAME}
+    pairs = {key for key in lines if any(key[4:]) and not {*key[4:]} <= {"", OTHER_NAME}}
+    most = [max(Counter(key[:2] for key in kept).values(), default=0) for kept in (names, pairs)]
+    return most[0], most[1]
 
 
 @pytest.mark.parametrize("most_events", [97, 100_000])
-async def test_names_beyond_the_first_go_to_other_wherever_the_fold_is_cut(pool: Pool, most_events: int) -> None:
+@pytest.mark.parametrize("flood", [flood_names, flood_pairs])
+async def test_names_beyond_the_first_go_to_other_wherever_the_fold_is_cut(
+    pool: Pool, flood: Callable[[int], list[Event]], most_events: int
+) -> None:
     log = EventLog(pool)
     await log.set_up()
     events = flood(most_events)
@@ -69,13 +114,16 @@ async def test_names_beyond_the_first_go_to_other_wherever_the_fold_is_cut(pool:
     await fold_usage(pool, most_events)
     lines = await fetch(pool)
     assert lines == expect(events)
-    named = Counter(key[:2] for key in lines if key[3] != OTHER_NAME)
-    assert MAX_DAY_NAMES - 5 < max(named.values()) <= MAX_DAY_NAMES
+    names, pairs = count_kept(lines)
+    assert MAX_DAY_NAMES - 5 < names <= MAX_DAY_NAMES
+    assert flood is flood_names or MAX_DAY_DEPLOYMENTS - 2_000 < pairs <= MAX_DAY_DEPLOYMENTS
     assert sum(lines.values()) == await pool.fetchval("SELECT sum(amount) FROM projections.usage_totals")
-    names = set(map(tuple, await pool.fetch("SELECT * FROM projections.day_names")))
+    noted = set(map(tuple, await pool.fetch("SELECT * FROM projections.day_names")))
+    items = set(map(tuple, await pool.fetch("SELECT * FROM projections.used_items")))
     assert [difference async for report in verify(pool) for difference in report.differences] == []
-    await pool.execute("DELETE FROM projections.day_names WHERE item LIKE 'n1%'")
-    await pool.execute("DELETE FROM projections.usage_slots WHERE item LIKE 'n2%'")
+    await pool.execute("DELETE FROM projections.day_names WHERE item LIKE 'n1%' OR item LIKE 'sage%'")
+    await pool.execute("DELETE FROM projections.usage_slots WHERE item LIKE 'n2%' OR deployment LIKE 'pod-2%'")
     await Rebuild(pool, [Model.USAGE], progress=lambda _events: None).run()
     assert await fetch(pool) == lines
-    assert set(map(tuple, await pool.fetch("SELECT * FROM projections.day_names"))) == names
+    assert set(map(tuple, await pool.fetch("SELECT * FROM projections.day_names"))) == noted
+    assert set(map(tuple, await pool.fetch("SELECT * FROM projections.used_items"))) == items

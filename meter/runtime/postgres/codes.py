@@ -9,6 +9,7 @@ from schemas.codes import ACCOUNT_CODES, CODES, PERSONAL_CODES, USAGE_CODES
 from schemas.identity import OWN_SOURCE
 from schemas.limits import (
     CATEGORIES,
+    MAX_DAY_DEPLOYMENTS,
     MAX_DAY_NAMES,
     MAX_NAME_CHARS,
     MAX_SECONDS,
@@ -44,6 +45,7 @@ PLACEHOLDERS: Final[Mapping[str, str]] = MappingProxyType(
         "name_chars": str(MAX_NAME_CHARS),
         "status_chars": str(MAX_STATUS_CHARS),
         "day_names": str(MAX_DAY_NAMES),
+        "day_deployments": str(MAX_DAY_DEPLOYMENTS),
         "other_name": OTHER_NAME,
         "most_tokens": str(MAX_TOKENS),
         "most_seconds": str(MAX_SECONDS),
