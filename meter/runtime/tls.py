@@ -29,6 +29,8 @@ class FollowingContext(ssl.SSLContext):
 
     _files: tuple[str | None, str | None, str | None]
     _verify: bool
+    _names: bool
+    _protocols: tuple[str, ...]
     _inner: ssl.SSLContext
     _stamps: tuple[Stamp, ...]
 
@@ -37,16 +39,32 @@ class FollowingContext(ssl.SSLContext):
         cls, cafile: str | None, certfile: str | None = None, keyfile: str | None = None, *, verify: bool = True
     ) -> "FollowingContext":
         """Raises SettingsError for files that are not there or not usable."""
-        made = cls(ssl.PROTOCOL_TLS_CLIENT)
-        made._files, made._verify = (cafile, certfile, keyfile), verify
-        made._stamps = made._look()
         try:
-            made._inner = made._read()
+            return cls.reading(cafile, certfile, keyfile, verify=verify)
         except OSError as error:  # ssl.SSLError is one
+            named = ", ".join(filter(None, (cafile, certfile, keyfile)))
             raise SettingsError(
-                f"certificates cannot be read from {made._named}: {explain(error)}. Check the settings that name these "
+                f"certificates cannot be read from {named}: {explain(error)}. Check the settings that name these "
                 "files (…_CAFILE, …_CERTFILE, …_KEYFILE)"
             ) from None
+
+    @classmethod
+    def reading(
+        cls,
+        cafile: str | None,
+        certfile: str | None = None,
+        keyfile: str | None = None,
+        *,
+        verify: bool = True,
+        names: bool = True,
+        protocols: tuple[str, ...] = (),
+    ) -> "FollowingContext":
+        """As `of`, for callers with words of their own: raises OSError. Without `names` a trusted certificate may be
+        for another host; `protocols` are offered by ALPN."""
+        made = cls(ssl.PROTOCOL_TLS_CLIENT)
+        made._files, made._verify, made._names, made._protocols = (cafile, certfile, keyfile), verify, names, protocols
+        made._stamps = made._look()
+        made._inner = made._read()
         # Libraries ask the context that they were given, for instance whether it checks host names.
         made.check_hostname, made.verify_mode = made._inner.check_hostname, made._inner.verify_mode
         return made
@@ -85,9 +103,11 @@ class FollowingContext(ssl.SSLContext):
         context = ssl.create_default_context(cafile=cafile)
         if certfile is not None:
             context.load_cert_chain(certfile, keyfile)
+        context.check_hostname = self._verify and self._names
         if not self._verify:
-            context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+        if self._protocols:
+            context.set_alpn_protocols(list(self._protocols))
         return context
 
 

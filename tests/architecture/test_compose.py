@@ -267,13 +267,23 @@ KINDS: dict[str, type[Settings]] = {
 DECIDED = {"postgres_dsn", "http_host", "http_port", "console_host", "console_port"}
 
 
+# The reader of Compose 2.23 says of the file: `env_file.0 must be a string`.
+OLDEST = [2, 24]
+
+
+def test_the_oldest_compose_is_told_for_the_reason_that_it_has() -> None:
+    told = "Docker Compose {}.{} or newer".format(*OLDEST)
+    assert all(told in (DEPLOY / name).read_text(encoding="utf-8") for name in ("README.md", "compose.yaml"))
+    assert all(isinstance(entry, dict) and "required" in entry for entry in COMPOSE["x-image"]["env_file"])
+
+
 def find_compose() -> list[str] | None:
     """Docker Compose from the environment of the tests, else Docker's plug-in; the file needs no engine to be read."""
     for command in ([str(Path(sys.executable).parent / "docker-compose")], ["docker", "compose"]):
         if shutil.which(command[0]) is not None:
             done = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
             numbers = re.findall(r"\d+", done.stdout)
-            if done.returncode == 0 and [int(number) for number in numbers[:2]] >= [2, 24]:
+            if done.returncode == 0 and [int(number) for number in numbers[:2]] >= OLDEST:
                 return command
     return None
 

@@ -5,29 +5,34 @@ place of the images of others. Exit codes: 0 all as it must be, 1 something diff
 
 Example: python -m tests.containers --keep
 
+With --record it writes how soon killed services were ready: the figures of deploy/README.md, The image.
 With --stand-ins it only builds Postgres and Kafka for `make test` through testcontainers, and prints what to export.
 """
 
 import argparse
 import asyncio
 import contextlib
+import json
 import logging
 import sys
 import tempfile
 import time
 import tomllib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.local.containers import KAFKA_IMAGE_VARIABLE, POSTGRES_IMAGE_VARIABLE
 from deploy.local.demo.__main__ import NotSettledError
 from meter.runtime.settings import Settings
+from tests.bench.machine import describe_machine, read_commit
 from tests.containers import guide, images, proofs
 from tests.containers.engine import FailedError, inspect, missing, step
 from tests.containers.stack import OPTIONAL, OURS, ROOT, SERVICES, ComposeStack, official_images
 
 PYTHON = "python:3.12-slim"
 IMAGE = "credit-meter-check"
+RECORD = ROOT / "tests/containers/results.json"
 LOG = ROOT / ".local/containers/services.log"
 SERVERS = ("kafka", "postgres")
 FIRST_KILL_S, BETWEEN_KILLS_S = 3, 2
@@ -38,6 +43,7 @@ def main() -> int:
         prog="python -m tests.containers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--keep", action="store_true", help="leave the stack running, and say how to remove it")
+    parser.add_argument("--record", action="store_true", help=f"write what was measured to {RECORD.relative_to(ROOT)}")
     parser.add_argument("--stand-ins", action="store_true", help="build servers for `make test`, print what to export")
     options = parser.parse_args()
     if why := missing():
@@ -47,17 +53,28 @@ def main() -> int:
         return export_stand_ins()
     # A broker that is killed makes the Kafka client talk; what matters is whether the books agree.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-    start = time.monotonic()
+    start, ready_s = time.monotonic(), dict[str, float]()
     try:
-        faults = check(keep=options.keep)
+        faults = check(ready_s, keep=options.keep)
     except (FailedError, NotSettledError) as error:
         print(f"{error}\nLogs of the containers, where there were any: {LOG}", file=sys.stderr)
         return 1
     for fault in faults:
         print(f"WRONG  {fault}", file=sys.stderr)
+    if options.record and not faults:
+        write_record(ready_s)
     verdict = "All as it must be" if not faults else f"{len(faults)} differences"
     print(f"{verdict}, after {time.monotonic() - start:.0f} s.")
     return 1 if faults else 0
+
+
+def write_record(ready_s: dict[str, float]) -> None:
+    record = {
+        "commit": read_commit(), "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": describe_machine(), "ready_after_kill_s": ready_s,
+    }  # fmt: skip
+    RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(f"figures: {RECORD}")
 
 
 def export_stand_ins() -> int:
@@ -75,7 +92,8 @@ def export_stand_ins() -> int:
     return 0
 
 
-def check(*, keep: bool) -> list[str]:
+def check(ready_s: dict[str, float], *, keep: bool) -> list[str]:
+    """What differs. `ready_s` takes, by service, how soon it was ready after it was killed and started."""
     named, base = provide_images()
     faults = proofs.check_size(named["meter"], base)
     with tempfile.TemporaryDirectory(prefix="credit-meter-") as folder:
@@ -88,7 +106,7 @@ def check(*, keep: bool) -> list[str]:
             with step("privileges, health and metrics of the containers"):
                 faults += proofs.check_all(stack)
             with step("the story, with every service and server killed on the way"):
-                faults += asyncio.run(tell(stack))
+                faults += asyncio.run(tell(stack, ready_s))
             with step("the commands of the guides"):
                 faults += guide.check_commands(stack)
             with step("services drain on SIGTERM"):
@@ -125,19 +143,20 @@ def provide_images() -> tuple[dict[str, str], str]:
     return named, base
 
 
-async def tell(stack: ComposeStack) -> list[str]:
+async def tell(stack: ComposeStack, ready_s: dict[str, float]) -> list[str]:
     from tests.containers.story import play
 
     settings = Settings(kafka_bootstrap=f"localhost:{stack.ports.kafka}")
 
-    async def kill(name: str, waiting: Sequence[str]) -> None:
+    async def kill(name: str, waiting: Sequence[str]) -> float:
         seconds = await asyncio.to_thread(proofs.kill_and_start, stack, name, waiting=waiting)
         print(f"killed and started: {name}; {' and '.join(waiting)} ready after {seconds:.1f} s", flush=True)
+        return seconds
 
     async def kill_services() -> None:
         await asyncio.sleep(FIRST_KILL_S)
         for service in SERVICES:
-            await kill(service, [service])
+            ready_s[service] = round(await kill(service, [service]), 1)
             await asyncio.sleep(BETWEEN_KILLS_S)
 
     async def kill_servers() -> None:

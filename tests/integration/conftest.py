@@ -1,11 +1,27 @@
 """What several of these tests start from."""
 
+import asyncio
+from collections.abc import Iterator
+
 import pytest
 
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from tests.integration.projections_log import EventLog
 from tests.integration.runtime_ledger import make_topics
+from tests.support.locked_postgres import LockedPostgres
+
+
+@pytest.fixture(scope="module")
+def locked_postgres() -> Iterator[LockedPostgres]:
+    """Of one file of tests: they change its password. They name the xdist_group of the same name."""
+    made = LockedPostgres()
+    try:
+        made.start()
+        asyncio.run(made.make_roles())
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ why, and it goes on by itself.
 import asyncio
 import base64
 import http.client
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from deploy.local.ports import free_port
 from deploy.local.stack import Addresses
@@ -24,11 +24,13 @@ from meter.runtime.settings import Settings
 from projections.console.settings import ConsoleSettings
 from projections.console.tokens import Tokens
 from tests.e2e.conftest import ROLES
+from tests.support.certificates import Certificates, server_context
 from tests.support.console import Books, set_up_cursors
 from tests.support.databases import Databases
 from tests.support.locked_postgres import LOCKED, PASSWORD, LockedPostgres
 from tests.support.processes import HOST, Processes, ServiceProcess
 from tests.support.readiness import is_ready, is_unready
+from tests.support.tls_postgres import postgres_with
 from tests.support.waiting import until
 from tests.unit.notifier.scripted import Script, serving
 
@@ -50,28 +52,17 @@ def end(*services: ServiceProcess) -> None:
     assert [service.wait() for service in services] == [0] * len(services)
 
 
-@pytest.fixture(scope="module")
-def locked() -> Iterator[LockedPostgres]:
-    made = LockedPostgres()
-    try:
-        made.start()
-        asyncio.run(made.make_roles())
-        yield made
-    finally:
-        made.close()
-
-
 async def send_usage(settings: Settings) -> None:
     async with UsageProducer(settings, source="//tests.example.com") as usage:
         await usage.model_inference("acct-1", credits="45", model="small-chat")
 
 
 async def test_a_roles_password(
-    locked: LockedPostgres, processes: Processes, settings: Settings, tmp_path: Path
+    locked_postgres: LockedPostgres, processes: Processes, settings: Settings, tmp_path: Path
 ) -> None:
-    database, file = await Databases(locked.dsn()).create(), tmp_path / "password"
+    database, file = await Databases(locked_postgres.dsn()).create(), tmp_path / "password"
     file.write_text(PASSWORD)
-    dsn = f"postgresql://{LOCKED}@{HOST}:{locked.port}/{database.rpartition('/')[2]}"
+    dsn = f"postgresql://{LOCKED}@{HOST}:{locked_postgres.port}/{database.rpartition('/')[2]}"
     own = {"postgres_dsn": dsn, "postgres_password_file": str(file)}
     assert processes.run("meter", "setup", "--no-roles", **own).returncode == 0
     meter = processes.start("meter", **own)
@@ -82,7 +73,7 @@ async def test_a_roles_password(
 
     await send_usage(settings)
     await until(partial(stored, 1), WAIT_S, meter.output)
-    await locked.change_password(NEW_PASSWORD)
+    await locked_postgres.change_password(NEW_PASSWORD)
     words = f'postgres refuses: password authentication failed for user "{LOCKED}"'
     await until(partial(is_unready, meter, "postgres", words), WAIT_S, meter.output)
     await send_usage(settings)
@@ -92,6 +83,39 @@ async def test_a_roles_password(
     await close_pool(pool)
     assert NEW_PASSWORD not in meter.output() and PASSWORD not in meter.output()
     end(meter)
+
+
+async def test_the_certificate_that_we_show_to_postgres(
+    processes: Processes, dsn: str, settings: Settings, pool: Pool, tmp_path: Path
+) -> None:
+    """Certificate first, key later, as a tool may do that renews them; in between the pair before stays in force."""
+    assert processes.run("meter", "setup", "--no-roles").returncode == 0
+    certificates, renewed = Certificates(tmp_path), trustme.CA()
+    certfile, keyfile = (Path(file) for file in certificates.client("meter"))
+    server = certificates.server()
+    async with postgres_with(server_context(server, certificates.authority), dsn) as front:
+        own = {"sslcert": str(certfile), "sslkey": str(keyfile)}
+        meter = processes.spawn("meter", postgres_dsn=front.address(certificates.cafile, **own))
+
+        async def stored(number: int) -> bool:
+            return bool(await pool.fetchval(STORED) == number)
+
+        await send_usage(settings)
+        await until(partial(stored, 1), WAIT_S, meter.output)
+        front.context = server_context(server, renewed)
+        front.end_connections()
+        words = "wants a certificate of ours that it trusts (tlsv1 alert unknown ca): renew the files that sslcert"
+        await until(partial(is_unready, meter, "postgres", words), WAIT_S, meter.output)
+        await send_usage(settings)
+        old_key = keyfile.read_bytes()
+        certificates.client("meter", renewed)
+        new_key = keyfile.read_bytes()
+        keyfile.write_bytes(old_key)
+        await until(lambda: "certificates_unreadable" in meter.output(), WAIT_S, meter.output)
+        keyfile.write_bytes(new_key)
+        await until(partial(stored, 2), WAIT_S, meter.output)
+        await until(partial(is_ready, meter), WAIT_S, meter.output)
+        await asyncio.to_thread(end, meter)  # it drains through this front
 
 
 def accept_only(script: Script, password: str) -> None:

@@ -3,15 +3,13 @@
 import asyncio
 import contextlib
 import shutil
-import struct
-from collections.abc import AsyncIterator, Iterator
+import ssl
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-import trustme
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
@@ -22,7 +20,7 @@ from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.errors import LoginRefusedError
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.kafka.adapter.options import client_options
-from meter.runtime.postgres import Pool, connect
+from meter.runtime.postgres import Pool, close_pool, connect, open_reading_pool
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
 from tests.e2e.conftest import ROLES, is_ready
@@ -30,6 +28,7 @@ from tests.support.certificates import Certificates, server_context
 from tests.support.processes import Processes
 from tests.support.servers import Servers
 from tests.support.tls_kafka import PASSWORD, TlsKafka
+from tests.support.tls_postgres import postgres_with
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("tls_kafka")
@@ -37,7 +36,6 @@ pytestmark = pytest.mark.xdist_group("tls_kafka")
 READY_S = 90
 BALANCE = "SELECT remaining FROM projections.balances WHERE account_id = 'acct-1' AND resource = 'model_credits'"
 TOLD = "SELECT count(*) FROM notifier.emails WHERE state = 'accepted'"
-SSL_REQUEST = struct.pack(">ii", 8, 80877103)
 FAULTS = {"authority": "not trusted", "name": "another host name", "expired": "has expired"}
 
 
@@ -176,49 +174,9 @@ def test_a_client_without_a_certificate_is_told_what_to_look_at(
     assert done.returncode in (2, 3) and "METERING_KAFKA_SSL_CERTFILE" in said, said
 
 
-@contextlib.asynccontextmanager
-async def postgres_with(certificate: trustme.LeafCert | None, dsn: str) -> AsyncIterator[int]:
-    """The port of a server that speaks Postgres' TLS with this certificate, in front of the one that is there."""
-    parts = urlsplit(dsn)
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            assert await reader.readexactly(8) == SSL_REQUEST
-            writer.write(b"N" if certificate is None else b"S")
-            await writer.drain()
-            if certificate is not None:
-                await writer.start_tls(server_context(certificate))
-                await join(reader, writer, parts.hostname or "", parts.port or 5432)
-        writer.close()
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
-    behind_reader, behind_writer = await asyncio.open_connection(host, port)
-
-    async def pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            target.write(data)
-            await target.drain()
-        target.close()
-
-    await asyncio.gather(pipe(reader, behind_writer), pipe(behind_reader, writer))
-
-
-def over_tls(dsn: str, port: int, cafile: str) -> str:
-    """The settings' address of the database behind that port."""
-    parts = urlsplit(dsn)
-    return Settings(
-        postgres_dsn=f"postgresql://{parts.username}@localhost:{port}{parts.path}", postgres_ssl_cafile=cafile
-    ).postgres_dsn
-
-
 async def test_postgres_with_a_good_certificate(dsn: str, certificates: Certificates) -> None:
-    async with postgres_with(certificates.server(), dsn) as port:
-        connection = await connect(over_tls(dsn, port, certificates.cafile), "tests")
+    async with postgres_with(server_context(certificates.server()), dsn) as front:
+        connection = await connect(front.address(certificates.cafile), "tests")
         try:
             # The server in front answers nothing before the handshake: what came back came over TLS.
             assert await connection.fetchval("SELECT 1") == 1
@@ -232,23 +190,23 @@ async def test_postgres_with_a_bad_certificate_is_refused(fault: str, dsn: str, 
         fault
     ]()
     cafile = certificates.other_cafile if fault == "authority" else certificates.cafile
-    async with postgres_with(shown, dsn) as port:
+    async with postgres_with(server_context(shown), dsn) as front:
         with pytest.raises(LoginRefusedError) as caught:
-            await connect(over_tls(dsn, port, cafile), "tests")
+            await connect(front.address(cafile), "tests")
     said = str(caught.value)
-    assert said.startswith(f"postgres at localhost:{port} shows a certificate") and FAULTS[fault] in said
+    assert said.startswith(f"postgres at localhost:{front.port} shows a certificate") and FAULTS[fault] in said
 
 
 async def test_authorities_that_are_not_there_are_named(dsn: str, certificates: Certificates) -> None:
-    async with postgres_with(certificates.server(), dsn) as port:
+    async with postgres_with(server_context(certificates.server()), dsn) as front:
         with pytest.raises(LoginRefusedError, match=r"in /none\.pem\. See METERING_POSTGRES_SSL_CAFILE"):
-            await connect(over_tls(dsn, port, "/none.pem"), "tests")
+            await connect(front.address("/none.pem"), "tests")
 
 
 async def test_a_postgres_without_tls_is_refused(dsn: str, certificates: Certificates) -> None:
-    async with postgres_with(None, dsn) as port:
+    async with postgres_with(None, dsn) as front:
         with pytest.raises(LoginRefusedError, match=r"speaks no TLS.*METERING_PLAINTEXT_HOSTS"):
-            await connect(over_tls(dsn, port, certificates.cafile), "tests")
+            await connect(front.address(certificates.cafile), "tests")
 
 
 async def test_an_authority_that_is_replaced_counts_without_a_restart(
@@ -256,10 +214,31 @@ async def test_an_authority_that_is_replaced_counts_without_a_restart(
 ) -> None:
     cafile = tmp_path / "ca.pem"
     shutil.copy(certificates.other_cafile, cafile)
-    async with postgres_with(certificates.server(), dsn) as port:
-        address = over_tls(dsn, port, str(cafile))
+    async with postgres_with(server_context(certificates.server()), dsn) as front:
+        address = front.address(str(cafile))
         with pytest.raises(LoginRefusedError):
             await connect(address, "tests")
         shutil.copy(certificates.cafile, cafile)
         connection = await connect(address, "tests")
         await connection.close()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["a file", "the system's"])
+async def test_a_reader_of_balances_trusts_these_authorities(
+    named: bool, dsn: str, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in README.md, Read balances: on another host the system's are the default."""
+    async with postgres_with(server_context(certificates.server()), dsn) as front:
+        address = front.address(certificates.cafile if named else None, sslmode="verify-full")
+        with pytest.raises(ssl.SSLCertVerificationError) if not named else contextlib.nullcontext():
+            await read_one_number(address)
+        monkeypatch.setenv("SSL_CERT_FILE", certificates.cafile)  # OpenSSL's name for the system's
+        await read_one_number(address)
+
+
+async def read_one_number(address: str) -> None:
+    pool = await open_reading_pool(address)
+    try:
+        assert await pool.fetchval("SELECT 1") == 1
+    finally:
+        await close_pool(pool)

@@ -4,7 +4,6 @@ Which verbs there are follows from the commands: a new one must say in `tests/su
 """
 
 import asyncio
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -53,27 +52,16 @@ LATER = {"no tables": {("meter", "setup"), *ASK_KAFKA}, "no right": ASK_KAFKA}
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[LockedPostgres]:
-    made = LockedPostgres()
-    try:
-        made.start()
-        asyncio.run(made.make_roles())
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture(scope="module")
-def database(postgres: LockedPostgres) -> str:
-    return asyncio.run(Databases(postgres.dsn()).create()).rpartition("/")[2]
+def database(locked_postgres: LockedPostgres) -> str:
+    return asyncio.run(Databases(locked_postgres.dsn()).create()).rpartition("/")[2]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "no tables"])
 @pytest.mark.usefixtures("installed")
 def test_every_verb_says_why_it_cannot_use_postgres(
-    name: str, postgres: LockedPostgres, database: str, tmp_path: Path, env: dict[str, str]
+    name: str, locked_postgres: LockedPostgres, database: str, tmp_path: Path, env: dict[str, str]
 ) -> None:
-    fault = faults(postgres, database)[name]
+    fault = faults(locked_postgres, database)[name]
     asked = [verb for verb in VERBS if verb not in SERVICES and POSTGRES in ARGUMENTS[" ".join(verb)].needs]
     wrong = [
         said
@@ -97,10 +85,10 @@ def test_every_verb_has_arguments_for_these_tests() -> None:
 @pytest.mark.parametrize("name", ["wrong password", "no such database", "no right"])
 @pytest.mark.usefixtures("installed")
 async def test_a_service_says_the_sentence_and_tries_again(
-    verb: tuple[str, str], name: str, postgres: LockedPostgres, database: str, processes: Processes
+    verb: tuple[str, str], name: str, locked_postgres: LockedPostgres, database: str, processes: Processes
 ) -> None:
     """In its log, and to whoever asks whether it is ready: the password may be mended without it."""
-    dsn = faults(postgres, database)[name].changes["METERING_POSTGRES_DSN"]
+    dsn = faults(locked_postgres, database)[name].changes["METERING_POSTGRES_DSN"]
     service = processes.make(*verb, postgres_dsn=dsn).spawn()
     await until(partial(is_unready, service, "postgres", "METERING_POSTGRES_DSN"), END_S, service.output)
     await until(lambda: len(service.logged("access_refused")) >= 2, END_S, service.output)

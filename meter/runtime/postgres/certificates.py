@@ -1,18 +1,21 @@
-"""The certificate that we show to Postgres, and its revocation list: looked at before the driver does, which says of a
+"""The files of TLS to Postgres: followed while the process runs, and looked at before the driver does, which says of a
 file that is not there neither which it is nor who named it."""
 
 from __future__ import annotations
 
 import os
 import ssl
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from meter.runtime.dsn import SYSTEM_AUTHORITIES, parameter
+from meter.runtime.dsn import CHECKED_MODES, SYSTEM_AUTHORITIES, parameter
 from meter.runtime.errors import SettingsError, explain
 from meter.runtime.tls import FollowingContext
 
 VARIABLES = {"sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "sslcrl": "PGSSLCRL"}  # libpq's
 FILE_ONLY = ("sslpassword", "sslcrl", "ssl_min_protocol_version", "ssl_max_protocol_version")
+FOUND_BY_DRIVER = tuple(f"~/.postgresql/{name}" for name in ("postgresql.crt", "postgresql.key", "root.crl"))
+PROTOCOL = "postgresql"  # by ALPN, which sslnegotiation=direct needs
 
 
 class Named(NamedTuple):
@@ -60,14 +63,41 @@ def check_files(dsn: str) -> None:
             raise SettingsError(f"{revoked.by} names {revoked.file}, which holds no revocation list in PEM") from None
 
 
-def system_context(dsn: str) -> FollowingContext | None:
-    """With the authorities of the system, where the DSN asks for these: asyncpg knows none. Raises SettingsError."""
+class FollowingTls:
+    """The TLS of all connections to one DSN. Where the server is checked its files are followed, as for Kafka: one that
+    is half written or away leaves the one before in force. Otherwise, and with a parameter that only the driver takes
+    (FILE_ONLY, files in ~/.postgresql), the driver reads them anew for each connection."""
+
+    def __init__(self, dsn: str) -> None:
+        """Raises SettingsError for what the authorities of the system do not go with."""
+        self._ours, authorities = follows(dsn), parameter(dsn, "sslrootcert")
+        self._authorities = None if authorities == SYSTEM_AUTHORITIES else authorities
+        certificate, key = named_file(dsn, "sslcert"), named_file(dsn, "sslkey")
+        self._own = (certificate.file, key.file if key else None) if certificate else (None, None)
+        self._names = self._authorities is None or parameter(dsn, "sslmode") != "verify-ca"
+        self._context: FollowingContext | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What `asyncpg.connect` takes beside the DSN. Raises OSError for files that cannot be used at the first
+        connection."""
+        if not self._ours:
+            return {}
+        if self._context is None:
+            self._context = FollowingContext.reading(
+                self._authorities, *self._own, names=self._names, protocols=(PROTOCOL,)
+            )
+        return {"ssl": self._context}
+
+
+def follows(dsn: str) -> bool:
+    """Whether the context is ours. Raises SettingsError."""
+    own = [name for name in FILE_ONLY if parameter(dsn, name) or os.environ.get(VARIABLES.get(name, ""))]
     if parameter(dsn, "sslrootcert") != SYSTEM_AUTHORITIES:
-        return None
-    if lost := [name for name in FILE_ONLY if parameter(dsn, name) or os.environ.get(VARIABLES.get(name, ""))]:
+        named = parameter(dsn, "sslmode") in CHECKED_MODES and parameter(dsn, "sslrootcert") is not None
+        return named and not own and not any(Path(file).expanduser().exists() for file in FOUND_BY_DRIVER)
+    if own:
         raise SettingsError(
-            f"METERING_POSTGRES_DSN or libpq's variables have {', '.join(lost)}, which the driver takes with a file of "
+            f"METERING_POSTGRES_DSN or libpq's variables have {', '.join(own)}, which the driver takes with a file of "
             "authorities alone: name one in METERING_POSTGRES_SSL_CAFILE, or leave it out"
         )
-    certificate, key = named_file(dsn, "sslcert"), named_file(dsn, "sslkey")
-    return FollowingContext.of(None, certificate and certificate.file, key.file if certificate and key else None)
+    return True

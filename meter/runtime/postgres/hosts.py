@@ -22,7 +22,7 @@ from asyncpg.connect_utils import SessionAttribute
 from meter.runtime.dsn import holds_password, parameter
 from meter.runtime.dsn_parameters import connect_timeout_s, for_driver
 from meter.runtime.errors import LoginRefusedError, SettingsError, TransientError, explain
-from meter.runtime.postgres.certificates import check_files, system_context
+from meter.runtime.postgres.certificates import FollowingTls, check_files
 from meter.runtime.postgres.failures import is_transient
 from meter.runtime.settings import Settings
 from meter.runtime.tls import explain_certificate
@@ -30,6 +30,8 @@ from meter.runtime.tls import explain_certificate
 HOST_TIMEOUT_S = 3.0
 DEFAULT_PORT = 5432
 NO_WRITES = ("standby", "read-only", "prefer-standby")
+OF_TWO_PAIRS = "KEY_VALUES_MISMATCH"  # OpenSSL's, also while one of two files is renewed
+OF_CERTIFICATES = ("CERTIFICATE", "UNKNOWN_CA", "DECRYPT_ERROR")  # in the names of OpenSSL's alerts
 AUTHORITY = re.compile(r"^[a-z]+://(?:[^/?#]*@)?([^/?#@]*)", re.IGNORECASE)
 
 
@@ -86,7 +88,7 @@ class Hosts:
         self._own_timeout_s = connect_timeout_s(dsn)
         self._timeout_s = self._own_timeout_s or timeout_s
         self.all = find_hosts(dsn)
-        self._context = system_context(dsn)  # files of authorities asyncpg reads anew for each connection
+        self._tls = FollowingTls(dsn)
         self.password: Callable[[], str] | None = None  # asked before each login; None: the DSN's own
         self._first = 0  # the index of the host to ask first
         self._open: WeakKeyDictionary[asyncpg.Connection[Any], Host] = WeakKeyDictionary()
@@ -106,8 +108,6 @@ class Hosts:
 
         Raises NoPrimaryError, which names every host and what it did, or the error of the one host.
         """
-        if self._context is not None:
-            options["ssl"] = self._context
         if self.password is not None:
             options["password"] = self.password
         if not self.several:
@@ -118,8 +118,8 @@ class Hosts:
     async def _open_one(self, host: Host | None, options: dict[str, Any]) -> asyncpg.Connection[Any]:
         """Raises LoginRefusedError where the server cannot be trusted or has no TLS: settings are at fault."""
         try:
-            return cast("asyncpg.Connection[Any]", await asyncpg.connect(self._dsn, **options))
-        except (ssl.SSLError, ConnectionError, FileNotFoundError) as error:
+            return cast("asyncpg.Connection[Any]", await asyncpg.connect(self._dsn, **options, **self._tls.options()))
+        except (ssl.SSLError, ConnectionError, FileNotFoundError, asyncpg.ConnectionDoesNotExistError) as error:
             if (refusal := explain_tls(error, parameter(self._dsn, "sslrootcert"))) is None:
                 raise
             raise LoginRefusedError(f"postgres at {host} {refusal}", dependency="postgres") from error
@@ -178,6 +178,13 @@ def explain_tls(error: Exception, cafile: str | None) -> str | None:
     """What keeps a connection from being encrypted, and what to do; None for anything else."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return explain_certificate(error, "METERING_POSTGRES_SSL_CAFILE")
+    if (alert := find_alert(error)) is not None:
+        return (
+            f"wants a certificate of ours that it trusts ({alert}): renew the files that sslcert and sslkey in "
+            "METERING_POSTGRES_DSN name, or have the server trust their authority (ssl_ca_file)"
+        )
+    if isinstance(error, ssl.SSLError) and error.reason == OF_TWO_PAIRS:
+        return "is shown no certificate of ours: sslkey is not the key of sslcert. Put both there, of one pair"
     if isinstance(error, ssl.SSLError) and error.library in ("X509", "PEM"):
         return f"cannot be checked: there is no certificate in {cafile}. See METERING_POSTGRES_SSL_CAFILE"
     if isinstance(error, FileNotFoundError) and cafile is not None and not Path(cafile).exists():
@@ -187,6 +194,16 @@ def explain_tls(error: Exception, cafile: str | None) -> str | None:
             "speaks no TLS: turn it on there, or, where the network between can be trusted, name the host in "
             "METERING_PLAINTEXT_HOSTS"
         )
+    return None
+
+
+def find_alert(error: BaseException | None) -> str | None:
+    """What the server said of our certificate: after the handshake, so that the driver tells of a lost connection."""
+    while error is not None:
+        reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+        if "ALERT" in reason and any(word in reason for word in OF_CERTIFICATES):
+            return reason.lower().replace("_", " ")
+        error = error.__cause__
     return None
 
 

@@ -4,13 +4,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from meter.runtime.dsn_parameters import connect_timeout_s, for_driver
-from meter.runtime.postgres.certificates import check_files
+from meter.runtime.postgres.certificates import FollowingTls, check_files
 from meter.runtime.postgres.failover import watch_host
 from meter.runtime.postgres.hosts import hosts_for, hosts_of
 from meter.runtime.postgres.plans import FIRST_S, SETTINGS, Replanning
@@ -95,8 +95,13 @@ async def open_reading_pool(dsn: str, *, max_size: int = 8, command_timeout_s: f
     is sent at the start, which PgBouncer refuses. The role's own limits hold.
     """
     check_files(dsn)
+    tls = FollowingTls(dsn)
+
+    async def open_one(dsn: Any = None, **options: Any) -> asyncpg.Connection[Any]:
+        return cast("asyncpg.Connection[Any]", await asyncpg.connect(dsn, **options, **tls.options()))
+
     return await asyncpg.create_pool(
-        for_driver(dsn), min_size=0, max_size=max_size, timeout=connect_timeout_s(dsn) or 10,
+        for_driver(dsn), connect=open_one, min_size=0, max_size=max_size, timeout=connect_timeout_s(dsn) or 10,
         command_timeout=command_timeout_s, statement_cache_size=0, init=guard_socket, reset=leave_session,
     )  # fmt: skip
 

@@ -222,11 +222,12 @@ def describe_unreachable(error: BaseException, settings: "Settings") -> tuple[st
     if field is None:
         return f"{name} is not reachable: {plain_cause(explain(error))}", Exit.UNREACHABLE
     detail = plain_cause(explain(error).removeprefix(f"{name}: connecting to {address}: "))
-    said = f"{name} is not reachable at {address}: {detail}"
+    asks = detail.endswith("?")  # the server was there, and closed the connection
+    said = f"{name} is not reachable at {address}: {detail}{'' if asks else '.'}"
     if field not in settings.model_fields_set:
-        return f"{said}. {variable(field)} is not set, so its default was tried: set it.", Exit.USAGE
-    advice = "Correct" if detail == UNKNOWN_HOST else "Start it, or correct"
-    return f"{said}. {advice} {variable(field)}.", Exit.UNREACHABLE
+        return f"{said} {variable(field)} is not set, so its default was tried: set it.", Exit.USAGE
+    advice = "If so, see whether it runs, or correct" if asks else "Start it, or correct"
+    return f"{said} {'Correct' if detail == UNKNOWN_HOST else advice} {variable(field)}.", Exit.UNREACHABLE
 
 
 def plain_cause(text: str) -> str:

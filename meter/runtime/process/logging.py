@@ -16,13 +16,16 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from meter.runtime.process.distribution import DISTRIBUTION
 from meter.runtime.settings import Settings
 
 # Libraries log errors only: their warnings during a reconnect would hide our own lines.
 LIBRARY_LEVEL = logging.ERROR
+# It calls each thing an error that it tries again, one at every first start among them. Where somebody has to act, the
+# service has a line of its own.
+KAFKA_CLIENT = "aiokafka"
 # Modules that clients use as well log through the standard library, under our package's name.
 OURS = "meter"
 # aiokafka logs every attempt of every task: 2,000 errors in one outage. So one line of each kind per pause.
@@ -54,8 +57,22 @@ def configure_logging(service: str, settings: Settings) -> None:
     )
     structlog.contextvars.bind_contextvars(service=service, instance=name_instance(), version=version(DISTRIBUTION))
     configure_libraries(
-        [*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(allow=["repeated"])], final, level
+        [
+            *shared,
+            structlog.stdlib.add_logger_name,
+            lower_kafka_client,
+            structlog.stdlib.ExtraAdder(allow=["repeated"]),
+        ],
+        final,
+        level,
     )
+
+
+def lower_kafka_client(_logger: object, _method: str, line: EventDict) -> EventDict:
+    """Its errors are warnings of ours: whoever is on call is called for `error`."""
+    if line["level"] == "error" and str(line.get("logger")).partition(".")[0] == KAFKA_CLIENT:
+        line["level"] = "warning"
+    return line
 
 
 def name_instance() -> str:

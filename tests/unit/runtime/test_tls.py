@@ -146,6 +146,18 @@ async def test_a_new_certificate_of_ours_is_shown_from_the_next_handshake(
     assert len(seen) == 3 and seen[0] != seen[1] == seen[2]
 
 
+async def test_a_protocol_is_offered_and_a_name_may_be_another(authority: trustme.CA, tmp_path: Path) -> None:
+    """`sslnegotiation=direct` of Postgres needs the first, `sslmode=verify-ca` the second."""
+    server = server_context(authority.issue_cert("elsewhere.example.com"))
+    server.set_alpn_protocols(["other", "postgresql"])
+    context = FollowingContext.reading(write(tmp_path / "ca.pem", authority), names=False, protocols=("postgresql",))
+    async with serving(server) as (port, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=NAME)
+        assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "postgresql"
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_a_half_written_file_leaves_the_one_before_in_force(
     authority: trustme.CA, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

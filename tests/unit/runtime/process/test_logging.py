@@ -43,8 +43,16 @@ def test_an_outage_is_a_few_lines_of_json(capsys: pytest.CaptureFixture[str]) ->
         "Unable to update metadata from [1]",
     ]
     assert {(line["logger"], line["level"], line["service"]) for line in lines} == {
-        ("aiokafka.consumer.fetcher", "error", "meter")
+        ("aiokafka.consumer.fetcher", "warning", "meter")
     }
+
+
+@pytest.mark.usefixtures("_configured")
+def test_other_libraries_keep_their_level(capsys: pytest.CaptureFixture[str]) -> None:
+    """asyncio's tell of a bug: deploy/README.md, Logs, has whoever is on call come for an error."""
+    configure_logging("meter", Settings())
+    logging.getLogger("asyncio").error("Task exception was never retrieved")
+    assert [line["level"] for line in read_lines(capsys.readouterr().out)] == ["error"]
 
 
 @pytest.mark.usefixtures("_configured")

@@ -30,6 +30,11 @@ CASES: dict[str, tuple[BaseException, dict[str, str], int, list[str]]] = {
         {"METERING_KAFKA_BOOTSTRAP": "kafka.example.com:9092"}, 3,
         ["kafka.example.com:9092", "correct METERING_KAFKA_BOOTSTRAP"],
     ),
+    "a Kafka that closes the connection": (
+        DependencyUnreachableError("Is SSL what this listener speaks?", dependency="kafka"),
+        {"METERING_KAFKA_BOOTSTRAP": "kafka.example.com:9092"}, 3,
+        ["listener speaks? If so, see whether it runs, or correct METERING_KAFKA_BOOTSTRAP."],
+    ),
     "a login that Kafka refuses": (
         LoginRefusedError("kafka at kafka.example.com:9092 refuses the login", dependency="kafka"),
         {"METERING_KAFKA_BOOTSTRAP": "kafka.example.com:9092"}, 2, ["kafka.example.com:9092 refuses the login"],
