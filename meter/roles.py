@@ -47,6 +47,7 @@ async def prepare(connection: Executor, reader: ReaderLimits = READER_LIMITS) ->
         )
     async with connection.transaction():
         await connection.execute(load_sql("meter", "look_up_in_catalog"))
+        await connection.execute(load_sql("meter", "go_node_by_node"))
         await connection.execute(load_sql("meter", "create_roles"))
         await connection.execute(load_sql("meter", "take_create"))
         # Waits for transactions under way that made a trigger, because their table is locked. Then it can be seen.
@@ -76,6 +77,7 @@ async def grant(connection: Executor) -> None:
             f"there is no role {', '.join(row['name'] for row in missing)}, which this version needs and {OWNER} "
             "cannot make. Nothing was granted: run `meter setup` once as a superuser"
         )
+    await connection.execute(load_sql("meter", "go_node_by_node"))
     await connection.execute(load_sql("meter", "revoke_all"))
     for role in ROLES:
         await connection.execute(load_sql("meter", f"grant_{role}"))

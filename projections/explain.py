@@ -117,8 +117,10 @@ class Explainer:
             may_read_notices = await check_rights(connection)
             progress = await find_progress(connection, self._account_id)
             timeline = await self._read_timeline(connection, progress, noticed=may_read_notices)
-            row = await connection.fetchrow(sql("read_account"), self._account_id)
-            balances = self._choose(as_balances(await connection.fetch(sql("read_all_balances"), self._account_id)))
+            row = await connection.fetchrow(sql("read_account"), self._account_id, progress.shard)
+            balances = self._choose(
+                as_balances(await connection.fetch(sql("read_all_balances"), self._account_id, progress.shard))
+            )
             if not (timeline.events or row or balances):
                 raise RefusalError(describe_unknown(self._account_id, progress))
             return Explanation(
@@ -164,7 +166,7 @@ class Explainer:
             yield upto - after, [read_entry(row) for row in rows]
 
     async def _compare(self, connection: Executor, timeline: Timeline) -> list[FieldDifference]:
-        stored = await fetch_balances(connection, [self._account_id])
+        stored = await fetch_balances(connection, [self._account_id], [timeline.shard])
         differences: list[FieldDifference] = []
         for resource in self._choose(RESOURCE_CODES):
             code = RESOURCE_CODES[resource]

@@ -11,7 +11,7 @@ import asyncpg
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, note_failure, write_transaction
+from meter.runtime.postgres import Executor, Pool, note_failure, takes_one_shard, write_transaction
 from meter.store.batches import IDENTITY_INDEX, REFUSED, append_batch, copy_accepted_rows, copy_rows, sql
 from meter.store.port import Appended
 from meter.store.together import append_batches
@@ -48,6 +48,8 @@ class PostgresEventStore:
 
     async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
         try:
+            if await takes_one_shard(self._pool):
+                return None
             return await self._transact(lambda connection: append_batches(connection, plans))
         except (OwnershipLostError, *REFUSED):
             return None

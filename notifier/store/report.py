@@ -25,7 +25,8 @@ class Report:
         return list(await self._pool.fetch(load_sql(PACKAGE, "list_notices"), account_id, limit))
 
     async def show_email(self, email_id: UUID) -> Row | None:
-        return await self._pool.fetchrow(load_sql(PACKAGE, "show_email"), email_id)
+        shard = await self._pool.fetchval(load_sql(PACKAGE, "find_email"), email_id)
+        return None if shard is None else await self._pool.fetchrow(load_sql(PACKAGE, "show_email"), email_id, shard)
 
     async def list_attempts(self, email_id: UUID) -> Sequence[Row]:
         return list(await self._pool.fetch(load_sql(PACKAGE, "list_attempts"), email_id))

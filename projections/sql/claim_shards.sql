@@ -4,18 +4,18 @@
 -- $1 projection text, $2 most events numeric, $3 shards to leave alone int[], $4 shards to choose from int[] or null
 SELECT c.shard, c.position AS after,
        least(s.next_position - 1, (SELECT min(g.from_position) - 1 FROM meter.generations g
-                                   WHERE g.shard = c.shard AND g.from_position - 1 > c.position)) AS head,
+                                   WHERE g.shard = c.shard /*citus AND g.shard = ($4::int[])[1] */ AND g.from_position - 1 > c.position)) AS head,
        coalesce((SELECT max(g.generation) FROM meter.generations g
-                 WHERE g.shard = c.shard AND g.from_position - 1 <= c.position), 1) AS generation
+                 WHERE g.shard = c.shard /*citus AND g.shard = ($4::int[])[1] */ AND g.from_position - 1 <= c.position), 1) AS generation
 FROM projections.cursors c
 JOIN meter.shards s ON s.shard = c.shard
-WHERE c.projection = $1 AND s.next_position - 1 > c.position
+WHERE c.projection = $1 /*citus AND c.shard = ($4::int[])[1] */ AND s.next_position - 1 > c.position
   AND c.shard <> ALL($3::int[]) AND ($4::int[] IS NULL OR c.shard = ANY($4::int[]))
 ORDER BY random()
 LIMIT (
     SELECT greatest(1, floor(count(*) * least(1, $2 / sum(t.next_position - 1 - d.position))))::bigint
     FROM projections.cursors d
     JOIN meter.shards t ON t.shard = d.shard
-    WHERE d.projection = $1 AND t.next_position - 1 > d.position AND d.shard <> ALL($3::int[])
+    WHERE d.projection = $1 /*citus AND d.shard = ($4::int[])[1] */ AND t.next_position - 1 > d.position AND d.shard <> ALL($3::int[])
 )
 FOR UPDATE OF c SKIP LOCKED
