@@ -12,7 +12,7 @@ import secrets
 from typing import Final, NamedTuple
 
 from meter.runtime.errors import RefusalError
-from meter.runtime.postgres import Executor, load_sql
+from meter.runtime.postgres import Executor, is_on_citus, load_sql
 
 ROLES = ("meter", "projections", "notifier", "support", "reader", "console", "pruner")
 OWNER: Final = "credit_owner"
@@ -81,6 +81,9 @@ async def grant(connection: Executor) -> None:
     await connection.execute(load_sql("meter", "revoke_all"))
     for role in ROLES:
         await connection.execute(load_sql("meter", f"grant_{role}"))
+    if await is_on_citus(connection):
+        for row in await connection.fetch(load_sql("meter", "list_rights_beneath_views")):
+            await connection.execute(row["statement"])
 
 
 async def is_prepared(connection: Executor) -> bool:

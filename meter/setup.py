@@ -51,6 +51,7 @@ async def set_up(
             yield step
     async with opened_pool(settings, "credit-setup", OWNER if roles else None) as pool:
         async with pool.acquire() as connection:
+            await connection.execute(load_sql("meter", "go_node_by_node"))
             # What is distributed stays so: without the setting as well, new tables follow the others.
             distributed = settings.distribute == "citus" or await is_on_citus(connection)
             if distributed:

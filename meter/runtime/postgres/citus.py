@@ -30,6 +30,8 @@ class ServiceConnection(asyncpg.Connection):
 
     async def ask_server(self) -> None:
         self.on_citus = bool(await super().fetchval(load_sql("meter.runtime.postgres", "is_on_citus")))
+        if self.on_citus:
+            await super().execute(load_sql("meter.runtime.postgres", "show_catalog_plainly"))
 
     def _form(self, query: str) -> str:
         return for_citus(query) if self.on_citus else query
