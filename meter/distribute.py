@@ -8,7 +8,7 @@ the shard as their last column. Each step looks at what is there, so an interrup
 from collections.abc import AsyncIterator
 
 from meter.runtime.errors import RefusalError
-from meter.runtime.postgres import Executor, load_sql
+from meter.runtime.postgres import Executor, Pool, is_on_citus, load_sql
 from meter.runtime.postgres.migrations import NO_LIMIT_S
 
 GUIDE = 'deploy/OPERATING.md, "Larger than one Postgres"'
@@ -29,8 +29,21 @@ async def check_distribution(connection: Executor) -> None:
         )
 
 
+async def refuse_distributed(pool: Pool, verb: str, why: str) -> None:
+    """Raises RefusalError for a verb that needs what a distributed database has not got."""
+    if await is_on_citus(pool):
+        raise RefusalError(
+            f"`{verb}` does not work where Citus has distributed the tables: {why} ({GUIDE}). Nothing was changed"
+        )
+
+
 async def distribute(connection: Executor, parts: int) -> AsyncIterator[str]:
     """Distribute what is not distributed yet; yields the names. `parts`: pieces that can lie on different nodes."""
+    if await connection.fetchval(load_sql("meter", "has_split")):
+        raise RefusalError(
+            "METERING_DISTRIBUTE=citus, and accounts moved to other shards here (`meter split`): their events and the "
+            f"batches that stored them would lie on different nodes. It stays on one Postgres ({GUIDE})"
+        )
     async with connection.transaction():
         await connection.execute(load_sql("meter", "go_node_by_node"))
         for row in await connection.fetch(load_sql("meter", "prepare_distribution")):

@@ -52,6 +52,7 @@ async def prepare(connection: Executor, reader: ReaderLimits = READER_LIMITS) ->
         await connection.execute(load_sql("meter", "take_create"))
         # Waits for transactions under way that made a trigger, because their table is locked. Then it can be seen.
         await connection.execute(load_sql("meter", "give_to_owner"))
+        await connection.execute(load_sql("meter", "introduce_owner"))
         await connection.execute(load_sql("meter", "set_role_defaults"))
         await limit_reader(connection, reader)
     found = await connection.fetch(load_sql("meter", "find_foreign"))

@@ -129,7 +129,7 @@ class Explainer:
                 account=None if row is None else Account(**dict(row)),
                 timeline=timeline,
                 balances=balances,
-                notifications=await self._fetch_notifications(connection) if may_read_notices else None,
+                notifications=await self._fetch_notifications(connection, progress.shard) if may_read_notices else None,
                 differences=await self._compare(connection, timeline),
                 remarks=await fetch_rows(connection, "fetch_remarks", progress.shard, self._account_id, self._limit),
             )
@@ -174,13 +174,13 @@ class Explainer:
             differences += compare(stored.get((self._account_id, code)), computed, code)
         return differences
 
-    async def _fetch_notifications(self, connection: Executor) -> NotifierRecords:
+    async def _fetch_notifications(self, connection: Executor, shard: int) -> NotifierRecords:
         chosen = (self._account_id, None if self._resource is None else self._resource.value)
         emails = await fetch_rows(connection, "fetch_emails", *chosen, self._limit)
         return NotifierRecords(
             banners=await fetch_rows(connection, "fetch_shown_banners", *chosen),
             notices=await fetch_rows(connection, "fetch_notices", *chosen, self._limit),
-            lines=await fetch_rows(connection, "fetch_line_states", *chosen, self._limit),
+            lines=await fetch_rows(connection, "fetch_line_states", *chosen, self._limit, shard),
             emails=emails,
             attempts=await fetch_rows(connection, "fetch_attempts", [row["email_id"] for row in emails], self._limit),
         )

@@ -103,6 +103,12 @@ async def fetch_position(connection: Executor, projection: str, shard: int) -> i
     return next(int(row["position"]) for row in rows if row["shard"] == shard)
 
 
+async def count_log(connection: Executor, shard: int, position: int, timeout_s: float) -> int:
+    """How many events there are for the positions of a shard's log, up to one of them. Fewer: the log has holes."""
+    holders = await connection.fetch(sql("list_relatives"), shard, position, timeout=timeout_s)
+    return sum([await connection.fetchval(sql("count_log"), *holder, timeout=timeout_s) for holder in holders])
+
+
 def share(ranges: Iterable[PositionRange], most_events: int) -> list[PositionRange]:
     """The ranges in their order, cut so that together they have at most `most_events` events."""
     shared = []

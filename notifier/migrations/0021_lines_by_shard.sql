@@ -54,7 +54,8 @@ WITH lines AS (
     LEFT JOIN LATERAL (
         SELECT e.email_id,  -- the claim counts a lost reply when it is the next one
                e.ambiguous_attempts + (e.handed_over_at IS NOT NULL)::int AS lost,
-               (SELECT min(t.started_at) FROM notifier.email_attempts t WHERE t.email_id = e.email_id) AS since,
+               (SELECT min(t.started_at) FROM notifier.email_attempts t
+                WHERE t.shard = e.shard AND t.email_id = e.email_id) AS since,
                (SELECT p.state = 'capped' FROM notifier.emails p
                 WHERE p.shard = e.shard AND p.account_id = e.account_id AND p.recipient = e.recipient
                   AND p.finished_at IS NOT NULL

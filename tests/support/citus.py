@@ -52,6 +52,12 @@ class CitusDatabases(Databases):
         await self._everywhere(f"CREATE DATABASE {name} TEMPLATE {template}")
         return change_dsn(self._dsn, name)
 
+    async def create_plain(self) -> str:
+        """A database with Citus and all its nodes, and nothing distributed: what `meter setup` finds."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        await self._make_cluster(name)
+        return change_dsn(self._dsn, name)
+
     async def drop(self, dsn: str) -> None:
         name = dsn.rpartition("/")[2]
         for node in reversed(await self._nodes()):
@@ -59,11 +65,11 @@ class CitusDatabases(Databases):
 
     async def _make_template(self, connection: asyncpg.Connection, name: str) -> None:
         await self._everywhere(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # left by an interrupted run
-        await self._everywhere(f"CREATE DATABASE {name} TEMPLATE template0")
-        nodes = await self._nodes()
-        for dsn in nodes:
-            await run(change_dsn(dsn, name), "CREATE EXTENSION citus")
-        await self._distribute(name, [address(dsn) for dsn in nodes])
+        nodes = await self._make_cluster(name)
+        async with self._connect(name) as inside:
+            await migrate(inside, PACKAGES)
+            async for _name in distribute(inside, PARTS):
+                pass
         # Workers first: who finds the coordinator's closed takes the template for complete.
         for dsn in reversed(nodes):
             await run(dsn, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
@@ -72,7 +78,7 @@ class CitusDatabases(Databases):
 
     def _template_name(self) -> str:
         # How the tables are distributed makes another template as well.
-        steps = ("prepare_distribution", "distribute_log", "distribute_table")
+        steps = ("prepare_distribution", "list_undistributed", "distribute_log", "distribute_table")
         how = "".join(load_sql("meter", name) for name in steps)
         return f"{template_name()}_{hashlib.sha256(how.encode()).hexdigest()[:8]}"
 
@@ -80,14 +86,18 @@ class CitusDatabases(Databases):
         done = "SELECT true FROM pg_database WHERE datname = $1 AND NOT datallowconn"
         return bool(await connection.fetchval(done, name))
 
-    async def _distribute(self, name: str, nodes: list[tuple[str, int]]) -> None:
+    async def _make_cluster(self, name: str) -> list[str]:
+        """A database on each node, which know each other. Returns the addresses of the nodes."""
+        await self._everywhere(f"CREATE DATABASE {name} TEMPLATE template0")
+        nodes = await self._nodes()
+        for dsn in nodes:
+            await run(change_dsn(dsn, name), "CREATE EXTENSION citus")
         async with self._connect(name) as inside:
-            await inside.execute("SELECT citus_set_coordinator_host($1, $2)", *nodes[0])
-            for host, port in nodes[1:]:
+            first, *others = map(address, nodes)
+            await inside.execute("SELECT citus_set_coordinator_host($1, $2)", *first)
+            for host, port in others:
                 await inside.execute("SELECT citus_add_node($1, $2)", host, port)
-            await migrate(inside, PACKAGES)
-            async for _name in distribute(inside, PARTS):
-                pass
+        return nodes
 
     async def _everywhere(self, statement: str) -> None:
         """On the workers first, so that a database of the coordinator finds its parts."""
