@@ -17,6 +17,24 @@ from meter.runtime.postgres.statements import load_sql
 MARK: Final = re.compile(r"/\*citus (.*?)\*/", re.DOTALL)
 
 
+# What a node refuses in COPY, Citus passes on in words alone, as an internal error.
+REFUSALS: Final = (
+    (re.compile(r'duplicate key value violates unique constraint "(.+?)"'), asyncpg.UniqueViolationError),
+    (re.compile(r'violates check constraint "(.+?)"'), asyncpg.CheckViolationError),
+    (re.compile(r'null value in column "(.+?)"'), asyncpg.NotNullViolationError),
+)
+
+
+def as_refusal(error: asyncpg.InternalServerError) -> asyncpg.PostgresError:
+    """The error as plain Postgres would have raised it; or as it is, when it is none of these."""
+    for pattern, kind in REFUSALS:
+        if found := pattern.search(str(error)):
+            refusal = kind(str(error))
+            refusal.constraint_name = found[1]
+            return refusal
+    return error
+
+
 @cache
 def for_citus(statement: str) -> str:
     """The statement with what only Citus needs."""
@@ -44,6 +62,12 @@ class ServiceConnection(asyncpg.Connection):
 
     async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
         return await super().fetchval(self._form(query), *args, **options)
+
+    async def copy_to_table(self, table_name: str, **options: Any) -> Any:
+        try:
+            return await super().copy_to_table(table_name, **options)
+        except asyncpg.InternalServerError as error:
+            raise as_refusal(error) from error
 
     async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
         return await super().fetchrow(self._form(query), *args, **options)
