@@ -38,6 +38,7 @@ def prune(
     from datetime import timedelta
     from getpass import getuser
 
+    from meter.distribute import refuse_distributed
     from meter.progress import show_progress
     from meter.runtime.clock import SystemClock
     from meter.runtime.postgres import opened_pool
@@ -48,6 +49,7 @@ def prune(
     async def command(settings: Settings) -> None:
         before, rows, records = SystemClock().now() - timedelta(days=older_than), 0, 0
         async with opened_pool(settings, "credit-prune") as pool:
+            await refuse_distributed(pool, "meter prune", "what is removed is counted by triggers, which Citus has not")
             shards = await list_shards_to_prune(pool)
             with show_progress("prune", len(shards), "shards") as advance:
                 for shard in shards:

@@ -12,7 +12,7 @@ import secrets
 from typing import Final, NamedTuple
 
 from meter.runtime.errors import RefusalError
-from meter.runtime.postgres import Executor, load_sql
+from meter.runtime.postgres import Executor, is_on_citus, load_sql
 
 ROLES = ("meter", "projections", "notifier", "support", "reader", "console", "pruner")
 OWNER: Final = "credit_owner"
@@ -47,10 +47,12 @@ async def prepare(connection: Executor, reader: ReaderLimits = READER_LIMITS) ->
         )
     async with connection.transaction():
         await connection.execute(load_sql("meter", "look_up_in_catalog"))
+        await connection.execute(load_sql("meter", "go_node_by_node"))
         await connection.execute(load_sql("meter", "create_roles"))
         await connection.execute(load_sql("meter", "take_create"))
         # Waits for transactions under way that made a trigger, because their table is locked. Then it can be seen.
         await connection.execute(load_sql("meter", "give_to_owner"))
+        await connection.execute(load_sql("meter", "introduce_owner"))
         await connection.execute(load_sql("meter", "set_role_defaults"))
         await limit_reader(connection, reader)
     found = await connection.fetch(load_sql("meter", "find_foreign"))
@@ -76,9 +78,13 @@ async def grant(connection: Executor) -> None:
             f"there is no role {', '.join(row['name'] for row in missing)}, which this version needs and {OWNER} "
             "cannot make. Nothing was granted: run `meter setup` once as a superuser"
         )
+    await connection.execute(load_sql("meter", "go_node_by_node"))
     await connection.execute(load_sql("meter", "revoke_all"))
     for role in ROLES:
         await connection.execute(load_sql("meter", f"grant_{role}"))
+    if await is_on_citus(connection):
+        for row in await connection.fetch(load_sql("meter", "list_rights_beneath_views")):
+            await connection.execute(row["statement"])
 
 
 async def is_prepared(connection: Executor) -> bool:

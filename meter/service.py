@@ -18,7 +18,7 @@ from meter.runtime.kafka import History, Producer, ShardConsumer
 from meter.runtime.kafka.tails import find_bare
 from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, OutboxWatch
-from meter.runtime.postgres import check_set_up, load_sql, opened_pool
+from meter.runtime.postgres import check_set_up, is_on_citus, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
@@ -49,6 +49,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             health.metrics.watch_pool(pool)
             await check_newest(settings, pool)
             store = PostgresEventStore(pool)
+            singly = await is_on_citus(pool)
             guard = RecordedTopics(
                 PostgresTopicStore(pool), clock, settings.partitions, note_grown=health.metrics.note_grown
             )
@@ -70,7 +71,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 past = HistoryWatch(history, store, inputs, lambda: consumer.assigned)
                 backlog = UsageBacklog(consumer, pool, tails)
                 tail_watch = TailWatch(tails, partial(find_bare, settings, USAGE), relay.wake.set)
-                loop = make_loop(settings, consumer, store, clock, health, relay, backlog)
+                loop = make_loop(settings, consumer, store, clock, health, relay, backlog, singly=singly)
                 yield [loop, anchors, forgetting, relay, watch, age, past, tail_watch]
                 await anchors.publish_last()
 
@@ -85,6 +86,8 @@ def make_loop(
     health: Health,
     relay: OutboxRelay,
     backlog: UsageBacklog,
+    *,
+    singly: bool = False,
 ) -> ShardLoop[AppendPlan, Appended]:
     ingest = Ingest(
         store,
@@ -98,7 +101,8 @@ def make_loop(
         traces=health.traces,
     )
     concurrency = min(settings.append_concurrency, settings.postgres_pool_size - 1)
-    return ShardLoop(consumer, ingest, together=TOGETHER_EVENTS, concurrency=concurrency, health=health)
+    together = 0 if singly else TOGETHER_EVENTS
+    return ShardLoop(consumer, ingest, together=together, concurrency=concurrency, health=health)
 
 
 def tune_collector() -> None:

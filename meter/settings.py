@@ -1,6 +1,7 @@
 """Settings of the meter: what every service has, the free allowance, and what setup needs."""
 
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -77,6 +78,12 @@ class MeterSettings(Settings):
 class SetupSettings(MeterSettings):
     """Passwords are set where given, and left alone where not (certificates, peer authentication)."""
 
+    distribute: Literal["none", "citus"] = Field(
+        "none", description="citus: distribute the tables over the nodes of a Citus cluster by shard, for good"
+    )
+    distribute_parts: int | None = Field(
+        None, ge=1, le=1024, description="pieces of each table that can lie on different nodes; default: partitions"
+    )
     setup_reader_connections: int = Field(
         50, ge=1, le=10_000, description="most connections of credit_reader at a time, all readers together"
     )

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from meter.distribute import check_distribution, distribute
 from meter.roles import OWNER, ROLES, ReaderLimits, grant, is_prepared, prepare, set_password
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
-from meter.runtime.postgres import Executor, Pool, load_sql, opened_pool
+from meter.runtime.postgres import Executor, Pool, is_on_citus, load_sql, opened_pool
 from meter.runtime.postgres.migrations import Report, find_missing, migrate, report_nothing
 from meter.settings import SetupSettings
 from meter.store.topics import PostgresTopicStore
@@ -50,8 +51,16 @@ async def set_up(
             yield step
     async with opened_pool(settings, "credit-setup", OWNER if roles else None) as pool:
         async with pool.acquire() as connection:
+            await connection.execute(load_sql("meter", "go_node_by_node"))
+            # What is distributed stays so: without the setting as well, new tables follow the others.
+            distributed = settings.distribute == "citus" or await is_on_citus(connection)
+            if distributed:
+                await check_distribution(connection)
             for name in await migrate_reporting(pool, connection, report):
                 yield Step(f"migration {name}", "applied")
+            if distributed:
+                async for name in distribute(connection, settings.distribute_parts or settings.partitions):
+                    yield Step(name, "distributed")
             outcome = await insert_shards(connection, settings.partitions)
             yield Step("shards", outcome, number=settings.partitions)
             if roles:

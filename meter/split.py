@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from meter.distribute import refuse_distributed
 from meter.recover import (
     Begun,
     Outside,
@@ -64,6 +65,7 @@ async def split(
     before = await pool.fetchval(load_sql("meter", "count_shards"))
     if before == settings.partitions:
         return []
+    await refuse_distributed(pool, "meter split", "accounts would move to other nodes than their batches")
     check_multiple(before, settings.partitions)
     await check_stopped(settings, pool)
     await check_topics(settings)
@@ -112,10 +114,6 @@ async def check_topics(settings: Settings) -> None:
 
 async def check_sent(pool: Pool, before: int) -> None:
     [row] = await pool.fetch(load_sql("meter", "find_unfinished"), before)
-    if row["is_citus"]:
-        raise RefusalError(
-            "the tables are spread by Citus, which cannot change the shard of a row. Nothing was changed."
-        )
     if row["is_sealed_later"]:
         raise RefusalError(
             "`meter seal` chained this log anew, and the shards of such a log cannot be split yet. Nothing was changed."

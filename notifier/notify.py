@@ -111,8 +111,9 @@ async def plan_batches(
 ) -> list[NotifyPlan]:
     """Plans of batches of different shards, at one time."""
     large = sum(batch.size for batch in batches) > INLINE_CHANGES
-    changes = await name_all(await compute(large, lambda: [read_batch(batch) for batch in batches]), store)
-    known = await store.fetch_known(account_ids(chain.from_iterable(changes)))
+    shards = [batch.shard for batch in batches]
+    changes = await name_all(await compute(large, lambda: [read_batch(batch) for batch in batches]), store, shards)
+    known = await store.fetch_known(account_ids(chain.from_iterable(changes)), shards)
     at = clock.now()
 
     def plan() -> list[NotifyPlan]:
@@ -145,12 +146,12 @@ async def compute(large: bool, work: Callable[[], T]) -> T:
     return await asyncio.to_thread(work) if large else work()
 
 
-async def name_all(changes: Sequence[Changes], store: NoticeStore) -> Sequence[Changes]:
+async def name_all(changes: Sequence[Changes], store: NoticeStore, shards: Sequence[int]) -> Sequence[Changes]:
     """Put in the addresses of contacts. Most changes are of balances, so most batches ask for nothing."""
     named = account_ids(change for change in chain.from_iterable(changes) if names_ids(change))
     if not named:
         return changes
-    people = await store.fetch_people(named)
+    people = await store.fetch_people(named, shards)
     return [[name_people(change, people) for change in of_shard] for of_shard in changes]
 
 

@@ -1,6 +1,7 @@
 """The loop that takes the bytes from letters that ended long ago: they hold an address, a name and what it is about."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -21,21 +22,23 @@ class OldLetters:
 
     name = "old-letters"
 
-    def __init__(self, pool: Pool, keep_days: float, *, poll_s: float = POLL_S) -> None:
+    def __init__(self, pool: Pool, keep_days: float, *, poll_s: float = POLL_S, shards: Sequence[int] = ()) -> None:
+        """`shards`: work at one of these at a time (Citus)."""
         self._pool = pool
+        self._shards = shards
         self._keep_days = keep_days
         self._poll_s = poll_s
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until stopped. Errors go to the caller."""
         while not stop.is_set():
-            dropped = await drop_bytes(self._pool, self._keep_days)
+            dropped = max([await drop_bytes(self._pool, self._keep_days, shard) for shard in self._shards or (None,)])
             if dropped:
                 log.info("letter_bytes_dropped", letters=dropped, keep_days=self._keep_days)
             if dropped < MOST:
                 await wait_for(stop, self._poll_s)
 
 
-async def drop_bytes(pool: Pool, keep_days: float) -> int:
-    """Of at most `MOST` letters; how many it were."""
-    return int(await pool.fetchval(load_sql("notifier", "drop_letter_bytes"), keep_days * DAY_S, MOST))
+async def drop_bytes(pool: Pool, keep_days: float, shard: int | None = None) -> int:
+    """Of at most `MOST` letters, of any shard or of one; how many it were."""
+    return int(await pool.fetchval(load_sql("notifier", "drop_letter_bytes"), keep_days * DAY_S, MOST, shard))

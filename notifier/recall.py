@@ -48,7 +48,8 @@ Sent = Mapping[UUID, tuple[EmailEnded, datetime]]  # by the letter
 
 async def recall(settings: Settings, pool: Pool) -> int:
     """Once for each generation; the number of lines that were read back."""
-    if not await pool.fetch(load_sql(PACKAGE, "find_unrecalled")):
+    begun = [row["shard"] for row in await pool.fetch(load_sql(PACKAGE, "find_unrecalled"))]
+    if not begun:
         return 0
     sent = await find_forgotten(pool, await read_sent(settings))
     contacts = {data.contact_id for data, _ in sent.values()}
@@ -59,7 +60,8 @@ async def recall(settings: Settings, pool: Pool) -> int:
     lines = list(list_lines(sent, addresses, settings.partitions))
     unnamed = len(contacts - addresses.keys())
     async with pool.acquire() as connection, write_transaction(connection):
-        if await connection.fetch(load_sql(PACKAGE, "lock_unrecalled")):
+        locked = [await connection.fetch(load_sql(PACKAGE, "lock_unrecalled"), shard) for shard in begun]
+        if any(locked):
             if lines:
                 columns = transpose(lines, len(RecalledLine._fields))
                 await connection.execute(load_sql(PACKAGE, "append_recalled"), *columns)

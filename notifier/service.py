@@ -10,7 +10,7 @@ from meter.runtime.history_watch import HistoryWatch
 from meter.runtime.kafka import History, Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
 from meter.runtime.outbox import OutboxRelay, OutboxWatch, messages_for
-from meter.runtime.postgres import check_set_up, load_sql, opened_pool
+from meter.runtime.postgres import check_set_up, is_on_citus, load_sql, opened_pool
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
@@ -63,6 +63,7 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 )
             health.set_ready(SMTP, True)  # until an email says otherwise: none may be due for weeks
             store = PostgresNoticeStore(pool, settings.mail_pause_s)
+            singly = await is_on_citus(pool)
             guard = RecordedTopics(
                 NotifierTopicStore(pool), clock, settings.partitions, REMEDY, grown=GROWN_OUTPUT,
                 note_grown=health.metrics.note_grown,
@@ -77,16 +78,16 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 health.watch(WORK, consumer.lag)
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
                 relay = OutboxRelay(
-                    pool, producer, "notifier", messages_for(NOTIFICATIONS), health=health, topics=(NOTIFICATIONS,)
-                )
+                    pool, producer, "notifier", messages_for(NOTIFICATIONS), health=health, topics=(NOTIFICATIONS,),
+                )  # fmt: skip
                 queue = PostgresMailQueue(pool, settings.mail_pause_s)
                 ends = KafkaEnds(lambda: consumer.fetch_ends(BALANCES))
                 traces = LetterTraces(PostgresLineTraces(pool), health.traces, clock) if health.traces.on else None
                 mailer = Mailer(queue, server, settings, clock, health, ends=ends, renderer=renderer, traces=traces)
                 mailer.recorded = relay.wake
                 retries = RetryLoop(pool, clock, (mailer.wake, relay.wake))
-                loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer)
-                old = OldLetters(pool, settings.mail_keep_days)
+                loop = make_loop(settings, consumer, store, renderer, clock, health, relay, mailer, singly=singly)
+                old = OldLetters(pool, settings.mail_keep_days, shards=range(settings.partitions) if singly else ())
                 past = HistoryWatch(history, store, (BALANCES,), lambda: consumer.assigned)
                 grown = GrowthWatch(settings, NOTIFICATIONS, health.metrics.note_grown)
                 watches: list[Service] = [LagWatch(consumer, health), OutboxWatch(relay, health), past, grown]
@@ -104,6 +105,8 @@ def make_loop(
     health: Health,
     relay: OutboxRelay,
     mailer: Mailer,
+    *,
+    singly: bool = False,
 ) -> ShardLoop[NotifyPlan, int]:
     def wake(plan: NotifyPlan, queued: int) -> None:
         if plan.events or queued:
@@ -122,4 +125,5 @@ def make_loop(
     )
     # The mailers and the relay need connections too.
     concurrency = max(1, settings.postgres_pool_size // 2)
-    return ShardLoop(consumer, notify, together=TOGETHER_CHANGES, concurrency=concurrency, health=health)
+    together = 0 if singly else TOGETHER_CHANGES
+    return ShardLoop(consumer, notify, together=together, concurrency=concurrency, health=health)

@@ -117,8 +117,10 @@ class Explainer:
             may_read_notices = await check_rights(connection)
             progress = await find_progress(connection, self._account_id)
             timeline = await self._read_timeline(connection, progress, noticed=may_read_notices)
-            row = await connection.fetchrow(sql("read_account"), self._account_id)
-            balances = self._choose(as_balances(await connection.fetch(sql("read_all_balances"), self._account_id)))
+            row = await connection.fetchrow(sql("read_account"), self._account_id, progress.shard)
+            balances = self._choose(
+                as_balances(await connection.fetch(sql("read_all_balances"), self._account_id, progress.shard))
+            )
             if not (timeline.events or row or balances):
                 raise RefusalError(describe_unknown(self._account_id, progress))
             return Explanation(
@@ -127,7 +129,7 @@ class Explainer:
                 account=None if row is None else Account(**dict(row)),
                 timeline=timeline,
                 balances=balances,
-                notifications=await self._fetch_notifications(connection) if may_read_notices else None,
+                notifications=await self._fetch_notifications(connection, progress.shard) if may_read_notices else None,
                 differences=await self._compare(connection, timeline),
                 remarks=await fetch_rows(connection, "fetch_remarks", progress.shard, self._account_id, self._limit),
             )
@@ -164,7 +166,7 @@ class Explainer:
             yield upto - after, [read_entry(row) for row in rows]
 
     async def _compare(self, connection: Executor, timeline: Timeline) -> list[FieldDifference]:
-        stored = await fetch_balances(connection, [self._account_id])
+        stored = await fetch_balances(connection, [self._account_id], [timeline.shard])
         differences: list[FieldDifference] = []
         for resource in self._choose(RESOURCE_CODES):
             code = RESOURCE_CODES[resource]
@@ -172,13 +174,13 @@ class Explainer:
             differences += compare(stored.get((self._account_id, code)), computed, code)
         return differences
 
-    async def _fetch_notifications(self, connection: Executor) -> NotifierRecords:
+    async def _fetch_notifications(self, connection: Executor, shard: int) -> NotifierRecords:
         chosen = (self._account_id, None if self._resource is None else self._resource.value)
         emails = await fetch_rows(connection, "fetch_emails", *chosen, self._limit)
         return NotifierRecords(
             banners=await fetch_rows(connection, "fetch_shown_banners", *chosen),
             notices=await fetch_rows(connection, "fetch_notices", *chosen, self._limit),
-            lines=await fetch_rows(connection, "fetch_line_states", *chosen, self._limit),
+            lines=await fetch_rows(connection, "fetch_line_states", *chosen, self._limit, shard),
             emails=emails,
             attempts=await fetch_rows(connection, "fetch_attempts", [row["email_id"] for row in emails], self._limit),
         )

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from meter.runtime.log import get_logger
-from meter.runtime.postgres import Executor, Pool, write_transaction
+from meter.runtime.postgres import Executor, Pool, takes_one_shard, write_transaction
 from projections.plan import PositionRange
 from projections.store import columns, sql
 
@@ -45,8 +45,14 @@ class MonthStore:
 
     async def sum_up(self, now: datetime) -> bool:
         """Sum up the next accounts. False: nothing is left, or another process holds the cursors."""
+        if not await takes_one_shard(self._pool):
+            return await self._sum_up_of(now, None)
+        rows = await self._pool.fetch(sql("fetch_cursors"), self._projection)
+        return any([await self._sum_up_of(now, row["shard"]) for row in rows])
+
+    async def _sum_up_of(self, now: datetime, only: int | None) -> bool:
         async with self._pool.acquire() as connection, write_transaction(connection):
-            rows = await connection.fetch(sql("claim_months"), self._projection, running_month(now))
+            rows = await connection.fetch(sql("claim_months"), self._projection, running_month(now), only)
             if not rows:
                 return False
             await self._sum_up(connection, Piece(*rows[0]))
@@ -56,7 +62,7 @@ class MonthStore:
         rows = await connection.fetch(sql("find_next_months"), piece.shard, piece.upto, self._piece_lines)
         [(upto, lines)] = rows
         if upto is not None:
-            for name in ("sum_months", "sum_day_kinds"):
+            for name in ("remove_months", "sum_months", "remove_day_kinds", "sum_day_kinds"):
                 await connection.execute(sql(name), piece.shard, piece.upto, upto, piece.summed, piece.target)
         if lines < self._piece_lines:
             await save(connection, piece._replace(summed=piece.target, upto=""))

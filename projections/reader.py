@@ -23,9 +23,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.postgres import Pool, is_on_citus, load_sql
 from schemas.resources import Resource
 from schemas.statuses import AccountStanding, Status
+from schemas.topics import partition_for
 
 Standing = Literal["not_opened", "open", "closed"]
 # Worst last: one icon for an account shows its worse resource.
@@ -83,32 +84,46 @@ class Account:
 
 
 class BalanceReader:
-    """For services that ask before they spend. Every method is one statement on an index."""
+    """For services that ask before they spend. Every method is one statement on an index, and where the tables are
+    distributed it asks the node of the account alone."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._shards: int | None = None  # 0: any shard is asked by the same index
+
+    async def _find_shard(self, account_id: str) -> int | None:
+        if self._shards is None:
+            is_distributed = await is_on_citus(self._pool)
+            self._shards = await self._pool.fetchval(load_sql("projections", "read_shards")) if is_distributed else 0
+        return partition_for(account_id.encode(), self._shards) if self._shards else None
 
     async def get(self, account_id: str) -> Mapping[Resource, Balance]:
         """Balances by resource, which may be asked by name: `["model_credits"]`. Empty where nobody opened it."""
-        rows = await self._pool.fetch(load_sql("projections", "read_balances"), account_id)
+        rows = await self._pool.fetch(
+            load_sql("projections", "read_balances"), account_id, await self._find_shard(account_id)
+        )
         return as_balances(rows)
 
     async def allowed(self, account_id: str, resource: Resource | str) -> bool:
         """Whether the account is open and anything is left; False for an unknown account, and for one that was never
         opened. Raises ValueError for an unknown resource."""
         known = as_resource(resource)
-        return bool(await self._pool.fetchval(load_sql("projections", "read_allowed"), account_id, known.value))
+        shard = await self._find_shard(account_id)
+        return bool(await self._pool.fetchval(load_sql("projections", "read_allowed"), account_id, known.value, shard))
 
     async def usage_by_day(
         self, account_id: str, since: date | None = None, until: date | None = None
     ) -> list[UsageDay]:
         """Newest day first, both ends included. Nothing of an account that nobody opened."""
-        rows = await self._pool.fetch(load_sql("projections", "read_usage_by_day"), account_id, since, until)
+        shard = await self._find_shard(account_id)
+        rows = await self._pool.fetch(load_sql("projections", "read_usage_by_day"), account_id, since, until, shard)
         return [UsageDay(**dict(row) | {"resource": Resource(row["resource"])}) for row in rows]
 
     async def account(self, account_id: str) -> Account | None:
         """Plan, name and state; None before the account was opened."""
-        row = await self._pool.fetchrow(load_sql("projections", "read_account"), account_id)
+        row = await self._pool.fetchrow(
+            load_sql("projections", "read_account"), account_id, await self._find_shard(account_id)
+        )
         return None if row is None else Account(**dict(row))
 
 

@@ -79,7 +79,7 @@ class Republication:
             found = await connection.fetch(sql("find_next_accounts"), shard, row["after"], self._page_accounts)
             ids = [each["account_id"] for each in found]
             generation = await connection.fetchval(sql("fetch_generation"), shard)
-            await append_outbox(connection, await render_states(connection, ids, generation))
+            await append_outbox(connection, await render_states(connection, shard, ids, generation))
             await connection.execute(sql("advance_republication"), shard, ids[-1] if ids else None, len(ids))
         return len(ids) if ids else None
 
@@ -153,9 +153,9 @@ async def count_accounts(pool: Pool) -> int:
     return max(0, int(total) - sum(each.accounts for each in left))
 
 
-async def render_states(connection: Executor, ids: Sequence[str], generation: int) -> list[OutboxMessage]:
+async def render_states(connection: Executor, shard: int, ids: Sequence[str], generation: int) -> list[OutboxMessage]:
     """Of each account, then of its balances that ever had an epoch: no others are published."""
-    accounts = await fetch_accounts(connection, ids)
+    accounts = await fetch_accounts(connection, ids, [shard])
     messages = [render_account(accounts[name], generation) for name in ids]
-    states = await fetch_balances(connection, ids)
+    states = await fetch_balances(connection, ids, [shard])
     return messages + [render_balance(state, generation) for _key, state in sorted(states.items()) if state.epoch > 0]

@@ -7,6 +7,7 @@ What a repeat does not cure is most often in the events of one shard: that shard
 """
 
 import asyncio
+import random
 import time
 from itertools import chain, repeat
 
@@ -43,9 +44,12 @@ class FoldRunner:
         pause_s: float = 0.02,
         looks: Looks | None = None,
         number: int = 0,
+        singly: bool = False,
         clock: Clock | None = None,
     ) -> None:
+        """`singly`: a transaction for each shard, where tables are distributed."""
         self.name = f"fold-{number}"
+        self._singly = singly
         self.wake = asyncio.Event()
         self.folded = asyncio.Event()  # for those that follow the balances
         self._helpers: list[asyncio.Event] = []
@@ -92,16 +96,22 @@ class FoldRunner:
         """Fold once, and what was set aside where its pause is over; how many events."""
         self._more = False
         folded = sum([await self._fold_shard(shard) for shard in self._set_aside.due()])
+        if self._singly:
+            return folded + await self._fold_each()
         started = time.monotonic()
         try:
             done = await self._store.fold(plan, apart=self._set_aside.shards)
         except Exception as error:
             if not is_of_shard(error):
                 raise
-            apart = self._set_aside.shards
-            behind = [shard for shard in await self._store.find_behind() if shard not in apart]
-            return folded + sum([await self._fold_shard(shard) for shard in behind])
+            return folded + await self._fold_each()
         return folded + self._finish(done, started)
+
+    async def _fold_each(self) -> int:
+        apart = self._set_aside.shards
+        behind = [shard for shard in await self._store.find_behind() if shard not in apart]
+        random.shuffle(behind)  # other workers are at them as well
+        return sum([await self._fold_shard(shard) for shard in behind])
 
     async def _fold_shard(self, shard: int) -> int:
         """One by itself: if it fails, it is known which one it is."""

@@ -8,7 +8,7 @@ from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import Producer
 from meter.runtime.looks import Looks
 from meter.runtime.outbox import OutboxRelay, OutboxWatch, messages_for
-from meter.runtime.postgres import Pool, check_set_up, not_set_up, opened_pool
+from meter.runtime.postgres import Pool, check_set_up, is_on_citus, not_set_up, opened_pool
 from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, Service
@@ -36,6 +36,7 @@ def build_projections(settings: ProjectionsSettings) -> Build:
         async with opened_pool(settings, "credit-projections", by_index=True, work_mem=WORK_MEM) as pool:
             await check_set_up(pool, sql("find_read_models"))
             await check_shards(pool)
+            singly = await is_on_citus(pool)
             health.set_ready("postgres", True)
             health.metrics.watch_pool(pool)
             topic = OutputTopicWatch(settings, pool, SystemClock(), note_grown=health.metrics.note_grown)
@@ -44,12 +45,14 @@ def build_projections(settings: ProjectionsSettings) -> Build:
             async with Producer(settings, client_id="credit-projections") as producer:
                 health.set_ready("kafka", True)
                 await risks.give()
-                yield [*make_loops(settings, pool, producer, health), topic, RepublishLoop(pool)]
+                yield [*make_loops(settings, pool, producer, health, singly=singly), topic, RepublishLoop(pool)]
 
     return build
 
 
-def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, health: Health) -> list[Service]:
+def make_loops(
+    settings: ProjectionsSettings, pool: Pool, producer: Producer, health: Health, *, singly: bool = False
+) -> list[Service]:
     store = FoldStore(pool, most_events=settings.fold_events, traced=health.traces.on)
     stored = Wakeups(settings.postgres_dsn, "meter_events")
     published = Wakeups(settings.postgres_dsn, "projections_outbox")
@@ -76,6 +79,7 @@ def make_loops(settings: ProjectionsSettings, pool: Pool, producer: Producer, he
             pause_s=settings.fold_poll_s if number else settings.fold_pause_ms / 1000,
             looks=looks,
             number=number,
+            singly=singly,
         )
         for number in range(min(settings.fold_workers, max(1, settings.postgres_pool_size - 3)))
     ]

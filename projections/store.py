@@ -1,5 +1,6 @@
 """The tables of the projections, and the event log read only. One method a statement; `fold` is the transaction."""
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, transpose, write_transaction
+from meter.runtime.postgres import Executor, Pool, load_sql, takes_one_shard, transpose, write_transaction
 from meter.runtime.tracing import SPANS_TOGETHER, read_traceparent
 from meter.sealing import unseal
 from projections.accounts import AccountState
@@ -42,7 +43,17 @@ class FoldStore:
 
     async def fold(self, plan: Plan, *, apart: Sequence[int] = (), only: int | None = None) -> FoldPlan | None:
         """Fold what comes next, but not of the shards `apart`; or of one shard only. None: no events wait, or other
-        workers have claimed every shard that has some."""
+        workers have claimed every shard that has some. Where tables are distributed, of one shard in any case."""
+        if only is None and await takes_one_shard(self._pool):
+            behind = [shard for shard in await self.find_behind() if shard not in apart]
+            random.shuffle(behind)  # other workers are at them as well
+            for shard in behind:
+                if (planned := await self._fold(plan, apart, shard)) is not None:
+                    return planned
+            return None
+        return await self._fold(plan, apart, only)
+
+    async def _fold(self, plan: Plan, apart: Sequence[int], only: int | None) -> FoldPlan | None:
         async with self._pool.acquire() as connection:
             async with write_transaction(connection):
                 ranges, more = await self.claim_shards(connection, apart, only)
@@ -92,6 +103,12 @@ async def fetch_position(connection: Executor, projection: str, shard: int) -> i
     return next(int(row["position"]) for row in rows if row["shard"] == shard)
 
 
+async def count_log(connection: Executor, shard: int, position: int, timeout_s: float) -> int:
+    """How many events there are for the positions of a shard's log, up to one of them. Fewer: the log has holes."""
+    holders = await connection.fetch(sql("list_relatives"), shard, position, timeout=timeout_s)
+    return sum([await connection.fetchval(sql("count_log"), *holder, timeout=timeout_s) for holder in holders])
+
+
 def share(ranges: Iterable[PositionRange], most_events: int) -> list[PositionRange]:
     """The ranges in their order, cut so that together they have at most `most_events` events."""
     shared = []
@@ -122,12 +139,13 @@ async def read_ranges(connection: Executor, ranges: Sequence[PositionRange]) -> 
     added = [as_added(row) for row in rows if row["account_id"] is None]
     totals = [as_usage_total(row) for row in rows if row["account_id"] is not None]
     stepped = sorted({account_id for account_id, _resource in steps})
-    balances = await fetch_balances(connection, stepped) if stepped else {}
+    shards = columns(ranges)[0]
+    balances = await fetch_balances(connection, stepped, shards) if stepped else {}
     asked = {o.account_id for o in non_usage if o.data is not None}
     # A balance that is not stored yet must know whether its account was opened.
     asked |= {account_id for account_id, resource in steps if (account_id, resource) not in balances}
     asked |= {total.key[0] for total in totals if total.state is None}
-    accounts = await fetch_accounts(connection, sorted(asked)) if asked else {}
+    accounts = await fetch_accounts(connection, sorted(asked), shards) if asked else {}
     return Reading(
         ranges=ranges,
         totals=totals,
@@ -180,13 +198,18 @@ def as_balance_state(row: Iterable[Any]) -> BalanceState:
     return BalanceState(account_id, resource, shard, *totals, epoch, tuple(map(int, boundaries)), *rest)
 
 
-async def fetch_balances(connection: Executor, accounts: Sequence[str]) -> dict[BalanceKey, BalanceState]:
-    rows = await connection.fetch(sql("fetch_balances"), accounts)
+async def fetch_balances(
+    connection: Executor, accounts: Sequence[str], shards: Sequence[int]
+) -> dict[BalanceKey, BalanceState]:
+    """Those of accounts that are in these shards."""
+    rows = await connection.fetch(sql("fetch_balances"), accounts, shards)
     return {(row[0], row[1]): as_balance_state(row) for row in rows}
 
 
-async def fetch_accounts(connection: Executor, accounts: Sequence[str]) -> dict[str, AccountState]:
-    rows = await connection.fetch(sql("fetch_accounts"), accounts)
+async def fetch_accounts(
+    connection: Executor, accounts: Sequence[str], shards: Sequence[int]
+) -> dict[str, AccountState]:
+    rows = await connection.fetch(sql("fetch_accounts"), accounts, shards)
     return {row["account_id"]: as_account_state(row) for row in rows}
 
 
@@ -202,7 +225,7 @@ def as_account_state(row: Iterable[Any]) -> AccountState:
 async def write(connection: Executor, planned: FoldPlan) -> None:
     """Everything of the plan, the cursors last."""
     if planned.consumed:
-        await connection.execute(sql("update_consumed"), *transpose([consumed_row(s) for s in planned.consumed], 5))
+        await connection.execute(sql("update_consumed"), *transpose([consumed_row(s) for s in planned.consumed], 6))
     await save_balances(connection, planned.balances)
     await save_accounts(connection, planned.accounts)
     await append_exhaustion_steps(connection, planned.published)
@@ -213,7 +236,7 @@ async def write(connection: Executor, planned: FoldPlan) -> None:
 
 
 def consumed_row(s: BalanceState) -> tuple[object, ...]:
-    return s.account_id, s.resource, str(s.consumed), s.position, s.as_of
+    return s.account_id, s.resource, str(s.consumed), s.position, s.as_of, s.shard
 
 
 def balance_row(s: BalanceState) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ import asyncpg
 
 from meter.runtime.fault_points import fault_point
 from meter.runtime.log import get_logger
-from meter.runtime.postgres import Executor, Pool, savepoint, transpose, write_transaction
+from meter.runtime.postgres import Executor, Pool, savepoint, takes_one_shard, transpose, write_transaction
 from projections import months
 from projections.plan import PositionRange, count_events
 from projections.sealed import fetch_opened_items
@@ -41,9 +41,15 @@ class UsageStore:
 
     async def fold(self) -> int:
         """Fold the next events. Returns their number: 0 when none wait, or another process folds them."""
+        if not await takes_one_shard(self._pool):
+            return await self._fold(None)
+        behind = [row["shard"] for row in await self._pool.fetch(sql("find_usage_behind"), USAGE, PROJECTION)]
+        return sum([await self._fold(shard) for shard in behind])
+
+    async def _fold(self, only: int | None) -> int:
         async with self._pool.acquire() as connection:
             async with write_transaction(connection):
-                ranges = await self._claim(connection)
+                ranges = await self._claim(connection, only)
                 if not ranges:
                     return 0
                 await move_days(connection, ranges)
@@ -62,8 +68,8 @@ class UsageStore:
         """Sum up months that are over, of some accounts. False: nothing was left to do."""
         return await self._months.sum_up(now)
 
-    async def _claim(self, connection: Executor) -> list[PositionRange]:
-        rows = await connection.fetch(sql("claim_usage"), USAGE, PROJECTION)
+    async def _claim(self, connection: Executor, only: int | None) -> list[PositionRange]:
+        rows = await connection.fetch(sql("claim_usage"), USAGE, PROJECTION, only)
         return share([PositionRange(*row) for row in rows], self._most_events)
 
     async def measure_lag(self) -> list[ShardLag]:

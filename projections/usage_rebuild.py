@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from meter.runtime.postgres import Executor
 from projections.plan import LogDamagedError, PositionRange
 from projections.sealed import fetch_opened_items
-from projections.store import sql
+from projections.store import count_log, sql
 from projections.store_usage import fold_ranges
 
 # In this order: days are counted from slots, in the zones, and months from days.
@@ -50,7 +50,7 @@ class UsageRebuild:
 
     async def replace(self, connection: Executor) -> Changes:
         """Within the transaction that holds the cursor. Raises LogDamagedError when events are missing."""
-        count = await connection.fetchval(sql("count_log"), self._shard, self._position, timeout=self._timeout_s)
+        count = await count_log(connection, self._shard, self._position, self._timeout_s)
         if count != self._position:
             raise LogDamagedError(
                 f"shard {self._shard}: of the events up to position {self._position} only {count} are in meter.events. "

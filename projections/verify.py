@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 from meter.runtime.postgres import Executor, Pool, transpose
 from projections.epoch_columns import epoch_columns
 from projections.sealed import fetch_opened
-from projections.store import PROJECTION, as_array, fetch_position, sql
+from projections.store import PROJECTION, as_array, count_log, fetch_position, sql
 from projections.store_usage import USAGE
 from projections.verify_letters import Period, compare_letters
 from projections.walk import Epoch, EpochStep, Walk, walk
@@ -114,7 +114,7 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
 
 
 async def find_holes(connection: Executor, shard: int, position: int) -> list[Difference]:
-    count = await connection.fetchval(sql("count_log"), shard, position, timeout=STATEMENT_TIMEOUT_S)
+    count = await count_log(connection, shard, position, STATEMENT_TIMEOUT_S)
     if count == position:
         return []
     return [Difference(shard, "log", "", f"events up to position {position}", str(position), str(count))]

@@ -15,10 +15,11 @@ from deploy.local.stack import Addresses, KafkaServer, PostgresServer, kafka_can
 from meter.runtime.clock import SystemClock
 from meter.runtime.postgres import Pool, close_pool, open_pool
 from meter.runtime.settings import Settings
+from tests.support.citus import WHY_NOT, CitusDatabases, citus_dsn
 from tests.support.databases import Databases
 from tests.support.examples import UnknownProfileError, load_profile
 from tests.support.processes import Processes
-from tests.support.servers import Servers, WrongStackError, describe_choice, is_forced
+from tests.support.servers import CLUSTER, Servers, WrongStackError, describe_choice, is_forced
 
 PARTITIONS = 3
 # The embedded broker has no idempotent producer, and keeps new members waiting for half a session.
@@ -114,9 +115,16 @@ def _needs_kafka(request: pytest.FixtureRequest) -> None:
         pytest.skip(f"{why}: the embedded broker has not got it")
 
 
+@pytest.fixture(autouse=True)
+def _needs_citus(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("needs_citus") is not None and citus_dsn() is None:
+        pytest.skip(WHY_NOT)
+
+
 @pytest.fixture(scope="session")
 def databases(servers: Servers) -> Databases:
-    return Databases(servers.postgres.address)
+    of = CitusDatabases if servers.postgres.kind == CLUSTER else Databases
+    return of(servers.postgres.address)
 
 
 @pytest.fixture
@@ -130,6 +138,8 @@ def own_kafka(servers: Servers) -> Iterator[KafkaServer]:
 @pytest.fixture
 def own_postgres(servers: Servers) -> Iterator[PostgresServer]:
     """A Postgres of this test alone; `Databases(own_postgres.dsn())` makes databases on it."""
+    if servers.postgres.kind == CLUSTER:
+        pytest.skip("needs a Postgres of its own, to be stopped and started: no test starts a Citus cluster")
     made = pick(postgres_candidates(), servers.postgres.kind).server
     yield made
     made.close()

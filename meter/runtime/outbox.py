@@ -15,7 +15,7 @@ from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka.producer import Message, Producer
 from meter.runtime.log import get_logger
 from meter.runtime.looks import Looks
-from meter.runtime.postgres import Executor, Pool, load_sql
+from meter.runtime.postgres import Executor, Pool, load_sql, takes_one_shard
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
@@ -103,16 +103,36 @@ class OutboxRelay:
     async def relay(self) -> int:
         """Publish the next messages of all shards. Returns their number: 0 also when other relays hold the shards."""
         try:
-            count = await self._relay(1 if self._singly else ALL_SHARDS)
+            count = await self._relay_all()
         except Exception:
             self._singly = SINGLY_AFTER_FAILURE
             raise
         self._singly = max(0, self._singly - 1)
         return count
 
-    async def _relay(self, most_shards: int) -> int:
+    async def _relay_all(self) -> int:
+        if await takes_one_shard(self._pool):
+            return await self._relay_each()
+        return await self._relay(1 if self._singly else ALL_SHARDS)
+
+    async def _relay_each(self) -> int:
+        """A shard that fails is raised after the others were published."""
+        found = await self._pool.fetch(load_sql(self._schema, "find_outbox_shards"))
+        done = [await self._try_shard(row["shard"]) for row in found]
+        self._more = any(more for _count, more, _error in done)
+        for error in [error for _count, _more, error in done if error is not None]:
+            raise error
+        return sum(count for count, _more, _error in done)
+
+    async def _try_shard(self, shard: int) -> tuple[int, bool, Exception | None]:
+        try:
+            return await self._relay(ALL_SHARDS, shard), self._more, None
+        except Exception as error:
+            return 0, False, error
+
+    async def _relay(self, most_shards: int, only: int | None = None) -> int:
         async with self._pool.acquire() as connection, connection.transaction():
-            locked = await connection.fetch(load_sql(self._schema, "lock_outbox_shards"), most_shards)
+            locked = await connection.fetch(load_sql(self._schema, "lock_outbox_shards"), most_shards, only)
             shards = [row["shard"] for row in locked]
             if not shards:
                 self._waiting, self._more = 0, False

@@ -41,7 +41,7 @@ SELECT CASE b.chain_version
        + coalesce(o.sum, 0) + coalesce(w.sum, 0) AS offset_sum,
        b.generation, n.generation AS begins, p.shard IS NOT NULL AS pruned, m.upto AS moved
 FROM meter.batches b
-LEFT JOIN meter.pruned p ON p.shard = b.shard AND b.batch <= p.batch AND b.chain_version > 2
+LEFT JOIN meter.pruned p ON p.shard = b.shard /*citus AND p.shard = $1 */ AND b.batch <= p.batch AND b.chain_version > 2
 CROSS JOIN LATERAL (
     -- The free grants stored with an account.opened stand at the offset of its record: the meter's own source, in events
     -- without a key ids of version 8.
@@ -50,10 +50,10 @@ CROSS JOIN LATERAL (
     FROM (
         -- Accounts that moved have taken their events with them.
         SELECT b.shard
-        UNION ALL SELECT m.shard FROM meter.moved m WHERE m.origin = b.shard AND m.upto >= b.last_position
+        /*citus -- */ UNION ALL SELECT m.shard FROM meter.moved m WHERE m.origin = b.shard AND m.upto >= b.last_position
     ) h
     JOIN meter.events v
-        ON v.shard = h.shard AND v.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
+        ON v.shard = h.shard /*citus AND v.shard = $1 */ AND v.position BETWEEN b.first_position AND least(b.last_position, b.first_position + 199999)
     CROSS JOIN LATERAL (
         SELECT CASE b.chain_version
                    WHEN 2 THEN v.type = {{credits.granted.v1}} AND substr(v.event_id::text, 15, 1) = '8'
@@ -76,7 +76,7 @@ CROSS JOIN LATERAL (
         AS t (topic, begin, beyond)
     CROSS JOIN LATERAL (
         SELECT * FROM meter.duplicates o
-        WHERE o.shard = b.shard AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
+        WHERE o.shard = b.shard /*citus AND o.shard = $1 */ AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
         OFFSET 0
     ) v
     CROSS JOIN LATERAL (
@@ -91,7 +91,7 @@ CROSS JOIN LATERAL (
     -- ever was forgotten none does.
     SELECT count(*) AS rows, sum(x.records) AS offsets, sum(x.sum) AS sum,
            CASE WHEN bool_or(v.forgotten)
-               THEN CASE WHEN EXISTS (SELECT FROM meter.keys k WHERE k.forgotten_at IS NOT NULL)
+               THEN CASE WHEN EXISTS (SELECT FROM meter.keys k WHERE k.forgotten_at IS NOT NULL /*citus AND k.shard = $1 */)
                    THEN substr(b.evidence, 1 + 32 * (b.duplicates > 0)::int, 32) END
                ELSE sha256(string_agg(
                CASE WHEN v.offsets IS NOT NULL
@@ -113,7 +113,7 @@ CROSS JOIN LATERAL (
         AS t (topic, begin, beyond)
     CROSS JOIN LATERAL (
         SELECT * FROM meter.rejections o
-        WHERE o.shard = b.shard AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
+        WHERE o.shard = b.shard /*citus AND o.shard = $1 */ AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
         OFFSET 0
     ) v
     CROSS JOIN LATERAL (SELECT coalesce(v.to_offset, v.kafka_offset + 1) AS beyond) y
@@ -134,7 +134,7 @@ CROSS JOIN LATERAL (
         AS t (topic, begin, beyond)
     CROSS JOIN LATERAL (
         SELECT * FROM meter.gaps o
-        WHERE o.shard = b.shard AND o.topic = t.topic AND o.from_offset >= t.begin AND o.from_offset < t.beyond
+        WHERE o.shard = b.shard /*citus AND o.shard = $1 */ AND o.topic = t.topic AND o.from_offset >= t.begin AND o.from_offset < t.beyond
         OFFSET 0
     ) v
 ) g
@@ -152,7 +152,7 @@ CROSS JOIN LATERAL (
         AS t (topic, begin, beyond)
     CROSS JOIN LATERAL (
         SELECT * FROM meter.rerouted o
-        WHERE o.shard = b.shard AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
+        WHERE o.shard = b.shard /*citus AND o.shard = $1 */ AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
         OFFSET 0
     ) v
     CROSS JOIN LATERAL (
@@ -171,7 +171,7 @@ CROSS JOIN LATERAL (
         AS t (topic, begin, beyond)
     CROSS JOIN LATERAL (
         SELECT * FROM meter.waiting o
-        WHERE o.shard = b.shard AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
+        WHERE o.shard = b.shard /*citus AND o.shard = $1 */ AND o.topic = t.topic AND o.kafka_offset >= t.begin AND o.kafka_offset < t.beyond
         OFFSET 0
     ) v
 ) w
@@ -188,14 +188,14 @@ CROSS JOIN LATERAL (
                END,
                ''::bytea ORDER BY v.generation)) AS digest
     FROM meter.generations v
-    WHERE v.shard = b.shard AND v.batch = b.batch
+    WHERE v.shard = b.shard /*citus AND v.shard = $1 */ AND v.batch = b.batch
 ) n
 CROSS JOIN LATERAL (
     -- Where a shard begins with accounts of another, the nearest is the one that it goes on behind.
     SELECT max(v.upto) AS upto,
            sha256(string_agg(record_send(ROW(v.shard, v.origin, v.upto, v.batch)), ''::bytea ORDER BY v.origin)) AS digest
     FROM meter.moved v
-    WHERE v.shard = b.shard AND v.batch = b.batch
+    WHERE v.shard = b.shard /*citus AND v.shard = $1 */ AND v.batch = b.batch
 ) m
 CROSS JOIN LATERAL (
     SELECT coalesce(d.digest, ''::bytea) || coalesce(r.digest, ''::bytea) || coalesce(g.digest, ''::bytea)

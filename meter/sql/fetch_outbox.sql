@@ -5,10 +5,10 @@ SELECT o.shard, o.topic, o.kafka_offset, o.partition, o.key, o.value, o.headers,
 FROM unnest($1::int[]) AS s (shard)
 CROSS JOIN LATERAL (
     SELECT * FROM meter.outbox l
-    WHERE l.shard = s.shard AND l.usage_end IS NULL
+    WHERE l.shard = s.shard /*citus AND l.shard = $1[1] */ AND l.usage_end IS NULL
     ORDER BY l.topic, l.kafka_offset LIMIT $2
 ) AS o
 UNION ALL
 SELECT o.shard, o.topic, o.kafka_offset, o.partition, o.key, o.value, o.headers, o.timestamp_ms, o.usage_end, d.seen
 FROM unnest($3::int[], $4::bigint[], $5::text[]) AS d (shard, kafka_offset, seen)
-JOIN meter.outbox o ON o.shard = d.shard AND o.kafka_offset = d.kafka_offset AND o.usage_end IS NOT NULL;
+JOIN meter.outbox o ON o.shard = d.shard AND o.kafka_offset = d.kafka_offset AND o.usage_end IS NOT NULL /*citus AND o.shard = $1[1] */;

@@ -1,7 +1,7 @@
 -- What is left of the addresses and names of an account, and of the owners of its items. Events stored in clear are counted as long as they are there.
 -- $1 shard int, $2 account text
-SELECT EXISTS (SELECT FROM meter.keys WHERE shard = $1 AND account_id = $2 AND key IS NULL) AS forgotten,
-       EXISTS (SELECT FROM meter.keys WHERE shard = $1 AND account_id = $2 AND cleared_at IS NOT NULL) AS refused_cleared,
+SELECT EXISTS (SELECT 1 FROM meter.keys WHERE shard = $1 AND account_id = $2 AND key IS NULL) AS forgotten,
+       EXISTS (SELECT 1 FROM meter.keys WHERE shard = $1 AND account_id = $2 AND cleared_at IS NOT NULL) AS refused_cleared,
        (SELECT count(*) FROM projections.account_states
         WHERE account_id = $2 AND (display_name IS NOT NULL OR coalesce(contacts, '[]') <> '[]' OR contact_ids <> '[]'))
            + (SELECT count(*) FROM projections.items WHERE shard = $1 AND account_id = $2 AND owner IS NOT NULL)

@@ -3,6 +3,5 @@
 SELECT (SELECT count(*) FROM meter.outbox WHERE usage_end IS NULL) AS meter,
        (SELECT count(*) FROM projections.outbox) AS projections,
        (SELECT count(*) FROM notifier.outbox) AS notifier,
-       EXISTS (SELECT FROM meter.events WHERE shard >= $1) AS is_beyond,
-       EXISTS (SELECT FROM meter.sealed_later) AS is_sealed_later,
-       EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') AS is_citus
+       EXISTS (SELECT 1 FROM meter.events WHERE shard >= $1) AS is_beyond,
+       EXISTS (SELECT 1 FROM meter.sealed_later) AS is_sealed_later

@@ -8,5 +8,6 @@ BEGIN
         projections.runway, projections.account_history, projections.exhaustion_history TO credit_console;
     GRANT SELECT ON notifier.shown_banners, notifier.notice_history, notifier.letter_history,
         notifier.lines_in_force TO credit_console;
+    GRANT EXECUTE ON FUNCTION projections.balance(text), projections.shard_of(text, int), projections.shards() TO credit_console;
 END
 $$

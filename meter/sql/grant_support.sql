@@ -8,5 +8,6 @@ BEGIN
     GRANT INSERT (rejection_id, replayed_by, replayed_at, landed_shards, landed_offsets) ON meter.replays TO credit_support;
     GRANT INSERT ON meter.dismissals TO credit_support;
     GRANT INSERT (shard, request_id, email_id, requested_by) ON notifier.retry_requests TO credit_support;
+    GRANT EXECUTE ON FUNCTION projections.balance(text), projections.shard_of(text, int), projections.shards() TO credit_support;
 END
 $$

@@ -7,6 +7,6 @@ FROM unnest($1::int[]) AS s (shard)
 CROSS JOIN LATERAL (
     SELECT o.shard, o.kafka_offset, o.usage_end, o.usage_ends, o.held_at < now() - interval '5 minutes' AS is_overdue
     FROM meter.outbox o
-    WHERE o.shard = s.shard AND o.usage_end IS NOT NULL
+    WHERE o.shard = s.shard /*citus AND o.shard = $1[1] */ AND o.usage_end IS NOT NULL
     ORDER BY o.kafka_offset LIMIT $2
 ) AS h

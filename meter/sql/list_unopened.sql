@@ -12,11 +12,16 @@ WITH listed AS MATERIALIZED (
     FROM meter.events e
     WHERE e.type > {{last_usage}} AND e.account_id IN (SELECT account_id FROM listed)
     GROUP BY e.account_id
+), first_slots AS (
+    SELECT u.account_id, min(u.slot AT TIME ZONE 'UTC')::date AS day
+    FROM projections.usage_slots u
+    WHERE u.account_id IN (SELECT account_id FROM listed)
+    GROUP BY u.account_id
 )
 SELECT l.account_id, l.plan, l.display_name, l.time_zone, l.contacts, l.credits_granted, l.credits_used, l.runs_granted,
        l.runs_used,
-       least(f.day, (SELECT min(u.slot AT TIME ZONE 'UTC')::date FROM projections.usage_slots u
-                     WHERE u.shard = l.shard AND u.account_id = l.account_id)) AS since
+       least(f.day, u.day) AS since
 FROM listed l
 LEFT JOIN first_days f ON f.account_id = l.account_id
+LEFT JOIN first_slots u ON u.account_id = l.account_id
 ORDER BY l.as_of DESC, l.account_id

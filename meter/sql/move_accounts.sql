@@ -17,7 +17,7 @@ BEGIN
     FOREACH name IN ARRAY guarded LOOP
         EXECUTE format('ALTER TABLE %s DISABLE TRIGGER USER', name);
     END LOOP;
-    -- These name no account: a reversal goes with its event, a request with its letter.
+    -- These name no account: a reversal goes with its event, requests and tries with their letter.
     UPDATE meter.reversals r SET shard = m.to_shard
     FROM meter.events e
     JOIN meter.moving m ON m.shard = e.shard AND m.account_id = e.account_id
@@ -26,6 +26,10 @@ BEGIN
     FROM notifier.emails e
     JOIN meter.moving m ON m.shard = e.shard AND m.account_id = e.account_id
     WHERE e.email_id = r.email_id AND r.shard = m.shard;
+    UPDATE notifier.email_attempts t SET shard = m.to_shard
+    FROM notifier.emails e
+    JOIN meter.moving m ON m.shard = e.shard AND m.account_id = e.account_id
+    WHERE e.email_id = t.email_id;
     -- Sums of months do not count in a new shard: the usage service makes them anew from the days, which move.
     DELETE FROM projections.usage_months u USING meter.moving m WHERE m.shard = u.shard AND m.account_id = u.account_id;
     DELETE FROM projections.usage_day_kinds u USING meter.moving m WHERE m.shard = u.shard AND m.account_id = u.account_id;

@@ -7,5 +7,5 @@ SELECT s.resource, s.granted::numeric AS granted, s.consumed::numeric AS used,
        (SELECT coalesce(sum(u.events), 0)::bigint FROM projections.usage_slots u
         WHERE u.shard = $1 AND u.account_id = $2 AND u.resource = s.resource) AS uses
 FROM projections.balance_states s
-WHERE s.account_id = $2 AND NOT s.opened
+WHERE s.account_id = $2 /*citus AND s.shard = $1 */ AND NOT s.opened
 ORDER BY s.resource

@@ -86,14 +86,19 @@ class AnchorAudit:
         return self._shard in (None, data.shard) and data.batch >= self._first_batch
 
     async def _find_contradictions(self, anchors: Sequence[Anchor]) -> list[Contradiction]:
+        found = []
+        for shard in sorted({anchor.data.shard for anchor in anchors}):
+            found += await self._compare(shard, [anchor for anchor in anchors if anchor.data.shard == shard])
+        return found
+
+    async def _compare(self, shard: int, anchors: Sequence[Anchor]) -> list[Contradiction]:
         columns = [
-            [anchor.data.shard for anchor in anchors],
             [anchor.data.batch for anchor in anchors],
             [anchor.data.position for anchor in anchors],
             [bytes.fromhex(anchor.data.hash) for anchor in anchors],
             [anchor.data.generation for anchor in anchors],
         ]
-        rows = await self._database.fetch(load_sql("meter", "compare_anchors"), *columns)
+        rows = await self._database.fetch(load_sql("meter", "compare_anchors"), shard, *columns)
         return [Contradiction(anchors[row["index"]], row["hash"]) for row in rows]
 
 

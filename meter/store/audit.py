@@ -6,7 +6,7 @@ from typing import NamedTuple
 import asyncpg
 
 from meter.runtime.errors import explain
-from meter.runtime.postgres import Executor, load_sql
+from meter.runtime.postgres import Executor, is_on_citus, load_sql
 from meter.store.check import (
     START,
     BatchRow,
@@ -60,7 +60,8 @@ class ShardReport(NamedTuple):
 
 
 async def list_shards(connection: Executor) -> list[ShardSize]:
-    return [ShardSize(*row) for row in await connection.fetch(load_sql("meter", "list_log_shards"))]
+    name = "list_distributed_shards" if await is_on_citus(connection) else "list_log_shards"
+    return [ShardSize(*row) for row in await connection.fetch(load_sql("meter", name))]
 
 
 async def check_codes(connection: Executor) -> list[Finding]:

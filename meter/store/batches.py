@@ -4,6 +4,7 @@ The order is the point: the compare-and-set on the shard's offsets comes first, 
 nothing, and everything after it happens under the shard's row lock.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -46,7 +47,7 @@ from schemas.identity import identity_key, is_uuid
 from schemas.records import Accepted
 from schemas.times import say_time
 
-IDENTITY_INDEX = "events_identity"
+IDENTITY_INDEX = re.compile(r"events_identity(_\d+)?")  # Citus adds the number of the part
 
 # The data's fault, not the server's: the batch is tried again with the culprits left out.
 UNSTORABLE = (
@@ -145,6 +146,11 @@ async def copy_settled(connection: Executor, plan: AppendPlan, head: Head) -> tu
     return plan, stream
 
 
+def is_of_identity(error: asyncpg.UniqueViolationError) -> bool:
+    """Whether the event is known. Else a position is taken: the log is damaged, nothing may hide it."""
+    return IDENTITY_INDEX.fullmatch(error.constraint_name or "") is not None
+
+
 async def copy_accepted_rows(
     connection: Executor, plan: AppendPlan, known: Known, head: Head
 ) -> tuple[AppendPlan, bytes]:
@@ -155,7 +161,7 @@ async def copy_accepted_rows(
             stream = encode_rows(rows, plan.shard, head.next_position, plan.recorded_at)
             await try_copy(connection, stream)
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name != IDENTITY_INDEX:
+            if not is_of_identity(error):
                 raise
             return Refusal(Fault.KNOWN, "")
         except UNSTORABLE as error:

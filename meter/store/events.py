@@ -11,8 +11,8 @@ import asyncpg
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, note_failure, write_transaction
-from meter.store.batches import IDENTITY_INDEX, REFUSED, append_batch, copy_accepted_rows, copy_rows, sql
+from meter.runtime.postgres import Executor, Pool, note_failure, takes_one_shard, write_transaction
+from meter.store.batches import REFUSED, append_batch, copy_accepted_rows, copy_rows, is_of_identity, sql
 from meter.store.port import Appended
 from meter.store.together import append_batches
 from schemas.topics import ACCOUNTS, USAGE
@@ -41,13 +41,15 @@ class PostgresEventStore:
         try:
             appended = await self._transact(lambda connection: append_batch(connection, plan, copy_rows))
         except REFUSED as error:
-            if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name != IDENTITY_INDEX:
-                raise  # a position that is taken: the log is damaged, nothing may hide it
+            if isinstance(error, asyncpg.UniqueViolationError) and not is_of_identity(error):
+                raise
             appended = await self._transact(lambda connection: append_batch(connection, plan, copy_accepted_rows))
         return appended
 
     async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
         try:
+            if await takes_one_shard(self._pool):
+                return None
             return await self._transact(lambda connection: append_batches(connection, plans))
         except (OwnershipLostError, *REFUSED):
             return None

@@ -128,7 +128,7 @@ class Outcomes:
     async def find_outcome(self, landed: Landed) -> RecordOutcome | None:
         """Of a record of metering.accounts; None until it is read, and where its partition belongs to no shard."""
         statement = load_sql("meter", "find_outcomes")
-        row = await self._pool.fetchrow(statement, [landed.partition], ACCOUNTS, [landed.offset])
+        row = await self._pool.fetchrow(statement, landed.partition, ACCOUNTS, [landed.offset])
         return None if row is None or row["outcome"] is None else RecordOutcome(*row)
 
     async def find_rejected(self, place: Place, account_id: str, value: bytes) -> RejectedEvent | None:

@@ -98,9 +98,12 @@ class Rejections:
 
     async def list_outcomes(self, topic: str, landed: Sequence[tuple[int, int]]) -> list[RecordOutcome | None]:
         """In order; None for one that is not read yet."""
-        shards, offsets = [shard for shard, _ in landed], [offset for _, offset in landed]
-        rows = await self._pool.fetch(load_sql("meter", "find_outcomes"), shards, topic, offsets)
-        return [None if row["outcome"] is None else RecordOutcome(*row) for row in rows]
+        found: dict[tuple[int, int], Any] = {}
+        for shard in {shard for shard, _ in landed}:
+            offsets = [offset for its, offset in landed if its == shard]
+            rows = await self._pool.fetch(load_sql("meter", "find_outcomes"), shard, topic, offsets)
+            found |= {(shard, offset): row for offset, row in zip(offsets, rows, strict=True)}
+        return [None if row["outcome"] is None else RecordOutcome(*row) for row in map(found.__getitem__, landed)]
 
     async def list_rejections(
         self,

@@ -1,4 +1,4 @@
--- Whether anything is known of an account.
+-- The shard of an account of which anything is known; else null.
 -- $1 account_id text
-SELECT EXISTS (SELECT FROM notifier.accounts WHERE account_id = $1)
-    OR EXISTS (SELECT FROM notifier.balances WHERE account_id = $1)
+SELECT coalesce((SELECT min(shard) FROM notifier.accounts WHERE account_id = $1),
+                (SELECT min(shard) FROM notifier.balances WHERE account_id = $1)) AS shard

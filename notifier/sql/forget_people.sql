@@ -11,11 +11,11 @@ WITH people AS MATERIALIZED (
         message = NULL, handed_over_at = NULL,
         reason = CASE WHEN e.state = 'queued' THEN 'the account was forgotten' END,
         state = CASE WHEN e.state = 'queued' THEN 'cancelled' ELSE e.state END,
-        finished_at = coalesce(e.finished_at, clock_timestamp())
+        finished_at = coalesce(e.finished_at, statement_timestamp())
     WHERE e.shard = $1 AND e.account_id = ANY ($2::text[])
     RETURNING e.email_id
 ), attempts AS (
-    UPDATE notifier.email_attempts t SET detail = NULL FROM letters l WHERE t.email_id = l.email_id AND t.detail IS NOT NULL
+    UPDATE notifier.email_attempts t SET detail = NULL FROM letters l WHERE t.email_id = l.email_id /*citus AND t.shard = $1 */ AND t.detail IS NOT NULL
 ), told AS (
     UPDATE notifier.told t SET contact = p.id FROM people p
     WHERE t.shard = $1 AND t.account_id = p.account_id AND t.contact = p.contact
@@ -25,7 +25,7 @@ WITH people AS MATERIALIZED (
     UPDATE notifier.rejections j SET value = NULL, detail = 'its account was forgotten'
     WHERE j.shard = $1 AND j.key = ANY (SELECT convert_to(a, 'UTF8') FROM unnest($2::text[]) a)
 ), known AS (
-    UPDATE notifier.accounts a SET forgotten = true WHERE a.account_id = ANY ($2::text[])
+    UPDATE notifier.accounts a SET forgotten = true WHERE a.account_id = ANY ($2::text[]) AND a.shard = $1
 )
 UPDATE notifier.contacts c SET contact = c.contact_id::text, is_contact = false, refused = false
 WHERE c.shard = $1 AND c.account_id = ANY ($2::text[])

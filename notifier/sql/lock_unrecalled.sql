@@ -1,2 +1,3 @@
 -- One process reads back; the others find nothing left to do.
-SELECT shard FROM notifier.generations WHERE recalled_at IS NULL FOR UPDATE
+-- $1 shard int
+SELECT shard FROM notifier.generations WHERE recalled_at IS NULL AND shard = $1 FOR UPDATE

@@ -6,7 +6,8 @@ SELECT account_id, shard, position, plan, display_name, contacts::jsonb, is_open
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[],
             $9::int[])
     AS new (account_id, shard, position, plan, display_name, contacts, is_open, time_zone, generation)
-ON CONFLICT (account_id) DO UPDATE SET
-    shard = excluded.shard, position = excluded.position, plan = excluded.plan,
+ON CONFLICT (/*citus shard, */ account_id) DO UPDATE SET
+    /*citus -- */ shard = excluded.shard,
+    position = excluded.position, plan = excluded.plan,
     display_name = excluded.display_name, contacts = excluded.contacts, is_open = excluded.is_open,
     time_zone = excluded.time_zone, generation = excluded.generation

@@ -8,7 +8,8 @@ SELECT account_id, resource, shard, position, epoch, allocation, consumed, line,
 FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::int[], $6::numeric[], $7::numeric[], $8::smallint[],
             $9::timestamptz[], $10::boolean[], $11::int[])
     AS new (account_id, resource, shard, position, epoch, allocation, consumed, line, as_of, free_only, generation)
-ON CONFLICT (account_id, resource) DO UPDATE SET
-    shard = excluded.shard, position = excluded.position, epoch = excluded.epoch,
+ON CONFLICT (/*citus shard, */ account_id, resource) DO UPDATE SET
+    /*citus -- */ shard = excluded.shard,
+    position = excluded.position, epoch = excluded.epoch,
     allocation = excluded.allocation, consumed = excluded.consumed, line = excluded.line, as_of = excluded.as_of,
     free_only = excluded.free_only, generation = excluded.generation, changed_at = excluded.changed_at

@@ -7,7 +7,8 @@ SELECT account_id, resource, threshold, kind, removable, text, epoch, shard, pos
 FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::boolean[], $6::text[], $7::int[], $8::int[],
             $9::bigint[], $10::int[])
     AS new (account_id, resource, threshold, kind, removable, text, epoch, shard, position, generation)
-ON CONFLICT (account_id, resource) DO UPDATE SET
+ON CONFLICT (/*citus shard, */ account_id, resource) DO UPDATE SET
     threshold = excluded.threshold, kind = excluded.kind, removable = excluded.removable, text = excluded.text,
-    epoch = excluded.epoch, shard = excluded.shard, position = excluded.position, raised_at = excluded.raised_at,
+    /*citus -- */ shard = excluded.shard,
+    epoch = excluded.epoch, position = excluded.position, raised_at = excluded.raised_at,
     generation = excluded.generation

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, write_transaction
+from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, takes_one_shard, write_transaction
 from notifier import events
 from notifier.letters import Contact, Letters
 from notifier.mail.limits import DayLimits, find_cap
@@ -33,11 +33,20 @@ class PostgresMailQueue:
 
     async def claim(self, claim_s: float) -> ClaimedEmail | None:
         try:
-            row = await self._pool.fetchrow(load_sql(PACKAGE, "claim_email"), claim_s)
+            row = await self._claim(claim_s)
         except Exception as error:
             await note_failure(self._pool, error)
             raise
         return None if row is None else read_claimed(row)
+
+    async def _claim(self, claim_s: float) -> Any:
+        sql = load_sql(PACKAGE, "claim_email")
+        if not await takes_one_shard(self._pool):
+            return await self._pool.fetchrow(sql, claim_s, None)
+        for due in await self._pool.fetch(load_sql(PACKAGE, "find_due_shards")):
+            if (row := await self._pool.fetchrow(sql, claim_s, due["shard"])) is not None:
+                return row
+        return None
 
     async def look(self, email: ClaimedEmail, limits: DayLimits) -> Outlook:
         try:
@@ -65,11 +74,11 @@ class PostgresMailQueue:
             raise ValueError("a letter without bytes cannot be handed over")
         letters = await fetch_account_letters(connection, row)
         if not still_says(letters, row.recipient, draft.lines):
-            again = (row.email_id, email.claim, 0.0, "the balance changed while it was on its way", 1, False)
+            again = (row.email_id, email.claim, 0.0, "the balance changed while it was on its way", 1, False, row.shard)
             await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *again)
             return False
         said = (draft.message_id, draft.message, write_lines(draft.lines), draft.notice_id)
-        parameters = (row.email_id, email.claim, claim_s, *said)
+        parameters = (row.email_id, email.claim, claim_s, *said, row.shard)
         return await connection.fetchval(load_sql(PACKAGE, "hand_over_email"), *parameters) is not None
 
     async def finish(self, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime) -> bool:
@@ -93,7 +102,10 @@ class PostgresMailQueue:
         letters = await fetch_account_letters(connection, row)
         reason, ambiguous = events.one_line(judgement.reason) or None, int(judgement.ambiguous)
         sql = load_sql(PACKAGE, "finish_email")
-        if await connection.fetchval(sql, row.email_id, email.claim, ending.value, reason, ambiguous) is None:
+        if (
+            await connection.fetchval(sql, row.email_id, email.claim, ending.value, reason, ambiguous, row.shard)
+            is None
+        ):
             return False
         outcome = end_letter(row, letters, ending, email.lines, at)
         shown = contact_of(letters, row).lines
@@ -115,11 +127,12 @@ class PostgresMailQueue:
 
 async def fetch_outlook(connection: Executor, row: EmailRow, limits: DayLimits) -> Outlook:
     place = (BALANCES, row.shard, row.account_id, row.recipient)
+    asked = [row.account_id], [row.shard]
     found = await connection.fetchrow(load_sql(PACKAGE, "fetch_outlook"), *place, *limits, DAY_S)
-    accounts = await connection.fetch(load_sql(PACKAGE, "fetch_accounts"), [row.account_id])
-    balances = await connection.fetch(load_sql(PACKAGE, "fetch_balances"), [row.account_id])
+    accounts = await connection.fetch(load_sql(PACKAGE, "fetch_accounts"), *asked)
+    balances = await connection.fetch(load_sql(PACKAGE, "fetch_balances"), *asked)
     letters = await fetch_letters(connection, {row.account_id: row.shard}, lock=False)
-    people = await connection.fetch(load_sql(PACKAGE, "fetch_people"), [row.account_id])
+    people = await connection.fetch(load_sql(PACKAGE, "fetch_people"), *asked)
     runways = await connection.fetch(load_sql(PACKAGE, "fetch_runways"), row.account_id)
     return Outlook(
         offset=found["next_offset"] or 0 if found is not None else 0,
@@ -142,13 +155,13 @@ async def fetch_account_letters(connection: Executor, row: EmailRow) -> Letters:
 
 async def postpone(connection: Executor, email: ClaimedEmail, judgement: Judgement, pause_s: float) -> bool:
     back, reason = int(judgement.verdict in FREE_OF_CHARGE), events.one_line(judgement.reason) or None
-    parameters = (email.row.email_id, email.claim, pause_s, reason, back, judgement.ambiguous)
+    parameters = (email.row.email_id, email.claim, pause_s, reason, back, judgement.ambiguous, email.row.shard)
     return await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *parameters) is not None
 
 
 async def end_attempt(connection: Executor, email: ClaimedEmail, judgement: Judgement) -> None:
     if judgement.verdict is Verdict.BEHIND:
-        await connection.execute(load_sql(PACKAGE, "delete_attempt"), email.row.email_id, email.claim)
+        await connection.execute(load_sql(PACKAGE, "delete_attempt"), email.row.email_id, email.claim, email.row.shard)
         return
     result = judgement.result
     await connection.execute(
@@ -159,6 +172,7 @@ async def end_attempt(connection: Executor, email: ClaimedEmail, judgement: Judg
         result.phase.value if result is not None else None,
         result.code if result is not None else None,
         events.one_line(result.detail if result is not None else judgement.reason),
+        email.row.shard,
     )
 
 

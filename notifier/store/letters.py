@@ -18,17 +18,18 @@ PACKAGE = "notifier"
 async def fetch_letters(connection: Executor, shards: Mapping[str, int], *, lock: bool = True) -> dict[str, Letters]:
     """By account id; `shards` holds the shard of each. With `lock` nobody else changes them until the commit."""
     ids = sorted(shards)
+    asked = ids, sorted(set(shards.values()))
     if lock:
-        await connection.execute(load_sql(PACKAGE, "lock_accounts"), ids)
-    is_open = {row["account_id"]: row["is_open"] for row in await fetch(connection, "fetch_open", ids)}
+        await connection.execute(load_sql(PACKAGE, "lock_accounts"), *asked)
+    is_open = {row["account_id"]: row["is_open"] for row in await fetch(connection, "fetch_open", *asked)}
     reached: dict[str, dict[str, Reached]] = {}
-    for row in await fetch(connection, "fetch_lines", ids):
+    for row in await fetch(connection, "fetch_lines", *asked):
         reached.setdefault(row["account_id"], {})[row["resource"]] = Reached(row["epoch"], row["line"])
     contacts: dict[str, dict[str, Contact]] = {}
     for row in await fetch(connection, "fetch_contacts", [shards[name] for name in ids], ids):
         contacts.setdefault(row["account_id"], {})[row["contact"]] = read_contact(row)
     recalled: dict[str, dict[str, Recalled]] = {}
-    for row in await fetch(connection, "fetch_recalled", ids):
+    for row in await fetch(connection, "fetch_recalled", *asked):
         found = recalled.setdefault(row["account_id"], {})
         lines = found[row["contact"]].lines if row["contact"] in found else {}
         line = {(row["resource"], row["epoch"]): row["line"]}
@@ -125,8 +126,8 @@ async def save_contacts(connection: Executor, changes: Sequence[Change]) -> None
                 if before is None or before.told.get(resource) != known
             ]
             if before is not None and contact.unsent == before.unsent and contact.lines != before.lines:
-                lines.append((contact.unsent, write_lines(contact.lines)))
-    for statement, rows, width in (("save_contacts", contacts, 6), ("save_told", told, 6), ("save_lines", lines, 2)):
+                lines.append((contact.unsent, write_lines(contact.lines), change.shard))
+    for statement, rows, width in (("save_contacts", contacts, 6), ("save_told", told, 6), ("save_lines", lines, 3)):
         if rows:
             await connection.execute(load_sql(PACKAGE, statement), *transpose(rows, width))
 

@@ -6,7 +6,15 @@ from typing import Any
 
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, transpose, write_transaction
+from meter.runtime.postgres import (
+    Executor,
+    Pool,
+    load_sql,
+    note_failure,
+    takes_one_shard,
+    transpose,
+    write_transaction,
+)
 from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot, Banner, Known, NoticeRow, NotifyPlan, People
 from notifier.store.letters import work_out, write_changes
@@ -35,21 +43,23 @@ class PostgresNoticeStore:
         rows = await self._pool.fetch(load_sql(PACKAGE, "fetch_offsets"), list(topics), list(shards))
         return {(row["topic"], row["shard"]): row["next_offset"] for row in rows}
 
-    async def fetch_known(self, account_ids: Collection[str]) -> Known:
+    async def fetch_known(self, account_ids: Collection[str], shards: Collection[int] | None = None) -> Known:
         """Outside a transaction: only the holder of the shard writes these rows, and `save` proves that we are it."""
-        ids = sorted(account_ids)
+        asked = sorted(account_ids), in_order(shards)
         async with self._pool.acquire() as connection:
             return Known(
-                accounts={row["account_id"]: read_account(row) for row in await fetch(connection, "accounts", ids)},
-                balances={key_of(row): read_balance(row) for row in await fetch(connection, "balances", ids)},
-                noticed=group_noticed(await fetch(connection, "noticed", ids)),
-                banners={key_of(row): read_banner(row) for row in await fetch(connection, "banners", ids)},
-                generations=group_generations(await connection.fetch(load_sql(PACKAGE, "fetch_generations"))),
+                accounts={row["account_id"]: read_account(row) for row in await fetch(connection, "accounts", asked)},
+                balances={key_of(row): read_balance(row) for row in await fetch(connection, "balances", asked)},
+                noticed=group_noticed(await fetch(connection, "noticed", asked)),
+                banners={key_of(row): read_banner(row) for row in await fetch(connection, "banners", asked)},
+                generations=group_generations(await connection.fetch(load_sql(PACKAGE, "fetch_generations"), asked[1])),
             )
 
-    async def fetch_people(self, account_ids: Collection[str]) -> Mapping[str, People]:
+    async def fetch_people(
+        self, account_ids: Collection[str], shards: Collection[int] | None = None
+    ) -> Mapping[str, People]:
         async with self._pool.acquire() as connection:
-            rows = await fetch(connection, "people", sorted(account_ids))
+            rows = await fetch(connection, "people", (sorted(account_ids), in_order(shards)))
             return {row["account_id"]: read_people(row) for row in rows}
 
     async def save(self, plan: NotifyPlan) -> int:
@@ -62,6 +72,8 @@ class PostgresNoticeStore:
 
     async def save_together(self, plans: Sequence[NotifyPlan]) -> list[int] | None:
         try:
+            if await takes_one_shard(self._pool):
+                return None
             return await self._transact(plans)
         except OwnershipLostError:
             return None
@@ -96,8 +108,15 @@ async def forget_people(connection: Executor, plan: NotifyPlan) -> None:
         await connection.execute(load_sql(PACKAGE, "forget_people"), plan.shard, accounts)
 
 
-async def fetch(connection: Executor, what: str, account_ids: list[str]) -> list[Any]:
-    return list(await connection.fetch(load_sql(PACKAGE, f"fetch_{what}"), account_ids))
+Asked = tuple[list[str], list[int] | None]  # accounts, and their shards
+
+
+def in_order(shards: Collection[int] | None) -> list[int] | None:
+    return None if shards is None else sorted(shards)
+
+
+async def fetch(connection: Executor, what: str, asked: Asked) -> list[Any]:
+    return list(await connection.fetch(load_sql(PACKAGE, f"fetch_{what}"), *asked))
 
 
 async def write_plan(connection: Executor, plan: NotifyPlan) -> None:
@@ -118,7 +137,7 @@ def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
     if plan.banners:
         found.append(("save_banners", (*banner_columns(plan.banners), plan.at)))
     if plan.cleared:
-        found.append(("clear_banners", transpose(plan.cleared, 2)))
+        found.append(("clear_banners", (*transpose(plan.cleared, 2), plan.shard)))
     if plan.events:
         found.append(("append_outbox", transpose([(plan.shard, event.key, event.value) for event in plan.events], 3)))
     if plan.traces:

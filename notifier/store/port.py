@@ -17,12 +17,15 @@ class NoticeStore(Protocol):
         """The next offset to read per (topic, shard). A shard that was never set up is missing."""
         ...
 
-    async def fetch_known(self, account_ids: Collection[str]) -> Known:
-        """What is stored about these accounts."""
+    async def fetch_known(self, account_ids: Collection[str], shards: Collection[int] | None = None) -> Known:
+        """What is stored about these accounts. `shards`: those they are in, so that no other is asked."""
         ...
 
-    async def fetch_people(self, account_ids: Collection[str]) -> Mapping[str, People]:
-        """Who stands behind these accounts, by account. One that nobody opened, or that is gone, is missing."""
+    async def fetch_people(
+        self, account_ids: Collection[str], shards: Collection[int] | None = None
+    ) -> Mapping[str, People]:
+        """Who stands behind these accounts, by account. One that nobody opened, or that is gone, is missing. `shards`:
+        those they are in."""
         ...
 
     async def save(self, plan: NotifyPlan) -> int:

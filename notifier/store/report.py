@@ -16,16 +16,22 @@ class Report:
         self._pool = pool
 
     async def knows(self, account_id: str) -> bool:
-        return bool(await self._pool.fetchval(load_sql(PACKAGE, "find_account"), account_id))
+        return await self._find_shard(account_id) is not None
+
+    async def _find_shard(self, account_id: str) -> int | None:
+        shard: int | None = await self._pool.fetchval(load_sql(PACKAGE, "find_account"), account_id)
+        return shard
 
     async def list_banners(self, account_id: str) -> Sequence[Row]:
         return list(await self._pool.fetch(load_sql(PACKAGE, "list_banners"), account_id))
 
     async def list_notices(self, account_id: str, limit: int) -> Sequence[Row]:
-        return list(await self._pool.fetch(load_sql(PACKAGE, "list_notices"), account_id, limit))
+        shard = await self._find_shard(account_id)
+        return list(await self._pool.fetch(load_sql(PACKAGE, "list_notices"), account_id, limit, shard))
 
     async def show_email(self, email_id: UUID) -> Row | None:
-        return await self._pool.fetchrow(load_sql(PACKAGE, "show_email"), email_id)
+        shard = await self._pool.fetchval(load_sql(PACKAGE, "find_email"), email_id)
+        return None if shard is None else await self._pool.fetchrow(load_sql(PACKAGE, "show_email"), email_id, shard)
 
     async def list_attempts(self, email_id: UUID) -> Sequence[Row]:
         return list(await self._pool.fetch(load_sql(PACKAGE, "list_attempts"), email_id))

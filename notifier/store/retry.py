@@ -69,19 +69,27 @@ class RetryRequests:
 
 async def carry_out_next(pool: Pool, at: datetime) -> Carried | None:
     """Carry out the request that waits longest, and answer it in the same transaction; None when none waits."""
+    for asked in await pool.fetch(load_sql(PACKAGE, "find_asked_shards")):
+        if (carried := await carry_out(pool, asked["shard"], at)) is not None:
+            return carried
+    return None
+
+
+async def carry_out(pool: Pool, shard: int, at: datetime) -> Carried | None:
+    """The longest of one shard."""
     async with pool.acquire() as connection, write_transaction(connection):
-        row = await connection.fetchrow(load_sql(PACKAGE, "claim_retry_request"))
+        row = await connection.fetchrow(load_sql(PACKAGE, "claim_retry_request"), shard)
         if row is None:
             return None
-        outcome = await retry_email(connection, row["email_id"], at)
+        outcome = await retry_email(connection, row["email_id"], shard, at)
         answer = (row["shard"], row["request_id"], outcome.value, at)
         await connection.execute(load_sql(PACKAGE, "answer_retry_request"), *answer)
         return Carried(row["email_id"], row["requested_by"], outcome)
 
 
-async def retry_email(connection: Executor, email_id: UUID, at: datetime) -> Retried:
+async def retry_email(connection: Executor, email_id: UUID, shard: int, at: datetime) -> Retried:
     """Forget that the address was refused and that lines were given up, and queue what is owed, due at once."""
-    email = read_email(await connection.fetchrow(load_sql(PACKAGE, "show_email"), email_id))
+    email = read_email(await connection.fetchrow(load_sql(PACKAGE, "show_email"), email_id, shard))
     letters = (await fetch_letters(connection, {email.account_id: email.shard}))[email.account_id]
     if letters.contacts[email.recipient].unsent is not None:
         return Retried.WAITS

@@ -16,7 +16,7 @@ WITH splits AS MATERIALIZED (
     -- LATERAL with OFFSET 0 keeps to the primary key: else statistics of a large log lead to reading all of it.
     CROSS JOIN LATERAL (
         SELECT * FROM meter.events l
-        WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto OFFSET 0
+        WHERE l.shard = r.shard /*citus AND l.shard = $1[1] */ AND l.position > r.after AND l.position <= r.upto OFFSET 0
     ) AS e
     LEFT JOIN splits c ON c.account_id = e.account_id AND c.resource = e.resource
     WHERE e.type BETWEEN {{first_usage}} AND {{last_usage}}
@@ -33,7 +33,7 @@ WITH splits AS MATERIALIZED (
     FROM packed p
     CROSS JOIN LATERAL unnest(p.accounts, p.resources, p.events, p.amounts, p.positions, p.times)
         AS u (account_id, resource, events, amount, position, as_of)
-    WHERE s.account_id = u.account_id AND s.resource = u.resource AND s.position < u.position
+    WHERE s.account_id = u.account_id AND s.resource = u.resource /*citus AND s.shard = $1[1] */ AND s.position < u.position
       AND (s.epoch = 0
            OR s.granted > s.base
               AND greatest(div((s.consumed - s.base) * 100, s.granted - s.base), 0)
@@ -52,7 +52,8 @@ SELECT u.account_id, u.resource, u.shard, u.events, u.amount, u.position, u.as_o
 FROM usage u
 -- Fenced as above: else a fold of a hundred events may go through all balances.
 LEFT JOIN LATERAL (
-    SELECT * FROM projections.balance_states b WHERE b.account_id = u.account_id AND b.resource = u.resource OFFSET 0
+    SELECT * FROM projections.balance_states b WHERE b.account_id = u.account_id AND b.resource = u.resource
+      /*citus AND b.shard = $1[1] */ OFFSET 0
 ) AS s ON true
 -- NOT IN looks each up in a hash table.
 WHERE NOT u.alone OR (u.account_id, u.resource) NOT IN (SELECT account_id, resource FROM added)

@@ -1,6 +1,6 @@
 -- Hold the cursor of a shard that has months to sum up, and how far they are: from the beginning where somebody folded who knows
 -- nothing of months.
--- $1 projection text, $2 the first day of the month that is not to be summed up date
+-- $1 projection text, $2 the first day of the month that is not to be summed up date, $3 the one shard int or null (any)
 SELECT c.shard, c.position,
        CASE WHEN p.position = c.position THEN p.summed ELSE '-infinity' END AS summed,
        CASE WHEN p.position = c.position AND p.upto <> '' THEN p.target ELSE $2::date END AS target,
@@ -8,6 +8,7 @@ SELECT c.shard, c.position,
 FROM projections.cursors c
 LEFT JOIN projections.usage_summed p ON p.shard = c.shard
 WHERE c.projection = $1 AND (p.position IS DISTINCT FROM c.position OR p.summed < $2::date)
+  AND ($3::int IS NULL OR c.shard = $3) /*citus AND c.shard = $3 */
 ORDER BY random()
 LIMIT 1
 FOR UPDATE OF c SKIP LOCKED

@@ -7,18 +7,19 @@ WITH waiting AS MATERIALIZED (
            greatest(1, floor(count(*) * least(1, $2 / sum(t.next_position - 1 - d.position))))::bigint AS taken
     FROM projections.cursors d
     JOIN meter.shards t ON t.shard = d.shard
-    WHERE d.projection = $1 AND t.next_position - 1 > d.position AND d.shard <> ALL($3::int[])
+    WHERE d.projection = $1 /*citus AND d.shard = ($4::int[])[1] */ AND t.next_position - 1 > d.position AND d.shard <> ALL($3::int[])
 )
 SELECT c.shard, c.position AS after, least(s.next_position - 1, g.upto) AS head,
        coalesce((SELECT max(g.generation) FROM meter.generations g
-                 WHERE g.shard = c.shard AND g.from_position - 1 <= c.position), 1) AS generation,
+                 WHERE g.shard = c.shard /*citus AND g.shard = ($4::int[])[1] */ AND g.from_position - 1 <= c.position), 1) AS generation,
        coalesce(s.next_position - 1 > g.upto, false) OR (SELECT w.shards > w.taken FROM waiting w) AS more
 FROM projections.cursors c
 JOIN meter.shards s ON s.shard = c.shard
 CROSS JOIN LATERAL (
-    SELECT min(g.from_position) - 1 AS upto FROM meter.generations g WHERE g.shard = c.shard AND g.from_position - 1 > c.position
+    SELECT min(g.from_position) - 1 AS upto FROM meter.generations g
+    WHERE g.shard = c.shard /*citus AND g.shard = ($4::int[])[1] */ AND g.from_position - 1 > c.position
 ) AS g
-WHERE c.projection = $1 AND s.next_position - 1 > c.position
+WHERE c.projection = $1 /*citus AND c.shard = ($4::int[])[1] */ AND s.next_position - 1 > c.position
   AND c.shard <> ALL($3::int[]) AND ($4::int[] IS NULL OR c.shard = ANY($4::int[]))
 ORDER BY random()
 LIMIT (SELECT w.taken FROM waiting w)

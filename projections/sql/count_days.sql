@@ -7,6 +7,6 @@ SELECT u.shard, u.account_id, (u.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))
        u.deployment, u.category, u.status, sum(u.events), sum(u.amount), sum(u.tokens_in), sum(u.tokens_out), sum(u.seconds),
        max(u.last_used)
 FROM unnest($1::int[], $2::text[]) AS n (shard, account_id)
-JOIN projections.usage_slots u ON u.shard = n.shard AND u.account_id = n.account_id COLLATE "C"
-LEFT JOIN projections.usage_zones z ON z.shard = u.shard AND z.account_id = u.account_id
+JOIN projections.usage_slots u ON u.shard = n.shard /*citus AND u.shard = $1[1] */ AND u.account_id = n.account_id COLLATE "C"
+LEFT JOIN projections.usage_zones z ON z.shard = u.shard /*citus AND z.shard = $1[1] */ AND z.account_id = u.account_id
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9

@@ -3,8 +3,8 @@
 WITH days AS MATERIALIZED (
     SELECT t.*
     FROM unnest($1::int[], $2::text[]) AS n (shard, account_id)
-    JOIN projections.usage_summed p ON p.shard = n.shard
-    JOIN projections.usage_totals t ON t.shard = n.shard AND t.account_id = n.account_id COLLATE "C"
+    JOIN projections.usage_summed p ON p.shard = n.shard /*citus AND p.shard = $1[1] */
+    JOIN projections.usage_totals t ON t.shard = n.shard /*citus AND t.shard = $1[1] */ AND t.account_id = n.account_id COLLATE "C"
     WHERE t.day < CASE WHEN t.account_id <= p.upto THEN p.target ELSE p.summed END
 ), kinds AS (
     INSERT INTO projections.usage_day_kinds (shard, account_id, day, resource, kind, amount)

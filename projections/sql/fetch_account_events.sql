@@ -11,7 +11,7 @@ FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
 -- LATERAL with OFFSET 0 keeps to an index: else statistics of a large log lead to reading all of it.
 CROSS JOIN LATERAL (
     SELECT * FROM meter.events l
-    WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto AND l.type > {{last_usage}} OFFSET 0
+    WHERE l.shard = r.shard /*citus AND l.shard = $1[1] */ AND l.position > r.after AND l.position <= r.upto AND l.type > {{last_usage}} OFFSET 0
 ) AS e
-LEFT JOIN meter.keys k ON e.type IN ({{personal}}) AND k.shard = e.shard AND k.account_id = e.account_id
+LEFT JOIN meter.keys k ON e.type IN ({{personal}}) AND k.shard = e.shard /*citus AND k.shard = $1[1] */ AND k.account_id = e.account_id
 ORDER BY e.shard, e.position

@@ -12,6 +12,6 @@ FROM notifier.recalled r
 -- Kept by the id where the address was not known; who has the id again has the address.
 LEFT JOIN notifier.contacts c
     ON r.contact = r.contact_id::text AND c.shard = r.shard AND c.account_id = r.account_id AND c.contact_id = r.contact_id
-JOIN notifier.balances b ON b.account_id = r.account_id AND b.resource = r.resource AND b.epoch >= r.epoch
+JOIN notifier.balances b ON b.shard = r.shard AND b.account_id = r.account_id AND b.resource = r.resource AND b.epoch >= r.epoch
 WHERE r.shard = $1
 ORDER BY 1, 2

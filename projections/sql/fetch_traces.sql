@@ -7,7 +7,7 @@ CROSS JOIN LATERAL (
     SELECT l.shard, l.position, l.account_id, l.resource, l.recorded_at,
            substring(l.extensions::text, '"traceparent"[ \t\r\n]*:[ \t\r\n]*"([0-9a-f-]{55})["-]') AS parent
     FROM meter.events l
-    WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto AND l.extensions IS NOT NULL
+    WHERE l.shard = r.shard /*citus AND l.shard = $1[1] */ AND l.position > r.after AND l.position <= r.upto AND l.extensions IS NOT NULL
       AND l.extensions::text ~ '"traceparent"[ \t\r\n]*:[ \t\r\n]*"[0-9a-f-]{54}[13579bdf]["-]'
     ORDER BY l.position DESC
     LIMIT $4

@@ -10,14 +10,14 @@ FROM (
         -- Fenced as in fold_usage.sql; `type >` finds the index of what is not usage.
         CROSS JOIN LATERAL (
             SELECT shard, account_id FROM meter.events l
-            WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto AND l.type > {{last_usage}}
+            WHERE l.shard = r.shard /*citus AND l.shard = $1[1] */ AND l.position > r.after AND l.position <= r.upto AND l.type > {{last_usage}}
               AND l.type IN ({{account.opened.v1}}, {{account.renamed.v1}})
             OFFSET 0
         ) AS e
     ) AS e
     JOIN LATERAL (
-        SELECT * FROM projections.account_states s WHERE s.account_id = e.account_id AND s.shard = e.shard OFFSET 0
+        SELECT * FROM projections.account_states s WHERE s.account_id = e.account_id AND s.shard = e.shard /*citus AND s.shard = $1[1] */ OFFSET 0
     ) AS a ON true
 ) AS n
-LEFT JOIN projections.usage_zones z ON z.shard = n.shard AND z.account_id = n.account_id
+LEFT JOIN projections.usage_zones z ON z.shard = n.shard /*citus AND z.shard = $1[1] */ AND z.account_id = n.account_id
 WHERE z.time_zone IS DISTINCT FROM n.time_zone

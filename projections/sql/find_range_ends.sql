@@ -4,12 +4,12 @@
 SELECT r.shard, r.upto + (
     SELECT count(*)
     FROM meter.events f
-    WHERE f.shard = r.shard AND f.position > r.upto AND f.position <= r.upto + (SELECT count(*) FROM meter.resources)
+    WHERE f.shard = r.shard /*citus AND f.shard = $1[1] */ AND f.position > r.upto AND f.position <= r.upto + (SELECT count(*) FROM meter.resources)
       AND f.type = {{credits.granted.v1}} AND f.source = {{own_source}}
       -- None but free grants in between.
       AND NOT EXISTS (
           SELECT FROM meter.events o
-          WHERE o.shard = r.shard AND o.position > r.upto AND o.position < f.position
+          WHERE o.shard = r.shard /*citus AND o.shard = $1[1] */ AND o.position > r.upto AND o.position < f.position
             AND (o.type <> {{credits.granted.v1}} OR o.source <> {{own_source}}))
 ) AS upto
 FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)

@@ -13,7 +13,7 @@ WITH ranged AS (
     CROSS JOIN LATERAL (
         SELECT shard, account_id, occurred_at, recorded_at, resource, type, name, data, amount, position
         FROM meter.events l
-        WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto
+        WHERE l.shard = r.shard /*citus AND l.shard = $1[1] */ AND l.position > r.after AND l.position <= r.upto
           AND l.type BETWEEN {{first_usage}} AND {{last_usage}}
         OFFSET 0
     ) AS e
@@ -24,14 +24,15 @@ WITH ranged AS (
     CROSS JOIN LATERAL (
         SELECT shard, account_id, occurred_at, recorded_at, resource, type, name, data, amount, position
         FROM meter.events l
-        WHERE l.shard = r.shard AND l.position > r.after AND l.position <= r.upto AND l.type = {{usage.reversed.v1}}
+        WHERE l.shard = r.shard /*citus AND l.shard = $1[1] */ AND l.position > r.after AND l.position <= r.upto
+          AND l.type = {{usage.reversed.v1}}
         OFFSET 0
     ) AS e
     LEFT JOIN LATERAL (
         SELECT u.type, u.name, u.data
         FROM meter.reversals v
         JOIN meter.events u ON u.shard = v.shard AND u.position = v.reverses
-        WHERE v.shard = e.shard AND v.position = e.position
+        WHERE v.shard = e.shard /*citus AND v.shard = $1[1] AND u.shard = $1[1] */ AND v.position = e.position
         OFFSET 0
     ) AS o ON true
 ), events AS (
@@ -73,11 +74,11 @@ WITH ranged AS (
     ) AS n
     LEFT JOIN LATERAL (
         SELECT true AS known FROM projections.day_names k
-        WHERE NOT $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
+        WHERE NOT $4 AND k.shard = n.shard /*citus AND k.shard = $1[1] */ AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
           AND k.item = n.item
         UNION ALL
         SELECT true FROM projections.rebuilt_names k
-        WHERE $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
+        WHERE $4 AND k.shard = n.shard /*citus AND k.shard = $1[1] */ AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
           AND k.item = n.item
         OFFSET 0
     ) AS k ON true
@@ -87,11 +88,11 @@ WITH ranged AS (
     SELECT n.*,
            CASE WHEN n.number = 1 THEN
                (SELECT count(*) FROM projections.day_names k
-                WHERE NOT $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day
-                  AND k.kind BETWEEN r.lowest AND r.highest)
+                WHERE NOT $4 AND k.shard = n.shard /*citus AND k.shard = $1[1] */
+                  AND k.account_id = n.account_id AND k.day = n.day AND k.kind BETWEEN r.lowest AND r.highest)
                + (SELECT count(*) FROM projections.rebuilt_names k
-                  WHERE $4 AND k.shard = n.shard AND k.account_id = n.account_id AND k.day = n.day
-                    AND k.kind BETWEEN r.lowest AND r.highest)
+                  WHERE $4 AND k.shard = n.shard /*citus AND k.shard = $1[1] */
+                    AND k.account_id = n.account_id AND k.day = n.day AND k.kind BETWEEN r.lowest AND r.highest)
            END AS names,
            r.most
     FROM new_names n
@@ -160,7 +161,7 @@ WITH ranged AS (
            sum(u.tokens_out) AS tokens_out, sum(u.seconds) AS seconds, max(u.last_used) AS last_used
     FROM slots u
     LEFT JOIN LATERAL (
-        SELECT time_zone FROM projections.usage_zones z WHERE z.shard = u.shard AND z.account_id = u.account_id OFFSET 0
+        SELECT time_zone FROM projections.usage_zones z WHERE z.shard = u.shard /*citus AND z.shard = $1[1] */ AND z.account_id = u.account_id OFFSET 0
     ) AS z ON true
     WHERE NOT $4
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -180,7 +181,7 @@ WITH ranged AS (
     -- Of months that were summed up already: usually nothing.
     SELECT d.*
     FROM days d
-    JOIN projections.usage_summed p ON p.shard = d.shard
+    JOIN projections.usage_summed p ON p.shard = d.shard /*citus AND p.shard = $1[1] */
     WHERE d.day < CASE WHEN d.account_id <= p.upto THEN p.target ELSE p.summed END
 ), added_months AS (
     INSERT INTO projections.usage_months AS t (
@@ -217,14 +218,14 @@ WITH ranged AS (
     FROM items i
     LEFT JOIN LATERAL (
         SELECT first_used FROM projections.used_items u
-        WHERE u.shard = i.shard AND u.account_id = i.account_id AND u.kind = i.kind AND u.item = i.item
+        WHERE u.shard = i.shard /*citus AND u.shard = $1[1] */ AND u.account_id = i.account_id AND u.kind = i.kind AND u.item = i.item
           AND u.deployment = i.deployment
         OFFSET 0
     ) AS k ON true
     LEFT JOIN LATERAL (
         SELECT CASE WHEN $5 THEN projections.read_object(l.data) ELSE l.data::jsonb END AS data
         FROM meter.events l
-        WHERE l.shard = i.shard AND l.position = i.told_at
+        WHERE l.shard = i.shard /*citus AND l.shard = $1[1] */ AND l.position = i.told_at
         OFFSET 0
     ) AS e ON i.told_at IS NOT NULL
     WHERE k.first_used IS NULL OR i.first_used < k.first_used OR i.told_at IS NOT NULL

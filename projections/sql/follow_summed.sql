@@ -3,4 +3,4 @@
 UPDATE projections.usage_summed p
 SET position = r.upto
 FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
-WHERE p.shard = r.shard AND p.position = r.after
+WHERE p.shard = r.shard AND p.position = r.after /*citus AND p.shard = $1[1] */

@@ -18,8 +18,10 @@ WITH removed AS (
         EXCEPT
         SELECT * FROM projections.account_states WHERE shard = $1
     ) AS differing
-    ON CONFLICT (account_id) DO UPDATE
-    SET shard = excluded.shard, plan = excluded.plan, display_name = excluded.display_name,
+    ON CONFLICT (account_id /*citus , shard */) DO UPDATE
+    SET
+        /*citus -- */ shard = excluded.shard,
+        plan = excluded.plan, display_name = excluded.display_name,
         contacts = excluded.contacts, opened_at = excluded.opened_at, position = excluded.position,
         as_of = excluded.as_of, time_zone = excluded.time_zone, closed = excluded.closed, contact_ids = excluded.contact_ids,
         forgotten = excluded.forgotten

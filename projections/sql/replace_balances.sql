@@ -14,15 +14,17 @@ WITH removed AS (
     SELECT r.account_id, r.resource, r.shard, r.granted, r.consumed, r.base, r.epoch, r.boundaries, r.position, r.as_of,
            r.opened, r.closed, r.free_only
     FROM projections.rebuilt_balances r
-    LEFT JOIN projections.balance_states s ON s.account_id = r.account_id AND s.resource = r.resource
+    LEFT JOIN projections.balance_states s ON s.account_id = r.account_id AND s.resource = r.resource /*citus AND s.shard = r.shard */
     WHERE r.shard = $1
       AND (s.account_id IS NULL
            OR (s.shard, s.granted, s.consumed, s.base, s.epoch, s.boundaries, s.position, s.as_of, s.opened, s.closed,
                s.free_only)
               IS DISTINCT FROM (r.shard, r.granted, r.consumed, r.base, r.epoch, r.boundaries, r.position, r.as_of,
                                 r.opened, r.closed, r.free_only))
-    ON CONFLICT (account_id, resource) DO UPDATE
-    SET shard = excluded.shard, granted = excluded.granted, consumed = excluded.consumed, base = excluded.base,
+    ON CONFLICT (account_id, resource /*citus , shard */) DO UPDATE
+    SET
+        /*citus -- */ shard = excluded.shard,
+        granted = excluded.granted, consumed = excluded.consumed, base = excluded.base,
         epoch = excluded.epoch, boundaries = excluded.boundaries, position = excluded.position, as_of = excluded.as_of,
         opened = excluded.opened, closed = excluded.closed, free_only = excluded.free_only
     RETURNING xmax = 0 AS added

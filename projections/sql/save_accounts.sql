@@ -12,7 +12,7 @@ FROM unnest(
     $9::text[], $10::boolean[], $11::text[], $12::boolean[]
 ) AS n (account_id, shard, plan, display_name, contacts, opened_at, position, as_of, time_zone, closed, contact_ids,
         forgotten)
-ON CONFLICT (account_id) DO UPDATE
+ON CONFLICT (/*citus shard, */ account_id) DO UPDATE
 SET plan = excluded.plan, display_name = excluded.display_name, contacts = excluded.contacts,
     opened_at = excluded.opened_at, position = excluded.position, as_of = excluded.as_of, time_zone = excluded.time_zone,
     closed = excluded.closed, contact_ids = excluded.contact_ids, forgotten = excluded.forgotten

@@ -14,7 +14,7 @@ FROM unnest(
     $13::boolean[]
 ) AS n (account_id, resource, shard, granted, consumed, base, epoch, boundaries, position, as_of, opened, closed,
      free_only)
-ON CONFLICT (account_id, resource) DO UPDATE
+ON CONFLICT (/*citus shard, */ account_id, resource) DO UPDATE
 SET granted = excluded.granted, consumed = excluded.consumed, base = excluded.base, epoch = excluded.epoch,
     boundaries = excluded.boundaries, position = excluded.position, as_of = excluded.as_of,
     opened = excluded.opened, closed = excluded.closed, free_only = excluded.free_only

@@ -19,7 +19,7 @@ FROM (
     -- Fenced as in fold_usage.sql; `type >` finds the index of what is not usage.
     CROSS JOIN LATERAL (
         SELECT * FROM meter.events m
-        WHERE m.shard = r.shard AND m.position > r.after AND m.position <= r.upto AND m.type > {{last_usage}}
+        WHERE m.shard = r.shard /*citus AND m.shard = $1[1] */ AND m.position > r.after AND m.position <= r.upto AND m.type > {{last_usage}}
           AND m.type = {{item.changed.v1}}
         OFFSET 0
     ) AS l

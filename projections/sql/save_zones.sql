@@ -5,7 +5,7 @@ WITH moved AS (
 ), removed AS (
     DELETE FROM projections.usage_zones z
     USING moved n
-    WHERE n.time_zone IS NULL AND z.shard = n.shard AND z.account_id = n.account_id
+    WHERE n.time_zone IS NULL AND z.shard = n.shard /*citus AND z.shard = $1[1] */ AND z.account_id = n.account_id
 )
 INSERT INTO projections.usage_zones (shard, account_id, time_zone)
 SELECT shard, account_id, time_zone FROM moved WHERE time_zone IS NOT NULL

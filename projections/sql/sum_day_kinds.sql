@@ -1,13 +1,5 @@
 -- Add up the days of accounts by kind, in place of what may stand there.
 -- $1 shard int, $2 after account text, $3 upto account text, $4 first day date, $5 until day date (not included)
-WITH removed AS (
-    DELETE FROM projections.usage_day_kinds k
-    WHERE k.shard = $1 AND k.account_id > $2 COLLATE "C" AND k.account_id <= $3 COLLATE "C" AND k.day >= $4 AND k.day < $5
-      AND NOT EXISTS (
-          SELECT FROM projections.usage_totals t
-          WHERE t.shard = k.shard AND t.account_id = k.account_id AND t.day = k.day AND t.resource = k.resource
-            AND t.kind = k.kind)
-)
 INSERT INTO projections.usage_day_kinds AS s (shard, account_id, day, resource, kind, amount)
 SELECT t.shard, t.account_id, t.day, t.resource, t.kind, sum(t.amount)
 FROM projections.usage_totals t

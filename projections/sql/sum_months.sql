@@ -1,14 +1,5 @@
 -- Sum up the months of accounts, in place of what may stand there.
 -- $1 shard int, $2 after account text, $3 upto account text, $4 first month date, $5 until month date (not included)
-WITH removed AS (
-    DELETE FROM projections.usage_months m
-    WHERE m.shard = $1 AND m.account_id > $2 COLLATE "C" AND m.account_id <= $3 COLLATE "C" AND m.month >= $4 AND m.month < $5
-      AND NOT EXISTS (
-          SELECT FROM projections.usage_totals t
-          WHERE t.shard = m.shard AND t.account_id = m.account_id AND t.day >= m.month
-            AND t.day < (m.month + interval '1 month')::date AND t.resource = m.resource AND t.kind = m.kind
-            AND t.item = m.item AND t.deployment = m.deployment AND t.category = m.category AND t.status = m.status)
-)
 INSERT INTO projections.usage_months AS s (
     shard, account_id, month, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out, seconds,
     last_used)

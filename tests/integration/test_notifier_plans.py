@@ -35,7 +35,7 @@ async def connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 async def find_tables_read_whole(connection: asyncpg.Connection, statement: str) -> set[str]:
     await connection.execute("SET plan_cache_mode = force_generic_plan")
     await connection.execute(f"PREPARE noticed AS {statement}")
-    nodes = await explain(connection, "EXECUTE noticed ('{acct-1,acct-2}')")
+    nodes = await explain(connection, "EXECUTE noticed ('{acct-1,acct-2}', '{0,1}')")
     return {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
 
 

@@ -75,8 +75,8 @@ class Notifier:
         return len(rows)
 
     async def _take(self, shard: int, values: Sequence[bytes]) -> None:
-        [changes] = await name_all([read_records(record(value) for value in values)], self._store)
-        known = await self._store.fetch_known({change.account_id for change in changes})  # type: ignore[union-attr]
+        [changes] = await name_all([read_records(record(value) for value in values)], self._store, [shard])
+        known = await self._store.fetch_known({change.account_id for change in changes}, [shard])  # type: ignore[union-attr]
         offsets = await self._store.fetch_offsets([BALANCES], [shard])
         start = offsets[BALANCES, shard]
         made = plan_notices(

@@ -145,7 +145,7 @@ async def filled(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.mark.parametrize("name", ["read_allowed", "read_balances"])
 async def test_what_is_asked_before_each_action_is_one_look_up(filled: asyncpg.Connection, name: str) -> None:
-    arguments = "'acct-7', 'model_credits'" if name == "read_allowed" else "'acct-7'"
+    arguments = "'acct-7', 'model_credits', NULL" if name == "read_allowed" else "'acct-7', NULL"
     await filled.execute(f"PREPARE question AS {sql(name)}")
     for mode in ("force_generic_plan", "force_custom_plan"):
         await filled.execute(f"SET plan_cache_mode = {mode}")

@@ -125,11 +125,13 @@ class NoticeStore(FakeStore):
         self._commits = commits
         self._database = database
 
-    async def fetch_known(self, account_ids: Collection[str]) -> Known:
+    async def fetch_known(self, account_ids: Collection[str], shards: Collection[int] | None = None) -> Known:
         known = await super().fetch_known(account_ids)
         return replace(known, generations=self._database.generations)
 
-    async def fetch_people(self, account_ids: Collection[str]) -> Mapping[str, People]:
+    async def fetch_people(
+        self, account_ids: Collection[str], shards: Collection[int] | None = None
+    ) -> Mapping[str, People]:
         accounts = self._database.folds.accounts
         return {
             name: People(None, {UUID(named.contact_id): named.address for named in accounts[name].contact_ids})

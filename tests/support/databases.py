@@ -39,14 +39,20 @@ class Databases:
 
     async def _ensure_template(self, connection: asyncpg.Connection) -> str:
         """The template of these very migrations: changed files make another one."""
-        name = template_name()
+        name = self._template_name()
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
         try:
-            if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+            if not await self._has_template(connection, name):
                 await self._make_template(connection, name)
         finally:
             await connection.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
         return name
+
+    def _template_name(self) -> str:
+        return template_name()
+
+    async def _has_template(self, connection: asyncpg.Connection, name: str) -> bool:
+        return bool(await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name))
 
     async def _make_template(self, connection: asyncpg.Connection, name: str) -> None:
         # Renamed only when it is complete: an interrupted run leaves nothing that looks like a template.

@@ -15,7 +15,9 @@ from deploy.local.stack import (
     kafka_candidates,
     postgres_candidates,
 )
+from tests.support.citus import CITUS, citus_dsn
 
+CLUSTER = "citus"  # for METERING_TEST_POSTGRES: the cluster of METERING_TEST_CITUS_DSN, which runs already
 KAFKA, POSTGRES, STACK = "METERING_TEST_KAFKA", "METERING_TEST_POSTGRES", "METERING_TEST_STACK"
 
 
@@ -25,6 +27,17 @@ def is_forced() -> bool:
 
 class WrongStackError(Exception):
     """What is forced by the environment cannot be had."""
+
+
+def is_cluster() -> bool:
+    return os.environ.get(POSTGRES) == CLUSTER
+
+
+def cluster_dsn() -> str:
+    """Raises WrongStackError."""
+    if (dsn := citus_dsn()) is None:
+        raise WrongStackError(f"{POSTGRES}={CLUSTER} forces a cluster, and {CITUS} names none")
+    return dsn
 
 
 def running_stack() -> Addresses | None:
@@ -78,6 +91,8 @@ class Servers:
     def _find_postgres(self) -> Server:
         if (running := self._running) is not None:
             return Server(running.postgres_dsn, running.postgres_kind, running.picked["postgres"])
+        if is_cluster():
+            return Server(cluster_dsn(), CLUSTER, "citus, running already")
         picked = pick(postgres_candidates(), os.environ.get(POSTGRES) or None)
         self._closing.callback(picked.server.close)
         return Server(picked.server.dsn(), picked.server.kind, describe(picked))
@@ -100,7 +115,12 @@ def describe_choice() -> list[str]:
     if running is not None:
         return [f"{name}: {choice}, running already" for name, choice in running.picked.items()]
     lines = []
-    for name, seen in foresee(os.environ.get(KAFKA) or None, os.environ.get(POSTGRES) or None).items():
+    postgres = None if is_cluster() else os.environ.get(POSTGRES) or None
+    for name, seen in foresee(os.environ.get(KAFKA) or None, postgres).items():
+        if name == "postgres" and is_cluster():
+            cluster_dsn()
+            lines.append(f"postgres: {CLUSTER}, running already")
+            continue
         if seen.name is None:
             raise WrongStackError(f"no {name} can be had: {'; '.join(seen.passed_over)}")
         lines.append(f"{name}: {explain_choice(seen.name, seen.passed_over)}")

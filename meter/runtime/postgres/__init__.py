@@ -1,5 +1,6 @@
 """Postgres for the services: import from here. asyncpg is set up in this folder and nowhere else."""
 
+from meter.runtime.postgres.citus import is_on_citus, takes_one_shard
 from meter.runtime.postgres.columns import transpose
 from meter.runtime.postgres.failures import (
     MISCONFIGURED,
@@ -38,6 +39,7 @@ __all__ = [
     "explain_argument",
     "explain_misconfigured",
     "guard_socket",
+    "is_on_citus",
     "is_transient",
     "load_sql",
     "not_set_up",
@@ -46,6 +48,7 @@ __all__ = [
     "open_reading_pool",
     "opened_pool",
     "savepoint",
+    "takes_one_shard",
     "transpose",
     "tried",
     "write_transaction",

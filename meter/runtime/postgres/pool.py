@@ -11,6 +11,7 @@ from asyncpg.connect_utils import SessionAttribute
 
 from meter.runtime.dsn_parameters import connect_timeout_s, for_driver
 from meter.runtime.postgres.certificates import FollowingTls, check_files
+from meter.runtime.postgres.citus import ServiceConnection
 from meter.runtime.postgres.failover import watch_host
 from meter.runtime.postgres.hosts import hosts_for, hosts_of
 from meter.runtime.postgres.plans import FIRST_S, SETTINGS, Replanning
@@ -63,6 +64,7 @@ async def create_pool(
     return await asyncpg.create_pool(
         dsn,
         connect=hosts_of(dsn).connect,
+        connection_class=ServiceConnection,
         min_size=min_size,
         max_size=max_size,
         timeout=connect_timeout_s,
@@ -183,6 +185,7 @@ async def close_pool(pool: Pool, timeout_s: float = 5) -> None:
 async def prepare_session(connection: Any) -> None:
     await guard_socket(connection)
     await connection.execute(load_sql("meter.runtime.postgres", "keep_durability"))
+    await connection.ask_server()
 
 
 async def guard_socket(connection: Any) -> None:

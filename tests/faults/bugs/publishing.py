@@ -33,7 +33,7 @@ def cursor_after_commit() -> None:
 
     async def write(connection: Any, planned: FoldPlan) -> None:
         if planned.consumed:
-            rows = transpose([store.consumed_row(s) for s in planned.consumed], 5)
+            rows = transpose([store.consumed_row(s) for s in planned.consumed], 6)
             await connection.execute(store.sql("update_consumed"), *rows)
         await store.save_balances(connection, planned.balances)
         await store.save_accounts(connection, planned.accounts)
@@ -55,7 +55,7 @@ def cursor_after_commit() -> None:
 def outbox_deleted_before_publish() -> None:
     async def relay(self: Any) -> int:
         async with self._pool.acquire() as connection, connection.transaction():
-            locked = await connection.fetch(load_sql(self._schema, "lock_outbox_shards"), ALL_SHARDS)
+            locked = await connection.fetch(load_sql(self._schema, "lock_outbox_shards"), ALL_SHARDS, None)
             shards = [row["shard"] for row in locked]
             if not shards:
                 return 0

@@ -52,7 +52,7 @@ async def plan_for(
     stores: HasStore, changes: Sequence[Change | Unreadable], *, shard: int = 0, start: int = 0
 ) -> NotifyPlan:
     ids = {change.account_id for change in changes if not isinstance(change, Unreadable)}
-    known = await stores.store.fetch_known(ids)
+    known = await stores.store.fetch_known(ids, [shard])
     return plan_notices(
         changes,
         known,
@@ -109,7 +109,7 @@ async def ended(stores: Fixture) -> list[EmailEnded]:
 class StoreContract:
     async def test_a_plan_is_read_back(self, stores: Fixture) -> None:
         plan = await save(stores, [account(1), percent(0, 2), percent(85, 3), percent(3, 4, resource="tool_runs")])
-        known = await stores.store.fetch_known([ACCOUNT, "unknown"])
+        known = await stores.store.fetch_known([ACCOUNT, "unknown"], [0])
         assert list(known.accounts.values()) == list(plan.accounts)
         assert sorted(known.balances.values(), key=lambda b: b.resource) == list(plan.balances)
         assert list(known.banners.values()) == list(plan.banners)
@@ -132,7 +132,7 @@ class StoreContract:
     async def test_a_new_epoch_forgets_the_lines_of_the_old_one(self, stores: Fixture) -> None:
         await save(stores, [account(1), percent(0, 2), percent(85, 3)])
         await save(stores, [percent(5, 4, epoch=2)], start=3)
-        known = await stores.store.fetch_known([ACCOUNT])
+        known = await stores.store.fetch_known([ACCOUNT], [0])
         assert not any(known.noticed.values()) and not known.banners
         plan = await save(stores, [percent(50, 5, epoch=2)], start=4)
         assert [row.notice.threshold for row in plan.notices if row.notice.channel is Channel.EMAIL] == [50]
@@ -141,7 +141,7 @@ class StoreContract:
         plan = await plan_for(stores, [account(1), percent(0, 2), percent(50, 3)], start=7)
         with pytest.raises(OwnershipLostError):
             await stores.store.save(plan)
-        assert not (await stores.store.fetch_known([ACCOUNT])).accounts
+        assert not (await stores.store.fetch_known([ACCOUNT], [0])).accounts
         assert await stores.published() == [] and await stores.queue.claim(CLAIM_S) is None
 
     async def test_the_same_plan_twice_counts_once(self, stores: Fixture) -> None:
@@ -157,7 +157,7 @@ class StoreContract:
         assert await stores.store.save_together([first, second, third]) == [1, 1, 0]
         offsets = await stores.store.fetch_offsets([BALANCES], [0, 1, 2])
         assert offsets == {(BALANCES, 0): 3, (BALANCES, 1): 4, (BALANCES, 2): 1}
-        known = await stores.store.fetch_known([ACCOUNT, "other"])
+        known = await stores.store.fetch_known([ACCOUNT, "other"], [0])
         assert set(known.accounts) == {ACCOUNT, "other"} and len(known.banners) == 2
         assert {(await claim(stores)).row.recipient for _ in range(2)} == {"owner@example.com", "other@example.com"}
         raised = [event.envelope.account_id for event in await stores.published()]
@@ -168,7 +168,7 @@ class StoreContract:
         second = await plan_for(stores, others(), shard=1, start=5)
         assert await stores.store.save_together([first, second]) is None
         assert await stores.store.fetch_offsets([BALANCES], [0, 1]) == {(BALANCES, 0): 0, (BALANCES, 1): 0}
-        assert not (await stores.store.fetch_known([ACCOUNT, "other"])).accounts
+        assert not (await stores.store.fetch_known([ACCOUNT, "other"], [0])).accounts
         assert await stores.published() == [] and await stores.queue.claim(CLAIM_S) is None
 
     async def test_unreadable_records_move_the_offset_on(self, stores: Fixture) -> None:
@@ -367,7 +367,7 @@ class QueueContract:
     async def test_a_closed_account_is_owed_nothing_until_it_is_reopened(self, stores: Fixture) -> None:
         await save(stores, [account(1, is_open=False), percent(0, 2), percent(93, 3)])
         assert (await stores.queue.count())["waiting"] == 0
-        assert not (await stores.store.fetch_known([ACCOUNT])).banners
+        assert not (await stores.store.fetch_known([ACCOUNT], [0])).banners
         await save(stores, [account(4)], start=3)
         assert (await stores.queue.count())["waiting"] == 1
 

@@ -93,7 +93,7 @@ class FakeStore:
     async def fetch_offsets(self, topics: Sequence[str], shards: Sequence[int]) -> Mapping[tuple[str, int], int]:
         return {key: offset for key, offset in self.offsets.items() if key[0] in topics and key[1] in shards}
 
-    async def fetch_known(self, account_ids: Collection[str]) -> Known:
+    async def fetch_known(self, account_ids: Collection[str], shards: Collection[int] | None = None) -> Known:
         return Known(
             {key: value for key, value in self.known.accounts.items() if key in account_ids},
             {key: value for key, value in self.known.balances.items() if key[0] in account_ids},
@@ -101,7 +101,9 @@ class FakeStore:
             {key: value for key, value in self.known.banners.items() if key[0] in account_ids},
         )
 
-    async def fetch_people(self, account_ids: Collection[str]) -> Mapping[str, People]:
+    async def fetch_people(
+        self, account_ids: Collection[str], shards: Collection[int] | None = None
+    ) -> Mapping[str, People]:
         return {key: value for key, value in self.people.items() if key in account_ids}
 
     async def save(self, plan: NotifyPlan) -> int:

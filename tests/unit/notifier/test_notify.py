@@ -50,7 +50,9 @@ class AskedStore(FakeStore):
         super().__init__(clock, topic)
         self.asked: list[set[str]] = []
 
-    async def fetch_people(self, account_ids: Collection[str]) -> Mapping[str, People]:
+    async def fetch_people(
+        self, account_ids: Collection[str], shards: Collection[int] | None = None
+    ) -> Mapping[str, People]:
         self.asked.append(set(account_ids))
         return await super().fetch_people(account_ids)
 

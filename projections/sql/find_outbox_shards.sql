@@ -1,0 +1,2 @@
+-- The shards with messages to publish.
+SELECT DISTINCT shard FROM projections.outbox

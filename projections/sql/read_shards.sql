@@ -1,0 +1,2 @@
+-- How many shards there are: which one an account is in follows from that.
+SELECT projections.shards()

@@ -1,0 +1,97 @@
+"""The whole way on a Citus cluster: setup distributes, three processes run, and what they keep is whole."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from deploy.local.stack import Addresses, change_dsn
+from projections.reader import BalanceReader
+from schemas.resources import Resource
+from tests.e2e.running import WAIT_S, Running
+from tests.support.citus import CitusDatabases, citus_dsn
+from tests.support.servers import CLUSTER, Servers
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.needs_citus
+USED = """
+SELECT name, events, amount::text FROM projections.usage_by_day WHERE account_id = $1 AND resource = 'model_credits'
+"""
+NOT_DISTRIBUTED = """
+SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname IN ('meter', 'projections', 'notifier') AND c.relkind = 'r'
+  AND c.oid NOT IN (SELECT logicalrelid FROM pg_dist_partition)
+"""
+
+
+@pytest.fixture
+def stack(servers: Servers) -> Addresses:
+    """The cluster, beside the Kafka of all tests."""
+    kafka = servers.kafka
+    return Addresses(str(citus_dsn()), CLUSTER, kafka.address, kafka.kind, dict(servers.used))
+
+
+@pytest.fixture
+async def dsn(stack: Addresses) -> AsyncIterator[str]:
+    databases = CitusDatabases(stack.postgres_dsn)
+    made = await databases.create_plain()
+    yield made
+    await databases.drop(made)
+
+
+@pytest.fixture
+def env(env: dict[str, str]) -> dict[str, str]:
+    return env | {"METERING_DISTRIBUTE": "citus", "METERING_DISTRIBUTE_PARTS": "4"}
+
+
+async def test_from_events_to_balances_banners_and_letters(running: Running) -> None:
+    assert await running.pool.fetchval(NOT_DISTRIBUTED) == 0
+    await running.open("jumper", "payer", "bystander")
+    await running.use_settled("jumper", Resource.MODEL_CREDITS, "33.75")
+    await running.use_settled("jumper", Resource.MODEL_CREDITS, "30")
+    assert await running.outcomes("jumper", "email") == {50: "superseded", 70: "superseded", 80: "delivered"}
+    assert len(running.subjects("jumper")) == 1
+    await running.until_banner("jumper", (80, True))
+    await running.use_settled("payer", Resource.MODEL_CREDITS, "75")
+    reader = BalanceReader(running.pool)
+    assert not await reader.allowed("payer", Resource.MODEL_CREDITS)
+    granting = ("grant", "payer", "model_credits", "100", "--reason", "top_up", "--reference", "INV-9")
+    done = running.processes.run("meter", *granting)
+    assert done.returncode == 0, done.stderr
+    running.ledger.grant("payer", Resource.MODEL_CREDITS, 100_000_000)
+    await running.settle()
+    assert await reader.allowed("payer", Resource.MODEL_CREDITS)
+    await running.reverse("payer", Resource.MODEL_CREDITS, "25")
+    await until_used(running, "payer", [("large-chat", 1, "50.000000")])
+    await assert_whole(running)
+
+
+async def until_used(running: Running, account: str, wanted: list[tuple[str, int, str]]) -> None:
+    async def is_used() -> bool:
+        return [tuple(row) for row in await running.pool.fetch(USED, account)] == wanted
+
+    await until(is_used, WAIT_S, f"{account} has used {wanted}")
+
+
+async def assert_whole(running: Running) -> None:
+    """What the log says, and what was computed from it, before and after it is computed anew."""
+    steps = [
+        ("meter", "verify", "credit_support"),
+        ("projections", "rebuild", "credit_projections"),
+        ("projections", "verify", "credit_support"),
+    ]
+    for name, verb, role in steps:
+        dsn = change_dsn(running.settings.postgres_dsn, database_of(running.settings.postgres_dsn), role)
+        done = running.processes.run(name, verb, postgres_dsn=dsn)
+        assert done.returncode == 0, (name, verb, done.stdout, done.stderr)
+
+
+async def test_verbs_that_a_cluster_cannot_do_say_so(running: Running) -> None:
+    for verb, role in (("prune", "credit_pruner"), ("split", None)):
+        dsn = change_dsn(running.settings.postgres_dsn, database_of(running.settings.postgres_dsn), role)
+        done = running.processes.run("meter", verb, postgres_dsn=dsn, partitions="6")
+        assert done.returncode == 1, (verb, done.stdout, done.stderr)
+        assert "Citus" in done.stderr and "Nothing was changed" in done.stderr, done.stderr
+
+
+def database_of(dsn: str) -> str:
+    return dsn.rpartition("/")[2]

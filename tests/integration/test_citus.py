@@ -1,0 +1,91 @@
+"""On a Citus cluster: setup distributes, statements run, and append-only holds by privileges."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from meter.distribute import check_distribution, distribute
+from meter.roles import create_roles
+from meter.runtime.postgres import Executor, close_pool, create_pool, is_on_citus, load_sql
+from tests.architecture.hot_statements import ALL_SHARDS, HOT
+from tests.support.citus import PARTS, CitusDatabases, citus_dsn
+
+pytestmark = pytest.mark.needs_citus
+TIMES = 7  # from the sixth time on Postgres may keep a plan for all arguments
+NODES_OF_A_SHARD = """
+SELECT count(DISTINCT (s.nodename, s.nodeport)) AS nodes, count(DISTINCT s.table_name) AS tables
+FROM citus_shards s
+WHERE s.citus_table_type = 'distributed'
+  AND s.shardid IN (SELECT get_shard_id_for_distribution_column(t.table_name, 1) FROM citus_tables t
+                    WHERE t.citus_table_type = 'distributed')
+"""
+
+
+@pytest.fixture
+async def cluster() -> CitusDatabases:
+    return CitusDatabases(str(citus_dsn()))
+
+
+@pytest.fixture
+async def connection(cluster: CitusDatabases) -> AsyncIterator[Executor]:
+    """Of a service, on a database that is distributed."""
+    dsn = await cluster.create()
+    pool = await create_pool(dsn, application_name="tests", by_index=True)
+    async with pool.acquire() as connection:
+        yield connection
+    await close_pool(pool)
+    await cluster.drop(dsn)
+
+
+async def test_every_hot_statement_runs_and_keeps_running(connection: Executor) -> None:
+    refused = {}
+    for statements in (HOT, ALL_SHARDS):
+        for package, named in statements.items():
+            for name, arguments in named.items():
+                try:
+                    await run_again(connection, load_sql(package, name), arguments)
+                except asyncpg.PostgresError as error:
+                    refused[f"{package}/{name}"] = str(error)
+    assert refused == {}
+
+
+async def run_again(connection: Executor, statement: str, arguments: tuple[object, ...]) -> None:
+    for _ in range(TIMES):
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await connection.fetch(statement, *arguments)
+        finally:
+            await transaction.rollback()
+
+
+async def test_a_shard_lies_on_one_node_in_every_table(connection: Executor) -> None:
+    row = await connection.fetchrow(NODES_OF_A_SHARD)
+    assert row is not None and row["nodes"] == 1 and row["tables"] > 40
+    assert await connection.fetch(load_sql("meter", "list_undistributed")) == []
+
+
+async def test_distributing_again_changes_nothing(connection: Executor) -> None:
+    await check_distribution(connection)
+    assert [name async for name in distribute(connection, PARTS)] == []
+    assert await connection.fetch(load_sql("meter", "prepare_distribution")) == []
+    assert await is_on_citus(connection)
+
+
+async def test_the_log_is_append_only_by_privileges(connection: Executor) -> None:
+    await create_roles(connection)
+    refusals = [
+        ("credit_meter", "UPDATE meter.events SET amount = 0 WHERE shard = 1"),
+        ("credit_meter", "DELETE FROM meter.events WHERE shard = 1"),
+        ("credit_meter", "TRUNCATE meter.events"),
+        ("credit_meter", "DELETE FROM meter.batches WHERE shard = 1"),
+        ("credit_projections", "INSERT INTO meter.events (shard) VALUES (1)"),
+        ("credit_notifier", "SELECT count(*) FROM meter.events WHERE shard = 1"),
+        ("credit_reader", "SELECT count(*) FROM projections.balance_states WHERE shard = 1"),
+    ]
+    for role, statement in refusals:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL ROLE {role}")
+                await connection.execute(statement)
