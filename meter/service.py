@@ -57,7 +57,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             consumer = ShardConsumer(
                 settings, topics=inputs, group=GROUP, store=store, guard=guard, history=history, beyond=True
             )
-            async with Producer(settings, client_id="credit-meter") as producer, consumer:
+            async with Producer(without_ids(settings), client_id="credit-meter") as producer, consumer:
                 health.set_ready("kafka", True)
                 await risks.give()
                 health.watch(WORK, consumer.lag)
@@ -103,6 +103,12 @@ def make_loop(
     concurrency = min(settings.append_concurrency, settings.postgres_pool_size - 1)
     together = 0 if singly else TOGETHER_EVENTS
     return ShardLoop(consumer, ingest, together=together, concurrency=concurrency, health=health)
+
+
+def without_ids(settings: MeterSettings) -> MeterSettings:
+    """Settings of a producer that has no id at the broker: producers of usage write to the same topic, may name the id
+    of ours, and are believed. What arrives twice counts once, whoever repeats it."""
+    return settings.model_copy(update={"kafka_idempotence": False})
 
 
 def tune_collector() -> None:

@@ -77,7 +77,9 @@ class Attacked:
         enter = self._stack.enter_async_context
         options = client_options(self.attacker)
         self._raw = await enter(RawProducer(self.attacker.kafka_bootstrap, options))
-        self._usage = await enter(UsageProducer(self.attacker, source=HONEST))
+        # Whoever writes to a topic can take the ids of its idempotent producers: SECURITY.md.
+        without_ids = self.attacker.model_copy(update={"kafka_idempotence": False})
+        self._usage = await enter(UsageProducer(without_ids, source=HONEST))
         async with AccountsProducer(self.billing, source="//billing.example.com") as accounts:
             for victim in self.victims:
                 await accounts.opened(victim, plan="free", contacts=[])

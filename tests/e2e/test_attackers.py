@@ -23,7 +23,7 @@ from deploy.local.stack import Addresses
 from meter.roles import ROLES
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.kafka.adapter.options import client_options
-from schemas.limits import MAX_DAY_NAMES, OTHER_NAME
+from schemas.limits import MAX_DAY_DEPLOYMENTS, MAX_DAY_NAMES, OTHER_NAME
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS
 from tests.e2e.attacked import HONEST, Attacked, account_of, attacked, own, pack  # noqa: F401  # fixtures are arguments below
 from tests.fuzz.batches import ATTRIBUTES_AT
@@ -136,6 +136,26 @@ async def test_names_without_end_stay_little_for_readers(attacked: Attacked) -> 
         return bool(tuple(row) == (kept + 1, names, names - kept))
 
     await until(is_short, 60, "the names of a day are not those of the rule")
+
+
+async def test_deployments_and_statuses_without_end_stay_little_for_readers(attacked: Attacked) -> None:
+    account, pairs = account_of(0, attacked.settings.partitions, "crowded"), MAX_DAY_DEPLOYMENTS + 1_000
+    used: dict[str, Any] = {"credits": "0.000001", "model": "small-chat"}
+    flood = (
+        builders.event("usage.model_inference.v1", used | {"deployment": f"pod-{number}"}, account, time=None)
+        if number % 2
+        else builders.event("usage.tool_run.v1", {"tool": "search", "status": f"failed: {number}"}, account, time=None)
+        for number in range(pairs)
+    )
+    await attacked.write(pack(flood), 0)
+    lines = """SELECT count(DISTINCT (kind, item, deployment, status))::int, sum(events)::int
+               FROM projections.usage_slots WHERE account_id = $1"""
+
+    async def is_short() -> bool:
+        [row] = await attacked.pool.fetch(lines, account)
+        return bool(tuple(row) == (MAX_DAY_DEPLOYMENTS + 2, pairs))  # and two lines of others
+
+    await until(is_short, 120, "the deployments and statuses of a day are not those of the rule")
 
 
 async def test_made_up_accounts_are_counted_and_in_no_view_of_readers(

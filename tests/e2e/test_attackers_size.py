@@ -12,8 +12,10 @@ frozen           test_a_transaction_of_a_producer_who_may_begin_one_is_named (he
                  test_attackers.py::test_who_may_write_usage_alone_holds_no_partition
 who may charge   test_attackers.py::test_a_source_charges_no_accounts_but_its_own,
 whom             ::test_names_without_end_stay_little_for_readers,
+                 ::test_deployments_and_statuses_without_end_stay_little_for_readers,
                  ::test_made_up_accounts_are_counted_and_in_no_view_of_readers,
                  ::test_who_may_write_usage_alone_reaches_no_other_topic
+odd records      test_attackers_odd.py
 roles            test_attackers.py::test_what_every_role_can_do_holds_nobody_up; each right, statement and lock:
                  integration/test_meter_owner.py, test_meter_roles.py, test_meter_role_locks.py
 """

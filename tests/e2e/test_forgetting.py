@@ -91,6 +91,8 @@ async def test_who_is_forgotten_is_nowhere_in_the_database(running: Running, dum
     await live(running)
     stored = [row[0].encode() for row in await running.pool.fetch("SELECT data::text FROM meter.events")]
     assert find(stored, *OF_ANN, *OF_BOB) == []  # sealed in the log from the start
+    asked = await asyncio.to_thread(running.processes.run, "meter", "forget", "acct-1", "--reason", "x")
+    assert asked.returncode != 0 and "--yes" in asked.stderr
     assert await dumps.search(*OF_ANN, *OF_BOB) == [*OF_ANN, *OF_BOB]  # the search can find them
     said = await forget(running, "acct-1")
     assert "are forgotten" in said and "metering.accounts" in said

@@ -103,16 +103,17 @@ async def test_an_account_that_nobody_opened_is_not_among_the_exhausted(balances
 
 
 async def test_the_reader_has_limits(pool: Pool) -> None:
+    """Those of the README where no others are set."""
     async with pool.acquire() as connection:
         await create_roles(connection)
-        await limit_reader(connection, ReaderLimits(33, 2.5))
-        limit = await connection.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'credit_reader'")
-        settings = await connection.fetchval(
-            "SELECT setconfig FROM pg_db_role_setting WHERE setrole = 'credit_reader'::regrole"
-            " AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
-    assert limit == 33
-    assert "statement_timeout=2500" in settings
+        for limits, wanted in ((None, (50, "statement_timeout=10000")), ((33, 2.5), (33, "statement_timeout=2500"))):
+            await limit_reader(connection, ReaderLimits(*limits or ()))
+            limit = await connection.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'credit_reader'")
+            settings = await connection.fetchval(
+                "SELECT setconfig FROM pg_db_role_setting WHERE setrole = 'credit_reader'::regrole"
+                " AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            assert (limit, wanted[1] in settings) == (wanted[0], True)
 
 
 @pytest.fixture
