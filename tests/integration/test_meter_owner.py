@@ -137,7 +137,7 @@ async def test_later_setups_need_no_superuser(
     await set_up_meter(values, roles=True)
     as_owner = values | {"postgres_dsn": stack.dsn(database, "credit_owner")}
     steps = await set_up_meter(as_owner, roles=True)
-    assert "owner: credit_owner: this session is its own" in steps
+    assert "owner: kept: this session is credit_owner's own" in steps
     assert await acl_of(dsn) == wanted()
     with pytest.raises(RefusalError, match=r"cannot set passwords.*METERING_SETUP_PASSWORD_READER"):
         await set_up_meter(as_owner | {"setup_password_reader": "secret"}, roles=True)
