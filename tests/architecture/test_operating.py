@@ -1,6 +1,7 @@
 """The figures of the guides are those of the last complete benchmark, or follow from the code and its defaults."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -19,6 +20,7 @@ from notifier.settings import NotifierSettings
 from projections import set_aside
 from schemas.topics import ACCOUNTS, NOTIFICATIONS, TOPICS, USAGE
 from tests.architecture.sources import ROOT
+from tests.bench.steps import ORDERS
 
 GUIDE = (ROOT / "deploy/OPERATING.md").read_text(encoding="utf-8")
 FIGURES: dict[str, Any] = json.loads((ROOT / "tests/bench/results/latest.json").read_text(encoding="utf-8"))
@@ -128,3 +130,31 @@ def test_limits_and_times_of_the_runbooks_are_those_of_the_code() -> None:
         f"`METERING_SMTP_CONNECTIONS_MAX` ({at_most} at most)",
     ]
     assert [fact for fact in facts if fact not in RUNBOOKS] == []
+
+
+def test_what_the_compiled_part_takes_off_is_what_was_measured() -> None:
+    """`python -m tests.bench --only steps --output tests/bench/results/steps.json`; two fifths, in each order."""
+    steps = json.loads((ROOT / "tests/bench/results/steps.json").read_text(encoding="utf-8"))["steps_us"]
+    taken = [1 - sum(steps[f"{order}, compiled"].values()) / sum(steps[order].values()) for order in ORDERS]
+    assert [round(share * 5) for share in taken] == [2] * len(ORDERS)
+    texts = (
+        README,
+        (ROOT / "Makefile").read_text(encoding="utf-8"),
+        (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
+    )
+    assert all(re.search(r"two\s+fifths", text) for text in texts)
+
+
+def test_how_soon_a_killed_service_is_ready_is_what_was_measured() -> None:
+    """`python -m tests.containers --record`."""
+    record = json.loads((ROOT / "tests/containers/results.json").read_text(encoding="utf-8"))
+    ready_s = record["ready_after_kill_s"]
+    alone, grouped = (
+        [ready_s[name] for name in names] for names in (("projections", "console"), ("meter", "notifier"))
+    )
+    session_s = default_of(Settings, "kafka_session_ms") / 1000
+    assert (
+        f"projections and the\nconsole were ready within {math.ceil(max(alone))} s of their start, meter and notifier "
+        f"within {math.ceil(max(grouped))} s,"
+    ) in README
+    assert f"(`METERING_KAFKA_SESSION_MS`, {session_s:g} s)" in README

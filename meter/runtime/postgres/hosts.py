@@ -22,7 +22,7 @@ from asyncpg.connect_utils import SessionAttribute
 from meter.runtime.dsn import holds_password, parameter
 from meter.runtime.dsn_parameters import connect_timeout_s, for_driver
 from meter.runtime.errors import LoginRefusedError, SettingsError, TransientError, explain
-from meter.runtime.postgres.certificates import FollowingTls, check_files
+from meter.runtime.postgres.certificates import FollowingTls, check_files, named_file
 from meter.runtime.postgres.failures import is_transient
 from meter.runtime.settings import Settings
 from meter.runtime.tls import explain_certificate
@@ -32,6 +32,7 @@ DEFAULT_PORT = 5432
 NO_WRITES = ("standby", "read-only", "prefer-standby")
 OF_TWO_PAIRS = "KEY_VALUES_MISMATCH"  # OpenSSL's, also while one of two files is renewed
 OF_CERTIFICATES = ("CERTIFICATE", "UNKNOWN_CA", "DECRYPT_ERROR")  # in the names of OpenSSL's alerts
+CLOSED = (ConnectionResetError, asyncpg.ConnectionDoesNotExistError)
 AUTHORITY = re.compile(r"^[a-z]+://(?:[^/?#]*@)?([^/?#@]*)", re.IGNORECASE)
 
 
@@ -121,7 +122,13 @@ class Hosts:
             return cast("asyncpg.Connection[Any]", await asyncpg.connect(self._dsn, **options, **self._tls.options()))
         except (ssl.SSLError, ConnectionError, FileNotFoundError, asyncpg.ConnectionDoesNotExistError) as error:
             if (refusal := explain_tls(error, parameter(self._dsn, "sslrootcert"))) is None:
-                raise
+                if named_file(self._dsn, "sslcert") is None or not isinstance(error, CLOSED):
+                    raise
+                # A reset may overtake the alert that says it; the next try may hear it.
+                raise TransientError(
+                    f"postgres at {host} closed the connection at its start: does it trust the certificate of sslcert?",
+                    dependency="postgres",
+                ) from error
             raise LoginRefusedError(f"postgres at {host} {refusal}", dependency="postgres") from error
 
     async def _walk(self, options: dict[str, Any]) -> asyncpg.Connection[Any]:

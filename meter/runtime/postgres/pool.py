@@ -99,7 +99,7 @@ async def open_reading_pool(dsn: str, *, max_size: int = 8, command_timeout_s: f
     check_files(dsn)
     tls = FollowingTls(dsn)
 
-    async def open_one(dsn: Any = None, **options: Any) -> asyncpg.Connection[Any]:
+    async def open_one(dsn: Any = None, **options: Any) -> "asyncpg.Connection[Any]":
         return cast("asyncpg.Connection[Any]", await asyncpg.connect(dsn, **options, **tls.options()))
 
     return await asyncpg.create_pool(

@@ -1,16 +1,18 @@
 """Parameters of libpq in METERING_POSTGRES_DSN: each is taken as libpq means it, or refused by name."""
 
+import asyncio
 import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import asyncpg
 import pytest
 from asyncpg import connect_utils
 
 from meter.runtime.dsn import check_dsn
 from meter.runtime.dsn_parameters import ADVICE, HARMLESS, PASSED, connect_timeout_s, for_driver
-from meter.runtime.errors import SettingsError
+from meter.runtime.errors import SettingsError, TransientError
 from meter.runtime.postgres.hosts import Hosts
 from meter.runtime.settings import Settings, load_settings
 
@@ -146,3 +148,20 @@ def test_what_the_authorities_of_the_system_would_leave_out_is_refused(name: str
     value = quote(f"{key_pair}/cert-key.pem", safe="") if name == "sslcrl" else "TLSv1.3"
     with pytest.raises(SettingsError, match=f"have {name}, which the driver takes with a file of authorities alone"):
         Hosts(f"{BASE}?sslrootcert=system&sslmode=verify-full&{name}={value}")
+
+
+@pytest.mark.parametrize("query", ["", "sslcert=D/cert-key.pem&sslkey=D/key.pem"])
+async def test_a_server_that_closes_at_the_start_may_distrust_our_certificate(
+    key_pair: Path, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alert that would say so is lost where the reset of the connection overtakes it."""
+
+    async def close(*_arguments: object, **_options: object) -> None:
+        await asyncio.sleep(0)
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    monkeypatch.setattr("asyncpg.connect", close)
+    dsn = f"postgresql://db.example.com/x?sslmode=require&{query.replace('D/', f'{key_pair}/')}".rstrip("&")
+    with pytest.raises(TransientError if query else asyncpg.ConnectionDoesNotExistError) as caught:
+        await Hosts(dsn).connect()
+    assert ("does it trust the certificate of sslcert?" in str(caught.value)) is bool(query)
