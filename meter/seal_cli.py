@@ -40,6 +40,7 @@ def seal_command(
       meter seal --reason "addresses of before 2.0"
       meter verify
     """
+    from meter.distribute import refuse_distributed
     from meter.progress import show_progress
     from meter.roles import OWNER
     from meter.runtime.clock import SystemClock
@@ -55,6 +56,7 @@ def seal_command(
         if not yes:
             confirm(FACT, "Seal?", nothing="nothing is changed")
         async with opened_pool(settings, "credit-meter-seal", OWNER if roles else None) as pool:
+            await refuse_distributed(pool, "meter seal", "it lets triggers hold all else still, which Citus has not")
             events = sum(size.events for size in await choose_shards(pool, None))
             with show_progress("check and chain", 2 * events) as advance:
                 return await seal_all(

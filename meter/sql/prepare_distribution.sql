@@ -1,5 +1,6 @@
--- What keeps a table from being distributed by shard: triggers, foreign keys, and keys without the shard, which get it as their last
--- column. The statements, in their order; nothing where all is done.
+-- What keeps a table from being distributed by shard, or its parts from moving while services run: tables that are not in the log of
+-- changes, triggers, foreign keys, and keys without the shard, which get it as their last column. The statements, in their order;
+-- nothing where all is done.
 WITH ours AS (
     SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, a.attnum AS shard
     FROM pg_class c
@@ -8,7 +9,11 @@ WITH ours AS (
     WHERE n.nspname IN ('meter', 'projections', 'notifier') AND c.relkind = 'r'
 )
 SELECT statement FROM (
-    SELECT 1 AS step, format('DROP TRIGGER %I ON %s', t.tgname, o.name) AS statement
+    SELECT 0 AS step, format('ALTER TABLE %s SET LOGGED', o.name) AS statement
+    FROM ours o JOIN pg_class c ON c.oid = o.oid
+    WHERE c.relpersistence = 'u'
+    UNION ALL
+    SELECT 1, format('DROP TRIGGER %I ON %s', t.tgname, o.name)
     FROM pg_trigger t JOIN ours o ON o.oid = t.tgrelid
     WHERE NOT t.tgisinternal
     UNION ALL

@@ -42,6 +42,8 @@ METER: Final[Statements] = {
     "fetch_outbox": ([0], 10, [0], [1], [""]),
     "delete_outbox": ([0], ["metering.usage"], [1]),
     "list_held": ([0], 10),
+    "lock_place": ("metering.balances", 0),
+    "show_kept_amounts": (0, "a"),
 }
 PROJECTIONS: Final[Statements] = {
     "claim_shards": ("balance", 5000, [], [0]),
@@ -84,6 +86,9 @@ PROJECTIONS: Final[Statements] = {
     "read_allowed": ("a", "tool_runs", 0),
     "read_usage_by_day": ("a", None, None, 0),
     "read_account": ("a", 0),
+    "lock_rebuild": (),
+    "replace_accounts": (0,),
+    "replace_balances": (0,),
 }
 NOTIFIER: Final[Statements] = {
     "advance_cursor": ("metering.balances", 0, 0, 1),

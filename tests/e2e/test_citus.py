@@ -1,5 +1,6 @@
 """The whole way on a Citus cluster: setup distributes, three processes run, and what they keep is whole."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,13 +9,25 @@ from deploy.local.stack import Addresses, change_dsn
 from projections.reader import BalanceReader
 from schemas.resources import Resource
 from tests.e2e.running import WAIT_S, Running
-from tests.support.citus import CitusDatabases, citus_dsn
+from tests.support.citus import NODES, CitusDatabases, citus_dsn, on_node, run
 from tests.support.servers import CLUSTER, Servers
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.needs_citus
 USED = """
 SELECT name, events, amount::text FROM projections.usage_by_day WHERE account_id = $1 AND resource = 'model_credits'
+"""
+ACCOUNTS = tuple(f"acct-{number}" for number in range(10))
+ROUNDS = 20
+END_SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'credit%'
+"""
+DRAIN = "SELECT citus_drain_node($1, $2, 'force_logical')"
+PARTS_ON = """
+SELECT count(*) FROM citus_shards WHERE citus_table_type = 'distributed' AND nodename = $1 AND nodeport = $2
+"""
+STORED = """
+SELECT count(*) AS stored, count(DISTINCT (event_key, shard)) AS distinct FROM meter.events WHERE type <= 4
 """
 NOT_DISTRIBUTED = """
 SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -86,12 +99,51 @@ async def assert_whole(running: Running) -> None:
 
 
 async def test_verbs_that_a_cluster_cannot_do_say_so(running: Running) -> None:
-    for verb, role in (("prune", "credit_pruner"), ("split", None)):
+    answers = {"seal": ("--yes",)}
+    for verb, role in (("prune", "credit_pruner"), ("split", None), ("seal", None)):
         dsn = change_dsn(running.settings.postgres_dsn, database_of(running.settings.postgres_dsn), role)
-        done = running.processes.run("meter", verb, postgres_dsn=dsn, partitions="6")
+        done = running.processes.run("meter", verb, *answers.get(verb, ()), postgres_dsn=dsn, partitions="6")
         assert done.returncode == 1, (verb, done.stdout, done.stderr)
         assert "Citus" in done.stderr and "Nothing was changed" in done.stderr, done.stderr
 
 
 def database_of(dsn: str) -> str:
     return dsn.rpartition("/")[2]
+
+
+async def test_a_node_that_loses_its_sessions_costs_and_doubles_nothing(running: Running) -> None:
+    await running.open(*ACCOUNTS)
+    [_first, *workers] = await running.pool.fetch(NODES)
+    for _ in range(ROUNDS):
+        await use_a_little(running)
+        for worker in workers:
+            node = on_node(running.settings.postgres_dsn, worker["host"], worker["port"])
+            await run(node, END_SESSIONS)
+    await running.settle()
+    await assert_each_event_once(running)
+    await assert_whole(running)
+
+
+async def test_parts_move_to_another_node_while_services_run(running: Running) -> None:
+    await running.open(*ACCOUNTS)
+    [_first, worker, *_others] = await running.pool.fetch(NODES)
+    moving = asyncio.create_task(run(running.settings.postgres_dsn, DRAIN, worker["host"], worker["port"]))
+    while not moving.done():
+        await use_a_little(running)
+        await running.usage.flush()
+    await moving
+    assert await running.pool.fetchval(PARTS_ON, worker["host"], worker["port"]) == 0
+    await use_a_little(running)
+    await running.settle()
+    await assert_each_event_once(running)
+    await assert_whole(running)
+
+
+async def use_a_little(running: Running) -> None:
+    for account in ACCOUNTS:
+        await running.use(account, Resource.MODEL_CREDITS, 1000)
+
+
+async def assert_each_event_once(running: Running) -> None:
+    [(stored, distinct)] = await running.pool.fetch(STORED)
+    assert stored == distinct == sum(book.consumed for book in running.ledger.books.values()) // 1000

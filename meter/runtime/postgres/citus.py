@@ -7,11 +7,13 @@ time.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
 import asyncpg
 
+from meter.runtime.errors import explain
 from meter.runtime.postgres.statements import load_sql
 
 MARK: Final = re.compile(r"/\*citus (.*?)\*/", re.DOTALL)
@@ -27,12 +29,17 @@ REFUSALS: Final = (
 
 def as_refusal(error: asyncpg.InternalServerError) -> asyncpg.PostgresError:
     """The error as plain Postgres would have raised it; or as it is, when it is none of these."""
+    said = explain(error)
     for pattern, kind in REFUSALS:
-        if found := pattern.search(str(error)):
-            refusal = kind(str(error))
+        if found := pattern.search(said):
+            refusal = kind(said)
             refusal.constraint_name = found[1]
             return refusal
     return error
+
+
+COMMITS: Final = ("COMMIT", "COMMIT;")  # of `write_transaction`, and of the driver
+LOST_COMMIT: Final = "failed to commit transaction on"
 
 
 @cache
@@ -55,6 +62,8 @@ class ServiceConnection(asyncpg.Connection):
         return for_citus(query) if self.on_citus else query
 
     async def execute(self, query: str, *args: Any, **options: Any) -> Any:
+        if self.on_citus and query in COMMITS:
+            return await self._commit(query, options)
         return await super().execute(self._form(query), *args, **options)
 
     async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
@@ -62,6 +71,24 @@ class ServiceConnection(asyncpg.Connection):
 
     async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
         return await super().fetchval(self._form(query), *args, **options)
+
+    async def _commit(self, query: str, options: Mapping[str, Any]) -> str:
+        """Raises ConnectionFailureError where a node went away at COMMIT: whether it committed is not known.
+
+        Of that Citus warns, and says that all is well."""
+        said: list[str] = []
+
+        def note(_connection: Any, message: asyncpg.PostgresLogMessage) -> None:
+            said.append(message.message or "")
+
+        self.add_log_listener(note)
+        try:
+            answer: str = await super().execute(query, **options)
+        finally:
+            self.remove_log_listener(note)
+        if lost := next((each for each in said if each.startswith(LOST_COMMIT)), None):
+            raise asyncpg.ConnectionFailureError(lost)
+        return answer
 
     async def copy_to_table(self, table_name: str, **options: Any) -> Any:
         try:

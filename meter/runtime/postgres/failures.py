@@ -38,6 +38,17 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     TransientError,
 )
 
+# A node of Citus that went away in the middle of a transaction: passed on in words, as an internal error.
+LOST_NODE: Final = (
+    "failure on connection marked as essential",
+    "connection to the remote node",
+    "terminating connection",
+    "server closed the connection",
+    "the database system is",  # starting up, shutting down, in recovery mode
+    "failed to COPY to shard",
+    "failed to complete COPY on",
+)
+
 # Nothing that a retry cures and no bug either: a person has to look at the settings or run the setup.
 NO_LOGIN: tuple[type[BaseException], ...] = (
     asyncpg.ClientConfigurationError,
@@ -66,6 +77,8 @@ def is_transient(error: BaseException) -> bool:
     """Whether repeating the work from what is stored may succeed."""
     if isinstance(error, TRANSIENT):  # first: one of them is an InternalClientError too
         return True
+    if isinstance(error, asyncpg.InternalServerError):
+        return any(words in str(error) for words in LOST_NODE)
     if isinstance(error, asyncpg.InternalClientError):
         # A connection cut between two statements can be caught half-way through its own closing ("cannot switch to
         # state …; another operation is in progress"). The pool gives such a connection up. One that was given up under

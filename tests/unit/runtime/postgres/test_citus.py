@@ -1,11 +1,20 @@
 """Statements and errors where Citus has distributed the tables."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import asyncpg
 import pytest
 
-from meter.runtime.postgres.citus import as_refusal, for_citus
+from meter.runtime.postgres.citus import ServiceConnection, as_refusal, for_citus
+from meter.runtime.postgres.failures import is_transient
 
 NAMED = 'new row for relation "events_102009" violates check constraint "events_amount_check"'
+
+
+class Unopened(ServiceConnection):
+    def __del__(self) -> None:
+        """It was never open."""
 
 
 def test_what_only_citus_needs_is_opened_and_the_rest_stays() -> None:
@@ -36,3 +45,40 @@ def test_what_a_node_refuses_in_words_is_the_error_that_it_was(
 def test_another_internal_error_stays_what_it_is() -> None:
     error = asyncpg.InternalServerError("out of shared memory")
     assert as_refusal(error) is error
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "failure on connection marked as essential: citus-2.example.com:5432",
+        "connection to the remote node credit_meter@citus-2.example.com:5432 failed with the following error: refused",
+        "terminating connection due to administrator command",
+        "failed to COPY to shard 102009 on citus-2.example.com:5432",
+    ],
+)
+def test_a_node_that_went_away_is_tried_again(said: str) -> None:
+    assert is_transient(asyncpg.InternalServerError(said))
+
+
+def test_another_internal_error_is_a_bug() -> None:
+    assert not is_transient(asyncpg.InternalServerError("cache lookup failed for relation 1"))
+
+
+async def test_a_commit_that_a_node_did_not_answer_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Citus warns, and says that all is well."""
+    connection = object.__new__(Unopened)
+    connection.on_citus = True
+    listeners: list[Any] = []
+    monkeypatch.setattr(ServiceConnection, "add_log_listener", lambda _self, note: listeners.append(note))
+    monkeypatch.setattr(ServiceConnection, "remove_log_listener", lambda _self, note: listeners.remove(note))
+
+    async def execute(_self: object, _query: str, *_args: object, **_options: object) -> str:
+        for note in listeners:
+            note(connection, SimpleNamespace(message="failed to commit transaction on citus-2.example.com:5432"))
+        return "COMMIT"
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", execute)
+    with pytest.raises(asyncpg.ConnectionFailureError, match="failed to commit"):
+        await connection.execute("COMMIT")
+    assert await connection.execute("SELECT 1") == "COMMIT"
+    assert listeners == []
