@@ -9,7 +9,7 @@ from typing import Final
 from meter.allowance import pass_on
 from meter.content import Content, content_of, describe_reuse, is_same
 from meter.plan import AppendPlan, Repeat, TopicOffset
-from meter.runtime.errors import explain
+from meter.runtime.errors import explain, name_wordless
 from schemas.reasons import Reason
 from schemas.records import Accepted, Rejected
 
@@ -58,7 +58,7 @@ def judge_again(plan: AppendPlan, event: Accepted, stored: Content) -> Repeat | 
 
 def reject_unjudged(plan: AppendPlan, event: Accepted, error: Exception) -> Rejected:
     """A fault of ours must not stop the shard for good: it costs one record, whose bytes are kept for a replay."""
-    detail = f"the check failed: {type(error).__name__}: {explain(error)}"[:MAX_FAULT_CHARS]
+    detail = f"the check failed: {name_wordless(error)}: {explain(error)}"[:MAX_FAULT_CHARS]
     return Rejected(plan.record_at((event.topic, event.offset)), Reason.UNSTORABLE, detail)
 
 

@@ -15,7 +15,7 @@ whom             ::test_names_without_end_stay_little_for_readers,
                  ::test_deployments_and_statuses_without_end_stay_little_for_readers,
                  ::test_made_up_accounts_are_counted_and_in_no_view_of_readers,
                  ::test_who_may_write_usage_alone_reaches_no_other_topic
-odd records      test_attackers_odd.py
+unusual records  test_attackers_unusual.py
 roles            test_attackers.py::test_what_every_role_can_do_holds_nobody_up; each right, statement and lock:
                  integration/test_meter_owner.py, test_meter_roles.py, test_meter_role_locks.py
 """

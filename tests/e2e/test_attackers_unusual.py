@@ -1,4 +1,4 @@
-"""Odd records of who may write metering.usage alone, before the running services: each has the outcome of the contract,
+"""Unusual records of who may write metering.usage alone, before the running services: each has the outcome of the contract,
 the meter reads on, its metrics stay few, and honest usage beside them counts.
 """
 
@@ -75,7 +75,7 @@ def timeless(account: str) -> bytes:
     return written(account, json.dumps({k: v for k, v in used(account).items() if k != "time"}).encode())
 
 
-ODD: Final[dict[str, tuple[str, Callable[[str], bytes]]]] = {
+UNUSUAL: Final[dict[str, tuple[str, Callable[[str], bytes]]]] = {
     "a tombstone": ("empty", lambda a: written(a, None)),
     "nothing at all": ("empty", lambda a: batch([record(0, None)])),
     "a huge key": ("too_large", lambda a: written(a, b"{}", key=b"k" * 900_000)),
@@ -116,9 +116,9 @@ async def count_used(attacked: Attacked, account: str) -> int:
     return int(await attacked.pool.fetchval("SELECT count(*) FROM meter.events WHERE account_id = $1", account))
 
 
-async def test_odd_records_have_the_outcomes_of_the_contract(attacked: Attacked) -> None:
+async def test_unusual_records_have_the_outcomes_of_the_contract(attacked: Attacked) -> None:
     account, wanted = account_of(0, attacked.settings.partitions, "odd"), Counter[str]()
-    for outcome, make in ODD.values():
+    for outcome, make in UNUSUAL.values():
         await attacked.write(make(account), 0)
         wanted[outcome] += 1
     await attacked.goes_on()
