@@ -110,3 +110,4 @@ JOIN meter.event_types t ON t.code = e.type
 JOIN projections.account_states a ON a.shard = e.shard AND a.account_id = e.account_id COLLATE "C" AND a.opened_at IS NOT NULL
 LEFT JOIN meter.resources r ON r.code = e.resource
 WHERE e.type IN (10, 11, 13, 14, 15, 17, 18);
+COMMENT ON COLUMN projections.usage_by_day.shard IS 'the partition of the account''s events: where a look-up asks';

@@ -157,7 +157,7 @@ class StoreContract:
         assert await stores.store.save_together([first, second, third]) == [1, 1, 0]
         offsets = await stores.store.fetch_offsets([BALANCES], [0, 1, 2])
         assert offsets == {(BALANCES, 0): 3, (BALANCES, 1): 4, (BALANCES, 2): 1}
-        known = await stores.store.fetch_known([ACCOUNT, "other"], [0])
+        known = await stores.store.fetch_known([ACCOUNT, "other"], [0, 1])
         assert set(known.accounts) == {ACCOUNT, "other"} and len(known.banners) == 2
         assert {(await claim(stores)).row.recipient for _ in range(2)} == {"owner@example.com", "other@example.com"}
         raised = [event.envelope.account_id for event in await stores.published()]
