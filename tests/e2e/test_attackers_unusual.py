@@ -1,5 +1,5 @@
-"""Unusual records of who may write metering.usage alone, before the running services: each has the outcome of the contract,
-the meter reads on, its metrics stay few, and honest usage beside them counts.
+"""Unusual records of who may write metering.usage alone, before the running services: each has the outcome of the
+contract, the meter reads on, its metrics stay few, and honest usage beside them counts.
 """
 
 # ruff: noqa: F811  # fixtures that are imported are named again by the tests that take them
