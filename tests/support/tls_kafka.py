@@ -77,6 +77,7 @@ class TlsKafka(ApacheKafka):
             "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
+            "log.message.timestamp.after.max.ms": str(2**63 - 1),  # as brokers before 3.6: they take any timestamp
         }
         for mechanism in MECHANISMS:
             properties[f"listener.name.scram.{mechanism.lower()}.sasl.jaas.config"] = f"{SCRAM_LOGIN} required;"
