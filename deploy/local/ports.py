@@ -2,19 +2,25 @@
 
 import random
 import socket
+from collections import deque
+from typing import Final
 
 # Below the range the kernel takes for outgoing connections: such a one could otherwise sit on a server's port while the
 # server is down for a restart.
 FIRST, LAST = 15_000, 32_000
 TRIES = 200
+# Nobody listens on a port between the time it is given and the start of its server, who may ask for several first.
+_given: Final[deque[int]] = deque(maxlen=1_000)
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on now; taken at random so that parallel runs do not meet."""
+    """A port nobody listens on now, and none of the last that this process was given; at random, so that parallel runs
+    do not meet."""
     source = random.SystemRandom()
     for _ in range(TRIES):
         port = source.randrange(FIRST, LAST)
-        if is_free(host, port):
+        if port not in _given and is_free(host, port):
+            _given.append(port)
             return port
     raise OSError(f"no free port found between {FIRST} and {LAST} on {host}")
 

@@ -1,7 +1,9 @@
 """A port where something else listens, or nothing at all, is no server of ours."""
 
+import random
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -45,3 +47,12 @@ def test_a_free_port_is_below_those_of_outgoing_connections() -> None:
 def test_a_port_somebody_listens_on_is_not_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert not ports.is_free("127.0.0.1", server.getsockname()[1])
+
+
+def test_a_port_is_not_given_twice_to_who_asks_for_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens on the first one yet when the second is asked for: with two listeners on it no broker starts."""
+    drawn = iter([ports.FIRST, ports.FIRST, ports.FIRST + 1])
+    monkeypatch.setattr(random.SystemRandom, "randrange", lambda *_: next(drawn))
+    monkeypatch.setattr(ports, "is_free", lambda *_: True)
+    monkeypatch.setattr(ports, "_given", deque())
+    assert [ports.free_port(), ports.free_port()] == [ports.FIRST, ports.FIRST + 1]
