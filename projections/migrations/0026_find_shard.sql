@@ -15,7 +15,7 @@ COMMENT ON FUNCTION projections.shards() IS 'as many as the input topics have pa
 -- murmur2 as Kafka's Java client has it (schemas/topics.py), without the sign, modulo the number of shards. Arithmetic of 32 bits in
 -- bigint: no product of two reaches 2^63, because the multiplier is below 2^31.
 CREATE FUNCTION projections.shard_of(account text, shards int) RETURNS int
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog AS $$
 DECLARE
     m CONSTANT bigint := 1540483477;
     mask CONSTANT bigint := 4294967295;
