@@ -44,7 +44,8 @@ def block(words: str) -> Block:
 # Each block by words that it alone has.
 TRIED = {
     "kafka-acls.sh": "--add \\\n", "grow": "--alter --topic $topic", "copies": "copies.json",
-    "password": "SCRAM-SHA-512=[password=", "hanging": "find-hanging", "abort": " abort --topic",
+    "password": "SCRAM-SHA-512=[password=", "quota": "producer_byte_rate", "hanging": "find-hanging",
+    "abort": " abort --topic",
 }  # fmt: skip
 
 
@@ -133,6 +134,11 @@ def test_a_users_new_password(paste: Any, admin: AdminClient) -> None:
     [future] = admin.describe_user_scram_credentials(["credit-meter"]).values()
     [credential] = future.result(TIMEOUT_S).scram_credential_infos
     assert credential.mechanism is ScramMechanism.SCRAM_SHA_512
+
+
+def test_a_producers_quota(paste: Any) -> None:
+    said = paste(block(TRIED["quota"]).text)
+    assert "Quota configs for user-principal 'usage-producer' are producer_byte_rate=1048576" in said
 
 
 def test_a_transaction_that_hangs_is_found_and_ended(paste: Any, admin: AdminClient, brokers: list[Broker]) -> None:
