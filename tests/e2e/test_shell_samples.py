@@ -58,6 +58,7 @@ NOT_RUN = {
     ("deploy/RUNBOOKS.md", "for partition in"): KAFKAS_OWN,
     ("deploy/RUNBOOKS.md", "for topic in metering.usage metering.accounts"): KAFKAS_OWN,
     ("deploy/README.md", "grep -v '^#' deploy/kafka-acls.txt"): KAFKAS_OWN,
+    ("deploy/README.md", "kafka-configs.sh"): KAFKAS_OWN,
     ("deploy/README.md", "kafka-transactions.sh --bootstrap-server kafka.example.com:9092 find-hanging"): KAFKAS_OWN,
     ("deploy/README.md", "kafka-transactions.sh --bootstrap-server kafka.example.com:9092 abort"): KAFKAS_OWN,
     ("deploy/OPERATING.md", "kafka-configs.sh"): KAFKAS_OWN,
