@@ -7,42 +7,21 @@
 -- Only where they differ: two setups must not write the same row at once.
 DO $$
 DECLARE
-    name text;
+    wanted record;
 BEGIN
-    FOR name IN
-        SELECT r.rolname
+    FOR wanted IN
+        SELECT r.rolname AS role, d.setting, d.value
         FROM pg_roles r
-        WHERE r.rolname IN ('credit_owner', 'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support',
-                            'credit_reader', 'credit_console', 'credit_pruner')
+        JOIN (VALUES ('search_path', 'pg_catalog', true), ('idle_in_transaction_session_timeout', '60000', false),
+                     ('citus.override_table_visibility', 'off', true)) AS d (setting, value, of_services)
+            ON d.of_services AND r.rolname IN ('credit_owner', 'credit_meter', 'credit_projections', 'credit_notifier')
+            OR r.rolname IN ('credit_support', 'credit_reader', 'credit_console', 'credit_pruner')
+        WHERE (d.setting NOT LIKE 'citus.%' OR EXISTS (SELECT FROM pg_extension WHERE extname = 'citus'))
           AND NOT EXISTS (
-              SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
-              WHERE s.setrole = r.oid AND d.datname = current_database() AND 'search_path=pg_catalog' = ANY (s.setconfig))
+              SELECT FROM pg_db_role_setting s JOIN pg_database b ON b.oid = s.setdatabase
+              WHERE s.setrole = r.oid AND b.datname = current_database() AND d.setting || '=' || d.value = ANY (s.setconfig))
     LOOP
-        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET search_path = pg_catalog', name, current_database());
-    END LOOP;
-    FOR name IN
-        SELECT r.rolname
-        FROM pg_roles r
-        WHERE r.rolname IN ('credit_support', 'credit_reader', 'credit_console', 'credit_pruner')
-          AND NOT EXISTS (
-              SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
-              WHERE s.setrole = r.oid AND d.datname = current_database()
-                AND 'idle_in_transaction_session_timeout=60000' = ANY (s.setconfig))
-    LOOP
-        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = 60000', name, current_database());
-    END LOOP;
-    FOR name IN
-        SELECT r.rolname
-        FROM pg_roles r
-        WHERE r.rolname IN ('credit_owner', 'credit_meter', 'credit_projections', 'credit_notifier', 'credit_support',
-                            'credit_reader', 'credit_console', 'credit_pruner')
-          AND EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
-          AND NOT EXISTS (
-              SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
-              WHERE s.setrole = r.oid AND d.datname = current_database()
-                AND 'citus.override_table_visibility=off' = ANY (s.setconfig))
-    LOOP
-        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET citus.override_table_visibility = off', name, current_database());
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I SET %s = %s', wanted.role, current_database(), wanted.setting, wanted.value);
     END LOOP;
 END
 $$

@@ -7,9 +7,9 @@ import pytest
 
 from meter.distribute import check_distribution, distribute
 from meter.roles import create_roles
-from meter.runtime.postgres import Executor, close_pool, create_pool, is_on_citus, load_sql
+from meter.runtime.postgres import Executor, is_on_citus, load_sql
 from tests.architecture.hot_statements import ALL_SHARDS, HOT
-from tests.support.citus import PARTS, CitusDatabases, citus_dsn
+from tests.support.citus import PARTS, open_distributed
 
 pytestmark = pytest.mark.needs_citus
 TIMES = 7  # from the sixth time on Postgres may keep a plan for all arguments
@@ -23,19 +23,9 @@ WHERE s.citus_table_type = 'distributed'
 
 
 @pytest.fixture
-async def cluster() -> CitusDatabases:
-    return CitusDatabases(str(citus_dsn()))
-
-
-@pytest.fixture
-async def connection(cluster: CitusDatabases) -> AsyncIterator[Executor]:
-    """Of a service, on a database that is distributed."""
-    dsn = await cluster.create()
-    pool = await create_pool(dsn, application_name="tests", by_index=True)
-    async with pool.acquire() as connection:
+async def connection() -> AsyncIterator[Executor]:
+    async with open_distributed() as connection:
         yield connection
-    await close_pool(pool)
-    await cluster.drop(dsn)
 
 
 async def test_every_hot_statement_runs_and_keeps_running(connection: Executor) -> None:

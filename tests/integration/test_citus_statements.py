@@ -10,9 +10,9 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from meter.runtime.postgres import Executor, close_pool, create_pool, load_sql
+from meter.runtime.postgres import Executor, load_sql
 from meter.runtime.postgres.citus import for_citus
-from tests.support.citus import CitusDatabases, citus_dsn
+from tests.support.citus import open_distributed
 
 pytestmark = pytest.mark.needs_citus
 ROOT = Path(__file__).parents[2]
@@ -64,13 +64,8 @@ def every_statement() -> list[str]:
 
 @pytest.fixture
 async def connection() -> AsyncIterator[Executor]:
-    cluster = CitusDatabases(str(citus_dsn()))
-    dsn = await cluster.create()
-    pool = await create_pool(dsn, application_name="tests", by_index=True)
-    async with pool.acquire() as connection:
+    async with open_distributed() as connection:
         yield connection
-    await close_pool(pool)
-    await cluster.drop(dsn)
 
 
 async def test_every_statement_runs_or_its_verb_refuses(connection: Executor) -> None:

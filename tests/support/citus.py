@@ -7,6 +7,8 @@ name, in which the tables were distributed once: what Citus knows of nodes and p
 import hashlib
 import os
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -14,7 +16,7 @@ import asyncpg
 
 from deploy.local.stack import change_dsn
 from meter.distribute import distribute
-from meter.runtime.postgres import load_sql
+from meter.runtime.postgres import Executor, close_pool, create_pool, load_sql
 from meter.runtime.postgres.migrations import migrate
 from tests.support.databases import PACKAGES, Databases, template_name
 from tests.support.waiting import until
@@ -147,3 +149,15 @@ async def run(dsn: str, statement: str, *args: object) -> None:
         await connection.execute(statement, *args)
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def open_distributed() -> AsyncIterator[Executor]:
+    """A connection of a service, on a database of its own that is distributed."""
+    cluster = CitusDatabases(str(citus_dsn()))
+    dsn = await cluster.create()
+    pool = await create_pool(dsn, application_name="tests", by_index=True)
+    async with pool.acquire() as connection:
+        yield connection
+    await close_pool(pool)
+    await cluster.drop(dsn)
