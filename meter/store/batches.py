@@ -17,13 +17,13 @@ from meter.openings import Opening, accounts_opened
 from meter.plan import AppendPlan, TopicOffset
 from meter.runtime.errors import OwnershipLostError, explain
 from meter.runtime.fault_points import fault_point
-from meter.runtime.postgres import Executor, load_sql, tried
+from meter.runtime.postgres import Executor, load_sql, transpose, tried
 from meter.sealing import unseal
 from meter.settle import settle, without_unstorable
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.corrections import append_links, fetch_facts
 from meter.store.evidence import (
-    duplicate_columns,
+    duplicate_rows,
     gap_columns,
     moved_columns,
     rejection_columns,
@@ -196,11 +196,14 @@ async def copy_to_events(connection: Executor, stream: bytes) -> None:
     )
 
 
-async def append_evidence(connection: Executor, plan: AppendPlan) -> bytes:
-    """What did not become events; returns the digests of these rows, in order, for the chain."""
-    digests: list[bytes] = []
-    if plan.repeats:
-        columns = duplicate_columns(plan.repeats)
+async def append_evidence(connection: Executor, plan: AppendPlan, repeats: bytes | None = None) -> bytes:
+    """What did not become events; returns the digests of these rows, in order, for the chain.
+
+    `repeats` is the digest of the plan's repeats, where they are stored already.
+    """
+    digests: list[bytes] = [] if repeats is None else [repeats]
+    if plan.repeats and repeats is None:
+        columns = transpose(duplicate_rows(plan.repeats), 4)
         digests.append(await connection.fetchval(sql("append_duplicates"), plan.shard, plan.recorded_at, *columns))
     if plan.rejections:
         columns = rejection_columns(plan.rejections)

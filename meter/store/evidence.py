@@ -21,9 +21,8 @@ MAX_DETAIL_CHARS = 2000
 Columns = tuple[list[object], ...]
 
 
-def duplicate_columns(repeats: Iterable[Repeat]) -> Columns:
-    rows = [(*repeat[:3], range_text(repeat.offsets)) for repeat in repeats]
-    return transpose(rows, 4)
+def duplicate_rows(repeats: Iterable[Repeat]) -> list[tuple[object, ...]]:
+    return [(*repeat[:3], range_text(repeat.offsets)) for repeat in repeats]
 
 
 def gap_columns(gaps: Iterable[Gap]) -> Columns:

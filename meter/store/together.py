@@ -1,7 +1,7 @@
 """Small batches of several shards in one transaction: each statement is sent once for all of them.
 
 A statement costs more than the few rows of a small batch, on both sides. The rows, the order inside the transaction and
-the hashes are those of `append_batch`, which also takes every batch that has more than usage.
+the hashes are those of `append_batch`, which also takes every batch with records of accounts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +26,7 @@ from meter.store.batches import (
     stored_content,
     to_appended,
 )
+from meter.store.evidence import duplicate_rows
 from meter.store.layout import (
     CHAIN_VERSION,
     COPY_HEADER,
@@ -48,9 +49,8 @@ async def append_batches(connection: Executor, plans: Sequence[AppendPlan]) -> l
 
 
 def is_usage_alone(plan: AppendPlan) -> bool:
-    """Whether every record of the batch is an event of usage, and none stands in it twice."""
-    others = (plan.again, plan.rejections, plan.rerouted, plan.gaps, plan.corrections, plan.remarked)
-    return plan.following.accounts == plan.expected.accounts and not any(others)
+    """Whether all records of the batch are of usage: these open nothing, seal nothing and correct nothing."""
+    return plan.following.accounts == plan.expected.accounts
 
 
 async def append_alike(connection: Executor, plans: Sequence[AppendPlan]) -> Mapping[int, Appended]:
@@ -64,7 +64,11 @@ async def append_alike(connection: Executor, plans: Sequence[AppendPlan]) -> Map
     if rows:
         await copy_to_events(connection, COPY_HEADER + rows + COPY_TRAILER)
     bound = [bound_evidence(plan) for plan in settled]
-    headers = [make_header(p, heads[p.shard], await append_evidence(connection, p)) for p in bound]
+    repeats = await append_repeats(connection, bound)
+    headers = [
+        make_header(plan, heads[plan.shard], await append_evidence(connection, plan, repeats.get(plan.shard)))
+        for plan in bound
+    ]
     await seal_batches(connection, headers, heads, streams)
     return {header.shard: to_appended(header, plan) for header, plan in zip(headers, bound, strict=True)}
 
@@ -89,6 +93,15 @@ async def find_known_of_all(connection: Executor, plans: Sequence[AppendPlan], h
     for row in await connection.fetch(sql("find_known_of_shards"), *transpose(asked, 2)):
         known[row["shard"]][row["event_key"]] = stored_content(row)
     return known
+
+
+async def append_repeats(connection: Executor, plans: Sequence[AppendPlan]) -> Mapping[int, bytes]:
+    """What every hundredth record is; returns the digest of each shard's rows, of those that have some."""
+    rows = [(plan.shard, plan.recorded_at, *row) for plan in plans for row in duplicate_rows(plan.repeats)]
+    if not rows:
+        return {}
+    digests = await connection.fetch(sql("append_duplicates_of_shards"), *transpose(rows, len(rows[0])))
+    return {row["shard"]: row["sha256"] for row in digests}
 
 
 async def seal_batches(

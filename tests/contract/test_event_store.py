@@ -270,16 +270,16 @@ class EventStoreContract:
         assert hashes[0] == reference.log(0).hashes
 
     async def test_several_shards_together_are_stored_as_each_alone(self, store: EventStore, read_log: ReadLog) -> None:
-        event = usage(0)
+        event, twice = usage(0), usage(0)
         await store.append(plan(event, shard=2))
         plans = [
             plan(usage(0), opened(0), rejected(USAGE, 1), end=(5, 1), shard=0),
-            plan(usage(0), usage(1), shard=1),
+            plan(twice, usage(1), twice._replace(offset=2), rejected(USAGE, 3), end=(6, 0), shard=1),
             plan(usage(1, event_id=event.event_id), usage(2), start=(1, 0), shard=2),
         ]
         together = await store.append_together(plans)
         assert together is not None
-        assert [done[:6] for done in together] == [(0, 1, 1, 4, 4, 0), (1, 1, 1, 2, 2, 0), (2, 2, 2, 2, 1, 1)]
+        assert [done[:6] for done in together] == [(0, 1, 1, 4, 4, 0), (1, 1, 1, 2, 2, 1), (2, 2, 2, 2, 1, 1)]
         alone = MemoryEventStore(3)
         await alone.append(plan(event, shard=2))
         for one in plans:

@@ -13,7 +13,7 @@ from meter.floods import KEPT_KEY_BYTES
 from meter.packing import unpack
 from meter.plan import AppendPlan, plan_append
 from meter.settle import settle
-from meter.store.evidence import duplicate_columns, rejection_columns, rerouted_columns
+from meter.store.evidence import duplicate_rows, rejection_columns, rerouted_columns
 from meter.store.layout import encode_rows
 from schemas.codes import USAGE_CODES
 from schemas.parsing.parse import parse_all
@@ -103,7 +103,7 @@ def find_fault(plan: AppendPlan, by_topic: dict[str, list[Record]]) -> str | Non
     wrong = find_uncovered(plan, by_topic) or find_unbounded(plan) or find_lost_bytes(plan, by_topic)
     encode_rows(plan.rows, 0, 1, NOW)
     rejection_columns(plan.rejections)
-    duplicate_columns(plan.repeats)
+    duplicate_rows(plan.repeats)
     rerouted_columns(plan.rerouted)
     return wrong
 

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import cast
 
 import asyncpg
 import pytest
@@ -10,11 +12,14 @@ from meter.content import Content
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.postgres import Pool, failures, load_sql
-from meter.store import batches, events
+from meter.store import batches, events, together
 from meter.store.batches import Head
 from meter.store.events import PostgresEventStore
 from meter.store.layout import GENESIS, encode_rows, mark_row
-from tests.contract.rows import opened, plan, rejected, usage
+from schemas.records import Accepted, Outcome
+from schemas.topics import USAGE
+from tests.contract.rows import MOMENT, opened, plan, rejected, rerouted, usage
+from tests.integration.tampering import find_damage
 from tests.support import until
 from tests.support.meter import rehash
 
@@ -251,3 +256,26 @@ async def test_a_shard_that_another_locks_is_not_waited_for(store: PostgresEvent
     together = await store.append_together([plan(usage(1), shard=0, start=(1, 0)), plan(usage(0), shard=1)])
     assert together is not None
     assert [done.stored for done in together] == [1, 1]
+
+
+async def test_batches_of_usage_are_stored_together_with_all_that_stands_in_them(
+    store: PostgresEventStore, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Repeats, rejections, gaps and records that are sent on: the chain covers them as it does for each alone."""
+    stored = [usage(0), usage(0, account_id="acc-2")]
+    assert await store.append_together([plan(one, shard=shard) for shard, one in enumerate(stored)]) is not None
+
+    def make(shard: int, *more: Accepted) -> AppendPlan:
+        event = usage(2, account_id=f"acc-{shard}")
+        results: list[Outcome] = [event, event._replace(offset=3), rejected(USAGE, 4), rerouted(USAGE, 5), *more]
+        return plan(*results, shard=shard, start=(1, 0), end=(9, 0), at=MOMENT + timedelta(seconds=shard))
+
+    plans = [make(shard, one._replace(offset=7)) for shard, one in enumerate(stored)]
+    plans.append(plan(rejected(USAGE, 0), shard=2))
+    monkeypatch.setattr(together, "append_batch", None)  # nothing is appended alone
+    saved = await store.append_together(plans)
+    assert saved is not None
+    assert [done[4:9] for done in saved] == [(1, 2, 1, 3, 1)] * 2 + [(0, 0, 1, 0, 0)]
+    async with pool.acquire() as proxy, proxy.transaction(isolation="repeatable_read"):
+        connection = cast("asyncpg.Connection", proxy)
+        assert await find_damage(connection, []) == []
