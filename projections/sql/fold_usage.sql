@@ -229,6 +229,7 @@ WITH ranged AS (
         OFFSET 0
     ) AS e ON i.told_at IS NOT NULL
     WHERE k.first_used IS NULL OR i.first_used < k.first_used OR i.told_at IS NOT NULL
+    ORDER BY i.shard, i.account_id, i.kind, i.item, i.deployment  -- along the index, as above
     ON CONFLICT (shard, account_id, kind, item, deployment) DO UPDATE
     SET first_used = least(k.first_used, excluded.first_used), position = greatest(k.position, excluded.position),
         hardware = CASE WHEN excluded.position > k.position THEN excluded.hardware ELSE k.hardware END,
