@@ -19,6 +19,10 @@ class Pace:
     def choose_pause(self, folded: int, shortest_s: float) -> float:
         return max(shortest_s, min(self.longest_s, folded * self.per_event_s))
 
+    def share_pause(self, folded: int, together: int, shortest_s: float) -> float:
+        """After a piece of some shards: its share of the pause after one of all, which would have `together` events."""
+        return self.choose_pause(together, shortest_s) * (folded / together if folded else 1)
+
 
 BALANCES: Final = Pace(20e-6, 0.15)
 USAGE: Final = Pace(50e-6, 3.0)

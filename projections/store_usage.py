@@ -5,7 +5,7 @@ which share lines, and is up to three seconds behind under load. `fold_usage.sql
 database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -21,6 +21,8 @@ from projections.store import PROJECTION, ShardLag, columns, share, sql
 
 log = get_logger("usage")
 USAGE: Final = "usage"
+# Below it a transaction costs more than its events.
+PIECE_EVENTS: Final = 10_000
 
 
 class MovedAccount(NamedTuple):
@@ -31,6 +33,21 @@ class MovedAccount(NamedTuple):
     time_zone: str | None
 
 
+class Folded(NamedTuple):
+    """Events of one transaction, and those that waited in all shards when it began, these among them."""
+
+    events: int
+    waiting: int
+
+    @property
+    def together(self) -> int:
+        """What a transaction of all shards would have.
+
+        They are folded in turns, so by now the others have waited for a part of a turn each: on average for half.
+        """
+        return 2 * self.waiting - self.events
+
+
 class UsageStore:
     """One transaction a piece, under the cursors of usage."""
 
@@ -39,19 +56,21 @@ class UsageStore:
         self._most_events = most_events
         self._months = months.MonthStore(pool, USAGE)
 
-    async def fold(self) -> int:
-        """Fold the next events. Returns their number: 0 when none wait, or another process folds them."""
+    async def fold(self) -> Folded:
+        """Fold the next events; none when none wait, or another process folds them."""
         if not await takes_one_shard(self._pool):
             return await self._fold(None)
         behind = [row["shard"] for row in await self._pool.fetch(sql("find_usage_behind"), USAGE, PROJECTION)]
-        return sum([await self._fold(shard) for shard in behind])
+        done = [await self._fold(shard) for shard in behind]
+        return Folded(*map(sum, transpose(done, 2)))
 
-    async def _fold(self, only: int | None) -> int:
+    async def _fold(self, only: int | None) -> Folded:
         async with self._pool.acquire() as connection:
             async with write_transaction(connection):
-                ranges = await self._claim(connection, only)
+                waiting = await self._claim(connection, only)
+                ranges = share(choose_shards(waiting), self._most_events)
                 if not ranges:
-                    return 0
+                    return Folded(0, 0)
                 await move_days(connection, ranges)
                 await fold_ranges(connection, ranges)
                 await months.follow(connection, ranges)
@@ -62,18 +81,30 @@ class UsageStore:
                 await connection.execute(sql("advance_cursors"), USAGE, columns(ranges)[0], columns(ranges)[2])
                 await fault_point("usage_before_commit")
             await fault_point("usage_after_commit")
-        return count_events(ranges)
+        return Folded(count_events(ranges), count_events(waiting))
 
     async def sum_months(self, now: datetime) -> bool:
         """Sum up months that are over, of some accounts. False: nothing was left to do."""
         return await self._months.sum_up(now)
 
     async def _claim(self, connection: Executor, only: int | None) -> list[PositionRange]:
-        rows = await connection.fetch(sql("claim_usage"), USAGE, PROJECTION, only)
-        return share([PositionRange(*row) for row in rows], self._most_events)
+        return [PositionRange(*row) for row in await connection.fetch(sql("claim_usage"), USAGE, PROJECTION, only)]
 
     async def measure_lag(self) -> list[ShardLag]:
         return [ShardLag(*row) for row in await self._pool.fetch(sql("measure_lag"), USAGE)]
+
+
+def choose_shards(waiting: Iterable[PositionRange]) -> list[PositionRange]:
+    """Those that are furthest behind, until they are worth a transaction; the others come in the next ones.
+
+    An account is in one shard, so a piece of few shards has as few lines for its events as one of all, and it takes a
+    processor for a moment only: what is measured beside it, from event to balance, waits for less.
+    """
+    chosen: list[PositionRange] = []
+    for each in sorted(waiting, key=lambda each: each.after - each.upto):
+        if count_events(chosen) < PIECE_EVENTS:
+            chosen.append(each)
+    return chosen
 
 
 async def move_days(connection: Executor, ranges: Sequence[PositionRange]) -> None:

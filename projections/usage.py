@@ -10,7 +10,7 @@ from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
 from projections.pace import USAGE
-from projections.store_usage import UsageStore
+from projections.store_usage import Folded, UsageStore
 
 WORK: Final = "usage-fold"
 MONTHS_PAUSE_S: Final = 60.0  # between two questions whether a month is over
@@ -50,24 +50,24 @@ class UsageRunner:
         try:
             while not stop.is_set():
                 self._wake.clear()
-                folded = await self.fold()
-                summed = folded * 2 < self._most_events and await self._sum_months()
-                if folded == 0 and not summed:
+                done = await self.fold()
+                summed = done.together * 2 < self._most_events and await self._sum_months()
+                if done.events == 0 and not summed:
                     await wait_for(self._wake, self._looks.rest_s)
-                if folded * 2 < self._most_events:
-                    await wait_for(stop, USAGE.choose_pause(folded, self._pause_s))
+                if done.events * 2 < self._most_events:
+                    await wait_for(stop, USAGE.share_pause(done.events, done.together, self._pause_s))
         finally:
             stopped.cancel()
 
-    async def fold(self) -> int:
+    async def fold(self) -> Folded:
         started = time.monotonic()
-        folded = await self._store.fold()
-        if folded:
+        done = await self._store.fold()
+        if done.events:
             self._health.mark_progress(WORK)
-            self._health.metrics.records.labels("usage_folded").inc(folded)
-            self._health.metrics.batch_records.labels("fold_usage").observe(folded)
+            self._health.metrics.records.labels("usage_folded").inc(done.events)
+            self._health.metrics.batch_records.labels("fold_usage").observe(done.events)
             self._health.metrics.step_seconds.labels("fold_usage").observe(time.monotonic() - started)
-        return folded
+        return done
 
     async def _sum_months(self) -> bool:
         """A piece of the months that are over, where the fold has time. Whether there may be more to do at once."""

@@ -198,9 +198,9 @@ async def test_a_change_of_zone_counts_the_days_anew(pool: Pool, log: EventLog) 
 
 async def test_usage_is_never_ahead_of_the_balances(pool: Pool, log: EventLog) -> None:
     await log.append(*opened("acct-1"), used("acct-1", 1))
-    assert await UsageStore(pool, most_events=100).fold() == 0
+    assert await UsageStore(pool, most_events=100).fold() == (0, 0)
     await fold_all(pool)
-    assert await UsageStore(pool, most_events=100).fold() == 4
+    assert await UsageStore(pool, most_events=100).fold() == (4, 4)
 
 
 async def test_workers_side_by_side_fold_every_event_once(pool: Pool, log: EventLog) -> None:

@@ -22,7 +22,7 @@ Sums = tuple[int, int, Decimal, Decimal, Decimal, datetime]
 async def fold_usage(pool: Pool, most_events: int = 100_000) -> int:
     """Fold until nothing is left; how many transactions it took."""
     store, count = UsageStore(pool, most_events=most_events), 0
-    while await store.fold():
+    while (await store.fold()).events:
         count += 1
     return count
 

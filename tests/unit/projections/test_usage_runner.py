@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from meter.runtime.process.health import Health
-from projections.store_usage import UsageStore
+from projections.store_usage import Folded, UsageStore
 from projections.usage import UsageRunner
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -29,12 +29,12 @@ class FakeStore:
         self._stop, self._wake = stop, wake
         self.asked: list[datetime] = []
 
-    async def fold(self) -> int:
+    async def fold(self) -> Folded:
         found = self._folds.pop(0)
         self._wake.set()
         if not self._folds:
             self._stop.set()
-        return found
+        return Folded(found, found)
 
     async def sum_months(self, now: datetime) -> bool:
         self.asked.append(now)

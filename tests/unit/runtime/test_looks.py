@@ -7,6 +7,7 @@ from typing import Any
 from meter.runtime.looks import REST_S, Looks
 from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
+from projections.store_usage import Folded
 from projections.usage import UsageRunner
 from tests.support import until
 
@@ -47,11 +48,11 @@ class Balances:
     def __init__(self) -> None:
         self.ready = self.looks = self.folded = 0
 
-    async def fold(self) -> int:
+    async def fold(self) -> Folded:
         self.looks += 1
         done, self.ready = self.ready, 0
         self.folded += done
-        return done
+        return Folded(done, done)
 
     async def sum_months(self, _now: datetime) -> bool:
         return False
