@@ -107,7 +107,7 @@ class Settings(BaseModel):
     # instead of many small ones, which cost services, database and broker many times as much. A partition that is
     # drained during a fetch for other partitions waits for this time, too.
     kafka_fetch_wait_ms: int = Field(
-        40, ge=1, le=10_000, description="time for events to gather at the broker, while many come"
+        40, ge=1, le=10_000, description="time for events to gather at the broker, while many come; beyond 2,000/s less"
     )
 
     topic_prefix: str = Field("", pattern=PREFIX_PATTERN, description="put before topic and group names")

@@ -85,7 +85,7 @@ class Poller:
 
     def _choose_wait(self) -> int:
         """While much comes, or a partition is left out because its buffer is full, it must not wait for the others."""
-        is_calm = not self._pace.gathers and len(self._buffers.find_fetchable()) == len(self._buffers.partitions)
+        is_calm = not self._pace.wait_s and len(self._buffers.find_fetchable()) == len(self._buffers.partitions)
         return max(CALM_POLL_MS, self._poll_ms) if is_calm else self._poll_ms
 
     def _fill(

@@ -117,7 +117,7 @@ class AiokafkaConsumer(AiokafkaReader):
             check_crcs=True,
             key_deserializer=as_read,
         )
-        self._gather_ms = settings.kafka_fetch_wait_ms
+        self._calm_ms = max(CALM_WAIT_MS, settings.kafka_fetch_wait_ms)
 
     async def stop(self, timeout_s: float) -> None:
         """In the middle of a rebalance aiokafka waits for its end; `_leave_group` does not."""
@@ -149,11 +149,11 @@ class AiokafkaConsumer(AiokafkaReader):
     def resume(self, *partitions: TopicPartition) -> None:
         self.inner.resume(*to_aiokafka(partitions))
 
-    def gather(self, gathers: bool) -> None:
+    def gather(self, wait_s: float) -> None:
         """aiokafka takes both figures at construction only, and reads them for every request."""
         fetcher = self.inner._fetcher
-        fetcher._fetch_min_bytes = GATHERED_BYTES if gathers else FIRST_BYTE
-        fetcher._fetch_max_wait_ms = self._gather_ms if gathers else max(CALM_WAIT_MS, self._gather_ms)
+        fetcher._fetch_min_bytes = GATHERED_BYTES if wait_s else FIRST_BYTE
+        fetcher._fetch_max_wait_ms = max(1, round(wait_s * 1000)) if wait_s else self._calm_ms
 
     def has_stopped_fetching(self) -> bool:
         return bool(self.inner._fetcher.error_future.done())

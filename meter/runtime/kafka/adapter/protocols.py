@@ -128,8 +128,8 @@ class ConsumerClient(ReaderClient, Protocol):
 
     def resume(self, *partitions: TopicPartition) -> None: ...
 
-    def gather(self, gathers: bool) -> None:
-        """Whether fetches are to wait a moment for more records from now on, or to bring the first at once."""
+    def gather(self, wait_s: float) -> None:
+        """For how long fetches are to wait for more records from now on; 0: they bring the first at once."""
         ...
 
     def has_stopped_fetching(self) -> bool:

@@ -31,8 +31,8 @@ class ScriptedClient:
     def assignment(self) -> set[TopicPartition]:
         return set()
 
-    def gather(self, gathers: bool) -> None:
-        self.gathers = gathers
+    def gather(self, wait_s: float) -> None:
+        self.wait_s = wait_s
 
 
 def make_poller(stored: int) -> Poller:
