@@ -5,8 +5,9 @@ which share lines, and is up to three seconds behind under load. `fold_usage.sql
 database.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -34,7 +35,8 @@ class MovedAccount(NamedTuple):
 
 
 class Folded(NamedTuple):
-    """Events of one transaction, and those that waited in all shards when it began, these among them."""
+    """Events of one transaction, and those that waited when it began in all shards that no other process had, these
+    among them."""
 
     events: int
     waiting: int
@@ -43,7 +45,7 @@ class Folded(NamedTuple):
     def together(self) -> int:
         """What a transaction of all shards would have.
 
-        They are folded in turns, so by now the others have waited for a part of a turn each: on average for half.
+        They are folded one after another, so the others have waited for a part of a round each: on average for half.
         """
         return 2 * self.waiting - self.events
 
@@ -55,6 +57,8 @@ class UsageStore:
         self._pool = pool
         self._most_events = most_events
         self._months = months.MonthStore(pool, USAGE)
+        self._numbers = count(1)
+        self._taken: dict[int, int] = {}  # when each shard was last taken, by number
 
     async def fold(self) -> Folded:
         """Fold the next events; none when none wait, or another process folds them."""
@@ -68,9 +72,10 @@ class UsageStore:
         async with self._pool.acquire() as connection:
             async with write_transaction(connection):
                 waiting = await self._claim(connection, only)
-                ranges = share(choose_shards(waiting), self._most_events)
-                if not ranges:
+                if not waiting:
                     return Folded(0, 0)
+                ranges = share(choose_shards(waiting, self._taken), self._most_events)
+                self._taken |= {each.shard: next(self._numbers) for each in ranges}
                 await move_days(connection, ranges)
                 await fold_ranges(connection, ranges)
                 await months.follow(connection, ranges)
@@ -94,14 +99,14 @@ class UsageStore:
         return [ShardLag(*row) for row in await self._pool.fetch(sql("measure_lag"), USAGE)]
 
 
-def choose_shards(waiting: Iterable[PositionRange]) -> list[PositionRange]:
-    """Those that are furthest behind, until they are worth a transaction; the others come in the next ones.
+def choose_shards(waiting: Iterable[PositionRange], taken: Mapping[int, int]) -> list[PositionRange]:
+    """Those that were taken longest ago, until they are worth a transaction; the others come in the next ones.
 
     An account is in one shard, so a piece of few shards has as few lines for its events as one of all, and it takes a
-    processor for a moment only: what is measured beside it, from event to balance, waits for less.
+    processor for less time at once: balances wait for less beside it.
     """
     chosen: list[PositionRange] = []
-    for each in sorted(waiting, key=lambda each: each.after - each.upto):
+    for each in sorted(waiting, key=lambda each: taken.get(each.shard, 0)):
         if count_events(chosen) < PIECE_EVENTS:
             chosen.append(each)
     return chosen

@@ -54,7 +54,7 @@ class UsageRunner:
                 summed = done.together * 2 < self._most_events and await self._sum_months()
                 if done.events == 0 and not summed:
                     await wait_for(self._wake, self._looks.rest_s)
-                if done.events * 2 < self._most_events:
+                if done.together < self._most_events:
                     await wait_for(stop, USAGE.share_pause(done.events, done.together, self._pause_s))
         finally:
             stopped.cancel()

@@ -1,4 +1,4 @@
-"""Small batches of several shards in one transaction: each statement is sent once for all of them.
+"""Small batches of several shards in one transaction: what each has is a statement for all of them together.
 
 A statement costs more than the few rows of a small batch, on both sides. The rows, the order inside the transaction and
 the hashes are those of `append_batch`, which also takes every batch with records of accounts.
@@ -96,7 +96,7 @@ async def find_known_of_all(connection: Executor, plans: Sequence[AppendPlan], h
 
 
 async def append_repeats(connection: Executor, plans: Sequence[AppendPlan]) -> Mapping[int, bytes]:
-    """What every hundredth record is; returns the digest of each shard's rows, of those that have some."""
+    """Frequent where producers try again; returns the digest of each shard's rows, of those that have some."""
     rows = [(plan.shard, plan.recorded_at, *row) for plan in plans for row in duplicate_rows(plan.repeats)]
     if not rows:
         return {}

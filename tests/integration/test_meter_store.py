@@ -261,21 +261,23 @@ async def test_a_shard_that_another_locks_is_not_waited_for(store: PostgresEvent
 async def test_batches_of_usage_are_stored_together_with_all_that_stands_in_them(
     store: PostgresEventStore, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Repeats, rejections, gaps and records that are sent on: the chain covers them as it does for each alone."""
+    """Repeats, rejections, gaps and records that are sent on, one by one or packed: the chain covers them."""
     stored = [usage(0), usage(0, account_id="acc-2")]
     assert await store.append_together([plan(one, shard=shard) for shard, one in enumerate(stored)]) is not None
 
     def make(shard: int, *more: Accepted) -> AppendPlan:
         event = usage(2, account_id=f"acc-{shard}")
-        results: list[Outcome] = [event, event._replace(offset=3), rejected(USAGE, 4), rerouted(USAGE, 5), *more]
-        return plan(*results, shard=shard, start=(1, 0), end=(9, 0), at=MOMENT + timedelta(seconds=shard))
+        sent_on = rerouted(USAGE, 5), rerouted(USAGE, 6)
+        results: list[Outcome] = [event, event._replace(offset=3), rejected(USAGE, 4), *sent_on, *more]
+        room = 0 if shard else None
+        return plan(*results, shard=shard, start=(1, 0), end=(9, 0), at=MOMENT + timedelta(seconds=shard), room=room)
 
     plans = [make(shard, one._replace(offset=7)) for shard, one in enumerate(stored)]
     plans.append(plan(rejected(USAGE, 0), shard=2))
     monkeypatch.setattr(together, "append_batch", None)  # nothing is appended alone
     saved = await store.append_together(plans)
     assert saved is not None
-    assert [done[4:9] for done in saved] == [(1, 2, 1, 3, 1)] * 2 + [(0, 0, 1, 0, 0)]
+    assert [done[4:9] for done in saved] == [(1, 2, 1, 2, 2)] * 2 + [(0, 0, 1, 0, 0)]
     async with pool.acquire() as proxy, proxy.transaction(isolation="repeatable_read"):
         connection = cast("asyncpg.Connection", proxy)
         assert await find_damage(connection, []) == []

@@ -25,12 +25,12 @@ def test_a_longer_pause_that_was_asked_for_is_kept() -> None:
 
 
 @pytest.mark.parametrize("rate", [1_000, 10_000, 25_000, 100_000])
-def test_shards_that_are_folded_in_turns_rest_as_long_as_all_together(rate: int) -> None:
-    """Each of twelve has waited for one twelfth of a turn longer than the one before it."""
-    turn_s, shards = 3.0, 12
-    ages = [turn_s * number / shards for number in range(1, shards + 1)]
-    done = Folded(round(rate / shards * turn_s), round(sum(rate / shards * age for age in ages)))
-    assert done.together == pytest.approx(rate * turn_s, rel=0.01)
+def test_shards_folded_one_after_another_rest_as_long_as_all_together(rate: int) -> None:
+    """Each of twelve has waited for one twelfth of a round longer than the one before it."""
+    round_s, shards = 3.0, 12
+    ages = [round_s * number / shards for number in range(1, shards + 1)]
+    done = Folded(round(rate / shards * round_s), round(sum(rate / shards * age for age in ages)))
+    assert done.together == pytest.approx(rate * round_s, rel=0.01)
     whole = USAGE.choose_pause(done.together, 0.5)
     assert USAGE.share_pause(done.events, done.together, 0.5) * shards == pytest.approx(whole, rel=0.01)
 

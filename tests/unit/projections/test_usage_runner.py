@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from meter.runtime.process.health import Health
+from projections import usage
 from projections.store_usage import Folded, UsageStore
 from projections.usage import UsageRunner
 
@@ -58,3 +59,40 @@ async def test_months_are_summed_up_beside_little_work(folds: list[int], months:
     async with asyncio.timeout(20):
         await runner.run(stop)
     assert store.asked == [NOW] * asked
+
+
+class Shards:
+    """Twelve with usage that waits; a transaction takes one of them."""
+
+    def __init__(self, stop: asyncio.Event, events: int) -> None:
+        self._stop, self._left, self._events = stop, 12, events
+
+    async def fold(self) -> Folded:
+        done = Folded(self._events, self._left * self._events)
+        self._left -= 1
+        if not self._left:
+            self._stop.set()
+        return done
+
+    async def sum_months(self, _now: datetime) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("events", "rests"), [(1, True), (MOST, False)])
+async def test_between_shards_it_rests_and_not_where_much_waits(
+    events: int, rests: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def note(_event: asyncio.Event, pause_s: float) -> bool:
+        pauses.append(pause_s)
+        return True
+
+    monkeypatch.setattr(usage, "wait_for", note)
+    stop = asyncio.Event()
+    runner = UsageRunner(
+        cast(UsageStore, Shards(stop, events)), health=Health(), wake=asyncio.Event(), most_events=MOST, pause_s=0.5
+    )
+    await runner.run(stop)
+    assert len(pauses) == 12 * rests
+    assert pauses == sorted(pauses) and all(0 < pause <= 0.5 for pause in pauses)
