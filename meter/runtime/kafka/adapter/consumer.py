@@ -22,7 +22,7 @@ FETCH_WAIT_MS = 500
 # Range is for the time that a group still has members of a version without the other.
 ASSIGNORS = (ShardAssignor, RangePartitionAssignor)
 # aiokafka keeps one fetched piece of every partition, compressed, until it is polled: this much for all partitions.
-FETCHED_BYTES = 24 * 1024 * 1024
+FETCHED_BYTES = 8 * 1024 * 1024
 PARTITION_BYTES = (64 * 1024, 1024 * 1024)
 # A broker answers a fetch at once when it has this much: while records gather, and while they are few.
 GATHERED_BYTES = 1024 * 1024
