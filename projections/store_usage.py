@@ -22,7 +22,7 @@ from projections.store import PROJECTION, ShardLag, columns, share, sql
 
 log = get_logger("usage")
 USAGE: Final = "usage"
-# Below it a transaction costs more than its events.
+# They take a tenth of a second or so: the own price of a transaction is small beside it, and balances wait for little.
 PIECE_EVENTS: Final = 10_000
 
 

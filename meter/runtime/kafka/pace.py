@@ -32,7 +32,7 @@ class FetchPace:
         if now - self._since >= LOOK_S:
             # Half as much to be calm again: a rate at the line would go back and forth.
             kept = sum(self._records > line / 2 for line in self._lines[:level])
-            level = max(reached, min(level, kept))
+            level = max(reached, kept)
             self._records, self._since = 0, now
         self.wait_s = self._waits[level]
         return self.wait_s
