@@ -15,7 +15,7 @@ import asyncpg
 from meter.runtime.fault_points import fault_point
 from meter.runtime.log import get_logger
 from meter.runtime.postgres import Executor, Pool, savepoint, takes_one_shard, transpose, write_transaction
-from projections import months
+from projections import sums
 from projections.plan import PositionRange, count_events
 from projections.sealed import fetch_opened_items
 from projections.store import PROJECTION, ShardLag, columns, share, sql
@@ -56,7 +56,7 @@ class UsageStore:
     def __init__(self, pool: Pool, *, most_events: int) -> None:
         self._pool = pool
         self._most_events = most_events
-        self._months = months.MonthStore(pool, USAGE)
+        self._sums = sums.SumStore(pool, USAGE)
         self._numbers = count(1)
         self._taken: dict[int, int] = {}  # when each shard was last taken, by number
 
@@ -78,7 +78,7 @@ class UsageStore:
                 self._taken |= {each.shard: next(self._numbers) for each in ranges}
                 await move_days(connection, ranges)
                 await fold_ranges(connection, ranges)
-                await months.follow(connection, ranges)
+                await sums.follow(connection, ranges)
                 await connection.execute(
                     sql("save_items"), *columns(ranges), *await fetch_opened_items(connection, ranges)
                 )
@@ -88,9 +88,9 @@ class UsageStore:
             await fault_point("usage_after_commit")
         return Folded(count_events(ranges), count_events(waiting))
 
-    async def sum_months(self, now: datetime) -> bool:
-        """Sum up months that are over, of some accounts. False: nothing was left to do."""
-        return await self._months.sum_up(now)
+    async def sum_up(self, now: datetime) -> bool:
+        """Add up days and months that are over, of some accounts. False: nothing was left to do."""
+        return await self._sums.sum_up(now)
 
     async def _claim(self, connection: Executor, only: int | None) -> list[PositionRange]:
         return [PositionRange(*row) for row in await connection.fetch(sql("claim_usage"), USAGE, PROJECTION, only)]
@@ -119,9 +119,7 @@ async def move_days(connection: Executor, ranges: Sequence[PositionRange]) -> No
         return
     shards, accounts, zones = transpose(moved, len(MovedAccount._fields))
     await connection.execute(sql("save_zones"), shards, accounts, zones)
-    await connection.execute(sql("clear_days"), shards, accounts)
-    await connection.execute(sql("count_days"), shards, accounts)
-    await months.count_again(connection, shards, accounts)
+    await sums.count_again(connection, shards, accounts)
 
 
 async def fold_ranges(

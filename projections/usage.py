@@ -13,7 +13,7 @@ from projections.pace import USAGE
 from projections.store_usage import Folded, UsageStore
 
 WORK: Final = "usage-fold"
-MONTHS_PAUSE_S: Final = 60.0  # between two questions whether a month is over
+SUMS_PAUSE_S: Final = 60.0  # between two questions whether a day or a month is over
 
 
 class UsageRunner:
@@ -40,7 +40,7 @@ class UsageRunner:
         self._pause_s = pause_s
         self._looks = looks or Looks(pause_s)
         self._clock = clock or SystemClock()
-        self._months_at_s = 0.0
+        self._sums_at_s = 0.0
         begin(health.metrics.records, ["usage_folded"])
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -51,7 +51,7 @@ class UsageRunner:
             while not stop.is_set():
                 self._wake.clear()
                 done = await self.fold()
-                summed = done.together * 2 < self._most_events and await self._sum_months()
+                summed = done.together * 2 < self._most_events and await self._sum_up()
                 if done.events == 0 and not summed:
                     await wait_for(self._wake, self._looks.rest_s)
                 if done.together < self._most_events:
@@ -69,11 +69,11 @@ class UsageRunner:
             self._health.metrics.step_seconds.labels("fold_usage").observe(time.monotonic() - started)
         return done
 
-    async def _sum_months(self) -> bool:
-        """A piece of the months that are over, where the fold has time. Whether there may be more to do at once."""
-        if time.monotonic() < self._months_at_s:
+    async def _sum_up(self) -> bool:
+        """A piece of days and months that are over, where the fold has time. Whether there may be more at once."""
+        if time.monotonic() < self._sums_at_s:
             return False
-        if await self._store.sum_months(self._clock.now()):
+        if await self._store.sum_up(self._clock.now()):
             return True
-        self._months_at_s = time.monotonic() + MONTHS_PAUSE_S
+        self._sums_at_s = time.monotonic() + SUMS_PAUSE_S
         return False

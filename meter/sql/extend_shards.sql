@@ -11,6 +11,12 @@ WITH new AS (
 ), usage_starts AS (
     INSERT INTO projections.usage_starts (shard, position)
     SELECT new.shard, o.position FROM new JOIN projections.usage_starts o ON o.shard = new.origin
+), days AS (
+    -- Days of usage go with their accounts, and are added up as far as they were.
+    INSERT INTO projections.usage_days_summed AS d (shard, summed, target, upto, position)
+    SELECT new.shard, o.summed, o.target, o.upto, o.position FROM new JOIN projections.usage_days_summed o ON o.shard = new.origin
+    ON CONFLICT (shard) DO UPDATE
+    SET summed = excluded.summed, target = excluded.target, upto = excluded.upto, position = excluded.position
 ), published AS (
     UPDATE projections.outbox_shards s SET topic_id = o.topic_id
     FROM new JOIN projections.outbox_shards o ON o.shard = new.origin WHERE s.shard = new.shard

@@ -9,7 +9,7 @@ BEGIN
     GRANT SELECT ON ALL TABLES IN SCHEMA projections TO credit_projections;
     GRANT INSERT, UPDATE, DELETE ON projections.balance_states, projections.account_states, projections.usage_slots,
         projections.usage_totals, projections.usage_zones, projections.used_items, projections.items,
-        projections.usage_months, projections.usage_day_kinds, projections.usage_summed
+        projections.usage_months, projections.usage_day_kinds, projections.usage_summed, projections.usage_days_summed
         TO credit_projections;
     GRANT UPDATE (position) ON projections.cursors TO credit_projections;
     GRANT INSERT, DELETE ON projections.day_names, projections.exhaustion_steps TO credit_projections;

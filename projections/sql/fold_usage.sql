@@ -1,5 +1,5 @@
--- Add the usage of ranges to its slots, to the days of the accounts (and to their months, once these are summed up) and to the items
--- that were used; or only collect the slots for a rebuild. Returns how many events it was.
+-- Add the usage of ranges to its slots, to the days and months of the accounts that are added up already, and to the items that were
+-- used; or only collect the slots for a rebuild. Returns how many events it was.
 -- A reversal that the meter links to the usage it takes back is taken from the line of that usage, in a slot of its own time;
 -- one of before these links has a line of its own.
 -- Of an account and day of UTC the first {{day_names}} names by position have lines; what is used of others goes to the line "{{other_name}}".
@@ -156,14 +156,17 @@ WITH ranged AS (
         seconds = s.seconds + excluded.seconds, last_used = greatest(s.last_used, excluded.last_used),
         changed_at = greatest(s.changed_at, excluded.changed_at)
 ), days AS MATERIALIZED (
+    -- Of days that were added up already: usually nothing. No zone is a day from UTC: most slots are seen to be later at once.
     SELECT u.shard, u.account_id, (u.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date AS day, u.resource, u.kind, u.item,
            u.deployment, u.category, u.status, sum(u.events) AS events, sum(u.amount) AS amount, sum(u.tokens_in) AS tokens_in,
            sum(u.tokens_out) AS tokens_out, sum(u.seconds) AS seconds, max(u.last_used) AS last_used
     FROM slots u
+    JOIN projections.usage_days_summed p ON p.shard = u.shard /*citus AND p.shard = $1[1] */
     LEFT JOIN LATERAL (
         SELECT time_zone FROM projections.usage_zones z WHERE z.shard = u.shard /*citus AND z.shard = $1[1] */ AND z.account_id = u.account_id OFFSET 0
     ) AS z ON true
-    WHERE NOT $4
+    WHERE NOT $4 AND u.slot < (CASE WHEN u.account_id <= p.upto THEN p.target ELSE p.summed END + 1)::timestamp AT TIME ZONE 'UTC'
+      AND (u.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date < CASE WHEN u.account_id <= p.upto THEN p.target ELSE p.summed END
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
     ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 ), added_days AS (

@@ -1,5 +1,5 @@
--- Replace a shard's days that differ from what its slots add up to. Returns how many rows there are then, and how many were
--- added, changed and removed.
+-- Replace a shard's days that differ from what its slots add up to, as far as they are added up. Returns how many rows there are
+-- then, and how many were added, changed and removed.
 -- $1 shard int
 WITH expected AS MATERIALIZED (
     SELECT u.account_id, (u.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date AS day, u.resource, u.kind, u.item,
@@ -7,8 +7,10 @@ WITH expected AS MATERIALIZED (
            sum(u.tokens_in) AS tokens_in, sum(u.tokens_out) AS tokens_out, sum(u.seconds) AS seconds,
            max(u.last_used) AS last_used
     FROM projections.usage_slots u
+    JOIN projections.usage_days_summed p ON p.shard = u.shard
     LEFT JOIN projections.usage_zones z ON z.shard = u.shard AND z.account_id = u.account_id
     WHERE u.shard = $1
+      AND (u.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date < CASE WHEN u.account_id <= p.upto THEN p.target ELSE p.summed END
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ), removed AS (
     DELETE FROM projections.usage_totals s

@@ -20,8 +20,8 @@ import psutil
 
 from deploy.local.ports import free_port
 from meter.runtime.postgres import create_pool, load_sql
-from projections.months import MonthStore
 from projections.store_usage import USAGE
+from projections.sums import SumStore
 from tests.bench.databases import SQL, connect
 from tests.bench.footprint import MEBIBYTE, Footprint, memory
 from tests.bench.load import delete_topics
@@ -69,7 +69,7 @@ async def measure_pages(bench: Bench, accounts: int, requests: int, pages: int, 
         await asyncio.to_thread(time_command, ("meter", "setup", "--no-roles"), scenario.settings(dsn))
         async with connect(dsn) as connection:
             await fill(connection, accounts)
-            await sum_months(dsn)
+            await sum_up(dsn)
             await connection.execute("VACUUM ANALYZE", timeout=3600)
             async with running(dsn, bench.logs) as (client, pid):
                 pids = {"console": pid, "postgres": bench.servers.postgres.child.pid}
@@ -92,12 +92,12 @@ async def fill(connection: asyncpg.Connection, accounts: int) -> None:
         await connection.execute(load_sql(SQL, name), *values, timeout=3600)
 
 
-async def sum_months(dsn: str) -> None:
-    """As the usage service does when a month is over."""
+async def sum_up(dsn: str) -> None:
+    """As the usage service does when a day or a month is over."""
     pool = await create_pool(dsn, application_name="bench")
     try:
-        months = MonthStore(pool, USAGE)
-        while await months.sum_up(datetime.now(UTC)):
+        sums = SumStore(pool, USAGE)
+        while await sums.sum_up(datetime.now(UTC)):
             pass
     finally:
         await pool.close()

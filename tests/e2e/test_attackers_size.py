@@ -134,14 +134,14 @@ async def write_and_compare(attacked: Attacked, number: int, sums: str, **data: 
 async def test_usage_past_bigint_stays_exact_and_holds_up_no_shard(attacked: Attacked) -> None:
     """It ended the fold of all shards at every start."""
     sums = """SELECT (SELECT sum(consumed) FROM projections.balance_states WHERE account_id = $1)::text,
-                     (SELECT sum(amount) FROM projections.usage_totals WHERE account_id = $1)::text"""
+                     (SELECT sum(amount) FROM projections.usage_slots WHERE account_id = $1)::text"""
     await write_and_compare(attacked, PAST // (GREATEST * MICRO), sums, credits=str(GREATEST))
 
 
 async def test_tokens_past_bigint_stay_exact_and_hold_up_no_shard(attacked: Attacked) -> None:
     """The same with the limits as they are, and few events: tokens are summed as well."""
     sums = """SELECT (SELECT sum(tokens_in) FROM projections.usage_slots WHERE account_id = $1)::text,
-                     (SELECT sum(tokens_out) FROM projections.usage_totals WHERE account_id = $1)::text"""
+                     (SELECT sum(tokens_out) FROM projections.usage_slots WHERE account_id = $1)::text"""
     await write_and_compare(
         attacked, PAST // MAX_TOKENS, sums, credits="0.000001", input_tokens=MAX_TOKENS, output_tokens=MAX_TOKENS
     )

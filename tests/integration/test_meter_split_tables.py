@@ -16,6 +16,7 @@ STAYS = {
     "projections.rebuilt_accounts", "projections.rebuilt_balances", "projections.rebuilt_names",
     "projections.rebuilt_slots",
     "projections.republications", "projections.usage_starts", "projections.usage_summed",
+    "projections.usage_days_summed",
     "notifier.cursors", "notifier.generations", "notifier.outbox", "notifier.outbox_shards", "notifier.rejections",
     "notifier.thresholds",
 }  # fmt: skip

@@ -117,7 +117,7 @@ async def test_names_beyond_the_first_go_to_other_wherever_the_fold_is_cut(
     names, pairs = count_kept(lines)
     assert MAX_DAY_NAMES - 5 < names <= MAX_DAY_NAMES
     assert flood is flood_names or MAX_DAY_DEPLOYMENTS - 2_000 < pairs <= MAX_DAY_DEPLOYMENTS
-    assert sum(lines.values()) == await pool.fetchval("SELECT sum(amount) FROM projections.usage_totals")
+    assert sum(lines.values()) == await pool.fetchval("SELECT sum(amount) FROM projections.usage_slots")
     noted = set(map(tuple, await pool.fetch("SELECT * FROM projections.day_names")))
     items = set(map(tuple, await pool.fetch("SELECT * FROM projections.used_items")))
     assert [difference async for report in verify(pool) for difference in report.differences] == []

@@ -1,4 +1,4 @@
-"""Sums of months: whatever the history, the zone and the range, figures are those of the days and of the log."""
+"""Sums of days and months: whatever the history, the zone and the range, figures are those of the log."""
 
 import random
 from collections import defaultdict
@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
 from meter.runtime.postgres import Pool
 from projections.console.periods import Period, midnight
 from projections.console.reader import ConsoleReader
-from projections.months import MonthStore, running_month
 from projections.store_usage import USAGE
+from projections.sums import SumStore, running_day, running_month
 from projections.verify import verify
 from tests.integration.projections_log import (
     CREDITS,
@@ -33,7 +33,7 @@ from tests.integration.projections_log import (
     take_batch,
     used,
 )
-from tests.integration.usage_log import add_up, fetch_zones, fold_usage
+from tests.integration.usage_log import KINDS, add_up, assert_slots_and_days, fetch_zones, fold_usage
 
 ACCOUNTS = ("acct-1", "acct-2", "acct-3", "acct-4")
 # With quarter hours, half hours of daylight saving time, and clocks that change at midnight.
@@ -82,7 +82,6 @@ def random_ranges(rng: random.Random) -> list[tuple[date, date]]:
     return [*found, (FIRST, TODAY)]
 
 
-KINDS = {INFERENCE: "model_inference", GUARDRAIL: "guardrail", SCRIPT: "custom_script", TOOL: "tool_run"}
 Line = tuple[Any, ...]
 
 
@@ -133,7 +132,7 @@ async def assert_ranges(pool: Pool, events: Sequence[Event], rng: random.Random)
 
 
 async def sum_all(pool: Pool, now: datetime, piece_lines: int = 1000) -> int:
-    store, count = MonthStore(pool, USAGE, piece_lines=piece_lines), 0
+    store, count = SumStore(pool, USAGE, piece_lines=piece_lines), 0
     while await store.sum_up(now):
         count += 1
     return count
@@ -148,35 +147,46 @@ async def test_figures_by_months_are_those_of_days_and_of_the_log(
     pool: Pool, log: EventLog, seed: int, piece_lines: int
 ) -> None:
     rng, history = random.Random(seed), random_year(seed, 360)
-    months = MonthStore(pool, USAGE, piece_lines=piece_lines)
+    sums = SumStore(pool, USAGE, piece_lines=piece_lines)
     now = datetime.combine(FIRST, time(), UTC)
     while history:
         now += timedelta(days=rng.randint(20, 90))
         await log.append(*take_batch(history, 60))
         await fold_all(pool)
         await fold_usage(pool, rng.choice((7, 60)))
-        for _ in range(rng.randint(0, 4)):  # not always to the end: some accounts have months, and others days alone
-            await months.sum_up(now)
+        for _ in range(rng.randint(0, 9)):  # not always to the end: some have months, others days or slots alone
+            await sums.sum_up(now)
         await assert_ranges(pool, log.events, rng)
+        await assert_slots_and_days(pool, log.events)
         assert await differences(pool) == []
     assert await sum_all(pool, now) > 0
     await assert_ranges(pool, log.events, rng)
-    assert await pool.fetchval("SELECT count(*) FROM projections.usage_months") > 0
+    for table in ("usage_totals", "usage_months"):
+        assert await pool.fetchval(f"SELECT count(*) FROM projections.{table}") > 0
 
 
-async def test_a_fold_that_knows_no_months_makes_them_count_no_more(pool: Pool, log: EventLog) -> None:
-    """The version before, which goes on beside this one for minutes, or comes back for a day."""
+@pytest.mark.parametrize("unknown", ["usage_summed", "usage_days_summed"])
+async def test_a_fold_that_knows_no_sums_makes_them_count_no_more(pool: Pool, log: EventLog, unknown: str) -> None:
+    """The version before, which goes on beside this one for minutes, or comes back for a day. It moves months on, where
+    it knows them, and leaves days that nobody may count."""
     rng, history, now = random.Random(5), random_year(5, 200), datetime(2026, 11, 24, tzinfo=UTC)
     await log.append(*take_batch(history, 100))
     await fold_all(pool)
     await fold_usage(pool)
     await sum_all(pool, now)
-    kept = await pool.fetch("SELECT * FROM projections.usage_summed")
-    await pool.execute("DELETE FROM projections.usage_summed")
+    kept = await pool.fetch(f"SELECT * FROM projections.{unknown}")
+    await pool.execute(f"DELETE FROM projections.{unknown}")
     await log.append(*take_batch(history, len(history)))
     await fold_all(pool)
     await fold_usage(pool)
-    await pool.executemany("INSERT INTO projections.usage_summed VALUES ($1, $2, $3, $4, $5)", [tuple(r) for r in kept])
+    await pool.executemany(f"INSERT INTO projections.{unknown} VALUES ($1, $2, $3, $4, $5)", [tuple(r) for r in kept])
+    if unknown == "usage_days_summed":
+        await pool.execute("UPDATE projections.usage_totals SET amount = amount + 1")
+        await pool.execute("UPDATE projections.usage_months SET amount = amount + 1")
+        await pool.execute(
+            "UPDATE projections.usage_summed s SET position = c.position FROM projections.cursors c "
+            "WHERE c.shard = s.shard AND c.projection = 'usage'"
+        )
     await assert_ranges(pool, log.events, rng)
     assert await differences(pool) == []
     assert await sum_all(pool, now) > 0
@@ -184,7 +194,7 @@ async def test_a_fold_that_knows_no_months_makes_them_count_no_more(pool: Pool, 
     assert await differences(pool) == []
 
 
-async def test_a_month_is_summed_up_two_days_after_its_end_and_once(pool: Pool, log: EventLog) -> None:
+async def test_days_are_added_up_after_18_hours_and_months_after_two_days_and_once(pool: Pool, log: EventLog) -> None:
     await log.append(*opened("acct-1"), used("acct-1", 1, occurred_at=datetime(2026, 10, 31, 12, tzinfo=UTC)))
     await fold_all(pool)
     await fold_usage(pool)
@@ -192,11 +202,24 @@ async def test_a_month_is_summed_up_two_days_after_its_end_and_once(pool: Pool, 
     async def months() -> list[date]:
         return [row["month"] for row in await pool.fetch("SELECT month FROM projections.usage_by_own_month")]
 
+    await sum_all(pool, datetime(2026, 11, 1, 17, 59, tzinfo=UTC))
+    assert await pool.fetchval("SELECT count(*) FROM projections.usage_totals") == 0
+    await sum_all(pool, datetime(2026, 11, 1, 18, tzinfo=UTC))
+    assert await pool.fetchval("SELECT count(*) FROM projections.usage_totals") == 1
+
     await sum_all(pool, datetime(2026, 11, 2, 23, tzinfo=UTC))
     assert await months() == []
     await sum_all(pool, datetime(2026, 11, 3, tzinfo=UTC))
     assert await months() == [date(2026, 10, 1)]
-    assert await sum_all(pool, datetime(2026, 11, 30, tzinfo=UTC)) == 0
+    assert await sum_all(pool, datetime(2026, 11, 3, 17, 59, tzinfo=UTC)) == 0
+
+
+def test_the_running_day_is_over_nowhere_or_just_now() -> None:
+    """Clocks go 12 hours behind UTC, and what is 6 hours late is late."""
+    assert running_day(datetime(2026, 3, 2, 17, 59, tzinfo=UTC)) == date(2026, 3, 1)
+    assert running_day(datetime(2026, 3, 2, 18, tzinfo=UTC)) == date(2026, 3, 2)
+    offsets = [ZoneInfo(name).utcoffset(datetime(2026, 3, 2)) or timedelta() for name in available_timezones()]
+    assert min(offsets) == timedelta(hours=-12)
 
 
 def test_the_running_month_is_never_over() -> None:

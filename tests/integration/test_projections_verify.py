@@ -27,6 +27,7 @@ async def log(pool: Pool) -> EventLog:
     while await store.fold(plan) is not None:
         pass
     await fold_usage(pool, 30)
+    await sum_all(pool, datetime(2026, 11, 30, tzinfo=UTC))  # days, and no month
     return made
 
 

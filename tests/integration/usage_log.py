@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -12,6 +12,10 @@ from projections.store_usage import UsageStore
 from tests.integration.projections_log import GUARDRAIL, INFERENCE, OPENED, REVERSED, SCRIPT, TOOL, Event
 
 USED = (INFERENCE, GUARDRAIL, SCRIPT, TOOL)
+KINDS = {
+    INFERENCE: "model_inference", GUARDRAIL: "guardrail", SCRIPT: "custom_script", TOOL: "tool_run",
+    REVERSED: "reversal",
+}  # fmt: skip
 QUARTER = timedelta(minutes=15)
 START = datetime(2000, 1, 1, tzinfo=UTC)
 CATEGORIES = ("inference", "fine_tuning", "hosting", "storage")
@@ -83,13 +87,47 @@ async def fetch_sums(pool: Pool, table: str, when: str) -> dict[Key, Sums]:
     return {tuple(row)[:9]: tuple(row)[9:] for row in rows}
 
 
+async def fetch_days(pool: Pool) -> dict[Key, Sums]:
+    """As readers see them: of accounts that were opened, whatever is added up already."""
+    rows = await pool.fetch(
+        "SELECT b.shard, u.account_id, u.day, b.resource, k.code, u.item, u.deployment, u.category, u.status, "
+        "u.events, u.amount * 1000000, u.tokens_in, u.tokens_out, u.seconds, u.last_used "
+        "FROM projections.usage_by_own_day u "
+        "JOIN unnest($1::text[], $2::int[]) AS k (kind, code) ON k.kind = u.kind "
+        "JOIN projections.balance_states b ON b.account_id = u.account_id "
+        "AND u.resource = CASE b.resource WHEN 1 THEN 'model_credits' ELSE 'tool_runs' END",
+        [*KINDS.values()], [*KINDS],
+    )  # fmt: skip
+    return {tuple(row)[:9]: tuple(row)[9:] for row in rows}
+
+
+async def fetch_summed(pool: Pool) -> Callable[[Key], bool]:
+    """Whether a line of a day is added up already."""
+    rows = await pool.fetch(
+        "SELECT p.shard, p.summed, p.target, p.upto FROM projections.usage_days_summed p "
+        "JOIN projections.cursors c ON c.shard = p.shard AND c.position = p.position WHERE c.projection = 'usage'"
+    )
+    summed = {shard: (days, target, upto) for shard, days, target, upto in rows}
+
+    def is_summed(key: Key) -> bool:
+        days, target, upto = summed.get(key[0], (date.min, date.min, ""))
+        return bool(key[2] < (target if key[1] <= upto else days))
+
+    return is_summed
+
+
 async def assert_slots_and_days(pool: Pool, events: Iterable[Event]) -> None:
     events = list(events)
-    zones = await fetch_zones(pool)
+    zones, is_summed = await fetch_zones(pool), await fetch_summed(pool)
     assert await fetch_sums(pool, "usage_slots", "slot") == add_up(events, lambda e: slot_of(e.occurred_at))
-    assert await fetch_sums(pool, "usage_totals", "day") == add_up(
-        events, lambda e: e.occurred_at.astimezone(zones.get(e.account_id, UTC)).date()
-    )
+    days = add_up(events, lambda e: e.occurred_at.astimezone(zones.get(e.account_id, UTC)).date())
+    rows = await pool.fetch("SELECT account_id FROM projections.account_states WHERE opened_at IS NOT NULL")
+    opened = {row["account_id"] for row in rows}
+    assert await fetch_days(pool) == {key: line for key, line in days.items() if key[1] in opened}
+    stored = await fetch_sums(pool, "usage_totals", "day")
+    assert {key: line for key, line in stored.items() if is_summed(key)} == {
+        key: line for key, line in days.items() if is_summed(key)
+    }
 
 
 async def assert_usage(pool: Pool, events: Iterable[Event]) -> None:

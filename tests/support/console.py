@@ -42,12 +42,7 @@ VALUES ($1, $2, $3, $4, '[]', $5, 1, $5, $6, $7, '[]')
 INSERT_SLOT = """
 INSERT INTO projections.usage_slots VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
 """
-ADD_TOTALS = """
-INSERT INTO projections.usage_totals
-SELECT shard, account_id, (slot AT TIME ZONE $2)::date, resource, kind, item, deployment, category, status,
-       sum(events), sum(amount), sum(tokens_in), sum(tokens_out), sum(seconds), max(last_used)
-FROM projections.usage_slots WHERE account_id = $1 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
-"""
+INSERT_ZONE = "INSERT INTO projections.usage_zones VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 INSERT_ITEM = "INSERT INTO projections.items VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)"
 INSERT_USED = """
 INSERT INTO projections.used_items VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1) ON CONFLICT DO NOTHING
@@ -110,13 +105,12 @@ class Books:
         ))  # fmt: skip
 
     async def add_up(self) -> None:
-        """Write what was used, and the days of it."""
+        """Write what was used. No day is added up: readers take slots."""
         await self.pool.executemany(INSERT_SLOT, self.slots)
         await self.pool.executemany(INSERT_USED, self.used)
+        await self.pool.execute(INSERT_ZONE, self.shard, self.account_id, self.zone)
         self.slots.clear()
         self.used.clear()
-        await self.pool.execute("DELETE FROM projections.usage_totals WHERE account_id = $1", self.account_id)
-        await self.pool.execute(ADD_TOTALS, self.account_id, self.zone)
 
     async def item(self, kind: str, id: str, status: str = "deployed", name: str | None = None, **more: Any) -> None:
         values = [more.get(field) for field in ("owner", "type", "language", "version", "reason", "deployed_at")]

@@ -1,5 +1,5 @@
 -- A year of one account with usage in every hour, of each of its items or of one after the other: its days, and the slots of its
--- last two days.
+-- last three days.
 -- $1 account text, $2 items integer, $3 days integer, $4 items in an hour integer
 WITH own AS (
     SELECT shard FROM projections.balance_states WHERE account_id = $1 AND resource = 1
@@ -21,7 +21,7 @@ WITH own AS (
     SELECT shard, $1, date_bin('1 hour', now() - h * interval '1 hour', timestamptz '2000-01-01 00:00:00Z'), resource, kind,
            item, 'eu-1', 'inference', 'ok', 1, 1000000, 100, 10, 1, now() - h * interval '1 hour', now()
     FROM own, hours
-    WHERE h < 48
+    WHERE h < 72
 )
 INSERT INTO projections.used_items (shard, account_id, kind, item, deployment, first_used, position)
 SELECT shard, $1, kind, item, 'eu-1', now(), 1 FROM own, items

@@ -9,7 +9,7 @@ from tests.support.browser import OUTPUT, take_pictures
 from tests.support.console import Books, days_ago
 from tests.support.console_story import fill
 
-SUM = "SELECT sum(amount) / 1000000 FROM projections.usage_totals WHERE resource = $1"
+SUM = "SELECT sum(amount) / 1000000 FROM projections.usage_slots WHERE resource = $1"
 BANNER = (
     "At least 70 % of the model credits of Example Account are used. When no model credits remain, model calls, "
     "guardrails and custom scripts are refused. Top up or upgrade the plan before that."

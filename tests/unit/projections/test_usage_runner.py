@@ -1,4 +1,4 @@
-"""The loop of usage: months are summed up while it has little to fold, and asked for seldom when there are none."""
+"""The loop of usage: days and months are summed up beside little to fold, and asked for seldom when there are none."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class FakeStore:
             self._stop.set()
         return Folded(found, found)
 
-    async def sum_months(self, now: datetime) -> bool:
+    async def sum_up(self, now: datetime) -> bool:
         self.asked.append(now)
         return self._months.pop(0)
 
@@ -74,7 +74,7 @@ class Shards:
             self._stop.set()
         return done
 
-    async def sum_months(self, _now: datetime) -> bool:
+    async def sum_up(self, _now: datetime) -> bool:
         return False
 
 

@@ -54,7 +54,7 @@ class Balances:
         self.folded += done
         return Folded(done, done)
 
-    async def sum_months(self, _now: datetime) -> bool:
+    async def sum_up(self, _now: datetime) -> bool:
         return False
 
 

@@ -1,0 +1,65 @@
+-- Days of usage are added up from their slots when they are over, as months are from days: the fold no longer writes a second line
+-- beside each slot. How far that is stands in usage_days_summed, one row per shard; readers take slots for later days, in the same
+-- statement, and the fold adds to days only what comes late. As with months the sums count only up to the position that they carry. A
+-- fold of the version before does not move it on: then all days are read from slots until they are added up anew, and no month counts.
+-- So the version before may go on beside this one, or come back; its `verify` names the days that it does not find.
+CREATE TABLE projections.usage_days_summed (
+    shard int PRIMARY KEY,
+    summed date NOT NULL,
+    target date NOT NULL,
+    upto text COLLATE "C" NOT NULL,
+    position bigint NOT NULL
+);
+COMMENT ON TABLE projections.usage_days_summed IS 'how far the days of a shard are added up; later ones are in usage_slots alone';
+COMMENT ON COLUMN projections.usage_days_summed.summed IS 'days before it are added up for all accounts of the shard';
+COMMENT ON COLUMN projections.usage_days_summed.target IS 'those before it only for the accounts up to `upto`';
+COMMENT ON COLUMN projections.usage_days_summed.position IS 'of the last event in the sums; another one than the cursor''s: they do not count';
+
+-- Until now the fold kept all of them. The last two days are added up again: what is there of them was not over in every zone.
+INSERT INTO projections.usage_days_summed (shard, summed, target, upto, position)
+SELECT shard, (now() AT TIME ZONE 'UTC')::date - 2, (now() AT TIME ZONE 'UTC')::date - 2, '', position
+FROM projections.cursors
+WHERE projection = 'usage';
+
+CREATE OR REPLACE VIEW projections.usage_by_own_day AS
+SELECT u.account_id, u.day, u.time_zone,
+       CASE u.resource WHEN 1 THEN 'model_credits' WHEN 2 THEN 'tool_runs' END AS resource,
+       CASE u.kind WHEN 1 THEN 'model_inference' WHEN 2 THEN 'guardrail' WHEN 3 THEN 'custom_script'
+                   WHEN 4 THEN 'tool_run' WHEN 14 THEN 'reversal' END AS kind,
+       u.item, u.deployment, u.category, u.status, u.events, (u.amount * 0.000001)::numeric(38, 6) AS amount,
+       u.tokens_in, u.tokens_out, u.seconds, u.last_used
+FROM (
+    SELECT t.account_id, t.day, coalesce(z.time_zone, 'UTC') AS time_zone, t.resource, t.kind, t.item, t.deployment, t.category,
+           t.status, t.events, t.amount, t.tokens_in, t.tokens_out, t.seconds, t.last_used
+    FROM projections.balance_states b
+    JOIN projections.cursors c ON c.shard = b.shard AND c.projection = 'usage'
+    JOIN projections.usage_days_summed p ON p.shard = b.shard AND p.position = c.position
+    JOIN projections.usage_totals t ON t.shard = b.shard AND t.account_id = b.account_id AND t.resource = b.resource
+    LEFT JOIN projections.usage_zones z ON z.shard = b.shard AND z.account_id = b.account_id
+    WHERE b.opened AND t.day < CASE WHEN b.account_id COLLATE "C" <= p.upto THEN p.target ELSE p.summed END
+    UNION ALL
+    SELECT s.account_id, (s.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date AS day, coalesce(z.time_zone, 'UTC') AS time_zone,
+           s.resource, s.kind, s.item, s.deployment, s.category, s.status, sum(s.events)::bigint, sum(s.amount), sum(s.tokens_in),
+           sum(s.tokens_out), sum(s.seconds), max(s.last_used)
+    FROM projections.balance_states b
+    JOIN projections.cursors c ON c.shard = b.shard AND c.projection = 'usage'
+    LEFT JOIN projections.usage_days_summed p ON p.shard = b.shard AND p.position = c.position
+    LEFT JOIN projections.usage_zones z ON z.shard = b.shard AND z.account_id = b.account_id
+    -- No zone is a day from UTC: so far the key finds them, and the day itself says which it is.
+    JOIN projections.usage_slots s ON s.shard = b.shard AND s.account_id = b.account_id AND s.resource = b.resource
+        AND s.slot >= (coalesce(CASE WHEN b.account_id COLLATE "C" <= p.upto THEN p.target ELSE p.summed END, '-infinity') - 1)::timestamp
+                      AT TIME ZONE 'UTC'
+    WHERE b.opened
+      AND (s.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date
+          >= coalesce(CASE WHEN b.account_id COLLATE "C" <= p.upto THEN p.target ELSE p.summed END, '-infinity')
+    GROUP BY b.shard, s.account_id, day, coalesce(z.time_zone, 'UTC'), s.resource, s.kind, s.item, s.deployment, s.category, s.status
+) AS u;
+
+-- Months are added up from days: they count where days do.
+CREATE OR REPLACE VIEW projections.usage_months_until AS
+SELECT DISTINCT b.account_id, b.shard, CASE WHEN b.account_id COLLATE "C" <= p.upto THEN p.target ELSE p.summed END AS until
+FROM projections.balance_states b
+JOIN projections.cursors c ON c.shard = b.shard AND c.projection = 'usage'
+LEFT JOIN projections.usage_days_summed d ON d.shard = b.shard AND d.position = c.position
+LEFT JOIN projections.usage_summed p ON p.shard = d.shard AND p.position = d.position
+WHERE b.opened;
