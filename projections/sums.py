@@ -23,13 +23,15 @@ PIECE_LINES: Final = 20_000  # of slots or days: some tenths of a second
 
 
 class Piece(NamedTuple):
-    """Days of a shard from `summed` until `target` (not included), of the accounts behind `upto`."""
+    """Days of a shard from `summed` until `target` (not included), of the accounts behind `upto`. `is_void`: there were
+    sums, and somebody folded who knows nothing of them."""
 
     shard: int
     position: int
     summed: date
     target: date
     upto: str
+    is_void: bool
 
 
 def running_day(now: datetime) -> date:
@@ -47,33 +49,31 @@ class Level(NamedTuple):
 
     name: str
     running: Callable[[datetime], date]
-    claim: str
-    find_next: str
     sum_up: Sequence[str]
     save: str
 
 
-DAYS: Final = Level("days", running_day, "claim_days", "find_next_days", ["add_up_days"], "save_days_summed")
+DAYS: Final = Level("days", running_day, ["add_up_days"], "save_days_summed")
 MONTHS: Final = Level(
-    "months",
-    running_month,
-    "claim_months",
-    "find_next_months",
-    ["remove_months", "sum_months", "remove_day_kinds", "sum_day_kinds"],
-    "save_summed",
+    "months", running_month, ["remove_months", "sum_months", "remove_day_kinds", "sum_day_kinds"], "save_summed"
 )
 
 
 class SumStore:
-    """One transaction a piece, under the cursor of usage."""
+    """One transaction a piece, under the cursor of usage. A piece has no more than so many lines, and days are looked
+    for in no more than so many balances."""
 
-    def __init__(self, pool: Pool, projection: str, *, piece_lines: int = PIECE_LINES) -> None:
+    def __init__(
+        self, pool: Pool, projection: str, *, piece_lines: int = PIECE_LINES, piece_balances: int = PIECE_LINES
+    ) -> None:
         self._pool = pool
         self._projection = projection
         self._piece_lines = piece_lines
+        self._piece_balances = piece_balances
 
     async def sum_up(self, now: datetime) -> bool:
-        """Sum up the next accounts, days first. False: nothing is left, or another process holds the cursors."""
+        """Sum up the next accounts, days first. False: nothing is left, or another process holds the cursors, or folds
+        and knows nothing of sums: then they begin anew, and it is no use to go on at once."""
         shards: list[int | None] = [None]
         if await takes_one_shard(self._pool):
             shards = [row["shard"] for row in await self._pool.fetch(sql("fetch_cursors"), self._projection)]
@@ -83,28 +83,32 @@ class SumStore:
         return False
 
     async def _sum_up_of(self, level: Level, now: datetime, only: int | None) -> bool:
+        until = level.running(now)
         async with self._pool.acquire() as connection, write_transaction(connection):
-            rows = await connection.fetch(sql(level.claim), self._projection, level.running(now), only)
-            if not rows:
+            claimed = await connection.fetch(sql(f"claim_{level.name}"), self._projection, until, only)
+            if not claimed:
                 return False
-            await self._sum_up(connection, level, Piece(*rows[0]))
-        return True
+            rows = await connection.fetch(sql(f"find_{level.name}_left"), claimed[0]["shard"], until, self._projection)
+            return not rows or await self._sum_up(connection, level, Piece(*rows[0]))
 
-    async def _sum_up(self, connection: Executor, level: Level, piece: Piece) -> None:
-        if level is DAYS and piece.summed == date.min:
-            await connection.execute(sql("forget_months"), piece.shard)
+    async def _sum_up(self, connection: Executor, level: Level, piece: Piece) -> bool:
         period = piece.summed, piece.target
-        [(upto, lines)] = await connection.fetch(
-            sql(level.find_next), piece.shard, piece.upto, self._piece_lines, *period
-        )
+        if level is DAYS:
+            if piece.is_void:
+                await connection.execute(sql("forget_months"), piece.shard)
+            bounds: tuple[object, ...] = (self._piece_lines, self._piece_balances, *period)
+        else:
+            bounds = (self._piece_lines,)
+        [(upto, is_last)] = await connection.fetch(sql(f"find_next_{level.name}"), piece.shard, piece.upto, *bounds)
         if upto is not None:
             for name in level.sum_up:
                 await connection.execute(sql(name), piece.shard, piece.upto, upto, *period)
         done = piece._replace(upto=upto)
-        if lines < self._piece_lines:
+        if is_last:
             done = piece._replace(summed=piece.target, upto="")
             log.info(f"{level.name}_summed", shard=piece.shard, until=piece.target.isoformat())
         await connection.execute(sql(level.save), done.shard, done.summed, done.target, done.upto, done.position)
+        return is_last or not piece.is_void
 
 
 async def count_again(connection: Executor, shards: Sequence[int], accounts: Sequence[str]) -> None:

@@ -21,6 +21,18 @@ SELECT shard, (now() AT TIME ZONE 'UTC')::date - 2, (now() AT TIME ZONE 'UTC')::
 FROM projections.cursors
 WHERE projection = 'usage';
 
+-- How far the days of each account are added up, and the zone they are counted in. DISTINCT keeps it a part of its own in every plan:
+-- so the slots behind are found along their key, and not all that an account ever had.
+CREATE VIEW projections.usage_days_until AS
+SELECT DISTINCT b.account_id, b.shard, coalesce(z.time_zone, 'UTC') AS time_zone,
+       coalesce(CASE WHEN b.account_id COLLATE "C" <= p.upto THEN p.target ELSE p.summed END, '-infinity') AS until
+FROM projections.balance_states b
+JOIN projections.cursors c ON c.shard = b.shard AND c.projection = 'usage'
+LEFT JOIN projections.usage_days_summed p ON p.shard = b.shard AND p.position = c.position
+LEFT JOIN projections.usage_zones z ON z.shard = b.shard AND z.account_id = b.account_id
+WHERE b.opened;
+COMMENT ON VIEW projections.usage_days_until IS 'days before `until` stand in usage_totals, later ones in usage_slots alone';
+
 CREATE OR REPLACE VIEW projections.usage_by_own_day AS
 SELECT u.account_id, u.day, u.time_zone,
        CASE u.resource WHEN 1 THEN 'model_credits' WHEN 2 THEN 'tool_runs' END AS resource,
@@ -29,30 +41,20 @@ SELECT u.account_id, u.day, u.time_zone,
        u.item, u.deployment, u.category, u.status, u.events, (u.amount * 0.000001)::numeric(38, 6) AS amount,
        u.tokens_in, u.tokens_out, u.seconds, u.last_used
 FROM (
-    SELECT t.account_id, t.day, coalesce(z.time_zone, 'UTC') AS time_zone, t.resource, t.kind, t.item, t.deployment, t.category,
-           t.status, t.events, t.amount, t.tokens_in, t.tokens_out, t.seconds, t.last_used
-    FROM projections.balance_states b
-    JOIN projections.cursors c ON c.shard = b.shard AND c.projection = 'usage'
-    JOIN projections.usage_days_summed p ON p.shard = b.shard AND p.position = c.position
-    JOIN projections.usage_totals t ON t.shard = b.shard AND t.account_id = b.account_id AND t.resource = b.resource
-    LEFT JOIN projections.usage_zones z ON z.shard = b.shard AND z.account_id = b.account_id
-    WHERE b.opened AND t.day < CASE WHEN b.account_id COLLATE "C" <= p.upto THEN p.target ELSE p.summed END
+    SELECT a.account_id, t.day, a.time_zone, t.resource, t.kind, t.item, t.deployment, t.category, t.status, t.events, t.amount,
+           t.tokens_in, t.tokens_out, t.seconds, t.last_used
+    FROM projections.usage_days_until a
+    JOIN projections.usage_totals t ON t.shard = a.shard AND t.account_id = a.account_id AND t.day < a.until
     UNION ALL
-    SELECT s.account_id, (s.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date AS day, coalesce(z.time_zone, 'UTC') AS time_zone,
-           s.resource, s.kind, s.item, s.deployment, s.category, s.status, sum(s.events)::bigint, sum(s.amount), sum(s.tokens_in),
-           sum(s.tokens_out), sum(s.seconds), max(s.last_used)
-    FROM projections.balance_states b
-    JOIN projections.cursors c ON c.shard = b.shard AND c.projection = 'usage'
-    LEFT JOIN projections.usage_days_summed p ON p.shard = b.shard AND p.position = c.position
-    LEFT JOIN projections.usage_zones z ON z.shard = b.shard AND z.account_id = b.account_id
+    SELECT a.account_id, (s.slot AT TIME ZONE a.time_zone)::date AS day, a.time_zone, s.resource, s.kind, s.item, s.deployment,
+           s.category, s.status, sum(s.events)::bigint, sum(s.amount), sum(s.tokens_in), sum(s.tokens_out), sum(s.seconds),
+           max(s.last_used)
+    FROM projections.usage_days_until a
     -- No zone is a day from UTC: so far the key finds them, and the day itself says which it is.
-    JOIN projections.usage_slots s ON s.shard = b.shard AND s.account_id = b.account_id AND s.resource = b.resource
-        AND s.slot >= (coalesce(CASE WHEN b.account_id COLLATE "C" <= p.upto THEN p.target ELSE p.summed END, '-infinity') - 1)::timestamp
-                      AT TIME ZONE 'UTC'
-    WHERE b.opened
-      AND (s.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date
-          >= coalesce(CASE WHEN b.account_id COLLATE "C" <= p.upto THEN p.target ELSE p.summed END, '-infinity')
-    GROUP BY b.shard, s.account_id, day, coalesce(z.time_zone, 'UTC'), s.resource, s.kind, s.item, s.deployment, s.category, s.status
+    JOIN projections.usage_slots s
+        ON s.shard = a.shard AND s.account_id = a.account_id AND s.slot >= (a.until - 1)::timestamp AT TIME ZONE 'UTC'
+    WHERE (s.slot AT TIME ZONE a.time_zone)::date >= a.until
+    GROUP BY a.shard, a.account_id, day, a.time_zone, s.resource, s.kind, s.item, s.deployment, s.category, s.status
 ) AS u;
 
 -- Months are added up from days: they count where days do.

@@ -26,3 +26,5 @@ ORDER BY n.account_id, n.day, n.resource, n.kind, n.item, n.deployment, n.catego
 ON CONFLICT (shard, account_id, day, resource, kind, item, deployment, category, status) DO UPDATE
 SET events = excluded.events, amount = excluded.amount, tokens_in = excluded.tokens_in, tokens_out = excluded.tokens_out,
     seconds = excluded.seconds, last_used = excluded.last_used
+WHERE (t.events, t.amount, t.tokens_in, t.tokens_out, t.seconds, t.last_used)
+      IS DISTINCT FROM (excluded.events, excluded.amount, excluded.tokens_in, excluded.tokens_out, excluded.seconds, excluded.last_used)

@@ -1,10 +1,6 @@
--- Hold the cursor of a shard that has days to add up, and how far they are: from the beginning where somebody folded who knows
--- nothing of it.
--- $1 projection text, $2 the first day that is not to be added up date, $3 the one shard int or null (any)
-SELECT c.shard, c.position,
-       CASE WHEN p.position = c.position THEN p.summed ELSE '-infinity' END AS summed,
-       CASE WHEN p.position = c.position AND p.upto <> '' THEN p.target ELSE $2::date END AS target,
-       CASE WHEN p.position = c.position THEN p.upto ELSE '' END AS upto
+-- Hold the cursor of a shard that may have days to add up.
+-- $1 projection text, $2 the first day that is not to be summed up date, $3 the one shard int or null (any)
+SELECT c.shard
 FROM projections.cursors c
 LEFT JOIN projections.usage_days_summed p ON p.shard = c.shard
 WHERE c.projection = $1 AND (p.position IS DISTINCT FROM c.position OR p.summed < $2::date)
