@@ -39,16 +39,16 @@ SELECT u.account_id, u.day, u.time_zone,
        CASE u.kind WHEN 1 THEN 'model_inference' WHEN 2 THEN 'guardrail' WHEN 3 THEN 'custom_script'
                    WHEN 4 THEN 'tool_run' WHEN 14 THEN 'reversal' END AS kind,
        u.item, u.deployment, u.category, u.status, u.events, (u.amount * 0.000001)::numeric(38, 6) AS amount,
-       u.tokens_in, u.tokens_out, u.seconds, u.last_used
+       u.tokens_in, u.tokens_out, u.seconds, u.last_used, u.shard
 FROM (
     SELECT a.account_id, t.day, a.time_zone, t.resource, t.kind, t.item, t.deployment, t.category, t.status, t.events, t.amount,
-           t.tokens_in, t.tokens_out, t.seconds, t.last_used
+           t.tokens_in, t.tokens_out, t.seconds, t.last_used, a.shard
     FROM projections.usage_days_until a
     JOIN projections.usage_totals t ON t.shard = a.shard AND t.account_id = a.account_id AND t.day < a.until
     UNION ALL
     SELECT a.account_id, (s.slot AT TIME ZONE a.time_zone)::date AS day, a.time_zone, s.resource, s.kind, s.item, s.deployment,
            s.category, s.status, sum(s.events)::bigint, sum(s.amount), sum(s.tokens_in), sum(s.tokens_out), sum(s.seconds),
-           max(s.last_used)
+           max(s.last_used), a.shard
     FROM projections.usage_days_until a
     -- No zone is a day from UTC: so far the key finds them, and the day itself says which it is.
     JOIN projections.usage_slots s
@@ -56,6 +56,7 @@ FROM (
     WHERE (s.slot AT TIME ZONE a.time_zone)::date >= a.until
     GROUP BY a.shard, a.account_id, day, a.time_zone, s.resource, s.kind, s.item, s.deployment, s.category, s.status
 ) AS u;
+COMMENT ON COLUMN projections.usage_by_own_day.shard IS 'the partition of the account''s events: where a look-up asks';
 
 -- Months are added up from days: they count where days do.
 CREATE OR REPLACE VIEW projections.usage_months_until AS
