@@ -93,7 +93,8 @@ class UsageStore:
         return await self._sums.sum_up(now)
 
     async def _claim(self, connection: Executor, only: int | None) -> list[PositionRange]:
-        return [PositionRange(*row) for row in await connection.fetch(sql("claim_usage"), USAGE, PROJECTION, only)]
+        rows = await connection.fetch(sql("claim_usage"), USAGE, PROJECTION, only)
+        return [PositionRange(row["shard"], row["after"], row["head"]) for row in rows]
 
     async def measure_lag(self) -> list[ShardLag]:
         return [ShardLag(*row) for row in await self._pool.fetch(sql("measure_lag"), USAGE)]

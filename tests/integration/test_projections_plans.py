@@ -159,3 +159,26 @@ async def test_the_catalogue_of_an_account_reads_its_items_alone(dsn: str) -> No
             assert all("shard" in condition and "account_id" in condition for condition in conditions)
     finally:
         await connection.close()
+
+
+GROWS = {"day_names", "used_items", "usage_slots", "usage_totals", "usage_zones"}
+
+
+async def find_growing(connection: asyncpg.Connection, mode: str) -> set[str]:
+    """Tables that grow with usage of which the fold would read all, for each line."""
+    await connection.execute(f"SET plan_cache_mode = {mode}")
+    await connection.execute(f"PREPARE usage AS {sql('fold_usage')}")
+    nodes = await explain(connection, "EXECUTE usage (ARRAY[0, 1], ARRAY[0, 0], ARRAY[16000, 16000], false, false)")
+    await connection.execute("DEALLOCATE usage")
+    return {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} & GROWS
+
+
+@pytest.mark.parametrize("mode", PLANS)
+async def test_the_first_fold_of_usage_finds_lines_by_their_keys(log: asyncpg.Connection, mode: str) -> None:
+    """Somebody vacuums a new database, and then a backlog comes: the piece would take longer than a statement may."""
+    await log.execute("INSERT INTO projections.cursors VALUES ('usage', 0, 0), ('balance', 0, 16000)")
+    await log.execute("VACUUM ANALYZE")
+    assert await find_growing(log, mode)
+    async with log.transaction():
+        assert await log.fetch(sql("claim_usage"), "usage", "balance", None)
+        assert not await find_growing(log, mode)
