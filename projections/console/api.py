@@ -135,8 +135,9 @@ class Api:
     async def usage(self, request: Request) -> Response:
         summary = await self._summary(request)
         period = self._console.period_of(request, summary)
-        rows = await self._console.reader.usage(summary.account_id, period)
-        points = await self._console.reader.points(summary.account_id, period)
+        async with self._console.reader.at_once() as reader:
+            rows = await reader.usage(summary.account_id, period)
+            points = await reader.points(summary.account_id, period)
         return JSONResponse(
             {
                 "period": period_json(period),

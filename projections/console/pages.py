@@ -105,23 +105,26 @@ class Pages:
         }
 
     async def _content(self, view: View) -> dict[str, Any]:
-        reader, account_id = self._console.reader, view.summary.account_id
+        account_id = view.summary.account_id
         if view.tab is Tab.HISTORY:
             entries = await read_history(self._console, account_id, view.period)
             return {"entries": entries} | await self._dry_run(view)
         if view.tab is Tab.OVERVIEW:
             return await self._overview(view)
         kind = KINDS[view.tab][1]
-        usage = await reader.usage(account_id, view.period, kind)
-        first_use = None if usage else await reader.first_use(account_id, kind)
-        return items_content(view, usage, await reader.catalogue(account_id)) | {"first_use": first_use}
+        async with self._console.reader.at_once() as reader:
+            usage = await reader.usage(account_id, view.period, kind)
+            first_use = None if usage else await reader.first_use(account_id, kind)
+            catalogue = await reader.catalogue(account_id)
+        return items_content(view, usage, catalogue) | {"first_use": first_use}
 
     async def _overview(self, view: View) -> dict[str, Any]:
-        reader, account_id = self._console.reader, view.summary.account_id
-        usage = await reader.amounts(account_id, view.period)
-        first_use = None if usage else await reader.first_use(account_id)
-        points = await reader.points(account_id, view.period)
-        return overview_content(view, usage, await reader.catalogue(account_id), points) | {"first_use": first_use}
+        account_id = view.summary.account_id
+        async with self._console.reader.at_once() as reader:
+            usage = await reader.amounts(account_id, view.period)
+            first_use = None if usage else await reader.first_use(account_id)
+            points, catalogue = await reader.points(account_id, view.period), await reader.catalogue(account_id)
+        return overview_content(view, usage, catalogue, points) | {"first_use": first_use}
 
     async def _dry_run(self, view: View) -> dict[str, Any]:
         """Other thresholds over the period; without any typed, those in force alone."""

@@ -73,7 +73,7 @@ def period_of(name: str, now: datetime, zone: ZoneInfo, first: str = "", last: s
     if name == "custom":
         return days(name, *custom_days(first, last, today), today, zone)
     if name not in PRESETS:
-        raise PeriodError(f"there is no period {name[:20]!r}")
+        raise PeriodError(f"there is no period {name[:20]!r}: take one of {', '.join(PRESETS)}, 24h or custom")
     return days(name, *PRESETS[name](today), today, zone)
 
 

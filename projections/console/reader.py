@@ -1,11 +1,12 @@
 """What the console asks Postgres: views alone, as the role `credit_console`, one statement each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.postgres import Executor, Pool, load_sql
 from projections.console.dry_run import MOST_STEPS, Channel, Step
 from projections.console.periods import Period, midnight
 from projections.console.rows import Amount, Item, Point, Usage
@@ -19,8 +20,19 @@ ALWAYS: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=U
 
 
 class ConsoleReader:
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool | Executor) -> None:
         self._pool = pool
+
+    @asynccontextmanager
+    async def at_once(self) -> AsyncIterator[Self]:
+        """A reader all of whose answers are of one moment: figures of one page agree, whatever is folded meanwhile."""
+        if not isinstance(self._pool, Pool):
+            raise TypeError("a moment within a moment")
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield type(self)(connection)
 
     async def summaries(self, account_ids: Iterable[str], *, runways: bool = True) -> Mapping[str, Summary]:
         """One statement, however many accounts."""

@@ -21,6 +21,16 @@ SELECT shard, (now() AT TIME ZONE 'UTC')::date - 2, (now() AT TIME ZONE 'UTC')::
 FROM projections.cursors
 WHERE projection = 'usage';
 
+-- Months are added up from days: they count where days do. First, because pages read this view before that of days: in another order
+-- one of both would wait for the other for ever, and a page would end in an error.
+CREATE OR REPLACE VIEW projections.usage_months_until AS
+SELECT DISTINCT b.account_id, b.shard, CASE WHEN b.account_id COLLATE "C" <= p.upto THEN p.target ELSE p.summed END AS until
+FROM projections.balance_states b
+JOIN projections.cursors c ON c.shard = b.shard AND c.projection = 'usage'
+LEFT JOIN projections.usage_days_summed d ON d.shard = b.shard AND d.position = c.position
+LEFT JOIN projections.usage_summed p ON p.shard = d.shard AND p.position = d.position
+WHERE b.opened;
+
 -- How far the days of each account are added up, and the zone they are counted in. DISTINCT keeps it a part of its own in every plan:
 -- so the slots behind are found along their key, and not all that an account ever had.
 CREATE VIEW projections.usage_days_until AS
@@ -57,12 +67,3 @@ FROM (
     GROUP BY a.shard, a.account_id, day, a.time_zone, s.resource, s.kind, s.item, s.deployment, s.category, s.status
 ) AS u;
 COMMENT ON COLUMN projections.usage_by_own_day.shard IS 'the partition of the account''s events: where a look-up asks';
-
--- Months are added up from days: they count where days do.
-CREATE OR REPLACE VIEW projections.usage_months_until AS
-SELECT DISTINCT b.account_id, b.shard, CASE WHEN b.account_id COLLATE "C" <= p.upto THEN p.target ELSE p.summed END AS until
-FROM projections.balance_states b
-JOIN projections.cursors c ON c.shard = b.shard AND c.projection = 'usage'
-LEFT JOIN projections.usage_days_summed d ON d.shard = b.shard AND d.position = c.position
-LEFT JOIN projections.usage_summed p ON p.shard = d.shard AND p.position = d.position
-WHERE b.opened;

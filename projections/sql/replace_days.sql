@@ -19,7 +19,7 @@ WITH expected AS MATERIALIZED (
           SELECT FROM expected e
           WHERE s.account_id = e.account_id AND s.day = e.day AND s.resource = e.resource AND s.kind = e.kind
             AND s.item = e.item AND s.deployment = e.deployment AND s.category = e.category AND s.status = e.status)
-    RETURNING 1
+    RETURNING s.account_id, s.day
 ), differing AS (
     SELECT e.*
     FROM expected e
@@ -41,4 +41,7 @@ WITH expected AS MATERIALIZED (
     RETURNING xmax = 0 AS added
 )
 SELECT (SELECT count(*) FROM expected) AS rows, (SELECT count(*) FROM saved WHERE added) AS added,
-       (SELECT count(*) FROM saved WHERE NOT added) AS changed, (SELECT count(*) FROM removed) AS removed
+       (SELECT count(*) FROM saved WHERE NOT added) AS changed, (SELECT count(*)
+        FROM removed r
+        JOIN projections.usage_days_summed p ON p.shard = $1
+        WHERE r.day < CASE WHEN r.account_id <= p.upto THEN p.target ELSE p.summed END) AS removed  -- the others do not count yet

@@ -1,8 +1,10 @@
 """How days and months are summed up beside others: readers, folds of other processes, and the version before."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -71,6 +73,28 @@ async def test_days_are_added_up_along_the_key_of_slots(history: asyncpg.Connect
         nodes = await explain(history, f"EXECUTE {name} ({values})")
         [read] = [node for node in nodes if node.get("Index Name") == "usage_slots_pkey"]
         assert "slot >=" in read["Index Cond"], read
+
+
+VIEWS = re.findall(
+    r"CREATE OR REPLACE VIEW[^;]*;",
+    Path(sums.__file__).with_name("migrations").joinpath("0028_days_over.sql").read_text(),
+)
+
+
+async def test_setup_and_a_page_do_not_wait_for_each_other(dsn: str, pool: Pool) -> None:
+    """A page that had read how far months are summed up, and then waited for days, was ended as a deadlock."""
+    assert len(VIEWS) == 2
+    page, setup = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    transaction = page.transaction()
+    await transaction.start()
+    await page.fetch("SELECT * FROM projections.usage_months_until")
+    task = asyncio.create_task(setup.execute("BEGIN; " + "".join(VIEWS) + "COMMIT"))
+    await until(lambda: pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+    await page.fetch("SELECT * FROM projections.usage_by_own_day")
+    await transaction.commit()
+    await task
+    await page.close()
+    await setup.close()
 
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

@@ -10,6 +10,7 @@ import pytest
 
 from meter.runtime.postgres import Pool
 from projections.console.access import COOKIE
+from projections.console.reader import ConsoleReader
 from schemas.resources import Resource
 from tests.support.console import Books, days_ago, make_token, running_console, set_up_cursors
 
@@ -175,6 +176,32 @@ async def test_usage_and_items_equal_sql(client: httpx.AsyncClient, pool: Pool, 
     assert [(item["kind"], item["id"], item["told"]) for item in items] == [
         ("model", "small-chat", False), ("tool", "calendar", True), ("tool", "web-search", False),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("period", ["7d", "24h"])
+@pytest.mark.parametrize("first", ["usage", "amounts"])
+async def test_figures_of_one_answer_are_of_one_moment(
+    client: httpx.AsyncClient, books: Books, monkeypatch: pytest.MonkeyPatch, period: str, first: str
+) -> None:
+    """Usage is folded all the time, also between two statements of one page."""
+    read = getattr(ConsoleReader, first)
+
+    async def read_and_fold(*arguments: Any) -> Any:
+        found = await read(*arguments)
+        books.use("model", "small-chat", "1.25", days_ago(0))
+        await books.add_up()
+        return found
+
+    books.use("model", "large-chat", "2", days_ago(0))
+    await books.add_up()
+    monkeypatch.setattr(ConsoleReader, first, read_and_fold)
+    if first == "amounts":
+        page = (await client.get(f"/accounts/acct-1/overview?period={period}", headers=bearer())).text
+        assert "large-chat" in page and "small-chat" not in page and "3.25" not in page
+        return
+    body = (await client.get(f"/v1/accounts/acct-1/usage?period={period}", headers=bearer())).json()
+    for part in ("usage", "points"):
+        assert sum(Decimal(row["amount"]) for row in body[part]) == 2, part
 
 
 @pytest.mark.parametrize("query", ["?period=forever", "?period=custom", "?period=custom&from=2999-01-01"])
