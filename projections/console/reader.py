@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Final, Self
 
-from meter.runtime.postgres import Executor, Pool, load_sql
+from meter.runtime.postgres import Executor, Pool, load_sql, takes_one_shard
 from projections.console.dry_run import MOST_STEPS, Channel, Step
 from projections.console.periods import Period, midnight
 from projections.console.rows import Amount, Item, Point, Usage
@@ -36,7 +36,8 @@ class ConsoleReader:
 
     async def summaries(self, account_ids: Iterable[str], *, runways: bool = True) -> Mapping[str, Summary]:
         """One statement, however many accounts."""
-        rows = await self._pool.fetch(sql("read_summaries"), list(account_ids), runways)
+        name = "read_summaries_apart" if await takes_one_shard(self._pool) else "read_summaries"
+        rows = await self._pool.fetch(sql(name), list(account_ids), runways)
         return {row["account_id"]: summary_of(dict(row)) for row in rows}
 
     async def summary(self, account_id: str) -> Summary:

@@ -30,10 +30,12 @@ VALUES: Final[Mapping[str, Any]] = dict.fromkeys(("int2", "int4", "int8"), 1) | 
     "float8": 1.0,
     "interval": dt.timedelta(1),
 }
+PACKAGES: Final = ("meter", "projections", "projections.console", "notifier")
 REFUSED: Final = {
     "meter/advance_shards": "several shards in one transaction: services take one at a time",
     "meter/find_known_of_shards": "several shards in one transaction: services take one at a time",
     "meter/list_log_shards": "list_distributed_shards in its place",
+    "projections.console/read_summaries": "read_summaries_apart in its place",
     **dict.fromkeys(
         (f"meter/prune_{what}" for what in ("duplicates", "rejections", "rerouted")), "meter prune refuses"
     ),
@@ -55,11 +57,9 @@ FAULTS_OF_VALUES = (
 
 
 def every_statement() -> list[str]:
-    files = [
-        file for package in ("meter", "projections", "notifier") for file in (ROOT / package / "sql").glob("*.sql")
-    ]
+    files = [file for package in PACKAGES for file in (ROOT / package.replace(".", "/") / "sql").glob("*.sql")]
     chosen = [file for file in files if file.stem not in OF_SETUP and not file.stem.startswith(DISTRIBUTING)]
-    return sorted(f"{file.parent.parent.name}/{file.stem}" for file in chosen)
+    return sorted(f"{'.'.join(file.relative_to(ROOT).parts[:-2])}/{file.stem}" for file in chosen)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.postgres import Pool, is_on_citus, load_sql
 from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot
 from notifier.render import Renderer, Sender
@@ -32,7 +32,8 @@ async def read_both(pool: Pool) -> tuple[dict[str, datetime], dict[str, str] | N
     """What letters are made from, and the summary's text of model credits; within one transaction, so at one moment."""
     async with pool.acquire() as connection, connection.transaction():
         rows = await connection.fetch(load_sql("notifier", "fetch_runways"), "acct-1")
-        [row] = await connection.fetch(sql("read_summaries"), ["acct-1"], True)
+        name = "read_summaries_apart" if await is_on_citus(pool) else "read_summaries"
+        [row] = await connection.fetch(sql(name), ["acct-1"], True)
     summary = to_json(summary_of(dict(row)), datetime.now(UTC), timedelta(seconds=10), ZONE)
     return {row["resource"]: row["empty_at"] for row in rows}, summary["resources"][0]["runway"]
 

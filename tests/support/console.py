@@ -31,7 +31,8 @@ INSERT_BALANCE = """
 INSERT INTO projections.balance_states (account_id, resource, shard, granted, consumed, base, epoch, boundaries,
     position, as_of, opened, closed, free_only)
 VALUES ($1, $2, $3, $4, $5, 0, $6, '{}', 1, $7, $8, $9, true)
-ON CONFLICT (account_id, resource) DO UPDATE SET granted = excluded.granted, consumed = excluded.consumed,
+ON CONFLICT (account_id, resource/*citus , shard*/) DO UPDATE
+SET granted = excluded.granted, consumed = excluded.consumed,
     epoch = excluded.epoch, opened = excluded.opened, closed = excluded.closed
 """
 INSERT_ACCOUNT = """
@@ -50,7 +51,8 @@ INSERT INTO projections.used_items VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $
 INSERT_STEP = "INSERT INTO projections.exhaustion_steps VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 INSERT_BANNER = """
 INSERT INTO notifier.banners VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9)
-ON CONFLICT (account_id, resource) DO UPDATE SET threshold = excluded.threshold, removable = excluded.removable,
+ON CONFLICT (account_id, resource/*citus , shard*/) DO UPDATE
+SET threshold = excluded.threshold, removable = excluded.removable,
     text = excluded.text, epoch = excluded.epoch
 """
 
