@@ -49,7 +49,7 @@ class FoldStore:
             random.shuffle(behind)  # other workers are at them as well
             for shard in behind:
                 if (planned := await self._fold(plan, apart, shard)) is not None:
-                    return planned
+                    return replace(planned, more=planned.more or len(behind) > 1)
             return None
         return await self._fold(plan, apart, only)
 

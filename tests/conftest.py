@@ -19,7 +19,7 @@ from tests.support.citus import WHY_NOT, CitusDatabases, citus_dsn
 from tests.support.databases import Databases
 from tests.support.examples import UnknownProfileError, load_profile
 from tests.support.processes import Processes
-from tests.support.servers import CLUSTER, Servers, WrongStackError, describe_choice, is_forced
+from tests.support.servers import CLUSTER, Servers, WrongStackError, describe_choice, is_cluster, is_forced
 
 PARTITIONS = 3
 # The embedded broker has no idempotent producer, and keeps new members waiting for half a session.
@@ -119,6 +119,12 @@ def _needs_kafka(request: pytest.FixtureRequest) -> None:
 def _needs_citus(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("needs_citus") is not None and citus_dsn() is None:
         pytest.skip(WHY_NOT)
+
+
+@pytest.fixture(autouse=True)
+def _not_on_citus(request: pytest.FixtureRequest) -> None:
+    if is_cluster() and (marker := request.node.get_closest_marker("not_on_citus")) is not None:
+        pytest.skip(f"not on Citus: {marker.args[0]}")
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from tests.integration.projections_log import (
 )
 from tests.integration.test_projections_fold import MOST, fold_all
 from tests.integration.usage_log import assert_usage
+from tests.support.damaging import lift_triggers
 
 
 async def test_runners_side_by_side_fold_every_event_once(pool: Pool, log: EventLog) -> None:
@@ -49,6 +50,7 @@ async def test_runners_side_by_side_fold_every_event_once(pool: Pool, log: Event
     await assert_usage(pool, log.events)
 
 
+@pytest.mark.not_on_citus("a transaction takes one shard there, which its runner names")
 async def test_two_runners_never_hold_the_same_shard(pool: Pool, log: EventLog) -> None:
     await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
     inside = asyncio.Event()
@@ -63,6 +65,17 @@ async def test_two_runners_never_hold_the_same_shard(pool: Pool, log: EventLog) 
     assert not held & others
 
 
+async def test_a_shard_that_a_runner_holds_is_claimed_by_no_other(pool: Pool, log: EventLog) -> None:
+    await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
+    store = FoldStore(pool, most_events=MOST)
+    async with pool.acquire() as one, one.transaction():
+        assert [r.shard for r in (await store.claim_shards(one, only=1))[0]] == [1]
+        async with pool.acquire() as two, two.transaction():
+            held = [[r.shard for r in (await store.claim_shards(two, only=shard))[0]] for shard in range(SHARDS)]
+    assert held == [[0], [], [2]]
+
+
+@pytest.mark.not_on_citus("a transaction takes one shard there")
 async def test_small_lags_of_all_shards_are_folded_together(pool: Pool, log: EventLog) -> None:
     await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
     assert await fold_all(pool, most_events=30) == 1
@@ -135,7 +148,7 @@ async def test_a_connection_killed_in_the_middle_repeats_nothing(pool: Pool, log
 async def test_a_hole_in_the_log_is_refused(pool: Pool, log: EventLog) -> None:
     await log.append(*(used("acct-1", 1) for _ in range(10)))
     shard = log.events[0].shard
-    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await lift_triggers(pool, "meter.events")
     await pool.execute("DELETE FROM meter.events WHERE shard = $1 AND position = 4", shard)
     with pytest.raises(LogDamagedError, match=f"shard {shard}: of the events at positions 1 to 10 only 9 of 10"):
         await fold_all(pool)

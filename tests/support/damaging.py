@@ -1,0 +1,39 @@
+"""Changes of stored rows that no service makes, on each server in the way it allows."""
+
+import re
+from typing import Final
+
+from meter.runtime.postgres import Executor, Pool, is_on_citus
+
+OF_TABLE: Final = re.compile(r"\b(?:UPDATE|DELETE FROM|INSERT INTO) ([a-z_]+\.[a-z_]+)")
+
+
+async def lift_triggers(pool: Pool, table: str) -> None:
+    """Nothing keeps a superuser from changing the table any more. On Citus nothing did."""
+    if not await is_on_citus(pool):
+        await pool.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+
+
+async def damage(pool: Pool, statement: str) -> str:
+    """Run it; returns what the server says of it, as `UPDATE 1`."""
+    async with pool.acquire() as connection, connection.transaction():
+        return await damage_on(connection, statement)
+
+
+async def damage_on(connection: Executor, statement: str) -> str:
+    """The same in a transaction of the caller.
+
+    Citus moves no row to another shard, knows no place of a row (ctid), and adds no interval to a column. There a copy
+    of the whole table is changed, and takes its place.
+    """
+    if not getattr(connection, "on_citus", False):
+        said: str = await connection.execute(statement)
+        return said
+    [table] = set(OF_TABLE.findall(statement))
+    await connection.execute(f"CREATE TEMPORARY TABLE damaged (LIKE {table} INCLUDING ALL)")
+    await connection.execute(f"INSERT INTO damaged OVERRIDING SYSTEM VALUE SELECT * FROM {table}")
+    said = await connection.execute(statement.replace(table, "damaged"))
+    await connection.execute(f"DELETE FROM {table}")
+    await connection.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM damaged")
+    await connection.execute("DROP TABLE damaged")
+    return said
