@@ -83,8 +83,9 @@ async def grant(connection: Executor) -> None:
     for role in ROLES:
         await connection.execute(load_sql("meter", f"grant_{role}"))
     if await is_on_citus(connection):
-        for row in await connection.fetch(load_sql("meter", "list_rights_beneath_views")):
-            await connection.execute(row["statement"])
+        for name in ("list_rights_beneath_views", "list_rights_of_defaults"):
+            for row in await connection.fetch(load_sql("meter", name)):
+                await connection.execute(row["statement"])
 
 
 async def is_prepared(connection: Executor) -> bool:

@@ -22,6 +22,7 @@ OF_CITUS = {
     "distribute_log.sql",
     "distribute_table.sql",
     "list_local_functions.sql",
+    "list_rights_of_defaults.sql",
     "list_undistributed.sql",
 }
 TYPES = (

@@ -1,12 +1,16 @@
 """Every right that anybody has in a database of ours, as lines: what the catalogue says."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import asyncpg
+from meter.runtime.postgres import Executor
 
 TABLE: Final = Path(__file__).with_name("acl.txt")
+# What roles have on Citus besides: there a view is read with the rights of who reads.
+BENEATH_VIEWS: Final = Path(__file__).with_name("acl_citus.txt")
+OF_CITUS: Final = ("citus", "columnar", "public.citus_")
 # Schemas of Postgres itself are as it made them, and left out. An owner's rights of its own things are no line.
 RIGHTS: Final = """
 WITH things AS (
@@ -56,8 +60,31 @@ class Right(NamedTuple):
     rights: frozenset[str]
 
 
-async def read_acl(connection: asyncpg.Connection) -> list[str]:
+async def read_acl(connection: Executor) -> list[str]:
     return [" | ".join(row) for row in await connection.fetch(RIGHTS)]
+
+
+async def read_distributed_acl(connection: Executor) -> tuple[list[str], list[str]]:
+    """Of a distributed database: what it has as others have, and what it has besides, a line for columns of a table."""
+    usual = {(right.kind, right.name, right.role): right.rights for right in parse(wanted())}
+    own, besides, columns = [], [], defaultdict(list)
+    for kind, name, role, rights in parse(await read_acl(connection)):
+        if name.startswith(OF_CITUS):
+            continue
+        rights = frozenset(right for right in rights if not right.startswith(OF_CITUS))
+        more = rights - usual.get((kind, name, role), frozenset())
+        if rights - more:
+            own.append(say(kind, name, role, rights - more))
+        if kind == "column" and more:
+            columns[name.rpartition(".")[0], role, ", ".join(sorted(more))].append(name.rpartition(".")[2])
+        elif more:
+            besides.append(say(kind, name, role, more))
+    besides += [" | ".join(("columns", *key, ", ".join(sorted(names)))) for key, names in columns.items()]
+    return own, sorted(besides)
+
+
+def say(kind: str, name: str, role: str, rights: Iterable[str]) -> str:
+    return " | ".join((kind, name, role, ", ".join(sorted(rights))))
 
 
 def parse(lines: Iterable[str]) -> list[Right]:
@@ -65,5 +92,5 @@ def parse(lines: Iterable[str]) -> list[Right]:
     return [Right(kind, name, role, frozenset(rights.split(", "))) for kind, name, role, rights in parts]
 
 
-def wanted() -> list[str]:
-    return [line for line in TABLE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+def wanted(table: Path = TABLE) -> list[str]:
+    return [line for line in table.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]

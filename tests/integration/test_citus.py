@@ -1,6 +1,7 @@
 """On a Citus cluster: setup distributes, statements run, and append-only holds by privileges."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -19,6 +20,10 @@ FROM citus_shards s
 WHERE s.citus_table_type = 'distributed'
   AND s.shardid IN (SELECT get_shard_id_for_distribution_column(t.table_name, 1) FROM citus_tables t
                     WHERE t.citus_table_type = 'distributed')
+"""
+REQUEST = """
+INSERT INTO notifier.retry_requests (shard, request_id, email_id, requested_by)
+VALUES (1, gen_random_uuid(), gen_random_uuid(), 'tests')
 """
 
 
@@ -80,3 +85,18 @@ async def test_the_log_is_append_only_by_privileges(connection: Executor) -> Non
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL ROLE {role}")
                 await connection.execute(statement)
+
+
+async def test_a_role_that_may_insert_some_columns_may_do_so(connection: Executor) -> None:
+    """The others have defaults, which the node of the row is sent with it."""
+    await create_roles(connection)
+    statements: list[tuple[str, str, tuple[object, ...]]] = [
+        ("credit_support", load_sql("meter", "append_replay"), (1, "tests", datetime.now(UTC), [0], [7])),
+        ("credit_meter", "INSERT INTO meter.shards (shard) VALUES (1)", ()),
+        ("credit_meter", "INSERT INTO meter.outbox_shards (shard) VALUES (1)", ()),
+        ("credit_support", REQUEST, ()),
+    ]
+    for role, statement, arguments in statements:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL ROLE {role}")
+            await connection.execute(statement, *arguments)
