@@ -43,7 +43,7 @@ class EventStore(Protocol):
     async def append_together(self, plans: Sequence[AppendPlan]) -> list[Appended] | None:
         """Append a batch each of several shards in one transaction: small batches cost the transaction, not the rows.
 
-        None: nothing is written, because the shard of one is lost or locked, or a row of one is refused: append them
-        one by one. Transient errors as above, for all of them.
+        None: nothing is written, because the shard of one is lost or locked, or a row of one is refused, or a
+        transaction takes one shard only, as on Citus: append them one by one. Transient errors as above, for all.
         """
         ...

@@ -269,6 +269,7 @@ class EventStoreContract:
         await reference.append(plan(second, start=(1, 0), at=MOMENT + timedelta(seconds=1)))
         assert hashes[0] == reference.log(0).hashes
 
+    @pytest.mark.not_on_citus("a transaction takes one shard there: `append_together` stores nothing, and says so")
     async def test_several_shards_together_are_stored_as_each_alone(self, store: EventStore, read_log: ReadLog) -> None:
         event, twice = usage(0), usage(0)
         await store.append(plan(event, shard=2))

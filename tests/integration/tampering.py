@@ -93,7 +93,7 @@ async def fetch_anchors(database: Pool | Executor) -> Values:
     return [(offset, render_anchor(ShardHead(*row)).value) for offset, row in enumerate(rows)]
 
 
-async def find_damage(connection: asyncpg.Connection, anchors: Values) -> list[Finding]:
+async def find_damage(connection: Executor, anchors: Values) -> list[Finding]:
     """All of `meter verify` on one connection, within the transaction that is open on it."""
     findings = await check_codes(connection)
     for size in await list_shards(connection):
@@ -106,7 +106,7 @@ async def find_damage(connection: asyncpg.Connection, anchors: Values) -> list[F
 class Intruder:
     """Each method makes one change and says what it did, or "" where the draw changed nothing."""
 
-    def __init__(self, connection: asyncpg.Connection, seed: int) -> None:
+    def __init__(self, connection: Executor, seed: int) -> None:
         self._connection = connection
         self._random = random.Random(seed)
         self._columns: dict[str, list[tuple[str, str]]] = {}
@@ -252,7 +252,7 @@ class Intruder:
         return f"rewrote shard {shard} from position {position} on"
 
 
-async def cut_tail(connection: asyncpg.Connection, shard: int, keep: int) -> None:
+async def cut_tail(connection: Executor, shard: int, keep: int) -> None:
     row = await connection.fetchrow(load_sql("meter", "fetch_link"), shard, keep + 1)
     batch, position, usage_to, accounts_to, head, *_ = row or (0, 0, 0, 0, bytes(32))
     await connection.execute("DELETE FROM meter.batches WHERE shard = $1 AND batch > $2", shard, batch)
@@ -267,7 +267,7 @@ async def cut_tail(connection: asyncpg.Connection, shard: int, keep: int) -> Non
     ):
         await connection.execute(
             f"DELETE FROM meter.{table} WHERE shard = $1 "
-            f"AND {column} >= CASE topic WHEN 'metering.usage' THEN $2::bigint ELSE $3::bigint END",
+            f"AND {column} >= CASE WHEN topic = 'metering.usage' THEN $2::bigint ELSE $3::bigint END",
             shard, usage_to, accounts_to,
         )  # fmt: skip
     await connection.execute(
@@ -277,7 +277,7 @@ async def cut_tail(connection: asyncpg.Connection, shard: int, keep: int) -> Non
     )  # fmt: skip
 
 
-async def rewrite_history(connection: asyncpg.Connection, shard: int, position: int) -> None:
+async def rewrite_history(connection: Executor, shard: int, position: int) -> None:
     await connection.execute(
         "UPDATE meter.events SET amount = amount + 1 WHERE shard = $1 AND position = $2", shard, position
     )

@@ -10,6 +10,7 @@ from meter.runtime.postgres import Pool
 from meter.settings import MeterSettings
 from schemas.topics import USAGE, partition_for
 from tests.support import builders
+from tests.support.damaging import lift_triggers
 from tests.support.meter import running_meter, set_up_meter, wait_until_stored
 from tests.support.processes import Processes
 from tests.support.raw_batches import ZSTD, RawProducer, batch, record
@@ -148,7 +149,7 @@ async def test_the_chain_covers_the_offsets_of_what_was_packed(
     async with running_meter(strict):
         await wait_until_stored(pool, strict)
     assert processes.run("meter", "verify", "--no-anchors").returncode == 0
-    await pool.execute(f"ALTER TABLE meter.{table} DISABLE TRIGGER USER")
+    await lift_triggers(pool, f"meter.{table}")
     await pool.execute(
         f"""UPDATE meter.{table} SET offsets = (
                SELECT range_agg(int8range(lower(o) + shift, upper(o) + shift))

@@ -11,6 +11,7 @@ from meter.settings import MeterSettings
 from schemas.topics import ACCOUNTS, USAGE, partition_for
 from tests.integration.test_meter_cli import send
 from tests.support import builders
+from tests.support.damaging import lift_triggers
 from tests.support.meter import running_meter, set_up_meter, wait_until_stored
 from tests.support.processes import Processes
 from tests.support.raw_batches import ZSTD, RawProducer, batch, record
@@ -108,7 +109,7 @@ async def test_the_chain_covers_the_range_and_the_digest(
     async with running_meter(settings):
         await wait_until_stored(pool, settings)
     assert processes.run("meter", "verify", "--no-anchors").returncode == 0
-    await pool.execute("ALTER TABLE meter.rejections DISABLE TRIGGER USER")
+    await lift_triggers(pool, "meter.rejections")
     await pool.execute(f"UPDATE meter.rejections SET {change}")
     done = processes.run("meter", "verify", "--no-anchors", "--json")
     assert done.returncode == 1 and damage in done.stdout

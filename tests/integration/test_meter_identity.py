@@ -172,6 +172,7 @@ async def test_ids_that_are_none_are_rejected(meter: Meter) -> None:
     assert "nil UUID" in (await meter.rejections())[-1]["detail"]
 
 
+@pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement")
 async def test_the_lookup_of_known_events_goes_along_the_index(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await connection.execute(

@@ -8,6 +8,7 @@ import pytest
 from meter.runtime.postgres import Executor, close_pool, create_pool, load_sql
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement")
 SHARDS, SHORT, BATCHES = 12, 60, 60_000
 FILL = """
 INSERT INTO meter.batches (shard, batch, first_position, last_position, usage_from, usage_to, accounts_from,

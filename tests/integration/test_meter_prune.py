@@ -17,6 +17,7 @@ from schemas.topics import ACCOUNTS, USAGE
 from tests.contract.rows import opened, plan, rejected, rerouted, usage
 from tests.support.processes import Processes
 
+refuses = pytest.mark.not_on_citus("`meter prune` refuses there")
 TODAY = datetime.now(UTC)
 OLD, NEW = TODAY - timedelta(days=100), TODAY - timedelta(hours=1)
 PRUNED = "meter.pruned (shard, batch, usage_offset, accounts_offset, pruned_by)"
@@ -62,6 +63,7 @@ def as_pruner(stack: Addresses, dsn: str) -> str:
     return stack.dsn(dsn.rpartition("/")[2], "credit_pruner")
 
 
+@refuses
 async def test_old_evidence_goes_and_verify_still_finds_the_log_whole(
     store: PostgresEventStore, pool: Pool, processes: Processes, stack: Addresses, dsn: str
 ) -> None:
@@ -81,6 +83,7 @@ async def test_old_evidence_goes_and_verify_still_finds_the_log_whole(
     assert again.stdout.startswith("removed 0 rows")
 
 
+@refuses
 async def test_what_is_newer_than_the_retention_the_triggers_keep(
     store: PostgresEventStore, pool: Pool, stack: Addresses, dsn: str
 ) -> None:
@@ -98,6 +101,7 @@ async def test_what_is_newer_than_the_retention_the_triggers_keep(
         await connection.close()
 
 
+@refuses
 @pytest.mark.parametrize(
     "statement",
     [
@@ -119,6 +123,7 @@ async def test_who_prunes_cannot_say_that_fresh_evidence_is_old(
         await connection.close()
 
 
+@refuses
 async def test_what_was_pruned_only_goes_forward_and_the_deletion_counts_it(
     store: PostgresEventStore, pool: Pool, processes: Processes, stack: Addresses, dsn: str
 ) -> None:
@@ -146,6 +151,7 @@ async def test_what_was_pruned_only_goes_forward_and_the_deletion_counts_it(
     assert done.returncode == 0, done.stderr
 
 
+@refuses
 async def test_a_role_that_may_not_prune_is_told_so(
     store: PostgresEventStore, processes: Processes, stack: Addresses, dsn: str
 ) -> None:
@@ -153,6 +159,7 @@ async def test_a_role_that_may_not_prune_is_told_so(
     assert refused.returncode == 1 and "credit_support may not remove old evidence" in refused.stderr
 
 
+@refuses
 @pytest.mark.parametrize(
     "damage",
     [

@@ -24,6 +24,8 @@ from tests.contract.rows import MOMENT, opened, plan, rejected, usage
 from tests.support.old_chain import append_old
 from tests.support.searching import find
 
+pytestmark = pytest.mark.not_on_citus("`meter seal` refuses there")
+
 ANN, EVE, NAME = "ann.person@example.com", "eve.person@example.com", "Person & Example"
 WORDING = Wording(MOMENT, "tester", "old data sealed")
 POINTS = ("seal_events_sealed", "seal_before_commit", "seal_after_commit")

@@ -113,6 +113,7 @@ async def test_what_follows_the_forgetting_in_one_batch_is_not_kept(store: Postg
     assert await pool.fetchval("SELECT key FROM meter.keys WHERE account_id = 'acc-1'") is None
 
 
+@pytest.mark.not_on_citus("a trigger refuses it, and Citus takes none")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -156,6 +157,7 @@ async def test_refused_records_are_blanked_and_the_chain_stays_whole(
         assert [row["value"] for row in kept] == [b'{"subject":"acc-10"}']
 
 
+@pytest.mark.not_on_citus("a trigger refuses it, and Citus takes none")
 async def test_refused_records_stay_while_nobody_is_being_forgotten(store: PostgresEventStore, pool: Pool) -> None:
     await refuse(store, 0)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -23,6 +23,8 @@ from schemas.topics import partition_for
 from tests.contract.rows import MOMENT, opened, plan, reversal, usage
 from tests.support.old_chain import append_old
 
+pytestmark = pytest.mark.not_on_citus("`meter split` refuses there")
+
 BEFORE = 2
 ACCOUNTS = [f"acct-{number}" for number in range(12)]
 Log = dict[str, list[Accepted]]  # usage by account, as it was sent

@@ -1,6 +1,7 @@
 """What is Postgres's own in the event store: the chain in SQL, the unique index as backstop, refused values, COMMIT."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import cast
@@ -79,6 +80,7 @@ async def test_data_is_kept_as_sent(store: PostgresEventStore, pool: Pool) -> No
     assert await pool.fetchval("SELECT data::text FROM meter.events") == text
 
 
+@pytest.mark.not_on_citus("append-only holds by triggers, which Citus has not: by privileges there (test_citus)")
 @pytest.mark.parametrize("table", ["events", "batches", "duplicates", "rejections", "replays", "gaps"])
 async def test_the_log_is_append_only_even_for_its_owner(store: PostgresEventStore, pool: Pool, table: str) -> None:
     event = usage(0)
@@ -124,7 +126,7 @@ async def test_a_taken_position_is_damage_and_never_hidden(store: PostgresEventS
     await pool.execute("UPDATE meter.shards SET next_position = 1 WHERE shard = 0")
     with pytest.raises(asyncpg.UniqueViolationError) as caught:
         await store.append(plan(usage(1), start=(1, 0)))
-    assert caught.value.constraint_name == "events_position"
+    assert re.fullmatch(r"events_position(_\d+)?", caught.value.constraint_name or "")  # on Citus with its part
     assert await store.fetch_offsets(["metering.usage"], [0]) == {("metering.usage", 0): 1}
 
 
@@ -174,6 +176,7 @@ async def count_stored(pool: Pool) -> int:
     return count
 
 
+@pytest.mark.not_on_citus("holds up COMMIT by a trigger, which Citus has not")
 async def test_an_unknown_outcome_of_commit_is_settled_by_the_offsets(
     store: PostgresEventStore, pool: Pool, dsn: str
 ) -> None:
@@ -246,6 +249,7 @@ async def test_without_the_fence_competing_writers_would_repeat_offsets(
     assert offsets == [0, 0]
 
 
+@pytest.mark.not_on_citus("a transaction takes one shard there: nothing is stored together")
 async def test_a_shard_that_another_locks_is_not_waited_for(store: PostgresEventStore, pool: Pool) -> None:
     """Of several shards: the others are to go on without it."""
     async with pool.acquire() as connection, connection.transaction():
@@ -258,6 +262,7 @@ async def test_a_shard_that_another_locks_is_not_waited_for(store: PostgresEvent
     assert [done.stored for done in together] == [1, 1]
 
 
+@pytest.mark.not_on_citus("a transaction takes one shard there: nothing is stored together")
 async def test_batches_of_usage_are_stored_together_with_all_that_stands_in_them(
     store: PostgresEventStore, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,8 @@ import pytest
 from meter.runtime.postgres import load_sql
 from tests.integration.plans import explain
 
+pytestmark = pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement")
+
 BALANCES = """
 INSERT INTO notifier.balances (account_id, resource, shard, position, epoch, allocation, consumed, changed_at)
 SELECT 'acct-' || i / 2, CASE i % 2 WHEN 0 THEN 'model_credits' ELSE 'tool_runs' END, i % 12, i, 1, 100, 50, now()

@@ -85,7 +85,7 @@ async def add_notices(pool: Pool) -> None:
         email, delivered, NOON, ACCOUNT,
     )  # fmt: skip
     await pool.executemany(
-        "INSERT INTO notifier.email_attempts VALUES ($1, $2, $3, $3, $4, $5, $6, $7)",
+        "INSERT INTO notifier.email_attempts VALUES ($1, $2, $3, $3, $4, $5, $6, $7, 0)",
         [
             (email, 1, NOON, "retry", "dot", None, "connection lost"),
             (email, 2, NOON + timedelta(minutes=1), "accepted", "dot", 250, "2.0.0 queued"),

@@ -56,7 +56,7 @@ async def list_views(connection: asyncpg.Connection) -> list[str]:
 
 async def find_views_with(connection: asyncpg.Connection, account_ids: list[str]) -> set[str]:
     """Those in which any of the accounts is."""
-    statement = "SELECT EXISTS (SELECT FROM {} WHERE account_id = ANY($1))"
+    statement = "SELECT EXISTS (SELECT account_id FROM {} WHERE account_id = ANY($1))"
     return {
         view for view in await list_views(connection) if await connection.fetchval(statement.format(view), account_ids)
     }
@@ -143,6 +143,7 @@ async def filled(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
+@pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement")
 @pytest.mark.parametrize("name", ["read_allowed", "read_balances"])
 async def test_what_is_asked_before_each_action_is_one_look_up(filled: asyncpg.Connection, name: str) -> None:
     arguments = "'acct-7', 'model_credits', NULL" if name == "read_allowed" else "'acct-7', NULL"

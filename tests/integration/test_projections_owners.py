@@ -12,6 +12,7 @@ from tests.integration.projections_log import SHARDS, EventLog, fold_all
 from tests.integration.test_meter_identity import Meter
 from tests.integration.usage_log import fold_usage
 from tests.support import builders
+from tests.support.damaging import lift_triggers
 from tests.support.searching import find
 
 OLGA, IVAN, LATER = "Olga Owner", "ivan.owner@example.com", "Later Owner"
@@ -96,7 +97,7 @@ async def test_what_looks_like_a_token_of_ours_ends_no_fold(pool: Pool, meter: I
     await meter.take(*alike)
     assert await meter.count("duplicates") == 3
     # As it was stored before owners were sealed.
-    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await lift_triggers(pool, "meter.events")
     await pool.execute(
         """UPDATE meter.events SET data = '{"kind":"model","id":"odd-0","name":"N","status":"draft","sealed":"1:AAAA"}'
            WHERE shard = $1 AND name = 'odd-0'""",

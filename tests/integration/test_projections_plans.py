@@ -9,6 +9,8 @@ import pytest
 from projections.store import sql
 from tests.integration.plans import Plan, explain, walk
 
+pytestmark = pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement")
+
 SHARDS, EVENTS = 12, 200_000
 FILL = """
 INSERT INTO meter.events (position, amount, kafka_offset, occurred_at, recorded_at, id, event_key, shard, type,

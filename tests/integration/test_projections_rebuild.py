@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from meter.runtime.errors import RefusalError
@@ -20,6 +19,8 @@ from projections.verify import verify
 from tests.integration.projections_log import EventLog, assert_balances, random_history
 from tests.integration.test_projections_months import sum_all
 from tests.integration.usage_log import assert_usage, fold_usage
+from tests.support.damaging import damage as damage_table
+from tests.support.damaging import lift_triggers
 from tests.support.processes import Processes
 
 TABLES = (
@@ -81,7 +82,7 @@ async def read_models(pool: Pool) -> dict[str, set[tuple[object, ...]]]:
 
 async def damage(pool: Pool) -> None:
     for statement in DAMAGES:
-        assert not (await pool.execute(statement)).endswith(" 0"), statement
+        assert not (await damage_table(pool, statement)).endswith(" 0"), statement
 
 
 async def rebuild(pool: Pool, *models: Model, dry_run: bool = False) -> list[Exchange]:
@@ -114,7 +115,8 @@ async def test_damage_is_put_right_and_told_to_nobody(pool: Pool, log: EventLog)
 
 async def test_lines_of_usage_under_a_wrong_shard_come_home(pool: Pool, log: EventLog) -> None:
     before = await read_models(pool)
-    await pool.execute(f"UPDATE {SLOTS} SET shard = (shard + 1) % 3, amount = amount + 1 WHERE account_id < 'acct-5'")
+    moved = f"UPDATE {SLOTS} SET shard = (shard + 1) % 3, amount = amount + 1 WHERE account_id < 'acct-5'"
+    await damage_table(pool, moved)
     await rebuild(pool)
     assert await read_models(pool) == before
 
@@ -122,7 +124,7 @@ async def test_lines_of_usage_under_a_wrong_shard_come_home(pool: Pool, log: Eve
 async def test_times_of_change_are_put_right(pool: Pool, log: EventLog) -> None:
     before = await read_models(pool)
     for wrong in ("changed_at - interval '1 day'", "changed_at + interval '1 day'"):
-        await pool.execute(f"UPDATE {SLOTS} SET changed_at = {wrong} WHERE account_id > 'acct-5'")
+        await damage_table(pool, f"UPDATE {SLOTS} SET changed_at = {wrong} WHERE account_id > 'acct-5'")
         assert any([report.differences async for report in verify(pool)])
         await rebuild(pool, Model.USAGE)
         assert await read_models(pool) == before
@@ -183,21 +185,17 @@ async def test_the_fold_goes_on_during_a_rebuild(pool: Pool, log: EventLog) -> N
     assert [report.differences async for report in verify(pool)] == [[], [], []]
 
 
-async def test_a_second_rebuild_at_the_same_time_is_refused(pool: Pool, log: EventLog, dsn: str) -> None:
-    other = await asyncpg.connect(dsn)
-    try:
-        async with other.transaction():
-            assert await other.fetch(sql("lock_rebuild"))
-            with pytest.raises(RefusalError, match="another rebuild is under way"):
-                await rebuild(pool)
-    finally:
-        await other.close()
+async def test_a_second_rebuild_at_the_same_time_is_refused(pool: Pool, log: EventLog) -> None:
+    async with pool.acquire() as other, other.transaction():
+        assert await other.fetch(sql("lock_rebuild"))
+        with pytest.raises(RefusalError, match="another rebuild is under way"):
+            await rebuild(pool)
     await rebuild(pool)
 
 
 async def test_a_log_with_a_hole_is_no_ground_to_rebuild_on(pool: Pool, log: EventLog) -> None:
     before = await read_models(pool)
-    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await lift_triggers(pool, "meter.events")
     await pool.execute("DELETE FROM meter.events WHERE shard = 0 AND position = 60")
     with pytest.raises(LogDamagedError, match="positions 51 to 100 only 49 of 50"):
         await rebuild(pool)

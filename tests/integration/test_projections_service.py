@@ -26,6 +26,7 @@ from tests.integration.projections_log import (
 )
 from tests.integration.test_runtime_producer import read_all
 from tests.integration.usage_log import assert_usage
+from tests.support.damaging import lift_triggers
 from tests.support.processes import Processes, ServiceProcess
 from tests.support.waiting import until, until_sync
 
@@ -93,7 +94,7 @@ async def test_a_shard_that_cannot_be_folded_is_set_aside_while_the_others_go_on
     assert bad[0].shard != other[0].shard
     await log.append(used("acct-0", 1))
     hole = await pool.fetchval("SELECT next_position - 1 FROM meter.shards WHERE shard = $1", bad[0].shard)
-    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await lift_triggers(pool, "meter.events")
     await pool.execute(
         "CREATE TABLE gone AS SELECT * FROM meter.events WHERE shard = $1 AND position = $2", bad[0].shard, hole
     )
@@ -194,7 +195,7 @@ async def test_a_shard_whose_log_is_damaged_is_set_aside_with_words(
     pool: Pool, log: EventLog, topics: Settings, processes: Processes
 ) -> None:
     await log.append(*(used("acct-1", 1) for _ in range(3)))
-    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await lift_triggers(pool, "meter.events")
     await pool.execute("DELETE FROM meter.events WHERE position = 2")
     service = processes.spawn("projections")
     until_sync(lambda: service.logged("shard_set_aside"), timeout_s=TIMEOUT_S)

@@ -9,6 +9,7 @@ from projections.rebuild import Exchange, Model, Rebuild
 from projections.store import FoldStore
 from projections.verify import STATES, verify
 from tests.integration.projections_log import EventLog, closed, granted, opened, random_history, reopened, used
+from tests.support.damaging import damage as damage_table
 
 STEPS = "projections.exhaustion_steps"
 LAST_EPOCH = f"(SELECT account_id, max(epoch) FROM {STEPS} GROUP BY 1 LIMIT 1)"
@@ -69,7 +70,7 @@ async def test_states_are_right_wherever_the_fold_was_cut(pool: Pool, log: Event
     ],
 )
 async def test_damage_is_told_and_mended(pool: Pool, filled: EventLog, damage: str) -> None:
-    assert not (await pool.execute(damage)).endswith(" 0")
+    assert not (await damage_table(pool, damage)).endswith(" 0")
     assert await find(pool) != []
     dry = await rebuild(pool, dry_run=True)
     assert await find(pool) != []

@@ -32,6 +32,7 @@ from tests.integration.projections_log import (
 )
 from tests.integration.test_projections_fold import fold_all
 from tests.integration.usage_log import assert_slots_and_days, assert_usage, fold_usage
+from tests.support.damaging import lift_triggers
 
 ZONES = (
     "Europe/Berlin",
@@ -137,7 +138,7 @@ async def test_a_linked_reversal_is_taken_from_the_line_of_its_usage_at_its_own_
 
 async def test_numbers_that_postgres_has_no_type_for_cost_only_themselves(pool: Pool, log: EventLog) -> None:
     await log.append(*opened("acct-1"), used("acct-1", 1, data={"deployment": "eu", "input_tokens": 3}))
-    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await lift_triggers(pool, "meter.events")
     await pool.execute(
         """UPDATE meter.events SET data =
         '{"deployment": "eu", "input_tokens": 1e999999, "output_tokens": 3, "x": -1e200000}' WHERE type = 1"""

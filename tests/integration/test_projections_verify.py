@@ -14,6 +14,8 @@ from projections.verify import Difference, verify
 from tests.integration.projections_log import EventLog, opened, random_history, used
 from tests.integration.test_projections_months import sum_all
 from tests.integration.usage_log import fold_usage
+from tests.support.damaging import damage as damage_table
+from tests.support.damaging import lift_triggers
 from tests.support.processes import Processes
 
 
@@ -91,7 +93,7 @@ ONE_SLOT, ONE_DAY = (f"WHERE ctid = (SELECT min(ctid) FROM {table})" for table i
     ],
 )
 async def test_every_damage_is_told(pool: Pool, log: EventLog, damage: str, model: str) -> None:
-    assert await pool.execute(damage) in ("UPDATE 1", "DELETE 1")
+    assert await damage_table(pool, damage) in ("UPDATE 1", "DELETE 1")
     differences = await find_differences(pool)
     assert {difference.model for difference in differences} == {model}
     assert len(differences) == (2 if "made-up" in damage else 1)
@@ -119,12 +121,12 @@ async def test_every_damage_is_told(pool: Pool, log: EventLog, damage: str, mode
 async def test_damaged_usage_is_told(pool: Pool, log: EventLog, damage: str) -> None:
     await sum_all(pool, datetime(2027, 1, 5, tzinfo=UTC))
     assert await find_differences(pool) == []
-    assert not (await pool.execute(damage)).endswith(" 0")
+    assert not (await damage_table(pool, damage)).endswith(" 0")
     assert "usage" in {difference.model for difference in await find_differences(pool)}
 
 
 async def test_a_hole_in_the_log_is_told(pool: Pool, log: EventLog) -> None:
-    await pool.execute("ALTER TABLE meter.events DISABLE TRIGGER USER")
+    await lift_triggers(pool, "meter.events")
     await pool.execute("DELETE FROM meter.events WHERE shard = 0 AND position = 5")
     assert "log" in {difference.model for difference in await find_differences(pool)}
 

@@ -7,6 +7,11 @@ from meter.runtime.postgres import Executor, Pool, is_on_citus
 
 OF_TABLE: Final = re.compile(r"\b(?:UPDATE|DELETE FROM|INSERT INTO) ([a-z_]+\.[a-z_]+)")
 
+COLUMNS: Final = """
+SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
+
 
 async def lift_triggers(pool: Pool, table: str) -> None:
     """Nothing keeps a superuser from changing the table any more. On Citus nothing did."""
@@ -30,10 +35,12 @@ async def damage_on(connection: Executor, statement: str) -> str:
         said: str = await connection.execute(statement)
         return said
     [table] = set(OF_TABLE.findall(statement))
+    columns = await connection.fetchval(COLUMNS, table)
     await connection.execute(f"CREATE TEMPORARY TABLE damaged (LIKE {table} INCLUDING ALL)")
-    await connection.execute(f"INSERT INTO damaged OVERRIDING SYSTEM VALUE SELECT * FROM {table}")
+    copy = "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}"
+    await connection.execute(copy.format("damaged", columns, columns, table))
     said = await connection.execute(statement.replace(table, "damaged"))
     await connection.execute(f"DELETE FROM {table}")
-    await connection.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM damaged")
+    await connection.execute(copy.format(table, columns, columns, "damaged"))
     await connection.execute("DROP TABLE damaged")
     return said

@@ -150,6 +150,7 @@ class StoreContract:
             await stores.store.save(plan)
         assert (await stores.queue.count())["waiting"] == 1
 
+    @pytest.mark.not_on_citus("a transaction takes one shard there: nothing is saved together")
     async def test_plans_of_several_shards_are_saved_together(self, stores: Fixture) -> None:
         first = await plan_for(stores, [account(1), percent(0, 2), percent(50, 3)])
         second = await plan_for(stores, [Unreadable(record(b"{", 0), "not_json", "cut"), *others()], shard=1)
