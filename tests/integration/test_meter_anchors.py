@@ -17,6 +17,7 @@ from schemas.outputs import LogAnchored
 from schemas.topics import ANCHORS
 from tests.contract.rows import MOMENT
 from tests.support import until
+from tests.support.damaging import pass_triggers
 from tests.support.meter import running_meter, set_up_meter, wait_until_stored
 from tests.support.processes import Processes
 
@@ -128,7 +129,7 @@ async def test_verify_finds_a_log_that_was_emptied(settings: MeterSettings, pool
         await produce(settings, *ACCOUNTS)
         await wait_until_stored(pool, settings)
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL session_replication_role = replica")
+        await pass_triggers(connection)
         await connection.execute("TRUNCATE meter.events, meter.batches")
         await connection.execute(
             "UPDATE meter.shards SET usage_offset = 0, next_position = 1, next_batch = 1, "

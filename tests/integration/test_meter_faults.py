@@ -114,7 +114,8 @@ async def test_a_lock_that_is_held_too_long_costs_time_and_nothing_else(
 
     async with running_meter(settings):
         async with pool.acquire() as holder, holder.transaction():
-            await holder.execute("SELECT FROM meter.shards FOR UPDATE")
+            for shard in range(settings.partitions):
+                await holder.execute("SELECT FROM meter.shards WHERE shard = $1 FOR UPDATE", shard)
             await produce(settings, 60)
             await until(has_found_it_locked, timeout_s=30)
         await wait_until_stored(pool, settings)
@@ -159,7 +160,7 @@ async def test_sigterm_drains(processes: Processes, settings: MeterSettings, poo
     service = processes.start("meter", batch_events="50")
 
     async def has_begun() -> bool:
-        return bool(await pool.fetchval("SELECT EXISTS (SELECT FROM meter.events)"))
+        return bool(await pool.fetchval("SELECT EXISTS (SELECT position FROM meter.events)"))
 
     _: bool = await until(has_begun)
     service.terminate()

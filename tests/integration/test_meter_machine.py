@@ -36,6 +36,7 @@ from tests.contract.test_event_store import read_postgres_log
 from tests.integration.projections_log import fold_all
 from tests.integration.tampering import fetch_anchors, find_damage
 from tests.integration.usage_log import fold_usage
+from tests.support.damaging import pass_triggers
 
 SHARDS = 2
 BEFORE_COMMIT = ("after_compare_and_set", "in_copy", "before_commit")
@@ -74,10 +75,11 @@ class LogMachine(RuleBasedStateMachine):
         self.pools = [
             await create_pool(self.dsn, max_size=2, application_name=f"writer-{number}") for number in range(2)
         ]
-        self.watch = await asyncpg.connect(self.dsn)
-        await self.watch.execute("SET session_replication_role = replica")
-        await self.watch.execute(f"TRUNCATE {TABLES} RESTART IDENTITY")
-        await self.watch.execute("SET session_replication_role = origin")
+        self.watching = await create_pool(self.dsn, max_size=1, application_name="watch")
+        self.watch = await self.watching.acquire()
+        async with self.watch.transaction():
+            await pass_triggers(self.watch)
+            await self.watch.execute(f"TRUNCATE {TABLES} RESTART IDENTITY")
         for name in SHARD_ROWS:
             await self.watch.execute(load_sql("meter", name), SHARDS)
         self.stores = [PostgresEventStore(pool) for pool in self.pools]
@@ -98,7 +100,8 @@ class LogMachine(RuleBasedStateMachine):
     async def close(self) -> None:
         for pool in self.pools:
             await close_pool(pool)
-        await self.watch.close()
+        await self.watching.release(self.watch)
+        await close_pool(self.watching)
 
     @property
     def pool(self) -> Pool:

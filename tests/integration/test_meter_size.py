@@ -3,6 +3,8 @@
 import re
 from datetime import timedelta
 
+import pytest
+
 from meter.runtime.postgres import Pool, load_sql
 from tests.architecture.sources import ROOT
 from tests.bench.databases import SQL
@@ -14,6 +16,7 @@ ACCOUNTS = [account_name(number) for number in range(1_000)]
 NEARLY = 0.1
 
 
+@pytest.mark.not_on_citus("measures the files of one server")
 async def test_the_guide_says_what_an_event_takes(pool: Pool) -> None:
     step = timedelta(seconds=1)
     await pool.execute(load_sql("meter", "insert_shards"), 1)

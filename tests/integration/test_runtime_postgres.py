@@ -157,7 +157,7 @@ async def test_a_migrator_that_was_killed_keeps_nobody_waiting(dsn: str) -> None
         await migrate_module.lock_migrations(killed)
         async with connected(dsn) as other:
             assert not await other.fetchval(load_sql("meter.runtime.postgres", "lock_migrations"))
-            await other.execute("SELECT pg_terminate_backend($1, 5000)", killed.get_server_pid())
+            await other.execute("SELECT pg_terminate_backend($1::int, 5000)", killed.get_server_pid())
             async with asyncio.timeout(10):
                 await migrate_module.lock_migrations(other)
 

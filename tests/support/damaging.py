@@ -19,6 +19,12 @@ async def lift_triggers(pool: Pool, table: str) -> None:
         await pool.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
 
 
+async def pass_triggers(connection: Executor) -> None:
+    """The same for the transaction alone. Citus truncates by a trigger of its own, which must stay."""
+    if not await is_on_citus(connection):
+        await connection.execute("SET LOCAL session_replication_role = replica")
+
+
 async def damage(pool: Pool, statement: str) -> str:
     """Run it; returns what the server says of it, as `UPDATE 1`."""
     async with pool.acquire() as connection, connection.transaction():
