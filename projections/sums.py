@@ -78,8 +78,9 @@ class SumStore:
         if await takes_one_shard(self._pool):
             shards = [row["shard"] for row in await self._pool.fetch(sql("fetch_cursors"), self._projection)]
         for level in (DAYS, MONTHS):
-            if any([await self._sum_up_of(level, now, shard) for shard in shards]):
-                return True
+            for shard in shards:
+                if await self._sum_up_of(level, now, shard):
+                    return True
         return False
 
     async def _sum_up_of(self, level: Level, now: datetime, only: int | None) -> bool:

@@ -54,6 +54,7 @@ async def history(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
+@pytest.mark.not_on_citus("reads the plans of one server")
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
 async def test_a_page_reads_no_slots_of_days_that_are_added_up(history: asyncpg.Connection, mode: str) -> None:
     await history.execute(f"SET plan_cache_mode = {mode}")
@@ -63,6 +64,7 @@ async def test_a_page_reads_no_slots_of_days_that_are_added_up(history: asyncpg.
     assert "slot >=" in read["Index Cond"], read
 
 
+@pytest.mark.not_on_citus("reads the plans of one server")
 async def test_days_are_added_up_along_the_key_of_slots(history: asyncpg.Connection) -> None:
     await history.execute("SET plan_cache_mode = force_generic_plan")
     for name, values in (
@@ -118,6 +120,7 @@ async def use_all(pool: Pool, log: EventLog) -> None:
     await fold_usage(pool)
 
 
+@pytest.mark.not_on_citus("waits for a lock that is the coordinator's, and cursors lie on workers")
 async def test_a_fold_between_looking_and_holding_voids_nothing(
     pool: Pool, log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
