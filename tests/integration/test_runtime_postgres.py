@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -131,6 +131,27 @@ async def test_migrators_at_the_same_time_apply_everything_once(empty_dsn: str) 
     results = await asyncio.gather(*(run() for _ in range(4)))
     assert sorted(map(len, results))[:3] == [0, 0, 0]
     assert any(results)
+
+
+class Racing:
+    """A connection that finds the table made between looking and making it."""
+
+    def __init__(self, connection: asyncpg.Connection, error: type[Exception]) -> None:
+        self._connection, self._error = connection, error
+        self.fetchval = connection.fetchval
+
+    async def execute(self, statement: str) -> str:
+        if "CREATE TABLE" in statement:
+            raise self._error("made meanwhile")
+        return str(await self._connection.execute(statement))
+
+
+@pytest.mark.parametrize("error", migrate_module.MADE_MEANWHILE)
+async def test_who_comes_while_another_makes_the_first_table_goes_on(dsn: str, error: type[Exception]) -> None:
+    """One of four that set up an empty database at once ended with `type "metering_migrator" already exists`."""
+    async with connected(dsn) as connection:
+        await migrate_module.lock_migrations(cast(Any, Racing(connection, error)))
+        assert await connection.fetchval("SELECT pid FROM public.metering_migrator") == connection.get_server_pid()
 
 
 async def test_a_changed_file_is_refused_loudly(dsn: str) -> None:

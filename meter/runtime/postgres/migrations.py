@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib import resources
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -21,6 +21,8 @@ from meter.runtime.postgres import Executor, Pool, load_sql
 
 NO_LIMIT_S = 30 * 86_400.0  # the driver takes no limit for its default, so a month
 LOCK_PAUSE_S = 0.2
+# What IF NOT EXISTS ends with where another makes the table at this moment: its row, itself, or the type of its rows.
+MADE_MEANWHILE: Final = (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError)
 LOCK_TRIES = 30
 LOCKED_PAUSE_S = 2.0
 OUTSIDE = "-- outside a transaction:"
@@ -93,7 +95,7 @@ async def migrate(connection: Executor, packages: Sequence[str], report: Report 
 
 
 async def lock_migrations(connection: Executor) -> None:
-    with suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):  # another makes it at this moment
+    with suppress(*MADE_MEANWHILE):
         await connection.execute(load_sql("meter.runtime.postgres", "create_migrator"))
     await connection.execute(load_sql("meter.runtime.postgres", "insert_migrator"))
     while not await connection.fetchval(load_sql("meter.runtime.postgres", "lock_migrations")):  # noqa: ASYNC110
