@@ -11,10 +11,10 @@ import pytest
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool
 from projections import rebuild as rebuild_module
-from projections.plan import LogDamagedError, plan
+from projections.plan import LogDamagedError, PositionRange, plan
 from projections.rebuild import Exchange, Model, Rebuild
 from projections.store import FoldStore, sql
-from projections.store_usage import UsageStore
+from projections.store_usage import UsageStore, fold_ranges
 from projections.verify import verify
 from tests.integration.projections_log import EventLog, assert_balances, random_history
 from tests.integration.test_projections_months import sum_all
@@ -183,6 +183,23 @@ async def test_the_fold_goes_on_during_a_rebuild(pool: Pool, log: EventLog) -> N
     await assert_balances(pool, log.events)
     await assert_usage(pool, log.events)
     assert [report.differences async for report in verify(pool)] == [[], [], []]
+
+
+async def test_a_fold_and_a_rebuild_that_ends_do_not_wait_for_each_other(pool: Pool, log: EventLog) -> None:
+    """The fold's statement is that of collecting too: it locks what a rebuild collects, and the rebuild clears that."""
+    cleared = asyncio.Event()
+
+    async def fold_nothing() -> None:
+        while not cleared.is_set():
+            async with pool.acquire() as connection, connection.transaction():
+                await fold_ranges(connection, [PositionRange(0, 0, 0)])
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(fold_nothing())
+        group.create_task(fold_nothing())
+        for _ in range(200):
+            await pool.execute(sql("clear_rebuilt"))
+        cleared.set()
 
 
 async def test_a_second_rebuild_at_the_same_time_is_refused(pool: Pool, log: EventLog) -> None:
