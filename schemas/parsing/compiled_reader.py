@@ -1,7 +1,7 @@
 """The short cut of `parse` as machine code, where it is installed (`make native`): `schemas/native`.
 
-It accepts an event exactly as `reference_reader` does or leaves it to the Python readers. Bounds, codes and what
-computes keys are handed over from here, so each stands in one place. Without it everything works the same, slower.
+It accepts an event exactly as `reference_reader` does or leaves it to the Python readers. Bounds and codes are handed
+over from here, so each stands in one place. Without it everything works the same, slower.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from schemas.compiled import NATIVE
-from schemas.identity import MAX_ID_CHARS, MAX_SOURCE_CHARS, text_key
+from schemas.identity import MAX_ID_CHARS, MAX_SOURCE_CHARS, OWN_SOURCE
 from schemas.limits import CATEGORIES, MAX_NAME_CHARS, MAX_RUNS, MAX_TOKENS
-from schemas.parsing.cache import accounts_of, source_hashes
+from schemas.parsing.envelope import MAX_ACCOUNT_CHARS
 from schemas.parsing.pattern_reader import HEADER_BYTES, KINDS, STRUCTURED, times_of
 from schemas.records import Accepted, Limits, Record
 from schemas.resources import RESOURCE_CODES, Resource
@@ -29,6 +29,7 @@ _KINDS: Final[Mapping[str, tuple[int, int, bool, str]]] = {
 
 
 class _Bounds(NamedTuple):
+    account_chars: int = MAX_ACCOUNT_CHARS
     id_chars: int = MAX_ID_CHARS
     source_chars: int = MAX_SOURCE_CHARS
     name_chars: int = MAX_NAME_CHARS
@@ -73,9 +74,8 @@ def _reader_of(module: ModuleType, partitions: int) -> Any:
         kinds=_KINDS,
         categories=CATEGORIES,
         bounds=_Bounds(),
-        find_account=accounts_of(partitions).__getitem__,
-        hash_source=source_hashes.__getitem__,
-        text_key=text_key,
+        partitions=partitions,
+        own_source=OWN_SOURCE,
         read_time=datetime.fromisoformat,
         accepted=Accepted,
     )

@@ -24,7 +24,8 @@ STRUCTURED_TYPE: Final = "application/cloudevents+json"
 
 ATTRIBUTE_PATTERN: Final = "[a-z0-9]{1,64}"
 ATTRIBUTE: Final = re.compile(ATTRIBUTE_PATTERN)
-ACCOUNT: Final = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+MAX_ACCOUNT_CHARS: Final = 128
+ACCOUNT: Final = re.compile(rf"[A-Za-z0-9._:@-]{{1,{MAX_ACCOUNT_CHARS}}}")
 # ASCII: without it `ſ` would be a small s.
 _JSON_MEDIA: Final = re.compile(r"(?:application|text)/(?:[a-z0-9.-]+\+)?json[ \t]*(?:;.*)?", re.IGNORECASE | re.ASCII)
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")

@@ -7,6 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::PyResult;
 
 mod event;
+mod keys;
 mod reader;
 mod rows;
 mod values;

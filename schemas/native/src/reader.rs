@@ -7,7 +7,8 @@ use pyo3::types::{PyBytes, PyList, PySequence, PyString, PyTuple};
 
 use crate::event::{read_data, read_event, Data, Event, NAME_FIELDS};
 use crate::guarded;
-use crate::values::{is_few, is_id, is_measure, is_name, read_amount, read_time, read_uuid, runs_to_micro};
+use crate::keys::{hash_parts, partition_for, text_key, uuid_key};
+use crate::values::{is_account, is_few, is_id, is_measure, is_name, read_amount, read_time, read_uuid, runs_to_micro};
 
 /// A type of usage, and the field that has its name.
 struct Kind {
@@ -21,6 +22,7 @@ struct Kind {
 /// Bounds of the contract; each stands where Python has it.
 #[derive(FromPyObject)]
 struct Bounds {
+    account_chars: usize,
     id_chars: usize,
     source_chars: usize,
     name_chars: usize,
@@ -45,9 +47,8 @@ pub struct Reader {
     kinds: Vec<Kind>,
     categories: Vec<String>,
     bounds: Bounds,
-    find_account: Py<PyAny>,
-    hash_source: Py<PyAny>,
-    text_key: Py<PyAny>,
+    partitions: u32,
+    own_source: String,
     read_time: Py<PyAny>,
     new_tuple: Py<PyAny>,
     accepted: Py<PyAny>,
@@ -56,7 +57,7 @@ pub struct Reader {
 #[derive(Clone)]
 struct Account<'py> {
     id: Bound<'py, PyAny>,
-    partition: i64,
+    partition: u32,
     hash: u128,
 }
 
@@ -69,16 +70,16 @@ struct Source<'py> {
 /// What repeats within a batch.
 #[derive(Default)]
 struct Seen<'py> {
-    accounts: HashMap<Vec<u8>, Account<'py>>,
+    accounts: HashMap<String, Account<'py>>,
     sources: HashMap<String, Source<'py>>,
 }
 
 #[pymethods]
 impl Reader {
-    /// `kinds` has code, resource, whether it costs credits, and the field of the name, by type. The functions are
-    /// those of the Python readers, and raise for what is not good.
+    /// `kinds` has code, resource, whether it costs credits, and the field of the name, by type. `read_time` is that
+    /// of the Python readers, and raises for what is no time.
     #[new]
-    #[pyo3(signature = (*, topic, media, kinds, categories, bounds, find_account, hash_source, text_key, read_time, accepted))]
+    #[pyo3(signature = (*, topic, media, kinds, categories, bounds, partitions, own_source, read_time, accepted))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -87,9 +88,8 @@ impl Reader {
         kinds: HashMap<String, (Py<PyAny>, Py<PyAny>, bool, String)>,
         categories: Vec<String>,
         bounds: Bounds,
-        find_account: Py<PyAny>,
-        hash_source: Py<PyAny>,
-        text_key: Py<PyAny>,
+        partitions: u32,
+        own_source: String,
         read_time: Py<PyAny>,
         accepted: Py<PyAny>,
     ) -> PyResult<Self> {
@@ -101,19 +101,7 @@ impl Reader {
             })
             .collect();
         let new_tuple = py.get_type::<PyTuple>().getattr("__new__")?.unbind();
-        Ok(Self {
-            topic,
-            media,
-            kinds,
-            categories,
-            bounds,
-            find_account,
-            hash_source,
-            text_key,
-            read_time,
-            new_tuple,
-            accepted,
-        })
+        Ok(Self { topic, media, kinds, categories, bounds, partitions, own_source, read_time, new_tuple, accepted })
     }
 
     /// For each record the event, or None where the Python readers have to judge.
@@ -167,12 +155,12 @@ impl Reader {
         if !key.is_empty() && key != event.subject.as_bytes() {
             return Ok(None);
         }
-        let account = self.account(py, event.subject.as_bytes(), &mut seen.accounts)?;
-        if account.partition != record.get_item(1)?.extract::<i64>()? {
+        let Some(account) = self.account(py, event.subject, &mut seen.accounts) else { return Ok(None) };
+        if account.partition != record.get_item(1)?.extract::<u32>()? {
             return Ok(None);
         }
-        let source = self.source(py, event.source, &mut seen.sources)?;
-        let Some((id, key)) = self.identify(py, &topic, &event, &account, &source)? else { return Ok(None) };
+        let Some(source) = self.source(py, event.source, &mut seen.sources) else { return Ok(None) };
+        let Some((id, key)) = self.identify(py, &event, &account, &source) else { return Ok(None) };
         let event = PyTuple::new(
             py,
             [
@@ -237,57 +225,49 @@ impl Reader {
     fn account<'py>(
         &self,
         py: Python<'py>,
-        key: &[u8],
-        seen: &mut HashMap<Vec<u8>, Account<'py>>,
-    ) -> PyResult<Account<'py>> {
-        if let Some(account) = seen.get(key) {
-            return Ok(account.clone());
+        id: &str,
+        seen: &mut HashMap<String, Account<'py>>,
+    ) -> Option<Account<'py>> {
+        if let Some(account) = seen.get(id) {
+            return Some(account.clone());
         }
-        let found = self.find_account.bind(py).call1((PyBytes::new(py, key),))?;
-        let (id, partition, hash) = found.extract()?;
-        let account = Account { id, partition, hash };
-        seen.insert(key.to_vec(), account.clone());
-        Ok(account)
+        if self.partitions == 0 || !is_account(id, self.bounds.account_chars) {
+            return None;
+        }
+        let account = Account {
+            id: PyString::new(py, id).into_any(),
+            partition: partition_for(id.as_bytes(), self.partitions),
+            hash: hash_parts(&[&self.topic, id]),
+        };
+        seen.insert(id.to_owned(), account.clone());
+        Some(account)
     }
 
-    fn source<'py>(
-        &self,
-        py: Python<'py>,
-        text: &str,
-        seen: &mut HashMap<String, Source<'py>>,
-    ) -> PyResult<Source<'py>> {
+    fn source<'py>(&self, py: Python<'py>, text: &str, seen: &mut HashMap<String, Source<'py>>) -> Option<Source<'py>> {
         if let Some(source) = seen.get(text) {
-            return Ok(source.clone());
+            return Some(source.clone());
         }
-        let source = PyString::new(py, text).into_any();
-        let hash = self.hash_source.bind(py).call1((&source,))?.extract()?;
-        let source = Source { text: source, hash };
+        if text == self.own_source {
+            return None;
+        }
+        let source = Source { text: PyString::new(py, text).into_any(), hash: hash_parts(&[text]) };
         seen.insert(text.to_owned(), source.clone());
-        Ok(source)
+        Some(source)
     }
 
     /// The id as the store knows it, and the key of the event's identity.
     fn identify<'py>(
         &self,
         py: Python<'py>,
-        topic: &Bound<'py, PyAny>,
         event: &Event<'_>,
         account: &Account<'py>,
         source: &Source<'py>,
-    ) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
-        let Some(uuid) = read_uuid(event.id) else {
-            let id = PyString::new(py, event.id).into_any();
-            let key = self.text_key.bind(py).call1((topic, &account.id, &source.text, &id))?;
-            return Ok(Some((id, key)));
+    ) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let (id, key) = match read_uuid(event.id) {
+            Some(uuid) => (event.id.to_ascii_lowercase(), uuid_key(&uuid, account.hash, source.hash)?),
+            None => (event.id.to_owned(), text_key(&self.topic, event.subject, event.source, event.id)),
         };
-        if uuid[..6] == [0; 6] {
-            return Ok(None); // the nil UUID among them; they have keys as texts have
-        }
-        let mut key = [0; 32];
-        key[..16].copy_from_slice(&uuid);
-        key[16..].copy_from_slice(&(account.hash ^ source.hash).to_be_bytes());
-        let id = PyString::new(py, &event.id.to_ascii_lowercase());
-        Ok(Some((id.into_any(), PyBytes::new(py, &key).into_any())))
+        Some((PyString::new(py, &id).into_any(), PyBytes::new(py, &key).into_any()))
     }
 }
 

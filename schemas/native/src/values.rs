@@ -50,6 +50,11 @@ pub fn is_few(count: u64) -> bool {
     count < 10_u64.pow(FEW_DIGITS as u32)
 }
 
+/// `schemas.parsing.envelope.ACCOUNT`.
+pub fn is_account(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"._:@-".contains(&c))
+}
+
 /// Names begin with no blank: one of blanks alone is none. Their characters were looked at with the whole event.
 pub fn is_name(text: &str, most: usize) -> bool {
     (1..=most).contains(&text.len()) && !text.starts_with(' ') && is_one_line(text)

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.compiled import NATIVE, Native, find_module
+from schemas.identity import NO_TIME, OWN_SOURCE, is_id
 from schemas.parsing.compiled_reader import read_compiled
 from schemas.parsing.parse import Accepted, Record, Rejected, parse_all
 from schemas.parsing.reference_reader import read_by_reference
-from schemas.topics import ACCOUNTS, REROUTED_HEADER
+from schemas.topics import ACCOUNTS, REROUTED_HEADER, partition_for
 from tests.bench import events as bench
 from tests.support.examples import examples
 from tests.unit.schemas.builders import (
@@ -135,6 +136,55 @@ def test_it_leaves_what_is_not_plain(record: Record) -> None:
 @pytest.mark.parametrize("key", [None, b"", ACCOUNT.encode()])
 def test_a_key_is_the_subject_or_absent(key: bytes | None) -> None:
     assert read_alone(RECORD._replace(key=key)) is not None
+
+
+TEXTS = st.text(st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters='"\\'), max_size=140)
+ACCOUNTS_OF_ANY_LENGTH = st.text("abcXYZ019._:@-", min_size=1, max_size=128)
+
+
+@installed
+@settings(max_examples=examples(500))
+@given(
+    ACCOUNTS_OF_ANY_LENGTH,
+    st.one_of(st.uuids().map(str), st.uuids().map(lambda uuid: str(uuid).upper()), TEXTS.filter(is_id)),
+    TEXTS.filter(lambda source: source.strip() == source != ""),
+    st.integers(1, 10_000),
+)
+def test_keys_and_partitions_are_those_of_the_reference(account: str, id: str, source: str, partitions: int) -> None:
+    """Of every length, because a hash takes the last bytes apart."""
+    value = to_bytes(make_event(subject=account, id=id, source=source))
+    partition = partition_for(account.encode(), partitions)
+    record = make_record(value, key=account.encode(), partition=partition)
+    limits = replace(LIMITS, partitions=partitions)
+    if not id.startswith(NO_TIME):
+        assert read_alone(record, limits) is not None
+    elsewhere = record._replace(partition=(partition + 1) % partitions)
+    assert partitions == 1 or read_alone(elsewhere, limits) is None
+
+
+@installed
+@pytest.mark.parametrize(
+    "event",
+    [
+        make_event(id="00000000-0000-7000-8000-000000000001"),
+        make_event(id="00000000-0000-0000-0000-000000000000"),
+        make_event(source=OWN_SOURCE),
+        make_event(source=" "),
+        make_event(source="a" * 1025),
+        *(make_event(subject=account) for account in ("", "a" * 129, "a b", "a/b", "a\x7f", "ä", "a\n")),
+        *(make_event(id=id) for id in ("", " ", "a" * 129, "a\x7f", "é")),
+    ],
+)
+def test_it_leaves_ids_that_are_none_or_have_keys_of_another_kind(event: dict[str, Any]) -> None:
+    key = str(event["subject"]).encode()
+    assert read_alone(make_record(to_bytes(event), key=key)) is None
+
+
+@installed
+@pytest.mark.parametrize("partitions", [0, -1, 1 << 32])
+def test_it_leaves_everything_where_the_partitions_are_none(partitions: int) -> None:
+    found = read_compiled([RECORD], NOW, replace(LIMITS, partitions=partitions))
+    assert found is None or found == [None]
 
 
 @installed
