@@ -41,7 +41,13 @@ class MeterSettings(Settings):
         description="bytes of refused and repeated records of a shard that are kept record by record in a minute; "
         "beyond them those of a batch are packed together, one row for each reason",
     )
-    append_concurrency: int = Field(4, ge=1, le=64, description="shards appended at the same time; below the pool size")
+    append_concurrency: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="shards appended at the same time; below the pool size. With a backlog more than 4 of 12 shards "
+        "need a larger METERING_BUFFER_BYTES",
+    )
     compiled: bool = Field(
         True, description="use the compiled reader and encoder where they are installed; events are the same either way"
     )

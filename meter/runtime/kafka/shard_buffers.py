@@ -2,7 +2,8 @@
 
 Memory is bounded here. A backlog is larger than any memory, and events differ in size by a factor of a thousand, so a
 count of records bounds nothing. Each shard has an equal share of `buffer_bytes`: it may have one share in flight and
-one share buffered, plus what one fetch of each topic brings on top.
+one share buffered, plus what one fetch of each topic brings on top. All shards together have a third of `buffer_bytes`
+in flight, and at most a batch more: a batch that waits for its turn would hold memory beside the next one of its shard.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,13 +15,15 @@ from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from schemas.records import Record, Rejected
 
 FETCH_BYTES = 1024 * 1024
+# Of twelve shards four, which are as many as are appended at the same time: rates are those with all of them in flight.
+IN_FLIGHT_PART = 3
 
 
 class Batch(NamedTuple):
     """Records of one shard: in offset order per logical topic.
 
     `start` holds the offsets that the database must expect, and `end` those that it must expect afterwards. `unread`
-    has rejections in place of the records that the client could not read, by topic.
+    has rejections in place of the records that the client could not read, by topic. `weight`: bytes of memory, roughly.
     """
 
     shard: int
@@ -28,6 +31,7 @@ class Batch(NamedTuple):
     start: dict[str, int]
     end: dict[str, int]
     unread: Mapping[str, Sequence[Rejected]] = MappingProxyType({})
+    weight: int = 0
 
     @property
     def size(self) -> int:
@@ -99,15 +103,24 @@ class ShardBuffers:
         ]
 
     def take(self) -> list[Batch]:
-        """A batch of every shard that has records and no batch in flight."""
-        return [
-            self._take_shard(shard, buffers)
-            for shard, buffers in self._shards.items()
-            if shard not in self.in_flight and any(buffer.waiting for buffer in buffers)
-        ]
+        """A batch of shards that have records and no batch in flight, while there is room in flight.
+
+        Those come first whose last batch was taken longest ago.
+        """
+        room = self._buffer_bytes // IN_FLIGHT_PART - sum(batch.weight for batch in self.in_flight.values())
+        taken = []
+        for shard, buffers in list(self._shards.items()):
+            if room <= 0:
+                break
+            if shard not in self.in_flight and any(buffer.waiting for buffer in buffers):
+                taken.append(self._take_shard(shard, buffers))
+                room -= taken[-1].weight
+                self._shards[shard] = self._shards.pop(shard)  # to the end
+        return taken
 
     def _take_shard(self, shard: int, buffers: Sequence[PartitionBuffer]) -> Batch:
         room, room_bytes = self._batch_events, min(self._batch_bytes, self.share)
+        held = sum(buffer.size for buffer in buffers)
         records: dict[str, list[Record]] = {}
         unread: dict[str, list[Rejected]] = {}
         # The last topic first: grants are few and must not wait behind usage.
@@ -119,7 +132,8 @@ class ShardBuffers:
             if buffer.unread:
                 unread[buffer.topic] = buffer.take_unread()
         start = {buffer.topic: buffer.stored for buffer in buffers}
-        batch = Batch(shard, records, start, {buffer.topic: buffer.in_flight_end for buffer in buffers}, unread)
+        end = {buffer.topic: buffer.in_flight_end for buffer in buffers}
+        batch = Batch(shard, records, start, end, unread, held - sum(buffer.size for buffer in buffers))
         self.in_flight[shard] = batch
         return batch
 

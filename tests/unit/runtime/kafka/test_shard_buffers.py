@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.runtime.kafka.adapter.protocols import TopicPartition
+from meter.runtime.kafka.adapter.protocols import TopicPartition, UnreadRecords
 from meter.runtime.kafka.partition_buffer import RECORD_BYTES, PartitionBuffer
 from meter.runtime.kafka.shard_buffers import ShardBuffers
+from schemas.reasons import Reason
 
 SIZE = 1000 - RECORD_BYTES  # of a value, so that a record weighs 1000
 
@@ -80,7 +81,37 @@ def test_many_shards_make_batches_no_larger_than_their_share() -> None:
     buffers = make_buffers(10, batch=100_000, buffer=50_000)
     for shard in range(10):
         fill(buffers.partitions[TopicPartition("usage", shard)], 20)
-    assert [batch.size for batch in buffers.take()] == [5] * 10
+    assert {batch.size for batch in buffers.take()} == {5}
+
+
+def test_a_third_of_what_may_be_buffered_is_in_flight_and_each_shard_comes_in_its_order() -> None:
+    buffers = make_buffers(6, batch=100_000, buffer=60_000)  # 10 records a shard, 20 in flight
+    for shard in range(6):
+        fill(buffers.partitions[TopicPartition("usage", shard)], 30)
+    first = buffers.take()
+    assert [(batch.shard, batch.size, batch.weight) for batch in first] == [(n, 10, 10_000) for n in range(2)]
+    assert buffers.take() == []
+    assert buffers.store(first[1])
+    [next_one] = buffers.take()
+    assert next_one.shard == 2, "shard 1 has records too, and had a batch"
+    for batch in (first[0], next_one):
+        buffers.store(batch)
+    assert [batch.shard for batch in buffers.take()] == [3, 4]
+
+
+def test_small_batches_of_all_shards_are_in_flight_together() -> None:
+    buffers = make_buffers(10, batch=100_000, buffer=50_000)
+    for shard in range(10):
+        fill(buffers.partitions[TopicPartition("usage", shard)], 1)
+    assert [batch.shard for batch in buffers.take()] == list(range(10))
+
+
+def test_what_could_not_be_read_weighs_in_flight_too() -> None:
+    buffers = make_buffers(1)
+    unread = UnreadRecords(0, 3, 0, None, b"v" * SIZE, Reason.TOO_LARGE, "too large", 5000, b"")
+    buffers.partitions[TopicPartition("usage", 0)].offer([unread], 3)
+    [batch] = buffers.take()
+    assert batch.weight == 1000
 
 
 def test_a_shard_with_a_batch_in_flight_gives_nothing_and_a_dropped_one_is_gone() -> None:
