@@ -47,7 +47,7 @@ TABLES = (
     "projections.cursors, projections.outbox_shards, projections.outbox, projections.balance_states, "
     "projections.usage_slots, projections.usage_totals, projections.used_items, projections.usage_zones, "
     "projections.day_names, projections.usage_months, projections.usage_day_kinds, projections.usage_summed, "
-    "projections.usage_days_summed, "
+    "projections.usage_days_summed, projections.exhaustion_steps, "
     "projections.account_states"
 )
 SHARD_ROWS = (
