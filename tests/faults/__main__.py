@@ -16,7 +16,7 @@ from pathlib import Path
 from random import SystemRandom
 
 from deploy.local.child import UnavailableError
-from tests.faults.campaign import Campaign, Goal
+from tests.faults.campaign import DRAIN_S, Campaign, Goal
 from tests.faults.report import as_json, details, progress, summary
 from tests.faults.schedule import make_schedule
 from tests.faults.servers import open_site
@@ -53,10 +53,10 @@ async def run(options: argparse.Namespace, logs: Path) -> bool:
     world = World(events=options.events, accounts=accounts, seed=seed)
     seconds = options.minutes * 60
     goal = Goal(options.faults, options.kills, options.events, seconds * OVERTIME)
-    # Not every fault hits something, so there are a few more.
-    schedule = make_schedule(seed, seconds / options.faults / 1.25)
     async with open_site() as site:
-        campaign = Campaign(site, world, options.events / seconds * 1.05, logs)
+        # Not every fault hits something, so there are a few more.
+        schedule = make_schedule(seed, seconds / options.faults / 1.25, site.focus)
+        campaign = Campaign(site, world, options.events / seconds * 1.05, logs, drain_s=DRAIN_S * site.slowness)
         await campaign.start()
         try:
             started = time.monotonic()

@@ -123,7 +123,8 @@ class Tormentor:
         if fault.choice < 0.6:
             statement += " AND state <> 'idle'"
         try:
-            connection = await asyncpg.connect(self._site.dsn(self._database), timeout=5)
+            nodes = self._site.dsns(self._database)
+            connection = await asyncpg.connect(nodes[int(fault.choice * 1000) % len(nodes)], timeout=5)
             try:
                 hit = await connection.fetchval(statement, f"credit_{fault.target}", self._database)
             finally:

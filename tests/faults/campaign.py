@@ -20,7 +20,7 @@ from tests.faults.oracle.balances import check_balances, check_chain, check_usag
 from tests.faults.oracle.emails import EmailCheck, check_told
 from tests.faults.oracle.findings import Findings
 from tests.faults.oracle.notices import NoticeCheck
-from tests.faults.oracle.offsets import OffsetCheck, read_topics
+from tests.faults.oracle.offsets import OffsetCheck, Topics, read_topics
 from tests.faults.oracle.published import check_published
 from tests.faults.oracle.verified import check_verified
 from tests.faults.schedule import SERVICES, SESSION_S, Fault
@@ -109,6 +109,7 @@ class Campaign:
         site = self.site
         return {
             **SETTINGS,
+            **({"distribute": "citus", "distribute_parts": str(PARTITIONS)} if site.cluster and not service else {}),
             "postgres_dsn": site.dsn(self.database, service),
             "kafka_bootstrap": site.proxied_kafka if service else site.kafka.bootstrap,
             "topic_prefix": self.prefix,
@@ -120,9 +121,7 @@ class Campaign:
     # --- life -------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        connection = await asyncpg.connect(self.site.dsn("postgres"))
-        await connection.execute(f"CREATE DATABASE {self.database}")
-        await connection.close()
+        await self.site.make_database(self.database)
         await asyncio.to_thread(run_command, ("meter", "setup"), self._settings())
         await asyncio.to_thread(self.load.open_accounts)
         self._watching = asyncio.create_task(self.watermarks.run())
@@ -136,9 +135,7 @@ class Campaign:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})
-        connection = await asyncpg.connect(self.site.dsn("postgres"))
-        await connection.execute(f"DROP DATABASE {self.database} WITH (FORCE)")
-        await connection.close()
+        await self.site.databases.drop(self.site.dsn(self.database))
 
     async def torment(self, schedule: Iterator[Fault], goal: Goal, report: Callable[[], None] = lambda: None) -> None:
         """Load and faults side by side until the goal is reached; ends in quiet, with everything sent."""
@@ -222,7 +219,12 @@ class Campaign:
             counter = "emails_lost" if words.endswith("emails") else "lost"
             found.add(counter, f"not through within {self.drain_s:.0f} s", words)
         topics = await asyncio.to_thread(read_topics, self.site.kafka.bootstrap, self.prefix, PARTITIONS)
-        connection = await asyncpg.connect(self.site.dsn(self.database))
+        async with self.site.judged(self.database) as dsn:
+            await self._judge_rows(dsn, topics, found, settled=not waiting, emails=emails)
+        return found
+
+    async def _judge_rows(self, dsn: str, topics: Topics, found: Findings, *, settled: bool, emails: bool) -> None:
+        connection = await asyncpg.connect(dsn)
         with contextlib.suppress(asyncpg.UndefinedObjectError):
             await connection.execute("SET jit = off")
         try:
@@ -234,10 +236,9 @@ class Campaign:
             places = self.site.kafka.bootstrap, self.prefix, PARTITIONS
             await asyncio.to_thread(check_published, *places, self.world, offsets.books, found)
             await NoticeCheck(self.world, offsets.books, found).run(connection)
-            await check_verified(connection, PARTITIONS, found, settled=not waiting)
+            await check_verified(connection, PARTITIONS, found, settled=settled)
             check = EmailCheck(self.world, offsets.books, self._mails, self.site.mail.refused, found)
             states = await check.run(connection, finished=emails)
             await check_told(connection, self.site.kafka.bootstrap, self.prefix, PARTITIONS, states, found)
         finally:
             await connection.close()
-        return found

@@ -7,7 +7,9 @@ import pytest
 import pytest_asyncio
 
 from deploy.local import apache_kafka, postgres
+from tests.faults import cluster
 from tests.faults.servers import Site, open_site
+from tests.support.servers import is_cluster
 
 USUAL_SEED = 503_934
 SEED = "METERING_TEST_SEED"  # replays a run
@@ -36,5 +38,7 @@ async def site() -> AsyncIterator[Site]:
     reason = apache_kafka.missing() or postgres.missing()
     if reason is not None and os.environ.get(FORCED) != "apache":
         pytest.skip(f"needs Apache Kafka and the embedded Postgres: {reason}")
+    if is_cluster() and (no_citus := cluster.missing()) is not None:
+        pytest.skip(no_citus)
     async with open_site() as opened:
         yield opened

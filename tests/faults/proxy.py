@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from typing import cast
 
 from deploy.local.ports import free_port
 
@@ -51,6 +52,7 @@ class Proxy:
         self._commits_to_lose = 0
         self._server: asyncio.Server | None = None
         self._pumps: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._accept, HOST, self.port)
@@ -63,6 +65,8 @@ class Proxy:
             task.cancel()
         if self._pumps:
             await asyncio.wait(self._pumps)
+        if self._serving:  # the nodes of a cluster are connected to each other to the end
+            await asyncio.wait(self._serving)
 
     # --- faults -----------------------------------------------------------------------------------------------------
 
@@ -115,8 +119,9 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        link = Link(writer, server)
+        link, serving = Link(writer, server), cast("asyncio.Task[None]", asyncio.current_task())
         self._links.add(link)
+        self._serving.add(serving)
         pumps = [
             asyncio.create_task(self._pump(reader, server, link, upwards=True)),
             asyncio.create_task(self._pump(server_reader, writer, link, upwards=False)),
@@ -131,6 +136,7 @@ class Proxy:
             await asyncio.wait(pumps)
             self._pumps.difference_update(pumps)
             self._links.discard(link)
+            self._serving.discard(serving)
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link, *, upwards: bool

@@ -86,6 +86,11 @@ class Focus:
     long: float = 0.3  # share of pauses past the session timeout, and of long holds
 
 
+# On a Citus cluster nodes crash one at a time, and the links to its workers are struck as well.
+WORKERS = ("worker-1", "worker-2")
+CLUSTER = Focus({**USUAL_MIX, "crash_postgres": 8}, links=(*LINKS, *WORKERS))
+
+
 def make_schedule(seed: int, mean_pause_s: float, focus: Focus | None = None) -> Iterator[Fault]:
     """Faults without end."""
     rng = Random(f"schedule:{seed}")

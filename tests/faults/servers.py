@@ -1,4 +1,4 @@
-"""The site of a campaign: a Kafka, a Postgres and a mail sink of its own, and a proxy before each of them."""
+"""The site of a campaign: a Kafka, a Postgres or a Citus cluster, and a mail sink of its own, each behind a proxy."""
 
 import asyncio
 import re
@@ -8,13 +8,18 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import psutil
 
 from deploy.local.apache_kafka import ApacheKafka, fetch_jars
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
+from tests.faults.cluster import Cluster, copy_rows
 from tests.faults.mail import FaultyMail
 from tests.faults.proxy import HOST, Proxy
+from tests.faults.schedule import CLUSTER, WORKERS, Focus
+from tests.support.databases import Databases
+from tests.support.servers import is_cluster
 
 SERVICES = ("meter", "projections", "notifier")
 # Short checkpoints: recovery after a crash reads little.
@@ -47,13 +52,55 @@ class Site:
     kafka: ProxiedKafka
     postgres: EmbeddedPostgres
     mail: FaultyMail
-    proxies: dict[str, Proxy]  # "meter", "projections", "notifier": before Postgres; "kafka"; "smtp"
+    proxies: dict[str, Proxy]  # "meter", "projections", "notifier": before Postgres; "kafka"; "smtp"; WORKERS
+    cluster: Cluster | None = None  # `postgres` is its coordinator
 
     def dsn(self, database: str, service: str | None = None) -> str:
         """Of the superuser, directly; of a service, under its role and through its proxy."""
         if service is None:
             return self.postgres.dsn(database)
         return f"postgresql://credit_{service}@{HOST}:{self.proxies[service].port}/{database}"
+
+    def dsns(self, database: str) -> list[str]:
+        """Of the superuser, on every node."""
+        return [node.dsn(database) for node in (self.cluster.nodes if self.cluster else [self.postgres])]
+
+    @property
+    def databases(self) -> Databases:
+        return self.cluster.databases if self.cluster else Databases(self.dsn("postgres"))
+
+    @property
+    def focus(self) -> Focus | None:
+        """What the campaign draws from; none: the usual."""
+        return CLUSTER if self.cluster else None
+
+    @property
+    def slowness(self) -> int:
+        """How many times as long an event takes as on one Postgres, and all that waits at the end."""
+        return 4 if self.cluster else 1
+
+    async def make_database(self, name: str) -> None:
+        if self.cluster:
+            await self.cluster.databases.create_plain(name)
+        else:
+            connection = await asyncpg.connect(self.dsn("postgres"))
+            await connection.execute(f"CREATE DATABASE {name}")
+            await connection.close()
+
+    @asynccontextmanager
+    async def judged(self, database: str) -> AsyncIterator[str]:
+        """The address of what the oracle reads: the database, or all its rows in one place."""
+        dsn = self.dsn(database)
+        if not self.cluster:
+            yield dsn
+            return
+        one = Databases(self.dsn("postgres"))
+        copied = await one.create(migrated=False)
+        try:
+            await copy_rows(dsn, copied)
+            yield copied
+        finally:
+            await one.drop(copied)
 
     @property
     def proxied_kafka(self) -> str:
@@ -65,11 +112,12 @@ class Site:
             proxy.calm()
 
     async def crash_postgres(self, pause_s: float) -> None:
-        """SIGKILL to every process of it, as a power cut would have it."""
-        await asyncio.to_thread(kill_tree, self.postgres.child.pid)
-        await asyncio.to_thread(self.postgres.child.kill)
+        """SIGKILL to every process of it, as a power cut would have it; of a cluster to one node after the other."""
+        node = self.cluster.next_to_crash() if self.cluster else self.postgres
+        await asyncio.to_thread(kill_tree, node.child.pid)
+        await asyncio.to_thread(node.child.kill)
         await asyncio.sleep(pause_s)
-        await asyncio.to_thread(self.postgres.start)
+        await asyncio.to_thread(node.start)
 
     async def crash_kafka(self, pause_s: float) -> None:
         await asyncio.to_thread(self.kafka.crash)
@@ -89,18 +137,24 @@ def kill_tree(pid: int) -> None:
 async def open_site() -> AsyncIterator[Site]:
     """Start everything; stop everything at the end, however it ends. Raises UnavailableError."""
     async with AsyncExitStack() as stack:
-        postgres = EmbeddedPostgres(POSTGRES)
-        stack.callback(postgres.close)
+        cluster = Cluster(POSTGRES) if is_cluster() else None
+        postgres = cluster.nodes[0] if cluster else EmbeddedPostgres(POSTGRES)
+        server = cluster or postgres
+        stack.callback(server.close)
         kafka = ProxiedKafka(await asyncio.to_thread(fetch_jars))
         stack.callback(kafka.close)
-        await asyncio.gather(asyncio.to_thread(postgres.start), asyncio.to_thread(kafka.start))
+        await asyncio.gather(asyncio.to_thread(server.start), asyncio.to_thread(kafka.start))
         mail = FaultyMail()
         stack.callback(mail.close)
         mail.start()
         proxies = {name: Proxy(name, postgres.port) for name in SERVICES}
+        if cluster:
+            proxies |= {name: Proxy(name, node.port) for name, node in zip(WORKERS, cluster.nodes[1:], strict=True)}
         proxies["kafka"] = Proxy("kafka", kafka.inner_port, kafka.outer_port)
         proxies["smtp"] = Proxy("smtp", mail.port)
         for proxy in proxies.values():
             await proxy.start()
             stack.push_async_callback(proxy.close)
-        yield Site(kafka, postgres, mail, proxies)
+        if cluster:
+            await cluster.join([proxies[name].port for name in WORKERS])
+        yield Site(kafka, postgres, mail, proxies, cluster)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.campaign import Campaign, Goal
+from tests.faults.campaign import DRAIN_S, Campaign, Goal
 from tests.faults.report import details, summary
 from tests.faults.schedule import make_schedule
 from tests.faults.servers import Site
@@ -18,12 +18,13 @@ MOST_S = 80
 async def test_nothing_is_lost_and_nothing_doubled(
     site: Site, seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world = World(events=EVENTS, accounts=ACCOUNTS, seed=seed)
-    campaign = Campaign(site, world, EVENTS / SECONDS, tmp_path)
+    events = EVENTS // site.slowness
+    world = World(events=events, accounts=ACCOUNTS, seed=seed)
+    campaign = Campaign(site, world, events / SECONDS, tmp_path, drain_s=DRAIN_S * site.slowness)
     await campaign.start()
     try:
-        schedule = make_schedule(seed, SECONDS / FAULTS / 1.5)
-        await campaign.torment(schedule, Goal(FAULTS, KILLS, EVENTS, MOST_S))
+        schedule = make_schedule(seed, SECONDS / FAULTS / 1.5, site.focus)
+        await campaign.torment(schedule, Goal(FAULTS, KILLS, events, MOST_S))
         findings = await campaign.judge(await campaign.drain())
     finally:
         await campaign.close()

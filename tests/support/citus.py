@@ -55,9 +55,9 @@ class CitusDatabases(Databases):
         await self._everywhere(f"CREATE DATABASE {name} TEMPLATE {template}")
         return change_dsn(self._dsn, name)
 
-    async def create_plain(self) -> str:
+    async def create_plain(self, name: str | None = None) -> str:
         """A database with Citus and all its nodes, and nothing distributed: what `meter setup` finds."""
-        name = f"test_{uuid.uuid4().hex[:12]}"
+        name = name or f"test_{uuid.uuid4().hex[:12]}"
         await self._make_cluster(name)
         return change_dsn(self._dsn, name)
 

@@ -39,6 +39,7 @@ STORED, REPEAT, GAP, TWICE = 1, 2, 8, 16
 NAMES = {STORED: "stored", REPEAT: "repeat", REJECTED: "rejected", GAP: "gap", TWICE: "twice", WAITING: "waiting"}
 ROWS = 5000
 Place = tuple[str, int]  # topic, shard
+Topics = dict[Place, "array[int]"]  # by offset, the number of each record
 Books = dict[tuple[int, int], Book]  # by account and resource
 
 EVENTS = """
@@ -64,7 +65,7 @@ WHERE r.shard = $1
 """
 
 
-def read_topics(bootstrap: str, prefix: str, partitions: int) -> dict[Place, "array[int]"]:
+def read_topics(bootstrap: str, prefix: str, partitions: int) -> Topics:
     """The number of each record (or GARBAGE) by offset."""
     return {
         (topic, shard): read_partition(bootstrap, prefix + topic, shard)
@@ -108,7 +109,7 @@ def read_records(bootstrap: str, topic: str, shard: int) -> Iterator[Any]:
 class OffsetCheck:
     """Reads the store shard by shard; keeps the books on the way, in the order of the log."""
 
-    def __init__(self, world: World, topics: dict[Place, "array[int]"], findings: Findings) -> None:
+    def __init__(self, world: World, topics: Topics, findings: Findings) -> None:
         self._world = world
         self._truth: Truth = world.truth
         self._topics = topics
