@@ -38,7 +38,8 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     TransientError,
 )
 
-# A node of Citus that went away in the middle of a transaction: passed on in words, as an internal error.
+# A node of Citus that went away in the middle of a transaction: passed on in words, as one of these.
+OF_NODE: Final = (asyncpg.InternalServerError, asyncpg.PostgresIOError)
 LOST_NODE: Final = (
     "failure on connection marked as essential",
     "connection to the remote node",
@@ -47,6 +48,7 @@ LOST_NODE: Final = (
     "the database system is",  # starting up, shutting down, in recovery mode
     "failed to COPY to shard",
     "failed to complete COPY on",
+    "could not commit transaction for shard",
 )
 
 # Nothing that a retry cures and no bug either: a person has to look at the settings or run the setup.
@@ -77,7 +79,7 @@ def is_transient(error: BaseException) -> bool:
     """Whether repeating the work from what is stored may succeed."""
     if isinstance(error, TRANSIENT):  # first: one of them is an InternalClientError too
         return True
-    if isinstance(error, asyncpg.InternalServerError):
+    if isinstance(error, OF_NODE):
         return any(words in str(error) for words in LOST_NODE)
     if isinstance(error, asyncpg.InternalClientError):
         # A connection cut between two statements can be caught half-way through its own closing ("cannot switch to

@@ -10,6 +10,7 @@ from meter.runtime.postgres.citus import ServiceConnection, as_refusal, for_citu
 from meter.runtime.postgres.failures import is_transient
 
 NAMED = 'new row for relation "events_102009" violates check constraint "events_amount_check"'
+INTERNAL, OF_FILE = asyncpg.InternalServerError, asyncpg.PostgresIOError
 
 
 class Unopened(ServiceConnection):
@@ -48,20 +49,26 @@ def test_another_internal_error_stays_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("kind", "said"),
     [
-        "failure on connection marked as essential: citus-2.example.com:5432",
-        "connection to the remote node credit_meter@citus-2.example.com:5432 failed with the following error: refused",
-        "terminating connection due to administrator command",
-        "failed to COPY to shard 102009 on citus-2.example.com:5432",
+        (INTERNAL, "failure on connection marked as essential: citus-2.example.com:5432"),
+        (INTERNAL, "connection to the remote node credit_meter@citus-2.example.com:5432 failed"),
+        (INTERNAL, "terminating connection due to administrator command"),
+        (INTERNAL, "could not commit transaction for shard 102009 on at least one active node"),
+        (OF_FILE, "failed to COPY to shard 102009 on citus-2.example.com:5432"),
+        (OF_FILE, "failed to complete COPY on citus-2.example.com:5432"),
     ],
 )
-def test_a_node_that_went_away_is_tried_again(said: str) -> None:
-    assert is_transient(asyncpg.InternalServerError(said))
+def test_a_node_that_went_away_is_tried_again(kind: type[asyncpg.PostgresError], said: str) -> None:
+    assert is_transient(kind(said))
 
 
-def test_another_internal_error_is_a_bug() -> None:
-    assert not is_transient(asyncpg.InternalServerError("cache lookup failed for relation 1"))
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [(INTERNAL, "cache lookup failed for relation 1"), (OF_FILE, "could not read block 7 in file: Input/output error")],
+)
+def test_another_error_of_these_is_a_bug_or_a_broken_disk(kind: type[asyncpg.PostgresError], said: str) -> None:
+    assert not is_transient(kind(said))
 
 
 async def test_a_commit_that_a_node_did_not_answer_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
