@@ -62,6 +62,8 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "http_port": "0",
     }
 )
+# For setup, whose statements are for all nodes and take their time.
+ON_CLUSTER = {"distribute": "citus", "distribute_parts": str(PARTITIONS), "postgres_timeout_s": "60"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Campaign:
         site = self.site
         return {
             **SETTINGS,
-            **({"distribute": "citus", "distribute_parts": str(PARTITIONS)} if site.cluster and not service else {}),
+            **(ON_CLUSTER if site.cluster and service is None else {}),
             "postgres_dsn": site.dsn(self.database, service),
             "kafka_bootstrap": site.proxied_kafka if service else site.kafka.bootstrap,
             "topic_prefix": self.prefix,
