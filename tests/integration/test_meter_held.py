@@ -114,7 +114,8 @@ async def test_a_meter_that_is_killed_meanwhile_forgets_none(
     await write_backlog(settings)
     await reverse(settings, USED, "request 2")
     for wanted in 2, 3:  # while both wait for the other partition; behind that, if it is met
-        meter = processes.start("meter", batch_events="1")
+        # A short session: the next one gets shards once Kafka has given this one up.
+        meter = processes.start("meter", batch_events="1", kafka_session_ms="6000")
         await until(lambda count=wanted: is_later(pool, count), 60, "they wait")  # type: ignore[misc]
         meter.kill()
         meter.wait()
