@@ -34,6 +34,7 @@ from projections.usage_rebuild import Changes, UsageRebuild
 
 RANGE_EVENTS: Final = 500_000
 STATEMENT_TIMEOUT_S: Final = 24 * 3600
+COLLECTED: Final = ("balances", "accounts", "slots", "names")  # tables rebuilt_…
 BALANCE_COLUMNS: Final = BalanceState._fields
 ACCOUNT_COLUMNS: Final = AccountState._fields
 
@@ -73,12 +74,12 @@ class Rebuild:
             if not await holder.fetch(sql("lock_rebuild")):
                 raise RefusalError("another rebuild is under way: wait until it has ended")
             try:
-                await self._pool.execute(sql("clear_rebuilt"))
+                await clear_rebuilt(self._pool)
                 shards = [row["shard"] for row in await self._pool.fetch(sql("fetch_cursors"), PROJECTION)]
                 tasks = [asyncio.ensure_future(self._rebuild_shard(shard)) for shard in shards]
                 return sum_up(self._models, await gather(tasks))
             finally:
-                await self._pool.execute(sql("clear_rebuilt"))
+                await clear_rebuilt(self._pool)
 
     async def _rebuild_shard(self, shard: int) -> list[Exchange]:
         async with self._slots, self._pool.acquire() as connection:
@@ -117,6 +118,12 @@ class Rebuild:
             await connection.execute(sql("prepare_long_read"))
             await rebuilt.read_up_to(connection, await connection.fetchval(sql("lock_cursor"), USAGE, shard))
             return await rebuilt.replace(connection)
+
+
+async def clear_rebuilt(pool: Pool) -> None:
+    """Leave nothing in the tables that a rebuild collects in."""
+    for table in COLLECTED:
+        await pool.execute(sql(f"clear_rebuilt_{table}"))
 
 
 async def count_events(pool: Pool, models: Sequence[Model]) -> int:

@@ -12,7 +12,7 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool
 from projections import rebuild as rebuild_module
 from projections.plan import LogDamagedError, PositionRange, plan
-from projections.rebuild import Exchange, Model, Rebuild
+from projections.rebuild import Exchange, Model, Rebuild, clear_rebuilt
 from projections.store import FoldStore, sql
 from projections.store_usage import UsageStore, fold_ranges
 from projections.verify import verify
@@ -186,7 +186,8 @@ async def test_the_fold_goes_on_during_a_rebuild(pool: Pool, log: EventLog) -> N
 
 
 async def test_a_fold_and_a_rebuild_that_ends_do_not_wait_for_each_other(pool: Pool, log: EventLog) -> None:
-    """The fold's statement is that of collecting too: it locks what a rebuild collects, and the rebuild clears that."""
+    """The fold's statement is that of collecting too: it locks what a rebuild collects, and the rebuild clears that. A
+    backup locks the same tables in the order in which they were made."""
     cleared = asyncio.Event()
 
     async def fold_nothing() -> None:
@@ -194,11 +195,18 @@ async def test_a_fold_and_a_rebuild_that_ends_do_not_wait_for_each_other(pool: P
             async with pool.acquire() as connection, connection.transaction():
                 await fold_ranges(connection, [PositionRange(0, 0, 0)])
 
+    async def lock_as_a_backup() -> None:
+        while not cleared.is_set():
+            async with pool.acquire() as connection, connection.transaction():
+                for table in ("rebuilt_slots", "rebuilt_names"):
+                    await connection.execute(f"LOCK TABLE projections.{table} IN ACCESS SHARE MODE")
+
     async with asyncio.TaskGroup() as group:
         group.create_task(fold_nothing())
         group.create_task(fold_nothing())
+        group.create_task(lock_as_a_backup())
         for _ in range(200):
-            await pool.execute(sql("clear_rebuilt"))
+            await clear_rebuilt(pool)
         cleared.set()
 
 
