@@ -55,8 +55,9 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             )
             inputs = (USAGE, ACCOUNTS)
             consumer = ShardConsumer(
-                settings, topics=inputs, group=GROUP, store=store, guard=guard, history=history, beyond=True
-            )
+                settings, topics=inputs, group=GROUP, store=store, guard=guard, history=history, beyond=True,
+                concurrency=concurrency_of(settings),
+            )  # fmt: skip
             async with Producer(without_ids(settings), client_id="credit-meter") as producer, consumer:
                 health.set_ready("kafka", True)
                 await risks.give()
@@ -100,9 +101,13 @@ def make_loop(
         evidence_bytes=settings.evidence_bytes,
         traces=health.traces,
     )
-    concurrency = min(settings.append_concurrency, settings.postgres_pool_size - 1)
     together = 0 if singly else TOGETHER_EVENTS
-    return ShardLoop(consumer, ingest, together=together, concurrency=concurrency, health=health)
+    return ShardLoop(consumer, ingest, together=together, concurrency=concurrency_of(settings), health=health)
+
+
+def concurrency_of(settings: MeterSettings) -> int:
+    """Transactions that append at the same time; a connection is left for everything else."""
+    return min(settings.append_concurrency, settings.postgres_pool_size - 1)
 
 
 def without_ids(settings: MeterSettings) -> MeterSettings:

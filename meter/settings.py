@@ -45,8 +45,7 @@ class MeterSettings(Settings):
         4,
         ge=1,
         le=64,
-        description="shards appended at the same time; below the pool size. With a backlog more than 4 of 12 shards "
-        "need a larger METERING_BUFFER_BYTES",
+        description="shards appended at the same time, each holding a batch in memory; below the pool size",
     )
     compiled: bool = Field(
         True, description="use the compiled reader and encoder where they are installed; events are the same either way"

@@ -69,8 +69,9 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 note_grown=health.metrics.note_grown,
             )  # fmt: skip
             consumer = ShardConsumer(
-                settings, topics=(BALANCES,), group=GROUP, store=store, guard=guard, remedies=REMEDIES, history=history
-            )
+                settings, topics=(BALANCES,), group=GROUP, store=store, guard=guard, remedies=REMEDIES,
+                history=history, concurrency=concurrency_of(settings),
+            )  # fmt: skip
             producer = Producer(settings, client_id="credit-notifier")
             async with producer, consumer:
                 health.set_ready("kafka", True)
@@ -123,7 +124,10 @@ def make_loop(
         on_saved=wake,
         traces=health.traces,
     )
-    # The mailers and the relay need connections too.
-    concurrency = max(1, settings.postgres_pool_size // 2)
     together = 0 if singly else TOGETHER_CHANGES
-    return ShardLoop(consumer, notify, together=together, concurrency=concurrency, health=health)
+    return ShardLoop(consumer, notify, together=together, concurrency=concurrency_of(settings), health=health)
+
+
+def concurrency_of(settings: NotifierSettings) -> int:
+    """Transactions that save notices at the same time; the mailers and the relay need connections too."""
+    return max(1, settings.postgres_pool_size // 2)

@@ -128,7 +128,7 @@ class Settings(BaseModel):
         32 * MIB,
         ge=MIB // 16,
         le=1024 * MIB,
-        description="most bytes of records buffered in memory, all shards together; a third as many may be in flight",
+        description="most bytes of records buffered in memory, all shards together",
     )
     poll_ms: int = Field(100, ge=1, le=10_000, description="longest wait for records in one step of a loop")
     accept_lost_records: bool = Field(

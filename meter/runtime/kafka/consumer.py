@@ -75,15 +75,20 @@ class ShardConsumer:
         remedies: Remedies = OF_INPUTS,
         history: History | None = None,
         beyond: bool = False,
+        concurrency: int = 4,
     ) -> None:
-        """With `beyond` partitions that no shard has, of a topic that somebody has grown, are read as well."""
+        """`concurrency`: full batches that the caller stores at the same time. With `beyond` partitions that no shard
+        has, of a topic that somebody has grown, are read as well."""
         self._settings = settings
         self._names = {topic: settings.topic(topic) for topic in topics}
         self._group = settings.group(group)
         self._guard = guard
         self._client: ConsumerClient | None = None
         self._buffers = ShardBuffers(
-            batch_events=settings.batch_events, batch_bytes=settings.batch_bytes, buffer_bytes=settings.buffer_bytes
+            batch_events=settings.batch_events,
+            batch_bytes=settings.batch_bytes,
+            buffer_bytes=settings.buffer_bytes,
+            concurrency=concurrency,
         )
         self._assignment = Assignment(settings, self._names, store, self._buffers, remedies, history, beyond=beyond)
         self._poller = Poller(self._buffers, settings.poll_ms, FetchPace(settings.kafka_fetch_wait_ms / 1000))
@@ -140,7 +145,8 @@ class ShardConsumer:
     # --- the four verbs ---------------------------------------------------------------------------------------------
 
     async def receive(self) -> list[Batch]:
-        """A batch of each shard that has records; waits up to `poll_ms` for the first, then returns [].
+        """Batches of shards that have records, while there is room in flight; waits up to `poll_ms` for the first, then
+        returns []. Whoever holds full batches holds up the other shards.
 
         A batch has at most `batch_events` records and about `batch_bytes`. Raises TransientError (call again: every
         partition is read from the right offset) or RefusalError (a person must act).

@@ -2,8 +2,9 @@
 
 Memory is bounded here. A backlog is larger than any memory, and events differ in size by a factor of a thousand, so a
 count of records bounds nothing. Each shard has an equal share of `buffer_bytes`: it may have one share in flight and
-one share buffered, plus what one fetch of each topic brings on top. All shards together have a third of `buffer_bytes`
-in flight, and at most a batch more: a batch that waits for its turn would hold memory beside the next one of its shard.
+one share buffered, plus what one fetch of each topic brings on top. All shards together have as much in flight as
+`concurrency` full batches, or a third of `buffer_bytes` where that is more, and at most a batch beyond: a batch that
+waits to be stored would hold memory beside the next one of its shard.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,8 +16,8 @@ from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from schemas.records import Record, Rejected
 
 FETCH_BYTES = 1024 * 1024
-# Of twelve shards four, which are as many as are appended at the same time: rates are those with all of them in flight.
-IN_FLIGHT_PART = 3
+# Of many shards, whose batches are small, more are in flight than are stored at once: they are stored together.
+LEAST_IN_FLIGHT = 1 / 3
 
 
 class Batch(NamedTuple):
@@ -41,13 +42,15 @@ class Batch(NamedTuple):
 class ShardBuffers:
     """The buffers of the positioned shards, by partition and by shard, and the batches in flight."""
 
-    def __init__(self, *, batch_events: int, batch_bytes: int, buffer_bytes: int) -> None:
+    def __init__(self, *, batch_events: int, batch_bytes: int, buffer_bytes: int, concurrency: int) -> None:
+        """`concurrency`: full batches that are stored at the same time."""
         self.partitions: dict[TopicPartition, PartitionBuffer] = {}
         self.in_flight: dict[int, Batch] = {}
         self._shards: dict[int, list[PartitionBuffer]] = {}
         self._batch_events = batch_events
         self._batch_bytes = batch_bytes
         self._buffer_bytes = buffer_bytes
+        self._concurrency = concurrency
 
     @property
     def shards(self) -> Iterable[int]:
@@ -105,9 +108,10 @@ class ShardBuffers:
     def take(self) -> list[Batch]:
         """A batch of shards that have records and no batch in flight, while there is room in flight.
 
-        Those come first whose last batch was taken longest ago.
+        Those come first whose last batch was taken longest ago, or that were positioned since.
         """
-        room = self._buffer_bytes // IN_FLIGHT_PART - sum(batch.weight for batch in self.in_flight.values())
+        most = max(self._buffer_bytes * LEAST_IN_FLIGHT, self._concurrency * min(self._batch_bytes, self.share))
+        room = most - sum(batch.weight for batch in self.in_flight.values())
         taken = []
         for shard, buffers in list(self._shards.items()):
             if room <= 0:

@@ -38,7 +38,8 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     TransientError,
 )
 
-# A node of Citus that went away in the middle of a transaction: passed on in words, as one of these.
+# A node of Citus that went away in the middle of a transaction: passed on in words, as one of these. A constraint that
+# is checked at COMMIT would come in the words of `could not commit` as well; there is none.
 OF_NODE: Final = (asyncpg.InternalServerError, asyncpg.PostgresIOError)
 LOST_NODE: Final = (
     "failure on connection marked as essential",

@@ -24,13 +24,15 @@ ASSIGNORS = (ShardAssignor, RangePartitionAssignor)
 # aiokafka keeps one fetched piece of every partition, compressed, until it is polled: this much for all partitions.
 FETCHED_BYTES = 8 * 1024 * 1024
 PARTITION_BYTES = (64 * 1024, 1024 * 1024)
-# A broker answers a fetch at once when it has this much: while records gather, and while they are few.
-GATHERED_BYTES = 1024 * 1024
+# A broker answers a fetch at once when it has this much: while records gather, and while they are few. It cuts a
+# response short where the next piece does not fit whole, so what it waits for is well below the most that it may send.
+GATHERED_BYTES = 512 * 1024
 FIRST_BYTE = 1
 # So long a fetch stands while nothing comes. What is positioned anew, after a failure, waits for its end.
 CALM_WAIT_MS = 500
-# Of one response: some 10,000 events. While aiokafka reads a response it holds the bytes three times, and what it has
-# read of one waits beside the buffers: four times as much takes 35 MB more, and no event comes in earlier.
+# Of one response: 10,000 packed events. While aiokafka reads a response it holds the bytes three times, and
+# what it has read of one waits beside the buffers: four times as much takes 35 MB more, and packed events come in no
+# earlier. Those that are not packed, 2,500 to a response, come in at a rate that is 8 % lower.
 RESPONSE_BYTES = 1024 * 1024
 
 

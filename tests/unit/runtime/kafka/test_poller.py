@@ -36,7 +36,9 @@ class ScriptedClient:
 
 
 def make_poller(stored: int) -> Poller:
-    buffers = ShardBuffers(batch_events=1000, batch_bytes=16 * FETCH_BYTES, buffer_bytes=32 * FETCH_BYTES)
+    buffers = ShardBuffers(
+        batch_events=1000, batch_bytes=16 * FETCH_BYTES, buffer_bytes=32 * FETCH_BYTES, concurrency=4
+    )
     buffers.put(0, {USAGE_0: PartitionBuffer("usage", 0, stored)})
     return Poller(buffers, 10, FetchPace(0.04))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,8 +27,10 @@ def fill(buffer: PartitionBuffer, count: int, size: int = SIZE) -> None:
     buffer.offer([Raw(buffer.next + n, b"v" * size) for n in range(count)], buffer.next + count)
 
 
-def make_buffers(shards: int = 2, *, events: int = 1000, batch: int = 100_000, buffer: int = 1_000_000) -> ShardBuffers:
-    buffers = ShardBuffers(batch_events=events, batch_bytes=batch, buffer_bytes=buffer)
+def make_buffers(
+    shards: int = 2, *, events: int = 1000, batch: int = 100_000, buffer: int = 1_000_000, concurrency: int = 4
+) -> ShardBuffers:
+    buffers = ShardBuffers(batch_events=events, batch_bytes=batch, buffer_bytes=buffer, concurrency=concurrency)
     for shard in range(shards):
         buffers.put(
             shard, {TopicPartition(topic, shard): PartitionBuffer(topic, shard, 0) for topic in ("usage", "accounts")}
@@ -84,19 +87,31 @@ def test_many_shards_make_batches_no_larger_than_their_share() -> None:
     assert {batch.size for batch in buffers.take()} == {5}
 
 
-def test_a_third_of_what_may_be_buffered_is_in_flight_and_each_shard_comes_in_its_order() -> None:
-    buffers = make_buffers(6, batch=100_000, buffer=60_000)  # 10 records a shard, 20 in flight
+def test_as_many_full_batches_are_in_flight_as_are_stored_and_each_shard_comes_in_its_order() -> None:
+    buffers = make_buffers(6, batch=10_000, buffer=60_000, concurrency=3)
     for shard in range(6):
         fill(buffers.partitions[TopicPartition("usage", shard)], 30)
     first = buffers.take()
-    assert [(batch.shard, batch.size, batch.weight) for batch in first] == [(n, 10, 10_000) for n in range(2)]
+    assert [(batch.shard, batch.size, batch.weight) for batch in first] == [(n, 10, 10_000) for n in range(3)]
     assert buffers.take() == []
     assert buffers.store(first[1])
     [next_one] = buffers.take()
-    assert next_one.shard == 2, "shard 1 has records too, and had a batch"
-    for batch in (first[0], next_one):
+    assert next_one.shard == 3, "shard 1 has records too, and had a batch"
+    for batch in (first[0], first[2], next_one):
         buffers.store(batch)
-    assert [batch.shard for batch in buffers.take()] == [3, 4]
+    assert [batch.shard for batch in buffers.take()] == [4, 5, 0]
+
+
+@pytest.mark.parametrize(
+    ("shards", "concurrency", "expected"), [(1, 4, 1), (3, 4, 3), (6, 4, 4), (12, 4, 4), (12, 12, 12)]
+)
+def test_the_defaults_keep_every_slot_busy(shards: int, concurrency: int, expected: int) -> None:
+    buffers = make_buffers(shards, events=5_000, batch=4 << 20, buffer=32 << 20, concurrency=concurrency)
+    for shard in range(shards):
+        fill(buffers.partitions[TopicPartition("usage", shard)], 9_000)
+    taken = buffers.take()
+    assert expected <= len(taken) <= expected + 1
+    assert sum(batch.weight for batch in taken) <= 32 << 20
 
 
 def test_small_batches_of_all_shards_are_in_flight_together() -> None:
@@ -104,6 +119,13 @@ def test_small_batches_of_all_shards_are_in_flight_together() -> None:
     for shard in range(10):
         fill(buffers.partitions[TopicPartition("usage", shard)], 1)
     assert [batch.shard for batch in buffers.take()] == list(range(10))
+
+
+def test_of_many_shards_a_third_of_the_buffer_is_in_flight_to_be_stored_together() -> None:
+    buffers = make_buffers(300, batch=100_000, buffer=600_000, concurrency=4)  # two records a shard
+    for shard in range(300):
+        fill(buffers.partitions[TopicPartition("usage", shard)], 4)
+    assert [batch.size for batch in buffers.take()] == [2] * 100
 
 
 def test_what_could_not_be_read_weighs_in_flight_too() -> None:
