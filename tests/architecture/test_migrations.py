@@ -78,6 +78,16 @@ async def test_no_table_lacks_a_primary_key(connection: asyncpg.Connection) -> N
     assert without == []
 
 
+async def test_nothing_is_checked_at_commit(connection: asyncpg.Connection) -> None:
+    """On a cluster its refusal comes in the words of a lost node, and would be repeated without end."""
+    deferred = """
+        SELECT conname FROM pg_constraint WHERE condeferrable
+        UNION ALL
+        SELECT tgname FROM pg_trigger WHERE tgdeferrable
+        """
+    assert await connection.fetch(deferred) == []
+
+
 async def test_every_moment_is_aware(connection: asyncpg.Connection) -> None:
     naive = [row[0] for row in await connection.fetch(COLUMNS, list(PACKAGES)) if "without time zone" in row[0]]
     assert naive == []

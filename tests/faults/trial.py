@@ -44,7 +44,8 @@ async def try_bug(site: Site, bug: Bug, seed: int, logs: Path) -> Verdict:
     started = time.monotonic()
     world = World(events=EVENTS, accounts=bug.accounts, seed=seed, shares=bug.shares)
     twins = (bug.service,) if bug.twins else ()
-    campaign = Campaign(site, world, PER_S, logs, bugs={bug.service: bug.name}, drain_s=DRAIN_S, twins=twins)
+    drain_s = DRAIN_S * site.slowness
+    campaign = Campaign(site, world, PER_S, logs, bugs={bug.service: bug.name}, drain_s=drain_s, twins=twins)
     schedule = make_schedule(seed, bug.mean_pause_s, bug.focus)
     goal = Goal(WITHOUT_END, WITHOUT_END, WITHOUT_END, bug.round_s)
     await campaign.start()
