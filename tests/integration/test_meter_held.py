@@ -84,6 +84,19 @@ async def is_judged(pool: Pool) -> bool:
     )  # fmt: skip
 
 
+async def is_judged_after_kills(pool: Pool) -> bool:
+    """A meter that is killed between sending a reversal again and forgetting that it has to sends it twice: each record
+    that is refused is a rejection of its own."""
+    return (await pool.fetchval("SELECT count(*) FROM meter.reversals"), set(await reasons(pool))) == (
+        1, {"reverses_unknown"},
+    )  # fmt: skip
+
+
+async def is_sent(pool: Pool) -> bool:
+    """What is sent again may be judged before the transaction that deletes it from the outbox has ended."""
+    return bool(await pool.fetchval("SELECT count(*) = 0 FROM meter.outbox"))
+
+
 async def reasons(pool: Pool) -> list[str]:
     return [row[0] for row in await pool.fetch("SELECT reason FROM meter.rejections ORDER BY 1")]
 
@@ -103,7 +116,7 @@ async def test_usage_that_is_still_to_be_sent_on_is_waited_for(
     listed = [json.loads(line) for line in processes.run("meter", "waiting", "--json").stdout.splitlines()]
     assert {(line["shard"], line["state"].partition(" for ")[0]) for line in listed} == {(shard, "waits")}
     await until(lambda: is_judged(pool), 60, "both reversals are judged")
-    assert await pool.fetchval("SELECT count(*) FROM meter.outbox") == 0
+    await until(lambda: is_sent(pool), 10, "the outbox is empty")
     done = processes.run("meter", "verify")
     assert done.returncode == 0, done.stdout
 
@@ -120,13 +133,13 @@ async def test_a_meter_that_is_killed_meanwhile_forgets_none(
         meter.kill()
         meter.wait()
     processes.start("meter")
-    await until(lambda: is_judged(pool), 60, "both reversals are judged")
-    assert await pool.fetchval("SELECT count(*) FROM meter.outbox") == 0
+    await until(lambda: is_judged_after_kills(pool), 60, "both reversals are judged")
+    await until(lambda: is_sent(pool), 10, "the outbox is empty")
     assert processes.run("meter", "verify").returncode == 0
 
 
 async def is_later(pool: Pool, count: int) -> bool:
-    return await is_waiting(pool, count) or await is_judged(pool)
+    return await is_waiting(pool, count) or await is_judged_after_kills(pool)
 
 
 async def test_usage_that_keeps_coming_elsewhere_holds_up_no_judgement(
@@ -165,4 +178,4 @@ async def test_markers_at_the_end_of_partitions_that_another_meter_reads_are_not
             return await reasons(pool) == ["reverses_unknown"]
 
         await until(rejected, 60, "it is judged")
-    assert await pool.fetchval("SELECT count(*) FROM meter.outbox") == 0
+    await until(lambda: is_sent(pool), 10, "the outbox is empty")
