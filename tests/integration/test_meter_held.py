@@ -79,9 +79,7 @@ async def reverse(settings: MeterSettings, *names: str) -> None:
 
 async def is_judged(pool: Pool) -> bool:
     """The usage is reversed, and the reversal of what nobody sent is rejected."""
-    return (await pool.fetchval("SELECT count(*) FROM meter.reversals"), await reasons(pool)) == (
-        1, ["reverses_unknown"],
-    )  # fmt: skip
+    return await is_judged_after_kills(pool) and len(await reasons(pool)) == 1
 
 
 async def is_judged_after_kills(pool: Pool) -> bool:
