@@ -29,6 +29,11 @@ class WholeProgress(NamedTuple):
     used: int
     notices: int
 
+    @property
+    def behind(self) -> int:
+        """Events that are stored and in no balance yet, and those that are not in usage."""
+        return 2 * self.stored - self.folded - self.used
+
 
 class Outcomes(NamedTuple):
     """What became of the records, counted by the batches and by the rows."""

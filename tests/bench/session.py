@@ -143,7 +143,7 @@ class Session:
         scenario = Scenario(self._bench, "latency", plan.accounts, extra)
         with self._console.status(f"opening accounts; then {len(shares)} loads of {plan.latency_s:.0f} s"):
             await scenario.open_accounts()
-            sustained = await measure_sustained(scenario, plan.events)
+            sustained = await measure_sustained(scenario, 2 * plan.events)
             note_runs(self._figures, "sustained", [sustained])
             self._tell("sustained", sustained.per_s)
             levels = [share._replace(per_s=sustained.per_s * share.percent / 100) for share in shares]

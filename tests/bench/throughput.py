@@ -96,8 +96,7 @@ def choose_look(
 
     async def look_at_all() -> Seen:
         whole = await read_whole_progress(connection)
-        unread = whole.stored * 2 - whole.folded - whole.used
-        return Seen(whole.taken, unread + max(notices - whole.notices, 0))
+        return Seen(whole.taken, whole.behind + max(notices - whole.notices, 0))
 
     return look_at_all if "notifier" in readers else look
 
