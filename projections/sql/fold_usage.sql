@@ -38,43 +38,88 @@ WITH ranged AS (
 ), events AS (
     SELECT shard, account_id COLLATE "C" AS account_id, date_bin('15 minutes', occurred_at, timestamptz '2000-01-01 00:00:00Z') AS slot,
            resource, kind, item COLLATE "C" AS item, used, counts, signed AS amount, position, occurred_at, recorded_at,
-           CASE WHEN $5 THEN projections.read_object(said) ELSE said::jsonb END AS data
-    FROM ranged
-    OFFSET 0  -- so that data are read once for each event, not once for each field
+           fields -> 'deployment' AS deployment, fields ->> 'category' AS category, fields -> 'status' AS status,
+           fields -> 'input_tokens' AS tokens_in, fields -> 'output_tokens' AS tokens_out, fields -> 'seconds' AS seconds,
+           fields ?| ARRAY['hardware', 'replicas', 'cpus', 'memory_gb', 'language'] AS tells
+    FROM (
+        SELECT *, CASE WHEN $5 THEN projections.read_object(said) ELSE said::jsonb END AS fields
+        FROM ranged
+        OFFSET 0  -- so that data are read once for each event, not once for each field
+    ) AS r
+    OFFSET 0  -- and each field once: the functions below are written out where they are called, with their arguments
 ), said AS MATERIALIZED (
     SELECT shard, account_id, slot, resource, kind, item,
-           coalesce(projections.read_text(data -> 'deployment', {{name_chars}}), '') COLLATE "C" AS deployment,
-           CASE WHEN data ->> 'category' IN ({{categories}}) THEN data ->> 'category' ELSE '' END COLLATE "C" AS category,
-           left(coalesce(projections.read_text(data -> 'status', {{name_chars}}), ''), {{status_chars}}) COLLATE "C" AS status,
+           coalesce(projections.read_text(deployment, {{name_chars}}), '') COLLATE "C" AS deployment,
+           CASE WHEN category IN ({{categories}}) THEN category ELSE '' END COLLATE "C" AS category,
+           left(coalesce(projections.read_text(status, {{name_chars}}), ''), {{status_chars}}) COLLATE "C" AS status,
            count(*) FILTER (WHERE counts) AS events, sum(amount) AS amount,
-           coalesce(sum(projections.read_whole(data -> 'input_tokens', {{most_tokens}})) FILTER (WHERE used), 0) AS tokens_in,
-           coalesce(sum(projections.read_whole(data -> 'output_tokens', {{most_tokens}})) FILTER (WHERE used), 0) AS tokens_out,
-           coalesce(sum(round(projections.read_number(data -> 'seconds', {{most_seconds}}), 6)) FILTER (WHERE used), 0)
-               AS seconds,
+           coalesce(sum(projections.read_whole(tokens_in, {{most_tokens}})) FILTER (WHERE used), 0) AS tokens_in,
+           coalesce(sum(projections.read_whole(tokens_out, {{most_tokens}})) FILTER (WHERE used), 0) AS tokens_out,
+           coalesce(sum(round(projections.read_number(seconds, {{most_seconds}}), 6)) FILTER (WHERE used), 0) AS seconds,
            max(occurred_at) AS last_used, max(recorded_at) AS changed_at,
-           max(position) FILTER (WHERE used AND data ?| ARRAY['hardware', 'replicas', 'cpus', 'memory_gb', 'language']) AS told_at,
+           max(position) FILTER (WHERE used AND tells) AS told_at,
            min(position) AS first_at
     FROM events
-    GROUP BY shard, account_id, slot, resource, kind, item, deployment, category, status
-), new_names AS MATERIALIZED (
-    -- Names of a day that have no line yet, numbered by position. Each name is looked for along the key, whatever statistics say.
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+), many AS MATERIALIZED (
+    -- Days of accounts with more than 300 lines, or with as many beside what is added now. Names of others are fewer than have
+    -- room, so nobody looks for them: that is most accounts on most days. `noted`: the names so far are in day_names, all of them.
+    SELECT d.shard, d.account_id, d.day, k.noted IS NOT NULL AS noted
+    FROM (
+        SELECT shard, account_id, (slot AT TIME ZONE 'UTC')::date AS day, count(*) AS lines
+        FROM said
+        GROUP BY 1, 2, 3
+    ) AS d
+    LEFT JOIN LATERAL (
+        SELECT true AS noted FROM projections.day_names n
+        WHERE n.shard = d.shard /*citus AND n.shard = $1[1] */ AND n.account_id = d.account_id AND n.day = d.day
+        LIMIT 1
+    ) AS k ON NOT $4
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS lines
+        FROM (
+            SELECT FROM projections.usage_slots s
+            WHERE s.shard = d.shard /*citus AND s.shard = $1[1] */ AND s.account_id = d.account_id
+              AND s.slot >= d.day::timestamp AT TIME ZONE 'UTC' AND s.slot < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
+            LIMIT 300
+        ) AS s
+    ) AS l ON NOT $4 AND k.noted IS NULL
+    WHERE $4 OR k.noted OR d.lines + l.lines > 300
+), names AS MATERIALIZED (
+    -- Those of these days that are added now, and, where they are not noted yet, those of the lines that the day has: before all others.
     -- A name with a deployment or status is noted beside the names, with its kind below 0: it is counted by itself.
+    SELECT s.*, (s.shard, s.account_id, s.day) IN (SELECT m.shard, m.account_id, m.day FROM many m WHERE m.noted) AS noted
+    FROM (
+        SELECT shard, account_id, (slot AT TIME ZONE 'UTC')::date AS day, kind, item, deployment, status, first_at FROM said
+    ) AS s
+    WHERE ((s.shard, s.account_id, s.day) IN (SELECT m.shard, m.account_id, m.day FROM many m)) IS TRUE  -- or it is a join, see below
+    UNION ALL
+    SELECT m.shard, m.account_id, m.day, s.kind, s.item, s.deployment, s.status, 0, false
+    FROM many m
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT s.kind, s.item, s.deployment, s.status
+        FROM projections.usage_slots s
+        WHERE s.shard = m.shard /*citus AND s.shard = $1[1] */ AND s.account_id = m.account_id
+          AND s.slot >= m.day::timestamp AT TIME ZONE 'UTC' AND s.slot < (m.day + 1)::timestamp AT TIME ZONE 'UTC'
+    ) AS s
+    WHERE NOT m.noted AND NOT $4
+), new_names AS MATERIALIZED (
+    -- Names of a day that are not noted yet, numbered by position. Each name is looked for along the key, whatever statistics say.
     SELECT n.shard, n.account_id, n.day, n.kind, n.item,
            row_number() OVER (PARTITION BY n.shard, n.account_id, n.day, n.kind > 0 ORDER BY n.first_at) AS number
     FROM (
-        SELECT shard, account_id, (slot AT TIME ZONE 'UTC')::date AS day, kind, item, min(first_at) AS first_at
-        FROM said
-        GROUP BY 1, 2, 3, 4, 5
+        SELECT shard, account_id, day, kind, item, min(first_at) AS first_at, noted
+        FROM names
+        GROUP BY shard, account_id, day, kind, item, noted
         UNION ALL
-        SELECT shard, account_id, (slot AT TIME ZONE 'UTC')::date, (-kind)::smallint, concat_ws(E'\x1f', item, deployment, status),
-               min(first_at)
-        FROM said
+        SELECT shard, account_id, day, (-kind)::smallint, concat_ws(E'\x1f', item, deployment, status), min(first_at), noted
+        FROM names
         WHERE deployment <> '' OR status <> ''
-        GROUP BY 1, 2, 3, 4, 5
+        GROUP BY 1, 2, 3, 4, 5, 7
     ) AS n
     LEFT JOIN LATERAL (
         SELECT true AS known FROM projections.day_names k
-        WHERE NOT $4 AND k.shard = n.shard /*citus AND k.shard = $1[1] */ AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
+        WHERE n.noted AND k.shard = n.shard /*citus AND k.shard = $1[1] */ AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
           AND k.item = n.item
         UNION ALL
         SELECT true FROM projections.rebuilt_names k
