@@ -23,6 +23,10 @@ class Pace:
         """After a piece of some shards: its share of the pause after one of all, which would have `together` events."""
         return self.choose_pause(together, shortest_s) * (folded / together if folded else 1)
 
+    def is_late(self, waits_s: float, shortest_s: float) -> bool:
+        """Whether what waited for so long is further behind than pauses make it: after a backlog, which needs none."""
+        return waits_s > 2 * max(self.longest_s, shortest_s)
+
 
 BALANCES: Final = Pace(20e-6, 0.15)
 USAGE: Final = Pace(50e-6, 3.0)

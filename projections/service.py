@@ -22,9 +22,10 @@ from projections.settings import ProjectionsSettings
 from projections.store import FoldStore, sql
 from projections.store_usage import UsageStore
 from projections.usage import WORK as USAGE_WORK
-from projections.usage import UsageRunner
+from projections.usage import UsageHelper, UsageRunner
 from schemas.topics import BALANCES
 
+USAGE_BESIDE = 4  # connections: of both tasks of usage, of the relay, and of what looks now and then
 WORK_MEM = "64MB"  # else the groups of a large piece of the log go to disk
 
 
@@ -98,10 +99,13 @@ def make_loops(
         pause_s=settings.usage_pause_s,
         looks=looks,
     )
+    # Balances must not wait for a connection because usage is late.
+    helpers = [UsageHelper(usage)] if settings.postgres_pool_size >= len(workers) + USAGE_BESIDE else []
     watches = [LagWatch(store, health, WORK, set_aside), LagWatch(usage_store, health, USAGE_WORK)]
     return [
         *workers,
         usage,
+        *helpers,
         stored,
         relay,
         published,

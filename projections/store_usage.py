@@ -5,6 +5,7 @@ which share lines, and is up to three seconds behind under load. `fold_usage.sql
 database.
 """
 
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import count
@@ -35,11 +36,12 @@ class MovedAccount(NamedTuple):
 
 
 class Folded(NamedTuple):
-    """Events of one transaction, and those that waited when it began in all shards that no other process had, these
-    among them."""
+    """Events that were folded; those that waited when it began, these among them; and for how many seconds the first of
+    those that were folded was stored."""
 
     events: int
     waiting: int
+    waits_s: float = 0.0
 
     @property
     def together(self) -> int:
@@ -51,7 +53,7 @@ class Folded(NamedTuple):
 
 
 class UsageStore:
-    """One transaction a piece, under the cursors of usage."""
+    """One transaction a piece, under the cursors of usage. Several tasks may fold at once."""
 
     def __init__(self, pool: Pool, *, most_events: int) -> None:
         self._pool = pool
@@ -59,42 +61,57 @@ class UsageStore:
         self._sums = sums.SumStore(pool, USAGE)
         self._numbers = count(1)
         self._taken: dict[int, int] = {}  # when each shard was last taken, by number
+        self._busy: set[int] = set()  # shards that other tasks fold now
 
     async def fold(self) -> Folded:
-        """Fold the next events; none when none wait, or another process folds them."""
-        if not await takes_one_shard(self._pool):
-            return await self._fold(None)
-        behind = [row["shard"] for row in await self._pool.fetch(sql("find_usage_behind"), USAGE, PROJECTION)]
-        done = [await self._fold(shard) for shard in behind]
-        return Folded(*map(sum, transpose(done, 2)))
+        """Fold the next events; none when none wait, or others fold them."""
+        rows = await self._pool.fetch(sql("find_usage_behind"), USAGE, PROJECTION)
+        waits_s = {row["shard"]: row["waits_s"] for row in rows}
+        behind = [PositionRange(row["shard"], row["after"], row["head"]) for row in rows]
+        done = Folded(0, count_events(behind))
+        random.shuffle(behind)  # other processes are at them as well
+        singly = await takes_one_shard(self._pool)
+        while free := [each for each in behind if each.shard not in self._busy]:
+            chosen = free[:1] if singly else choose_shards(free, self._taken)
+            if events := await self._fold([each.shard for each in chosen]):
+                late_s = max(waits_s[each.shard] for each in chosen)
+                done = Folded(done.events + events, done.waiting, max(done.waits_s, late_s))
+                if not singly:
+                    break
+            behind = [each for each in free if each not in chosen]
+        return done
 
-    async def _fold(self, only: int | None) -> Folded:
-        async with self._pool.acquire() as connection:
-            async with write_transaction(connection):
-                waiting = await self._claim(connection, only)
-                if not waiting:
-                    return Folded(0, 0)
-                ranges = share(choose_shards(waiting, self._taken), self._most_events)
-                self._taken |= {each.shard: next(self._numbers) for each in ranges}
-                await move_days(connection, ranges)
-                await fold_ranges(connection, ranges)
-                await sums.follow(connection, ranges)
-                await connection.execute(
-                    sql("save_items"), *columns(ranges), *await fetch_opened_items(connection, ranges)
-                )
-                await connection.execute(sql("forget_owners"), *columns(ranges))
-                await connection.execute(sql("advance_cursors"), USAGE, columns(ranges)[0], columns(ranges)[2])
-                await fault_point("usage_before_commit")
-            await fault_point("usage_after_commit")
-        return Folded(count_events(ranges), count_events(waiting))
+    async def _fold(self, shards: Sequence[int]) -> int:
+        self._busy |= set(shards)
+        try:
+            async with self._pool.acquire() as connection:
+                async with write_transaction(connection):
+                    ranges = share(await self._claim(connection, shards), self._most_events)
+                    if not ranges:
+                        return 0
+                    self._taken |= {each.shard: next(self._numbers) for each in ranges}
+                    await move_days(connection, ranges)
+                    await fold_ranges(connection, ranges)
+                    await sums.follow(connection, ranges)
+                    await connection.execute(
+                        sql("save_items"), *columns(ranges), *await fetch_opened_items(connection, ranges)
+                    )
+                    await connection.execute(sql("forget_owners"), *columns(ranges))
+                    await connection.execute(sql("advance_cursors"), USAGE, columns(ranges)[0], columns(ranges)[2])
+                    await fault_point("usage_before_commit")
+                await fault_point("usage_after_commit")
+            return count_events(ranges)
+        finally:
+            self._busy -= set(shards)
 
     async def sum_up(self, now: datetime) -> bool:
         """Add up days and months that are over, of some accounts. False: nothing was left to do."""
         return await self._sums.sum_up(now)
 
-    async def _claim(self, connection: Executor, only: int | None) -> list[PositionRange]:
-        rows = await connection.fetch(sql("claim_usage"), USAGE, PROJECTION, only)
-        return [PositionRange(row["shard"], row["after"], row["head"]) for row in rows]
+    async def _claim(self, connection: Executor, shards: Sequence[int]) -> list[PositionRange]:
+        rows = await connection.fetch(sql("claim_usage"), USAGE, PROJECTION, shards)
+        claimed = [PositionRange(row["shard"], row["after"], row["head"]) for row in rows]
+        return sorted(claimed, key=lambda each: shards.index(each.shard))
 
     async def measure_lag(self) -> list[ShardLag]:
         return [ShardLag(*row) for row in await self._pool.fetch(sql("measure_lag"), USAGE)]

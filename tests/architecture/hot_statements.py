@@ -60,7 +60,7 @@ PROJECTIONS: Final[Statements] = {
     "append_exhaustion_steps": ([0], ["a"], [1], [1], [1], ["5"], ["5"], [NOW]),
     "append_outbox": ([0], ["a"], [b"v"]),
     "advance_cursors": ("balance", [0], [0]),
-    "claim_usage": ("usage", "balance", 0),
+    "claim_usage": ("usage", "balance", [0]),
     "find_moved_accounts": RANGE,
     "save_zones": ([0], ["a"], ["Europe/Rome"]),
     "clear_days": ([0], ["a"]),

@@ -182,5 +182,5 @@ async def test_the_first_fold_of_usage_finds_lines_by_their_keys(log: asyncpg.Co
     await log.execute("VACUUM ANALYZE")
     assert await find_growing(log, mode)
     async with log.transaction():
-        assert await log.fetch(sql("claim_usage"), "usage", "balance", None)
+        assert await log.fetch(sql("claim_usage"), "usage", "balance", [0])
         assert not await find_growing(log, mode)

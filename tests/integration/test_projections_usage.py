@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from meter.runtime.postgres import Pool
+from projections import store_usage
 from projections.rebuild import Model, Rebuild
 from projections.store_usage import UsageStore
 from projections.verify import verify
@@ -199,9 +200,25 @@ async def test_a_change_of_zone_counts_the_days_anew(pool: Pool, log: EventLog) 
 
 async def test_usage_is_never_ahead_of_the_balances(pool: Pool, log: EventLog) -> None:
     await log.append(*opened("acct-1"), used("acct-1", 1))
-    assert await UsageStore(pool, most_events=100).fold() == (0, 0)
+    assert await UsageStore(pool, most_events=100).fold() == (0, 0, 0)
     await fold_all(pool)
-    assert await UsageStore(pool, most_events=100).fold() == (4, 4)
+    events, waiting, waits_s = await UsageStore(pool, most_events=100).fold()
+    assert (events, waiting) == (4, 4) and waits_s > 0
+
+
+async def test_tasks_of_one_process_take_different_shards(
+    pool: Pool, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_usage, "PIECE_EVENTS", 1)
+    await log.append(*random_usage(9, 300))
+    await fold_all(pool)
+    shards = {event.shard for event in log.events}
+    assert len(shards) > 2
+    store = UsageStore(pool, most_events=1_000)
+    done = await asyncio.gather(*(store.fold() for _ in range(len(shards) + 1)))
+    assert sorted(each.events > 0 for each in done) == [False] + [True] * len(shards)
+    assert sum(each.events for each in done) == len(log.events)
+    await assert_usage(pool, log.events)
 
 
 async def test_workers_side_by_side_fold_every_event_once(pool: Pool, log: EventLog) -> None:

@@ -10,7 +10,7 @@ import pytest
 from meter.runtime.process.health import Health
 from projections import usage
 from projections.store_usage import Folded, UsageStore
-from projections.usage import UsageRunner
+from projections.usage import UsageHelper, UsageRunner
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MOST = 100
@@ -96,3 +96,57 @@ async def test_between_shards_it_rests_and_not_where_much_waits(
     await runner.run(stop)
     assert len(pauses) == 12 * rests
     assert pauses == sorted(pauses) and all(0 < pause <= 0.5 for pause in pauses)
+
+
+class Backlog:
+    """Pieces that waited for so many seconds. A piece takes until the other task has begun one, or nothing is left."""
+
+    def __init__(self, stop: asyncio.Event, waited: Sequence[float]) -> None:
+        self._stop, self._waited = stop, list(waited)
+        self.folding, self.most, self.tasks = 0, 0, set[str]()
+
+    async def fold(self) -> Folded:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task.get_name())
+        self.folding += 1
+        self.most = max(self.most, self.folding)
+        waited = self._waited.pop(0) if self._waited else 0.0
+        if not self._waited:
+            self._stop.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.folding -= 1
+        return Folded(1, 5, waited)
+
+    async def sum_up(self, _now: datetime) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("waited", "pause_s", "rests", "tasks"),
+    [
+        ([60.0] * 20, 0.5, False, {"loop", "helper"}),
+        ([5.0] * 20, 0.5, True, {"loop"}),  # as far behind as the longest pause makes it
+        ([60.0] * 20, 40, True, {"loop"}),  # and as a pause that was asked for does
+    ],
+)
+async def test_usage_that_is_late_is_folded_without_a_rest_and_by_two(
+    waited: list[float], pause_s: float, rests: bool, tasks: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def note(_event: asyncio.Event, pause_s: float) -> bool:
+        pauses.append(pause_s)
+        return True
+
+    monkeypatch.setattr(usage, "wait_for", note)
+    stop = asyncio.Event()
+    store = Backlog(stop, waited)
+    runner = UsageRunner(
+        cast(UsageStore, store), health=Health(), wake=asyncio.Event(), most_events=MOST, pause_s=pause_s
+    )
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(runner.run(stop), name="loop")
+        group.create_task(UsageHelper(runner).run(stop), name="helper")
+    assert (store.tasks, bool(pauses), store.most) == (tasks, rests, len(tasks))
