@@ -41,7 +41,7 @@ class FoldRunner:
         set_aside: SetAside,
         published: asyncio.Event,
         most_events: int,
-        pause_s: float = 0.02,
+        pause_s: float = 0.008,
         looks: Looks | None = None,
         number: int = 0,
         singly: bool = False,

@@ -11,7 +11,7 @@ class ProjectionsSettings(Settings):
     fold_events: int = Field(50_000, ge=1, le=900_000, description="most events folded in one transaction")
     fold_workers: int = Field(2, ge=1, le=64, description="transactions folded at the same time; below the pool size")
     fold_pause_ms: int = Field(
-        20, ge=0, le=10_000, description="shortest pause after a transaction, so that the next one finds more to fold"
+        8, ge=0, le=10_000, description="shortest pause after a transaction, so that the next one finds more to fold"
     )
     usage_events: int = Field(
         200_000, ge=1, le=5_000_000, description="most events of the log whose usage is folded in one transaction"

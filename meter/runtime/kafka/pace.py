@@ -2,7 +2,7 @@
 
 While little comes, the first record is sent at once, and a fetch that finds nothing costs both sides next to nothing.
 While much comes, it gathers for a moment, so that fetches and transactions are few and large. Beyond MANY it gathers
-for three quarters of that: a fetch carries so much by then that one more costs little beside it.
+for half as long: a fetch carries so much by then that one more costs little beside it.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ class FetchPace:
 
     def __init__(self, gather_s: float) -> None:
         self.wait_s = 0.0
-        self._waits = (0.0, gather_s, gather_s * 0.75)
+        self._waits = (0.0, gather_s, gather_s * 0.5)
         self._lines = (LOOK_S / gather_s, MANY)
         self._records = 0
         self._since: float | None = None

@@ -40,7 +40,7 @@ def test_many_gather_for_a_shorter_time_and_at_the_line_there_is_no_back_and_for
     assert play(pace, every(0.04, 40, 50))[-1] == GATHER_S  # 1,000 a second
     many = play(pace, every(0.03, 90, 50, start=2.0))  # 3,000
     fewer = play(pace, every(0.03, 45, 50, start=3.5))  # 1,500
-    assert {*many[34:], *fewer} == {GATHER_S * 0.75}
+    assert {*many[34:], *fewer} == {GATHER_S * 0.5}
     few = play(pace, every(0.04, 8, 50, start=5.0))  # 200
     assert few[-1] == GATHER_S
     assert play(pace, every(0.1, 0, 20, start=7.0))[-1] == 0
