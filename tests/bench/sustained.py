@@ -29,13 +29,14 @@ SEED = 900
 
 @dataclass(frozen=True, slots=True)
 class FollowedLoad:
-    """A process that sends; `allow` says how many records it may have sent by now, of what was done since it began."""
+    """A process that sends; `allow` says how many records it may have sent by now: `taken` are those that were taken
+    since it began, `unused` the events that are not in usage yet."""
 
     pipe: Connection
     records: int
 
-    def allow(self, taken: int, used: int) -> None:
-        self.pipe.send(min(taken + WINDOW, used + USAGE_WINDOW, self.records))
+    def allow(self, taken: int, unused: int) -> None:
+        self.pipe.send(min(taken + min(WINDOW, USAGE_WINDOW - unused), self.records))
 
 
 async def measure_sustained(scenario: Scenario, records: int) -> Run:
@@ -50,7 +51,7 @@ async def measure_sustained(scenario: Scenario, records: int) -> Run:
 
                 async def look() -> Seen:
                     whole = await read_whole_progress(connection)
-                    load.allow(whole.taken - before.taken, whole.used - before.used)
+                    load.allow(whole.taken - before.taken, whole.stored - whole.used)
                     return Seen(whole.taken, whole.behind)
 
                 began = Clock(time.perf_counter(), before.taken)
