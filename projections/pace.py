@@ -21,7 +21,7 @@ class Pace:
 
     def share_pause(self, folded: int, together: int, shortest_s: float) -> float:
         """After a piece of some shards: its share of the pause after one of all, which would have `together` events."""
-        return self.choose_pause(together, shortest_s) * (folded / together if folded else 1)
+        return self.choose_pause(together, shortest_s) * (min(1.0, folded / together) if folded else 1)
 
     def is_late(self, waits_s: float, shortest_s: float) -> bool:
         """Whether what waited for so long is further behind than pauses make it: after a backlog, which needs none."""

@@ -6,7 +6,7 @@ database.
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import count
 from typing import Final, NamedTuple
@@ -36,8 +36,8 @@ class MovedAccount(NamedTuple):
 
 
 class Folded(NamedTuple):
-    """Events that were folded; those that waited when it began, these among them; and for how many seconds the first of
-    those that were folded was stored."""
+    """Events that were folded; those that waited when it began in all shards that nobody else had, these among them;
+    and for how many seconds the first of those that were folded was stored."""
 
     events: int
     waiting: int
@@ -61,34 +61,42 @@ class UsageStore:
         self._sums = sums.SumStore(pool, USAGE)
         self._numbers = count(1)
         self._taken: dict[int, int] = {}  # when each shard was last taken, by number
-        self._busy: set[int] = set()  # shards that other tasks fold now
+        self._busy: set[int] = set()  # shards that tasks of this process fold now
+        self._held: set[int] = set()  # shards that nobody of this process got when it last asked
 
     async def fold(self) -> Folded:
         """Fold the next events; none when none wait, or others fold them."""
         rows = await self._pool.fetch(sql("find_usage_behind"), USAGE, PROJECTION)
-        waits_s = {row["shard"]: row["waits_s"] for row in rows}
+        waits_s = {(row["shard"], row["after"]): row["waits_s"] for row in rows}
         behind = [PositionRange(row["shard"], row["after"], row["head"]) for row in rows]
-        done = Folded(0, count_events(behind))
         random.shuffle(behind)  # other processes are at them as well
+        behind.sort(key=lambda each: each.shard in self._held)  # what others had last time comes last
         singly = await takes_one_shard(self._pool)
+        done = Folded(0, 0)
         while free := [each for each in behind if each.shard not in self._busy]:
-            chosen = free[:1] if singly else choose_shards(free, self._taken)
-            if events := await self._fold([each.shard for each in chosen]):
-                late_s = max(waits_s[each.shard] for each in chosen)
-                done = Folded(done.events + events, done.waiting, max(done.waits_s, late_s))
-                if not singly:
-                    break
+            chosen = free[:1] if singly else choose_shards(free, self._taken, self._held)
+            claimed, events = await self._fold([each.shard for each in chosen])
             behind = [each for each in free if each not in chosen]
+            if claimed:
+                late_s = max(waits_s.get((each.shard, each.after), 0.0) for each in claimed)
+                waiting = done.waiting + count_events(claimed)
+                done = Folded(done.events + events, waiting, max(done.waits_s, late_s))
+                if not singly:
+                    others = [each for each in behind if each.shard not in self._held | self._busy]
+                    return done._replace(waiting=done.waiting + count_events(others))
         return done
 
-    async def _fold(self, shards: Sequence[int]) -> int:
+    async def _fold(self, shards: Sequence[int]) -> tuple[list[PositionRange], int]:
+        """What waited in those that no other process has, and how many of these events were folded."""
         self._busy |= set(shards)
         try:
             async with self._pool.acquire() as connection:
                 async with write_transaction(connection):
-                    ranges = share(await self._claim(connection, shards), self._most_events)
+                    claimed = await self._claim(connection, shards)
+                    self._held = self._held - set(shards) | set(shards) - {each.shard for each in claimed}
+                    ranges = share(claimed, self._most_events)
                     if not ranges:
-                        return 0
+                        return [], 0
                     self._taken |= {each.shard: next(self._numbers) for each in ranges}
                     await move_days(connection, ranges)
                     await fold_ranges(connection, ranges)
@@ -100,7 +108,7 @@ class UsageStore:
                     await connection.execute(sql("advance_cursors"), USAGE, columns(ranges)[0], columns(ranges)[2])
                     await fault_point("usage_before_commit")
                 await fault_point("usage_after_commit")
-            return count_events(ranges)
+            return claimed, count_events(ranges)
         finally:
             self._busy -= set(shards)
 
@@ -117,14 +125,17 @@ class UsageStore:
         return [ShardLag(*row) for row in await self._pool.fetch(sql("measure_lag"), USAGE)]
 
 
-def choose_shards(waiting: Iterable[PositionRange], taken: Mapping[int, int]) -> list[PositionRange]:
-    """Those that were taken longest ago, until they are worth a transaction; the others come in the next ones.
+def choose_shards(
+    waiting: Iterable[PositionRange], taken: Mapping[int, int], held: Collection[int] = ()
+) -> list[PositionRange]:
+    """Those that were taken longest ago, until they are worth a transaction; the others come in the next ones. Those
+    that others had count for nothing: they come when there is room.
 
     An account is in one shard, so a piece of few shards has as few lines for its events as one of all, and it takes a
     processor for less time at once: balances wait for less beside it.
     """
     chosen: list[PositionRange] = []
-    for each in sorted(waiting, key=lambda each: taken.get(each.shard, 0)):
+    for each in sorted(waiting, key=lambda each: (each.shard in held, taken.get(each.shard, 0))):
         if count_events(chosen) < PIECE_EVENTS:
             chosen.append(each)
     return chosen

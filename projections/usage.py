@@ -10,7 +10,7 @@ from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import wait_for
 from projections.pace import USAGE
-from projections.store_usage import Folded, UsageStore
+from projections.store_usage import PIECE_EVENTS, Folded, UsageStore
 
 WORK: Final = "usage-fold"
 SUMS_PAUSE_S: Final = 60.0  # between two questions whether a day or a month is over
@@ -36,7 +36,7 @@ class UsageRunner:
         self.late = asyncio.Event()  # for those that help
         self._store = store
         self._health = health
-        self._wake = wake
+        self.wake = wake
         self._most_events = most_events
         self._pause_s = pause_s
         self._looks = looks or Looks(pause_s)
@@ -48,15 +48,15 @@ class UsageRunner:
         """Fold until stopped; at once while there is much or it is late, else after the pause. Errors go to the
         caller."""
         stopped = asyncio.create_task(stop.wait())
-        stopped.add_done_callback(lambda _task: self._wake.set())
+        stopped.add_done_callback(lambda _task: self.wake.set())
         try:
             while not stop.is_set():
-                self._wake.clear()
+                self.wake.clear()
                 done = await self.fold()
                 summed = done.together * 2 < self._most_events and await self._sum_up()
                 if done.events == 0 and not summed:
-                    await wait_for(self._wake, self._looks.rest_s)
-                if USAGE.is_late(done.waits_s, self._pause_s):
+                    await wait_for(self.wake, self._looks.rest_s)
+                if done.waiting >= PIECE_EVENTS and USAGE.is_late(done.waits_s, self._pause_s):
                     self.late.set()
                 elif done.together < self._most_events:
                     await wait_for(stop, USAGE.share_pause(done.events, done.together, self._pause_s))
@@ -99,7 +99,7 @@ class UsageHelper:
             while not stop.is_set():
                 await late.wait()
                 late.clear()
-                if not stop.is_set():
-                    await self._runner.fold()
+                if not stop.is_set() and (await self._runner.fold()).events:
+                    self._runner.wake.set()  # it may have found nothing because this one had it
         finally:
             stopped.cancel()

@@ -62,7 +62,7 @@ WITH ranged AS (
     FROM events
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 ), many AS MATERIALIZED (
-    -- Days of accounts with more than 300 lines, or with as many beside what is added now. Names of others are fewer than have
+    -- Days of accounts with more than 100 lines, or with as many beside what is added now. Names of others are fewer than have
     -- room, so nobody looks for them: that is most accounts on most days. `noted`: the names so far are in day_names, all of them.
     SELECT d.shard, d.account_id, d.day, k.noted IS NOT NULL AS noted
     FROM (
@@ -72,19 +72,19 @@ WITH ranged AS (
     ) AS d
     LEFT JOIN LATERAL (
         SELECT true AS noted FROM projections.day_names n
-        WHERE n.shard = d.shard /*citus AND n.shard = $1[1] */ AND n.account_id = d.account_id AND n.day = d.day
+        WHERE NOT $4 AND n.shard = d.shard /*citus AND n.shard = $1[1] */ AND n.account_id = d.account_id AND n.day = d.day
         LIMIT 1
-    ) AS k ON NOT $4
+    ) AS k ON true
     LEFT JOIN LATERAL (
         SELECT count(*) AS lines
         FROM (
             SELECT FROM projections.usage_slots s
-            WHERE s.shard = d.shard /*citus AND s.shard = $1[1] */ AND s.account_id = d.account_id
+            WHERE NOT $4 AND k.noted IS NULL AND s.shard = d.shard /*citus AND s.shard = $1[1] */ AND s.account_id = d.account_id
               AND s.slot >= d.day::timestamp AT TIME ZONE 'UTC' AND s.slot < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
-            LIMIT 300
+            LIMIT 100
         ) AS s
-    ) AS l ON NOT $4 AND k.noted IS NULL
-    WHERE $4 OR k.noted OR d.lines + l.lines > 300
+    ) AS l ON true
+    WHERE $4 OR k.noted OR d.lines + l.lines > 100
 ), names AS MATERIALIZED (
     -- Those of these days that are added now, and, where they are not noted yet, those of the lines that the day has: before all others.
     -- A name with a deployment or status is noted beside the names, with its kind below 0: it is counted by itself.

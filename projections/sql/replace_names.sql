@@ -8,7 +8,7 @@ WITH kept AS MATERIALIZED (
         FROM projections.rebuilt_names
         WHERE shard = $1
     ) AS r
-    WHERE names > 300
+    WHERE names > 100
 ), removed AS (
     DELETE FROM projections.day_names d
     WHERE d.shard = $1

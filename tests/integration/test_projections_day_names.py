@@ -18,7 +18,7 @@ from tests.integration.test_projections_usage import reverse
 from tests.integration.usage_log import fold_usage
 
 SEPARATOR = "\x1f"
-FEW = 300  # lines: names of a day with fewer are noted nowhere
+FEW = 100  # lines: names of a day with fewer are noted nowhere
 LINES = """
 SELECT account_id, (slot AT TIME ZONE 'UTC')::date AS day, kind, item, deployment, status, sum(amount)::bigint
 FROM projections.usage_slots GROUP BY 1, 2, 3, 4, 5, 6

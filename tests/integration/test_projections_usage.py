@@ -221,6 +221,24 @@ async def test_tasks_of_one_process_take_different_shards(
     await assert_usage(pool, log.events)
 
 
+async def test_a_shard_that_another_process_has_makes_the_others_no_less_late(pool: Pool, log: EventLog) -> None:
+    """Else usage would not rest for as long as the other has it, in pieces of an event or two."""
+    await log.append(*random_usage(9, 300))
+    await fold_all(pool)
+    held = log.events[0].shard
+    store = UsageStore(pool, most_events=1_000)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute(
+            "SELECT FROM projections.cursors WHERE projection = 'usage' AND shard = $1 FOR UPDATE", held
+        )
+        first = await store.fold()
+        free = [event for event in log.events if event.shard != held]
+        assert first[:2] == (len(free), len(free)) and first.waits_s > 0
+        assert await store.fold() == (0, 0, 0)
+    assert (await store.fold()).events == len(log.events) - len(free)
+    await assert_usage(pool, log.events)
+
+
 async def test_workers_side_by_side_fold_every_event_once(pool: Pool, log: EventLog) -> None:
     await log.append(*random_usage(9, 300))
     await fold_all(pool)

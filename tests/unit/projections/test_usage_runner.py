@@ -9,7 +9,7 @@ import pytest
 
 from meter.runtime.process.health import Health
 from projections import usage
-from projections.store_usage import Folded, UsageStore
+from projections.store_usage import PIECE_EVENTS, Folded, UsageStore
 from projections.usage import UsageHelper, UsageRunner
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -101,8 +101,8 @@ async def test_between_shards_it_rests_and_not_where_much_waits(
 class Backlog:
     """Pieces that waited for so many seconds. A piece takes until the other task has begun one, or nothing is left."""
 
-    def __init__(self, stop: asyncio.Event, waited: Sequence[float]) -> None:
-        self._stop, self._waited = stop, list(waited)
+    def __init__(self, stop: asyncio.Event, waited: Sequence[float], waiting: int) -> None:
+        self._stop, self._waited, self._waiting = stop, list(waited), waiting
         self.folding, self.most, self.tasks = 0, 0, set[str]()
 
     async def fold(self) -> Folded:
@@ -117,22 +117,23 @@ class Backlog:
         for _ in range(5):
             await asyncio.sleep(0)
         self.folding -= 1
-        return Folded(1, 5, waited)
+        return Folded(PIECE_EVENTS // 2, self._waiting, waited)
 
     async def sum_up(self, _now: datetime) -> bool:
         return False
 
 
 @pytest.mark.parametrize(
-    ("waited", "pause_s", "rests", "tasks"),
+    ("waited", "waiting", "pause_s", "rests", "tasks"),
     [
-        ([60.0] * 20, 0.5, False, {"loop", "helper"}),
-        ([5.0] * 20, 0.5, True, {"loop"}),  # as far behind as the longest pause makes it
-        ([60.0] * 20, 40, True, {"loop"}),  # and as a pause that was asked for does
+        (60.0, PIECE_EVENTS, 0.5, False, {"loop", "helper"}),
+        (60.0, PIECE_EVENTS - 1, 0.5, True, {"loop"}),  # a clock that is wrong, or balances that are late themselves
+        (5.0, PIECE_EVENTS, 0.5, True, {"loop"}),  # as far behind as the longest pause makes it
+        (60.0, PIECE_EVENTS, 40, True, {"loop"}),  # and as a pause that was asked for does
     ],
 )
 async def test_usage_that_is_late_is_folded_without_a_rest_and_by_two(
-    waited: list[float], pause_s: float, rests: bool, tasks: set[str], monkeypatch: pytest.MonkeyPatch
+    waited: float, waiting: int, pause_s: float, rests: bool, tasks: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
 
@@ -142,9 +143,9 @@ async def test_usage_that_is_late_is_folded_without_a_rest_and_by_two(
 
     monkeypatch.setattr(usage, "wait_for", note)
     stop = asyncio.Event()
-    store = Backlog(stop, waited)
+    store = Backlog(stop, [waited] * 20, waiting)
     runner = UsageRunner(
-        cast(UsageStore, store), health=Health(), wake=asyncio.Event(), most_events=MOST, pause_s=pause_s
+        cast(UsageStore, store), health=Health(), wake=asyncio.Event(), most_events=200_000, pause_s=pause_s
     )
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(runner.run(stop), name="loop")
