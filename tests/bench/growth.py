@@ -38,7 +38,8 @@ class Place:
 async def prepare_stored(bench: Bench, stored: int, workload: Workload) -> Place:
     scenario = Scenario(bench, f"stored{stored}", workload.accounts)
     await scenario.open_accounts()
-    fold_per_s = await preload(scenario, stored) if stored else None
+    # Without their usage: a copy of tens of millions of lines for each run says nothing of what the log costs.
+    fold_per_s = await preload(scenario, stored, usage=False) if stored else None
     await rewind_offsets(scenario)
     scenario.load(workload)
     return Place(scenario, stored, fold_per_s)

@@ -1,7 +1,6 @@
 """Millions of events there before a run: made in the database in valid chained batches, folded by the service."""
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 
 from meter.runtime.postgres import load_sql
@@ -17,8 +16,11 @@ CONNECTIONS = 2
 START, SPAN = datetime(2025, 12, 2, tzinfo=UTC), timedelta(days=30)
 
 
-async def preload(scenario: Scenario, events: int) -> float:
-    """Add events to the scenario's template; return how many a second the projections then folded."""
+async def preload(scenario: Scenario, events: int, *, usage: bool) -> float:
+    """Add events to the scenario's template; return how many a second the projections then folded into balances.
+
+    `usage`: also into usage. Else it is left out, and nothing of it is left to do beside what is measured later.
+    """
     dsn = scenario.bench.databases.address(scenario.template)
     shards = asyncio.Queue[int]()
     for shard in range(PARTITIONS):
@@ -30,9 +32,17 @@ async def preload(scenario: Scenario, events: int) -> float:
     async with connect(dsn) as connection:
         await connection.execute("VACUUM ANALYZE meter.events", timeout=600)
         before = await read_progress(connection)
-    started = time.perf_counter()
-    await catch_up(scenario.bench, dsn, scenario.settings(dsn), before.stored, ("projections",))
-    return (before.stored - before.folded) / (time.perf_counter() - started)
+    seconds = await fold(scenario, before.stored, "is_folded")
+    if not usage:
+        async with connect(dsn) as connection:
+            await connection.execute(load_sql(SQL, "skip_usage"))
+    await fold(scenario, before.stored, "is_settled")
+    return (before.stored - before.folded) / seconds
+
+
+async def fold(scenario: Scenario, rows: int, until: str) -> float:
+    dsn = scenario.bench.databases.address(scenario.template)
+    return await catch_up(scenario.bench, dsn, scenario.settings(dsn), rows, ("projections",), until)
 
 
 async def rewind_offsets(scenario: Scenario) -> None:

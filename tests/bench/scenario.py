@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -135,15 +136,22 @@ async def skip_changes(scenario: Scenario, connection: asyncpg.Connection) -> No
 
 
 async def catch_up(
-    bench: Bench, dsn: str, settings: Mapping[str, str], rows: int, services: Sequence[str] = ("projections", "meter")
-) -> None:
-    """Run services until so many rows are stored and nothing is left to do for them."""
+    bench: Bench,
+    dsn: str,
+    settings: Mapping[str, str],
+    rows: int,
+    services: Sequence[str] = ("projections", "meter"),
+    until: str = "is_settled",
+) -> float:
+    """Run services until so many rows are stored and nothing is left to do for them, as the statement has it; how many
+    seconds that took after they were started."""
+    started = time.perf_counter()
     with run_services(services, settings, bench.logs) as running:
         async with connect(dsn) as connection, asyncio.timeout(STALL_S + rows / 5000):
             while True:
                 stored = (await read_progress(connection)).stored
-                if stored >= rows and await connection.fetchval(load_sql(SQL, "is_settled")):
-                    return
+                if stored >= rows and await connection.fetchval(load_sql(SQL, until)):
+                    return time.perf_counter() - started
                 for service in running.values():
                     service.check()
                 await asyncio.sleep(POLL_S)

@@ -197,7 +197,7 @@ class Session:
         scenario = Scenario(self._bench, "rebuild", self._plan.accounts)
         with self._console.status(f"making {self._plan.rebuild_events:,} stored events"):
             await scenario.open_accounts()
-            note_rates(self._figures, "fold_per_s", [await preload(scenario, self._plan.rebuild_events)])
+            note_rates(self._figures, "fold_per_s", [await preload(scenario, self._plan.rebuild_events, usage=True)])
         for command in COMMANDS:
             passes: list[Pass] = []
             for number in range(1, self._plan.runs + 1):

@@ -36,7 +36,7 @@ class FollowedLoad:
     records: int
 
     def allow(self, taken: int, unused: int) -> None:
-        self.pipe.send(min(taken + min(WINDOW, USAGE_WINDOW - unused), self.records))
+        self.pipe.send(min(taken + max(min(WINDOW, USAGE_WINDOW - unused), 0), self.records))
 
 
 async def measure_sustained(scenario: Scenario, records: int) -> Run:
