@@ -6,7 +6,7 @@ database.
 """
 
 import random
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import count
 from typing import Final, NamedTuple
@@ -25,6 +25,7 @@ log = get_logger("usage")
 USAGE: Final = "usage"
 # They take a tenth of a second or so: the own price of a transaction is small beside it, and balances wait for little.
 PIECE_EVENTS: Final = 10_000
+BALANCES_FIRST: Final = 50_000  # events in no balance yet: then usage takes no more of the machine than it must
 
 
 class MovedAccount(NamedTuple):
@@ -62,15 +63,15 @@ class UsageStore:
         self._numbers = count(1)
         self._taken: dict[int, int] = {}  # when each shard was last taken, by number
         self._busy: set[int] = set()  # shards that tasks of this process fold now
-        self._held: set[int] = set()  # shards that nobody of this process got when it last asked
+        self._held: dict[int, None] = {}  # shards that this process did not get when it last asked, longest ago first
 
     async def fold(self) -> Folded:
         """Fold the next events; none when none wait, or others fold them."""
         rows = await self._pool.fetch(sql("find_usage_behind"), USAGE, PROJECTION)
-        waits_s = {(row["shard"], row["after"]): row["waits_s"] for row in rows}
+        balances_first = sum(row["unfolded"] for row in rows) > BALANCES_FIRST
+        waits_s = {} if balances_first else {(row["shard"], row["after"]): row["waits_s"] for row in rows}
         behind = [PositionRange(row["shard"], row["after"], row["head"]) for row in rows]
         random.shuffle(behind)  # other processes are at them as well
-        behind.sort(key=lambda each: each.shard in self._held)  # what others had last time comes last
         singly = await takes_one_shard(self._pool)
         done = Folded(0, 0)
         while free := [each for each in behind if each.shard not in self._busy]:
@@ -82,7 +83,7 @@ class UsageStore:
                 waiting = done.waiting + count_events(claimed)
                 done = Folded(done.events + events, waiting, max(done.waits_s, late_s))
                 if not singly:
-                    others = [each for each in behind if each.shard not in self._held | self._busy]
+                    others = [each for each in behind if each.shard not in self._held.keys() | self._busy]
                     return done._replace(waiting=done.waiting + count_events(others))
         return done
 
@@ -93,7 +94,7 @@ class UsageStore:
             async with self._pool.acquire() as connection:
                 async with write_transaction(connection):
                     claimed = await self._claim(connection, shards)
-                    self._held = self._held - set(shards) | set(shards) - {each.shard for each in claimed}
+                    self._note_held(shards, claimed)
                     ranges = share(claimed, self._most_events)
                     if not ranges:
                         return [], 0
@@ -112,6 +113,11 @@ class UsageStore:
         finally:
             self._busy -= set(shards)
 
+    def _note_held(self, asked: Sequence[int], claimed: Sequence[PositionRange]) -> None:
+        for shard in asked:
+            self._held.pop(shard, None)
+        self._held |= dict.fromkeys(set(asked) - {each.shard for each in claimed})
+
     async def sum_up(self, now: datetime) -> bool:
         """Add up days and months that are over, of some accounts. False: nothing was left to do."""
         return await self._sums.sum_up(now)
@@ -126,19 +132,21 @@ class UsageStore:
 
 
 def choose_shards(
-    waiting: Iterable[PositionRange], taken: Mapping[int, int], held: Collection[int] = ()
+    waiting: Iterable[PositionRange], taken: Mapping[int, int], held: Iterable[int] = ()
 ) -> list[PositionRange]:
-    """Those that were taken longest ago, until they are worth a transaction; the others come in the next ones. Those
-    that others had count for nothing: they come when there is room.
+    """Those that were taken longest ago, until they are worth a transaction; the others come in the next ones. And one
+    of those that others had, because nobody says when they let go of it: to ask for a cursor in vain costs nothing.
 
     An account is in one shard, so a piece of few shards has as few lines for its events as one of all, and it takes a
     processor for less time at once: balances wait for less beside it.
     """
+    by_shard = {each.shard: each for each in waiting}
+    again = [by_shard.pop(shard) for shard in held if shard in by_shard]
     chosen: list[PositionRange] = []
-    for each in sorted(waiting, key=lambda each: (each.shard in held, taken.get(each.shard, 0))):
+    for each in sorted(by_shard.values(), key=lambda each: taken.get(each.shard, 0)):
         if count_events(chosen) < PIECE_EVENTS:
             chosen.append(each)
-    return chosen
+    return chosen + again[:1]
 
 
 async def move_days(connection: Executor, ranges: Sequence[PositionRange]) -> None:

@@ -56,12 +56,15 @@ class UsageRunner:
                 summed = done.together * 2 < self._most_events and await self._sum_up()
                 if done.events == 0 and not summed:
                     await wait_for(self.wake, self._looks.rest_s)
-                if done.waiting >= PIECE_EVENTS and USAGE.is_late(done.waits_s, self._pause_s):
+                if self.is_late(done):
                     self.late.set()
                 elif done.together < self._most_events:
                     await wait_for(stop, USAGE.share_pause(done.events, done.together, self._pause_s))
         finally:
             stopped.cancel()
+
+    def is_late(self, done: Folded) -> bool:
+        return done.waiting >= PIECE_EVENTS and USAGE.is_late(done.waits_s, self._pause_s)
 
     async def fold(self) -> Folded:
         started = time.monotonic()
@@ -96,10 +99,15 @@ class UsageHelper:
         stopped = asyncio.create_task(stop.wait())
         stopped.add_done_callback(lambda _task: late.set())
         try:
-            while not stop.is_set():
+            while True:
                 await late.wait()
                 late.clear()
-                if not stop.is_set() and (await self._runner.fold()).events:
+                if stop.is_set():
+                    return
+                done = await self._runner.fold()
+                if done.events:
                     self._runner.wake.set()  # it may have found nothing because this one had it
+                if self._runner.is_late(done):
+                    late.set()
         finally:
             stopped.cancel()

@@ -26,6 +26,21 @@ def test_those_that_were_taken_longest_ago_until_they_are_worth_a_transaction(
 
 
 @pytest.mark.parametrize(
+    ("held", "chosen"),
+    [
+        ((), [0]),
+        ((2,), [0, 2]),  # however much the others have
+        ((3, 2), [0, 3]),
+        ((0, 1, 2, 3), [0]),
+        ((9,), [0]),  # it has nothing to fold
+    ],
+)
+def test_one_that_others_had_is_asked_for_again_each_time(held: tuple[int, ...], chosen: list[int]) -> None:
+    ranges = waiting(PIECE_EVENTS, PIECE_EVENTS, 1, PIECE_EVENTS)
+    assert [each.shard for each in choose_shards(ranges, {}, held)] == chosen
+
+
+@pytest.mark.parametrize(
     "rates",
     [
         [1_000] * 12,
