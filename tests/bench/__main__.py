@@ -32,7 +32,7 @@ def main(
     quick: Annotated[bool, typer.Option(help="Small sizes, to show that it works: no figures to keep.")] = False,
     only: Annotated[str, typer.Option(help=f"Sections, separated by commas: {', '.join(SECTIONS)}.")] = "",
     events: Annotated[int | None, typer.Option(min=1000, help="Records of the backlog.")] = None,
-    runs: Annotated[int | None, typer.Option(min=1, help="Runs of each measurement; the best counts.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Runs of each measurement; the median counts.")] = None,
     output: Annotated[Path | None, typer.Option(help="Where the JSON goes; a complete run: latest.json.")] = None,
 ) -> None:
     """Measure rates, latencies and limits on Apache Kafka and Postgres started for it.

@@ -61,6 +61,19 @@ async def test_months_are_summed_up_beside_little_work(folds: list[int], months:
     assert store.asked == [NOW] * asked
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Those that were asked for; none is kept."""
+    asked: list[float] = []
+
+    async def note(_event: asyncio.Event, pause_s: float) -> bool:
+        asked.append(pause_s)
+        return True
+
+    monkeypatch.setattr(usage, "wait_for", note)
+    return asked
+
+
 class Shards:
     """Twelve with usage that waits; a transaction takes one of them."""
 
@@ -79,16 +92,7 @@ class Shards:
 
 
 @pytest.mark.parametrize(("events", "rests"), [(1, True), (MOST, False)])
-async def test_between_shards_it_rests_and_not_where_much_waits(
-    events: int, rests: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pauses: list[float] = []
-
-    async def note(_event: asyncio.Event, pause_s: float) -> bool:
-        pauses.append(pause_s)
-        return True
-
-    monkeypatch.setattr(usage, "wait_for", note)
+async def test_between_shards_it_rests_and_not_where_much_waits(events: int, rests: bool, pauses: list[float]) -> None:
     stop = asyncio.Event()
     runner = UsageRunner(
         cast(UsageStore, Shards(stop, events)), health=Health(), wake=asyncio.Event(), most_events=MOST, pause_s=0.5
@@ -127,21 +131,14 @@ class Backlog:
     ("waited", "waiting", "pause_s", "rests", "tasks"),
     [
         (60.0, PIECE_EVENTS, 0.5, False, {"loop", "helper"}),
-        (60.0, PIECE_EVENTS - 1, 0.5, True, {"loop"}),  # a clock that is wrong, or balances that are late themselves
+        (60.0, PIECE_EVENTS - 1, 0.5, True, {"loop"}),  # a clock that is wrong
         (5.0, PIECE_EVENTS, 0.5, True, {"loop"}),  # as far behind as the longest pause makes it
         (60.0, PIECE_EVENTS, 40, True, {"loop"}),  # and as a pause that was asked for does
     ],
 )
 async def test_usage_that_is_late_is_folded_without_a_rest_and_by_two(
-    waited: float, waiting: int, pause_s: float, rests: bool, tasks: set[str], monkeypatch: pytest.MonkeyPatch
+    waited: float, waiting: int, pause_s: float, rests: bool, tasks: set[str], pauses: list[float]
 ) -> None:
-    pauses: list[float] = []
-
-    async def note(_event: asyncio.Event, pause_s: float) -> bool:
-        pauses.append(pause_s)
-        return True
-
-    monkeypatch.setattr(usage, "wait_for", note)
     stop = asyncio.Event()
     store = Backlog(stop, [waited] * 20, waiting)
     runner = UsageRunner(
