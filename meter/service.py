@@ -29,7 +29,6 @@ from meter.store.topics import PostgresTopicStore
 from meter.tail_watch import TailWatch
 from meter.tails import Tails
 from meter.topics import RecordedTopics, RiskWarnings
-from schemas.compiled import NATIVE
 from schemas.topics import ACCOUNTS, ANCHORS, USAGE
 
 GROUP = "meter"
@@ -37,7 +36,6 @@ GROUP = "meter"
 
 def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
     clock = clock or SystemClock()
-    NATIVE.use(settings.compiled)
     risks = RiskWarnings(settings, USAGE, ACCOUNTS, ANCHORS)
     history = History()
 

@@ -47,9 +47,6 @@ class MeterSettings(Settings):
         le=64,
         description="shards appended at the same time, each holding a batch in memory; below the pool size",
     )
-    compiled: bool = Field(
-        True, description="use the compiled reader and encoder where they are installed; events are the same either way"
-    )
     anchor_s: float = Field(
         60, gt=0, le=86_400, description="pause between publications of the heads of the hash chains, where they moved"
     )

@@ -13,17 +13,18 @@ from hashlib import sha256
 from itertools import product
 from random import Random
 from statistics import median
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from meter.allowance import Allowance
 from meter.plan import plan_append
 from meter.runtime.kafka.adapter.batches import FetchedBatches
 from meter.runtime.kafka.adapter.patches import patch_aiokafka
-from meter.runtime.kafka.adapter.record_objects import as_read
+from meter.runtime.kafka.adapter.record_objects import AsRead
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from meter.store.layout import encode_rows, rows_of
 from schemas.compiled import NATIVE
@@ -130,7 +131,12 @@ def run_once(packed: bytes, records: int) -> Timed:
 
 
 def fetch(packed: bytes) -> list[Any]:
-    return list(PartitionRecords(TopicPartition(USAGE, 0), FetchedBatches(packed), [], 0, as_read, None, True, 0))
+    partition = TopicPartition(USAGE, 0)
+    source = PartitionRecords(partition, FetchedBatches(packed), [], 0, AsRead(), None, True, 0)
+    state = SimpleNamespace(paused=False, position=0, consumed_to=lambda _offset: None)
+    assignment = SimpleNamespace(active=True, state_value=lambda _partition: state)
+    found: list[Any] = FetchResult(partition, assignment=assignment, partition_records=source, backoff=0).getall()
+    return found
 
 
 def buffer(raw: list[Any]) -> list[Any]:

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from meter.runtime.kafka.adapter.protocols import ConsumerClient, RawRecord, TopicPartition
+from meter.runtime.kafka.adapter.protocols import RECORD_BYTES, ConsumerClient, Polled, TopicPartition
 from meter.runtime.kafka.pace import FetchPace
-from meter.runtime.kafka.partition_buffer import RECORD_BYTES, Verdict, weigh_headers
+from meter.runtime.kafka.partition_buffer import Verdict, weigh_headers
 from meter.runtime.kafka.shard_buffers import ShardBuffers
 from meter.runtime.log import get_logger
 
@@ -91,7 +91,7 @@ class Poller:
     def _fill(
         self,
         client: ConsumerClient,
-        polled: Mapping[TopicPartition, Sequence[RawRecord]],
+        polled: Mapping[TopicPartition, Sequence[Polled]],
         fetch_offsets: Mapping[TopicPartition, int],
     ) -> tuple[int, int]:
         """Give each buffer the records of its partition. Returns the number and the size of all that were polled."""
@@ -105,7 +105,7 @@ class Poller:
                 buffer.fetch_offset = fetch_offset
         return records, size
 
-    def _offer(self, client: ConsumerClient, tp: TopicPartition, raw: Sequence[RawRecord], fetch_offset: int) -> int:
+    def _offer(self, client: ConsumerClient, tp: TopicPartition, raw: Sequence[Polled], fetch_offset: int) -> int:
         buffer = self._buffers.partitions.get(tp)
         if buffer is None:
             return weigh_raw(raw)  # rewound or revoked since: positioned again before it is read again
@@ -120,7 +120,7 @@ class Poller:
         return buffer.size - size if buffer.waiting - count == len(raw) else weigh_raw(raw)
 
 
-def weigh_raw(raw: Sequence[RawRecord]) -> int:
+def weigh_raw(raw: Sequence[Polled]) -> int:
     return sum(RECORD_BYTES + len(record.value or b"") + weigh_headers(record.headers) for record in raw)
 
 

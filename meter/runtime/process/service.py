@@ -29,6 +29,7 @@ from meter.runtime.process.watchdog import LoopWatch, watch_progress
 from meter.runtime.settings import Settings
 from meter.runtime.tracing import open_traces
 from meter.runtime.waiting import pauses, wait_for
+from schemas.compiled import NATIVE
 
 log = structlog.get_logger(component="service")
 
@@ -53,6 +54,7 @@ async def run_service(
     The process ends at once and without clean-up on a stall (Exit.STALLED) and when draining takes longer than
     `grace_s` (Exit.GRACE_OVER). That is safe: the next process continues from what is committed.
     """
+    NATIVE.use(settings.compiled)
     health = health or Health()
     health.traces = open_traces(name, settings.traces_endpoint, settings.traces_ssl_cafile)
     health.metrics.describe_process(name, settings.stall_s)

@@ -6,6 +6,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use pyo3::exceptions::PyValueError;
 use pyo3::PyResult;
 
+mod batches;
 mod event;
 mod keys;
 mod reader;
@@ -14,6 +15,8 @@ mod values;
 
 #[pyo3::pymodule]
 mod credit_meter_native {
+    #[pymodule_export]
+    use crate::batches::{weigh, BatchReader};
     #[pymodule_export]
     use crate::reader::Reader;
     #[pymodule_export]

@@ -5,25 +5,26 @@ with it all other partitions. So that generator is wrapped: where it fails, the 
 generator goes on with the next batch.
 """
 
+import sys
 from collections.abc import Iterator
 from struct import Struct
 from typing import Any, Final
 
 from aiokafka.consumer import fetcher
-from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.record.util import calc_crc32c
 
 from meter.runtime.kafka.adapter.protocols import UnreadRecords
-from meter.runtime.kafka.adapter.record_objects import MOST_TAKEN_BYTES, EnoughError, complete, weigh
-from meter.runtime.kafka.adapter.tolerant import MOST_RECORDS, read_batch, read_head
+from meter.runtime.kafka.adapter.record_objects import MOST_TAKEN_BYTES, AsRead, EnoughError, complete, weigh
+from meter.runtime.kafka.adapter.runs import Place, Run, WholeBatch
+from meter.runtime.kafka.adapter.tolerant import HEAD_BYTES, MOST_RECORDS, read_batch, read_head
 
 LENGTH: Final = Struct(">8xi")
 LENGTH_END: Final = 12
 MAGIC_AT: Final = 16
 CRC_FROM: Final = 21
-HEAD_BYTES: Final = 61
 
 
 class TooManyRecordsError(Exception):
@@ -39,6 +40,8 @@ class FetchedBatches:
         self.packed = self._data[:0]
         self.next_offset = 0  # behind the last batch
         self.taken = 0  # bytes of the records that were delivered
+        self.place: Place | None = None  # where runs are wanted: which records
+        self.waiting: list[Any] = []  # records of a run that nobody has polled yet
 
     def size_in_bytes(self) -> int:
         return len(self._data)
@@ -61,7 +64,10 @@ class FetchedBatches:
         if head.magic >= 2:
             if head.records > MOST_RECORDS:
                 raise TooManyRecordsError(f"{head.records} records")
-            return DefaultRecordBatch(self.packed)
+            batch = DefaultRecordBatch(self.packed)
+            if self.place is None:
+                return batch
+            return WholeBatch(batch, head, self.packed, self.place, MOST_TAKEN_BYTES - self.taken)
         if len(self.packed) <= MAGIC_AT:
             raise ValueError(f"a batch of {len(self.packed)} bytes")
         return LegacyRecordBatch(self.packed, self.packed[MAGIC_AT])
@@ -79,6 +85,9 @@ _read: Final = PartitionRecords._unpack_records
 def _read_on(self: Any) -> Iterator[Any]:
     """The records of a fetched partition. Raises only for bytes that were damaged behind the broker's check."""
     batches: FetchedBatches = self._records
+    if type(self._key_deserializer) is AsRead:
+        topic = self._tp.topic.removeprefix(self._key_deserializer.prefix)
+        batches.place = Place(topic, self._tp.partition, self.next_fetch_offset)
     try:
         while True:
             try:
@@ -110,11 +119,46 @@ def _iterate(self: Any) -> Iterator[Any]:
     return self._records_iterator or iter(())
 
 
+_take_one_by_one: Final = FetchResult.getall
+
+
+def _take(self: Any, most: int | None = None) -> list[Any]:
+    """Of what was fetched of a partition at most `most` records. A run that does not fit comes in parts."""
+    source = self._partition_records
+    if source is None or type(source._key_deserializer) is not AsRead:
+        taken: list[Any] = _take_one_by_one(self, most)
+        return taken
+    if not self.check_assignment(self._topic_partition):
+        return []
+    batches: FetchedBatches = source._records
+    taken, batches.waiting = batches.waiting, []
+    if taken:
+        source.next_fetch_offset = taken[-1].offset + 1  # where its run ended
+    room = sys.maxsize if most is None else most
+    while len(taken) < room:
+        found = next(source._records_iterator, None)
+        if found is None:
+            self._update_position()
+            self._partition_records = None
+            return taken
+        if type(found) is Run:
+            taken += found.records
+        else:
+            taken.append(found)
+    if len(taken) > room:
+        batches.waiting = taken[room:]
+        del taken[room:]
+        source.next_fetch_offset = batches.waiting[0].offset
+    self._update_position()
+    return taken
+
+
 def keep_reading() -> None:
     """Patch the classes that read fetched records. For the whole process; calling it again changes nothing."""
-    for name in ("MemoryRecords", "PartitionRecords"):
+    for name in ("MemoryRecords", "PartitionRecords", "FetchResult"):
         if not hasattr(fetcher, name):
             raise RuntimeError(f"aiokafka has no {name} any more where it was: one bad batch would end the reading")
     fetcher.MemoryRecords = FetchedBatches
     PartitionRecords._unpack_records = _read_on
     PartitionRecords.__iter__ = _iterate
+    FetchResult.getall = _take

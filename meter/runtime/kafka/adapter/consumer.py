@@ -13,8 +13,8 @@ from meter.runtime.kafka.adapter.assignor import ShardAssignor
 from meter.runtime.kafka.adapter.metadata import fetch_topic
 from meter.runtime.kafka.adapter.options import client_options
 from meter.runtime.kafka.adapter.patches import patch_aiokafka
-from meter.runtime.kafka.adapter.protocols import RawRecord, TopicInfo, TopicPartition
-from meter.runtime.kafka.adapter.record_objects import as_read
+from meter.runtime.kafka.adapter.protocols import Polled, TopicInfo, TopicPartition
+from meter.runtime.kafka.adapter.record_objects import AsRead
 from meter.runtime.kafka.adapter.stopping import stop_quietly
 from meter.runtime.settings import Settings
 
@@ -68,10 +68,10 @@ class AiokafkaReader:
 
     async def poll(
         self, partitions: Collection[TopicPartition], *, timeout_ms: int, max_records: int
-    ) -> Mapping[TopicPartition, Sequence[RawRecord]]:
+    ) -> Mapping[TopicPartition, Sequence[Polled]]:
         if not partitions:
             return {}  # `getmany` takes no partition for every partition
-        found: Mapping[TopicPartition, Sequence[RawRecord]] = await self.inner.getmany(
+        found: Mapping[TopicPartition, Sequence[Polled]] = await self.inner.getmany(
             *to_aiokafka(partitions), timeout_ms=timeout_ms, max_records=max_records
         )
         return found
@@ -118,7 +118,7 @@ class AiokafkaConsumer(AiokafkaReader):
             max_partition_fetch_bytes=share_fetched_bytes(topics * settings.partitions),
             fetch_max_bytes=RESPONSE_BYTES,
             check_crcs=True,
-            key_deserializer=as_read,
+            key_deserializer=AsRead(settings.topic_prefix),
         )
         self._calm_ms = max(CALM_WAIT_MS, settings.kafka_fetch_wait_ms)
 

@@ -6,11 +6,17 @@ says which of them may pass).
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from schemas.reasons import Reason
+from schemas.records import Record
 
 Headers = Sequence[tuple[str, bytes]]
+
+# What a record takes in memory beside its bytes: a tuple, two bytes objects, two integers.
+RECORD_BYTES: Final = 256
+# What a header takes beside its bytes: a tuple, a string, a bytes object. In a batch it takes two.
+HEADER_BYTES: Final = 100
 
 
 class TopicPartition(NamedTuple):
@@ -32,7 +38,7 @@ class TopicInfo(NamedTuple):
 
 
 class RawRecord(Protocol):
-    """A record as the client delivers it: the fields that the runtime reads."""
+    """A record in the client's own form: the fields that the runtime reads."""
 
     @property
     def offset(self) -> int: ...
@@ -66,6 +72,10 @@ class UnreadRecords(NamedTuple):
     checksum: None = None
 
 
+# What a client delivers: a record in a form of its own, or the one of the services, with the topic's logical name.
+Polled = RawRecord | Record
+
+
 class ReaderClient(Protocol):
     """Reads the partitions that its caller assigns, outside any group."""
 
@@ -85,7 +95,7 @@ class ReaderClient(Protocol):
 
     async def poll(
         self, partitions: Collection[TopicPartition], *, timeout_ms: int, max_records: int
-    ) -> Mapping[TopicPartition, Sequence[RawRecord]]:
+    ) -> Mapping[TopicPartition, Sequence[Polled]]:
         """Up to `max_records` records of these partitions; {} when `timeout_ms` passes without one.
 
         Records that cannot be read come as one `UnreadRecords` in their place, whatever is wrong with them.

@@ -1,7 +1,8 @@
 """Deliver the records of aiokafka's compiled reader, without the second object that aiokafka makes of each.
 
 For every record aiokafka fills a `ConsumerRecord` of eleven fields: 1.2 µs, more than unpacking and parsing the record
-took. A consumer whose key deserializer is `as_read` gets the reader's own objects; other consumers see no change.
+took. A consumer whose key deserializer is `AsRead` gets the reader's own objects, or runs of them (`runs.py`); other
+consumers see no change.
 
 Each record is looked at before it is delivered: its size, its headers, its offset. The bytes on the wire bound none of
 them.
@@ -11,7 +12,9 @@ from typing import Any, Final
 
 from aiokafka.consumer.fetcher import PartitionRecords
 
-from meter.runtime.kafka.adapter.tolerant import HEADER_BYTES, MOST_HEADERS, MOST_RECORD_BYTES, UnreadableError
+from meter.runtime.kafka.adapter.protocols import HEADER_BYTES
+from meter.runtime.kafka.adapter.runs import Run
+from meter.runtime.kafka.adapter.tolerant import MOST_HEADERS, MOST_RECORD_BYTES, UnreadableError
 from schemas.reasons import Reason
 
 # Of one fetched partition; what is behind is fetched again. A fetch brings 1 MiB, packed.
@@ -22,9 +25,14 @@ class EnoughError(Exception):
     """The records delivered of a fetched partition take as much memory as they may."""
 
 
-def as_read(key: bytes | None) -> bytes | None:
-    """Marks the consumer; as a deserializer it changes nothing."""
-    return key
+class AsRead:
+    """Marks the consumer; as a deserializer it changes nothing. `prefix`: how the names of its topics begin."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+
+    def __call__(self, key: bytes | None) -> bytes | None:
+        return key
 
 
 _complete: Final = PartitionRecords._consumer_record
@@ -32,7 +40,7 @@ _complete: Final = PartitionRecords._consumer_record
 
 def complete(self: Any, tp: Any, record: Any) -> Any:
     """The record as the consumer wants it."""
-    return record if self._key_deserializer is as_read else _complete(self, tp, record)
+    return record if type(self._key_deserializer) is AsRead else _complete(self, tp, record)
 
 
 def weigh(record: Any) -> int:
@@ -48,6 +56,8 @@ def _deliver(self: Any, tp: Any, record: Any) -> Any:
 
     Every record comes by here, so `weigh` is written out: it takes 0.4 µs in all.
     """
+    if type(record) is Run:
+        return _deliver_run(self, record)
     batches, headers, taken = self._records, record.headers, self._records.taken
     try:
         size = len(record.value) + len(record.key)
@@ -62,7 +72,15 @@ def _deliver(self: Any, tp: Any, record: Any) -> Any:
     if taken > MOST_TAKEN_BYTES:
         raise EnoughError
     batches.taken = taken + size + HEADER_BYTES * len(headers)
-    return record if self._key_deserializer is as_read else _complete(self, tp, record)
+    return record if type(self._key_deserializer) is AsRead else _complete(self, tp, record)
+
+
+def _deliver_run(self: Any, run: Run) -> Run:
+    """Its records were looked at when they were read, one by one."""
+    if run.first != self.next_fetch_offset:
+        raise UnreadableError(Reason.UNDECODABLE, "the batch begins at another offset than the one that is next")
+    self._records.taken += run.size
+    return run
 
 
 def keep_records_as_read() -> None:

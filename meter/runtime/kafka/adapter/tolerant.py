@@ -16,9 +16,8 @@ from schemas.records import MAX_EVENT_BYTES
 
 # Of a batch or a record that cannot be read, this much is kept.
 KEPT_BYTES: Final = MAX_EVENT_BYTES
-# A header takes 2 bytes in a batch and 100 in memory; a CloudEvent has some ten.
+# A CloudEvent has some ten.
 MOST_HEADERS: Final = 256
-HEADER_BYTES: Final = 100
 # An event of the most bytes, its key and the lengths before its fields.
 MOST_RECORD_BYTES: Final = MAX_EVENT_BYTES + 4096
 # A batch of the most bytes has fewer records than this, unless they are too small to be events.
@@ -26,9 +25,10 @@ MOST_RECORDS: Final = 65_536
 MAX_DETAIL_CHARS: Final = 300
 
 _FORMAT: Final = Struct(">qiibIhiqqqhii")
+HEAD_BYTES: Final = _FORMAT.size
 _OFFSET: Final = Struct(">q")
 _LOG_APPEND_TIME: Final = 0x08
-_CODEC: Final = 0x07
+CODEC: Final = 0x07
 
 
 class SoundRecord(NamedTuple):
@@ -90,7 +90,7 @@ class BatchHead(NamedTuple):
 
 def read_head(packed: memoryview) -> BatchHead:
     """The head of a batch; of one too short for it, or of an older version, as much as can be known."""
-    if len(packed) >= _FORMAT.size:
+    if len(packed) >= HEAD_BYTES:
         head = BatchHead(*_FORMAT.unpack_from(packed))
         if head.magic >= 2 and head.last_offset_delta >= 0:
             return head
@@ -122,10 +122,10 @@ def read_records(head: BatchHead, packed: memoryview) -> Iterator[SoundRecord | 
         raise UnreadableError(Reason.UNDECODABLE, "")
     if head.records > MOST_RECORDS:
         raise UnreadableError(Reason.UNDECODABLE, f"{head.records} records, more than {MOST_RECORDS}")
-    unpack = BY_NUMBER.get(head.attributes & _CODEC)
+    unpack = BY_NUMBER.get(head.attributes & CODEC)
     if unpack is None:
-        raise UnreadableError(Reason.UNDECODABLE, f"compression {head.attributes & _CODEC} is not known")
-    body = memoryview(unpack(packed[_FORMAT.size :]))
+        raise UnreadableError(Reason.UNDECODABLE, f"compression {head.attributes & CODEC} is not known")
+    body = memoryview(unpack(packed[HEAD_BYTES:]))
     at, before = 0, -1
     for index in range(head.records):
         length, at = read_varint(body, at)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.runtime.kafka.adapter.protocols import UnreadRecords
-from meter.runtime.kafka.partition_buffer import HEADER_BYTES, RECORD_BYTES, PartitionBuffer, Verdict
+from meter.runtime.kafka.adapter.protocols import HEADER_BYTES, RECORD_BYTES, UnreadRecords
+from meter.runtime.kafka.partition_buffer import PartitionBuffer, Verdict
 from schemas.reasons import Reason
 
 

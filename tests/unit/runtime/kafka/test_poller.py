@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
+from meter.runtime.kafka.adapter.protocols import RECORD_BYTES, ConsumerClient, TopicPartition
 from meter.runtime.kafka.pace import FetchPace
-from meter.runtime.kafka.partition_buffer import RECORD_BYTES, PartitionBuffer
+from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from meter.runtime.kafka.poller import CALM_POLL_MS, FIRST_RECORD_BYTES, Poller
 from meter.runtime.kafka.shard_buffers import FETCH_BYTES, ShardBuffers
 from tests.unit.runtime.kafka.test_shard_buffers import Raw

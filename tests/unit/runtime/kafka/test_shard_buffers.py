@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.runtime.kafka.adapter.protocols import TopicPartition, UnreadRecords
-from meter.runtime.kafka.partition_buffer import RECORD_BYTES, PartitionBuffer
+from meter.runtime.kafka.adapter.protocols import RECORD_BYTES, TopicPartition, UnreadRecords
+from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from meter.runtime.kafka.shard_buffers import ShardBuffers
 from schemas.reasons import Reason
 

@@ -8,7 +8,7 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from meter.runtime.kafka.adapter.batches import FetchedBatches
-from meter.runtime.kafka.adapter.record_objects import as_read, keep_records_as_read
+from meter.runtime.kafka.adapter.record_objects import AsRead, keep_records_as_read
 
 HEADERS = [("content-type", b"application/cloudevents+json"), ("empty", b"")]
 CONTENT: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]] = [
@@ -31,7 +31,7 @@ def read(key_deserializer: Callable[[bytes | None], bytes | None] | None) -> lis
 
 def test_marked_and_unmarked_read_the_same() -> None:
     keep_records_as_read()
-    raw, complete = read(as_read), read(None)
+    raw, complete = read(AsRead()), read(None)
     assert not any(isinstance(record, ConsumerRecord) for record in raw)
     assert all(isinstance(record, ConsumerRecord) for record in complete)
     for one, other, (key, value, headers) in zip(raw, complete, CONTENT, strict=True):

@@ -6,16 +6,15 @@ from struct import pack_into
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 from aiokafka import errors as kafka_errors
-from aiokafka.consumer.fetcher import PartitionRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.runtime.kafka.adapter.batches import FetchedBatches
 from meter.runtime.kafka.adapter.patches import patch_aiokafka
 from meter.runtime.kafka.adapter.protocols import UnreadRecords
-from meter.runtime.kafka.adapter.record_objects import MOST_TAKEN_BYTES, as_read
+from meter.runtime.kafka.adapter.record_objects import MOST_TAKEN_BYTES
 from meter.runtime.kafka.adapter.tolerant import (
     KEPT_BYTES,
     MOST_HEADERS,
@@ -24,11 +23,11 @@ from meter.runtime.kafka.adapter.tolerant import (
     read_batch,
 )
 from schemas.reasons import Reason
+from tests.support.fetched import FetchedPartition
 from tests.support.raw_batches import GZIP, LZ4, NONE, SNAPPY, ZSTD, batch, record
 
 BASE = 100
 CAUSE = ValueError("what aiokafka said")
-USAGE_0 = TopicPartition("usage", 0)
 BAD_NAME = [(b"\xff", b"x")]
 OFFSET_DELTA_AT, COUNT_AT = 23, 57
 
@@ -156,9 +155,8 @@ def test_a_batch_without_a_head_is_one_offset(written: bytes) -> None:
 # --- through aiokafka's fetcher -------------------------------------------------------------------------------------
 
 
-def fetched(data: bytes, first: int = 0, deserializer: Any = as_read) -> list[Any]:
-    patch_aiokafka()
-    return list(PartitionRecords(USAGE_0, FetchedBatches(data), [], first, deserializer, None, True, 1))
+def fetched(data: bytes, first: int = 0, deserializer: Any = None) -> list[Any]:
+    return FetchedPartition(data, first, deserializer=deserializer).take()
 
 
 def test_the_fetcher_goes_on_behind_a_batch_that_it_cannot_read() -> None:
@@ -188,13 +186,12 @@ def test_bytes_that_were_damaged_on_the_way_are_fetched_again() -> None:
 def test_a_fetched_partition_delivers_only_so_much_at_once() -> None:
     count = 200
     one = batch([record(n, bytes(60_000)) for n in range(count)], kind=ZSTD)
-    patch_aiokafka()
     at, pieces = 0, 0
     while at < count:
-        source = PartitionRecords(USAGE_0, FetchedBatches(one), [], at, as_read, None, True, 1)
-        found = list(source)
+        source = FetchedPartition(one, at)
+        found = source.take()
         assert found[0].offset == at and sum(len(r.value) for r in found) < MOST_TAKEN_BYTES + 2 * 60_000
-        at, pieces = source.next_fetch_offset, pieces + 1
+        at, pieces = source.position, pieces + 1
         assert found[-1].offset == at - 1
     assert pieces == 2
 
