@@ -19,9 +19,10 @@ from meter.settings import EVIDENCE_BYTES
 from meter.store.port import Appended, EventStore
 from meter.tracing import LOGGED, batch_spans, carry_headers
 from schemas.events import INPUT_TYPES
-from schemas.parsing.parse import parse_all
+from schemas.parsing.parse import parse_all, parse_rows
 from schemas.reasons import Reason
-from schemas.records import Limits, Outcome, Record, Remarked, Rerouted
+from schemas.records import Limits, Outcome, Parsed, Record, Remarked, Rerouted
+from schemas.rows import seconds_since
 from schemas.topics import USAGE
 
 log = structlog.get_logger(component="ingest")
@@ -111,9 +112,10 @@ class Ingest:
             room=self._room.left(batch.shard, now),
         )
 
-    def _parse(self, records: Sequence[Record], now: datetime) -> Sequence[Outcome]:
-        outcomes = parse_all(records, now, self._limits)
-        return carry_headers(records, outcomes) if self._traces.on else outcomes
+    def _parse(self, records: Sequence[Record], now: datetime) -> Parsed | Sequence[Outcome]:
+        if self._traces.on:
+            return carry_headers(records, parse_all(records, now, self._limits))
+        return parse_rows(records, now, self._limits)
 
     async def save(self, plan: AppendPlan) -> Appended:
         return await self._store.append(plan)
@@ -163,8 +165,7 @@ class Ingest:
         return {"trace_ids": refused[:LOGGED]} if refused else {}
 
     def _note_latency(self, plan: AppendPlan) -> None:
-        now = self._clock.now()
-        self._metrics.latency.observe("stored", [(now - row.occurred_at).total_seconds() for row in plan.rows])
+        self._metrics.latency.observe("stored", seconds_since(plan.rows, self._clock.now()))
 
     def _note_remarked(self, remarked: Sequence[Remarked]) -> None:
         fields = Counter(remark.field.partition("[")[0] for result in remarked for remark in result.remarks)

@@ -11,17 +11,17 @@ from datetime import datetime
 from heapq import merge
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeGuard
+from typing import Final, NamedTuple
 
 from meter.allowance import OPENED, Allowance
 from meter.floods import cut_original, join_floods
 from schemas.codes import CODES
-from schemas.records import Accepted, Outcome, Record, Rejected, Remarked, Rerouted, count_offsets, event_of
+from schemas.records import Accepted, Outcome, Parsed, Record, Rejected, Remarked, Rerouted, count_offsets, part
 from schemas.records import Offsets as OffsetRanges
+from schemas.rows import Rows, at_places, find_again, is_compiled, types_of, without
 from schemas.topics import ACCOUNTS, USAGE
 
 offset_of = attrgetter("offset")
-key_of, type_of = attrgetter("key"), attrgetter("type")
 INPUT_TOPICS = (ACCOUNTS, USAGE)  # the order of one batch: a grant that waits beside usage counts before it
 # They take back what other events gave or counted, and come behind all others of their batch.
 CORRECTIONS = frozenset(CODES[type] for type in ("usage.reversed.v1", "credits.revoked.v1"))
@@ -29,7 +29,7 @@ CORRECTIONS = frozenset(CODES[type] for type in ("usage.reversed.v1", "credits.r
 NOTHING_UNREAD: Final[Mapping[str, Sequence[Rejected]]] = MappingProxyType({})
 
 TopicOffset = tuple[str, int]
-Results = Mapping[str, Sequence[Outcome]]
+Results = Mapping[str, Parsed | Sequence[Outcome]]
 
 
 class Offsets(NamedTuple):
@@ -104,7 +104,7 @@ class AppendPlan:
     recorded_at: datetime
     expected: Offsets
     following: Offsets
-    rows: tuple[Accepted, ...]
+    rows: Rows
     derived: frozenset[bytes]  # keys of rows that follow from the record before them (free allowance)
     again: tuple[Accepted, ...]  # of an identity that stood before in the batch; `settle` judges them
     repeats: tuple[Repeat, ...]
@@ -165,26 +165,24 @@ def plan_append(
 ) -> AppendPlan:
     """Sort what parsing made of a batch into rows, corrections, repeats, rejections, records to send on and gaps.
 
-    `results[topic]` answers `records[topic]` one by one; `unread` has what no client could read between them; `start`
-    and `end` are the next offsets before and after; `usage_end` is what the broker has of usage, `usage_ends` of each
-    partition while some of it may still come; `room` the bytes of evidence that the shard may keep record by record.
+    `results[topic]` is of `records[topic]`, parted or one by one; `unread` has what no client could read between them;
+    `start` and `end` are the next offsets before and after; `usage_end` is what the broker has of usage, `usage_ends`
+    of each partition while some of it may still come; `room` the bytes of evidence that the shard may keep record by
+    record.
     """
-    ordered = [result for topic in INPUT_TOPICS for result in results.get(topic, ())]
-    accepted = [result for result in ordered if type(result) is Accepted]
-    others = [result for result in ordered if type(result) is not Accepted] if len(accepted) < len(ordered) else []
-    remarked = tuple(result for result in others if type(result) is Remarked)
-    if remarked:
-        accepted = [event for event in map(event_of, ordered) if event is not None]
-    corrections = tuple(event for event in map(event_of, results.get(ACCOUNTS, ())) if is_correction(event))
-    if corrections:
-        accepted = [event for event in accepted if event.type not in CORRECTIONS]
+    of_accounts, usage = (as_parted(results.get(topic, ())) for topic in INPUT_TOPICS)
+    corrections = tuple(event for event in of_accounts.events if event.type in CORRECTIONS)
+    others = [*of_accounts.others, *usage.others]
+    accepted: Rows = usage.events
+    if of_accounts.events:
+        accepted = [*(event for event in of_accounts.events if event.type not in CORRECTIONS), *usage.events]
     rows, derived, again = split_repeats(accepted, allowance)
     return AppendPlan(
         shard=shard,
         recorded_at=recorded_at,
         expected=Offsets.of(start),
         following=Offsets.of(end),
-        rows=tuple(rows),
+        rows=rows,
         derived=frozenset(derived),
         again=tuple(again),
         repeats=(),
@@ -203,7 +201,7 @@ def plan_append(
             for gap in find_gaps(topic, records.get(topic, ()), start[topic], end[topic], unread.get(topic, ()))
         ),
         records=records,
-        remarked=remarked,
+        remarked=tuple(result for result in others if type(result) is Remarked),
         corrections=corrections,
         usage_end=usage_end,
         usage_ends=usage_ends,
@@ -211,19 +209,18 @@ def plan_append(
     )
 
 
-def is_correction(event: Accepted | None) -> TypeGuard[Accepted]:
-    return event is not None and event.type in CORRECTIONS
+def as_parted(results: Parsed | Sequence[Outcome]) -> Parsed:
+    if isinstance(results, Parsed):
+        return results
+    return part(results)
 
 
-def split_repeats(
-    accepted: Sequence[Accepted], allowance: Allowance
-) -> tuple[list[Accepted], list[bytes], list[Accepted]]:
-    """Rows, keys of derived rows, and events whose identity stood before in the batch; each in order.
-
-    The usual batch has neither repeats nor openings: one pass over its keys.
-    """
-    if len(set(map(key_of, accepted))) == len(accepted) and OPENED not in map(type_of, accepted):
-        return list(accepted), [], []
+def split_repeats(accepted: Rows, allowance: Allowance) -> tuple[Rows, list[bytes], list[Accepted]]:
+    """Rows, keys of derived rows, and events whose identity stood before in the batch; each in order."""
+    if OPENED not in types_of(accepted):
+        places = find_again(accepted)
+        kept = without(accepted, places)
+        return kept if is_compiled(kept) else tuple(kept), [], at_places(accepted, places)
     seen: set[bytes] = set()
     rows: list[Accepted] = []
     derived: list[bytes] = []
@@ -239,7 +236,7 @@ def split_repeats(
                 seen.add(grant.key)
                 rows.append(grant)
                 derived.append(grant.key)
-    return rows, derived, again
+    return tuple(rows), derived, again
 
 
 def find_record(records: Mapping[str, Sequence[Record]], at: TopicOffset) -> Record:

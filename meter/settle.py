@@ -12,6 +12,7 @@ from meter.plan import AppendPlan, Repeat, TopicOffset
 from meter.runtime.errors import explain, name_wordless
 from schemas.reasons import Reason
 from schemas.records import Accepted, Rejected
+from schemas.rows import at_places, find_keys, without
 
 MAX_FAULT_CHARS: Final = 500
 
@@ -24,17 +25,18 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
     """
     if not known and not plan.again:
         return plan
-    own = [row for row in plan.rows if row.key in known and row.key not in plan.derived] if known else []
+    stored = find_keys(plan.rows, known.keys())
+    own = [row for row in at_places(plan.rows, stored) if row.key not in plan.derived]
     wanted = {event.key for event in plan.again} - known.keys()
-    first = {row.key: content_of(row) for row in plan.rows if row.key in wanted} if wanted else {}
+    first = {row.key: content_of(row) for row in at_places(plan.rows, find_keys(plan.rows, wanted))}
     again = [judge_again(plan, event, known.get(event.key) or first[event.key]) for event in (*own, *plan.again)]
-    rows = [row for row in plan.rows if row.key not in known] if known else list(plan.rows)
+    rows = without(plan.rows, stored)
     if plan.derived:
         gone = {(row.topic, row.offset) for row in own}
-        rows = without_derived(plan, rows, gone)
+        rows = tuple(without_derived(plan, list(rows), gone))
     return replace(
         plan,
-        rows=tuple(rows),
+        rows=rows,
         again=(),
         repeats=(*plan.repeats, *(outcome for outcome in again if isinstance(outcome, Repeat))),
         rejections=(*plan.rejections, *(outcome for outcome in again if isinstance(outcome, Rejected))),

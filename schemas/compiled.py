@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Final
 
 MODULE: Final = "credit_meter_native"
+PARTS: Final = ("BatchReader", "Reader", "RowEncoder", "UsageRows", "weigh")
 
 
 def find_module(name: str = MODULE) -> ModuleType | None:
@@ -20,16 +21,20 @@ class Native:
 
     def __init__(self, installed: ModuleType | None) -> None:
         self._installed = installed
-        self.module = installed
+        self._is_whole = all(hasattr(installed, part) for part in PARTS)
+        self.module: ModuleType | None = None
+        self.use(True)
 
     def use(self, wanted: bool) -> None:
-        self.module = self._installed if wanted else None
+        self.module = self._installed if wanted and self._is_whole else None
 
     @property
     def state(self) -> str:
         """For /metrics."""
         if self._installed is None:
             return "absent"
+        if not self._is_whole:
+            return "outdated"  # a wheel of an older version
         return "used" if self.module is not None else "off"
 
 

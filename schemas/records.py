@@ -117,6 +117,26 @@ def event_of(result: Outcome) -> Accepted | None:
     return result if isinstance(result, Accepted) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What became of records: the events that keep the contract, in the order of the records, and the outcomes of all
+    records but those that are Accepted: of a Remarked one the event stands among the events as well."""
+
+    events: Sequence[Accepted]
+    others: Sequence[Outcome]
+
+
+def part(outcomes: Sequence[Outcome]) -> Parsed:
+    """Those of every record, in the order of the records."""
+    events = [outcome for outcome in outcomes if type(outcome) is Accepted]
+    if len(events) == len(outcomes):
+        return Parsed(events, [])
+    others = [outcome for outcome in outcomes if type(outcome) is not Accepted]
+    if Remarked in set(map(type, others)):
+        events = [event for event in map(event_of, outcomes) if event is not None]
+    return Parsed(events, others)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`partitions` of the topics; `max_ahead` and `max_behind` of the meter's clock; `max_bytes` of value and headers

@@ -45,6 +45,7 @@ from meter.store.remarks import append_remarks
 from schemas.events import INPUT_TYPES, TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid
 from schemas.records import Accepted
+from schemas.rows import keys_of
 from schemas.times import say_time
 
 IDENTITY_INDEX = re.compile(r"events_identity(_\d+)?")  # Citus adds the number of the part
@@ -103,13 +104,14 @@ async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
 
 async def find_known(connection: Executor, plan: AppendPlan, head: Head) -> Known:
     """What is stored already under the identities of the plan's rows and corrections."""
-    return await fetch_known(connection, plan.shard, (*plan.rows, *plan.corrections), has_old=head.has_old)
+    asked = (*plan.rows, *plan.corrections) if plan.corrections else plan.rows
+    return await fetch_known(connection, plan.shard, asked, has_old=head.has_old)
 
 
 async def fetch_known(connection: Executor, shard: int, rows: Sequence[Accepted], *, has_old: bool) -> Known:
     if not rows:
         return {}
-    keys = b"".join([row.key for row in rows])
+    keys = keys_of(rows)
     known = {row["event_key"]: stored_content(row) for row in await connection.fetch(sql("find_known"), shard, keys)}
     ids = ",".join([row.event_id for row in rows if is_uuid(row.event_id)]) if has_old else ""
     if ids:
@@ -169,7 +171,7 @@ async def copy_accepted_rows(
         return None
 
     tentative = await settle_all(connection, settle(plan, known), known, head)
-    refused = await find_refused(tentative.rows, attempt)
+    refused = await find_refused(tuple(tentative.rows), attempt)
     missed = [row for row, refusal in refused if refusal.fault is Fault.KNOWN]
     found = await fetch_known(connection, plan.shard, missed, has_old=False)
     faults: dict[TopicOffset, str] = {

@@ -13,6 +13,7 @@ from meter.runtime.postgres import Executor, load_sql
 from meter.sealing import FORGOTTEN_CODE, FORGOTTEN_KEY, KEY_BYTES, NONCE_BYTES, needs_sealing, seal, without_people
 from schemas.codes import PERSONAL_CODES
 from schemas.records import Accepted
+from schemas.rows import types_of
 
 Keys = Mapping[str, bytes]  # by account
 
@@ -21,9 +22,9 @@ _PERSONAL = frozenset(PERSONAL_CODES)
 
 async def leave_out_forgotten(connection: Executor, plan: AppendPlan) -> AppendPlan:
     """The plan without addresses and names of accounts that were forgotten: what is left is compared and stored."""
-    rows = [row for row in (*plan.rows, *plan.again) if row.type in _PERSONAL]
-    if not rows:
+    if _PERSONAL.isdisjoint(types_of(plan.rows) | types_of(plan.again)):
         return plan
+    rows = [row for row in (*plan.rows, *plan.again) if row.type in _PERSONAL]
     keys = await fetch_keys(connection, plan.shard, {row.account_id for row in rows})
     gone = {account_id for account_id, key in keys.items() if key == FORGOTTEN_KEY}
     if not gone:
@@ -39,6 +40,8 @@ def blank(rows: Iterable[Accepted], accounts: set[str]) -> Iterable[Accepted]:
 
 async def seal_rows(connection: Executor, plan: AppendPlan) -> Sequence[Accepted]:
     """The rows as they are stored. Those of the usual batch, which is usage, stay as they are."""
+    if _PERSONAL.isdisjoint(types_of(plan.rows)):
+        return plan.rows
     personal = {row.key for row in plan.rows if row.type in _PERSONAL and needs_sealing(row.type, row.data)}
     if not personal:
         return plan.rows
@@ -72,6 +75,6 @@ async def fetch_keys(connection: Executor, shard: int, accounts: Iterable[str]) 
 
 async def forget_accounts(connection: Executor, plan: AppendPlan) -> None:
     """Throw away the keys of the accounts that the stored events of the plan forget."""
-    accounts = sorted({row.account_id for row in plan.rows if row.type == FORGOTTEN_CODE})
-    if accounts:
+    if FORGOTTEN_CODE in types_of(plan.rows):
+        accounts = sorted({row.account_id for row in plan.rows if row.type == FORGOTTEN_CODE})
         await connection.execute(load_sql("meter", "forget_accounts"), plan.shard, plan.recorded_at, accounts)

@@ -37,6 +37,7 @@ from meter.store.layout import (
     rows_of,
 )
 from meter.store.port import Appended
+from schemas.rows import keys_of
 
 Heads = Mapping[int, Head]  # by shard
 
@@ -88,7 +89,7 @@ async def find_known_of_all(connection: Executor, plans: Sequence[AppendPlan], h
     """By shard, what is stored already under the identities of its rows."""
     if any(head.has_old for head in heads.values()):
         return {plan.shard: await find_known(connection, plan, heads[plan.shard]) for plan in plans}
-    asked = [(plan.shard, b"".join([row.key for row in plan.rows])) for plan in plans]
+    asked = [(plan.shard, keys_of(plan.rows)) for plan in plans]
     known: dict[int, dict[bytes, Content]] = {plan.shard: {} for plan in plans}
     for row in await connection.fetch(sql("find_known_of_shards"), *transpose(asked, 2)):
         known[row["shard"]][row["event_key"]] = stored_content(row)

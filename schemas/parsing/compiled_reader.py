@@ -4,7 +4,7 @@ It accepts an event exactly as `reference_reader` does or leaves it to the Pytho
 over from here, so each stands in one place. Without it everything works the same, slower.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from types import ModuleType
@@ -17,6 +17,7 @@ from schemas.parsing.envelope import MAX_ACCOUNT_CHARS
 from schemas.parsing.pattern_reader import HEADER_BYTES, KINDS, STRUCTURED, times_of
 from schemas.records import Accepted, Limits, Record
 from schemas.resources import RESOURCE_CODES, Resource
+from schemas.rows import Rows
 from schemas.topics import USAGE
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,19 +52,40 @@ def read_compiled(records: Sequence[Record], now: datetime, limits: Limits) -> S
     """For each record the event, or None where another reader has to judge; None where nothing is compiled."""
     if NATIVE.module is None:
         return None
+    try:
+        found: Sequence[Accepted | None] = _reader_of(NATIVE.module, limits.partitions).read(
+            records, _limits_of(now, limits)
+        )
+    except Exception:  # limits beyond what it counts in, or a fault of its own: the others read everything
+        return None
+    return found
+
+
+def read_rows_compiled(
+    records: Sequence[Record], now: datetime, limits: Limits, judge: Callable[[Record], Accepted | None]
+) -> Rows | None:
+    """The events among the records, in their order; None where nothing is compiled.
+
+    `judge` reads the records that it leaves to others, in their order: the event, or None where there is none.
+    """
+    if NATIVE.module is None:
+        return None
+    try:
+        found: Rows = _reader_of(NATIVE.module, limits.partitions).read_rows(records, _limits_of(now, limits), judge)
+    except Exception:  # as above
+        return None
+    return found
+
+
+def _limits_of(now: datetime, limits: Limits) -> _Limits:
     earliest, latest = times_of(now, limits)
-    bounds = _Limits(
+    return _Limits(
         (earliest - _EPOCH) // _MICROSECOND,
         (latest - _EPOCH) // _MICROSECOND,
         max(0, limits.max_bytes - HEADER_BYTES),
         limits.max_credits,
         limits.max_runs,
     )
-    try:
-        found: Sequence[Accepted | None] = _reader_of(NATIVE.module, limits.partitions).read(records, bounds)
-    except Exception:  # limits beyond what it counts in, or a fault of its own: the others read everything
-        return None
-    return found
 
 
 @lru_cache(4)

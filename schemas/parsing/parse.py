@@ -3,12 +3,24 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from schemas.parsing.compiled_reader import read_compiled
+from schemas.parsing.compiled_reader import read_compiled, read_rows_compiled
 from schemas.parsing.pattern_reader import make_reader, read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
 from schemas.parsing.sources import judge_source
 from schemas.reasons import Reason
-from schemas.records import Accepted, Limits, Outcome, Record, Rejected, Remark, Remarked, Rerouted
+from schemas.records import (
+    Accepted,
+    Limits,
+    Outcome,
+    Parsed,
+    Record,
+    Rejected,
+    Remark,
+    Remarked,
+    Rerouted,
+    event_of,
+    part,
+)
 
 __all__ = ["Accepted", "Limits", "Record", "Rejected", "Remark", "Remarked", "Rerouted", "parse", "parse_all"]
 
@@ -32,6 +44,22 @@ def parse_all(records: Sequence[Record], now: datetime, limits: Limits) -> list[
     if limits.sources is None:
         return outcomes
     return [judge_source(outcome, record, limits) for outcome, record in zip(outcomes, records, strict=True)]
+
+
+def parse_rows(records: Sequence[Record], now: datetime, limits: Limits) -> Parsed:
+    """`parse` for each record of a batch, by the fastest reader that takes it: the events by themselves."""
+    others: list[Outcome] = []
+    read = make_reader(now, limits)
+
+    def judge(record: Record) -> Accepted | None:
+        outcome = read(record) or _judge(record, now, limits)
+        if type(outcome) is Accepted:
+            return outcome
+        others.append(outcome)
+        return event_of(outcome)
+
+    rows = read_rows_compiled(records, now, limits, judge) if limits.sources is None else None
+    return part(parse_all(records, now, limits)) if rows is None else Parsed(rows, others)
 
 
 def _judge(record: Record, now: datetime, limits: Limits) -> Outcome:

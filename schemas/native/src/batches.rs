@@ -25,9 +25,15 @@ struct Wanted {
     append_time: Option<i64>,
     /// Offsets below were read before.
     first: i64,
-    /// Bytes of memory that all of them may take.
+    /// Bytes of memory that all of them may take; more are read by the next call.
     most_bytes: usize,
+    /// How many were read by calls before, and where in the body the next one begins.
+    done: usize,
+    at: usize,
 }
+
+/// Records, the bytes that they count for, how many were read in all, and where the next one begins.
+type Found<'py> = (Bound<'py, PyList>, usize, usize, usize);
 
 #[pyclass(frozen, module = "credit_meter_native")]
 pub struct BatchReader {
@@ -65,29 +71,20 @@ impl BatchReader {
         Ok(Self { record, new_tuple, most_record_bytes, most_headers, record_bytes, header_bytes })
     }
 
-    /// The records from `first` on, and the bytes of their keys, values and headers, of which each has `header_bytes`
-    /// more; None for what is left to others.
-    fn read<'py>(
-        &self,
-        py: Python<'py>,
-        body: &Bound<'py, PyBytes>,
-        wanted: Wanted,
-    ) -> PyResult<Option<(Bound<'py, PyList>, usize)>> {
+    /// The records from `first` on, as many as may be, and the bytes of their keys, values and headers, of which each has
+    /// `header_bytes` more. None where the next one is left to others, or where something stands behind the last.
+    fn read<'py>(&self, py: Python<'py>, body: &Bound<'py, PyBytes>, wanted: Wanted) -> PyResult<Option<Found<'py>>> {
         guarded(|| self.read_all(py, body.as_bytes(), &wanted).transpose())
     }
 }
 
 impl BatchReader {
-    fn read_all<'py>(
-        &self,
-        py: Python<'py>,
-        body: &[u8],
-        wanted: &Wanted,
-    ) -> Option<PyResult<(Bound<'py, PyList>, usize)>> {
+    fn read_all<'py>(&self, py: Python<'py>, body: &[u8], wanted: &Wanted) -> Option<PyResult<Found<'py>>> {
         let found = PyList::empty(py);
         let mut headers = Headers { bytes: &[0], found: PyTuple::empty(py), size: 0 };
-        let (mut rest, mut taken) = (body, 0);
-        for index in 0..wanted.records {
+        let (mut rest, mut taken) = (body.get(wanted.at..)?, 0);
+        for index in wanted.done..wanted.records {
+            let at = body.len() - rest.len();
             let length = take_length(&mut rest)??;
             if length == 0 {
                 return None;
@@ -115,16 +112,17 @@ impl BatchReader {
                 None => wanted.first_timestamp.checked_add(since)?,
             };
             if offset >= wanted.first {
-                taken += size + self.header_bytes * headers.found.len();
-                if taken + self.record_bytes * (found.len() + 1) > wanted.most_bytes {
-                    return None;
+                let counted = size + self.header_bytes * headers.found.len();
+                if taken + counted + self.record_bytes * (found.len() + 1) > wanted.most_bytes {
+                    return (!found.is_empty()).then_some(Ok((found, taken, index, at)));
                 }
+                taken += counted;
                 if let Err(error) = self.append(py, &found, wanted, offset, timestamp, key, value, &headers.found) {
                     return Some(Err(error));
                 }
             }
         }
-        rest.is_empty().then_some(Ok((found, taken)))
+        rest.is_empty().then_some(Ok((found, taken, wanted.records, body.len())))
     }
 
     #[allow(clippy::too_many_arguments)]

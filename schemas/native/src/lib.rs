@@ -11,6 +11,7 @@ mod event;
 mod keys;
 mod reader;
 mod rows;
+mod usage;
 mod values;
 
 #[pyo3::pymodule]
@@ -21,6 +22,8 @@ mod credit_meter_native {
     use crate::reader::Reader;
     #[pymodule_export]
     use crate::rows::RowEncoder;
+    #[pymodule_export]
+    use crate::usage::UsageRows;
 }
 
 /// A fault in here is an error like any other: the Python code takes over, and no service ends.

@@ -1,23 +1,16 @@
 //! Kafka records to events, as `schemas.parsing.reference_reader` gives them. Of whatever is not plain and good: None.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PySequence, PyString, PyTuple};
 
-use crate::event::{read_data, read_event, Data, Event, NAME_FIELDS};
+use crate::event::{read_data, read_event, Data, NAME_FIELDS};
 use crate::guarded;
 use crate::keys::{hash_parts, partition_for, text_key, uuid_key};
+use crate::usage::{Contract, Kind, ReadEvent, Row, Span, UsageRows};
 use crate::values::{is_account, is_few, is_id, is_measure, is_name, read_amount, read_time, read_uuid, runs_to_micro};
-
-/// A type of usage, and the field that has its name.
-struct Kind {
-    name: String,
-    code: Py<PyAny>,
-    resource: Py<PyAny>,
-    is_credits: bool,
-    name_field: usize,
-}
 
 /// Bounds of the contract; each stands where Python has it.
 #[derive(FromPyObject)]
@@ -42,36 +35,25 @@ struct Limits {
 
 #[pyclass(frozen, module = "credit_meter_native")]
 pub struct Reader {
-    topic: String,
+    contract: Arc<Contract>,
     media: Vec<Vec<u8>>,
-    kinds: Vec<Kind>,
     categories: Vec<String>,
     bounds: Bounds,
     partitions: u32,
     own_source: String,
-    read_time: Py<PyAny>,
-    new_tuple: Py<PyAny>,
-    accepted: Py<PyAny>,
 }
 
-#[derive(Clone)]
-struct Account<'py> {
-    id: Bound<'py, PyAny>,
+#[derive(Clone, Copy)]
+struct Account {
     partition: u32,
     hash: u128,
 }
 
-#[derive(Clone)]
-struct Source<'py> {
-    text: Bound<'py, PyAny>,
-    hash: u128,
-}
-
-/// What repeats within a batch.
+/// What repeats within a batch: accounts, and the hashes of sources.
 #[derive(Default)]
-struct Seen<'py> {
-    accounts: HashMap<String, Account<'py>>,
-    sources: HashMap<String, Source<'py>>,
+struct Seen {
+    accounts: HashMap<String, Account>,
+    sources: HashMap<String, u128>,
 }
 
 #[pymethods]
@@ -85,7 +67,7 @@ impl Reader {
         py: Python<'_>,
         topic: String,
         media: Vec<Vec<u8>>,
-        kinds: HashMap<String, (Py<PyAny>, Py<PyAny>, bool, String)>,
+        kinds: HashMap<String, (i16, i16, bool, String)>,
         categories: Vec<String>,
         bounds: Bounds,
         partitions: u32,
@@ -101,7 +83,8 @@ impl Reader {
             })
             .collect();
         let new_tuple = py.get_type::<PyTuple>().getattr("__new__")?.unbind();
-        Ok(Self { topic, media, kinds, categories, bounds, partitions, own_source, read_time, new_tuple, accepted })
+        let contract = Arc::new(Contract { topic, kinds, read_time, new_tuple, accepted });
+        Ok(Self { contract, media, categories, bounds, partitions, own_source })
     }
 
     /// For each record the event, or None where the Python readers have to judge.
@@ -114,36 +97,58 @@ impl Reader {
         let mut seen = Seen::default();
         let found = PyList::empty(py);
         for record in records.try_iter()? {
-            let record = record?;
-            let event = guarded(|| self.read_one(py, &record, &limits, &mut seen));
-            found.append(event.ok().flatten())?;
+            let event = self.read_guarded(&record?, &limits, &mut seen);
+            found.append(event.and_then(|event| event.accepted(py, &self.contract).ok()))?;
         }
         Ok(found)
+    }
+
+    /// The events among the records, in their order. `judge` is asked for those that the Python readers have to judge, and
+    /// gives the event, or None where there is none.
+    fn read_rows<'py>(
+        &self,
+        records: &Bound<'py, PySequence>,
+        limits: Limits,
+        judge: &Bound<'py, PyAny>,
+    ) -> PyResult<UsageRows> {
+        let mut seen = Seen::default();
+        let mut rows = Vec::with_capacity(records.len()?);
+        for record in records.try_iter()? {
+            let record = record?;
+            if let Some(event) = self.read_guarded(&record, &limits, &mut seen) {
+                rows.push(Row::Read(event));
+                continue;
+            }
+            let event = judge.call1((record,))?;
+            if !event.is_none() {
+                rows.push(Row::given(&event)?);
+            }
+        }
+        Ok(UsageRows::of(self.contract.clone(), rows))
     }
 }
 
 impl Reader {
-    fn read_one<'py>(
-        &self,
-        py: Python<'py>,
-        record: &Bound<'py, PyAny>,
-        limits: &Limits,
-        seen: &mut Seen<'py>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn read_guarded(&self, record: &Bound<'_, PyAny>, limits: &Limits, seen: &mut Seen) -> Option<ReadEvent> {
+        guarded(|| self.read_one(record, limits, seen)).ok().flatten()
+    }
+
+    fn read_one(&self, record: &Bound<'_, PyAny>, limits: &Limits, seen: &mut Seen) -> PyResult<Option<ReadEvent>> {
         let record = record.cast::<PyTuple>()?;
-        let (topic, value) = (record.get_item(0)?, record.get_item(5)?);
-        let Ok(value) = value.cast::<PyBytes>() else { return Ok(None) };
-        let value = value.as_bytes();
+        let (topic, given) = (record.get_item(0)?, record.get_item(5)?);
+        let Ok(given) = given.cast::<PyBytes>() else { return Ok(None) };
+        let value = given.as_bytes();
         if value.len() > limits.value_bytes
-            || topic.cast::<PyString>()?.to_str()? != self.topic
+            || topic.cast::<PyString>()?.to_str()? != self.contract.topic
             || !self.is_structured(&record.get_item(6)?)?
         {
             return Ok(None);
         }
         let Some(event) = read_event(value) else { return Ok(None) };
-        let Some(kind) = self.kinds.iter().find(|kind| kind.name == event.kind) else { return Ok(None) };
+        let kinds = &self.contract.kinds;
+        let Some(place) = kinds.iter().position(|kind| kind.name == event.kind) else { return Ok(None) };
         let Some(micros) = read_time(event.time) else { return Ok(None) };
-        let Some((amount, name)) = self.read_data(event.data, kind, limits) else { return Ok(None) };
+        let Some((amount, name)) = self.read_data(event.data, &kinds[place], limits) else { return Ok(None) };
         if !(limits.earliest..=limits.latest).contains(&micros)
             || !is_id(event.id, self.bounds.id_chars)
             || !is_name(event.source, self.bounds.source_chars)
@@ -155,31 +160,34 @@ impl Reader {
         if !key.is_empty() && key != event.subject.as_bytes() {
             return Ok(None);
         }
-        let Some(account) = self.account(py, event.subject, &mut seen.accounts) else { return Ok(None) };
+        let Some(account) = self.account(event.subject, &mut seen.accounts) else { return Ok(None) };
         if account.partition != record.get_item(1)?.extract::<u32>()? {
             return Ok(None);
         }
-        let Some(source) = self.source(py, event.source, &mut seen.sources) else { return Ok(None) };
-        let Some((id, key)) = self.identify(py, &event, &account, &source) else { return Ok(None) };
-        let event = PyTuple::new(
-            py,
-            [
-                topic.clone(),
-                record.get_item(2)?,
-                id,
-                account.id,
-                kind.code.bind(py).clone(),
-                kind.resource.bind(py).clone(),
-                amount.into_pyobject(py)?.into_any(),
-                PyString::new(py, name).into_any(),
-                self.read_time.bind(py).call1((event.time,))?,
-                source.text,
-                PyString::new(py, event.data).into_any(),
-                write_extensions(py, &event.extensions),
-                key,
-            ],
-        )?;
-        Ok(Some(self.new_tuple.bind(py).call1((self.accepted.bind(py), event))?))
+        let Some(source) = self.source(event.source, &mut seen.sources) else { return Ok(None) };
+        let uuid = read_uuid(event.id);
+        let key = match &uuid {
+            Some(uuid) => uuid_key(uuid, account.hash, source),
+            None => Some(text_key(&self.contract.topic, event.subject, event.source, event.id)),
+        };
+        let Some(key) = key else { return Ok(None) };
+        let span = |part: &str| Span::of(value, part);
+        Ok(Some(ReadEvent {
+            value: given.clone().unbind(),
+            offset: record.get_item(2)?.extract()?,
+            amount,
+            micros,
+            key,
+            kind: place,
+            is_uuid: uuid.is_some(),
+            id: span(event.id),
+            account: span(event.subject),
+            name: span(name),
+            time: span(event.time),
+            source: span(event.source),
+            data: span(event.data),
+            extensions: write_extensions(&event.extensions),
+        }))
     }
 
     /// Whether no header stands beside the one that says structured mode, if any.
@@ -222,60 +230,39 @@ impl Reader {
         (amount <= most).then_some((amount, name))
     }
 
-    fn account<'py>(
-        &self,
-        py: Python<'py>,
-        id: &str,
-        seen: &mut HashMap<String, Account<'py>>,
-    ) -> Option<Account<'py>> {
+    fn account(&self, id: &str, seen: &mut HashMap<String, Account>) -> Option<Account> {
         if let Some(account) = seen.get(id) {
-            return Some(account.clone());
+            return Some(*account);
         }
         if self.partitions == 0 || !is_account(id, self.bounds.account_chars) {
             return None;
         }
         let account = Account {
-            id: PyString::new(py, id).into_any(),
             partition: partition_for(id.as_bytes(), self.partitions),
-            hash: hash_parts(&[&self.topic, id]),
+            hash: hash_parts(&[&self.contract.topic, id]),
         };
-        seen.insert(id.to_owned(), account.clone());
+        seen.insert(id.to_owned(), account);
         Some(account)
     }
 
-    fn source<'py>(&self, py: Python<'py>, text: &str, seen: &mut HashMap<String, Source<'py>>) -> Option<Source<'py>> {
-        if let Some(source) = seen.get(text) {
-            return Some(source.clone());
+    fn source(&self, text: &str, seen: &mut HashMap<String, u128>) -> Option<u128> {
+        if let Some(hash) = seen.get(text) {
+            return Some(*hash);
         }
         if text == self.own_source {
             return None;
         }
-        let source = Source { text: PyString::new(py, text).into_any(), hash: hash_parts(&[text]) };
-        seen.insert(text.to_owned(), source.clone());
-        Some(source)
-    }
-
-    /// The id as the store knows it, and the key of the event's identity.
-    fn identify<'py>(
-        &self,
-        py: Python<'py>,
-        event: &Event<'_>,
-        account: &Account<'py>,
-        source: &Source<'py>,
-    ) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        let (id, key) = match read_uuid(event.id) {
-            Some(uuid) => (event.id.to_ascii_lowercase(), uuid_key(&uuid, account.hash, source.hash)?),
-            None => (event.id.to_owned(), text_key(&self.topic, event.subject, event.source, event.id)),
-        };
-        Some((PyString::new(py, &id).into_any(), PyBytes::new(py, &key).into_any()))
+        let hash = hash_parts(&[text]);
+        seen.insert(text.to_owned(), hash);
+        Some(hash)
     }
 }
 
 /// JSON object text of further attributes, as sent.
-fn write_extensions<'py>(py: Python<'py>, extensions: &[(&str, &str)]) -> Bound<'py, PyAny> {
+fn write_extensions(extensions: &[(&str, &str)]) -> Option<String> {
     if extensions.is_empty() {
-        return py.None().into_bound(py);
+        return None;
     }
     let members: Vec<String> = extensions.iter().map(|(name, text)| format!("\"{name}\":\"{text}\"")).collect();
-    PyString::new(py, &format!("{{{}}}", members.join(","))).into_any()
+    Some(format!("{{{}}}", members.join(",")))
 }

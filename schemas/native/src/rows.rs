@@ -3,9 +3,10 @@
 use pyo3::exceptions::PyOverflowError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PySequence, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::guarded;
+use crate::usage::{ReadEvent, Row, UsageRows};
 
 const DAY_MICROS: i64 = 86_400_000_000;
 const SECOND_MICROS: i64 = 1_000_000;
@@ -33,7 +34,7 @@ impl RowEncoder {
     fn encode<'py>(
         &self,
         py: Python<'py>,
-        rows: &Bound<'py, PySequence>,
+        rows: &Bound<'py, PyAny>,
         shard: i32,
         first_position: i64,
         middle: &[u8],
@@ -41,8 +42,22 @@ impl RowEncoder {
         guarded(|| {
             let mut out = Vec::with_capacity(self.header.len() + rows.len()? * ROW_BYTES);
             out.extend_from_slice(&self.header);
-            for (position, row) in (first_position..).zip(rows.try_iter()?) {
-                self.encode_row(py, row?.cast::<PyTuple>()?, shard, position, middle, &mut out)?;
+            if let Ok(usage) = rows.cast::<UsageRows>() {
+                let (usage, epoch) = (usage.get(), self.epoch_micros(py)?);
+                for (position, row) in (first_position..).zip(usage.rows()) {
+                    match row {
+                        Row::Read(event) => {
+                            self.encode_event(py, event, usage, epoch, shard, position, middle, &mut out)?;
+                        }
+                        Row::Given { event, .. } => {
+                            self.encode_row(py, event.bind(py), shard, position, middle, &mut out)?;
+                        }
+                    }
+                }
+            } else {
+                for (position, row) in (first_position..).zip(rows.try_iter()?) {
+                    self.encode_row(py, row?.cast::<PyTuple>()?, shard, position, middle, &mut out)?;
+                }
             }
             out.extend_from_slice(&self.trailer);
             Ok(PyBytes::new(py, &out))
@@ -51,6 +66,50 @@ impl RowEncoder {
 }
 
 impl RowEncoder {
+    /// An event that was read here, without an object of Python's.
+    #[allow(clippy::too_many_arguments)]
+    fn encode_event(
+        &self,
+        py: Python<'_>,
+        event: &ReadEvent,
+        usage: &UsageRows,
+        epoch: i64,
+        shard: i32,
+        position: i64,
+        middle: &[u8],
+        out: &mut Vec<u8>,
+    ) -> PyResult<()> {
+        let kind = &usage.contract().kinds[event.kind];
+        out.extend_from_slice(&self.start);
+        out.extend_from_slice(&position.to_be_bytes());
+        for number in [event.amount, event.offset, event.micros - epoch] {
+            put_field(out, &number.to_be_bytes())?;
+        }
+        out.extend_from_slice(middle);
+        put_field(out, &shard.to_be_bytes())?;
+        put_field(out, &kind.code.to_be_bytes())?;
+        put_field(out, &kind.resource.to_be_bytes())?;
+        for part in [event.account, event.name, event.source, event.data] {
+            put_field(out, event.text(py, part))?;
+        }
+        match &event.extensions {
+            None => put_null(out),
+            Some(text) => put_field(out, text.as_bytes())?,
+        }
+        if event.key.as_slice() >= self.first_uuid_key.as_slice() {
+            put_null(out); // the key begins with the id
+        } else {
+            put_field(out, &event.id(py))?;
+        }
+        put_field(out, &event.key)
+    }
+
+    /// Microseconds from 1970 to the epoch of the rows.
+    fn epoch_micros(&self, py: Python<'_>) -> PyResult<i64> {
+        let seconds: f64 = self.epoch.bind(py).call_method0(intern!(py, "timestamp"))?.extract()?;
+        Ok(seconds as i64 * SECOND_MICROS)
+    }
+
     fn encode_row<'py>(
         &self,
         py: Python<'py>,

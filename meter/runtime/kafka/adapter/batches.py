@@ -41,7 +41,6 @@ class FetchedBatches:
         self.next_offset = 0  # behind the last batch
         self.taken = 0  # bytes of the records that were delivered
         self.place: Place | None = None  # where runs are wanted: which records
-        self.waiting: list[Any] = []  # records of a run that nobody has polled yet
 
     def size_in_bytes(self) -> int:
         return len(self._data)
@@ -129,9 +128,9 @@ def _take(self: Any, most: int | None = None) -> list[Any]:
         taken: list[Any] = _take_one_by_one(self, most)
         return taken
     if not self.check_assignment(self._topic_partition):
+        source._records_iterator.close()  # it and its source hold each other, and an unpacked batch
         return []
-    batches: FetchedBatches = source._records
-    taken, batches.waiting = batches.waiting, []
+    taken, self.waiting = list(self.waiting), ()
     if taken:
         source.next_fetch_offset = taken[-1].offset + 1  # where its run ended
     room = sys.maxsize if most is None else most
@@ -143,14 +142,20 @@ def _take(self: Any, most: int | None = None) -> list[Any]:
             return taken
         if type(found) is Run:
             taken += found.records
+            found.records.clear()
         else:
             taken.append(found)
     if len(taken) > room:
-        batches.waiting = taken[room:]
+        self.waiting = taken[room:]
         del taken[room:]
-        source.next_fetch_offset = batches.waiting[0].offset
+        source.next_fetch_offset = self.waiting[0].offset
     self._update_position()
     return taken
+
+
+def _take_one(self: Any) -> Any:
+    """aiokafka's `getone` would deliver runs."""
+    return next(iter(_take(self, 1)), None)
 
 
 def keep_reading() -> None:
@@ -161,4 +166,6 @@ def keep_reading() -> None:
     fetcher.MemoryRecords = FetchedBatches
     PartitionRecords._unpack_records = _read_on
     PartitionRecords.__iter__ = _iterate
+    FetchResult.waiting = ()  # records of a run that nobody has polled yet
     FetchResult.getall = _take
+    FetchResult.getone = _take_one

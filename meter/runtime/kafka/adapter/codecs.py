@@ -57,9 +57,9 @@ def check_records(body: bytes) -> None:
     at, end = 0, len(body)
     while at < end:
         length, at = read_varint(body, at)
-        if length > MOST_RECORD_BYTES:
+        if not 0 < length <= MOST_RECORD_BYTES:  # each of none takes as long as one of many bytes
             raise OversizedRecordError(f"a record of {length} bytes")
-        at += max(length, 0)
+        at += length
 
 
 def read_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ One after the other they cost aiokafka's object, its generator, the looks of `re
 services know: two fifths of what the meter does with an event. What is not plain to the last byte is left to those.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, Final, NamedTuple
@@ -15,16 +15,16 @@ from meter.runtime.kafka.adapter.tolerant import CODEC, HEAD_BYTES, MOST_HEADERS
 from schemas.compiled import NATIVE
 from schemas.records import Record
 
-# What a run takes may wait in memory until it is polled, of every partition; a paused batch of aiokafka's takes more.
+# What a run takes may wait in memory until it is polled, of every partition, beside the body of its batch.
 MOST_RUN_BYTES: Final = 4 * 1024 * 1024
 
 
 class Run(NamedTuple):
-    """Records of one batch, without holes, in place of one record of aiokafka's."""
+    """Records of one batch that follow one another, in place of one record of aiokafka's."""
 
     first: int
     offset: int  # of the last one: aiokafka goes on behind it
-    records: Sequence[Record]
+    records: list[Record]  # whoever takes them empties it: aiokafka's generator holds the run until the next one
     size: int  # bytes of their keys, values and headers
 
 
@@ -45,10 +45,12 @@ class _Wanted(NamedTuple):
     append_time: int | None
     first: int
     most_bytes: int
+    done: int = 0  # how many records were read before
+    at: int = 0  # where the next one begins
 
 
 class WholeBatch:
-    """aiokafka's batch, in all but what it gives: a run where that can be, else one record after the other."""
+    """aiokafka's batch, in all but what it gives: runs as far as that can be, then one record after the other."""
 
     def __init__(self, batch: Any, head: BatchHead, packed: memoryview, place: Place, room: int) -> None:
         """`room`: bytes that may still be delivered."""
@@ -61,16 +63,19 @@ class WholeBatch:
         return next(self._batch)  # of a control batch
 
     def __iter__(self) -> Iterator[Any]:
-        run = read_run(self._head, self._packed, self._place, self._room)
-        if run is None:
-            return iter(self._batch)
-        return iter([run] if run.records else [])
+        if (yield from read_runs(self._head, self._packed, self._place, self._room)):
+            return
+        yield from self._batch  # aiokafka leaves out what lies before its next offset
 
 
-def read_run(head: BatchHead, packed: memoryview, place: Place, room: int) -> Run | None:
-    """The records of a batch from `place.first` on; None where others must read it, or there is no compiled part."""
-    if NATIVE.module is None or head.records != head.last_offset_delta + 1:
-        return None
+def read_runs(head: BatchHead, packed: memoryview, place: Place, room: int) -> Generator[Run, None, bool]:
+    """The records of a batch from `place.first` on, of `room` bytes. Returns whether these are all; else others must
+    go on, from the first that no run has. Raises what unpacking raises."""
+    unpack = BY_NUMBER.get(head.attributes & CODEC)
+    if NATIVE.module is None or unpack is None or head.records != head.last_offset_delta + 1:
+        return False
+    reader = _reader_of(NATIVE.module)
+    body = unpack(packed[HEAD_BYTES:])
     wanted = _Wanted(
         place.topic,
         place.partition,
@@ -81,15 +86,19 @@ def read_run(head: BatchHead, packed: memoryview, place: Place, room: int) -> Ru
         place.first,
         min(room, MOST_RUN_BYTES),
     )
-    try:
-        body = BY_NUMBER[head.attributes & CODEC](packed[HEAD_BYTES:])
-        found = _reader_of(NATIVE.module).read(body, wanted)
-    except Exception:  # whatever it is, those that read one record after the other say it
-        return None
-    if found is None:
-        return None
-    records, size = found
-    return Run(max(head.base_offset, place.first), head.next_offset - 1, records, size)
+    while wanted.done < head.records:
+        try:
+            found = reader.read(body, wanted)
+        except Exception:  # a fault of its own
+            return False
+        if found is None:
+            return False
+        records, size, done, at = found
+        if records:
+            yield Run(max(head.base_offset + wanted.done, place.first), head.base_offset + done - 1, records, size)
+        room -= size
+        wanted = wanted._replace(done=done, at=at, most_bytes=min(room, MOST_RUN_BYTES))
+    return True
 
 
 @lru_cache(1)

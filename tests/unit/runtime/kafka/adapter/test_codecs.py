@@ -80,6 +80,9 @@ def test_a_record_whose_headers_could_take_all_memory_is_seen_before_it_is_read(
     check_records(small * 2000)
     with pytest.raises(OversizedRecordError):
         check_records(small + record(1, bytes(MOST_RECORD_BYTES)))
+    for length in (0, -1):  # a body of nothing else would take seconds
+        with pytest.raises(OversizedRecordError):
+            check_records(small + varint(length) * 1000)
 
 
 def test_gzip_may_come_in_members() -> None:

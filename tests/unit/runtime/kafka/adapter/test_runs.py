@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from struct import pack_into
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meter.runtime.kafka.adapter import runs
-from meter.runtime.kafka.adapter.protocols import RECORD_BYTES, UnreadRecords
+from meter.runtime.kafka.adapter.protocols import HEADER_BYTES, RECORD_BYTES, UnreadRecords
 from meter.runtime.kafka.adapter.record_objects import MOST_TAKEN_BYTES, AsRead
 from meter.runtime.kafka.adapter.tolerant import MOST_HEADERS, MOST_RECORD_BYTES
 from meter.runtime.kafka.partition_buffer import PartitionBuffer, weigh
@@ -20,7 +21,7 @@ from schemas.compiled import NATIVE, find_module
 from schemas.records import Record
 from tests.support.examples import examples
 from tests.support.fetched import FetchedPartition
-from tests.support.raw_batches import GZIP, LZ4, NONE, SNAPPY, ZSTD, batch, record, reseal
+from tests.support.raw_batches import GZIP, LZ4, NONE, PACK, SNAPPY, ZSTD, batch, record, reseal
 
 pytestmark = pytest.mark.skipif(find_module() is None, reason="the compiled reader is not installed: make native")
 
@@ -87,14 +88,14 @@ def same(data: bytes, first: int = 0, most: int | None = None) -> list[Any]:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each batch that was read from now on was read as a whole."""
     asked: list[bool] = []
-    plain = runs.read_run
+    plain = runs.read_runs
 
-    def read_run(*args: Any) -> Any:
-        run = plain(*args)
-        asked.append(run is not None)
-        return run
+    def read_runs(*args: Any) -> Any:
+        is_whole = yield from plain(*args)
+        asked.append(is_whole)
+        return is_whole
 
-    monkeypatch.setattr(runs, "read_run", read_run)
+    monkeypatch.setattr(runs, "read_runs", read_runs)
     return asked
 
 
@@ -144,10 +145,22 @@ def test_what_producers_write_comes_out_the_same(written: Any, kind: int, data: 
     st.none() | st.integers(1, 7),
 )  # fmt: skip
 def test_whatever_is_written_over_a_batch(at: int, noise: bytes, kind: int, first: int, most: int | None) -> None:
-    sound = batch([record(n, b"value %d" % n, key=b"k", headers=[(b"h", b"x")] * (n % 2)) for n in range(5)], kind=kind)
-    at = HEAD_BYTES + at % (len(sound) - HEAD_BYTES)
-    spoilt = reseal((sound[:at] + noise + sound[at + len(noise) :])[: len(sound)])
+    records = [record(n, b"value %d" % n, key=b"k", headers=[(b"h", b"x")] * (n % 2)) for n in range(5)]
+    packed = batch(records, kind=kind)
+    place = HEAD_BYTES + at % (len(packed) - HEAD_BYTES)
+    spoilt = reseal((packed[:place] + noise + packed[place + len(noise) :])[: len(packed)])
     same(spoilt + at_base(three(), 5), first, most)
+    body = b"".join(records)
+    place = at % len(body)
+    body = (body[:place] + noise + body[place + len(noise) :])[: len(body)]
+    same(batch(records, kind=kind, packed=PACK[kind](body)) + at_base(three(), 5), first, most)
+
+
+@settings(max_examples=examples(200))
+@given(st.integers(21, HEAD_BYTES - 1), st.binary(min_size=1, max_size=4), st.integers(0, 2))
+def test_whatever_is_written_over_its_head(at: int, noise: bytes, first: int) -> None:
+    data = three(LZ4)
+    same(reseal((data[:at] + noise + data[at + len(noise) :])[: len(data)]), first)
 
 
 def claim(written: bytes, at: int, form: str, value: int) -> bytes:
@@ -174,7 +187,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("bad", BAD, ids=range(len(BAD)))
 @pytest.mark.parametrize("kind", [NONE, LZ4])
 def test_what_is_not_plain_is_left_to_the_others(monkeypatch: pytest.MonkeyPatch, bad: bytes, kind: int) -> None:
     data = batch([record(0, b"a"), bad, record(2, b"c")], kind=kind)
@@ -245,11 +258,44 @@ def test_control_batches_and_aborted_ones_are_left_out() -> None:
 
 def test_a_run_takes_no_more_memory_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = counted(monkeypatch)
-    small = batch([record(n, b"") for n in range(runs.MOST_RUN_BYTES // RECORD_BYTES + 1)], kind=ZSTD)
-    large = batch([record(n, bytes(60_000)) for n in range(runs.MOST_RUN_BYTES // 60_000 + 1)], kind=ZSTD)
+    small = batch([record(n, b"") for n in range(2 * runs.MOST_RUN_BYTES // RECORD_BYTES)], kind=ZSTD)
+    large = batch([record(n, bytes(60_000)) for n in range(100)], kind=ZSTD)
     for data in (small, large):
-        FetchedPartition(data).take_all()
-    assert asked == [False, False]
+        partition = FetchedPartition(data)
+        most = 0
+        while partition.has_more:
+            partition.take(1000)
+            most = max(most, sum(weigh(list(partition._result.waiting))))
+        assert most <= runs.MOST_RUN_BYTES
+    assert asked == [True, True]
+    same(small, 5, 1000)
+    same(large, 5, 3)
+
+
+def test_what_was_polled_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka's generator stands at the run until the next poll, however long that takes."""
+    given: list[runs.Run] = []
+    plain = runs.read_runs
+
+    def read_runs(*args: Any) -> Any:
+        for run in plain(*args):
+            given.append(run)
+            yield run
+        return True
+
+    monkeypatch.setattr(runs, "read_runs", read_runs)
+    partition = FetchedPartition(three())
+    assert len(partition.take(2)) == 2 and len(partition._result.waiting) == 1
+    assert [run.records for run in given] == [[]]
+
+
+def test_a_fetch_that_is_dropped_lets_go_of_its_batch() -> None:
+    partition = FetchedPartition(three())
+    partition.take(1)
+    source = partition._result._partition_records
+    partition._state.paused = True
+    assert partition.take() == [] and not partition.has_more
+    assert source._records_iterator.gi_frame is None
 
 
 def test_all_runs_of_a_fetch_take_no_more_than_one_fetch_may() -> None:
@@ -265,6 +311,12 @@ def test_a_seek_between_two_polls_drops_what_waits() -> None:
     assert [one.offset for one in partition.take(1)] == [0]
     partition._state.position = 2
     assert partition.take() == [] and not partition.has_more
+
+
+def test_one_record_alone_is_no_run() -> None:
+    partition = FetchedPartition(three())
+    assert [partition._result.getone().value for _ in range(3)] == [b"a", None, b""]
+    assert partition._result.getone() is None
 
 
 def test_damage_behind_the_first_batches_loses_none_of_them() -> None:
@@ -283,15 +335,34 @@ def test_another_consumer_gets_no_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_fault_of_the_compiled_part_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any, **__: Any) -> Any:
+    asked = list[str]()
+
+    def fail(name: str, *_: Any) -> Any:
+        asked.append(name)
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(
-        NATIVE, "module", SimpleNamespace(BatchReader=lambda **_: SimpleNamespace(read=fail), weigh=fail)
-    )
-    runs._reader_of.cache_clear()
-    assert [one.value for one in FetchedPartition(three()).take()] == [b"a", None, b""]
-    runs._reader_of.cache_clear()
+    module = ModuleType("faulty")
+    reader = SimpleNamespace(read=partial(fail, "read"))
+    vars(module).update(BatchReader=lambda **_: reader, weigh=partial(fail, "weigh"))
+    monkeypatch.setattr(NATIVE, "module", module)
+    assert [one.value for one in told(FetchedPartition(three()).take())] == [b"a", None, b""]
+    assert asked == ["read", "weigh"]
+
+
+def test_a_fault_in_the_middle_of_a_batch_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = batch([record(n, bytes(60_000)) for n in range(100)], kind=ZSTD)
+    assert NATIVE.module is not None
+    reader, asked = runs._reader_of(NATIVE.module), list[int]()
+
+    def read(body: bytes, wanted: Any) -> Any:
+        asked.append(wanted.done)
+        if wanted.done:
+            raise RuntimeError("a fault")
+        return reader.read(body, wanted)
+
+    monkeypatch.setattr(runs, "_reader_of", lambda _module: SimpleNamespace(read=read))
+    assert [one.offset for one in FetchedPartition(data).take_all(7)] == list(range(100))
+    assert len(asked) == 2 and asked[1] > 0
 
 
 @given(st.lists(st.tuples(st.none() | st.binary(max_size=9), st.none() | st.binary(max_size=9), st.integers(0, 3))))
@@ -300,9 +371,10 @@ def test_records_weigh_the_same(drawn: Any) -> None:
         Record("usage", 0, n, 0, key, value, tuple(("naïve" * count, b"x" * count) for _ in range(count)))
         for n, (key, value, count) in enumerate(drawn)
     ]
-    compiled = weigh(records)
+    module = find_module()
+    assert module is not None
     with python_alone():
-        assert weigh(records) == compiled
+        assert weigh(records) == module.weigh(records, RECORD_BYTES, HEADER_BYTES)
 
 
 def test_unread_records_are_never_among_a_run() -> None:
