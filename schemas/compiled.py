@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Final
 
 MODULE: Final = "credit_meter_native"
-PARTS: Final = ("BatchReader", "Reader", "RowEncoder", "UsageRows", "weigh")
+VERSION: Final = 2  # of what it is asked and answers: `lib.rs` has it too
 
 
 def find_module(name: str = MODULE) -> ModuleType | None:
@@ -21,19 +21,19 @@ class Native:
 
     def __init__(self, installed: ModuleType | None) -> None:
         self._installed = installed
-        self._is_whole = all(hasattr(installed, part) for part in PARTS)
+        self._is_known = getattr(installed, "VERSION", None) == VERSION
         self.module: ModuleType | None = None
         self.use(True)
 
     def use(self, wanted: bool) -> None:
-        self.module = self._installed if wanted and self._is_whole else None
+        self.module = self._installed if wanted and self._is_known else None
 
     @property
     def state(self) -> str:
         """For /metrics."""
         if self._installed is None:
             return "absent"
-        if not self._is_whole:
+        if not self._is_known:
             return "outdated"  # a wheel of an older version
         return "used" if self.module is not None else "off"
 

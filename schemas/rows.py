@@ -75,9 +75,10 @@ def without(rows: Rows, places: Collection[int]) -> Rows:
 def seconds_since(rows: Rows, now: datetime) -> list[float]:
     """For how long each has happened, in seconds."""
     if is_compiled(rows):
-        waited: list[float] | None = _compiled(rows).waited((now - _EPOCH) // _MICROSECOND)
-        if waited is not None:
-            return waited
+        waited: list[float] = _compiled(rows).waited((now - _EPOCH) // _MICROSECOND)
+        for at in (at for at, seconds in enumerate(waited) if seconds is None):  # those that Python has read
+            waited[at] = (now - rows[at].occurred_at).total_seconds()
+        return waited
     return [(now - row.occurred_at).total_seconds() for row in rows]
 
 

@@ -16,7 +16,7 @@ from meter.settle import settle
 from meter.store.evidence import duplicate_rows, rejection_columns, rerouted_columns
 from meter.store.layout import encode_rows
 from schemas.codes import USAGE_CODES
-from schemas.parsing.parse import parse_all
+from schemas.parsing.parse import parse_all, parse_rows
 from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
 from schemas.records import MAX_EVENT_BYTES, Accepted, Limits, Offsets, Record, Rejected
@@ -73,7 +73,7 @@ def make_plan(by_topic: dict[str, list[Record]], stored: AppendPlan | None = Non
     plan = plan_append(
         shard=0,
         records=by_topic,
-        results={topic: parse_all(records, NOW, LIMITS) for topic, records in by_topic.items()},
+        results={topic: parse_rows(records, NOW, LIMITS) for topic, records in by_topic.items()},
         start={topic: records[0].offset if records else 0 for topic, records in by_topic.items()},
         end={topic: records[-1].offset + 1 if records else 0 for topic, records in by_topic.items()},
         recorded_at=NOW,

@@ -12,7 +12,7 @@ from projections.fold import BalanceState, Kind, Step, empty_state, fold
 from projections.steps import NonUsageEvent, collect_steps
 from schemas.events import USAGE_CODES
 from schemas.identity import OWN_SOURCE
-from schemas.parsing.parse import parse_all
+from schemas.parsing.parse import parse_rows
 from schemas.records import Accepted, Limits, Record
 from schemas.resources import RESOURCE_CODES, Resource
 from schemas.topics import ACCOUNTS, USAGE
@@ -164,7 +164,7 @@ class Play:
             records[topic].append(Record(topic, 0, offset, 0, op.account.encode(), value, builders.STRUCTURED))
             self._offsets[topic] += 1
         made = plan_append(
-            shard=0, records=records, results={t: parse_all(found, NOW, LIMITS) for t, found in records.items()},
+            shard=0, records=records, results={t: parse_rows(found, NOW, LIMITS) for t, found in records.items()},
             start=start, end=self._offsets, recorded_at=NOW, allowance=Allowance(),
         )  # fmt: skip
         finish(self._store.append(made))

@@ -1,6 +1,6 @@
 //! The records of an unpacked record batch of Kafka, version 2, as `meter.runtime.kafka.adapter.tolerant` reads them.
 //!
-//! It takes a batch that is plain and whole, to its last byte, or leaves all of it to the Python readers.
+//! It takes records as long as they are plain to their last byte, and leaves the rest of the batch to the Python readers.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};

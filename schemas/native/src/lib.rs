@@ -16,6 +16,10 @@ mod values;
 
 #[pyo3::pymodule]
 mod credit_meter_native {
+    /// Raised with each change of what it is asked or answers: `schemas/compiled.py` uses no other.
+    #[pymodule_export]
+    const VERSION: u32 = 2;
+
     #[pymodule_export]
     use crate::batches::{weigh, BatchReader};
     #[pymodule_export]

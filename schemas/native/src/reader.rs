@@ -171,21 +171,27 @@ impl Reader {
             None => Some(text_key(&self.contract.topic, event.subject, event.source, event.id)),
         };
         let Some(key) = key else { return Ok(None) };
-        let span = |part: &str| Span::of(value, part);
+        let offset = record.get_item(2)?.extract()?;
+        let spans = [event.id, event.subject, name, event.time, event.source, event.data];
+        let [Some(id), Some(account), Some(name), Some(time), Some(source), Some(data)] =
+            spans.map(|part| Span::of(value, part))
+        else {
+            return Ok(None);
+        };
         Ok(Some(ReadEvent {
             value: given.clone().unbind(),
-            offset: record.get_item(2)?.extract()?,
+            offset,
             amount,
             micros,
             key,
             kind: place,
             is_uuid: uuid.is_some(),
-            id: span(event.id),
-            account: span(event.subject),
-            name: span(name),
-            time: span(event.time),
-            source: span(event.source),
-            data: span(event.data),
+            id,
+            account,
+            name,
+            time,
+            source,
+            data,
             extensions: write_extensions(&event.extensions),
         }))
     }

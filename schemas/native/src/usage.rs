@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFloat, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 
+use crate::guarded;
 use crate::keys::KEY_BYTES;
 
 const MICROS: f64 = 1e6;
@@ -37,9 +38,10 @@ pub struct Span {
 }
 
 impl Span {
-    /// `part` is borrowed from `value`.
-    pub fn of(value: &[u8], part: &str) -> Self {
-        Self { at: part.as_ptr() as usize - value.as_ptr() as usize, length: part.len() }
+    /// None where `part` is not borrowed from `value`.
+    pub fn of(value: &[u8], part: &str) -> Option<Self> {
+        let at = (part.as_ptr() as usize).checked_sub(value.as_ptr() as usize)?;
+        (at.checked_add(part.len())? <= value.len()).then_some(Self { at, length: part.len() })
     }
 }
 
@@ -65,7 +67,7 @@ pub struct ReadEvent {
 
 impl ReadEvent {
     pub fn text<'a>(&'a self, py: Python<'a>, part: Span) -> &'a [u8] {
-        self.value.bind(py).as_bytes().get(part.at..part.at + part.length).unwrap_or_default()
+        &self.value.bind(py).as_bytes()[part.at..part.at + part.length]
     }
 
     pub fn id(&self, py: Python<'_>) -> Vec<u8> {
@@ -163,10 +165,11 @@ impl UsageRows {
         let count = self.count();
         let at = if at < 0 { at.checked_add_unsigned(count) } else { Some(at) };
         let at = at.and_then(|at| usize::try_from(at).ok()).filter(|at| *at < count);
-        match &self.all[self.index(at.ok_or_else(|| PyIndexError::new_err("there is no such row"))?)] {
+        let at = at.ok_or_else(|| PyIndexError::new_err("there is no such row"))?;
+        guarded(|| match &self.all[self.index(at)] {
             Row::Read(event) => event.accepted(py, &self.contract),
             Row::Given { event, .. } => Ok(event.bind(py).clone().into_any()),
-        }
+        })
     }
 
     /// The keys of all rows, joined.
@@ -212,14 +215,13 @@ impl UsageRows {
         Self { contract: self.contract.clone(), all: self.all.clone(), picked: Some(picked) }
     }
 
-    /// How long before `now`, in microseconds since 1970, each row happened, in seconds.
-    fn waited<'py>(&self, py: Python<'py>, now: i64) -> PyResult<Option<Bound<'py, PyList>>> {
-        let waited = PyList::empty(py);
-        for row in self.rows() {
-            let Row::Read(event) = row else { return Ok(None) };
-            waited.append(PyFloat::new(py, now.saturating_sub(event.micros) as f64 / MICROS))?;
-        }
-        Ok(Some(waited))
+    /// How long before `now`, in microseconds since 1970, each row happened, in seconds; None for what Python has read.
+    fn waited(&self, now: i64) -> Vec<Option<f64>> {
+        let waited = |row: &Row| match row {
+            Row::Read(event) => Some(now.saturating_sub(event.micros) as f64 / MICROS),
+            Row::Given { .. } => None,
+        };
+        self.rows().map(waited).collect()
     }
 }
 

@@ -115,7 +115,8 @@ def _read_tolerantly(self: Any, batches: FetchedBatches, cause: Exception) -> It
 
 def _iterate(self: Any) -> Iterator[Any]:
     """The generator itself; aiokafka's own iterator is one more call for every record."""
-    return self._records_iterator or iter(())
+    iterator: Iterator[Any] = self._records_iterator
+    return iterator
 
 
 _take_one_by_one: Final = FetchResult.getall

@@ -94,6 +94,8 @@ def read_runs(head: BatchHead, packed: memoryview, place: Place, room: int) -> G
         if found is None:
             return False
         records, size, done, at = found
+        if done == head.records:
+            body = b""  # aiokafka may stand here until the partition is polled again
         if records:
             yield Run(max(head.base_offset + wanted.done, place.first), head.base_offset + done - 1, records, size)
         room -= size

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from meter.runtime.kafka.adapter import runs
 from meter.runtime.kafka.adapter.protocols import HEADER_BYTES, RECORD_BYTES, UnreadRecords
 from meter.runtime.kafka.adapter.record_objects import MOST_TAKEN_BYTES, AsRead
-from meter.runtime.kafka.adapter.tolerant import MOST_HEADERS, MOST_RECORD_BYTES
+from meter.runtime.kafka.adapter.tolerant import MOST_HEADERS, MOST_RECORD_BYTES, read_head
 from meter.runtime.kafka.partition_buffer import PartitionBuffer, weigh
 from schemas.compiled import NATIVE, find_module
 from schemas.records import Record
@@ -287,6 +287,13 @@ def test_what_was_polled_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     partition = FetchedPartition(three())
     assert len(partition.take(2)) == 2 and len(partition._result.waiting) == 1
     assert [run.records for run in given] == [[]]
+
+
+def test_nor_is_the_body_of_a_batch_whose_last_run_was_given() -> None:
+    packed = memoryview(three(LZ4))
+    reading: Any = runs.read_runs(read_head(packed), packed, runs.Place("usage", 0, 0), 1 << 20)
+    assert len(next(reading).records) == 3
+    assert reading.gi_frame.f_locals["body"] == b""
 
 
 def test_a_fetch_that_is_dropped_lets_go_of_its_batch() -> None:
