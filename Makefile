@@ -109,7 +109,7 @@ lock: $(BIN)/.installed  ## pin the dependencies again, with hashes
 	    --constraint requirements.lock --custom-compile-command 'make lock' -o deploy/client/requirements.lock \
 	    deploy/client/pyproject.toml
 
-native: $(BIN)/.installed  ## compile the meter's reader and encoder, where cargo is: two fifths less work for an event
+native: $(BIN)/.installed  ## compile what the meter does with every event, where cargo is: three quarters less work
 	CARGO_TARGET_DIR=$(CURDIR)/.local/native $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
 	    --no-build-isolation --force-reinstall ./schemas/native
 

@@ -1,7 +1,7 @@
 """Reads the records of a whole batch at once, by machine code, where it is installed (`schemas/native`).
 
 One after the other they cost aiokafka's object, its generator, the looks of `record_objects` and the record that the
-services know: two fifths of what the meter does with an event. What is not plain to the last byte is left to those.
+services know: two fifths of what the meter did with an event. What is not plain to the last byte is left to those.
 """
 
 from collections.abc import Generator, Iterator
