@@ -10,7 +10,7 @@ from meter.runtime.process import metrics as metrics_module
 from meter.runtime.process.bulk_histogram import BulkHistogram
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import Metrics, begin
-from schemas.compiled import Native
+from schemas.compiled import VERSION, Native
 
 WHOLE_YEAR_S = 365 * 24 * 3_600
 
@@ -112,9 +112,11 @@ def test_faults_are_counted() -> None:
     assert health.metrics.registry.get_sample_value("metering_faults") == 1
 
 
-@pytest.mark.parametrize("state", ["used", "off", "absent"])
+@pytest.mark.parametrize("state", ["used", "off", "absent", "outdated"])
 def test_what_was_built_says_whether_its_compiled_part_is_in_use(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    native = Native(None if state == "absent" else ModuleType("compiled"))
+    module = ModuleType("compiled")
+    vars(module)["VERSION"] = VERSION if state != "outdated" else VERSION - 1
+    native = Native(None if state == "absent" else module)
     native.use(state == "used")
     monkeypatch.setattr(metrics_module, "NATIVE", native)
     metrics = Metrics()
