@@ -15,13 +15,14 @@ from meter.plan import plan_append
 from meter.store import layout
 from meter.store.layout import encode_rows
 from schemas import rows as many
-from schemas.compiled import NATIVE, find_module
+from schemas.compiled import find_module
 from schemas.parsing import compiled_reader
 from schemas.parsing.parse import Accepted, Record, Rejected, Remarked, Rerouted, parse_all, parse_rows
 from schemas.records import Parsed, part
 from schemas.topics import ACCOUNTS, USAGE
 from tests.bench import events as bench
 from tests.support.examples import examples
+from tests.support.runs import python_alone
 from tests.unit.schemas.builders import LIMITS, NOW, make_event, make_record, to_bytes
 from tests.unit.schemas.hostile import GUARDRAIL, INFERENCE, USAGE_TYPES, hostile_values
 
@@ -54,12 +55,8 @@ def numbered(values: Sequence[bytes]) -> list[Record]:
 
 
 def by_python(records: Sequence[Record]) -> Parsed:
-    used = NATIVE.module is not None
-    NATIVE.use(False)
-    try:
+    with python_alone():
         return parse_rows(records, NOW, LIMITS)
-    finally:
-        NATIVE.use(used)
 
 
 def encoded_by_python(rows: Sequence[Accepted]) -> bytes:
