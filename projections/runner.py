@@ -47,8 +47,10 @@ class FoldRunner:
         singly: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        """`singly`: a transaction for each shard, where tables are distributed."""
+        """Only the first, of `number` 0, is woken by notifications. `singly`: a transaction for each shard, where
+        tables are distributed."""
         self.name = f"fold-{number}"
+        self._helps = number > 0
         self._singly = singly
         self.wake = asyncio.Event()
         self.folded = asyncio.Event()  # for those that follow the balances
@@ -79,7 +81,8 @@ class FoldRunner:
             while not stop.is_set():
                 self.wake.clear()
                 folded = await self.fold()
-                self._looks.note(found=folded > 0, told=told)
+                if not self._helps:  # what another one finds by chance has been told to the first
+                    self._looks.note(found=folded > 0, told=told)
                 told = True
                 if folded * 2 >= self._most_events:
                     for wake in self._helpers:

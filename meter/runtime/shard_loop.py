@@ -80,12 +80,15 @@ class ShardLoop(Generic[Plan, Saved]):
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; batches in flight are finished first. Raises a bug after the other batches ended."""
         in_flight: set[asyncio.Task[None]] = set()
+        stopped = asyncio.create_task(stop.wait())
+        stopped.add_done_callback(lambda _task: self._consumer.wake())
         try:
             while not stop.is_set():
                 for batches in self._group(await self._consumer.receive()):
                     in_flight.add(asyncio.create_task(self._process(batches)))
                 in_flight = reap(in_flight)
         finally:
+            stopped.cancel()
             await wait_for_all(in_flight)
 
     def _group(self, batches: Sequence[Batch]) -> list[list[Batch]]:

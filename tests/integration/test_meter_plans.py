@@ -136,5 +136,17 @@ async def test_services_plan_their_statements_anew_now_and_then(dsn: str) -> Non
     await close_pool(pool)
 
 
+@pytest.mark.parametrize("by_index", [True, False])
+async def test_a_statement_is_prepared_once_however_long_it_is(dsn: str, by_index: bool) -> None:
+    """asyncpg by itself keeps none of more than 15 KiB, and the fold of usage has more."""
+    fold = load_sql("projections", "fold_usage")
+    assert len(fold) > 15 * 1024
+    pool = await create_pool(dsn, max_size=1, application_name="plans", by_index=by_index)
+    for _ in range(2):
+        await pool.fetchval(fold, [0], [0], [0], False, False)
+    assert await pool.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE statement = $1", fold) == 1
+    await close_pool(pool)
+
+
 async def shows_index(connection: Executor, name: str) -> bool:
     return any("Index" in line for [line] in await connection.fetch(f"EXPLAIN EXECUTE {name}(1)"))

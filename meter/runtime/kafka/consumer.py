@@ -145,8 +145,9 @@ class ShardConsumer:
     # --- the four verbs ---------------------------------------------------------------------------------------------
 
     async def receive(self) -> list[Batch]:
-        """Batches of shards that have records, while there is room in flight; waits up to `poll_ms` for the first, then
-        returns []. Whoever holds full batches holds up the other shards.
+        """Batches of shards that have records, while there is room in flight; waits for the first until `wake`, and for
+        up to `poll_ms` (half a second while little comes), then returns []. Whoever holds full batches holds up the
+        other shards.
 
         A batch has at most `batch_events` records and about `batch_bytes`. Raises TransientError (call again: every
         partition is read from the right offset) or RefusalError (a person must act).
@@ -163,7 +164,7 @@ class ShardConsumer:
             self._poller.keep_polling(client)
             batches = self._buffers.take()
             if not batches:
-                await self._poller.wait(self._freed)
+                await self._poller.wait(self._freed, calm=not self._assignment.count_unpositioned())
                 self._poller.keep_polling(client)
                 batches = self._buffers.take()
         except KafkaError as error:
@@ -172,6 +173,10 @@ class ShardConsumer:
                 raise unreachable(error, "receiving") from error
             raise
         return batches
+
+    def wake(self) -> None:
+        """Let `receive` return at once, with what is there."""
+        self._freed.set()
 
     def advance(self, batch: Batch) -> None:
         """The batch is committed in the database."""

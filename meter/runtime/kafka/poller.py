@@ -44,14 +44,16 @@ class Poller:
         if self._task is None and self._buffers.find_fetchable():
             self._task = asyncio.create_task(self._poll(client))
 
-    async def wait(self, freed: asyncio.Event) -> None:
-        """Until the poll ends, `freed` is set or `poll_ms` have passed."""
+    async def wait(self, freed: asyncio.Event, *, calm: bool) -> None:
+        """Until the poll ends, `freed` is set or `poll_ms` have passed. `calm`: nothing else is due, so a calm poll may
+        stand."""
         waiters: set[asyncio.Task[Any]] = {asyncio.create_task(freed.wait())}
         waiting = next(iter(waiters))
         if self._task is not None:
             waiters.add(self._task)
         try:
-            await asyncio.wait(waiters, timeout=self._poll_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+            wait_ms = self._choose_wait() if calm else self._poll_ms
+            await asyncio.wait(waiters, timeout=wait_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
 

@@ -87,6 +87,8 @@ async def create_pool(
         reset=leave_session,
         # Its own choice is to prepare statements anew after 300 s. Plans are enough.
         max_cached_statement_lifetime=0 if by_index else 300,
+        # Its own choice is to prepare one of more than 15 KiB anew each time, which takes longer than a small fold.
+        max_cacheable_statement_size=0,
     )
 
 

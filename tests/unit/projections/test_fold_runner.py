@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from meter.runtime.looks import Looks
+from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
 from projections.plan import FoldPlan, PositionRange
 from projections.runner import FoldRunner
@@ -69,4 +70,27 @@ async def look_on(finds: list[tuple[int, bool]], looks: int) -> None:
         runner.wake.set()
         await store.empty.wait()
         assert store.looks == looks + 1
+        stop.set()
+
+
+@pytest.mark.parametrize(("number", "doubts"), [(0, True), (1, False)])
+def test_only_the_one_that_is_notified_doubts_that_notifications_come(number: int, doubts: bool) -> None:
+    """The others look by themselves, and now and then are there before the first. They had doubted, so that a service
+    went on looking twice a second, with every worker, for as long as nothing came."""
+    run_virtually(find_by_a_look(number, doubts))
+
+
+async def find_by_a_look(number: int, doubts: bool) -> None:
+    store, stop, wakeups = FakeStore([(0, False), (5, False)]), asyncio.Event(), Wakeups("", "meter_events")
+    wakeups.heard = True
+    health = Health()
+    runner = FoldRunner(
+        cast(FoldStore, store), health=health, set_aside=SetAside(health), published=asyncio.Event(), most_events=MOST,
+        looks=Looks(REST_S, wakeups), number=number,
+    )  # fmt: skip
+    async with asyncio.timeout(3 * REST_S), asyncio.TaskGroup() as group:
+        group.create_task(runner.run(stop))
+        await store.empty.wait()  # the second look, after a rest
+        await asyncio.sleep(REST_S / 2)
+        assert wakeups.heard is not doubts
         stop.set()

@@ -27,6 +27,7 @@ class Consumer:
         self._batches = list(batches)
         self._in_flight = {one.shard for one in batches}
         self.stop = asyncio.Event()
+        self.woken = asyncio.Event()
         self.advanced: list[int] = []
         self.acknowledged: list[int] = []
         self.rewound: list[int] = []
@@ -35,6 +36,9 @@ class Consumer:
         await asyncio.sleep(0)
         batches, self._batches = self._batches, []
         return batches
+
+    def wake(self) -> None:
+        self.woken.set()
 
     def advance(self, batch: Batch) -> None:
         self.advanced.append(batch.shard)
@@ -257,3 +261,27 @@ async def test_a_cancelled_loop_waits_for_its_batches_and_raises_their_bugs() ->
     gate.set()
     with pytest.raises(KeyError):
         await loop
+
+
+class Waiting(Consumer):
+    """Nothing comes until it is woken."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.asked = asyncio.Event()
+
+    async def receive(self) -> list[Batch]:
+        self.asked.set()
+        await self.woken.wait()
+        return []
+
+
+async def test_a_loop_that_is_to_stop_waits_for_no_records() -> None:
+    waiting: Any = Waiting()
+    running = asyncio.create_task(
+        ShardLoop(waiting, Numbers(), together=100, concurrency=2, health=Health()).run(waiting.stop)
+    )
+    await waiting.asked.wait()
+    waiting.stop.set()
+    async with asyncio.timeout(5):
+        await running

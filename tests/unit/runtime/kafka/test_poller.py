@@ -1,5 +1,6 @@
 """How much one poll asks for: the estimated size of the records bounds the memory."""
 
+import asyncio
 from typing import Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ from meter.runtime.kafka.pace import FetchPace
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from meter.runtime.kafka.poller import CALM_POLL_MS, FIRST_RECORD_BYTES, Poller
 from meter.runtime.kafka.shard_buffers import FETCH_BYTES, ShardBuffers
+from tests.support.virtual_loop import run_virtually
 from tests.unit.runtime.kafka.test_shard_buffers import Raw
 
 LARGE = b"v" * 64 * 1024
@@ -89,3 +91,47 @@ async def test_a_setting_that_waits_longer_holds() -> None:
     poller._poll_ms = 2 * CALM_POLL_MS
     await poller._poll(cast(ConsumerClient, client))
     assert client.waits == [2 * CALM_POLL_MS]
+
+
+class SilentClient(ScriptedClient):
+    """No poll ends."""
+
+    async def poll(self, _partitions: Any, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Raw]]:
+        await asyncio.Event().wait()
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("calm", "gathers", "waited_ms"), [(True, False, CALM_POLL_MS), (False, False, POLL_MS), (True, True, POLL_MS)]
+)
+def test_who_waits_goes_round_only_when_something_may_be_due(calm: bool, gathers: bool, waited_ms: int) -> None:
+    """While a calm poll stands a turn of the loop finds nothing: ten a second cost a service a tenth at rest."""
+
+    async def wait() -> None:
+        poller = make_poller(0)
+        if gathers:
+            poller._pace.note(1000, 0)
+        poller.keep_polling(cast(ConsumerClient, SilentClient()))
+        now = asyncio.get_running_loop().time
+        began = now()
+        await poller.wait(asyncio.Event(), calm=calm)
+        assert now() - began == pytest.approx(waited_ms / 1000, abs=POLL_MS / 2000)
+        await poller.stop()
+
+    run_virtually(wait())
+
+
+def test_who_waits_is_let_go_when_a_shard_is_free() -> None:
+    async def wait() -> None:
+        poller, freed = make_poller(0), asyncio.Event()
+        poller.keep_polling(cast(ConsumerClient, SilentClient()))
+        waiting = asyncio.create_task(poller.wait(freed, calm=True))
+        await asyncio.sleep(0)
+        freed.set()
+        now = asyncio.get_running_loop().time
+        began = now()
+        await waiting
+        assert now() - began < POLL_MS / 2000
+        await poller.stop()
+
+    run_virtually(wait())
