@@ -133,7 +133,9 @@ class Settings(BaseModel):
     compiled: bool = Field(
         True, description="use the compiled part where it is installed (schemas/native); all is the same either way"
     )
-    poll_ms: int = Field(100, ge=1, le=10_000, description="longest wait for records in one step of a loop")
+    poll_ms: int = Field(
+        100, ge=1, le=10_000, description="longest wait for records while much comes; else half a second or more"
+    )
     accept_lost_records: bool = Field(
         False, description="go on where retention removed records before they were read, and record the gap"
     )
