@@ -49,6 +49,9 @@ class ScriptedConsumer:
         start, end = {USAGE: offset, ACCOUNTS: 0}, {USAGE: offset + 1, ACCOUNTS: 0}
         return Batch(shard, {USAGE: [broken], ACCOUNTS: []}, start, end)
 
+    def wake(self) -> None:
+        """It never waits."""
+
     def advance(self, batch: Batch) -> None:
         self._next[batch.shard] = batch.end[USAGE]
         self._busy.discard(batch.shard)
