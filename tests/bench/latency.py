@@ -28,6 +28,7 @@ from tests.bench.probes import (
 from tests.bench.scenario import POLL_S, Scenario
 from tests.bench.servers import PARTITIONS
 from tests.bench.services import run_services
+from tests.bench.timing import Stall
 from tests.bench.top_ups import TopUps, exhaust, send_top_ups, top_up_name, watch_top_ups
 from tests.bench.workload import Workload
 
@@ -211,11 +212,10 @@ async def watchers(scenario: Scenario, dsn: str, seen: Sightings, granted: TopUp
 
 async def wait_for_notifier(connection: asyncpg.Connection, accounts: int) -> None:
     """Until it has read the opening of all accounts: that is a backlog of its own, not the load."""
-    async with asyncio.timeout(SETTLE_S + accounts / 500):
-        while True:
-            if await connection.fetchval(load_sql(SQL, "count_known_accounts")) >= accounts:
-                return
-            await asyncio.sleep(POLL_S)
+    stall = Stall()
+    while (known := await connection.fetchval(load_sql(SQL, "count_known_accounts"))) < accounts:
+        stall.note(known, f"{accounts} accounts to know")
+        await asyncio.sleep(POLL_S)
 
 
 def to_delays(ordered: list[float]) -> Delays:

@@ -19,6 +19,7 @@ from tests.bench.events import account_name, uuid7_text
 from tests.bench.load import Sink, delete_topics, load_backlog, read_ends
 from tests.bench.servers import PARTITIONS, Servers
 from tests.bench.services import run_services, time_command
+from tests.bench.timing import Stall
 from tests.bench.workload import Expected, Workload
 
 POLL_S = 0.05
@@ -91,8 +92,10 @@ class Scenario:
         """
         dsn = self.bench.databases.address(self.template)
         with run_services(("notifier", "projections"), self.settings(dsn), self.bench.logs) as running:
-            async with connect(dsn) as connection, asyncio.timeout(STALL_S + self.opened / 500):
-                while await connection.fetchval(load_sql(SQL, "count_known_accounts")) < self.opened:
+            stall = Stall(STALL_S)
+            async with connect(dsn) as connection:
+                while (known := await connection.fetchval(load_sql(SQL, "count_known_accounts"))) < self.opened:
+                    stall.note(known, f"{self.opened} accounts to know")
                     running["notifier"].check()
                     await asyncio.sleep(POLL_S)
 
@@ -147,11 +150,13 @@ async def catch_up(
     seconds that took after they were started."""
     started = time.perf_counter()
     with run_services(services, settings, bench.logs) as running:
-        async with connect(dsn) as connection, asyncio.timeout(STALL_S + rows / 5000):
+        stall = Stall(STALL_S)
+        async with connect(dsn) as connection:
             while True:
                 stored = (await read_progress(connection)).stored
                 if stored >= rows and await connection.fetchval(load_sql(SQL, until)):
                     return time.perf_counter() - started
+                stall.note(await connection.fetchrow(load_sql(SQL, "read_places")), f"{rows} rows to store and to fold")
                 for service in running.values():
                     service.check()
                 await asyncio.sleep(POLL_S)

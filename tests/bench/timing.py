@@ -71,15 +71,29 @@ async def wait_for_first(taken: int, look: Look, check: Check) -> Seen:
             await asyncio.sleep(POLL_S)
 
 
+class Stall:
+    """Tells work that goes on, however slowly, from work that does not."""
+
+    def __init__(self, most_s: float = STALL_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most_s, self._clock = most_s, clock
+        self._last: object = None
+        self._moved = clock()
+
+    def note(self, seen: object, doing: str) -> None:
+        """Raises TimeoutError when it has been shown the same for longer than `most_s`."""
+        now = self._clock()
+        if seen != self._last:
+            self._last, self._moved = seen, now
+        if now - self._moved > self._most_s:
+            raise TimeoutError(f"nothing moved for {self._most_s} s: {seen}, {doing}")
+
+
 async def wait_for_all(goal: int, look: Look, check: Check) -> None:
-    last, moved = None, time.monotonic()
+    stall = Stall()
     while True:
         seen = await look()
         if seen.taken >= goal and seen.behind == 0:
             return
-        if seen != last:
-            last, moved = seen, time.monotonic()
-        if time.monotonic() - moved > STALL_S:
-            raise TimeoutError(f"nothing moved for {STALL_S} s: {seen}, {goal} records to take")
+        stall.note(seen, f"{goal} records to take")
         check()
         await asyncio.sleep(POLL_S)
