@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +13,10 @@ from rich.console import Console
 
 from deploy.local import apache_kafka, postgres
 from tests.bench.databases import Databases
-from tests.bench.machine import ROOT, describe_machine, read_commit
+from tests.bench.machine import ROOT, describe_machine, read_commit, read_services
 from tests.bench.plan import SECTIONS, Plan, make_plan
 from tests.bench.report import print_figures
-from tests.bench.results import LATEST, Figures, note_steps, write_figures
+from tests.bench.results import LATEST, Figures, combine_figures, note_steps, read_figures, write_figures
 from tests.bench.scenario import Bench
 from tests.bench.servers import REPORTED, run_servers
 from tests.bench.session import Session
@@ -34,12 +35,17 @@ def main(
     events: Annotated[int | None, typer.Option(min=1000, help="Records of the backlog.")] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="Runs of each measurement; the median counts.")] = None,
     output: Annotated[Path | None, typer.Option(help="Where the JSON goes; a complete run: latest.json.")] = None,
+    add: Annotated[
+        bool,
+        typer.Option("--add", help="Beside what the file has of other sections, of these services and this machine."),
+    ] = False,
 ) -> None:
     """Measure rates, latencies and limits on Apache Kafka and Postgres started for it.
 
     \b
     Example:
       python -m tests.bench --only ingest,limit --events 300000
+      python -m tests.bench --only rebuild,pages --add --output tests/bench/results/latest.json
     """
     try:
         plan = make_plan(quick, only, events, runs)
@@ -51,20 +57,43 @@ def main(
             raise typer.Exit(3)
     console = Console()
     path = output or (LATEST if plan.complete else PARTIAL)
-    figures: Figures = {"commit": read_commit(), "measured_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    figures = begin_figures()
     try:
-        asyncio.run(measure(plan, console, figures))
+        before = read_figures(path) if add else {}
+        combine_figures(before, figures | {"sections": dict.fromkeys(plan.measured)})  # refused now, not after an hour
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+    def keep(sections: Sequence[str]) -> None:
+        figures["sections"] |= dict.fromkeys(sections, now())
+        write_figures(combine_figures(before, figures), path)
+
+    try:
+        asyncio.run(measure(plan, console, figures, keep))
     finally:
-        write_figures(figures, path)
         print_figures(console, figures)
         console.print(f"figures: {path}")
 
 
-async def measure(plan: Plan, console: Console, figures: Figures) -> None:
-    figures["machine"] = describe_machine()
+def begin_figures() -> Figures:
+    return {
+        "commit": read_commit(),
+        "services": read_services(),
+        "measured_at": now(),
+        "machine": describe_machine(),
+        "sections": {},
+    }
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+async def measure(plan: Plan, console: Console, figures: Figures, keep: Callable[[Sequence[str]], None]) -> None:
     if plan.wants("steps"):
         with console.status("the steps of the meter"):
             note_steps(figures, measure_steps(plan.steps_records, plan.steps_rounds))
+        keep(["steps"])
     if plan.sections == ("steps",):
         return  # it needs no servers
     with tempfile.TemporaryDirectory(prefix="credit-meter-bench-") as logs, run_servers() as servers:
@@ -72,7 +101,7 @@ async def measure(plan: Plan, console: Console, figures: Figures) -> None:
         figures["postgres"] = await databases.read_settings(REPORTED)
         figures["kafka"] = servers.kafka_settings()
         figures["sizes"] = {"events": plan.events, "accounts": plan.accounts, "runs": plan.runs}
-        await Session(Bench(servers, databases, Path(logs)), plan, console, figures).run()
+        await Session(Bench(servers, databases, Path(logs)), plan, console, figures, keep).run()
 
 
 if __name__ == "__main__":

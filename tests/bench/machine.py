@@ -1,5 +1,6 @@
 """Where and on what state of the code it was measured."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("meter", "projections", "notifier", "schemas")
 
 
 def describe_machine() -> dict[str, str | int]:
@@ -31,8 +33,15 @@ def cpu_model() -> str:
 def read_commit() -> str:
     """The commit's hash; `+changes` where files of the product differ from it."""
     commit = run_git("rev-parse", "HEAD")
-    changed = run_git("status", "--porcelain", "--", "meter", "projections", "notifier", "schemas")
+    changed = run_git("status", "--porcelain", "--", *PACKAGES)
     return f"{commit}+changes" if changed else commit
+
+
+def read_services() -> str:
+    """A hash of the packages that are measured: it stays while only tests and texts change. `+changes` as above."""
+    trees = run_git("rev-parse", *(f"HEAD:{package}" for package in PACKAGES))
+    found = hashlib.sha256(trees.encode()).hexdigest()[:16]
+    return f"{found}+changes" if run_git("status", "--porcelain", "--", *PACKAGES) else found
 
 
 def run_git(*arguments: str) -> str:

@@ -16,7 +16,8 @@ SECTIONS = (
     "streams_peer",
     "latency",
     "calm",
-    "growth",
+    "growth_stored",
+    "growth_accounts",
     "rebuild",
     "pages",
 )
@@ -61,6 +62,11 @@ class Plan:
         """Whether the section is measured on the backlog that all are compared on."""
         beside = {name for asked in self.sections for name in BESIDE.get(asked, ())}
         return section in COMPARED and (self.wants(section) or section in beside)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The sections whose figures it brings: those asked for, and what they are held against."""
+        return tuple(name for name in SECTIONS if self.wants(name) or self.compares(name))
 
     def workload(self, accounts: int | None = None) -> Workload:
         """Of the last hours: usage of a month that is over costs two lines more, and comes rarely."""

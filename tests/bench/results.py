@@ -16,6 +16,8 @@ LATEST = Path(__file__).parent / "results" / "latest.json"
 Figures = dict[str, Any]
 
 LIMITS = ("copy_indexed", "copy_bare", "getmany", "peer_plain", "peer_batched")
+# What must be alike for figures to stand in one file.
+ALIKE = ("services", "machine", "postgres", "kafka", "sizes")
 # Only with what does as much: the peers with a fold beside all services.
 BESIDE = {
     "ingest": (*LIMITS, "go_peer"),
@@ -149,6 +151,38 @@ def rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 2) for name, value in values.items()}
 
 
+def combine_figures(before: Figures, added: Figures) -> Figures:
+    """Figures of other sections beside those that are there already: from one state of the services and one machine.
+
+    Raises ValueError where that is not so, or where a section is there already: what is compared is of one run.
+    """
+    if not before:
+        return added
+    for name in ALIKE:
+        if name in added and before.get(name) != added[name]:
+            raise ValueError(f"other {name} than those of the figures there are: {added[name]}, not {before.get(name)}")
+    if again := before["sections"].keys() & added["sections"].keys():
+        raise ValueError(f"there already: {', '.join(sorted(again))}; leave them out, or measure without --add")
+    return (
+        before | added | {name: side_by_side(name, before[name], added[name]) for name in before.keys() & added.keys()}
+    )
+
+
+def side_by_side(name: str, before: Any, added: Any) -> Any:
+    if name == "rss_mb":
+        return {one: max(before.get(one, 0), added.get(one, 0)) for one in before | added}
+    return before | added if isinstance(before, dict) else added
+
+
 def write_figures(figures: Figures, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_figures(path: Path) -> Figures:
+    """Raises ValueError when there are none."""
+    try:
+        found: Figures = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"there are no figures in {path} to add to") from None
+    return found

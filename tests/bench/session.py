@@ -1,7 +1,7 @@
 """The order of things: what is compared is taken in turns, so that a busy moment of the machine meets all alike."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from rich.console import Console
@@ -54,22 +54,31 @@ T = TypeVar("T")
 class Session:
     """Measures what the plan asks for, into `figures`."""
 
-    def __init__(self, bench: Bench, plan: Plan, console: Console, figures: Figures) -> None:
-        self._bench, self._plan, self._console, self._figures = bench, plan, console, figures
+    def __init__(
+        self, bench: Bench, plan: Plan, console: Console, figures: Figures, keep: Callable[[Sequence[str]], None]
+    ) -> None:
+        """`keep` is told whose figures are there now, so that they are not lost with what follows."""
+        self._bench, self._plan, self._console, self._figures, self._keep = bench, plan, console, figures, keep
 
     async def run(self) -> None:
-        if any(map(self._plan.compares, COMPARED)):
+        compared = [name for name in COMPARED if self._plan.compares(name)]
+        if compared:
             await self._compare()
-        if self._plan.wants("latency"):
-            await self._latency()
-        if self._plan.wants("calm"):
-            await self._calm()
-        if self._plan.wants("growth"):
-            await self._growth()
-        if self._plan.wants("rebuild"):
-            await self._rebuild()
-        if self._plan.wants("pages"):
-            await self._pages()
+            self._keep(compared)
+        for name, measure in self._sections().items():
+            if self._plan.wants(name):
+                await measure()
+                self._keep([name])
+
+    def _sections(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        return {
+            "latency": self._latency,
+            "calm": self._calm,
+            "growth_stored": self._growth_stored,
+            "growth_accounts": self._growth_accounts,
+            "rebuild": self._rebuild,
+            "pages": self._pages,
+        }
 
     async def _compare(self) -> None:
         scenario = Scenario(self._bench, "main", self._plan.accounts)
@@ -163,7 +172,7 @@ class Session:
         note_calm(self._figures, found)
         await scenario.close()
 
-    async def _growth(self) -> None:
+    async def _growth_stored(self) -> None:
         plan, places = self._plan, list[Place]()
         for stored in plan.stored:
             with self._console.status(f"storing {stored:,} events"):
@@ -172,7 +181,9 @@ class Session:
         note_growth(self._figures, "growth_stored", measured)
         self._figures["growth"] = growth_ratio(measured)
         self._figures["growth_of_bests"] = growth_ratio(measured, best)
-        places = []
+
+    async def _growth_accounts(self) -> None:
+        plan, places = self._plan, list[Place]()
         for accounts in plan.account_counts:
             with self._console.status(f"opening {accounts:,} accounts"):
                 places.append(await prepare_accounts(self._bench, plan.workload(accounts)))

@@ -25,6 +25,7 @@ def test_a_quick_run_checks_its_results_and_writes_figures(tmp_path: Path) -> No
     assert figures["postgres"]["fsync"] == figures["postgres"]["synchronous_commit"] == "on"
     assert {"meter", "projections", "postgres", "kafka"} <= figures["rss_mb"].keys()
     assert "ingest_per_s" not in figures
+    assert figures["sections"].keys() == {"end_to_end", "limit"}
 
 
 def test_a_section_that_does_not_exist_is_named() -> None:
