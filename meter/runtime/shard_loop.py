@@ -85,11 +85,17 @@ class ShardLoop(Generic[Plan, Saved]):
         try:
             while not stop.is_set():
                 for batches in self._group(await self._consumer.receive()):
-                    in_flight.add(asyncio.create_task(self._process(batches)))
+                    in_flight.add(task := asyncio.create_task(self._process(batches)))
+                    task.add_done_callback(self._wake_for_bug)
                 in_flight = reap(in_flight)
         finally:
             stopped.cancel()
             await wait_for_all(in_flight)
+
+    def _wake_for_bug(self, task: asyncio.Task[None]) -> None:
+        """The loop ends with it, and must not wait for records first: a shard that failed is not freed."""
+        if not task.cancelled() and task.exception() is not None:
+            self._consumer.wake()
 
     def _group(self, batches: Sequence[Batch]) -> list[list[Batch]]:
         """Groups for a transaction each; a shard whose last group failed is on its own."""

@@ -21,9 +21,9 @@ class SkippingSelector(selectors.DefaultSelector):
         self.skipped_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout <= LOOK_S:
+        if timeout is None or timeout <= 0:
             return super().select(timeout)
-        events = super().select(LOOK_S)
+        events = super().select(min(timeout, LOOK_S))
         if not events:
             self.skipped_s += timeout
         return events

@@ -276,6 +276,26 @@ class Waiting(Consumer):
         return []
 
 
+class OnceThenWaiting(Waiting):
+    """One batch, and then nothing until it is woken."""
+
+    async def receive(self) -> list[Batch]:
+        if self.asked.is_set():
+            return await super().receive()
+        self.asked.set()
+        return [batch(0)]
+
+
+async def test_a_loop_that_ends_with_a_bug_waits_for_no_records() -> None:
+    waiting: Any = OnceThenWaiting()
+    loop = ShardLoop(waiting, Numbers({("plan", 0): KeyError("a bug")}), together=100, concurrency=2, health=Health())
+    running = asyncio.create_task(loop.run(waiting.stop))
+    ended, _ = await asyncio.wait({running}, timeout=5)
+    assert ended
+    with pytest.raises(KeyError):
+        await running
+
+
 async def test_a_loop_that_is_to_stop_waits_for_no_records() -> None:
     waiting: Any = Waiting()
     running = asyncio.create_task(

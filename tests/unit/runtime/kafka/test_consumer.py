@@ -1,5 +1,7 @@
-"""What a consumer says of its lag, and how it stops."""
+"""What a consumer says of its lag, how long it waits for records, and how it stops."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import cast
 
 from meter.runtime.kafka import ShardConsumer
@@ -7,6 +9,7 @@ from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from meter.runtime.settings import Settings
 from tests.integration.runtime_ledger import Ledger
+from tests.support.virtual_loop import run_virtually
 
 USAGE_0, USAGE_1 = TopicPartition("usage", 0), TopicPartition("usage", 1)
 
@@ -66,3 +69,50 @@ async def test_a_commit_that_fails_in_any_way_keeps_no_member_in_its_group() -> 
     consumer._commits.note("usage", 0, 3)
     await consumer.stop()
     assert client.stopped
+
+
+class Quiet(Client):
+    """Nothing comes."""
+
+    def check_group(self) -> None: ...
+
+    def has_stopped_fetching(self) -> bool:
+        return False
+
+    async def poll(self, _partitions: Sequence[TopicPartition], **_limits: int) -> None:
+        await asyncio.Event().wait()
+
+
+def make_quiet_consumer() -> ShardConsumer:
+    consumer = make_consumer(Quiet({USAGE_0, USAGE_1}, stable=5))
+    consumer._assignment.shards = frozenset({0, 1})
+    return consumer
+
+
+def test_it_waits_for_a_calm_poll_unless_it_is_woken() -> None:
+    async def receive_thrice() -> list[float]:
+        consumer, now = make_quiet_consumer(), asyncio.get_running_loop().time
+        waited = []
+        for wake_after_s in (None, 0.2, 0.0):
+            began = now()
+            receiving = asyncio.create_task(consumer.receive())
+            if wake_after_s is not None:
+                await asyncio.sleep(wake_after_s)
+                consumer.wake()
+            assert await receiving == []
+            waited.append(round(now() - began, 2))
+        return waited
+
+    assert run_virtually(receive_thrice())[:2] == [0.5, 0.2]
+
+
+def test_it_goes_round_while_a_shard_waits_to_be_read() -> None:
+    async def receive() -> float:
+        consumer, loop = make_quiet_consumer(), asyncio.get_running_loop()
+        consumer._assignment.shards = frozenset({0, 1, 2})
+        consumer._assignment._pauses[2] = (1, loop.time() + 60)
+        began = loop.time()
+        assert await consumer.receive() == []
+        return round(loop.time() - began, 2)
+
+    assert run_virtually(receive()) == Settings().poll_ms / 1000
