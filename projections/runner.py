@@ -55,6 +55,7 @@ class FoldRunner:
         self.wake = asyncio.Event()
         self.folded = asyncio.Event()  # for those that follow the balances
         self._helpers: list[asyncio.Event] = []
+        self._helped: asyncio.Event | None = None
         self._store = store
         self._health = health
         self._set_aside = set_aside
@@ -68,8 +69,10 @@ class FoldRunner:
         health.metrics.latency.begin("balance")
 
     def helped_by(self, other: "FoldRunner") -> None:
-        """`other` is woken while there is more than one transaction takes."""
+        """`other` is woken while there is more than one transaction takes. Those that follow this one follow both, and
+        this one looks when `other` is done: it may have been woken, and have found nothing because `other` had it."""
         self._helpers.append(other.wake)
+        other._helped, other.folded = self.wake, self.folded
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fold until stopped; woken by `wake`, and now and then in any case. Errors that are of no shard go to the
@@ -84,6 +87,8 @@ class FoldRunner:
                 if not self._helps:  # what another one finds by chance has been told to the first
                     self._looks.note(found=folded > 0, told=told)
                 told = True
+                if folded and self._helped is not None:
+                    self._helped.set()
                 if folded * 2 >= self._most_events:
                     for wake in self._helpers:
                         wake.set()

@@ -73,6 +73,35 @@ async def look_on(finds: list[tuple[int, bool]], looks: int) -> None:
         stop.set()
 
 
+def test_the_first_looks_when_a_helper_is_done() -> None:
+    """What comes while a helper has a shard wakes the first, which finds the shard taken: it had then rested for a
+    whole look."""
+    run_virtually(find_what_came_meanwhile())
+
+
+async def find_what_came_meanwhile() -> None:
+    health, stop = Health(), asyncio.Event()
+
+    def make(store: FakeStore, number: int) -> FoldRunner:
+        return FoldRunner(
+            cast(FoldStore, store), health=health, set_aside=SetAside(health), published=asyncio.Event(),
+            most_events=MOST, looks=Looks(REST_S), number=number,
+        )  # fmt: skip
+
+    firsts, helpers = FakeStore([(0, False), (5, False)]), FakeStore([(5, False)])
+    first, helper = make(firsts, 0), make(helpers, 1)
+    first.helped_by(helper)
+    async with asyncio.timeout(3 * REST_S), asyncio.TaskGroup() as group:
+        group.create_task(first.run(stop))
+        await asyncio.sleep(1)
+        assert firsts.looks == 1  # it rests
+        group.create_task(helper.run(stop))
+        await asyncio.sleep(1)
+        assert firsts.looks == 2
+        assert first.folded is helper.folded
+        stop.set()
+
+
 @pytest.mark.parametrize(("number", "doubts"), [(0, True), (1, False)])
 def test_only_the_one_that_is_notified_doubts_that_notifications_come(number: int, doubts: bool) -> None:
     """The others look by themselves, and now and then are there before the first. They had doubted, so that a service
