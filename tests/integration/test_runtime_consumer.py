@@ -224,7 +224,7 @@ async def test_without_the_seek_back_the_oracle_sees_the_loss(
     """The same failure with both defences off: the test above would fail."""
 
     def trust(buffer: PartitionBuffer, raw: Any, _fetch_offset: int) -> Verdict:
-        buffer._append(raw)
+        buffer._append(buffer._complete(raw))
         buffer.next = raw[-1].offset + 1
         return Verdict.TAKEN
 
