@@ -16,6 +16,7 @@ from tests.unit.schemas.builders import LIMITS, NOW
 
 TIMES: Final = 8
 ROUNDS: Final = 5
+TRIES: Final = 4  # beside other work a large record finds less of the caches; what is quadratic fails every time
 # It took almost three times as long while the fields to leave out were searched for each field.
 MOST: Final = 2.0
 HEAD: Final = (
@@ -83,5 +84,9 @@ def measure(*batches: list[Record]) -> list[float]:
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 def test_the_cost_of_a_record_grows_with_its_size_and_no_faster(shape: tuple[str, int, Callable[[int], str]]) -> None:
     topic, number, make = shape
-    large, small = measure(make_batch(topic, make(number), 1), make_batch(topic, make(number // TIMES), TIMES))
-    assert large <= MOST * small, f"{large * 1000:.1f} ms, and {small * 1000:.1f} ms for eight of an eighth of the size"
+    batches = make_batch(topic, make(number), 1), make_batch(topic, make(number // TIMES), TIMES)
+    for _ in range(TRIES):
+        large, small = measure(*batches)
+        if large <= MOST * small:
+            return
+    pytest.fail(f"{large * 1000:.1f} ms, and {small * 1000:.1f} ms for eight of an eighth of the size")
