@@ -10,20 +10,15 @@ from tests.bench.__main__ import app, begin_figures
 from tests.bench.plan import make_plan
 from tests.bench.results import Figures, combine_figures, read_figures, write_figures
 
-BEFORE: Figures = {
-    "services": "a1",
-    "machine": {"cores": 2},
-    "postgres": {"fsync": "on"},
+STATE: Figures = {"services": "a1", "machine": {"cores": 2}, "postgres": {"fsync": "on"}}
+BEFORE: Figures = STATE | {
     "measured_at": "2026-11-01T10:00:00+00:00",
     "sections": {"ingest": "2026-11-01T10:00:00+00:00"},
     "ingest_per_s": 10,
     "best": {"ingest_per_s": 12},
     "rss_mb": {"meter": 130, "kafka": 300},
 }
-ADDED: Figures = {
-    "services": "a1",
-    "machine": {"cores": 2},
-    "postgres": {"fsync": "on"},
+ADDED: Figures = STATE | {
     "measured_at": "2026-11-01T12:00:00+00:00",
     "sections": {"rebuild": "2026-11-01T12:00:00+00:00"},
     "rebuild_per_s": 20,

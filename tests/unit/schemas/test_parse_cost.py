@@ -85,8 +85,10 @@ def measure(*batches: list[Record]) -> list[float]:
 def test_the_cost_of_a_record_grows_with_its_size_and_no_faster(shape: tuple[str, int, Callable[[int], str]]) -> None:
     topic, number, make = shape
     batches = make_batch(topic, make(number), 1), make_batch(topic, make(number // TIMES), TIMES)
+    found: list[list[float]] = []
     for _ in range(TRIES):
-        large, small = measure(*batches)
+        found.append(measure(*batches))
+        large, small = map(min, zip(*found, strict=True))  # of all rounds so far, not of the luckiest
         if large <= MOST * small:
             return
     pytest.fail(f"{large * 1000:.1f} ms, and {small * 1000:.1f} ms for eight of an eighth of the size")
