@@ -142,7 +142,8 @@ def test_commands_stand_in_blocks_that_say_so() -> None:
 
 @pytest.mark.parametrize("block", [b for b in SHELL if b.exceptions], ids=lambda b: f"{b.file}: {b.first[:30]}")
 def test_files_that_are_named_are_there(block: Block) -> None:
-    assert [name for name in re.findall(r"\btests(?:/\w+)+(?:\.py)?", block.text) if not (ROOT / name).exists()] == []
+    names = re.findall(r"\btests(?:/[\w.-]*\w)+", block.text)
+    assert [name for name in names if not (ROOT / name).exists()] == []
 
 
 def in_shell(text: str) -> subprocess.CompletedProcess[str]:
