@@ -10,8 +10,11 @@ from deploy.local.ports import free_port
 
 HOST = "127.0.0.1"
 CHUNK = 65_536
-COMMIT = b"COMMIT;\x00"  # the end of asyncpg's simple query
-COMMITTED = b"COMMIT\x00"  # the tag in Postgres's CommandComplete
+COMMITS = (b"COMMIT\x00", b"COMMIT;\x00")  # the end of a simple query: `write_transaction`'s, and asyncpg's own
+WRITES = (b"INSERT INTO", b"UPDATE ", b"DELETE FROM")
+PARSE, BIND = b"P", b"B"  # how asyncpg's messages begin that prepare a statement, and that run it
+READY = b"Z\x00\x00\x00\x05"  # the end of each of the server's replies, before the letter
+OUTSIDE = b"I"  # that says no transaction is open
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: closing sends RST
 
 
@@ -22,6 +25,25 @@ class Link:
         self.client = client
         self.server = server
         self.swallow = False  # the server's next reply is that of a COMMIT, and nobody shall see it
+        self._outside = True  # of any transaction
+        self._writing: set[bytes] = set()  # names of prepared statements that write
+
+    def commits(self, chunk: bytes) -> bool:
+        """Whether what the service says here ends a transaction: COMMIT, or a statement that writes outside of one."""
+        if chunk.startswith(PARSE):
+            name, statement = chunk[5:].split(b"\x00", 2)[:2]
+            if any(word in statement for word in WRITES):
+                self._writing.add(name)
+        if chunk.startswith(BIND):
+            return self._outside and chunk[5:].split(b"\x00", 2)[1] in self._writing
+        return chunk.endswith(COMMITS)
+
+    def has_committed(self, chunk: bytes) -> bool:
+        """Whether the server's reply ends here, and with it the transaction."""
+        if chunk[-6:-1] == READY:
+            self._outside = chunk.endswith(OUTSIDE)
+            return self._outside
+        return False
 
     def close(self) -> None:
         for writer in (self.client, self.server):
@@ -144,9 +166,9 @@ class Proxy:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while chunk := await reader.read(CHUNK):
                 await self._flowing.wait()
-                if upwards and chunk.endswith(COMMIT) and self._loses(link):
+                if upwards and link.commits(chunk) and self._loses(link):
                     return
-                if not upwards and link.swallow and COMMITTED in chunk:
+                if not upwards and link.has_committed(chunk) and link.swallow:
                     self.swallowed += 1
                     link.reset()
                     return
