@@ -56,10 +56,10 @@ class FoldStore:
     async def _fold(self, plan: Plan, apart: Sequence[int], only: int | None) -> FoldPlan | None:
         async with self._pool.acquire() as connection:
             async with write_transaction(connection):
-                ranges, more = await self.claim_shards(connection, apart, only)
+                ranges, more, others = await self.claim_shards(connection, apart, only)
                 if not ranges:
                     return None
-                reading = await read_ranges(connection, ranges)
+                reading = await read_ranges(connection, ranges, others=others)
                 if self._traced:
                     reading = replace(reading, causes=await fetch_causes(connection, ranges))
                 await fault_point("after_fetch")
@@ -71,15 +71,17 @@ class FoldStore:
 
     async def claim_shards(
         self, connection: Executor, apart: Sequence[int] = (), only: int | None = None
-    ) -> tuple[list[PositionRange], bool]:
-        """Lock the cursors of shards with events, and share `most_events` between them. And whether they have more."""
+    ) -> tuple[list[PositionRange], bool, bool]:
+        """Lock the cursors of shards with events, and share `most_events` between them. And whether they have more, and
+        whether some of it may not be usage."""
         chosen = None if only is None else [only]
         rows = await connection.fetch(sql("claim_shards"), PROJECTION, self._most_events, list(apart), chosen)
         waiting = [PositionRange(row["shard"], row["after"], row["head"], row["generation"]) for row in rows]
         shared = share(waiting, self._most_events)
+        others = any(row["others"] for row in rows)
         if shared == waiting:  # the log ends where a batch of the meter ends, which has the whole opening
-            return shared, any(row["more"] for row in rows)
-        return await keep_openings_whole(connection, shared), True
+            return shared, any(row["more"] for row in rows), others
+        return await keep_openings_whole(connection, shared), True, others
 
     async def measure_lag(self) -> list[ShardLag]:
         return [ShardLag(*row) for row in await self._pool.fetch(sql("measure_lag"), PROJECTION)]
@@ -131,9 +133,11 @@ def columns(ranges: Sequence[PositionRange]) -> tuple[list[int], list[int], list
     return [r.shard for r in ranges], [r.after for r in ranges], [r.upto for r in ranges]
 
 
-async def read_ranges(connection: Executor, ranges: Sequence[PositionRange]) -> Reading:
-    """Add the usage that nobody is told of, and read everything else of the ranges, with the states that it changes."""
-    non_usage = open_events(await connection.fetch(sql("fetch_account_events"), *columns(ranges)))
+async def read_ranges(connection: Executor, ranges: Sequence[PositionRange], *, others: bool) -> Reading:
+    """Add the usage that nobody is told of, and read everything else of the ranges, with the states that it changes.
+    Moves the cursors on behind them. Without `others` there is nothing but usage."""
+    found = await connection.fetch(sql("fetch_account_events"), *columns(ranges)) if others else []
+    non_usage = open_events(found)
     steps = collect_steps(non_usage)
     rows = await connection.fetch(sql("add_usage"), *columns(ranges), *split_positions(steps))
     added = [as_added(row) for row in rows if row["account_id"] is None]
@@ -223,16 +227,13 @@ def as_account_state(row: Iterable[Any]) -> AccountState:
 
 
 async def write(connection: Executor, planned: FoldPlan) -> None:
-    """Everything of the plan, the cursors last."""
+    """Everything of the plan; the cursors are behind its ranges already."""
     if planned.consumed:
         await connection.execute(sql("update_consumed"), *transpose([consumed_row(s) for s in planned.consumed], 6))
     await save_balances(connection, planned.balances)
     await save_accounts(connection, planned.accounts)
     await append_exhaustion_steps(connection, planned.published)
     await append_outbox(connection, planned.messages)
-    shards = [r.shard for r in planned.ranges]
-    positions = [r.upto for r in planned.ranges]
-    await connection.execute(sql("advance_cursors"), PROJECTION, shards, positions)
 
 
 def consumed_row(s: BalanceState) -> tuple[object, ...]:

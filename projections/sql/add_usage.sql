@@ -1,6 +1,7 @@
 -- sum_usage, with the usage that nobody is told of added to its balances at once: where the whole percent stays what it is, and nothing
 -- but usage is in the ranges. That is nearly all of it, and the service needs no state of it. Returns what was added, by shard and time
 -- (account_id is null; events, and the balances as amount), and the rest beside the balance so far.
+-- Moves the cursors on behind the ranges as well: whatever else this transaction writes, they are folded with it.
 -- What is told follows the whole percent (`must_publish` and `percent_of` in Python); of an allocation of nothing the service decides.
 -- $1 shards int[], $2 after bigint[], $3 upto bigint[],
 -- $4 accounts text[], $5 resources smallint[], $6 positions bigint[] (of what is not usage)
@@ -39,6 +40,11 @@ WITH splits AS MATERIALIZED (
               AND greatest(div((s.consumed - s.base) * 100, s.granted - s.base), 0)
                 = greatest(div((s.consumed - s.base + u.amount) * 100, s.granted - s.base), 0))
     RETURNING s.account_id, s.resource, s.shard, u.events, s.as_of
+), advanced AS (
+    UPDATE projections.cursors c
+    SET position = r.upto
+    FROM unnest($1::int[], $3::bigint[]) AS r (shard, upto)
+    WHERE c.projection = 'balance' AND c.shard = r.shard /*citus AND c.shard = $1[1] */
 )
 SELECT NULL::text AS account_id, NULL::smallint AS resource, shard, sum(events)::bigint AS events, count(*) AS amount,
        NULL::bigint AS position, as_of, NULL::numeric AS granted, NULL::numeric AS consumed, NULL::numeric AS base, NULL::int AS epoch,

@@ -1,6 +1,7 @@
 -- Lock the cursors to fold next: every shard with new events while they fit into one transaction, else as many of them
 -- as do on average, and at least one. What is from before a generation is told as of the one it was stored in, and apart: readers
--- who know newer states of that time would else take an older one for news; `more`: other events wait.
+-- who know newer states of that time would else take an older one for news; `more`: other events wait; `others`: there
+-- are some that are not usage.
 -- $1 projection text, $2 most events numeric, $3 shards to leave alone int[], $4 shards to choose from int[] or null
 WITH waiting AS MATERIALIZED (
     SELECT count(*) AS shards,
@@ -12,7 +13,10 @@ WITH waiting AS MATERIALIZED (
 SELECT c.shard, c.position AS after, least(s.next_position - 1, g.upto) AS head,
        coalesce((SELECT max(g.generation) FROM meter.generations g
                  WHERE g.shard = c.shard /*citus AND g.shard = ($4::int[])[1] */ AND g.from_position - 1 <= c.position), 1) AS generation,
-       coalesce(s.next_position - 1 > g.upto, false) OR (SELECT w.shards > w.taken FROM waiting w) AS more
+       coalesce(s.next_position - 1 > g.upto, false) OR (SELECT w.shards > w.taken FROM waiting w) AS more,
+       EXISTS (SELECT FROM meter.events l
+               WHERE l.shard = c.shard /*citus AND l.shard = ($4::int[])[1] */ AND l.position > c.position AND l.position < s.next_position
+                 AND l.type > {{last_usage}}) AS others
 FROM projections.cursors c
 JOIN meter.shards s ON s.shard = c.shard
 CROSS JOIN LATERAL (

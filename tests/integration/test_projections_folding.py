@@ -16,6 +16,8 @@ from tests.integration.projections_log import (
     Event,
     EventLog,
     assert_balances,
+    granted,
+    opened,
     random_history,
     take_batch,
     used,
@@ -55,7 +57,7 @@ async def test_two_runners_never_hold_the_same_shard(pool: Pool, log: EventLog) 
     await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
     inside = asyncio.Event()
     async with pool.acquire() as one, one.transaction():
-        first, more = await FoldStore(pool, most_events=1).claim_shards(one)
+        first, more, _ = await FoldStore(pool, most_events=1).claim_shards(one)
         held = {r.shard for r in first}
         inside.set()
         async with pool.acquire() as two, two.transaction():
@@ -73,6 +75,19 @@ async def test_a_shard_that_a_runner_holds_is_claimed_by_no_other(pool: Pool, lo
         async with pool.acquire() as two, two.transaction():
             held = [[r.shard for r in (await store.claim_shards(two, only=shard))[0]] for shard in range(SHARDS)]
     assert held == [[0], [], [2]]
+
+
+async def test_it_is_told_whether_there_is_more_than_usage(pool: Pool, log: EventLog) -> None:
+    """Else it would ask for other events each time."""
+    await log.append(*opened("acct-1"))
+    assert await fold_all(pool)
+    await log.append(used("acct-1", 1))
+    store, shard = FoldStore(pool, most_events=MOST), used("acct-1", 1).shard
+    async with pool.acquire() as connection, connection.transaction():
+        assert (await store.claim_shards(connection, only=shard))[2] is False
+    await log.append(granted("acct-1", 5))
+    async with pool.acquire() as connection, connection.transaction():
+        assert (await store.claim_shards(connection, only=shard))[2] is True
 
 
 @pytest.mark.not_on_citus("a transaction takes one shard there")

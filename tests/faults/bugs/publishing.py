@@ -6,7 +6,7 @@ from typing import Any
 from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka.producer import Message, Producer, note_seen
 from meter.runtime.outbox import ALL_SHARDS, OutboxRelay
-from meter.runtime.postgres import load_sql, transpose
+from meter.runtime.postgres import load_sql
 from projections import fold as folding
 from projections import plan as planning
 from projections import store
@@ -31,15 +31,8 @@ UNTOLD = frozenset(
 def cursor_after_commit() -> None:
     """The cursor is moved in a transaction of its own, after the one that folded."""
 
-    async def write(connection: Any, planned: FoldPlan) -> None:
-        if planned.consumed:
-            rows = transpose([store.consumed_row(s) for s in planned.consumed], 6)
-            await connection.execute(store.sql("update_consumed"), *rows)
-        await store.save_balances(connection, planned.balances)
-        await store.save_accounts(connection, planned.accounts)
-        await store.append_outbox(connection, planned.messages)
-
-    fold = FoldStore.fold
+    text = store.sql("add_usage").replace("SET position = r.upto", "SET position = c.position")
+    sql, fold = store.sql, FoldStore.fold
 
     async def fold_and_advance(self: Any, plan: Any) -> FoldPlan | None:
         planned = await fold(self, plan)
@@ -48,7 +41,7 @@ def cursor_after_commit() -> None:
             await self._pool.execute(store.sql("advance_cursors"), store.PROJECTION, shards, positions)
         return planned
 
-    replace(store, "write", write)
+    replace(store, "sql", lambda name: text if name == "add_usage" else sql(name))
     replace(FoldStore, "fold", fold_and_advance)
 
 
