@@ -6,7 +6,7 @@ nothing, and everything after it happens under the shard's row lock.
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 
@@ -40,7 +40,7 @@ from meter.store.layout import (
     encode_rows,
     rows_of,
 )
-from meter.store.port import Appended
+from meter.store.port import Appended, Head
 from meter.store.remarks import append_remarks
 from schemas.events import INPUT_TYPES, TYPES_BY_CODE
 from schemas.identity import identity_key, is_uuid
@@ -59,16 +59,6 @@ UNSTORABLE = (
     UnstorableError,
 )
 REFUSED = (*UNSTORABLE, asyncpg.UniqueViolationError)
-
-
-class Head(NamedTuple):
-    """Where a shard's log stands."""
-
-    next_position: int
-    next_batch: int
-    hash: bytes
-    has_old: bool  # whether the shard has events from before they had a key
-    generation: int
 
 
 Known = Mapping[bytes, Content]
@@ -239,7 +229,7 @@ async def seal_batch(connection: Executor, plan: AppendPlan, head: Head, stream:
     header = make_header(plan, head, evidence)
     sealed = chain_hash(head.hash, header, rows_of(stream))
     await connection.execute(sql("seal_batch"), *header, CHAIN_VERSION, head.hash, sealed)
-    return to_appended(header, plan)
+    return to_appended(header, plan, head, sealed)
 
 
 def make_header(plan: AppendPlan, head: Head, evidence: bytes) -> BatchHeader:
@@ -264,7 +254,8 @@ def make_header(plan: AppendPlan, head: Head, evidence: bytes) -> BatchHeader:
     )
 
 
-def to_appended(header: BatchHeader, plan: AppendPlan) -> Appended:
+def to_appended(header: BatchHeader, plan: AppendPlan, before: Head, sealed: bytes) -> Appended:
+    """`before` is where the log stood, `sealed` the hash of the batch."""
     return Appended(
         header.shard,
         header.batch,
@@ -278,6 +269,7 @@ def to_appended(header: BatchHeader, plan: AppendPlan) -> Appended:
         header.waiting,
         plan.rejected_by_reason(),
         weigh_evidence(plan),
+        before._replace(next_position=header.last_position + 1, next_batch=header.batch + 1, hash=sealed),
     )
 
 

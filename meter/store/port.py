@@ -9,9 +9,19 @@ from meter.plan import AppendPlan
 NO_REASONS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
+class Head(NamedTuple):
+    """Where a shard's log stands."""
+
+    next_position: int
+    next_batch: int
+    hash: bytes
+    has_old: bool  # whether the shard has events from before they had a key
+    generation: int
+
+
 class Appended(NamedTuple):
     """What became of a plan: the batch's row, in short. `stored` counts event rows, `reasons` the rejected records by
-    reason, `evidence` the bytes that rejections and repeats take."""
+    reason, `evidence` the bytes that rejections and repeats take, `head` where the log stands behind it."""
 
     shard: int
     batch: int
@@ -25,6 +35,7 @@ class Appended(NamedTuple):
     waiting: int
     reasons: Mapping[str, int] = NO_REASONS
     evidence: int = 0
+    head: Head | None = None
 
 
 class EventStore(Protocol):

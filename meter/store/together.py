@@ -14,7 +14,6 @@ from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, transpose
 from meter.settle import settle
 from meter.store.batches import (
-    Head,
     Known,
     append_batch,
     append_evidence,
@@ -36,7 +35,7 @@ from meter.store.layout import (
     encode_rows,
     rows_of,
 )
-from meter.store.port import Appended
+from meter.store.port import Appended, Head
 from schemas.rows import keys_of
 
 Heads = Mapping[int, Head]  # by shard
@@ -70,8 +69,11 @@ async def append_alike(connection: Executor, plans: Sequence[AppendPlan]) -> Map
         make_header(plan, heads[plan.shard], await append_evidence(connection, plan, repeats.get(plan.shard)))
         for plan in bound
     ]
-    await seal_batches(connection, headers, heads, streams)
-    return {header.shard: to_appended(header, plan) for header, plan in zip(headers, bound, strict=True)}
+    hashes = await seal_batches(connection, headers, heads, streams)
+    return {
+        header.shard: to_appended(header, plan, heads[header.shard], sealed)
+        for header, plan, sealed in zip(headers, bound, hashes, strict=True)
+    }
 
 
 async def advance_shards(connection: Executor, plans: Sequence[AppendPlan]) -> Heads:
@@ -107,9 +109,11 @@ async def append_repeats(connection: Executor, plans: Sequence[AppendPlan]) -> M
 
 async def seal_batches(
     connection: Executor, headers: Sequence[BatchHeader], heads: Heads, streams: Sequence[bytes]
-) -> None:
+) -> list[bytes]:
+    """Returns their hashes."""
     rows = []
     for header, stream in zip(headers, streams, strict=True):
         previous = heads[header.shard].hash
         rows.append((*header, CHAIN_VERSION, previous, chain_hash(previous, header, rows_of(stream))))
     await connection.execute(sql("seal_batches"), *transpose(rows, len(BatchHeader._fields) + 3))
+    return [sealed for *_, sealed in rows]

@@ -36,6 +36,16 @@ async def produce(settings: MeterSettings, count: int = EVENTS) -> None:
             await usage.tool_run(f"acc-{n % 20}", tool="search", runs=1)
 
 
+async def produce_mixed(settings: MeterSettings) -> None:
+    """Nonsense in every batch, which is then stored by several statements."""
+    async with Producer(settings) as producer:
+        for _ in range(20):
+            await produce(settings, EVENTS // 20)
+            for n in range(20):
+                await producer.send(USAGE, f"acc-{n}", b"not json", headers=builders.STRUCTURED)
+            await producer.flush()
+
+
 def in_group(settings: MeterSettings, prefix: str) -> MeterSettings:
     """In a consumer group of its own: it need not wait until the dead member's session has timed out."""
     name = settings.group("meter")
@@ -63,7 +73,7 @@ async def check_log(pool: Pool, count: int = EVENTS) -> None:
 async def test_killed_at_any_step_it_loses_and_repeats_nothing(
     processes: Processes, settings: MeterSettings, pool: Pool, point: str
 ) -> None:
-    await produce(settings)
+    await (produce_mixed(settings) if point in ("after_compare_and_set", "in_copy") else produce(settings))
     victim = processes.spawn("meter", batch_events="50", fault_points=f"{point}:4:kill")
     assert victim.wait() == -9
     stored = await pool.fetchval("SELECT count(*) FROM meter.events")

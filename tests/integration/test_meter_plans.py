@@ -28,9 +28,31 @@ FROM generate_series($2::int, $3::int - 1) AS i
 MOST_BLOCKS = 200  # of 8 KiB; the batches alone have more than 1,000
 ALL = f"ARRAY{list(range(SHARDS))}"
 KEYS = "decode('" + "00" * 32 * 40 + "', 'hex')"
+
+
+def of_each(value: object) -> str:
+    """An array with the same value for each shard."""
+    return f"ARRAY[{', '.join([str(value)] * SHARDS)}]"
+
+
+def of_batches(*values: object) -> str:
+    return ", ".join([ALL, *map(of_each, values)])
+
+
+HASH = f"decode('{'00' * 32}', 'hex')"
 ASKED = {
     "advance_shard": "3, 0, 0, 10, 0",
-    "advance_shards": f"{ALL}, {', '.join(f'ARRAY{[value] * SHARDS}' for value in (0, 0, 10, 0))}",
+    "advance_shards": of_batches(0, 0, 10, 0),
+    "append_at_once": ", ".join(
+        [
+            of_batches(
+                1, 1, 1, 0, 10, 0, 0, 1, 0, 0, 0, "now()", HASH, 2, 0, 0, 4, HASH, HASH
+            ),  # of no log that is here
+            of_batches(1, 1, "'1'", "'acct-1'", 1, 1, 1000, "'swift'"),
+            f"'{{{', '.join(['2026-03-01'] * SHARDS)}}}'",
+            *map(of_each, ("'https://example.com'", "'{}'::json", "NULL::json", HASH)),
+        ]
+    ),
     "find_known": f"3, {KEYS}",
     "find_known_of_shards": f"{ALL}, ARRAY[{', '.join([KEYS] * SHARDS)}]",
 }
@@ -93,7 +115,7 @@ async def test_a_batch_reads_little_of_a_long_log(connection: Executor, name: st
     assert await count_blocks(connection, ASKED[name]) < MOST_BLOCKS
 
 
-@pytest.mark.parametrize("name", ["advance_shard", "advance_shards"])
+@pytest.mark.parametrize("name", ["advance_shard", "advance_shards", "append_at_once"])
 async def test_so_does_a_plan_that_was_made_while_the_log_was_short(connection: Executor, name: str) -> None:
     await begin(connection)
     await prepare(connection, load_sql("meter", name), "force_generic_plan")

@@ -14,9 +14,9 @@ from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.postgres import Pool, failures, load_sql
 from meter.store import batches, events, together
-from meter.store.batches import Head
 from meter.store.events import PostgresEventStore
 from meter.store.layout import GENESIS, encode_rows, mark_row
+from meter.store.port import Head
 from schemas.records import Accepted, Outcome
 from schemas.topics import USAGE
 from tests.contract.rows import MOMENT, opened, plan, rejected, rerouted, usage

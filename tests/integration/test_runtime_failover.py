@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
 
 import asyncpg
 import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
-from meter.runtime.postgres import create_pool, is_transient, opened_pool, write_transaction
+from meter.runtime.postgres import commit_alone, create_pool, is_transient, opened_pool, write_transaction
 from meter.runtime.postgres.hosts import HOST_TIMEOUT_S, Hosts, NoPrimaryError, hosts_of
 from meter.runtime.postgres.probe import PostgresProbe
 from meter.runtime.settings import Settings
@@ -128,7 +128,20 @@ async def test_nothing_is_ended_while_no_other_host_takes_writes(primary: Embedd
         assert await pool.fetchval("SELECT count(*) FROM facts") == 1
 
 
-async def test_a_commit_that_waits_for_a_standby_is_not_cancelled(primary: EmbeddedPostgres, standby: Standby) -> None:
+async def write(pool: asyncpg.Pool) -> None:
+    async with pool.acquire() as connection, write_transaction(connection):
+        await connection.execute("INSERT INTO facts VALUES (1)")
+
+
+async def write_alone(pool: asyncpg.Pool) -> None:
+    async with pool.acquire() as connection:
+        await commit_alone(connection, "INSERT INTO facts VALUES ($1)", 1)
+
+
+@pytest.mark.parametrize("write", [write, write_alone])
+async def test_a_commit_that_waits_for_a_standby_is_not_cancelled(
+    primary: EmbeddedPostgres, standby: Standby, write: Callable[[asyncpg.Pool], Coroutine[Any, Any, None]]
+) -> None:
     """Fails with `connection.transaction`: the driver cancels the COMMIT, and the primary alone has it."""
     settings = Settings(postgres_dsn=primary.dsn())
     pool = await create_pool(primary.dsn(), application_name="tests", command_timeout_s=1)
@@ -156,11 +169,6 @@ async def test_a_commit_that_waits_for_a_standby_is_not_cancelled(primary: Embed
         standby.resume()
         await probe.close()
         await pool.close()
-
-
-async def write(pool: asyncpg.Pool) -> None:
-    async with pool.acquire() as connection, write_transaction(connection):
-        await connection.execute("INSERT INTO facts VALUES (1)")
 
 
 async def asked(probe: PostgresProbe) -> bool:

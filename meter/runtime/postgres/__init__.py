@@ -1,6 +1,6 @@
 """Postgres for the services: import from here. asyncpg is set up in this folder and nowhere else."""
 
-from meter.runtime.postgres.citus import is_on_citus, takes_one_shard
+from meter.runtime.postgres.citus import is_of_citus, is_on_citus, takes_one_shard
 from meter.runtime.postgres.columns import transpose
 from meter.runtime.postgres.failures import (
     MISCONFIGURED,
@@ -24,7 +24,7 @@ from meter.runtime.postgres.pool import (
 )
 from meter.runtime.postgres.set_up import check_set_up, not_set_up
 from meter.runtime.postgres.statements import load_sql
-from meter.runtime.postgres.transactions import savepoint, tried, write_transaction
+from meter.runtime.postgres.transactions import commit_alone, savepoint, tried, write_transaction
 
 __all__ = [
     "MISCONFIGURED",
@@ -34,11 +34,13 @@ __all__ = [
     "Pool",
     "check_set_up",
     "close_pool",
+    "commit_alone",
     "connect",
     "create_pool",
     "explain_argument",
     "explain_misconfigured",
     "guard_socket",
+    "is_of_citus",
     "is_on_citus",
     "is_transient",
     "load_sql",

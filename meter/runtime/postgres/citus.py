@@ -103,7 +103,12 @@ class ServiceConnection(asyncpg.Connection):
 async def takes_one_shard(pool: Any) -> bool:
     """The same as `is_on_citus`, from what a connection of a service knows already."""
     async with pool.acquire() as connection:
-        return bool(getattr(connection, "on_citus", False))
+        return is_of_citus(connection)
+
+
+def is_of_citus(connection: Any) -> bool:
+    """Whether it leads to a coordinator; a connection that was not asked is taken to be of plain Postgres."""
+    return bool(getattr(connection, "on_citus", False))
 
 
 async def is_on_citus(pool: Any) -> bool:

@@ -7,10 +7,15 @@ limit and when the task is cancelled, so a COMMIT gets neither. While one waits,
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
 
 from meter.runtime.postgres.pool import Executor
+
+T = TypeVar("T")
 
 COMMIT_LIMIT_S = 30 * 86_400.0  # the driver takes no limit for its default, so a month
 
@@ -30,12 +35,22 @@ async def write_transaction(connection: Executor) -> AsyncIterator[None]:
 
 async def commit(connection: Executor) -> None:
     """COMMIT to its end, in spite of a cancellation, which is raised afterwards."""
-    committing = asyncio.create_task(connection.execute("COMMIT", timeout=COMMIT_LIMIT_S))
+    await to_its_end(connection.execute("COMMIT", timeout=COMMIT_LIMIT_S))
+
+
+async def commit_alone(connection: Executor, statement: str, *args: Any) -> list[asyncpg.Record]:
+    """The rows of a statement outside any transaction, with which Postgres commits it: one round trip. Its own limit of
+    time is that of the server, which ends before the COMMIT."""
+    return await to_its_end(connection.fetch(statement, *args, timeout=COMMIT_LIMIT_S))
+
+
+async def to_its_end(committing: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.create_task(committing)
     try:
-        await asyncio.shield(committing)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({committing})
-        committing.exception()
+        await asyncio.wait({task})
+        task.exception()
         raise
 
 

@@ -11,9 +11,8 @@ from meter.runtime.failures import is_transient
 from meter.runtime.fault_points import fault_point
 from meter.settle import settle
 from meter.store import batches, together
-from meter.store.batches import Head
 from meter.store.events import PostgresEventStore
-from meter.store.port import Appended
+from meter.store.port import Appended, Head
 from tests.faults.bugs.bug import FEW, Bug, replace
 from tests.faults.schedule import Focus
 
@@ -30,13 +29,14 @@ SELECT next_position, next_batch, head, false, generation FROM meter.shards WHER
 """
 
 
+async def not_this_way(_self: Any, _plans: Any) -> None:
+    return None
+
+
 def singly() -> None:
     """Each batch in a transaction of its own, which is where the bugs below are put in."""
-
-    async def append_together(_self: Any, _plans: Any) -> None:
-        return None
-
-    replace(PostgresEventStore, "append_together", append_together)
+    replace(PostgresEventStore, "append_together", not_this_way)
+    replace(PostgresEventStore, "_append_at_once", not_this_way)
 
 
 async def advance_unfenced(connection: Any, plan: AppendPlan) -> Head:
@@ -55,6 +55,7 @@ def no_fence_together() -> None:
         return {plan.shard: await advance_unfenced(connection, plan) for plan in plans}
 
     replace(together, "advance_shards", advance)
+    replace(PostgresEventStore, "_append_at_once", not_this_way)
 
 
 def offset_before_rows() -> None:
