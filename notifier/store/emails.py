@@ -5,7 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from meter.runtime.postgres import Executor, Pool, load_sql, note_failure, takes_one_shard, write_transaction
+from meter.runtime.postgres import (
+    Executor,
+    Pool,
+    fetch_together,
+    load_sql,
+    note_failure,
+    takes_one_shard,
+    write_transaction,
+)
 from notifier import events
 from notifier.letters import Contact, Letters
 from notifier.mail.limits import DayLimits, find_cap
@@ -13,7 +21,16 @@ from notifier.mail.recheck import still_says
 from notifier.mail.verdict import ENDINGS, Judgement, Verdict
 from notifier.model import AccountSnapshot, Draft, EmailRow, People
 from notifier.owed import end_letter
-from notifier.store.letters import Change, append_events, fetch_letters, read_lines, write_changes, write_lines
+from notifier.store.letters import (
+    Change,
+    append_events,
+    asked_of_letters,
+    fetch_letters,
+    read_letters,
+    read_lines,
+    write_changes,
+    write_lines,
+)
 from notifier.store.port import ClaimedEmail, Outlook
 from notifier.store.rows import read_account, read_balance, read_email, read_people
 from schemas.topics import BALANCES
@@ -50,11 +67,7 @@ class PostgresMailQueue:
 
     async def look(self, email: ClaimedEmail, limits: DayLimits) -> Outlook:
         try:
-            # One snapshot for all, so that the balances are those of the offset.
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
+            async with self._pool.acquire() as connection:
                 return await fetch_outlook(connection, email.row, limits)
         except Exception as error:
             await note_failure(self._pool, error)
@@ -126,21 +139,28 @@ class PostgresMailQueue:
 
 
 async def fetch_outlook(connection: Executor, row: EmailRow, limits: DayLimits) -> Outlook:
-    place = (BALANCES, row.shard, row.account_id, row.recipient)
-    asked = [row.account_id], [row.shard]
-    found = await connection.fetchrow(load_sql(PACKAGE, "fetch_outlook"), *place, *limits, DAY_S)
-    accounts = await connection.fetch(load_sql(PACKAGE, "fetch_accounts"), *asked)
-    balances = await connection.fetch(load_sql(PACKAGE, "fetch_balances"), *asked)
-    letters = await fetch_letters(connection, {row.account_id: row.shard}, lock=False)
-    people = await connection.fetch(load_sql(PACKAGE, "fetch_people"), *asked)
-    runways = await connection.fetch(load_sql(PACKAGE, "fetch_runways"), row.account_id)
+    """All as of one moment, so that the balances are those of the offset."""
+    asked, shards = ([row.account_id], [row.shard]), {row.account_id: row.shard}
+    rows = await fetch_together(
+        connection,
+        PACKAGE,
+        {
+            "fetch_outlook": (BALANCES, row.shard, row.account_id, row.recipient, *limits, DAY_S),
+            "fetch_accounts": asked,
+            "fetch_balances": asked,
+            "fetch_people": asked,
+            "fetch_runways": (row.account_id,),
+            **asked_of_letters(shards),
+        },
+    )
+    [found], accounts = rows["fetch_outlook"], rows["fetch_accounts"]
     return Outlook(
-        offset=found["next_offset"] or 0 if found is not None else 0,
-        account=name_account(read_account(accounts[0]), map(read_people, people)) if accounts else None,
-        balances=[read_balance(balance) for balance in balances],
-        letters=letters[row.account_id],
-        cap=find_cap((name, found[f"{name}_s"]) for name in DayLimits._fields) if found is not None else None,
-        runways={runway["resource"]: runway["empty_at"] for runway in runways},
+        offset=found["next_offset"] or 0,
+        account=name_account(read_account(accounts[0]), map(read_people, rows["fetch_people"])) if accounts else None,
+        balances=list(map(read_balance, rows["fetch_balances"])),
+        letters=read_letters(shards, rows)[row.account_id],
+        cap=find_cap((name, found[f"{name}_s"]) for name in DayLimits._fields),
+        runways={runway["resource"]: datetime.fromisoformat(runway["empty_at"]) for runway in rows["fetch_runways"]},
     )
 
 

@@ -1,12 +1,13 @@
 """Told levels in Postgres. The fold and the mailers change them one after the other, by a lock on the account's row."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from meter.runtime.postgres import Executor, load_sql, transpose
+from meter.runtime.postgres import Executor, JsonRows, fetch_together, load_sql, transpose
 from notifier import events
 from notifier.letters import Contact, Letters, Lines, Reached, Recalled, Shown, Told
 from notifier.model import EmailRow, LetterStep, NotifyPlan, OutboxEvent
@@ -15,51 +16,64 @@ from notifier.owed import Outcome, apply_steps, place_of, space_out
 PACKAGE = "notifier"
 
 
-async def fetch_letters(connection: Executor, shards: Mapping[str, int], *, lock: bool = True) -> dict[str, Letters]:
-    """By account id; `shards` holds the shard of each. With `lock` nobody else changes them until the commit."""
+Rows = Mapping[str, JsonRows]  # by statement
+
+
+async def fetch_letters(connection: Executor, shards: Mapping[str, int]) -> dict[str, Letters]:
+    """By account id; `shards` holds the shard of each. Nobody else changes them until the commit."""
+    await connection.execute(load_sql(PACKAGE, "lock_accounts"), sorted(shards), sorted(set(shards.values())))
+    return read_letters(shards, await fetch_together(connection, PACKAGE, asked_of_letters(shards)))
+
+
+def asked_of_letters(shards: Mapping[str, int]) -> dict[str, Sequence[Any]]:
+    """The statements that letters are read from, with their parameters."""
     ids = sorted(shards)
     asked = ids, sorted(set(shards.values()))
-    if lock:
-        await connection.execute(load_sql(PACKAGE, "lock_accounts"), *asked)
-    is_open = {row["account_id"]: row["is_open"] for row in await fetch(connection, "fetch_open", *asked)}
+    return {
+        "fetch_open": asked,
+        "fetch_lines": asked,
+        "fetch_contacts": ([shards[name] for name in ids], ids),
+        "fetch_recalled": asked,
+    }
+
+
+def read_letters(ids: Iterable[str], rows: Rows) -> dict[str, Letters]:
+    is_open = {row["account_id"]: row["is_open"] for row in rows["fetch_open"]}
     reached: dict[str, dict[str, Reached]] = {}
-    for row in await fetch(connection, "fetch_lines", *asked):
+    for row in rows["fetch_lines"]:
         reached.setdefault(row["account_id"], {})[row["resource"]] = Reached(row["epoch"], row["line"])
     contacts: dict[str, dict[str, Contact]] = {}
-    for row in await fetch(connection, "fetch_contacts", [shards[name] for name in ids], ids):
+    for row in rows["fetch_contacts"]:
         contacts.setdefault(row["account_id"], {})[row["contact"]] = read_contact(row)
     recalled: dict[str, dict[str, Recalled]] = {}
-    for row in await fetch(connection, "fetch_recalled", *asked):
+    for row in rows["fetch_recalled"]:
         found = recalled.setdefault(row["account_id"], {})
         lines = found[row["contact"]].lines if row["contact"] in found else {}
         line = {(row["resource"], row["epoch"]): row["line"]}
-        found[row["contact"]] = Recalled(row["contact_id"], {**lines, **line})
+        found[row["contact"]] = Recalled(UUID(row["contact_id"]), {**lines, **line})
     return {
         name: Letters(is_open.get(name, True), reached.get(name, {}), contacts.get(name, {}), recalled.get(name, {}))
         for name in ids
     }
 
 
-async def fetch(connection: Executor, name: str, *parameters: Any) -> list[Any]:
-    return list(await connection.fetch(load_sql(PACKAGE, name), *parameters))
-
-
 def read_contact(row: Any) -> Contact:
     return Contact(
-        contact_id=row["contact_id"],
+        contact_id=UUID(row["contact_id"]),
         is_contact=row["is_contact"],
         refused=row["refused"],
-        told={resource: Told(*levels) for resource, levels in json.loads(row["told"]).items()},
-        unsent=row["email_id"],
-        lines=read_lines(row["lines"]),
+        told={resource: Told(*levels) for resource, levels in row["told"].items()},
+        unsent=None if row["email_id"] is None else UUID(row["email_id"]),
+        lines=as_lines(row["lines"]),
     )
 
 
 def read_lines(text: str) -> Lines:
-    return {
-        line["resource"]: Shown(line["epoch"], line["line"], line["counts"], line["position"])
-        for line in json.loads(text)
-    }
+    return as_lines(json.loads(text))
+
+
+def as_lines(found: Iterable[Any]) -> Lines:
+    return {line["resource"]: Shown(line["epoch"], line["line"], line["counts"], line["position"]) for line in found}
 
 
 def write_lines(lines: Lines) -> str:

@@ -9,6 +9,7 @@ from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import (
     Executor,
     Pool,
+    fetch_together,
     load_sql,
     note_failure,
     takes_one_shard,
@@ -46,20 +47,25 @@ class PostgresNoticeStore:
     async def fetch_known(self, account_ids: Collection[str], shards: Collection[int] | None = None) -> Known:
         """Outside a transaction: only the holder of the shard writes these rows, and `save` proves that we are it."""
         asked = sorted(account_ids), in_order(shards)
+        names = ("fetch_accounts", "fetch_balances", "fetch_noticed", "fetch_banners")
         async with self._pool.acquire() as connection:
-            return Known(
-                accounts={row["account_id"]: read_account(row) for row in await fetch(connection, "accounts", asked)},
-                balances={key_of(row): read_balance(row) for row in await fetch(connection, "balances", asked)},
-                noticed=group_noticed(await fetch(connection, "noticed", asked)),
-                banners={key_of(row): read_banner(row) for row in await fetch(connection, "banners", asked)},
-                generations=group_generations(await connection.fetch(load_sql(PACKAGE, "fetch_generations"), asked[1])),
+            rows = await fetch_together(
+                connection, PACKAGE, dict.fromkeys(names, asked) | {"fetch_generations": asked[1:]}
             )
+        return Known(
+            accounts={row["account_id"]: read_account(row) for row in rows["fetch_accounts"]},
+            balances={key_of(row): read_balance(row) for row in rows["fetch_balances"]},
+            noticed=group_noticed(rows["fetch_noticed"]),
+            banners={key_of(row): read_banner(row) for row in rows["fetch_banners"]},
+            generations=group_generations(rows["fetch_generations"]),
+        )
 
     async def fetch_people(
         self, account_ids: Collection[str], shards: Collection[int] | None = None
     ) -> Mapping[str, People]:
         async with self._pool.acquire() as connection:
-            rows = await fetch(connection, "people", (sorted(account_ids), in_order(shards)))
+            asked = sorted(account_ids), in_order(shards)
+            rows = await connection.fetch(load_sql(PACKAGE, "fetch_people"), *asked)
             return {row["account_id"]: read_people(row) for row in rows}
 
     async def save(self, plan: NotifyPlan) -> int:
@@ -108,15 +114,8 @@ async def forget_people(connection: Executor, plan: NotifyPlan) -> None:
         await connection.execute(load_sql(PACKAGE, "forget_people"), plan.shard, accounts)
 
 
-Asked = tuple[list[str], list[int] | None]  # accounts, and their shards
-
-
 def in_order(shards: Collection[int] | None) -> list[int] | None:
     return None if shards is None else sorted(shards)
-
-
-async def fetch(connection: Executor, what: str, asked: Asked) -> list[Any]:
-    return list(await connection.fetch(load_sql(PACKAGE, f"fetch_{what}"), *asked))
 
 
 async def write_plan(connection: Executor, plan: NotifyPlan) -> None:

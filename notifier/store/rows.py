@@ -1,7 +1,11 @@
-"""From rows of the schema `notifier` to values: each mapping once, for the notice store and the mail queue."""
+"""From rows of the schema `notifier` to values: each mapping once, for the notice store and the mail queue.
+
+Times are text where rows come as JSON.
+"""
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -42,7 +46,7 @@ def read_balance(row: Any) -> BalanceSnapshot:
         shard=row["shard"],
         position=row["position"],
         line=row["line"],
-        as_of=row["as_of"],
+        as_of=None if row["as_of"] is None else datetime.fromisoformat(row["as_of"]),
         free_only=row["free_only"],
         generation=row["generation"],
     )
@@ -59,7 +63,7 @@ def read_banner(row: Any) -> Banner:
         epoch=row["epoch"],
         shard=row["shard"],
         position=row["position"],
-        raised_at=row["raised_at"],
+        raised_at=datetime.fromisoformat(row["raised_at"]),
         generation=row["generation"],
     )
 

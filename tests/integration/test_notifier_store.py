@@ -46,7 +46,7 @@ class PostgresStores:
     async def letters(self, account_id: str) -> Letters:
         async with self.pool.acquire() as connection:
             shard = await connection.fetchval("SELECT shard FROM notifier.accounts WHERE account_id = $1", account_id)
-            return (await fetch_letters(connection, {account_id: shard}, lock=False))[account_id]
+            return (await fetch_letters(connection, {account_id: shard}))[account_id]
 
     async def email(self, email: ClaimedEmail) -> tuple[str, int, int]:
         row = await self.pool.fetchrow(

@@ -23,6 +23,7 @@ from meter.runtime.postgres.pool import (
     opened_pool,
 )
 from meter.runtime.postgres.set_up import check_set_up, not_set_up
+from meter.runtime.postgres.snapshot import JsonRows, fetch_together
 from meter.runtime.postgres.statements import load_sql
 from meter.runtime.postgres.transactions import commit_alone, savepoint, tried, write_transaction
 
@@ -31,6 +32,7 @@ __all__ = [
     "NO_LOGIN",
     "Connection",
     "Executor",
+    "JsonRows",
     "Pool",
     "check_set_up",
     "close_pool",
@@ -39,6 +41,7 @@ __all__ = [
     "create_pool",
     "explain_argument",
     "explain_misconfigured",
+    "fetch_together",
     "guard_socket",
     "is_of_citus",
     "is_on_citus",
