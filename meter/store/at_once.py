@@ -1,6 +1,7 @@
 """Small batches of usage in one statement, which is its own transaction: at a low load the round trips cost most.
 
-It is the transaction of `batches.py` and `together.py` for what needs no more: no evidence, no records of accounts.
+It is the transaction of `batches.py` and `together.py` for what needs no more: no evidence, no records of accounts,
+nobody's name.
 The chain needs the head of the shard before the statement is sent, so this is for a writer that knows it from its
 batch before; the statement takes nothing in where the log does not stand there.
 """
@@ -14,6 +15,7 @@ from meter.runtime.postgres import Executor, commit_alone, transpose
 from meter.store.batches import make_header, sql, to_appended
 from meter.store.layout import CHAIN_VERSION, BatchHeader, chain_hash, encode_rows, rows_of
 from meter.store.port import Appended, Head
+from meter.store.together import needs_rows_alone
 from schemas.identity import FIRST_UUID_KEY
 
 # Above, the arrays cost more than the round trips that they save.
@@ -35,7 +37,7 @@ def are_small(plans: Sequence[AppendPlan]) -> bool:
 
 def is_plain(plan: AppendPlan) -> bool:
     evidence = plan.again or plan.repeats or plan.rejections or plan.rerouted or plan.gaps or plan.waiting
-    return bool(plan.rows) and not evidence and plan.following.accounts == plan.expected.accounts
+    return bool(plan.rows) and not evidence and needs_rows_alone(plan)
 
 
 async def append_at_once(

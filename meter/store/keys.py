@@ -20,9 +20,14 @@ Keys = Mapping[str, bytes]  # by account
 _PERSONAL = frozenset(PERSONAL_CODES)
 
 
+def has_personal(plan: AppendPlan) -> bool:
+    """Whether events of the batch may name somebody."""
+    return not _PERSONAL.isdisjoint(types_of(plan.rows) | types_of(plan.again))
+
+
 async def leave_out_forgotten(connection: Executor, plan: AppendPlan) -> AppendPlan:
     """The plan without addresses and names of accounts that were forgotten: what is left is compared and stored."""
-    if _PERSONAL.isdisjoint(types_of(plan.rows) | types_of(plan.again)):
+    if not has_personal(plan):
         return plan
     rows = [row for row in (*plan.rows, *plan.again) if row.type in _PERSONAL]
     keys = await fetch_keys(connection, plan.shard, {row.account_id for row in rows})

@@ -26,6 +26,7 @@ from meter.store.batches import (
     to_appended,
 )
 from meter.store.evidence import duplicate_rows
+from meter.store.keys import has_personal
 from meter.store.layout import (
     CHAIN_VERSION,
     COPY_HEADER,
@@ -43,14 +44,15 @@ Heads = Mapping[int, Head]  # by shard
 
 async def append_batches(connection: Executor, plans: Sequence[AppendPlan]) -> list[Appended]:
     """A batch each of different shards, inside the caller's transaction; in the order of the plans."""
-    alike = [plan for plan in plans if is_usage_alone(plan)]
+    alike = [plan for plan in plans if needs_rows_alone(plan)]
     appended = await append_alike(connection, alike) if len(alike) > 1 else {}
     return [appended.get(plan.shard) or await append_batch(connection, plan, copy_rows) for plan in plans]
 
 
-def is_usage_alone(plan: AppendPlan) -> bool:
-    """Whether all records of the batch are of usage: these open nothing, seal nothing and correct nothing."""
-    return plan.following.accounts == plan.expected.accounts
+def needs_rows_alone(plan: AppendPlan) -> bool:
+    """Whether the batch opens nothing, corrects nothing and names nobody: all its records are of usage, and none of an
+    item, whose owner is sealed."""
+    return plan.following.accounts == plan.expected.accounts and not has_personal(plan)
 
 
 async def append_alike(connection: Executor, plans: Sequence[AppendPlan]) -> Mapping[int, Appended]:

@@ -66,6 +66,29 @@ async def test_addresses_and_names_are_stored_sealed_and_usage_as_it_was(store: 
     assert await find_damage(pool) == []
 
 
+def item(offset: int, account: str = "acc-1") -> Accepted:
+    """The one event of usage's topic that names somebody."""
+    data = json.dumps({"kind": "model", "id": "sage", "name": "Sage", "status": "deployed", "owner": NAME})
+    return usage(
+        offset, type=CODES["item.changed.v1"], name="sage", resource=None, amount=0, account_id=account, data=data
+    )
+
+
+@pytest.mark.not_on_citus("a transaction takes one shard there: nothing is stored together")
+@pytest.mark.parametrize("shards", [1, 2], ids=["alone", "together"])
+@pytest.mark.parametrize("before", [0, 1], ids=["at first", "where the log's end is known"])
+async def test_an_owner_is_sealed_whichever_way_the_batch_is_stored(pool: Pool, shards: int, before: int) -> None:
+    await pool.execute(load_sql("meter", "insert_shards"), shards)
+    store = PostgresEventStore(pool)
+    for offset in range(before + 1):
+        event = item(offset) if offset == before else usage(offset)
+        plans = [plan(event, shard=shard, start=(offset, 0)) for shard in range(shards)]
+        assert (await store.append_together(plans) if shards > 1 else await store.append(plans[0])) is not None
+    assert await pool.fetchval("SELECT count(*) FROM meter.events WHERE type = $1", CODES["item.changed.v1"]) == shards
+    assert find([data.encode() for data in await stored(pool)], NAME) == []
+    assert await find_damage(pool) == []
+
+
 async def test_a_batch_of_usage_asks_for_no_key(store: PostgresEventStore, pool: Pool) -> None:
     await store.append(plan(usage(0), usage(1)))
     assert await pool.fetchval("SELECT count(*) FROM meter.keys") == 0
