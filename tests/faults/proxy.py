@@ -31,11 +31,12 @@ class Link:
     def commits(self, chunk: bytes) -> bool:
         """Whether what the service says here ends a transaction: COMMIT, or a statement that writes outside of one."""
         if chunk.startswith(PARSE):
-            name, statement = chunk[5:].split(b"\x00", 2)[:2]
+            name, _, statement = chunk[5:].partition(b"\x00")
             if any(word in statement for word in WRITES):
                 self._writing.add(name)
         if chunk.startswith(BIND):
-            return self._outside and chunk[5:].split(b"\x00", 2)[1] in self._writing
+            _portal, _, rest = chunk[5:].partition(b"\x00")
+            return self._outside and rest.partition(b"\x00")[0] in self._writing
         return chunk.endswith(COMMITS)
 
     def has_committed(self, chunk: bytes) -> bool:

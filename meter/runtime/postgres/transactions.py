@@ -3,7 +3,8 @@
 With synchronous replicas a COMMIT waits until a standby has it. A COMMIT that is cancelled while it waits is done all
 the same, on this server alone: what was built on it is lost with the server. asyncpg cancels a statement at its time
 limit and when the task is cancelled, so a COMMIT gets neither. While one waits, readiness says no and why
-(`PostgresProbe`); a server that is gone ends the connection, and one that hangs is what the watchdog is for.
+(`PostgresProbe`); a server that is gone ends the connection, and one that hangs is what the watchdog is for, which ends
+the process after `METERING_STALL_S`, and where the DSN names several hosts `watch_host`.
 """
 
 import asyncio
@@ -39,8 +40,10 @@ async def commit(connection: Executor) -> None:
 
 
 async def commit_alone(connection: Executor, statement: str, *args: Any) -> list[asyncpg.Record]:
-    """The rows of a statement outside any transaction, with which Postgres commits it: one round trip. Its own limit of
-    time is that of the server, which ends before the COMMIT."""
+    """The rows of a statement outside any transaction, with which Postgres commits it: one round trip.
+
+    The server's limit is on the statement and not on the COMMIT behind it; the client cannot tell one from the other,
+    and has none."""
     return await to_its_end(connection.fetch(statement, *args, timeout=COMMIT_LIMIT_S))
 
 
