@@ -1,5 +1,6 @@
 """Fixtures: real servers once per run, and for every test its own database and its own topics on them."""
 
+import asyncio
 import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -128,9 +129,11 @@ def _not_on_citus(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def databases(servers: Servers) -> Databases:
+def databases(servers: Servers) -> Iterator[Databases]:
     of = CitusDatabases if servers.postgres.kind == CLUSTER else Databases
-    return of(servers.postgres.address)
+    made = of(servers.postgres.address)
+    yield made
+    asyncio.run(made.drop_left())
 
 
 @pytest.fixture
@@ -156,7 +159,7 @@ async def dsn(databases: Databases) -> AsyncIterator[str]:
     """A fresh, migrated database, as its superuser."""
     made = await databases.create()
     yield made
-    await databases.drop(made)
+    await databases.drop_later(made)
 
 
 @pytest.fixture
@@ -164,7 +167,7 @@ async def empty_dsn(databases: Databases) -> AsyncIterator[str]:
     """A fresh database with nothing in it."""
     made = await databases.create(migrated=False)
     yield made
-    await databases.drop(made)
+    await databases.drop_later(made)
 
 
 @pytest.fixture

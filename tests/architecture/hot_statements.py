@@ -2,8 +2,11 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
+
+from meter.runtime.postgres.snapshot import join_statements
 
 NOW: Final = dt.datetime(2026, 11, 24, 9, 30, tzinfo=dt.UTC)
 DAY: Final = NOW.date()
@@ -167,3 +170,15 @@ ALL_SHARDS: Final[Mapping[str, Statements]] = {
         "record_thresholds": ("metering.balances", [50], [50]),
     },
 }
+
+# What the notifier asks as one statement (`fetch_together`): of a batch, of letters of accounts, of a letter in hand.
+OF_BATCH: Final = ("fetch_accounts", "fetch_balances", "fetch_noticed", "fetch_banners", "fetch_generations")
+OF_LETTERS: Final = ("fetch_open", "fetch_lines", "fetch_contacts", "fetch_recalled")
+OF_LETTER: Final = ("fetch_outlook", "fetch_accounts", "fetch_balances", "fetch_people", "fetch_runways", *OF_LETTERS)
+
+
+def join(names: Sequence[str]) -> tuple[str, Arguments]:
+    """The statement, and its arguments."""
+    known = {**ALL_SHARDS["notifier"], **NOTIFIER}
+    counts = tuple((name, len(known[name])) for name in names)
+    return join_statements("notifier", counts), tuple(chain.from_iterable(known[name] for name in names))

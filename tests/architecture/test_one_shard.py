@@ -12,7 +12,7 @@ import pytest
 
 from meter.runtime.postgres import load_sql
 from meter.runtime.postgres.citus import for_citus
-from tests.architecture.hot_statements import HOT, Arguments
+from tests.architecture.hot_statements import HOT, OF_BATCH, OF_LETTERS, Arguments, join
 from tests.integration.plans import Plan, walk
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +90,15 @@ async def test_each_hot_statement_touches_one_shard(partitioned: asyncpg.Connect
         if others := sorted({found for found in touched(nodes) if re.search(r"_of_[1-9]$", found)}):
             strayed[f"{package}/{name}"] = others
     assert strayed == {}
+
+
+async def test_statements_that_are_joined_do_as_well(partitioned: asyncpg.Connection) -> None:
+    """A letter in hand is looked at in all shards: an address may be a contact of any account."""
+    for names in (OF_BATCH, OF_LETTERS):
+        statement, arguments = join(names)
+        nodes = await explain(partitioned, for_citus(statement), arguments)
+        assert [found for found in touched(nodes) if re.search(r"_of_[1-9]$", found)] == []
+        assert [found for found in touched(nodes) if found.endswith("_of_0")] != []
 
 
 async def test_the_plan_shows_a_statement_that_names_no_shard(partitioned: asyncpg.Connection) -> None:

@@ -9,7 +9,7 @@ import pytest
 from meter.distribute import check_distribution, distribute
 from meter.roles import create_roles
 from meter.runtime.postgres import Executor, is_on_citus, load_sql
-from tests.architecture.hot_statements import ALL_SHARDS, HOT
+from tests.architecture.hot_statements import ALL_SHARDS, HOT, OF_BATCH, OF_LETTER, OF_LETTERS, join
 from tests.support.citus import PARTS, open_distributed
 
 pytestmark = pytest.mark.needs_citus
@@ -43,6 +43,11 @@ async def test_every_hot_statement_runs_and_keeps_running(connection: Executor) 
                 except asyncpg.PostgresError as error:
                     refused[f"{package}/{name}"] = str(error)
     assert refused == {}
+
+
+@pytest.mark.parametrize("names", [OF_BATCH, OF_LETTERS, OF_LETTER])
+async def test_so_do_those_that_are_joined(connection: Executor, names: tuple[str, ...]) -> None:
+    await run_again(connection, *join(names))
 
 
 async def run_again(connection: Executor, statement: str, arguments: tuple[object, ...]) -> None:
