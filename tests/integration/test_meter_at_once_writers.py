@@ -47,7 +47,7 @@ async def test_two_writers_of_one_shard(store: PostgresEventStore, pool: Pool, w
 
 
 ASKED = "), expected AS MATERIALIZED ("
-SLOW = "), held AS MATERIALIZED (SELECT pg_advisory_xact_lock(78)" + ASKED
+HELD_UP = "), held AS MATERIALIZED (SELECT pg_advisory_xact_lock(78)" + ASKED
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ async def test_a_log_that_moves_between_the_snapshot_and_the_lock(
 ) -> None:
     """The statement reads what was, and locks what is."""
     real = load_sql("meter", "append_at_once")
-    slow = real.replace(ASKED, SLOW).replace("    FROM asked a\n", "    FROM held\n    CROSS JOIN asked a\n")
-    monkeypatch.setattr(at_once, "sql", lambda _name: slow)
+    held_up = real.replace(ASKED, HELD_UP).replace("    FROM asked a\n", "    FROM held\n    CROSS JOIN asked a\n")
+    monkeypatch.setattr(at_once, "sql", lambda _name: held_up)
     other = await asyncpg.connect(dsn)
     try:
         await other.execute("SELECT pg_advisory_lock(78)")
