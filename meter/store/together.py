@@ -1,7 +1,7 @@
 """Small batches of several shards in one transaction: what all of them have is one statement.
 
 A statement costs more than the few rows of a small batch, on both sides. The rows, the order inside the transaction and
-the hashes are those of `append_batch`, which also takes every batch with records of accounts.
+the hashes are those of `append_batch`, which also takes every batch with records of accounts or names.
 """
 
 from collections.abc import Mapping, Sequence

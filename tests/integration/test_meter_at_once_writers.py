@@ -14,6 +14,7 @@ from schemas.topics import USAGE
 from tests.contract.rows import plan, usage
 from tests.integration.test_meter_at_once import check_chain, next_plans, store, ways  # noqa: F401  # fixtures
 from tests.support import until
+from tests.support.held_commits import hold_commits
 
 pytestmark = pytest.mark.not_on_citus("a statement takes one shard there: batches go the usual way")
 WAITS = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'"
@@ -100,24 +101,12 @@ async def test_without_its_fence_offsets_would_be_stored_twice(
 
 async def test_a_cancelled_writer_waits_for_the_end(store: PostgresEventStore, pool: Pool, dsn: str) -> None:
     """A COMMIT that is cancelled while it waits for a standby is done on this server alone."""
-    await pool.execute(
-        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NULL; END $$"
-    )
-    await pool.execute(
-        "CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON meter.batches DEFERRABLE INITIALLY DEFERRED "
-        "FOR EACH ROW EXECUTE FUNCTION wait()"
-    )
-    holder = await asyncpg.connect(dsn)
-    try:
-        await holder.execute("SELECT pg_advisory_lock(77)")
+    async with hold_commits(pool, dsn) as holder:
         append = asyncio.create_task(store.append(plan(usage(2), start=(2, 0))))
         await until(lambda: holder.fetchval(WAITS), 10)
         append.cancel()
         await holder.fetchval("SELECT 1")
         assert not append.done()
-    finally:
-        await holder.close()
     with pytest.raises(asyncio.CancelledError):
         await append
     assert await store.fetch_offsets([USAGE], [0]) == {(USAGE, 0): 3}

@@ -22,6 +22,7 @@ from schemas.topics import USAGE
 from tests.contract.rows import MOMENT, opened, plan, rejected, rerouted, usage
 from tests.integration.tampering import find_damage
 from tests.support import until
+from tests.support.held_commits import hold_commits
 from tests.support.meter import rehash
 
 
@@ -182,17 +183,7 @@ async def test_an_unknown_outcome_of_commit_is_settled_by_the_offsets(
 ) -> None:
     """The connection dies while COMMIT is under way: whatever happened, going by the stored offset loses and repeats
     nothing."""
-    await pool.execute(
-        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NULL; END $$"
-    )
-    await pool.execute(
-        "CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON meter.batches DEFERRABLE INITIALLY DEFERRED "
-        "FOR EACH ROW EXECUTE FUNCTION wait()"
-    )
-    holder = await asyncpg.connect(dsn)
-    try:
-        await holder.execute("SELECT pg_advisory_lock(77)")
+    async with hold_commits(pool, dsn) as holder:
         append = asyncio.create_task(store.append(plan(usage(0))))
 
         async def find_committing() -> int:
@@ -205,8 +196,6 @@ async def test_an_unknown_outcome_of_commit_is_settled_by_the_offsets(
         await holder.execute("SELECT pg_terminate_backend($1)", pid)
         with pytest.raises(failures.TRANSIENT):
             await append
-    finally:
-        await holder.close()
     offsets = await store.fetch_offsets(["metering.usage"], [0])
     start = offsets["metering.usage", 0]
     assert await count_stored(pool) == start
