@@ -156,6 +156,7 @@ class CreditUsage extends HTMLElement {
   #heard = 0;
   #banners = "";
   #over = null;
+  #stream = null;
   #tries = 0;
   #told = "";
   #grants = new Map();
@@ -270,14 +271,17 @@ class CreditUsage extends HTMLElement {
   // Server-sent events over fetch, for EventSource can send no token.
   async #follow(signal) {
     while (!signal.aborted) {
+      const stream = this.#stream = new AbortController();
+      signal.addEventListener("abort", () => stream.abort(), { signal: stream.signal });
       try {
-        const reply = await this.#ask("live", signal);
+        this.#heard = Date.now(); // a request that nobody answers is silent, too
+        const reply = await this.#ask("live", stream.signal);
         if (!reply.ok) throw new Error(String(reply.status));
         this.#tries = 0;
         this.#heard = Date.now();
         await this.#read(reply.body.pipeThrough(new TextDecoderStream()).getReader());
       } catch (error) {
-        if (error.name === "AbortError") return;
+        if (signal.aborted) return;
         // Where there is no room for one more stream, figures are asked for one by one.
         if (error.message === "503") this.#load();
         else this.#fail(error);
@@ -336,7 +340,11 @@ class CreditUsage extends HTMLElement {
 
   #tick() {
     // Comments keep the connection, and come from a server that has no figures, too.
-    if (this.#heard && !this.#failed && Date.now() - this.#heard > SILENT_MS) this.#fail(new Error("silent"));
+    if (this.#heard && Date.now() - this.#heard > SILENT_MS) {
+      this.#heard = 0;
+      this.#fail(new Error("silent"));
+      this.#stream.abort(); // and asked for anew: its connection may be dead
+    }
     const shown = this.#root.querySelector(".as-of");
     if (shown && this.#summary?.as_of) shown.textContent = this.#asOf();
   }
