@@ -141,6 +141,23 @@ async def test_timestamps_of_the_end_of_time_stop_nothing(attacked: Attacked) ->
     assert await count_used(attacked, account) == len(TIMESTAMPS)
 
 
+@pytest.mark.parametrize("value", ["an event", "nonsense"])
+async def test_times_that_go_round_stop_nothing(attacked: Attacked, value: str) -> None:
+    """The sum of a batch's time and a record's is beyond 64 bits and means now, to the broker and to every client. A
+    header that is no text has such a record read one by one; what is sent on, or packed, must hold its time."""
+    account, now = account_of(0, attacked.settings.partitions, "odd"), int(datetime.now(UTC).timestamp() * 1000)
+    shard, number, sent = (1, 1, value_of(account)) if value == "an event" else (0, 5_000, b"x" * 100)
+    whose = account.encode()
+    records = [record(n, sent, key=whose, headers=[(b"\xff", b"x")], since=now - 2**63) for n in range(number)]
+    await attacked.write(at_time(batch(records), -(2**63)), shard)
+    await attacked.goes_on()
+    await attacked.is_read()
+    if value == "an event":
+        assert await count_used(attacked, account) == 1
+    else:
+        assert await attacked.count_refused() == {"not_json": number}
+
+
 async def test_what_a_stranger_sends_on_counts_once(attacked: Attacked) -> None:
     """In every wrong partition, with a header that says it was sent on before, by fewer shards or as many."""
     partitions = attacked.settings.partitions

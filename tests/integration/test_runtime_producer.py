@@ -11,6 +11,7 @@ import confluent_kafka
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka_errors
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from meter.runtime import fault_points
 from meter.runtime.errors import DependencyUnreachableError
@@ -67,6 +68,19 @@ async def test_topics_are_created_once_and_differences_are_reported(settings: Se
         assert info is not None
         assert info.partitions == 3
         assert await admin.describe("no.such.topic") is None
+
+
+@pytest.mark.needs_kafka("a limit of the timestamps that a topic takes")
+async def test_a_time_that_a_topic_does_not_take_holds_nothing_up(settings: Settings) -> None:
+    """Of a record that was let in a moment before the limit, and is sent on behind it."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    topic = NewTopic(settings.topic(USAGE), 1, 1, config={"message.timestamp.before.max.ms": "60000"})
+    await asyncio.to_thread(admin.create_topics([topic])[topic.topic].result)
+    sent = [Message(USAGE, "a", value, 0, timestamp_ms=at) for value, at in ((b"1", None), (b"2", 1_000), (b"3", None))]
+    async with Producer(settings) as producer:
+        await producer.publish(sent)
+    found = [value for _key, value in (await read_all(settings, USAGE))[0]]
+    assert found[-3:] == [b"1", b"2", b"3"], "all again, in order"
 
 
 async def test_topics_have_an_identity_and_the_configuration_asked_for(topics: Settings) -> None:

@@ -22,7 +22,7 @@ TIMEOUT_MS = 10_000
 
 def varint(value: int) -> bytes:
     """Zigzag, as Kafka writes all lengths inside a record."""
-    value = (value << 1) ^ (value >> 63)
+    value = ((value << 1) ^ (value >> 63)) & (2**64 - 1)
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -41,9 +41,10 @@ def record(
     key: bytes | None = None,
     headers: Sequence[RawHeader] = (),
     count: int | None = None,
+    since: int = 0,
 ) -> bytes:
-    """One record; `count` claims another number of headers than there are."""
-    body = b"\0" + varint(0) + varint(delta) + field(key) + field(value)
+    """One record; `count` claims another number of headers than there are. `since`: ms since the batch's first time."""
+    body = b"\0" + varint(since) + varint(delta) + field(key) + field(value)
     body += varint(len(headers) if count is None else count)
     body += b"".join(varint(len(name)) + name + field(content) for name, content in headers)
     return varint(len(body)) + body

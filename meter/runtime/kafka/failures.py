@@ -4,6 +4,7 @@ import re
 
 from aiokafka import errors as kafka_errors
 from aiokafka.errors import (
+    InvalidTimestampError,
     KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
@@ -16,6 +17,7 @@ from meter.runtime.errors import DependencyUnreachableError
 __all__ = [
     "OFFSET_NOT_THERE",
     "UNAUTHORIZED",
+    "InvalidTimestampError",
     "KafkaConnectionError",
     "KafkaError",
     "MessageSizeTooLargeError",

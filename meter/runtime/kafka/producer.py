@@ -9,7 +9,12 @@ from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka.adapter.producer import AiokafkaProducer
 from meter.runtime.kafka.adapter.protocols import Headers, ProducerClient
 from meter.runtime.kafka.connecting import not_connected
-from meter.runtime.kafka.failures import MessageSizeTooLargeError, is_transient, unreachable
+from meter.runtime.kafka.failures import (
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    is_transient,
+    unreachable,
+)
 from meter.runtime.settings import Settings
 
 # The standard library's, because clients of producers have no structlog; the services render it as their own lines.
@@ -98,8 +103,19 @@ class Producer:
     async def publish(self, messages: Sequence[Message]) -> list[Landed]:
         """Send all messages and wait for all acks. Where each of them is.
 
-        After a TransientError nobody knows which of them arrived: publish all again.
+        After a TransientError nobody knows which of them arrived: publish all again. A time that a topic does not take
+        (`message.timestamp.before.max.ms`, or a broker's clock that is behind) is left out: else a record that was let
+        in with it a moment before would hold up all that is behind it for ever.
         """
+        try:
+            return await self._publish(messages)
+        except InvalidTimestampError:
+            if all(message.timestamp_ms is None for message in messages):
+                raise
+            log.warning("timestamps_left_out", extra={"messages": len(messages)})
+            return await self._publish([message._replace(timestamp_ms=None) for message in messages])
+
+    async def _publish(self, messages: Sequence[Message]) -> list[Landed]:
         acks: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(self._settings.kafka_publish_timeout_s):

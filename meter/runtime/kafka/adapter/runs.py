@@ -11,8 +11,16 @@ from typing import Any, Final, NamedTuple
 
 from meter.runtime.kafka.adapter.codecs import BY_NUMBER
 from meter.runtime.kafka.adapter.protocols import HEADER_BYTES, RECORD_BYTES
-from meter.runtime.kafka.adapter.tolerant import CODEC, HEAD_BYTES, MOST_HEADERS, MOST_RECORD_BYTES, BatchHead
+from meter.runtime.kafka.adapter.tolerant import (
+    CODEC,
+    HEAD_BYTES,
+    MOST_HEADERS,
+    MOST_RECORD_BYTES,
+    BatchHead,
+    UnreadableError,
+)
 from schemas.compiled import NATIVE
+from schemas.reasons import Reason
 from schemas.records import Record
 
 # What a run takes may wait in memory until it is polled, of every partition, beside the body of its batch.
@@ -63,9 +71,17 @@ class WholeBatch:
         return next(self._batch)  # of a control batch
 
     def __iter__(self) -> Iterator[Any]:
-        if (yield from read_runs(self._head, self._packed, self._place, self._room)):
+        head = self._head
+        if (yield from read_runs(head, self._packed, self._place, self._room)):
             return
-        yield from self._batch  # aiokafka leaves out what lies before its next offset
+        # aiokafka leaves out what lies before its next offset: a record that says so of itself, too.
+        if head.records != head.last_offset_delta + 1:
+            yield from self._batch
+            return
+        for offset, record in enumerate(self._batch, head.base_offset):
+            if record.offset != offset:
+                raise UnreadableError(Reason.UNDECODABLE, "a record says another offset than its own")
+            yield record
 
 
 def read_runs(head: BatchHead, packed: memoryview, place: Place, room: int) -> Generator[Run, None, bool]:

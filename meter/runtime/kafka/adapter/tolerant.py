@@ -77,7 +77,8 @@ class BatchHead(NamedTuple):
         return int(bool(self.attributes & _LOG_APPEND_TIME))
 
     def timestamp(self, delta: int) -> int:
-        return self.max_timestamp if self.attributes & _LOG_APPEND_TIME else self.first_timestamp + delta
+        """In 64 bits, as the broker and all clients add it up: a sum beyond them goes round, and is taken."""
+        return self.max_timestamp if self.attributes & _LOG_APPEND_TIME else to_int64(self.first_timestamp + delta)
 
     def offset(self, index: int, delta: int) -> int:
         """Without holes the place in the batch tells the offset, whatever the record says. Raises UnreadableError."""
@@ -86,6 +87,10 @@ class BatchHead(NamedTuple):
         if not 0 <= delta <= self.last_offset_delta:
             raise UnreadableError(Reason.UNDECODABLE, f"a record says that it is {delta} offsets behind the first")
         return self.base_offset + delta
+
+
+def to_int64(number: int) -> int:
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def read_head(packed: memoryview) -> BatchHead:

@@ -23,6 +23,7 @@ from meter.runtime.kafka.adapter.tolerant import (
     read_batch,
 )
 from schemas.reasons import Reason
+from tests.fuzz.batches import TIMES_AT
 from tests.support.fetched import FetchedPartition
 from tests.support.raw_batches import GZIP, LZ4, NONE, SNAPPY, ZSTD, batch, record
 
@@ -69,6 +70,15 @@ def test_a_sound_batch_is_read_as_aiokafka_reads_it(kind: int) -> None:
 def test_names_that_are_no_utf_8_are_escaped() -> None:
     [found] = read(batch([record(0, b"v", headers=BAD_NAME)]))
     assert found.headers == [("\\xff", b"x")]
+
+
+@pytest.mark.parametrize(("first", "since"), [(-(2**63), 1_700_000_000_000 - 2**63), (2**63 - 1, 1), (-5, 2**63 - 1)])
+def test_times_go_round_as_those_of_other_readers_do(first: int, since: int) -> None:
+    """The broker looks at the sum, and takes one that is now: no row holds a number beyond 64 bits."""
+    written = bytearray(batch([record(0, b"v", since=since)]))
+    pack_into(">q", written, TIMES_AT, first)
+    [found], [compiled] = read(bytes(written)), list(FetchedBatches(at_base(bytes(written))).next_batch())
+    assert -(2**63) <= found.timestamp < 2**63 and found.timestamp == compiled.timestamp
 
 
 @pytest.mark.parametrize(
@@ -167,6 +177,15 @@ def test_the_fetcher_goes_on_behind_a_batch_that_it_cannot_read() -> None:
     found = fetched(data)
     assert spans(found) == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 9), (9, 10), (10, 11)]
     assert [r.value for r in found if not isinstance(r, UnreadRecords)] == [b"a", b"b", b"c", b"d", b"e", b"a", b"b"]
+
+
+@pytest.mark.parametrize("deltas", [(-1,), (0, 0, 0), (5, 3), (1, 0), (2**31 - 1,), (0, -(2**31))])
+def test_no_record_is_left_out_because_of_the_offset_that_it_says(deltas: tuple[int, ...]) -> None:
+    """The broker gives out offsets by the place in the batch, and never looks at what a record says of its own."""
+    data = batch([record(delta, b"%d" % place) for place, delta in enumerate(deltas)])
+    for first in range(len(deltas)):
+        found = fetched(at_base(data, 0), first)
+        assert [(one.offset, one.value) for one in found] == [(n, b"%d" % n) for n in range(first, len(deltas))]
 
 
 def test_a_consumer_of_another_kind_gets_records_of_its_own_class() -> None:
