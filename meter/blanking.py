@@ -49,13 +49,14 @@ def blank(row: Refused, account_id: str) -> Refused | None:
 
 def blank_packed(row: Refused, account_id: str) -> Refused | None:
     records = list(unpack(row.topic, row.shard, row.value or b""))
-    kept = [blank_record(record, account_id) for record in records]
+    whole = row.reason != Reason.UNDECODABLE.value
+    kept = [blank_record(record, account_id, whole=whole) for record in records]
     return None if kept == records else row._replace(value=pack(kept))
 
 
-def blank_record(record: Record, account_id: str) -> Record:
+def blank_record(record: Record, account_id: str, *, whole: bool = True) -> Record:
     is_blank = record.value is None and not record.headers
-    if is_blank or not names_account(account_id, record.key, record.value, list(record.headers)):
+    if is_blank or not names_account(account_id, record.key, record.value, list(record.headers), whole=whole):
         return record
     key = record.key if record.key == account_id.encode() else None
     return record._replace(key=key, value=None, headers=())

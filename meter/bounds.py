@@ -2,13 +2,14 @@
 
 Evidence is a row for each record while it is little. Where a batch brings more than the shard has room for, all its
 records of one reason become one row with their packed bytes, all its repeats one row, and what is sent on one row for
-each account and source: nothing is lost, and what is small on the wire stays small in Postgres.
+each account and source: nothing is lost, and what is small on the wire stays small in Postgres. Of records without an
+event no more is packed than was kept of them: the first of neighbours, the beginning of what is too large.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Final
 
 from meter.floods import place_of
@@ -65,11 +66,9 @@ def bound_evidence(plan: AppendPlan) -> AppendPlan:
 
 
 def join_rejections(rejections: Iterable[Rejected]) -> list[Rejected]:
-    """What stands for several records already stays as it is: its bytes are few and no replay can help it."""
-    alone = [rejected for rejected in rejections if rejected.length is not None or rejected.reason.is_final]
-    others = [rejected for rejected in rejections if rejected.length is None and not rejected.reason.is_final]
-    groups = groupby(sorted(others, key=kind_of), key=lambda rejected: kind_of(rejected)[:2])
-    return sorted([*alone, *(join(list(group)) for _, group in groups)], key=place_of)
+    """Whatever lies between them: who writes two kinds in turns is no better off than who writes one."""
+    groups = groupby(sorted(rejections, key=kind_of), key=lambda rejected: kind_of(rejected)[:2])
+    return sorted((join(list(group)) for _, group in groups), key=place_of)
 
 
 def kind_of(rejected: Rejected) -> tuple[str, str, int]:
@@ -79,7 +78,7 @@ def kind_of(rejected: Rejected) -> tuple[str, str, int]:
 def join(group: Sequence[Rejected]) -> Rejected:
     """Its key is that of all its records, where they have the same: so they are found by their account."""
     first, last = group[0], group[-1]
-    if first is last and weigh(first) <= ALONE_BYTES:
+    if first is last and (weigh(first) <= ALONE_BYTES or first.reason.is_final):
         return first
     records = [rejected.record for rejected in group]
     keys = {record.key for record in records}
@@ -88,9 +87,9 @@ def join(group: Sequence[Rejected]) -> Rejected:
     return Rejected(
         packed,
         first.reason,
-        f"{len(group)} records, packed together; of the first: {first.detail}",
-        to_offset=last.record.offset + 1,
-        offsets=ranges_of([record.offset for record in records]),
+        f"{sum(rejected.records for rejected in group)} records, packed together; of the first: {first.detail}",
+        to_offset=last.beyond,
+        offsets=ranges_of(chain.from_iterable(range(each.record.offset, each.beyond) for each in group)),
     )
 
 

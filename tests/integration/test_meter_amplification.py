@@ -1,7 +1,8 @@
 """Little on the wire stays little in Postgres: hostile batches of every kind, measured, before the running meter."""
 
 import json
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pytest
@@ -19,6 +20,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.needs_kafka("record batches stored as they were sent")
 KEY: Final = builders.ACCOUNT.encode()
 FACTOR: Final = 4
+RANDOM: Final = random.Random(1).randbytes(60_000)
 SIZE: Final = """
 SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
 FROM pg_class c WHERE c.relnamespace = 'meter'::regnamespace AND c.relkind = 'r'
@@ -43,6 +45,12 @@ def mix(number: int) -> bytes:
     return many(number, lambda n: sent if n % 2 else b"not JSON")
 
 
+def alternate(number: int, value: bytes | None, headers: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+    """Records without an event that have no neighbours of their kind."""
+    records = [record(n, b"x", key=KEY) if n % 2 else record(n, value, key=KEY, headers=headers) for n in range(number)]
+    return batch(records, kind=ZSTD)
+
+
 ATTACKS: Final[dict[str, Callable[[], bytes]]] = {
     "three million headers": lambda: batch([record(0, b"{}", headers=[(b"", None)] * 3_000_000)], kind=ZSTD),
     "records without anything": lambda: many(60_000, lambda _n: None),
@@ -52,6 +60,9 @@ ATTACKS: Final[dict[str, Callable[[], bytes]]] = {
     "large keys": lambda: batch([record(n, b"{}", key=b"k" * 1_000_000) for n in range(15)], kind=ZSTD),
     "one event again and again": lambda: repeat(40_000),
     "nonsense between repeats": lambda: mix(60_000),
+    "nothing between nonsense": lambda: alternate(60_000, None),
+    "large headers of nothing": lambda: alternate(480, None, [(b"h", RANDOM)]),
+    "large records between nonsense": lambda: alternate(240, RANDOM * 2),
 }
 
 
