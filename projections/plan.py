@@ -100,6 +100,7 @@ class FoldPlan:
 
 def plan(reading: Reading) -> FoldPlan:
     """Fold a reading and render what must be published. Raises LogDamagedError when events are missing from it."""
+    check_contiguous(reading)
     folded = fold_reading(reading)
     # The account first where one event changes both.
     generations = {r.shard: r.generation for r in reading.ranges}
@@ -126,8 +127,7 @@ def plan(reading: Reading) -> FoldPlan:
 
 
 def fold_reading(reading: Reading) -> Folded:
-    """Raises LogDamagedError when events are missing from the reading."""
-    check_contiguous(reading)
+    """The states, and nothing rendered. The caller has found that no event is missing."""
     published: list[BalanceState] = []
     consumed, balances = fold_totals(reading, published)
     balances += fold_stepwise(reading, published)
@@ -146,7 +146,8 @@ def count_events(ranges: Iterable[PositionRange]) -> int:
 
 
 def check_contiguous(reading: Reading) -> None:
-    """Positions have no gaps by construction, so a wrong count means that someone changed the log."""
+    """Positions have no gaps by construction, so a wrong count means that someone changed the log. Only what was stored
+    before accounts moved to further shards has gaps, and that is folded."""
     found: Counter[int] = Counter()
     for added in reading.added:
         found[added.shard] += added.events

@@ -23,6 +23,7 @@ from projections.store import (
     PROJECTION,
     account_row,
     as_usage_total,
+    check_log,
     columns,
     fetch_position,
     keep_openings_whole,
@@ -100,6 +101,7 @@ class Rebuild:
             await connection.execute(sql("prepare_long_read"))
             position = await connection.fetchval(sql("lock_cursor"), PROJECTION, shard)
             await rebuilt.read_up_to(connection, position)
+            await check_log(connection, shard, position, STATEMENT_TIMEOUT_S)
             await rebuilt.save(connection)
             exchanged = []
             for model in models:

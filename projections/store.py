@@ -15,7 +15,7 @@ from projections.accounts import AccountState
 from projections.contact_ids import Named
 from projections.fold import BalanceState, Kind, Step
 from projections.messages import OutboxMessage
-from projections.plan import Added, FoldPlan, PositionRange, Reading, UsageTotal
+from projections.plan import Added, FoldPlan, LogDamagedError, PositionRange, Reading, UsageTotal
 from projections.steps import BalanceKey, NonUsageEvent, collect_steps, split_positions
 from projections.tracing import Causes, TracedEvent, by_account
 
@@ -109,6 +109,16 @@ async def count_log(connection: Executor, shard: int, position: int, timeout_s: 
     """How many events there are for the positions of a shard's log, up to one of them. Fewer: the log has holes."""
     holders = await connection.fetch(sql("list_relatives"), shard, position, timeout=timeout_s)
     return sum([await connection.fetchval(sql("count_log"), *holder, timeout=timeout_s) for holder in holders])
+
+
+async def check_log(connection: Executor, shard: int, position: int, timeout_s: float) -> None:
+    """Before rows are exchanged. Raises LogDamagedError when events up to the position are missing."""
+    count = await count_log(connection, shard, position, timeout_s)
+    if count != position:
+        raise LogDamagedError(
+            f"shard {shard}: of the events up to position {position} only {count} are in meter.events. Nothing of the "
+            "shard was exchanged. Check the log with `meter verify` and restore what is missing"
+        )
 
 
 def share(ranges: Iterable[PositionRange], most_events: int) -> list[PositionRange]:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from meter.runtime.postgres import Executor
-from projections.plan import LogDamagedError, PositionRange
+from projections.plan import PositionRange
 from projections.sealed import fetch_opened_items
-from projections.store import count_log, sql
+from projections.store import check_log, sql
 from projections.store_usage import fold_ranges
 
 # In this order: days are counted from slots, in the zones, and months from days.
@@ -50,12 +50,7 @@ class UsageRebuild:
 
     async def replace(self, connection: Executor) -> Changes:
         """Within the transaction that holds the cursor. Raises LogDamagedError when events are missing."""
-        count = await count_log(connection, self._shard, self._position, self._timeout_s)
-        if count != self._position:
-            raise LogDamagedError(
-                f"shard {self._shard}: of the events up to position {self._position} only {count} are in meter.events. "
-                "No usage was exchanged. Check the log with `meter verify` and restore what is missing"
-            )
+        await check_log(connection, self._shard, self._position, self._timeout_s)
         await connection.execute(sql("plan_exchange"))
         rows = [
             Changes(*row)

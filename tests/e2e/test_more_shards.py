@@ -1,5 +1,6 @@
 """Twice as many shards, for good: histories, letters, what waits and what comes twice go on as they were."""
 
+import json
 import signal
 from collections import Counter
 from datetime import UTC, datetime
@@ -184,5 +185,9 @@ async def go_on(running: Running, shards: int, moved: str, kept: str, late: str,
     for command in (("meter", "verify"), ("projections", "verify")):
         verified = running.processes.run(*command)
         assert verified.returncode == 0, verified.stdout + verified.stderr
+    rebuilt = running.processes.run("projections", "rebuild", "--json")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    for line in map(json.loads, rebuilt.stdout.splitlines()):
+        assert (line["added"], line["changed"], line["removed"]) == (0, 0, 0), line
     shown = running.processes.run("projections", "explain", moved)
     assert shown.returncode == 0 and "40" in shown.stdout

@@ -222,7 +222,7 @@ async def test_a_log_with_a_hole_is_no_ground_to_rebuild_on(pool: Pool, log: Eve
     before = await read_models(pool)
     await lift_triggers(pool, "meter.events")
     await pool.execute("DELETE FROM meter.events WHERE shard = 0 AND position = 60")
-    with pytest.raises(LogDamagedError, match="positions 51 to 100 only 49 of 50"):
+    with pytest.raises(LogDamagedError, match=r"shard 0: of the events up to position \d+ only \d+ are in"):
         await rebuild(pool)
     after = await read_models(pool)
     assert after == before
