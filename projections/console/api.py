@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, get_args
@@ -19,7 +19,7 @@ from projections.console import openapi
 from projections.console.access import Guard
 from projections.console.history import Entry, newest_first, tell_epoch, tell_event, tell_history
 from projections.console.live import BalanceWatch
-from projections.console.periods import DEFAULT, Period, PeriodError, find_zone, period_of
+from projections.console.periods import DEFAULT, Period, PeriodError, find_zone, is_counted, period_of
 from projections.console.reader import ConsoleReader
 from projections.console.settings import ConsoleSettings
 from projections.console.summary import Summary, action_for, banner_json, moment, to_json
@@ -53,12 +53,12 @@ class Console:
 
     def period_of(self, request: Request, summary: Summary) -> Period:
         """Raises AccessError (400) for one that cannot be shown."""
-        query = request.query_params
+        query, zone = request.query_params, self.zone_of(summary)
         try:
-            return period_of(
-                query.get("period", DEFAULT), self.clock.now(), self.zone_of(summary), query.get("from", ""),
-                query.get("to", ""),
-            )  # fmt: skip
+            period = period_of(
+                query.get("period", DEFAULT), self.clock.now(), zone, query.get("from", ""), query.get("to", "")
+            )
+            return replace(period, counted=is_counted(summary.time_zone, zone))
         except PeriodError as error:
             raise AccessError(400, "period_unknown", f"That period cannot be shown: {explain(error)}.") from None
 

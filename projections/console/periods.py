@@ -25,11 +25,12 @@ class Period:
     last: date
     unit: Unit
     zone: ZoneInfo
+    counted: bool = True  # whether the account's days are added up in this zone
 
     @property
     def whole_days(self) -> bool:
-        """Whether it begins and ends with days of the zone, so that sums by day answer it."""
-        return self.unit == "day"
+        """Whether it begins and ends with days as they are added up, so that sums by day answer it."""
+        return self.unit == "day" and self.counted
 
     def points(self) -> list[datetime]:
         """When each hour or day begins, in the zone. A day has 23 to 25 hours where clocks change."""
@@ -55,6 +56,11 @@ def find_zone(name: str | None, default: str) -> ZoneInfo:
         return ZoneInfo(name or default)
     except (ValueError, OSError, LookupError):
         return ZoneInfo("UTC")
+
+
+def is_counted(name: str | None, zone: ZoneInfo) -> bool:
+    """Whether the days of an account with this zone of its own (None: UTC) are added up in the zone that is shown."""
+    return zone.key == (name or "UTC")
 
 
 def in_zone(at: datetime | None, zone: ZoneInfo) -> datetime | None:

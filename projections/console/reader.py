@@ -1,8 +1,10 @@
 """What the console asks Postgres: views alone, as the role `credit_console`, one statement each."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final, Self
 
@@ -62,6 +64,9 @@ class ConsoleReader:
         if period.whole_days:
             rows = await self._pool.fetch(sql("list_days"), account_id, period.first, period.last)
             return [point_of_day(dict(row), period) for row in rows]
+        if period.unit == "day":
+            rows = await self._pool.fetch(sql("list_slots"), account_id, period.start, period.end)
+            return points_of_slots([Point(**row) for row in rows], period)
         rows = await self._pool.fetch(sql("list_hours"), account_id, period.start, period.end)
         return [Point(**row) for row in rows]
 
@@ -102,6 +107,17 @@ class ConsoleReader:
 def step_of(row: Mapping[str, Any]) -> Step:
     amounts = int(row["allocation"] * MICRO), int(row["consumed"] * MICRO)
     return Step(row["resource"], row["epoch"], *amounts, row["at"])
+
+
+def points_of_slots(slots: Iterable[Point], period: Period) -> list[Point]:
+    """By day of the zone that is shown, in which the account's days are not added up."""
+    sums: defaultdict[tuple[date, str, str], Decimal] = defaultdict(Decimal)
+    for slot in slots:
+        sums[slot.at.astimezone(period.zone).date(), slot.resource, slot.kind] += slot.amount
+    return [
+        point_of_day({"day": day, "resource": resource, "kind": kind, "amount": amount}, period)
+        for (day, resource, kind), amount in sums.items()
+    ]
 
 
 def point_of_day(row: Mapping[str, Any], period: Period) -> Point:

@@ -26,6 +26,8 @@ HEADERS: Final = {
     "strict-transport-security": "max-age=31536000",
 }
 
+KEPT: Final = (200, 206, 304)
+
 
 class SecurityHeaders:
     """Pure ASGI, so that streams pass through as they come."""
@@ -47,7 +49,8 @@ class SecurityHeaders:
                 if kept:
                     headers["cross-origin-resource-policy"] = "cross-origin"
                     headers["access-control-allow-origin"] = "*"
-                headers["cache-control"] = "public, max-age=300" if kept else "no-store"
+                # A refusal is of one client at one moment: a cache must not give it to others.
+                headers["cache-control"] = "public, max-age=300" if kept and message["status"] in KEPT else "no-store"
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -39,11 +39,11 @@ class View:
         found = {name: self.query(name) for name in CHOICES if name in self.request.query_params}
         return {name: value for name, value in found.items() if len(value) <= MOST_CHARS}
 
-    def link(self, tab: Tab | None = None, **changes: str | None) -> str:
-        """The address of a tab, with the choices in force and these changed; None leaves one out."""
+    def link(self, tab: Tab | None = None, suffix: str = "", **changes: str | None) -> str:
+        """The address of a tab, with the choices in force and these changed; None leaves one out. `suffix`: `.csv`."""
         kept = self.choices if tab is None or tab is self.tab else self._period_alone()
         wanted = {name: value for name, value in (kept | changes).items() if value is not None}
-        path = f"/accounts/{quote(self.summary.account_id, safe='')}/{tab or self.tab}"
+        path = f"/accounts/{quote(self.summary.account_id, safe='')}/{tab or self.tab}{suffix}"
         return f"{path}?{urlencode(wanted)}" if wanted else path
 
     def _period_alone(self) -> dict[str, str]:

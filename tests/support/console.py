@@ -63,7 +63,7 @@ class Books:
 
     pool: Pool
     account_id: str
-    zone: str = "UTC"
+    zone: str | None = "UTC"
     slots: list[tuple[object, ...]] = field(default_factory=list)
     used: list[tuple[object, ...]] = field(default_factory=list)
 
@@ -96,7 +96,8 @@ class Books:
     ) -> None:  # fmt: skip
         """Kept until `add_up` writes all of it at once."""
         resource = Resource.TOOL_RUNS if kind == "tool" else Resource.MODEL_CREDITS
-        slot = at.astimezone(UTC).replace(minute=at.minute // 15 * 15, second=0, microsecond=0)
+        utc = at.astimezone(UTC)  # whose minutes are not those of every zone
+        slot = utc.replace(minute=utc.minute // 15 * 15, second=0, microsecond=0)
         self.slots.append((
             self.shard, self.account_id, slot, RESOURCE_CODES[resource], KINDS[kind], item, deployment, category,
             status, events, Decimal(amount) * MICRO, Decimal(tokens[0]), Decimal(tokens[1]), Decimal(seconds), at,
@@ -110,7 +111,8 @@ class Books:
         """Write what was used. No day is added up: readers take slots."""
         await self.pool.executemany(INSERT_SLOT, self.slots)
         await self.pool.executemany(INSERT_USED, self.used)
-        await self.pool.execute(INSERT_ZONE, self.shard, self.account_id, self.zone)
+        if self.zone is not None:
+            await self.pool.execute(INSERT_ZONE, self.shard, self.account_id, self.zone)
         self.slots.clear()
         self.used.clear()
 

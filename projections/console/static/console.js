@@ -4,6 +4,8 @@ const main = document.querySelector("main");
 // Live: a part comes anew from the server when what it shows has changed, and not before: a banner that is put in anew
 // is read out anew, and loses the focus.
 const shown = {};
+const asked = {};
+const AGAIN_MS = [2000, 5000, 15000, 60000];
 const SHAPES = {
   banners: (summary) => summary.banners.map((banner) => [banner.key, banner.text]),
   cards: (summary) => [summary.state, summary.stale, summary.resources.map((share) => [share.consumed, share.allocation, share.status])],
@@ -15,20 +17,32 @@ const owed = new Set();
 document.addEventListener("pointerdown", () => { held = true; });
 for (const over of ["pointerup", "pointercancel"]) document.addEventListener(over, () => {
   held = false;
-  setTimeout(() => { if (!held) { owed.forEach(renew); owed.clear(); } });
+  setTimeout(() => { if (!held) { owed.forEach((name) => renew(name)); owed.clear(); } });
 });
 
-async function renew(name) {
+// What could not be fetched is asked for again: the summary may never change any more. Only the newest answer counts.
+async function renew(name, tries = 0) {
   const place = document.querySelector(`[data-part="${name}"]`);
   if (!place) return;
+  const number = asked[name] = (asked[name] ?? 0) + 1;
+  const text = await fetchPart(name);
+  if (number !== asked[name]) return;
+  if (text === null) setTimeout(() => { if (number === asked[name]) renew(name, tries + 1); }, AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)]);
+  else if (text === undefined) return;
+  else if (held) owed.add(name);
+  else place.innerHTML = text;
+}
+
+// null: nobody answered, or not now. undefined: it is not for whoever looks any more, and stays as it is.
+async function fetchPart(name) {
   const address = new URL(`${main.dataset.path}/part`, location.href);
   address.search = location.search;
   address.searchParams.set("part", name);
-  const reply = await fetch(address, { cache: "no-store" });
-  if (!reply.ok) return;
-  const text = await reply.text();
-  if (held) owed.add(name);
-  else place.innerHTML = text;
+  try {
+    const reply = await fetch(address, { cache: "no-store" });
+    if (reply.ok) return await reply.text();
+    return reply.status === 429 || reply.status >= 500 ? null : undefined;
+  } catch { return null; }
 }
 
 document.addEventListener("credit-summary", (event) => {

@@ -11,6 +11,7 @@ const CLOSED = "credit-usage-closed";
 const NAMES = ["Model credits", "Tool runs"];
 // A stream says every 5 s that its figures are still those of now.
 const SILENT_MS = 15000;
+const RUNWAY_MS = 600000; // how long credits last is asked for anew
 const EDGE = 8; // pixels between the panel and the edge of the screen
 const WHY = { 401: "The sign-in has ended: sign in again.", 403: "This account is not yours to see." };
 
@@ -162,6 +163,7 @@ class CreditUsage extends HTMLElement {
   #grants = new Map();
   #token = null;
   #getToken = null;
+  #loaded = 0;
 
   // What a page has set before this file was loaded counts, and so does what it sets later.
   constructor() {
@@ -175,9 +177,9 @@ class CreditUsage extends HTMLElement {
   }
 
   get token() { return this.#token; }
-  set token(given) { this.#token = given; if (this.#over) this.#begin(); }
+  set token(given) { this.#token = given; if (this.#over && this.isConnected) this.#begin(); }
   get getToken() { return this.#getToken; }
-  set getToken(given) { this.#getToken = given; if (this.#over) this.#begin(); }
+  set getToken(given) { this.#getToken = given; if (this.#over && this.isConnected) this.#begin(); }
 
   connectedCallback() {
     this.#root.adoptedStyleSheets = [sheet];
@@ -199,7 +201,10 @@ class CreditUsage extends HTMLElement {
 
   attributeChangedCallback(name, before, after) {
     if (!this.isConnected || !this.#over || before === after) return;
-    if (name !== "live") this.#summary = null;
+    if (name !== "live") {
+      this.#summary = null;
+      this.#grants.clear();
+    }
     this.#begin();
   }
 
@@ -213,6 +218,7 @@ class CreditUsage extends HTMLElement {
     this.panel = el("div", { className: "panel", role: "dialog", "aria-label": "Credit usage", hidden: true, tabIndex: -1 });
     this.status = el("span", { className: "hidden", role: "status", "aria-live": "polite" });
     this.list = el("div", {});
+    this.#banners = "";
     this.#root.replaceChildren(this.list, this.button, this.panel, this.status);
     this.#root.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !this.panel.hidden) { event.stopPropagation(); this.toggle(false); this.button.focus(); }
@@ -241,19 +247,29 @@ class CreditUsage extends HTMLElement {
   }
 
   async #ask(name, signal) {
-    const token = this.token ?? (this.getToken ? await this.getToken() : null);
+    const token = this.token ?? await this.#fetchToken(signal);
     const headers = token ? { Authorization: `Bearer ${token}` } : {};
     return fetch(this.#address(name), { headers, signal, credentials: token ? "omit" : "same-origin", cache: "no-store" });
+  }
+
+  // A page that never gives one holds nothing up for good.
+  async #fetchToken(signal) {
+    if (!this.getToken) return null;
+    const given = new AbortController();
+    const over = new Promise((_, fail) => signal?.addEventListener("abort", () => fail(signal.reason), { signal: given.signal }));
+    try { return await Promise.race([this.getToken(), over]); } finally { given.abort(); }
   }
 
   #begin() {
     this.#over?.abort();
     this.#over = new AbortController();
+    this.#heard = 0;
     this.#load();
     if (this.hasAttribute("live")) this.#follow(this.#over.signal);
   }
 
   async #load() {
+    this.#loaded = Date.now();
     try {
       const reply = await this.#ask("summary", this.#over?.signal);
       if (!reply.ok) throw new Error(String(reply.status));
@@ -286,6 +302,7 @@ class CreditUsage extends HTMLElement {
         if (error.message === "503") this.#load();
         else this.#fail(error);
       }
+      stream.abort(); // its listener goes with it
       this.#heard = 0;
       await new Promise((done) => setTimeout(done, RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)]));
     }
@@ -312,7 +329,9 @@ class CreditUsage extends HTMLElement {
     const before = this.#summary;
     for (const share of summary.resources) {
       const old = before?.resources.find((one) => one.resource === share.resource);
-      if (share.runway === undefined) share.runway = old?.runway ?? null;
+      // The stream does not say how long they last: what was said before holds until something is added, or all is used.
+      if (share.runway === undefined) share.runway = old?.epoch === share.epoch && Number(share.remaining) > 0 ? old.runway : null;
+      if (old && share.epoch !== old.epoch) this.#loaded = 0;
       const added = old && share.epoch > old.epoch ? Number(share.remaining) - Number(old.remaining) : 0;
       if (added > 0) {
         this.#grants.set(share.resource, { until: Date.now() + 60000, text: `${added.toLocaleString(undefined, { maximumFractionDigits: 2 })} added` });
@@ -345,6 +364,7 @@ class CreditUsage extends HTMLElement {
       this.#fail(new Error("silent"));
       this.#stream.abort(); // and asked for anew: its connection may be dead
     }
+    if (this.#heard && !this.#failed && Date.now() - this.#loaded > RUNWAY_MS) this.#load();
     const shown = this.#root.querySelector(".as-of");
     if (shown && this.#summary?.as_of) shown.textContent = this.#asOf();
   }

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from meter.runtime.postgres import Pool
 from tests.integration.console.test_accessibility import axe, find_faults
@@ -227,6 +227,61 @@ async def test_a_stream_that_says_nothing_is_no_sign_of_new_figures(
     await expect(icon).to_have_class("open stale")
     await page.evaluate("window.say(`data: ${JSON.stringify(window.shown)}\\n\\n`)")
     await expect(icon).to_have_class("open good")
+
+
+async def test_who_holds_the_figures_is_told_of_no_failure(page: Page, host: Host, address: str) -> None:
+    await page.clock.install()
+    await embed(page, host, address)
+    await page.evaluate("document.querySelector('credit-usage').removeAttribute('live')")
+    await page.clock.fast_forward(60_000)
+    await expect(page.locator("credit-usage button.open")).to_have_class("open good")
+
+
+async def test_how_long_credits_last_is_not_said_any_more_once_some_are_added(
+    page: Page, host: Host, address: str
+) -> None:
+    """The stream does not say it: it is asked for again."""
+    asked: list[object] = []
+
+    async def answer(route: Route) -> None:
+        reply = await route.fetch()
+        if not reply.ok:  # the token is set a moment later
+            await route.fulfill(response=reply)
+            return
+        body = await reply.json()
+        for share in body["resources"]:
+            share["runway"] = {"text": f"Empty at {len(asked)} o'clock", "per_hour": "1", "empty_at": None}
+        asked.append(body)
+        await route.fulfill(json=body)
+
+    await page.route("**/summary", answer)
+    await page.clock.install()
+    await page.add_init_script(HELD_STREAM.format(answered="true"))
+    await embed(page, host, address)
+    await page.locator("credit-usage button.open").click()
+    panel = page.get_by_role("dialog")
+    await page.wait_for_function("window.asked > 0 && !!window.say")
+    before = len(asked)
+    await expect(panel).to_contain_text(f"Empty at {before - 1} o'clock")
+    tell = """changes => {
+        const resources = window.shown.resources.map(({ runway, ...share }) => ({ ...share, ...changes(share) }));
+        window.say(`data: ${JSON.stringify({ ...window.shown, resources })}\\n\\n`);
+    }"""
+    await page.evaluate(f"({tell})(() => ({{}}))")
+    await expect(panel).to_contain_text(f"Empty at {before - 1} o'clock")
+    await page.evaluate(f"({tell})((share) => ({{ epoch: share.epoch + 1, remaining: '500' }}))")
+    await expect(panel).not_to_contain_text(f"Empty at {before - 1} o'clock")
+    await page.clock.fast_forward(1_000)
+    await expect(panel).to_contain_text(f"Empty at {before} o'clock")
+
+
+async def test_banners_go_with_the_element(page: Page, host: Host, address: str, books: Books) -> None:
+    await books.banner(100)
+    await embed(page, host, address)
+    banner = page.locator("credit-usage .banner")
+    await expect(banner).to_have_attribute("role", "alert")
+    await page.evaluate("document.body.append(document.querySelector('credit-usage'))")
+    await expect(banner).to_have_attribute("role", "alert")
 
 
 async def test_without_room_for_a_stream_figures_are_asked_for_one_by_one(

@@ -1,6 +1,7 @@
 """Requests that mean harm or make no sense, and a database that is away: each answer says what to do."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -81,6 +82,32 @@ async def test_no_answer_leads_to_the_host_that_a_request_names(client: httpx.As
 )
 async def test_static_files_are_those_of_one_folder(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(f"/static/{path}")).status_code == 404
+
+
+async def test_what_is_refused_below_static_is_kept_by_no_cache(dsn: str, books: Books) -> None:
+    """It is one client's, at one moment: a cache would give it to everybody."""
+    async with running_console(dsn, console_requests=10) as address, httpx.AsyncClient(base_url=address) as client:
+        found = [await client.get("/static/credit-usage.js"), await client.get("/static/nothing.js")]
+        while found[-1].status_code != 429:
+            found.append(await client.get("/static/credit-usage.js"))
+    kept = {reply.status_code: reply.headers["cache-control"] for reply in found}
+    assert kept == {200: "public, max-age=300", 404: "no-store", 429: "no-store"}
+
+
+@pytest.mark.parametrize("account_id", ["tools", "tools-team", "models"])
+async def test_the_link_to_a_file_leads_to_it_whatever_the_account_is_called(
+    pool: Pool, dsn: str, account_id: str
+) -> None:
+    await set_up_cursors(pool)
+    await Books(pool, account_id).open()
+    await Books(pool, account_id).both("12.4", 45)
+    token = {"Authorization": f"Bearer {make_token(account_id)}"}
+    async with running_console(dsn) as address, httpx.AsyncClient(base_url=address, headers=token) as client:
+        for tab in ("models", "tools"):
+            page = (await client.get(f"/accounts/{account_id}/{tab}?period=30d")).text
+            [link] = re.findall(r'href="([^"]+)" download', page)
+            reply = await client.get(link.replace("&amp;", "&"))
+            assert (reply.status_code, reply.headers["content-type"]) == (200, "text/csv; charset=utf-8"), link
 
 
 async def test_links_carry_on_what_pages_are_asked_by_and_nothing_else(client: httpx.AsyncClient, books: Books) -> None:

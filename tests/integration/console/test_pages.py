@@ -1,10 +1,11 @@
 """The console in a real browser: what people see and do."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Dialog, Page, expect
+from playwright.async_api import Browser, Dialog, Page, Route, expect
 
 from meter.runtime.postgres import Pool
 from schemas.resources import Resource
@@ -24,6 +25,31 @@ STATIC = Path("projections/console/static")
 
 def test_the_component_is_light() -> None:
     assert (STATIC / "credit-usage.js").stat().st_size < 30_000
+
+
+@pytest.mark.parametrize("refused", [429, 503, None], ids=["too many", "away", "no answer"])
+async def test_a_part_that_could_not_be_fetched_is_asked_for_again(
+    page: Page, books: Books, faults: list[str], refused: int | None
+) -> None:
+    """An account that has used up everything changes no more: nothing else would bring the new figures."""
+    await page.reload()
+    await expect(page.locator("credit-usage button.open")).to_have_class("open moderate")
+    left = [refused] * 2
+
+    async def answer(route: Route) -> None:
+        if not left:
+            await route.continue_()
+        elif (status := left.pop()) is None:
+            await route.abort()
+        else:
+            await route.fulfill(status=status, body="{}")
+
+    await page.route(re.compile(r"/part\?"), answer)
+    await books.balance("70")
+    await expect(page.locator(".share").first).to_contain_text("70 of 75 credits used", timeout=30_000)
+    assert not left
+    assert len(faults) == 2 and all("Failed to load resource" in fault for fault in faults)
+    faults.clear()
 
 
 @pytest.mark.parametrize(
