@@ -28,10 +28,12 @@ TOLD_BY: frozenset[Ending] = frozenset({Ending.ACCEPTED, Ending.PRESUMED})
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Of one balance: its epoch, and the highest line at or below its present exhaustion, 0 for none."""
+    """Of one balance: its epoch, the highest line at or below its present exhaustion, 0 for none, and whether calls are
+    refused."""
 
     epoch: int
     line: int
+    exhausted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +60,18 @@ class Shown:
     """What the bytes of a letter say of one resource.
 
     `counts` is `line`, lowered by each epoch begun since: an acceptance counts in the epoch for which the bytes were
-    rendered, and the start of an epoch lowers what was told before.
+    rendered, and the start of an epoch lowers what was told before. `exhausted`: None for older bytes.
     """
 
     epoch: int
     line: int
     counts: int
     position: int = 0  # of the balance that the figures are of
+    exhausted: bool | None = None  # whether they say that calls are refused
 
     @classmethod
     def of(cls, reached: Reached, position: int = 0) -> "Shown":
-        return cls(reached.epoch, reached.line, reached.line, position)
+        return cls(reached.epoch, reached.line, reached.line, position, reached.exhausted)
 
 
 Lines = Mapping[str, Shown]  # by resource

@@ -102,7 +102,7 @@ class Planner:
 
     def _move_line(self, before: BalanceSnapshot | None, change: BalanceSnapshot) -> None:
         if before is None or (before.epoch, before.line) != (change.epoch, change.line):
-            reached = Reached(change.epoch, change.line)
+            reached = Reached(change.epoch, change.line, change.is_exhausted)
             step = LineMoved(
                 change.account_id, change.resource, reached, change.shard, change.position, change.generation
             )

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -42,7 +43,19 @@ MAX_BANNER_CHARS: Final = 2000
 MAX_SUBJECT_CHARS: Final = 200
 NO_RUNWAYS: Final[Mapping[str, datetime]] = MappingProxyType({})
 NOBODY: Final = "undisclosed-recipients:;"
-UNBROKEN: Final = SMTP.clone(max_line_length=998)  # of a header; the most that RFC 5322 allows
+
+
+class UrlHeader(UnstructuredHeader, BaseHeader):
+    """On one line, whatever its length: Python would put a long URL into encoded words, which nobody reads there."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+HEADERS: Final = HeaderRegistry()
+HEADERS.map_to_type("list-unsubscribe", UrlHeader)
+BROKEN: Final = SMTP.clone(header_factory=HEADERS)
+UNBROKEN: Final = BROKEN.clone(max_line_length=998)  # of a header; the most that RFC 5322 allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ class Letter:
         """
         name = str(email_id) if edition == 1 else f"{email_id}.{edition}"
         message_id = f"<{name}@{self.sender.domain}>"
-        message = EmailMessage(policy=SMTP)
+        message = EmailMessage(policy=BROKEN)
         message["From"] = f"{quote_name(self.sender.name)} <{self.sender.address}>"
         # An address that a header would decode is none that is taken any more; one from before is not shown.
         message["To"] = NOBODY if ENCODED_WORD in recipient else recipient
@@ -82,7 +95,7 @@ class Letter:
         # Python breaks a long subject of ASCII behind the header's name: some readers then show a blank first.
         # What is encoded is broken otherwise, and its words may not be longer.
         plain = all(str(value).isascii() for value in message.values())
-        return message_id, message.as_bytes(policy=UNBROKEN if plain else SMTP)
+        return message_id, message.as_bytes(policy=UNBROKEN if plain else BROKEN)
 
 
 class Renderer:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from meter.runtime.waiting import pauses
-from notifier.mail.verdict import Judgement, Verdict, is_policy
+from notifier.mail.verdict import Judgement, Verdict, is_about_us
 
 
 class Gate:
@@ -68,7 +68,7 @@ class Gate:
 
 
 class Relay:
-    """Tells a relay that refuses everybody for reasons of policy from one that refuses a recipient."""
+    """Tells a relay that has something against us from one that refuses a recipient."""
 
     def __init__(self) -> None:
         self._took_one = False
@@ -82,5 +82,5 @@ class Relay:
         if judgement.verdict is Verdict.ACCEPTED:
             self._took_one = True
             self._refused.clear()
-        elif judgement.result is not None and is_policy(judgement.result):
+        elif judgement.result is not None and is_about_us(judgement.result):
             self._refused.add(recipient)

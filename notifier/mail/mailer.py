@@ -180,7 +180,7 @@ class Mailer:
         return outlook
 
     def _draft(self, email: ClaimedEmail, outlook: Outlook) -> ClaimedEmail:
-        return replace(email, draft=make_draft(email, outlook, self._renderer, self._clock.now()))
+        return replace(email, draft=make_draft(email, outlook, self._renderer, self._clock.now()), rendered=True)
 
     async def _attempt(self, sender: Sender, email: ClaimedEmail) -> None:
         result = await sender.send(email)

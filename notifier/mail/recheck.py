@@ -50,7 +50,8 @@ def choose_repeat(letters: Letters, contact: Contact, doubt: Doubt) -> Step:
         return Step(Action.RENDER)
     if is_other(letters, contact.lines):
         return Step(Action.PRESUME, "the reply was lost, and another line is reached now")
-    return Step(Action.REPEAT)
+    # No line tells of the end, so no letter would follow one that is presumed.
+    return Step(Action.RENDER if refuses_otherwise(letters, contact.lines) else Action.REPEAT)
 
 
 def is_other(letters: Letters, lines: Lines) -> bool:
@@ -58,6 +59,14 @@ def is_other(letters: Letters, lines: Lines) -> bool:
     return any(
         reached.line != (lines[resource].line if resource in lines else 0)
         for resource, reached in letters.reached.items()
+    )
+
+
+def refuses_otherwise(letters: Letters, lines: Lines) -> bool:
+    """Whether bytes say that calls are refused that are not, or the other way round."""
+    return any(
+        shown.exhausted is not None and shown.exhausted != reached_of(letters, resource).exhausted
+        for resource, shown in lines.items()
     )
 
 
@@ -82,6 +91,8 @@ def explain_nothing_owed(letters: Letters, contact: Contact | None) -> str:
 def still_says(letters: Letters, address: str, lines: Lines) -> bool:
     """Whether bytes that show `lines` are what is to be said at this moment: asked once more before the final dot."""
     contact = letters.contacts.get(address)
-    if contact is None or not owed_lines(letters, contact) or is_other(letters, lines):
+    if contact is None or not owed_lines(letters, contact):
+        return False
+    if is_other(letters, lines) or refuses_otherwise(letters, lines):
         return False
     return all(reached_of(letters, resource).epoch == shown.epoch for resource, shown in lines.items())

@@ -4,12 +4,14 @@
 |---|---|---|---|---|
 | connect, tls, ehlo, auth | goes on | trouble | trouble | fault |
 | mail | goes on | trouble | trouble | fault |
-| rcpt | goes on | retry | retry | refused with 5.1.x, else given up |
+| rcpt | goes on | retry | retry | refused where the address is bad (5.1.1 and its kin), else given up |
 | data, body | goes on | retry | retry | given up |
 | dot | accepted | retry | retry, ambiguous; presumed when it is the last one put up with | given up |
 
-A refusal for reasons of policy (5.7.x) from the recipient on is a fault, unless the server took a mail and refused
-nobody else since: a relay that refuses everybody is a matter of our settings, one that refuses a recipient is not.
+A refusal from the recipient on that is about us (policy, 5.7.x; our sender, 5.1.7 and 5.1.8; what we said, 5.5.x) is a
+fault, unless the server took a mail and refused nobody else since: a relay that refuses everybody is a matter of our
+settings, one that refuses a recipient is not. Many servers keep what they have against a sender until they hear of a
+recipient.
 
 Trouble and faults come from the server as a whole or from our settings, not from the email. They do not count as one of
 its tries, and all sending pauses. A fault is one that only a person can mend (refused sender or password, missing TLS),
@@ -23,7 +25,12 @@ from typing import Final
 
 from notifier.letters import Ending
 
-ENHANCED_CODE: Final = re.compile(r"\s*5\.(\d{1,3})\.\d{1,3}\b")
+ENHANCED_CODE: Final = re.compile(r"\s*5\.(\d{1,3}\.\d{1,3})\b")
+# What a permanent refusal says by its enhanced code, without the class (RFC 3463; 1.10: RFC 7505).
+BAD_ADDRESS: Final = frozenset({"1.1", "1.2", "1.3", "1.4", "1.6", "1.10"})
+ABOUT_SENDER: Final = frozenset({"1.0", "1.7", "1.8"})  # 1.0: with it senders are refused that nobody knows
+NO_SERVICE: Final = frozenset({"3.2", "3.5"})  # to nobody, or not set up for it
+POLICY_OR_PROTOCOL: Final = ("5.", "7.")
 
 
 class Phase(StrEnum):
@@ -43,7 +50,9 @@ class Phase(StrEnum):
 # Before the server has heard whom the mail is for, nothing that goes wrong is about this mail.
 BEFORE_RECIPIENT: Final = frozenset({Phase.CONNECT, Phase.TLS, Phase.EHLO, Phase.AUTH, Phase.MAIL})
 # "Authentication required" and its kin are about us in any phase (RFC 4954).
-ABOUT_US: Final = frozenset({530, 534, 535, 538})
+OUR_PASSWORD: Final = frozenset({530, 534, 535, 538})
+# Without an enhanced code: what we said is not understood or not now, or the host takes no mail at all (RFC 7504).
+ABOUT_COMMAND: Final = frozenset({500, 502, 503, 504, 521})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +112,14 @@ class Tries:
 
 
 def judge(result: Result, tries: Tries, *, relay_works: bool) -> Judgement:
-    """`relay_works`: a refusal for reasons of policy is about this recipient; see `Relay`."""
+    """`relay_works`: a refusal that is about us is about us and this recipient alone; see `Relay`."""
     if result.phase is Phase.DOT and is_success(result.code):
         return Judgement(Verdict.ACCEPTED, result)
     is_fault = result.setup or is_permanent(result.code)
-    is_ours = is_policy(result) and not relay_works
-    if result.phase in BEFORE_RECIPIENT or result.code in ABOUT_US or is_ours:
+    is_ours = is_about_us(result) and not relay_works
+    if result.phase in BEFORE_RECIPIENT or result.code in OUR_PASSWORD or is_ours:
         return Judgement(Verdict.TROUBLE, result, explain(result), fault=is_fault)
-    if is_fault and not is_policy(result):
+    if is_fault and not is_about_us(result):
         return Judgement(Verdict.REFUSED if is_bad_address(result) else Verdict.GIVEN_UP, result, explain(result))
     if result.handed_over and tries.lost + 1 >= tries.most_lost:
         return Judgement(Verdict.PRESUMED, result, f"the reply was lost {tries.lost + 1} times: {explain(result)}")
@@ -120,17 +129,24 @@ def judge(result: Result, tries: Tries, *, relay_works: bool) -> Judgement:
     return Judgement(Verdict.RETRY, result, explain(result))
 
 
-def is_policy(result: Result) -> bool:
-    """Refused for what we are or do, not for what the recipient is (RFC 3463: class 5, subject 7)."""
-    return is_permanent(result.code) and subject_of(result) == "7" and result.phase not in BEFORE_RECIPIENT
+def is_about_us(result: Result) -> bool:
+    """Refused from the recipient on for what we are or do, not for what the recipient is."""
+    if not is_permanent(result.code) or result.phase in BEFORE_RECIPIENT:
+        return False
+    status = status_of(result)
+    if status is None:
+        return result.phase is Phase.RCPT and result.code in ABOUT_COMMAND
+    if result.phase is Phase.RCPT and status in ABOUT_SENDER:
+        return True
+    return status in NO_SERVICE or status.startswith(POLICY_OR_PROTOCOL)
 
 
 def is_bad_address(result: Result) -> bool:
-    return result.phase is Phase.RCPT and subject_of(result) == "1"
+    return result.phase is Phase.RCPT and status_of(result) in BAD_ADDRESS
 
 
-def subject_of(result: Result) -> str | None:
-    """The middle figure of the enhanced status code that a permanent refusal opens with."""
+def status_of(result: Result) -> str | None:
+    """The enhanced status code that a permanent refusal opens with, without its class: 1.1 for 5.1.1."""
     found = ENHANCED_CODE.match(result.detail)
     return found[1] if found else None
 

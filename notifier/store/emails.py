@@ -88,7 +88,7 @@ class PostgresMailQueue:
         letters = await fetch_account_letters(connection, row)
         if not still_says(letters, row.recipient, draft.lines):
             again = (row.email_id, email.claim, 0.0, "the balance changed while it was on its way", 1, False, row.shard)
-            await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *again)
+            await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *again, email.rendered)
             return False
         said = (draft.message_id, draft.message, write_lines(draft.lines), draft.notice_id)
         parameters = (row.email_id, email.claim, claim_s, *said, row.shard)
@@ -176,7 +176,7 @@ async def fetch_account_letters(connection: Executor, row: EmailRow) -> Letters:
 async def postpone(connection: Executor, email: ClaimedEmail, judgement: Judgement, pause_s: float) -> bool:
     back, reason = int(judgement.verdict in FREE_OF_CHARGE), events.one_line(judgement.reason) or None
     parameters = (email.row.email_id, email.claim, pause_s, reason, back, judgement.ambiguous, email.row.shard)
-    return await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *parameters) is not None
+    return await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *parameters, email.rendered) is not None
 
 
 async def end_attempt(connection: Executor, email: ClaimedEmail, judgement: Judgement) -> None:

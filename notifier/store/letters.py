@@ -41,7 +41,8 @@ def read_letters(ids: Iterable[str], rows: Rows) -> dict[str, Letters]:
     is_open = {row["account_id"]: row["is_open"] for row in rows["fetch_open"]}
     reached: dict[str, dict[str, Reached]] = {}
     for row in rows["fetch_lines"]:
-        reached.setdefault(row["account_id"], {})[row["resource"]] = Reached(row["epoch"], row["line"])
+        found_at = Reached(row["epoch"], row["line"], row["exhausted"])
+        reached.setdefault(row["account_id"], {})[row["resource"]] = found_at
     contacts: dict[str, dict[str, Contact]] = {}
     for row in rows["fetch_contacts"]:
         contacts.setdefault(row["account_id"], {})[row["contact"]] = read_contact(row)
@@ -73,7 +74,10 @@ def read_lines(text: str) -> Lines:
 
 
 def as_lines(found: Iterable[Any]) -> Lines:
-    return {line["resource"]: Shown(line["epoch"], line["line"], line["counts"], line["position"]) for line in found}
+    return {
+        line["resource"]: Shown(line["epoch"], line["line"], line["counts"], line["position"], line.get("exhausted"))
+        for line in found
+    }
 
 
 def write_lines(lines: Lines) -> str:
@@ -85,6 +89,7 @@ def write_lines(lines: Lines) -> str:
                 "line": shown.line,
                 "counts": shown.counts,
                 "position": shown.position,
+                "exhausted": shown.exhausted,
             }
             for resource, shown in sorted(lines.items())
         ]

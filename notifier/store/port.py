@@ -58,6 +58,7 @@ class ClaimedEmail:
     lost: int  # replies to the final dot that were lost
     draft: Draft | None = field(default=None, repr=False)
     overdue_s: float = 0.0  # for how long it had been due
+    rendered: bool = False  # the draft was made for this try: not the bytes that may have arrived
 
     @property
     def lines(self) -> Lines:

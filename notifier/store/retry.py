@@ -89,7 +89,10 @@ async def carry_out(pool: Pool, shard: int, at: datetime) -> Carried | None:
 
 async def retry_email(connection: Executor, email_id: UUID, shard: int, at: datetime) -> Retried:
     """Forget that the address was refused and that lines were given up, and queue what is owed, due at once."""
-    email = read_email(await connection.fetchrow(load_sql(PACKAGE, "show_email"), email_id, shard))
+    row = await connection.fetchrow(load_sql(PACKAGE, "show_email"), email_id, shard)
+    if row is None:
+        return Retried.NOTHING  # from before contacts were kept, to somebody who had left by then
+    email = read_email(row)
     letters = (await fetch_letters(connection, {email.account_id: email.shard}))[email.account_id]
     if letters.contacts[email.recipient].unsent is not None:
         return Retried.WAITS

@@ -128,7 +128,7 @@ NOTIFIER: Final[Statements] = {
     "save_lines": ([ID], ["[]"], [0]),
     "claim_email": (5.0, 0),
     "hand_over_email": (ID, 1, 5.0, "m", b"b", "[]", ID, 0),
-    "postpone_email": (ID, 1, 5.0, "r", 0, False, 0),
+    "postpone_email": (ID, 1, 5.0, "r", 0, False, 0, False),
     "finish_email": (ID, 1, "accepted", "r", 0, 0),
     "end_attempt": (ID, 1, "accepted", "dot", 250, "x", 0),
     "delete_attempt": (ID, 1, 0),

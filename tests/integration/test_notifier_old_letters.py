@@ -9,6 +9,7 @@ from notifier.mail.verdict import Judgement
 from notifier.model import Draft
 from notifier.old_letters import MOST, OldLetters, drop_bytes
 from notifier.store.port import ClaimedEmail
+from notifier.store.retry import Retried, RetryRequests, carry_out_next
 from tests.integration.test_notifier_store import PostgresStores
 from tests.integration.test_notifier_store import stores as stores
 from tests.support.waiting import until
@@ -100,3 +101,16 @@ async def test_the_loop_takes_all_there_are_in_several_statements(stores: Postgr
         await until(lambda: has_no_bytes(stores.pool))
         stop.set()
     assert len(await read_bytes(stores.pool)) == letters
+
+
+async def test_a_letter_from_before_contacts_were_kept_is_answered_like_any_other(stores: PostgresStores) -> None:
+    """The first release kept none, and its upgrade made them for those who still were contacts."""
+    email = await hand_over_one(stores, ACCEPTED)
+    await stores.pool.execute("DELETE FROM notifier.told")
+    await stores.pool.execute("DELETE FROM notifier.contacts")
+    requests = RetryRequests(stores.pool)
+    request = await requests.ask(email.row.email_id, "support")
+    assert request is not None
+    carried = await carry_out_next(stores.pool, AT)
+    assert carried is not None and carried.outcome is Retried.NOTHING
+    assert await requests.fetch_answer(request) is Retried.NOTHING

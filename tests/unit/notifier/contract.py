@@ -12,10 +12,11 @@ from notifier.decide import Channel, Thresholds
 from notifier.letters import Letters, Reached
 from notifier.mail.drafting import make_draft
 from notifier.mail.limits import Cap, DayLimits
+from notifier.mail.recheck import Action, Doubt, choose_step
 from notifier.mail.verdict import Judgement, Phase, Result, Verdict
 from notifier.model import NotifyPlan, Unreadable
 from notifier.plan import Change, plan_notices
-from notifier.store.port import ClaimedEmail, MailQueue, NoticeStore
+from notifier.store.port import ClaimedEmail, MailQueue, NoticeStore, Outlook
 from schemas.build import Decoded
 from schemas.outputs import EmailEnded
 from schemas.topics import BALANCES
@@ -89,7 +90,11 @@ async def claim(stores: Fixture) -> ClaimedEmail:
     email = await stores.queue.claim(CLAIM_S)
     assert email is not None
     outlook = await stores.queue.look(email, LIMITS)
-    return email if email.draft is not None else replace(email, draft=make_draft(email, outlook, RENDERER, AT))
+    return email if email.draft is not None else render(email, outlook)
+
+
+def render(email: ClaimedEmail, outlook: Outlook) -> ClaimedEmail:
+    return replace(email, draft=make_draft(email, outlook, RENDERER, AT), rendered=True)
 
 
 async def find_limit(stores: Fixture, email: ClaimedEmail, limits: DayLimits) -> str | None:
@@ -254,6 +259,41 @@ class QueueContract:
         assert await stores.queue.finish(email, LATER, 0, AT)
         assert await stores.email(await claim(stores)) == ("queued", 2, 0)
 
+    async def test_a_clear_answer_to_other_bytes_leaves_nothing_to_presume(self, stores: Fixture) -> None:
+        await queue_one(stores)
+        lost = await claim(stores)
+        assert await hand_over(stores, lost)
+        assert await stores.queue.finish(lost, IN_DOUBT, 0, AT)
+        await save(stores, [percent(0, 4, epoch=2), percent(80, 5, epoch=2)], start=3)
+        again = await stores.queue.claim(CLAIM_S)
+        assert again is not None and again.lost == 1
+        again = render(again, await stores.queue.look(again, LIMITS))
+        assert await hand_over(stores, again)
+        assert await stores.queue.finish(again, LATER, 0, AT)
+        left = (await stores.queue.look(again, LIMITS)).letters
+        assert left.contacts[again.row.recipient].lines == {}
+        assert choose_step(left, again.row.recipient, Doubt(1, 3), cap=None).action is Action.RENDER
+        third = await claim(stores)
+        assert third.lost == 1 and third.draft is not None and ".2@" in third.draft.message_id
+
+    @pytest.mark.parametrize("phase", [Phase.RCPT, Phase.DOT])
+    async def test_a_clear_answer_leaves_bytes_in_doubt_that_were_not_handed_over_again(
+        self, stores: Fixture, phase: Phase
+    ) -> None:
+        """Or were, as they are."""
+        await queue_one(stores)
+        lost = await claim(stores)
+        assert await hand_over(stores, lost)
+        assert await stores.queue.finish(lost, IN_DOUBT, 0, AT)
+        again = await claim(stores)
+        if phase is Phase.DOT:
+            assert await hand_over(stores, again)
+        else:
+            again = replace(again, rendered=True)
+        assert await stores.queue.finish(again, Judgement(Verdict.RETRY, Result(phase, 451, "later")), 0, AT)
+        third = await claim(stores)
+        assert (third.lost, third.draft) == (1, lost.draft)
+
     async def test_a_presumed_letter_counts_as_told(self, stores: Fixture) -> None:
         await queue_one(stores)
         email = await claim(stores)
@@ -312,6 +352,25 @@ class QueueContract:
         assert await stores.email(email) == ("queued", 0, 0)
         again = await stores.queue.claim(CLAIM_S)
         assert again is not None and (again.row, again.claim, again.draft) == (email.row, 2, None)
+
+    @pytest.mark.parametrize(("before", "now"), [(92, 100), (100, 92)])
+    async def test_a_letter_that_is_wrong_about_refusals_is_not_handed_over(
+        self, stores: Fixture, before: int, now: int
+    ) -> None:
+        """Its line is the same: none is at 100 %."""
+        await save(stores, [account(1), percent(0, 2), percent(before, 3)])
+        email = await claim(stores)
+        await save(stores, [percent(now, 4)], start=3)
+        assert not await hand_over(stores, email)
+        again = await claim(stores)
+        assert await hand_over(stores, again)
+        assert await stores.queue.finish(again, IN_DOUBT, 0, AT)
+        await save(stores, [percent(before, 5)], start=4)
+        left = (await stores.queue.look(again, LIMITS)).letters
+        assert choose_step(left, again.row.recipient, Doubt(1, 3), cap=None).action is Action.RENDER
+        await save(stores, [percent(now, 6)], start=5)
+        left = (await stores.queue.look(again, LIMITS)).letters
+        assert choose_step(left, again.row.recipient, Doubt(1, 3), cap=None).action is Action.REPEAT
 
     async def test_further_lines_make_no_second_letter_while_one_waits(self, stores: Fixture) -> None:
         await queue_one(stores)

@@ -125,7 +125,15 @@ class FakeStore:
         return len(outcome.queued)
 
     def letters_of(self, account_id: str) -> Letters:
-        return self.letters.get(account_id, Letters())
+        """Whether calls are refused is asked of the balances: it changes without a line, and without a step."""
+        letters = self.letters.get(account_id, Letters())
+        known = self.known.balances
+        reached = {
+            resource: replace(found, exhausted=known[account_id, resource].is_exhausted)
+            for resource, found in letters.reached.items()
+            if (account_id, resource) in known
+        }
+        return replace(letters, reached={**letters.reached, **reached})
 
     def _take(self, account_id: str, outcome: Outcome, pause_s: float, at: datetime) -> None:
         self.letters[account_id] = outcome.letters
@@ -214,8 +222,9 @@ class FakeStore:
             return True
         stored.attempts -= judgement.verdict in FREE_OF_CHARGE
         stored.due = stored.order = self.clock.now() + timedelta(seconds=pause_s)
+        in_doubt = judgement.ambiguous or (stored.ambiguous > 0 and not (email.rendered and stored.handed_over))
         stored.handed_over = stored.handed_over and judgement.ambiguous
-        if not judgement.ambiguous and stored.ambiguous == 0:
+        if not in_doubt:
             self._show(email.row, {})
         return True
 

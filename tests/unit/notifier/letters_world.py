@@ -71,7 +71,7 @@ class Log:
 
     def reached(self, resource: str) -> Reached:
         state = self.balances[resource]
-        return Reached(state.epoch, line_of(state))
+        return Reached(state.epoch, line_of(state), state.used >= state.allocation)
 
     def lines(self) -> dict[str, int]:
         return {resource: line for resource, state in self.balances.items() if (line := line_of(state))}
@@ -234,6 +234,8 @@ class World:
         shown = {name: line.line for name, line in row.said.items()}
         assert self.log.is_open and person in self.log.listed, "sent to somebody whom it does not concern"
         assert shown == self.log.lines(), "untrue when it was sent"
+        said, now = {name: one.exhausted for name, one in row.said.items()}, map(self.log.reached, row.said)
+        assert list(said.values()) == [one.exhausted for one in now], "untrue about refusals when it was sent"
         assert any(line > self.known(person, name, certain=True) for name, line in shown.items()), "nothing new"
 
     def _finish(self, person: str, ending: Ending) -> None:

@@ -187,6 +187,10 @@ def old_bytes_are_repeated(patch: Patch) -> None:
     patch.setattr(recheck, "still_says", lambda *_: True)
 
 
+def refusals_are_not_compared(patch: Patch) -> None:
+    patch.setattr(recheck, "refuses_otherwise", lambda *_: False)
+
+
 BROKEN: tuple[Callable[[Patch], None], ...] = (
     epoch_keeps_what_was_told,
     epoch_counts_as_told,
@@ -202,6 +206,7 @@ BROKEN: tuple[Callable[[Patch], None], ...] = (
     closed_is_told,
     asked_once_only,
     old_bytes_are_repeated,
+    refusals_are_not_compared,
 )
 
 

@@ -357,6 +357,22 @@ def test_a_link_to_get_no_more_letters_names_account_and_contact() -> None:
     assert compose()["List-Unsubscribe"] is None
 
 
+@pytest.mark.parametrize(("name", "product"), [
+    ("Example Account", ""), ("Müller & Söhne", ""), ("会社", ""), ("Example Account", "Läufer"),
+])  # fmt: skip
+def test_a_header_with_a_link_is_one_that_mail_programs_read(name: str, product: str) -> None:
+    """As it is sent: encoded words stand for nothing there (RFC 2369, RFC 2047), but Python's reader decodes them."""
+    url = "https://billing.example.com/letters/unsubscribe?account={account}&contact={contact}"
+    renderer = Renderer(Sender(address="a@example.com", name=product, unsubscribe_url=url))
+    opened = account(account_id="team@acc:1", display_name=name)
+    letter = renderer.render_letter([USED], opened, AT, contact_id=EMAIL_ID)
+    _, data = letter.address(EMAIL_ID, "owner@example.com")
+    link = f"https://billing.example.com/letters/unsubscribe?account=team%40acc%3A1&contact={EMAIL_ID}"
+    head = data.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert f"List-Unsubscribe: <{link}>".encode() in head
+    assert all(len(word) <= 75 for word in re.findall(rb"=\?\S+\?=", data))
+
+
 def test_how_long_credits_last_is_told_in_the_accounts_own_zone() -> None:
     runways = {"model_credits": datetime(2026, 3, 5, 13, tzinfo=UTC)}
     letter = RENDERER.render_letter([USED, RUNS], account(time_zone="Europe/Berlin"), AT, runways=runways)

@@ -35,7 +35,7 @@ def test_what_may_pass_is_tried_again_until_the_last_try(phase: Phase, code: int
 
 
 @pytest.mark.parametrize("phase", AFTER)
-@pytest.mark.parametrize("code", [500, 550, 552, 554])
+@pytest.mark.parametrize("code", [501, 550, 552, 554])
 def test_a_permanent_refusal_gives_the_email_up_at_once(phase: Phase, code: int) -> None:
     assert judge(Result(phase, code, "…"), attempts=1, max_attempts=30).verdict is Verdict.GIVEN_UP
 
@@ -71,13 +71,18 @@ def test_pauses_grow_up_to_a_limit_and_are_spread_by_half() -> None:
     assert pause_for(1, 30, 3600, 0.5) == 22.5
 
 
-@pytest.mark.parametrize("detail", ["5.1.1 no such user", "5.1.10 null MX", "5.1.2 no such host"])
+@pytest.mark.parametrize("detail", [
+    "5.1.1 no such user", "5.1.10 null MX", "5.1.2 no such host", "5.1.3 not an address", "5.1.6 moved",
+])  # fmt: skip
 def test_a_bad_address_is_refused_for_good(detail: str) -> None:
-    assert judge(Result(Phase.RCPT, 550, detail), 1, 30).verdict is Verdict.REFUSED
+    for relay_works in (True, False):
+        assert judge(Result(Phase.RCPT, 550, detail), 1, 30, relay_works=relay_works).verdict is Verdict.REFUSED
     assert judge(Result(Phase.DOT, 550, detail), 1, 30).verdict is Verdict.GIVEN_UP
 
 
-@pytest.mark.parametrize("detail", ["no such user", "5.2.1 mailbox disabled", "4.1.1 odd"])
+@pytest.mark.parametrize("detail", [
+    "no such user", "5.2.1 mailbox disabled", "4.1.1 odd", "5.4.1 access denied", "5.1.5 valid", "5.17.1 odd",
+])  # fmt: skip
 def test_other_refusals_give_the_letter_up_and_say_nothing_of_the_address(detail: str) -> None:
     assert judge(Result(Phase.RCPT, 550, detail), 1, 30).verdict is Verdict.GIVEN_UP
 
@@ -85,6 +90,23 @@ def test_other_refusals_give_the_letter_up_and_say_nothing_of_the_address(detail
 @pytest.mark.parametrize("phase", AFTER)
 def test_a_relay_that_refuses_everybody_is_our_own_fault(phase: Phase) -> None:
     result = Result(phase, 554, "5.7.1 relay access denied")
+    found = judge(result, attempts=99, max_attempts=3, relay_works=False)
+    assert (found.verdict, found.fault) == (Verdict.TROUBLE, True)
+    assert judge(result, attempts=1, max_attempts=3).verdict is Verdict.RETRY
+    assert judge(result, attempts=3, max_attempts=3).verdict is Verdict.GIVEN_UP
+
+
+@pytest.mark.parametrize(("code", "detail"), [
+    (550, "5.1.8 <credits@example.com>: Sender address rejected: Domain not found"),
+    (553, "5.1.7 <credits@example.com>: Sender address rejected: not what a sender looks like"),
+    (550, "5.1.0 <credits@example.com>: Sender address rejected: User unknown in local recipient table"),
+    (550, "5.7.27 sender address has null MX"), (504, "5.5.2 <mailer>: Helo command rejected: need a full name"),
+    (554, "5.5.1 no valid session"), (503, "5.5.1 EHLO first"), (550, "5.3.2 not accepting mail"),
+    (503, "EHLO first"), (502, "not implemented"), (521, "takes no mail"),
+])  # fmt: skip
+def test_what_a_server_has_against_the_sender_is_held_against_no_recipient(code: int, detail: str) -> None:
+    """Servers say it when they hear of a recipient: Postfix as it is set up from the start (smtpd_delay_reject)."""
+    result = Result(Phase.RCPT, code, detail)
     found = judge(result, attempts=99, max_attempts=3, relay_works=False)
     assert (found.verdict, found.fault) == (Verdict.TROUBLE, True)
     assert judge(result, attempts=1, max_attempts=3).verdict is Verdict.RETRY
