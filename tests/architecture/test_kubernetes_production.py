@@ -22,6 +22,7 @@ from meter.runtime.environment import FILE_SUFFIX, known_variables
 from meter.runtime.kafka.adapter.protocols import TopicInfo
 from meter.runtime.kafka.admin import compare
 from meter.runtime.settings import Settings
+from notifier.settings import STANDARD_PORTS
 from schemas.topics import DEFAULT_PARTITIONS, TOPICS, USAGE
 from tests.architecture.sources import ROOT
 from tests.architecture.test_kubernetes import KINDS, NEWEST, SERVING
@@ -261,7 +262,10 @@ def test_egress_is_what_the_pods_need(objects: dict[str, Found]) -> None:
     assert reached.pop("console") == dns_and_postgres
     assert reached.pop("notifier") == dns_and_postgres | {PORTS["kafka"], PORTS["mail"]}
     assert all(ports == dns_and_postgres | {PORTS["kafka"]} for ports in reached.values())
-    bootstrap = objects["ConfigMap/credit-meter-settings"]["data"]["METERING_KAFKA_BOOTSTRAP"]
+    settings = objects["ConfigMap/credit-meter-settings"]["data"]
+    mail = settings.get("METERING_SMTP_PORT") or STANDARD_PORTS[settings.get("METERING_SMTP_SECURITY", "auto")]
+    assert int(mail) == PORTS["mail"], "where the notifier sends letters to"
+    bootstrap = settings["METERING_KAFKA_BOOTSTRAP"]
     assert bootstrap == f"{strimzi.CLUSTER}-kafka-bootstrap:{PORTS['kafka']}"
 
 

@@ -72,6 +72,11 @@ async def run(server: Archiving, statement: str) -> str:
         await connection.close()
 
 
+def day_of_base(backups: Path) -> str:
+    [base] = backups.glob("base-*")
+    return base.name.removeprefix("base-")
+
+
 async def test_a_backup_is_restored_to_a_moment(servers: list[Archiving], backups: Path) -> None:
     before, after = servers
     before.start()
@@ -82,7 +87,7 @@ async def test_a_backup_is_restored_to_a_moment(servers: list[Archiving], backup
     await run(before, "INSERT INTO told VALUES ('too late')")
     before.stop()  # the last of the log is archived with it
 
-    after.shell(RESTORE, BACKUPS=str(backups), PGDATA=str(after.data), MOMENT=moment)
+    after.shell(RESTORE, BACKUPS=str(backups), PGDATA=str(after.data), MOMENT=moment, DAY=day_of_base(backups))
     after.start()
     assert await run(after, "SELECT string_agg(what, ', ') FROM told") == "kept"
 
