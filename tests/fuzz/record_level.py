@@ -9,7 +9,7 @@ from meter.allowance import Allowance
 from meter.bounds import ALONE_BYTES, bound_evidence
 from meter.content import content_of
 from meter.corrections import GRANTED, REVOKED, Facts, Move, NamedUsage, move_of, settle_corrections
-from meter.floods import KEPT_KEY_BYTES
+from meter.floods import KEPT_KEY_BYTES, cut_original
 from meter.packing import unpack
 from meter.plan import AppendPlan, plan_append
 from meter.settle import settle
@@ -153,12 +153,13 @@ def find_unbounded(plan: AppendPlan) -> str | None:
 
 
 def find_lost_bytes(plan: AppendPlan, by_topic: dict[str, list[Record]]) -> str | None:
-    """What was packed comes out as it was sent."""
+    """What was packed comes out as it was sent; of what is too large for an event as much as is kept of one alone."""
     sent = {(record.topic, record.offset): record for records in by_topic.values() for record in records}
     for rejection in plan.rejections:
         if rejection.offsets is None:
             continue
         for record in unpack(rejection.record.topic, 0, rejection.record.value or b""):
-            if record != sent[record.topic, record.offset]:
-                return f"packed {sent[record.topic, record.offset]}, unpacked {record}"
+            wanted = cut_original(Rejected(sent[record.topic, record.offset], rejection.reason, "")).record
+            if record != wanted:
+                return f"packed {wanted}, unpacked {record}"
     return None
