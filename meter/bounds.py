@@ -9,7 +9,7 @@ event no more is packed than was kept of them: the first of neighbours, the begi
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Final
 
 from meter.floods import place_of
@@ -89,7 +89,7 @@ def join(group: Sequence[Rejected]) -> Rejected:
         first.reason,
         f"{sum(rejected.records for rejected in group)} records, packed together; of the first: {first.detail}",
         to_offset=last.beyond,
-        offsets=ranges_of(chain.from_iterable(range(each.record.offset, each.beyond) for each in group)),
+        offsets=merge_ranges((each.record.offset, each.beyond) for each in group),
     )
 
 
@@ -128,10 +128,15 @@ def without_copies(rerouted: Iterable[Rerouted]) -> list[Rerouted]:
 
 def ranges_of(ascending: Iterable[int]) -> Offsets:
     """Ranges [from, to) that hold just these offsets."""
+    return merge_ranges((offset, offset + 1) for offset in ascending)
+
+
+def merge_ranges(ascending: Iterable[tuple[int, int]]) -> Offsets:
+    """Neighbours as one. Never by the offset: a batch that nobody can read may name 2^31 of them."""
     ranges: list[tuple[int, int]] = []
-    for offset in ascending:
-        if ranges and ranges[-1][1] == offset:
-            ranges[-1] = (ranges[-1][0], offset + 1)
+    for begin, to in ascending:
+        if ranges and ranges[-1][1] == begin:
+            ranges[-1] = (ranges[-1][0], to)
         else:
-            ranges.append((offset, offset + 1))
+            ranges.append((begin, to))
     return tuple(ranges)

@@ -120,6 +120,11 @@ async def check_sent(pool: Pool, before: int) -> None:
         )
     if row["is_beyond"]:
         raise RefusalError(f"there are events beyond the {before} shards: run `meter verify`. Nothing was changed.")
+    if row["unfolded"]:
+        raise RefusalError(
+            f"{row['unfolded']} events are in no balance yet. Nothing was changed. Start projections until "
+            "metering_fold_lag_events is 0, stop them, and call it again."
+        )
     left = {service: row[service] for service in ("meter", "projections", "notifier") if row[service]}
     if left:
         names = ", ".join(f"{service} ({count})" for service, count in left.items())

@@ -147,7 +147,7 @@ def count_events(ranges: Iterable[PositionRange]) -> int:
 
 def check_contiguous(reading: Reading) -> None:
     """Positions have no gaps by construction, so a wrong count means that someone changed the log. Only what was stored
-    before accounts moved to further shards has gaps, and that is folded."""
+    before accounts moved to further shards has gaps, and that is folded: `meter split` waits for it."""
     found: Counter[int] = Counter()
     for added in reading.added:
         found[added.shard] += added.events

@@ -16,7 +16,7 @@ from meter.runtime.postgres import Executor, Pool
 from projections.accounts import AccountState
 from projections.fold import BalanceState
 from projections.models import Model as Model
-from projections.plan import PositionRange, Reading, fold_reading
+from projections.plan import PositionRange, Reading, check_contiguous, fold_reading
 from projections.rebuild_steps import mend_steps
 from projections.steps import BalanceKey, collect_steps, split_positions
 from projections.store import (
@@ -96,12 +96,14 @@ class Rebuild:
         rebuilt = ShardRebuild(shard, self._progress)
         async with connection.transaction(isolation="repeatable_read"):
             await connection.execute(sql("prepare_long_read"))
-            await rebuilt.read_up_to(connection, await fetch_position(connection, PROJECTION, shard))
+            position = await fetch_position(connection, PROJECTION, shard)
+            await rebuilt.read_up_to(connection, position)
+            await check_log(connection, shard, position, STATEMENT_TIMEOUT_S)
+        rebuilt.is_behind_moves = True
         async with exchange_transaction(connection, take_back=self._dry_run):
             await connection.execute(sql("prepare_long_read"))
             position = await connection.fetchval(sql("lock_cursor"), PROJECTION, shard)
             await rebuilt.read_up_to(connection, position)
-            await check_log(connection, shard, position, STATEMENT_TIMEOUT_S)
             await rebuilt.save(connection)
             exchanged = []
             for model in models:
@@ -142,6 +144,7 @@ class ShardRebuild:
         self.shard = shard
         self._progress = progress
         self._position = 0
+        self.is_behind_moves = False  # what is read from now on has no gaps
         self._balances: dict[BalanceKey, BalanceState] = {}
         self._accounts: dict[str, AccountState] = {}
 
@@ -176,6 +179,8 @@ class ShardRebuild:
         return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
 
     def _apply(self, reading: Reading) -> None:
+        if self.is_behind_moves:
+            check_contiguous(reading)
         folded = fold_reading(reading)
         for balance in (*folded.consumed, *folded.balances):
             self._balances[balance.account_id, balance.resource] = balance

@@ -8,10 +8,10 @@
 | data, body | goes on | retry | retry | given up |
 | dot | accepted | retry | retry, ambiguous; presumed when it is the last one put up with | given up |
 
-A refusal from the recipient on that is about us (policy, 5.7.x; our sender, 5.1.7 and 5.1.8; what we said, 5.5.x) is a
-fault, unless the server took a mail and refused nobody else since: a relay that refuses everybody is a matter of our
-settings, one that refuses a recipient is not. Many servers keep what they have against a sender until they hear of a
-recipient.
+A refusal from the recipient on that is about us (policy, 5.7.x; our sender, 5.1.7 and 5.1.8; what we said, 5.5.1 and
+its kin) is a fault, unless the server took a mail and refused nobody else since: a relay that refuses everybody is a
+matter of our settings, one that refuses a recipient is not. Many servers keep what they have against a sender until
+they hear of a recipient.
 
 Trouble and faults come from the server as a whole or from our settings, not from the email. They do not count as one of
 its tries, and all sending pauses. A fault is one that only a person can mend (refused sender or password, missing TLS),
@@ -28,9 +28,10 @@ from notifier.letters import Ending
 ENHANCED_CODE: Final = re.compile(r"\s*5\.(\d{1,3}\.\d{1,3})\b")
 # What a permanent refusal says by its enhanced code, without the class (RFC 3463; 1.10: RFC 7505).
 BAD_ADDRESS: Final = frozenset({"1.1", "1.2", "1.3", "1.4", "1.6", "1.10"})
-ABOUT_SENDER: Final = frozenset({"1.0", "1.7", "1.8"})  # 1.0: with it senders are refused that nobody knows
-NO_SERVICE: Final = frozenset({"3.2", "3.5"})  # to nobody, or not set up for it
-POLICY_OR_PROTOCOL: Final = ("5.", "7.")
+ABOUT_SENDER: Final = frozenset({"1.7", "1.8"})
+UNSAID: Final = "1.0"  # of senders and recipients alike: the words say of whom
+OURS: Final = frozenset({"3.2", "3.5", "5.1", "5.2", "5.4"})  # no service, or not set up; a command that is none
+POLICY: Final = "7."
 
 
 class Phase(StrEnum):
@@ -136,9 +137,8 @@ def is_about_us(result: Result) -> bool:
     status = status_of(result)
     if status is None:
         return result.phase is Phase.RCPT and result.code in ABOUT_COMMAND
-    if result.phase is Phase.RCPT and status in ABOUT_SENDER:
-        return True
-    return status in NO_SERVICE or status.startswith(POLICY_OR_PROTOCOL)
+    of_sender = status in ABOUT_SENDER or (status == UNSAID and "sender" in result.detail.lower())
+    return (of_sender and result.phase is Phase.RCPT) or status in OURS or status.startswith(POLICY)
 
 
 def is_bad_address(result: Result) -> bool:

@@ -200,12 +200,12 @@ class CreditUsage extends HTMLElement {
   }
 
   attributeChangedCallback(name, before, after) {
-    if (!this.isConnected || !this.#over || before === after) return;
+    if (before === after) return;
     if (name !== "live") {
       this.#summary = null;
       this.#grants.clear();
     }
-    this.#begin();
+    if (this.isConnected && this.#over) this.#begin();
   }
 
   get summary() { return this.#summary; }
@@ -268,13 +268,13 @@ class CreditUsage extends HTMLElement {
     if (this.hasAttribute("live")) this.#follow(this.#over.signal);
   }
 
-  async #load() {
+  async #load(quiet = false) {
     this.#loaded = Date.now();
     try {
       const reply = await this.#ask("summary", this.#over?.signal);
       if (!reply.ok) throw new Error(String(reply.status));
       this.#take(await reply.json());
-    } catch (error) { this.#fail(error); }
+    } catch (error) { if (!quiet) this.#fail(error); }
   }
 
   #fail(error) {
@@ -364,7 +364,7 @@ class CreditUsage extends HTMLElement {
       this.#fail(new Error("silent"));
       this.#stream.abort(); // and asked for anew: its connection may be dead
     }
-    if (this.#heard && !this.#failed && Date.now() - this.#loaded > RUNWAY_MS) this.#load();
+    if (this.#heard && !this.#failed && Date.now() - this.#loaded > RUNWAY_MS) this.#load(true);
     const shown = this.#root.querySelector(".as-of");
     if (shown && this.#summary?.as_of) shown.textContent = this.#asOf();
   }

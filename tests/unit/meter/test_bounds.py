@@ -127,3 +127,14 @@ def test_what_is_sent_on_has_a_row_for_each_account_and_source_and_copies_are_se
     assert made.moved is not None and len(made.rerouted) == 4
     assert [(each.account_id, each.offsets) for each in made.moved] == [("acc-1", ((0, 2), (4, 5))), ("acc-2", None)]
     assert [each.record.offset for each in without_copies(made.rerouted)] == [0, 2]
+
+
+def test_batches_that_name_offsets_without_end_take_no_time() -> None:
+    """One rejection stands for all of a batch that nobody can read, as many as its head says."""
+    most = 2**31
+    unread = [
+        rejected(USAGE, offset)._replace(reason=Reason.UNDECODABLE, to_offset=offset + most, length=9, digest=b"d")
+        for offset in (0, most, 3 * most)
+    ]
+    [one] = bound_evidence(plan(*unread, room=0)).rejections
+    assert one.offsets == ((0, 2 * most), (3 * most, 4 * most)) and one.records == 3 * most

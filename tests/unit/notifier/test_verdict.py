@@ -82,6 +82,7 @@ def test_a_bad_address_is_refused_for_good(detail: str) -> None:
 
 @pytest.mark.parametrize("detail", [
     "no such user", "5.2.1 mailbox disabled", "4.1.1 odd", "5.4.1 access denied", "5.1.5 valid", "5.17.1 odd",
+    "5.5.0 Requested action not taken: mailbox unavailable", "5.1.0 Address rejected", "5.5.3 too many recipients",
 ])  # fmt: skip
 def test_other_refusals_give_the_letter_up_and_say_nothing_of_the_address(detail: str) -> None:
     assert judge(Result(Phase.RCPT, 550, detail), 1, 30).verdict is Verdict.GIVEN_UP
