@@ -54,7 +54,7 @@ def blank_packed(row: Refused, account_id: str) -> Refused | None:
     return None if kept == records else row._replace(value=pack(kept))
 
 
-def blank_record(record: Record, account_id: str, *, whole: bool = True) -> Record:
+def blank_record(record: Record, account_id: str, *, whole: bool) -> Record:
     is_blank = record.value is None and not record.headers
     if is_blank or not names_account(account_id, record.key, record.value, list(record.headers), whole=whole):
         return record

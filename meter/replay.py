@@ -94,11 +94,9 @@ def is_final(rejection: Rejection) -> bool:
 def is_taken_out(rejection: Rejection) -> bool:
     """Whether the bytes of all that it stands for were taken out, because accounts were forgotten. Of packed records
     without an event nobody can tell: they may never have had a value."""
-    if rejection.packed and rejection.reason in FINAL:
-        return False
     if not rejection.packed:
         return rejection.detail == BLANKED
-    return all(record.value is None for record in take_out(rejection))
+    return not is_final(rejection) and all(record.value is None for record in take_out(rejection))
 
 
 def find_hopeless(

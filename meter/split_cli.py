@@ -17,9 +17,9 @@ def split_command(
     """Have more shards for good.
 
     As many as METERING_PARTITIONS says, a multiple of those there are.
-    Grow the topics first, which stops nothing; then stop meter, projections and notifier. Accounts that belong in a new
-    shard move there with all their history; balances, ids and what people were told stay. Where something must be done
-    before, it says what, and nothing is changed. Then start the services with the new METERING_PARTITIONS.
+    Stop the meter; when all is folded and told stop projections and notifier, and grow the topics. Accounts that belong
+    in a new shard move there with all their history; balances, ids and what people were told stay. Where something must
+    be done before, it says what, and nothing is changed. Then start the services with the new METERING_PARTITIONS.
 
     Take a backup first: there is no way back to fewer. Needs the rights of `meter setup`.
 

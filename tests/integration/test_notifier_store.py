@@ -23,6 +23,7 @@ from tests.unit.notifier.contract import (
     queue_one,
     save,
 )
+from tests.unit.notifier.doubt_contract import DoubtContract
 
 
 class PostgresStores:
@@ -66,6 +67,9 @@ class TestPostgresStore(StoreContract): ...
 
 
 class TestPostgresQueue(QueueContract): ...
+
+
+class TestPostgresDoubt(DoubtContract): ...
 
 
 async def test_of_two_writers_of_a_shard_one_wins_and_the_other_writes_nothing(stores: PostgresStores) -> None:

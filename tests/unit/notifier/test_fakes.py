@@ -7,6 +7,7 @@ from notifier.store.port import ClaimedEmail
 from schemas.build import Decoded, decode_event
 from schemas.topics import BALANCES
 from tests.unit.notifier.contract import QueueContract, StoreContract
+from tests.unit.notifier.doubt_contract import DoubtContract
 from tests.unit.notifier.fakes import FakeClock, FakeStore
 
 
@@ -38,3 +39,6 @@ class TestFakeStore(StoreContract): ...
 
 
 class TestFakeQueue(QueueContract): ...
+
+
+class TestFakeDoubt(DoubtContract): ...
