@@ -113,7 +113,7 @@ class Running:
         """Wait until everything sent has gone all the way: balances, notices, outboxes, emails."""
         await self.usage.flush()
         for key, book in self.ledger.books.items():
-            await until(partial(self._shows, *key, book.remaining), WAIT_S, f"{key} shows {book.remaining}")
+            await until(partial(self._shows, *key, book.remaining), WAIT_S, self._say(f"{key} shows {book.remaining}"))
         await until(self._notified, WAIT_S, self._say("the notices that must be"))
         await until(self._finished, WAIT_S, self._say("outboxes and the email queue are empty"))
 

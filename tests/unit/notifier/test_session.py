@@ -20,7 +20,9 @@ from tests.unit.notifier.conftest import Certificate
 from tests.unit.notifier.scripted import DROP, HANG, LATE, Script, serving
 
 MESSAGE = b"Subject: hello\r\n\r\n.dots\r\nand more\r\n"
-TIMEOUT_S = 0.2
+# Long, so that a busy machine is not taken for a silent server; a test of silence sets its own.
+TIMEOUT_S = 30
+SILENCE_S = 1
 
 
 def server(script: Script, **values: object) -> SmtpServer:
@@ -82,7 +84,8 @@ async def test_a_refusal_is_told_with_its_phase_and_code(phase: str, reply: str)
 async def test_a_lost_connection_a_silent_server_and_nonsense_have_a_phase_and_no_code(
     phase: str, told: Phase, how: str
 ) -> None:
-    result = await converse(Script({phase: [how]}))
+    deadline_s = SILENCE_S if how == HANG else TIMEOUT_S
+    result = await converse(Script({phase: [how]}), timeout_s=deadline_s, dot_timeout_s=deadline_s)
     assert result is not None
     assert (result.phase, result.code, result.setup) == (told, None, False)
     assert result.handed_over == (told is Phase.DOT)
@@ -138,7 +141,7 @@ async def test_a_no_before_the_dot_keeps_the_mail_from_being_accepted() -> None:
 async def test_the_last_reply_has_a_deadline_of_its_own() -> None:
     script = Script({"dot": [HANG]})
     async with serving(script):
-        session = SmtpSession(server(script, timeout_s=30, dot_timeout_s=0.05))
+        session = SmtpSession(server(script, dot_timeout_s=SILENCE_S))
         assert await session.open() is None
         result = await session.deliver("from@example.com", "to@example.com", MESSAGE, answer(True))
         assert result is not None and result.handed_over
@@ -147,11 +150,11 @@ async def test_the_last_reply_has_a_deadline_of_its_own() -> None:
 async def test_a_reply_to_the_dot_may_take_longer_than_any_other() -> None:
     script = Script({"dot": [LATE]})
     async with serving(script):
-        session = SmtpSession(server(script, timeout_s=0.1, dot_timeout_s=30))
+        session = SmtpSession(server(script, timeout_s=SILENCE_S))
         assert await session.open() is None
         delivering = asyncio.create_task(session.deliver("from@example.com", "to@example.com", MESSAGE, answer(True)))
         await script.dot_seen.wait()
-        asyncio.get_running_loop().call_later(0.3, script.release.set)
+        asyncio.get_running_loop().call_later(1.5 * SILENCE_S, script.release.set)
         assert await delivering == Result(Phase.DOT, 250, "at last")
         await session.close()
 
