@@ -174,29 +174,29 @@ class Delivery:
             await asyncio.sleep(LINGER_S)  # let a burst gather into one request
             self._sending, self._waiting = self._waiting[:MAX_SEND], self._waiting[MAX_SEND:]
             while self._sending:
-                lost, cause = await self._deliver_some()
+                lost, left, cause = await self._deliver_some()
+                # Nothing is awaited between these two: who flushes meanwhile must not find that nothing is pending
+                # before what is lost is known.
+                self._report(lost, cause)
+                self._sending = left
                 async with self._changed:
-                    self._report(lost, cause)
                     self._changed.notify_all()
 
-    async def _deliver_some(self) -> tuple[list[Pending], Exception | None]:
-        """Try what is being sent, all at once. What is lost, and why; the rest is done or stays to be tried again.
+    async def _deliver_some(self) -> tuple[list[Pending], list[Pending], Exception | None]:
+        """Try what is being sent, all at once. What is lost, what is to be tried again, and why; the rest is done.
 
         Where Kafka refuses for good (one is too large) they are tried one by one, so that only the culprit fails.
         """
         batch = self._sending
         cause = await self._deliver(batch)
         if cause is None:
-            self._sending = []
-            return [], None
+            return [], [], None
         if may_pass(cause):
             now = asyncio.get_running_loop().time()
             over = [event for event in batch if event.deadline <= now]
-            self._sending = [event for event in batch if event.deadline > now]
-            return over, cause
+            return over, [event for event in batch if event.deadline > now], cause
         lost = batch if len(batch) == 1 else [event for event in batch if await self._deliver([event])]
-        self._sending = []
-        return lost, cause if lost else None
+        return lost, [], cause if lost else None
 
     async def _deliver(self, batch: Sequence[Pending]) -> Exception | None:
         """Publish, again and again while the fault may pass and the oldest has time; None or the last error."""

@@ -1,11 +1,13 @@
-"""Waiting: for an event with a deadline, and in growing pauses.
+"""Waiting: for an event with a deadline, in growing pauses, and for a loop that ends with `stop` alone.
 
 Pauses have jitter, so that many processes that lost the same broker do not all come back at the same moment.
 """
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+
+from meter.runtime.errors import TransientError
 
 
 def pauses(first_s: float, max_s: float) -> Iterator[float]:
@@ -24,3 +26,21 @@ async def wait_for(event: asyncio.Event, timeout_s: float) -> bool:
     except TimeoutError:
         pass
     return event.is_set()
+
+
+async def run_until(stop: asyncio.Event, name: str, loop: Awaitable[None]) -> None:
+    """Wait for a loop that has no end but `stop`. For the children of a task group, which takes one that returns, or
+    that is cancelled from within, for one that has done its work: nobody would miss it.
+
+    Raises TransientError where it was cancelled and its task was not, as by a client that gives up on what it was
+    asked; RuntimeError, a bug, where it returned.
+    """
+    task = asyncio.current_task()
+    try:
+        await loop
+    except asyncio.CancelledError:
+        if stop.is_set() or task is None or task.cancelling():
+            raise
+        raise TransientError(f"{name} was cancelled from within") from None
+    if not stop.is_set():
+        raise RuntimeError(f"{name} ended, and nobody had stopped it")

@@ -18,7 +18,7 @@ from meter.runtime.failures import explain, is_transient
 from meter.runtime.fault_points import fault_point
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
-from meter.runtime.waiting import pauses, wait_for
+from meter.runtime.waiting import pauses, run_until, wait_for
 from notifier.addresses import hide_addresses
 from notifier.ends import Ends
 from notifier.mail.drafting import make_draft
@@ -91,8 +91,9 @@ class Mailer:
         """Until `stop`; conversations in flight are finished first, within a share of the grace time."""
         async with asyncio.TaskGroup() as group:
             for number in range(self._width.most):
-                group.create_task(self._send_all(number, stop), name=f"sender-{number}")
-            group.create_task(self._report(stop), name="mail-report")
+                name = f"sender-{number}"
+                group.create_task(run_until(stop, name, self._send_all(number, stop)), name=name)
+            group.create_task(run_until(stop, "mail-report", self._report(stop)), name="mail-report")
 
     async def _send_all(self, number: int, stop: asyncio.Event) -> None:
         sender = Sender(self._queue, self._server, self._settings, stop)

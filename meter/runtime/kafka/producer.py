@@ -129,6 +129,8 @@ class Producer:
         except TimeoutError as error:
             raise self._judge(error) from error
         for result in results:
+            if isinstance(result, asyncio.CancelledError):  # not ours: raised as it is, it would end who publishes
+                raise self._judge(ConnectionAbortedError("the client let go of a record that it had taken"))
             if isinstance(result, BaseException):
                 raise self._judge(result) from result
         return [Landed(result.partition, result.offset) for result in results if not isinstance(result, BaseException)]

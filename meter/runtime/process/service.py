@@ -28,7 +28,7 @@ from meter.runtime.process.verb_roles import find_service_role
 from meter.runtime.process.watchdog import LoopWatch, watch_progress
 from meter.runtime.settings import Settings
 from meter.runtime.tracing import open_traces
-from meter.runtime.waiting import pauses, wait_for
+from meter.runtime.waiting import pauses, run_until, wait_for
 from schemas.compiled import NATIVE
 
 log = structlog.get_logger(component="service")
@@ -194,5 +194,5 @@ async def open_and_run(build: Build, health: Health, stop: asyncio.Event, opened
         started = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for service in services:
-                group.create_task(service.run(stop), name=service.name)
+                group.create_task(run_until(stop, service.name, service.run(stop)), name=service.name)
         log.info("loops_ended", duration_ms=round((time.monotonic() - started) * 1000))

@@ -155,3 +155,31 @@ async def test_it_starts_without_kafka_if_it_is_to(kafka: ScriptedKafka, monkeyp
     async with UsageProducer(settings(), source="/tests", connect=False) as usage:
         await usage.tool_run("acc-1", tool="search", event_id="one")
     assert ids_of(kafka) == ["one"]
+
+
+async def test_a_flush_that_comes_between_is_told_of_what_is_lost(kafka: ScriptedKafka) -> None:
+    """While the sender waits to say that something has changed, nothing may look as if all had arrived."""
+    kafka.go_away()
+    async with UsageProducer(settings(), source="/tests") as usage:
+        held, free = asyncio.Event(), asyncio.Event()
+
+        def refuse(messages: Sequence[Message], number: int) -> None:
+            raise ValueError("never")
+
+        async def hold() -> None:
+            async with usage._delivery._changed:
+                held.set()
+                await free.wait()
+
+        await usage.tool_run("acc-1", tool="search", event_id="lost")
+        await until(lambda: kafka.publishes > 0, 30, "it is tried")
+        holding = asyncio.create_task(hold())
+        await held.wait()
+        flushing = asyncio.create_task(usage.flush())
+        await asyncio.sleep(0)  # it waits for the condition now, before the sender does
+        kafka.refuse = refuse
+        await until(lambda: usage._delivery._pending == 0, 30, "it is lost")
+        free.set()
+        with pytest.raises(DeliveryError, match="1 event was not delivered"):
+            await flushing
+        await holding

@@ -61,7 +61,7 @@ class Journal:
 
 
 def fail_times(
-    count: int, error: Exception, then: Callable[[asyncio.Event], object]
+    count: int, error: BaseException, then: Callable[[asyncio.Event], object]
 ) -> Callable[[asyncio.Event], object]:
     left = [count]
 
@@ -205,3 +205,35 @@ async def test_what_is_refused_says_who_was_asked_and_what_to_do(
         assert await run(journal) is (code or Exit.OK)
     [line] = [line for line in logs if line["event"] == ("service_refused" if code else "access_refused")]
     assert [word for word in words if word not in line["detail"]] == []
+
+
+async def test_a_loop_that_is_cancelled_from_within_is_missed() -> None:
+    """As by a client that cancels what it was asked: a task group takes that for done, and all looks well for ever."""
+    work = fail_times(1, asyncio.CancelledError(), lambda stop: stop.set())
+    opened = 0
+
+    @asynccontextmanager
+    async def opening(_health: Health) -> AsyncIterator[list[Loop]]:
+        nonlocal opened
+        opened += 1
+        yield [Loop(work), Loop(lambda stop: None)]
+
+    async with asyncio.timeout(10):
+        assert await run_attempts("meter", SETTINGS, opening, Health(), asyncio.Event()) is Exit.OK
+    assert opened == 2
+
+
+async def test_a_loop_that_ends_by_itself_is_a_bug() -> None:
+    class Ends(Loop):
+        async def run(self, stop: asyncio.Event) -> None: ...
+
+    @asynccontextmanager
+    async def opening(_health: Health) -> AsyncIterator[list[Loop]]:
+        yield [Ends(lambda stop: None), Loop(lambda stop: None)]
+
+    with capture_logs() as said:
+        async with asyncio.timeout(10):
+            assert await run_attempts("meter", SETTINGS, opening, Health(), asyncio.Event()) is Exit.FAILED
+    assert "loop ended, and nobody had stopped it" in repr(
+        [line["exc_info"].exceptions for line in said if line["event"] == "service_crashed"]
+    )
