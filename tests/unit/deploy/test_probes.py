@@ -56,3 +56,12 @@ def test_a_port_is_not_given_twice_to_who_asks_for_several(monkeypatch: pytest.M
     monkeypatch.setattr(ports, "is_free", lambda *_: True)
     monkeypatch.setattr(ports, "_given", deque())
     assert [ports.free_port(), ports.free_port()] == [ports.FIRST, ports.FIRST + 1]
+
+
+def test_workers_of_one_run_are_given_ports_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "3")
+    given = []
+    for number in range(3):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", f"gw{number}")
+        given.append({(ports.free_port() - ports.FIRST) % 3 for _ in range(20)})
+    assert given == [{0}, {1}, {2}]
