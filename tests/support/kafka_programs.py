@@ -48,7 +48,7 @@ def write_programs(folder: Path, bootstrap: str) -> None:
 class Broker(ApacheKafka):
     """One of several. The first is the controller as well; rights are looked at, and everybody here may do all."""
 
-    start_timeout_s = 180  # there is no other kind to fall back to
+    session_ms = 3_000  # the others take over from one that is gone
 
     def __init__(self, jars: Path, number: int, first: "Broker | None" = None) -> None:
         self._number, self._first = number, first

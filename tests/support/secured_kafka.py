@@ -24,8 +24,6 @@ TOPIC, GROUP = ResourceType.TOPIC, ResourceType.GROUP
 class SecuredKafka(ApacheKafka):
     """The user comes in by password at `secured` and may do what was granted; at `bootstrap` everybody may do all."""
 
-    start_timeout_s = 180  # there is no other kind to fall back to
-
     def __init__(self, jars: Path) -> None:
         self._secured = free_port(HOST)
         super().__init__(jars)

@@ -49,8 +49,6 @@ class TlsKafka(ApacheKafka):
     At `bootstrap` everybody may do all, for the test's own work.
     """
 
-    start_timeout_s = 180  # there is no other kind to fall back to
-
     def __init__(self, jars: Path, certificates: Certificates) -> None:
         self._ports = {name: free_port(HOST) for name in LISTENERS}
         self._certificates = certificates
