@@ -188,7 +188,7 @@ def values(dsn: str, stack: Addresses, topic_prefix: str) -> dict[str, Any]:
         "http_host": "127.0.0.1",
         "http_port": 0,
         "poll_ms": 20,
-        "grace_s": 5.0,
+        "grace_s": 25.0,  # of the product: draining may wait for a broker, and for each client that is closed
         "retry_first_s": 0.05,
         "retry_max_s": 0.5,
         **(EMBEDDED if stack.kafka_kind == "embedded" else {}),

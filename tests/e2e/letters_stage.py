@@ -27,8 +27,11 @@ NOTIFIER_SETTINGS: Final = {
     "mail_trouble_max_s": "0.5",
     "mail_day_limit": "4",
 }
-# The letters that are due today: one that is capped waits until tomorrow.
-DUE = "SELECT count(*) FROM notifier.emails WHERE state = 'queued' AND next_attempt_at < now() + interval '1 hour'"
+# The letters that are due today (one that is capped waits until tomorrow), and what is still to be published of others.
+DUE = """
+SELECT (SELECT count(*) FROM notifier.emails WHERE state = 'queued' AND next_attempt_at < now() + interval '1 hour')
+     + (SELECT count(*) FROM notifier.outbox)
+"""
 READ = "SELECT shard, usage_offset, accounts_offset FROM meter.shards"
 NOTICED = "SELECT shard, next_offset FROM notifier.cursors WHERE topic = $1"
 ON_THE_WAY = """

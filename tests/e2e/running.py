@@ -36,7 +36,8 @@ SELECT (SELECT count(*) FROM notifier.emails WHERE state = 'queued')
 
 
 def last_lines(service: ServiceProcess) -> list[str]:
-    return service.output().splitlines()[-LAST_LINES:]
+    state = f"{service.name}: " + (str(service.get("/readyz")) if service.running else f"ended with {service.wait()}")
+    return [state, *service.output().splitlines()[-LAST_LINES:]]
 
 
 class Running:

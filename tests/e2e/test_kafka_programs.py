@@ -142,7 +142,13 @@ def test_a_producers_quota(paste: Any) -> None:
 
 
 def test_a_transaction_that_hangs_is_found_and_ended(paste: Any, admin: AdminClient, brokers: list[Broker]) -> None:
-    producer = confluent_kafka.Producer({"bootstrap.servers": brokers[0].bootstrap, "transactional.id": "forgotten"})
+    producer = confluent_kafka.Producer(
+        {
+            "bootstrap.servers": brokers[0].bootstrap,
+            "transactional.id": "forgotten",
+            "transaction.timeout.ms": 600_000,
+        }
+    )
     producer.init_transactions(TIMEOUT_S)
     producer.begin_transaction()
     producer.produce(USAGE, b"{}", partition=0)

@@ -55,7 +55,7 @@ async def while_the_relay_refuses(stage: Stage) -> None:
 
 
 # Long enough for the mail server to go away between a lost reply and the repeat.
-@pytest.mark.parametrize("notifier_settings", [{"mail_retry_first_s": "10", "mail_retry_max_s": "10"}], indirect=True)
+@pytest.mark.parametrize("notifier_settings", [{"mail_retry_first_s": "40", "mail_retry_max_s": "40"}], indirect=True)
 async def test_when_the_mail_server_or_the_notifier_is_away(stage: Stage) -> None:
     await begin(stage, NO_MAIL)
     await lose_replies(stage)
@@ -87,7 +87,7 @@ def count_lost(stage: Stage) -> int:
 async def test_when_many_lines_come_at_once_or_other_thresholds(stage: Stage) -> None:
     await begin(stage, BURST | OTHER_THRESHOLDS)
     # Long enough for the steps of a burst to be read one by one.
-    await stage.restart_notifier(mail_pause_s="8")
+    await stage.restart_notifier(mail_pause_s="30")
     await stage.play(steps(BURST))
     await stage.mailed()
     await stage.restart_notifier(email_thresholds="30,50,60,70,80,90")

@@ -41,7 +41,11 @@ class Held:
 
     def __init__(self, running: Running, account: str, event_id: str, amount: str, partition: int) -> None:
         self._producer = confluent_kafka.Producer(
-            {"bootstrap.servers": running.settings.kafka_bootstrap, "transactional.id": f"held-{account}"}
+            {
+                "bootstrap.servers": running.settings.kafka_bootstrap,
+                "transactional.id": f"held-{account}",
+                "transaction.timeout.ms": 600_000,
+            }
         )
         self._producer.init_transactions()
         self._producer.begin_transaction()

@@ -81,7 +81,7 @@ async def are_ready(running: Running) -> None:
 
 
 def is_ready(service: ServiceProcess) -> bool:
-    return service.get("/readyz")[0] == HTTPStatus.OK
+    return service.running and service.get("/readyz")[0] == HTTPStatus.OK  # another one might have its port
 
 
 def has_ended(service: ServiceProcess) -> bool:

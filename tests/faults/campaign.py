@@ -175,11 +175,12 @@ class Campaign:
     async def _waiting(self, *, emails: bool) -> list[str]:
         if self._watching is not None and self._watching.done():
             self._watching.result()  # its rows are old: whatever they say proves nothing
+        rows = self.watermarks.rows  # first: what is published between the two must not count as noticed
         ends = await asyncio.to_thread(self._read_ends)
-        if not ends or not self.watermarks.rows:
+        if not ends or not rows:
             return ["the broker or the database does not answer"]
         found = []
-        for row in self.watermarks.rows:
+        for row in rows:
             shard = row["shard"]
             behind = {
                 "usage": self.load.acked.get((USAGE, shard), 0) - row["usage_offset"],

@@ -13,7 +13,7 @@ from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, TOPICS, USAGE
 
 INPUTS = (USAGE, ACCOUNTS)
-DEADLINE_S = 40
+DEADLINE_S = 120
 
 
 class Ledger:

@@ -1,5 +1,6 @@
 """Reversals of usage that a client wrote to another partition, which has a backlog: they wait until it was sent on."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -109,9 +110,14 @@ async def test_usage_that_is_still_to_be_sent_on_is_waited_for(
     """Its own partition is empty, so that it was judged at once, and wrongly."""
     shard = await write_backlog(settings)
     await reverse(settings, USED, "request 2")
-    processes.start("meter", batch_events="1")
+    meter = processes.start("meter", batch_events="1")
     await until(lambda: is_waiting(pool, 2), 30, "both wait")
-    listed = [json.loads(line) for line in processes.run("meter", "waiting", "--json").stdout.splitlines()]
+    meter.pause()  # else what they wait for might be read before they are listed
+    try:
+        said = await asyncio.to_thread(processes.run, "meter", "waiting", "--json")
+    finally:
+        meter.resume()
+    listed = [json.loads(line) for line in said.stdout.splitlines()]
     assert {(line["shard"], line["state"].partition(" for ")[0]) for line in listed} == {(shard, "waits")}
     await until(lambda: is_judged(pool), 60, "both reversals are judged")
     await until(lambda: is_sent(pool), 10, "the outbox is empty")

@@ -216,12 +216,12 @@ async def test_a_database_without_setup_is_waited_for(pool: Pool, topics: Settin
 async def test_a_message_is_published_soon_after_its_event(
     pool: Pool, log: EventLog, topics: Settings, processes: Processes
 ) -> None:
-    """Without the wake-ups both would wait for their polls: 20 s here."""
-    service = processes.start("projections", fold_poll_s="20", fold_workers="1")
+    """Without the wake-ups both would wait for their polls: a minute here."""
+    service = processes.start("projections", fold_poll_s="60", fold_workers="1")
     await log.append(*opened("acct-1"))
-    await until(lambda: metric(service, 'metering_published_total{topic="metering.balances"}') == 3, timeout_s=5)
+    await until(lambda: metric(service, 'metering_published_total{topic="metering.balances"}') == 3, timeout_s=30)
     await log.append(granted("acct-1", 5))
-    await until(lambda: metric(service, 'metering_published_total{topic="metering.balances"}') == 4, timeout_s=5)
+    await until(lambda: metric(service, 'metering_published_total{topic="metering.balances"}') == 4, timeout_s=30)
 
 
 async def test_show_in_a_pipe_and_as_json(pool: Pool, log: EventLog, topics: Settings, processes: Processes) -> None:

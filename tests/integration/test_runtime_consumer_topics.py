@@ -165,7 +165,7 @@ async def grow(settings: Settings, partitions: int, *topics: str) -> None:
             return all(info is not None and info.partitions == partitions for info in found)
 
         are: Callable[[], bool | Awaitable[bool]] = are_there
-        await until(are, message=f"{topics} have {partitions} partitions")
+        await until(are, 90, f"{topics} have {partitions} partitions")  # brokers learn of it by and by
 
 
 @pytest.mark.needs_kafka("partitions added to a topic")

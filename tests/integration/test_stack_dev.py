@@ -15,7 +15,7 @@ from deploy.local.ports import free_port
 from tests.support import until_sync
 
 ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 90
+START_TIMEOUT_S = 300
 pytestmark = pytest.mark.xdist_group("dev_test")  # one stack of a name at a time
 
 

@@ -35,7 +35,7 @@ async def send(mail: MailSink, recipient: str = "owner@example.com") -> None:
         recipients=[recipient],
         hostname=mail.host,
         port=mail.port,
-        timeout=5,
+        timeout=30,
     )
 
 

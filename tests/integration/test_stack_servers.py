@@ -27,6 +27,7 @@ from deploy.local.stack import (
 from tests.support import until_sync
 
 ROOT = Path(__file__).parents[2]
+END_S = 60  # of servers that have to flush what they hold
 
 
 @contextmanager
@@ -109,11 +110,11 @@ def test_the_servers_end_with_their_owner(tmp_path: Path, signum: signal.Signals
     try:
         directories = owned_directories(owner.pid)
         owner.send_signal(signum)
-        owner.wait(10)
-        until_sync(lambda: not kafka_probe.answers("127.0.0.1", port_of(addresses.kafka_bootstrap)))
-        until_sync(lambda: not postgres_probe.answers("127.0.0.1", port_of(addresses.postgres_dsn)))
+        owner.wait(END_S)
+        until_sync(lambda: not kafka_probe.answers("127.0.0.1", port_of(addresses.kafka_bootstrap)), END_S)
+        until_sync(lambda: not postgres_probe.answers("127.0.0.1", port_of(addresses.postgres_dsn)), END_S)
         assert len(directories) == 2
-        until_sync(lambda: not any(directory.exists() for directory in directories), message=str(directories))
+        until_sync(lambda: not any(directory.exists() for directory in directories), END_S, str(directories))
     finally:
         owner.kill()
         owner.wait()

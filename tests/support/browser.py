@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 FLAGS: Final = ("--no-sandbox", "--disable-background-networking")
 OUTPUT: Final = Path(".local/console")
+EXPECT_MS: Final = 30_000  # a look, a request and a busy machine; 5 s otherwise
 WIDTHS: Final = (360, 768, 1440)
 SCHEMES: Final = ("light", "dark")
 
@@ -25,6 +26,7 @@ def find_chromium() -> str:
 
 @asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
+    expect.set_options(timeout=EXPECT_MS)
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         try:

@@ -37,7 +37,7 @@ async def running_meter(settings: MeterSettings, *, health: Health | None = None
             stop.set()
 
 
-async def wait_until_stored(pool: Pool, settings: MeterSettings, timeout_s: float = 30) -> None:
+async def wait_until_stored(pool: Pool, settings: MeterSettings, timeout_s: float = 120) -> None:
     """Wait until every offset that is on the broker now is covered by the stored ones."""
     async with TopicAdmin(settings) as admin:
         ends = {topic: await admin.end_offsets(topic) for topic in (USAGE, ACCOUNTS)}

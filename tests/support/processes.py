@@ -14,10 +14,10 @@ from deploy.local.child import Child
 from deploy.local.ports import free_port
 
 HOST = "127.0.0.1"
-READY_TIMEOUT_S = 30
-END_TIMEOUT_S = 30
+READY_TIMEOUT_S = 90
+END_TIMEOUT_S = 60
 COMMAND_TIMEOUT_S = 180  # with many connections over TLS a command takes a minute on a busy machine
-REQUEST_TIMEOUT_S = 5
+REQUEST_TIMEOUT_S = 30
 
 
 class ServiceProcess:

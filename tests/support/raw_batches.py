@@ -18,6 +18,7 @@ RawHeader = tuple[bytes, bytes | None]
 _HEAD = Struct(">qiibI")  # base offset, length, leader epoch, magic, checksum
 _REST = Struct(">hiqqqhii")  # attributes, last offset delta, times, producer id and epoch, sequence, number of records
 TIMEOUT_MS = 10_000
+LEADER_S = 60  # until a new partition has one, on a busy machine
 
 
 def varint(value: int) -> bytes:
@@ -93,7 +94,7 @@ class RawProducer:
 
     async def send(self, topic: str, partition: int, batches: bytes) -> int:
         """Send again where the partition has no leader yet: then nothing was written."""
-        deadline = time.monotonic() + TIMEOUT_MS / 1000
+        deadline = time.monotonic() + LEADER_S
         while True:
             code, offset = await self._try_to_send(topic, partition, batches)
             if not code:

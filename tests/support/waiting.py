@@ -8,6 +8,7 @@ from typing import TypeVar, overload
 
 T = TypeVar("T")
 POLL_S = 0.02
+GIVEN_UP_S = 60  # of what takes a second or less: machines that run tests stand still for seconds
 
 
 @overload
@@ -26,7 +27,7 @@ async def until(
 ) -> T: ...
 async def until(
     condition: Callable[[], T | Awaitable[T]],
-    timeout_s: float = 10,
+    timeout_s: float = GIVEN_UP_S,
     message: str | Callable[[], str] = "",
     poll_s: float = POLL_S,
 ) -> T:
@@ -44,7 +45,7 @@ async def until(
 
 def until_sync(
     condition: Callable[[], T],
-    timeout_s: float = 10,
+    timeout_s: float = GIVEN_UP_S,
     message: str | Callable[[], str] = "",
     poll_s: float = POLL_S,
 ) -> T:

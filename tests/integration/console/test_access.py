@@ -32,7 +32,7 @@ async def books(pool: Pool) -> Books:
 
 @pytest.fixture
 async def client(dsn: str, books: Books) -> AsyncIterator[httpx.AsyncClient]:
-    async with running_console(dsn) as address, httpx.AsyncClient(base_url=address) as made:
+    async with running_console(dsn) as address, httpx.AsyncClient(base_url=address, timeout=60) as made:
         yield made
 
 
@@ -97,7 +97,10 @@ async def test_every_answer_has_the_headers(client: httpx.AsyncClient, path: str
 
 async def test_origins_are_those_of_the_settings(dsn: str, books: Books) -> None:
     origins = ("https://app.example.com",)
-    async with running_console(dsn, console_origins=origins) as address, httpx.AsyncClient(base_url=address) as client:
+    async with (
+        running_console(dsn, console_origins=origins) as address,
+        httpx.AsyncClient(base_url=address, timeout=60) as client,
+    ):
         for origin, allowed in (("https://app.example.com", True), ("https://evil.example.com", False)):
             asked = {"Origin": origin, "Access-Control-Request-Method": "GET",
                      "Access-Control-Request-Headers": "authorization"}  # fmt: skip
@@ -109,7 +112,10 @@ async def test_origins_are_those_of_the_settings(dsn: str, books: Books) -> None
 
 
 async def test_who_asks_too_often_waits(dsn: str, books: Books) -> None:
-    async with running_console(dsn, console_requests=10) as address, httpx.AsyncClient(base_url=address) as client:
+    async with (
+        running_console(dsn, console_requests=10) as address,
+        httpx.AsyncClient(base_url=address, timeout=60) as client,
+    ):
         statuses = [(await client.get("/v1/openapi.json")).status_code for _ in range(12)]
         assert statuses[:10] == [200] * 10
         assert statuses[-1] == 429
@@ -120,7 +126,10 @@ async def test_who_asks_too_often_waits(dsn: str, books: Books) -> None:
 
 async def test_without_keys_only_a_name_of_this_machine_is_answered(dsn: str, books: Books) -> None:
     """A page of the web whose name leads to 127.0.0.1 sends its own name."""
-    async with running_console(dsn, console_secret=None) as address, httpx.AsyncClient(base_url=address) as client:
+    async with (
+        running_console(dsn, console_secret=None) as address,
+        httpx.AsyncClient(base_url=address, timeout=60) as client,
+    ):
         assert (await client.get("/v1/accounts/acct-1/summary")).status_code == 200
         for host in ("evil.example.com", "127.0.0.1.example.com", ""):
             reply = await client.get("/v1/accounts/acct-1/summary", headers={"Host": host})

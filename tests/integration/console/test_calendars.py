@@ -25,7 +25,7 @@ async def open_books(pool: Pool, zone: str | None) -> Books:
 
 
 def asking(address: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=address, headers={"Authorization": f"Bearer {make_token()}"})
+    return httpx.AsyncClient(base_url=address, headers={"Authorization": f"Bearer {make_token()}"}, timeout=60)
 
 
 @pytest.mark.parametrize("zone", [NEW_YORK, TONGA])

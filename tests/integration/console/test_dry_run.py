@@ -29,7 +29,10 @@ async def books(pool: Pool) -> Books:
 @pytest.fixture
 async def client(dsn: str, books: Books) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {make_token()}"}
-    async with running_console(dsn) as address, httpx.AsyncClient(base_url=address, headers=headers) as made:
+    async with (
+        running_console(dsn) as address,
+        httpx.AsyncClient(base_url=address, headers=headers, timeout=60) as made,
+    ):
         yield made
 
 

@@ -150,7 +150,7 @@ async def test_its_banners_have_the_action_of_who_looks(
     await expect(banner).to_have_count(0)
     assert await page.evaluate("document.activeElement.localName") == "credit-usage", "the focus is not lost"
     await books.banner(100)
-    await expect(banner).to_have_attribute("role", "alert", timeout=3_000)
+    await expect(banner).to_have_attribute("role", "alert")
     assert await banner.get_by_role("button").count() == 0
 
 
@@ -168,7 +168,7 @@ async def test_new_figures_leave_banners_and_the_focus_where_they_are(
         await panel.get_by_text(name).focus()
         consumed = str(11 + len(name))
         await books.balance(consumed)
-        await expect(panel).to_contain_text(f"{consumed} of 75 used", timeout=3_000)
+        await expect(panel).to_contain_text(f"{consumed} of 75 used")
         focused = await page.evaluate("document.querySelector('credit-usage').shadowRoot.activeElement?.textContent")
         assert focused == name
     assert await banner.evaluate("one => one.kept"), "the banner was put in anew"
@@ -182,7 +182,7 @@ async def test_new_figures_leave_the_banners_of_the_page_where_they_are(
     await page.get_by_role("alert").evaluate("one => { one.kept = true; }")
     await expect(page.locator("credit-usage button.open")).to_have_class("open good")
     await books.balance("20")
-    await expect(page.locator(".share").first).to_contain_text("20 of 75 credits used", timeout=3_000)
+    await expect(page.locator(".share").first).to_contain_text("20 of 75 credits used")
     assert await page.get_by_role("alert").evaluate("one => one.kept === true")
 
 

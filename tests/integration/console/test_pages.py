@@ -46,7 +46,7 @@ async def test_a_part_that_could_not_be_fetched_is_asked_for_again(
 
     await page.route(re.compile(r"/part\?"), answer)
     await books.balance("70")
-    await expect(page.locator(".share").first).to_contain_text("70 of 75 credits used", timeout=30_000)
+    await expect(page.locator(".share").first).to_contain_text("70 of 75 credits used")
     assert not left
     assert len(faults) == 2 and all("Failed to load resource" in fault for fault in faults)
     faults.clear()
@@ -118,9 +118,9 @@ async def test_figures_colours_and_banners_move_without_a_reload(page: Page, boo
     await page.wait_for_timeout(700)  # the first look
     await books.balance("74", 75)
     await books.banner(90)
-    await expect(icon).to_have_class("open low", timeout=3_000)
-    await expect(page.locator(".share").first).to_contain_text("74 of 75 credits used", timeout=3_000)
-    await expect(page.locator(".banner")).to_contain_text("90 %", timeout=3_000)
+    await expect(icon).to_have_class("open low")
+    await expect(page.locator(".share").first).to_contain_text("74 of 75 credits used")
+    await expect(page.locator(".banner")).to_contain_text("90 %")
 
 
 async def test_figures_behind_the_log_are_not_shown_as_sure(page: Page, pool: Pool, books: Books) -> None:
@@ -160,13 +160,15 @@ async def test_each_state_says_what_it_is(browser: Browser, address: str, pool: 
 
 async def test_figures_can_be_held_and_go_on(page: Page, books: Books) -> None:
     credits = page.locator(".share").first
-    await page.get_by_role("button", name="Pause").click()
-    await page.wait_for_timeout(700)  # what was on its way has come
+    await expect(page.locator("credit-usage button.open")).to_have_class("open moderate")
+    async with page.expect_response("**/summary") as asked:
+        await page.get_by_role("button", name="Pause").click()
+    await (await asked.value).finished()  # what was on its way has come
     await books.balance("60", 75)
     await page.wait_for_timeout(1_200)  # more than two looks
     await expect(credits).to_contain_text("52.75 of 75")
     await page.get_by_role("button", name="Go live").click()
-    await expect(credits).to_contain_text("60 of 75", timeout=3_000)
+    await expect(credits).to_contain_text("60 of 75")
 
 
 async def test_figures_that_come_between_press_and_release_take_no_click_away(page: Page, books: Books) -> None:

@@ -54,7 +54,7 @@ async def test_a_top_up_says_what_came_from_whom(page: Page, pool: Pool, books: 
     await pool.execute(INSERT_GRANT, books.shard)
     await books.clear_banners()
     await books.balance("75", 575, epoch=2)
-    await expect(panel).to_contain_text("500 model credits added: top_up, INV-1042, by /support", timeout=4_000)
+    await expect(panel).to_contain_text("500 model credits added: top_up, INV-1042, by /support")
     await expect(page.locator(".banner")).to_have_count(0)
     await take_pictures(page, "state-topped-up")
 

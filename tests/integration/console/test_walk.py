@@ -108,7 +108,10 @@ async def events(pool: Pool) -> list[Event]:
 @pytest.fixture
 async def client(dsn: str, events: list[Event]) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {make_token()}"}
-    async with running_console(dsn) as address, httpx.AsyncClient(base_url=address, headers=headers) as made:
+    async with (
+        running_console(dsn) as address,
+        httpx.AsyncClient(base_url=address, headers=headers, timeout=60) as made,
+    ):
         yield made
 
 

@@ -84,8 +84,8 @@ async def test_a_refusal_is_told_with_its_phase_and_code(phase: str, reply: str)
 async def test_a_lost_connection_a_silent_server_and_nonsense_have_a_phase_and_no_code(
     phase: str, told: Phase, how: str
 ) -> None:
-    deadline_s = SILENCE_S if how == HANG else TIMEOUT_S
-    result = await converse(Script({phase: [how]}), timeout_s=deadline_s, dot_timeout_s=deadline_s)
+    own = "dot_timeout_s" if phase == "dot" else "timeout_s"
+    result = await converse(Script({phase: [how]}), **({own: SILENCE_S} if how == HANG else {}))
     assert result is not None
     assert (result.phase, result.code, result.setup) == (told, None, False)
     assert result.handed_over == (told is Phase.DOT)

@@ -38,7 +38,7 @@ async def test_a_database_that_has_what_was_stored_is_in_order(offset: int) -> N
 
 async def test_one_that_lacks_it_is_refused_without_anything_to_store() -> None:
     with pytest.raises(HistoryLostError, match=r"u\[0\] is wanted from 6 on, and was stored up to 7.*meter recover"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await make(6, 7).run(asyncio.Event())
 
 

@@ -106,7 +106,7 @@ async def run(work: Numbers, batches: Sequence[Batch]) -> Consumer:
     any_consumer: Any = consumer
     loop = ShardLoop(any_consumer, work, together=100, concurrency=2, health=Health())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await loop.run(consumer.stop)
     finally:
         work.consumer = consumer  # type: ignore[attr-defined]
@@ -223,7 +223,7 @@ async def test_a_shard_of_a_failed_group_shares_no_transaction_until_it_is_saved
 
     work, consumer = FailingTogether(), Refilled([])
     any_consumer: Any = consumer
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await ShardLoop(any_consumer, work, together=100, concurrency=2, health=Health()).run(consumer.stop)
     assert sorted(consumer.rewound) == [0, 1]
     assert sorted(work.saved) == [0, 0, 1, 1]
@@ -303,5 +303,5 @@ async def test_a_loop_that_is_to_stop_waits_for_no_records() -> None:
     )
     await waiting.asked.wait()
     waiting.stop.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await running

@@ -115,7 +115,7 @@ async def test_watchdog_ends_the_process_on_a_stall() -> None:
     health = Health()
     health.watch("store", lambda: 1)
     ended = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await watch_progress(health, 0.05, lambda: ended.append(True))
     assert ended == [True]
 

@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import structlog
 
 from meter.runtime.tracing import SPANS_TOGETHER, Span, TraceParent, open_traces
@@ -22,6 +23,7 @@ from tests.support.processes import clean_environment
 SECTION = (ROOT / "deploy/OPERATING.md").read_text(encoding="utf-8").split("\n## Traces\n")[1]
 FIGURES = dict(re.findall(r"^\| ([a-zCP][^|]+) \| ([^|]+) \|$", SECTION, re.MULTILINE))
 SPANS = 1_500  # all of them may wait
+ROUNDS = 5
 TIMES = 2  # what a busy machine may add to the figure
 COMPOSE = r"docker compose -f deploy/compose.yaml logs --no-log-prefix(?: (\w+))?"
 TRACE, OTHER = "4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"
@@ -63,9 +65,15 @@ def test_the_memory_is_what_it_says() -> None:
     assert said_mb / TIMES < more_mb < said_mb * TIMES
 
 
-def test_a_span_costs_what_it_says() -> None:
-    """The collector in this process is part of it."""
+def test_a_span_costs_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector in this process is part of it. The least of several: what else the machine does only adds to it."""
+    monkeypatch.setattr("meter.runtime.tracing.otlp.CLOSE_TIMEOUT_S", 60)
     said_ms = float(FIGURES["CPU of a span, with the sending of it"].removesuffix(" ms"))
+    assert min(spend_on_spans() for _ in range(ROUNDS)) * 1000 / SPANS < said_ms * TIMES
+
+
+def spend_on_spans() -> float:
+    """Seconds of CPU."""
     now = datetime.now(UTC)
     with collecting() as collector:
         traces = open_traces("meter", f"{collector.endpoint}/v1/traces", None)
@@ -73,9 +81,9 @@ def test_a_span_costs_what_it_says() -> None:
         for _ in range(SPANS):
             traces.record(Span("store", TraceParent(0xABC, 0x123), now, now, "consumer"))
         traces.close()
-        took_ms = (time.process_time() - begun) * 1000
+        took_s = time.process_time() - begun
     assert len(collector.spans) == SPANS
-    assert took_ms / SPANS < said_ms * TIMES
+    return took_s
 
 
 def test_the_commands_find_traces_and_lines(tmp_path: Path) -> None:
