@@ -54,6 +54,12 @@ def test_the_figures_are_those_of_the_last_run() -> None:
         f"| events that `projections rebuild` reads | {thousands(FIGURES['rebuild_per_s'])} a second |",
         f"| events that `meter verify` checks | {thousands(FIGURES['verify_per_s'])} a second |",
     ]
+    for loaded in (run for run in FIGURES["latency"] if run["percent"] != 10):
+        p99 = {name: f"{loaded['delays_ms'][name]['p99']:.0f}" for name in ("balance", "email")}
+        share = f"{loaded['percent']} % of what all together sustain"
+        rows.append(
+            f"at {round(loaded['per_s'], -2):,} events a second, {share} | {p99['balance']} and {p99['email']} ms |"
+        )
     assert [row for row in rows if row not in GUIDE] == []
 
 
