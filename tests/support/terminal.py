@@ -31,7 +31,7 @@ MASKS: Final[Sequence[tuple[re.Pattern[str], Instead]]] = (
     (re.compile(r"\d{4}-\d\d-\d\d(?![T \d]\d)"), "2026-03-01"),
     (re.compile(r"\bt[0-9a-f]{8}\.(?=metering|credit)"), "tests-000."),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:9092"),
-    (re.compile(r"\b(?:(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{16,64}|\d{16})\b"), lambda hit: ("c0ffee" * 11)[: len(hit[0])]),
+    (re.compile(r"\b(?!0+\b)[0-9a-f]{16,64}\b"), lambda hit: ("c0ffee" * 11)[: len(hit[0])]),
     (re.compile(r"[0-9a-f-]{3,}…[0-9a-f-]{3,}"), lambda hit: mask_short(hit[0])),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+"), lambda hit: ("eyJ" + "token." * 99)[: len(hit[0])]),
     (re.compile(r"\b\d+\.\d s\b"), "0.1 s"),
