@@ -1,7 +1,5 @@
 """/metrics of every service after a story, as a collector reads it."""
 
-from functools import partial
-
 from prometheus_client import Metric
 
 from meter.runtime.kafka import Message, Producer
@@ -22,16 +20,11 @@ def read(service: ServiceProcess) -> dict[str, Metric]:
 
 
 def value(service: ServiceProcess, name: str, **labels: str) -> float | None:
-    status, text = service.get("/metrics")
-    for family in families(text if status == 200 else "").values():  # none as well, where it is asked again
+    for family in read(service).values():
         for sample in family.samples:
             if sample.name == name and labels.items() <= sample.labels.items():
                 return float(sample.value)
     return None
-
-
-def is_ready(service: ServiceProcess, dependency: str) -> bool:
-    return value(service, "metering_ready", dependency=dependency) == 1
 
 
 async def test_every_service_tells_what_it_did_and_how_long_it_took(running: Running) -> None:
@@ -47,7 +40,7 @@ async def test_every_service_tells_what_it_did_and_how_long_it_took(running: Run
     for service in (meter, projections, notifier, console):
         assert [fault for family in read(service).values() for fault in faults(family)] == []
         assert value(service, "metering_build_info") == 1
-        await until(partial(is_ready, service, "postgres"), WAIT_S)
+        assert value(service, "metering_ready", dependency="postgres") == 1
         opened = value(service, "metering_postgres_connections", state="open")
         limit = value(service, "metering_postgres_connections_limit")
         assert opened is not None and limit is not None and 1 <= opened <= limit

@@ -15,6 +15,8 @@ from meter.runtime.postgres import migrations as migrate_module
 from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.postgres.migrations import Migration, MigrationError, migrate
 from tests.support import until
+from tests.support.waiting import GIVEN_UP_S
+from tests.support.working_time import within
 
 PACKAGES = ("meter", "projections", "notifier")
 
@@ -101,7 +103,7 @@ async def test_a_killed_connection_is_transient_and_replaced(pool: Pool) -> None
 async def test_a_pool_with_a_borrowed_connection_closes_in_time(dsn: str) -> None:
     pool = await create_pool(dsn, application_name="tests")
     await pool.acquire()
-    async with asyncio.timeout(30):
+    with within(5):
         await close_pool(pool, timeout_s=0.2)
 
 
@@ -203,15 +205,17 @@ async def listening(dsn: str) -> AsyncIterator[tuple[asyncio.Event, list[str]]]:
         yield event, payloads
     finally:
         stop.set()
-        async with asyncio.timeout(30):
-            await running
+        with within(5):
+            async with asyncio.timeout(GIVEN_UP_S):
+                await running
 
 
 async def test_a_notification_wakes_at_once(dsn: str, pool: Pool) -> None:
     async with listening(dsn) as (event, payloads):
         await pool.execute("NOTIFY meter_events, '7'")
-        async with asyncio.timeout(30):
-            await event.wait()
+        with within(2):
+            async with asyncio.timeout(GIVEN_UP_S):
+                await event.wait()
         assert payloads == ["7"]
 
 
@@ -236,5 +240,6 @@ async def test_a_database_that_is_away_does_not_end_the_listener() -> None:
             await asyncio.shield(running)
     assert not running.done()
     stop.set()
-    async with asyncio.timeout(30):
-        await running
+    with within(5):
+        async with asyncio.timeout(GIVEN_UP_S):
+            await running

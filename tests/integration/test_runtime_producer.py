@@ -26,6 +26,8 @@ from meter.runtime.settings import Settings
 from schemas.topics import BALANCES, TOPICS, USAGE, partition_for
 from tests.integration.runtime_faults import hang_producer_flush
 from tests.support import until
+from tests.support.waiting import GIVEN_UP_S
+from tests.support.working_time import within
 
 DEADLINE_S = 30
 SPECS = [spec for spec in TOPICS if spec.name in (USAGE, BALANCES)]
@@ -180,9 +182,10 @@ async def test_acks_that_never_come_end_at_the_deadline(topics: Settings) -> Non
             return asyncio.get_running_loop().create_future()
 
         broken.send = swallow
-        async with asyncio.timeout(30):
-            with pytest.raises(DependencyUnreachableError):
-                await producer.publish([Message(USAGE, "k", b"v")])
+        with within(5):
+            async with asyncio.timeout(GIVEN_UP_S):
+                with pytest.raises(DependencyUnreachableError):
+                    await producer.publish([Message(USAGE, "k", b"v")])
 
 
 async def test_a_stop_that_hangs_is_bounded(topics: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,8 +193,9 @@ async def test_a_stop_that_hangs_is_bounded(topics: Settings, monkeypatch: pytes
     producer = Producer(topics)
     await producer.start()
     hang_producer_flush(producer)
-    async with asyncio.timeout(30):
-        await producer.stop()
+    with within(5):
+        async with asyncio.timeout(GIVEN_UP_S):
+            await producer.stop()
 
 
 async def write_outbox(pool: Pool, shard: int, values: list[str]) -> None:
@@ -308,8 +312,9 @@ async def test_the_running_relay_wakes_when_its_event_is_set(topics: Settings, p
         await until(lambda: health.progress_marks == 1, message="is published")
         assert await outbox.count() == 0
         stop.set()
-        async with asyncio.timeout(30):
-            await running
+        with within(2):
+            async with asyncio.timeout(GIVEN_UP_S):
+                await running
     assert await published(topics) == {b"account-1": ["x"]}
 
 

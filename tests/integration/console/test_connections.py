@@ -6,8 +6,6 @@ Against both ports of a real process: that of /healthz, which every service has,
 import asyncio
 import http.client
 import resource
-import statistics
-import time
 from functools import partial
 from typing import NamedTuple
 
@@ -23,11 +21,12 @@ from tests.support.flood import CONNECTIONS, HOST, KINDS, flooding
 from tests.support.processes import Processes, ServiceProcess
 from tests.support.servers import Servers
 from tests.support.waiting import until
+from tests.support.working_time import within
 
 OPENED_S = 60
 CLOSED_S = 30
 ASKED = 20
-TIMEOUT_S = 5  # of the probes in deploy/kubernetes: half of all answers must come in a tenth of it
+TIMEOUT_S = 5  # of the probes in deploy/kubernetes
 GIVEN_UP_S = 30
 GROWN_MB = 32  # of 203 that the largest service has; all that is kept of a connection is a few kB
 SPARE_FILES = 40  # of the log, of Postgres, and of a few connections that were just accepted
@@ -92,13 +91,11 @@ async def test_those_who_ask_are_answered_beside_2000_who_hold_on(port: str, kin
     held = KINDS[kind] if KINDS[kind].reads else KINDS[kind]._replace(first=ASKS[port])
     with flooding(flooded, held) as flood:
         await until(lambda: flood.opened >= CONNECTIONS, OPENED_S, lambda: f"{flood.opened} opened: {flood.fault}")
-        took = []
         for _ in range(ASKED):
-            began = time.monotonic()
-            assert await asyncio.to_thread(served.process.get, "/healthz") == (200, '{"alive":true}')
-            assert await asyncio.to_thread(served.page) == http.client.OK
-            took.append(time.monotonic() - began)
-        assert statistics.median(took) < TIMEOUT_S, took
+            with within(TIMEOUT_S):
+                assert await asyncio.to_thread(served.process.get, "/healthz") == (200, '{"alive":true}')
+            with within(TIMEOUT_S):
+                assert await asyncio.to_thread(served.page) == http.client.OK
         during = await asyncio.to_thread(served.used)
     most = MOST_CONNECTIONS if port == "health" else FEW_FILES // SHARE_WAITING
     assert during.files - before.files <= most + SPARE_FILES, (before, during)
@@ -111,7 +108,5 @@ async def test_those_who_ask_are_answered_beside_2000_who_hold_on(port: str, kin
     assert served.process.get("/readyz")[0] == http.client.OK
     served.process.terminate()
     assert served.process.wait() == 0
-    told = [line for line in served.process.logged() if line["level"] in ("warning", "error")]
-    # Its probe of Postgres may be late while 2000 fill the machine, and says so.
-    assert [line for line in told if line["event"] != "dependency_lost"] == []
+    assert [line for line in served.process.logged() if line["level"] in ("warning", "error")] == []
     assert "Traceback" not in served.process.output() and "Exception" not in served.process.output()

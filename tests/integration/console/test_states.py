@@ -9,6 +9,7 @@ from meter.runtime.postgres import Pool
 from tests.support.browser import sign_in, take_pictures
 from tests.support.console import Books, make_token
 from tests.support.console_story import fill
+from tests.support.working_time import within
 
 TABS = ("overview", "tools", "models?open=support-tuned", "guardrails", "scripts", "history")
 INSERT_GRANT = """
@@ -54,7 +55,8 @@ async def test_a_top_up_says_what_came_from_whom(page: Page, pool: Pool, books: 
     await pool.execute(INSERT_GRANT, books.shard)
     await books.clear_banners()
     await books.balance("75", 575, epoch=2)
-    await expect(panel).to_contain_text("500 model credits added: top_up, INV-1042, by /support")
+    with within(4):
+        await expect(panel).to_contain_text("500 model credits added: top_up, INV-1042, by /support")
     await expect(page.locator(".banner")).to_have_count(0)
     await take_pictures(page, "state-topped-up")
 
