@@ -1,14 +1,19 @@
 """At the start: do the newest events on metering.balances go beyond the log? Then the database went back in time."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from meter.runtime.errors import RefusalError, explain
 from meter.runtime.kafka import HistoryLostError
+from meter.runtime.kafka.asking import HINT
+from meter.runtime.kafka.patience import Patience
 from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.log import get_logger
 from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.process.health import Health
 from meter.runtime.settings import Settings
+from meter.runtime.waiting import wait_for
 from schemas.build import decode_event
 from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged
 from schemas.reasons import InvalidEventError
@@ -18,26 +23,68 @@ log = get_logger("history")
 # Of each partition. After a republication the last ones are about accounts that have not changed for long: then the
 # committed offsets have to tell.
 NEWEST_RECORDS: Final = 200
+EVERY_S: Final = 10.0
 
 Age = tuple[int, int]  # generation and position
 
 
-async def check_newest(settings: Settings, pool: Pool) -> None:
-    """Raises HistoryLostError."""
-    newest: dict[int, Age] = {}
-    try:
-        async for records in read_topic(settings, BALANCES, newest=NEWEST_RECORDS):
-            note_ages(newest, (record.value for record in records))
-    except RefusalError as error:
-        log.info("history_not_compared", detail=explain(error))  # no such topic yet
-        return
-    rows = await pool.fetch(load_sql("meter", "fetch_ages"), list(newest))
-    behind = {row["shard"]: (row["generation"], row["position"]) for row in rows}
-    lost = sorted(
-        (shard, age, behind[shard]) for shard, age in newest.items() if shard in behind and age > behind[shard]
-    )
-    if lost:
-        raise HistoryLostError(explain_lost(lost))
+class NewestWatch:
+    """Compares at the start, and again while a partition did not answer: what is there then proves as much."""
+
+    name = "newest"
+
+    def __init__(self, settings: Settings, pool: Pool, health: Health, *, every_s: float = EVERY_S) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._health = health
+        self._every_s = every_s
+        self._silent: dict[int, str] = {}
+        self._patience = Patience(self.name)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not await wait_for(stop, self._every_s):
+            if self._silent:
+                with self._patience.bearing():
+                    await self.check()
+
+    async def check(self) -> None:
+        """Raises HistoryLostError, and DependencyUnreachableError while no partition answers."""
+        newest: dict[int, Age] = {}
+        silent: dict[int, str] = {}
+        try:
+            async for records in read_topic(self._settings, BALANCES, newest=NEWEST_RECORDS, silent=silent):
+                note_ages(newest, (record.value for record in records))
+        except RefusalError as error:
+            log.info("history_not_compared", detail=explain(error))  # no such topic yet
+            return
+        await self._compare(newest)
+        self._tell(silent)
+
+    def _tell(self, silent: dict[int, str]) -> None:
+        """Faults of partitions that could not be compared."""
+        for number in self._silent.keys() - silent.keys():
+            log.info("partition_compared", topic=BALANCES, partition=number)
+            self._health.set_fault(name_part(number), None)
+        for number, reason in silent.items():
+            if number not in self._silent:
+                log.warning("partition_not_compared", topic=BALANCES, partition=number, detail=reason)
+            self._health.set_fault(
+                name_part(number), f"{BALANCES}[{number}] was not compared with the log at the start: {reason}. {HINT}"
+            )
+        self._silent = silent
+
+    async def _compare(self, newest: Mapping[int, Age]) -> None:
+        rows = await self._pool.fetch(load_sql("meter", "fetch_ages"), list(newest))
+        behind = {row["shard"]: (row["generation"], row["position"]) for row in rows}
+        lost = sorted(
+            (shard, age, behind[shard]) for shard, age in newest.items() if shard in behind and age > behind[shard]
+        )
+        if lost:
+            raise HistoryLostError(explain_lost(lost))
+
+
+def name_part(number: int) -> str:
+    return f"newest of {BALANCES} {number}"
 
 
 def note_ages(newest: dict[int, Age], values: Iterable[bytes | None]) -> None:

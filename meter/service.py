@@ -9,7 +9,7 @@ from meter.anchors import Anchors
 from meter.backlog import UsageBacklog
 from meter.forgetting import Forgetting
 from meter.ingest import TOGETHER_EVENTS, WORK, Ingest
-from meter.newest import check_newest
+from meter.newest import NewestWatch
 from meter.plan import AppendPlan
 from meter.reroute import make_relay
 from meter.runtime.clock import Clock, SystemClock
@@ -45,7 +45,8 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
             await check_set_up(pool, load_sql("meter", "find_store"))
             health.set_ready("postgres", True)
             health.metrics.watch_pool(pool)
-            await check_newest(settings, pool)
+            newest = NewestWatch(settings, pool, health)
+            await newest.check()
             store = PostgresEventStore(pool)
             singly = await is_on_citus(pool)
             guard = RecordedTopics(
@@ -71,7 +72,7 @@ def build_meter(settings: MeterSettings, clock: Clock | None = None) -> Build:
                 backlog = UsageBacklog(consumer, pool, tails)
                 tail_watch = TailWatch(tails, partial(find_bare, settings, USAGE), relay.wake.set)
                 loop = make_loop(settings, consumer, store, clock, health, relay, backlog, singly=singly)
-                yield [loop, anchors, forgetting, relay, watch, age, past, tail_watch]
+                yield [loop, anchors, forgetting, relay, watch, age, past, newest, tail_watch]
                 await anchors.publish_last()
 
     return build

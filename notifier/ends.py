@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-Ask = Callable[[], Awaitable[Mapping[int, int]]]  # the end of each shard, of the broker
+from meter.runtime.errors import DependencyUnreachableError
+
+Ask = Callable[[], Awaitable[Mapping[int, int]]]  # the end of each shard that answers, of the broker
 
 
 class Ends(Protocol):
@@ -25,7 +27,9 @@ class KafkaEnds:
         if self._next is None:
             self._next = asyncio.ensure_future(self._ask())
         ends = await asyncio.shield(self._next)
-        return ends.get(shard, 0)
+        if shard not in ends:  # its leader is away: what was read may not be the newest
+            raise DependencyUnreachableError(f"kafka: the end of shard {shard} is not known now", dependency="kafka")
+        return ends[shard]
 
     async def _ask(self) -> Mapping[int, int]:
         async with self._lock:

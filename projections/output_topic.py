@@ -7,6 +7,7 @@ from typing import Final
 from meter.runtime.clock import Clock
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
+from meter.runtime.kafka.patience import Patience
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from meter.runtime.waiting import wait_for
@@ -58,10 +59,12 @@ class OutputTopicWatch:
             self._store, clock, settings.partitions, REMEDY, grown=GROWN_OUTPUT, note_grown=note_grown
         )
         self._every_s = every_s
+        self._patience = Patience(self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         while not await wait_for(stop, self._every_s):
-            await self.check()
+            with self._patience.bearing():
+                await self.check()
 
     async def check(self) -> None:
         """Raises TopicIdentityError when the topic is not the recorded one, or is gone."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from meter.newest import check_newest
+from meter.newest import NewestWatch
 from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import Producer
 from meter.runtime.looks import Looks
@@ -42,11 +42,13 @@ def build_projections(settings: ProjectionsSettings) -> Build:
             health.metrics.watch_pool(pool)
             topic = OutputTopicWatch(settings, pool, SystemClock(), note_grown=health.metrics.note_grown)
             await topic.check()
-            await check_newest(settings, pool)
+            newest = NewestWatch(settings, pool, health)
+            await newest.check()
             async with Producer(settings, client_id="credit-projections") as producer:
                 health.set_ready("kafka", True)
                 await risks.give()
-                yield [*make_loops(settings, pool, producer, health, singly=singly), topic, RepublishLoop(pool)]
+                loops = make_loops(settings, pool, producer, health, singly=singly)
+                yield [*loops, topic, newest, RepublishLoop(pool)]
 
     return build
 

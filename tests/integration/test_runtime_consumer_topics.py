@@ -100,7 +100,7 @@ async def test_a_topic_recreated_while_it_is_read_is_noticed(topics: Settings) -
     async with joined(topics, ledger, guard=guard) as consumer:
         await drain(consumer, ledger, 30)
         guard.known[USAGE] = guard.known[USAGE]._replace(topic_id="another")
-        consumer._next_identity_check = 0.0
+        consumer._identity.require()
         with pytest.raises(TopicIdentityError, match="re-created"):
             await consumer.receive()
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from meter.runtime.kafka.admin import TopicChange as TopicChange
     from meter.runtime.kafka.assignment import OffsetStore as OffsetStore
     from meter.runtime.kafka.consumer import ShardConsumer as ShardConsumer
-    from meter.runtime.kafka.consumer import TopicGuard as TopicGuard
     from meter.runtime.kafka.failures import is_transient as is_transient
     from meter.runtime.kafka.history import History as History
     from meter.runtime.kafka.history import HistoryLostError as HistoryLostError
+    from meter.runtime.kafka.identity import TopicGuard as TopicGuard
     from meter.runtime.kafka.offset_ranges import Remedies as Remedies
     from meter.runtime.kafka.producer import Landed as Landed
     from meter.runtime.kafka.producer import Message as Message
@@ -33,7 +33,7 @@ HOMES: Final = {
     "TopicChange": "meter.runtime.kafka.admin",
     "OffsetStore": "meter.runtime.kafka.assignment",
     "ShardConsumer": "meter.runtime.kafka.consumer",
-    "TopicGuard": "meter.runtime.kafka.consumer",
+    "TopicGuard": "meter.runtime.kafka.identity",
     "is_transient": "meter.runtime.kafka.failures",
     "History": "meter.runtime.kafka.history",
     "HistoryLostError": "meter.runtime.kafka.history",

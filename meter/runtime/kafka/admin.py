@@ -8,6 +8,7 @@ from meter.runtime.errors import DependencyUnreachableError, RefusalError
 from meter.runtime.kafka.adapter.admin import AiokafkaAdmin
 from meter.runtime.kafka.adapter.consumer import AiokafkaReader
 from meter.runtime.kafka.adapter.protocols import AdminClient, ReaderClient, TopicInfo, TopicPartition
+from meter.runtime.kafka.asking import ask_each, not_answered
 from meter.runtime.kafka.connecting import not_connected
 from meter.runtime.kafka.failures import UNAUTHORIZED, describe, explain_lack, is_transient, unreachable
 from meter.runtime.settings import Settings
@@ -16,6 +17,7 @@ from schemas.topics import TopicSpec
 STOP_TIMEOUT_S = 5
 FETCH_ENDS_TIMEOUT_S = 15
 FETCH_ENDS_RECORDS = 500  # the records do not matter, the high watermark does
+NOT_FETCHED = "no fetch was answered in time"
 
 
 class TopicChange(NamedTuple):
@@ -129,43 +131,66 @@ class TopicAdmin:
             raise self._explain(refusal, topic, "Delete", "deleted")
 
     async def beginning_offsets(self, topic: str) -> dict[int, int]:
-        """First offset still there, per partition."""
+        """First offset still there, per partition. Raises DependencyUnreachableError while one does not answer."""
         return await self._fetch_offsets(topic, beginning=True)
 
-    async def end_offsets(self, topic: str) -> dict[int, int]:
-        """Offset of the next record to be written, per partition."""
-        return await self._fetch_offsets(topic, beginning=False)
+    async def end_offsets(self, topic: str, numbers: Collection[int] | None = None) -> dict[int, int]:
+        """Offset of the next record to be written, per partition; of these `numbers` alone where they are given.
+        Raises DependencyUnreachableError while one does not answer."""
+        return await self._fetch_offsets(topic, numbers=numbers)
 
-    async def _fetch_offsets(self, topic: str, *, beginning: bool) -> dict[int, int]:
+    async def bounds(self, topic: str) -> tuple[dict[int, tuple[int, int]], dict[int, str]]:
+        """Of each partition where it begins and ends, and of those that do not answer why, for people."""
+        begins, silent = await self._ask_offsets(topic, beginning=True)
+        ends, silent_ends = await self._ask_offsets(topic, numbers=begins.keys()) if begins else ({}, {})
+        return {number: (begins[number], end) for number, end in ends.items()}, silent | silent_ends
+
+    async def _fetch_offsets(
+        self, topic: str, *, beginning: bool = False, numbers: Collection[int] | None = None
+    ) -> dict[int, int]:
+        found, silent = await self._ask_offsets(topic, beginning=beginning, numbers=numbers)
+        if silent:
+            name = self._settings.topic(topic)
+            reasons = {TopicPartition(name, number): reason for number, reason in silent.items()}
+            raise not_answered(reasons, f"reading the {'beginning' if beginning else 'end'} of {name}")
+        return found
+
+    async def _ask_offsets(
+        self, topic: str, *, beginning: bool = False, numbers: Collection[int] | None = None
+    ) -> tuple[dict[int, int], dict[int, str]]:
         info = await self.find(topic)
         if info is None:
             raise RefusalError(f"there is no topic {self._settings.topic(topic)}: run `meter setup`")
-        partitions = [TopicPartition(self._settings.topic(topic), number) for number in range(info.partitions)]
+        wanted = range(info.partitions) if numbers is None else sorted(numbers)
+        partitions = [TopicPartition(self._settings.topic(topic), number) for number in wanted]
         client: ReaderClient = AiokafkaReader(self._settings, fetch_wait_ms=10)
         try:
             await client.start()
-            if beginning:
-                offsets = await client.beginning_offsets(partitions)
-            else:
-                offsets = await self._fetch_ends(client, partitions)
-            return {tp.partition: offset for tp, offset in offsets.items()}
+            found, silent = await ask_each(client.beginning_offsets if beginning else client.end_offsets, partitions)
+            if found and not beginning:
+                ends = await fetch_ends(client, found)
+                silent |= dict.fromkeys(found.keys() - ends.keys(), NOT_FETCHED)
+                found = ends
+            return {tp.partition: offset for tp, offset in found.items()}, {
+                tp.partition: reason for tp, reason in silent.items()
+            }
         finally:
             await client.stop(STOP_TIMEOUT_S)
 
-    async def _fetch_ends(
-        self, client: ReaderClient, partitions: Collection[TopicPartition]
-    ) -> Mapping[TopicPartition, int]:
-        """The high watermarks that come with a fetch. ListOffsets alone is not enough: Tansu answers it with the first
-        offset of the last batch, plus one.
-        """
-        listed = await client.end_offsets(partitions)
-        client.assign(partitions)
-        for tp in partitions:
-            client.seek(tp, listed[tp])
-        async with asyncio.timeout(FETCH_ENDS_TIMEOUT_S):
-            while any(client.highwater(tp) is None for tp in partitions):
-                await client.poll(partitions, timeout_ms=20, max_records=FETCH_ENDS_RECORDS)
-        return {tp: max(listed[tp], client.highwater(tp) or 0) for tp in partitions}
+
+async def fetch_ends(client: ReaderClient, listed: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    """The high watermarks that come with a fetch; partitions of which none comes in time are missing. ListOffsets
+    alone is not enough: Tansu answers it with the first offset of the last batch, plus one.
+    """
+    client.assign(list(listed))
+    for tp, end in listed.items():
+        client.seek(tp, end)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + FETCH_ENDS_TIMEOUT_S
+    while any(client.highwater(tp) is None for tp in listed) and loop.time() < deadline:
+        await client.poll(list(listed), timeout_ms=20, max_records=FETCH_ENDS_RECORDS)
+    marks = {tp: client.highwater(tp) for tp in listed}
+    return {tp: max(listed[tp], mark) for tp, mark in marks.items() if mark is not None}
 
 
 def compare(spec: TopicSpec, info: TopicInfo, replication_factor: int) -> TopicChange:

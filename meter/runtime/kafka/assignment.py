@@ -7,12 +7,15 @@ reaches the caller instead of aiokafka's log.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar
 
 from meter.runtime.errors import TopicIdentityError
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
 from meter.runtime.kafka.admin import TopicAdmin
+from meter.runtime.kafka.asking import Answers, ask_each, not_answered
+from meter.runtime.kafka.away import Away
 from meter.runtime.kafka.failures import unreachable
 from meter.runtime.kafka.history import History
 from meter.runtime.kafka.offset_ranges import OF_INPUTS, OffsetRange, Remedies, check_ranges
@@ -36,7 +39,8 @@ class OffsetStore(Protocol):
 
 
 class Assignment:
-    """The assigned shards. Those in `buffers` are positioned; the others wait to be (some until a pause has passed)."""
+    """The assigned shards. Those in `buffers` are positioned; the others wait to be: some until a pause has passed, and
+    those with a partition that does not answer until it does (`away`)."""
 
     def __init__(
         self,
@@ -48,8 +52,10 @@ class Assignment:
         history: History | None = None,
         *,
         beyond: bool = False,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
-        """With `beyond` partitions are read that no shard has, because somebody has grown a topic; else left alone."""
+        """With `beyond` partitions are read that no shard has, because somebody has grown a topic; else left alone.
+        `wake`: a partition that was silent answers, so `position` has something to do."""
         self.shards: frozenset[int] = frozenset()
         self._beyond = beyond
         self._held: frozenset[TopicPartition] = frozenset()
@@ -59,6 +65,7 @@ class Assignment:
         self._buffers = buffers
         self._remedies = remedies
         self._history = history
+        self.away = Away(wake)
         self._generation = 0
         self._incomplete: frozenset[int] = frozenset()  # assigned of some topics, not of all
         self._pauses: dict[int, tuple[int, float]] = {}  # shard: rewinds in a row, not before (loop time)
@@ -71,6 +78,7 @@ class Assignment:
         self.shards = self._incomplete = frozenset()
         self._held = frozenset()
         self._buffers.clear()
+        self.away.forget()
 
     def accept(self, client: ConsumerClient, partitions: Collection[TopicPartition]) -> None:
         """Partitions were assigned. Pause first: otherwise aiokafka delivers from its own committed offset."""
@@ -103,8 +111,8 @@ class Assignment:
             )
 
     def count_unpositioned(self) -> int:
-        """Shards that should be read and cannot be yet."""
-        return len(self.shards - set(self._buffers.shards) - self._buffers.in_flight.keys())
+        """Shards that should be read and cannot be yet. Not those that are away: no other process could read them."""
+        return len(self.shards - set(self._buffers.shards) - self._buffers.in_flight.keys() - self.away.shards)
 
     def mark_progress(self, batch: Batch) -> None:
         """A batch was stored: the next rewind of the shard waits for nothing."""
@@ -130,9 +138,13 @@ class Assignment:
             client.pause(*(tp for tp in dropped if tp in held))
 
     async def position(self, client: ConsumerClient) -> None:
-        """Seek to the stored offsets, after checking that the broker still has what comes next."""
+        """Seek to the stored offsets, after checking that the broker still has what comes next.
+
+        A shard with a partition that does not answer is left out until it does. Raises TransientError where no shard
+        of this consumer can be read.
+        """
         now = asyncio.get_running_loop().time()
-        done = {*self._buffers.shards, *self._buffers.in_flight}
+        done = {*self._buffers.shards, *self._buffers.in_flight, *self.away.shards}
         waiting = [
             shard for shard in sorted(self.shards) if shard not in done and self._pauses.get(shard, (0, 0.0))[1] <= now
         ]
@@ -144,9 +156,16 @@ class Assignment:
         if self._history is not None and generation == self._generation:
             self._history.check(stored, committed)
         waiting = self._put_off_unknown(waiting, stored, now)
-        ranges = await self._fetch_ranges(client, waiting, stored)
+        answers = await self._ask_bounds(client, waiting)
         if generation != self._generation:
             return  # a rebalance came between: what was read may be out of date
+        if answers.silent and not answers.found and not done:
+            raise not_answered(answers.silent, "reading offsets")  # of all: a new client finds other brokers, perhaps
+        self.away.note(answers.silent, partial(ask_each, partial(fetch_bounds, client)))
+        waiting = [shard for shard in waiting if shard not in self.away.shards]
+        if not waiting:
+            return
+        ranges = self._make_ranges(waiting, stored, answers.found)
         if await check_ranges(ranges, lambda: self._fetch_exact_ranges(ranges), self._settings, self._remedies):
             self._seek(client, waiting, ranges, generation)
 
@@ -163,18 +182,21 @@ class Assignment:
         found = await within(client.fetch_committed(partitions), "reading committed offsets")
         return {(topics[tp.topic], tp.partition): offset for tp, offset in found.items()}
 
-    async def _fetch_ranges(
-        self, client: ConsumerClient, shards: Sequence[int], stored: Mapping[tuple[str, int], int]
+    async def _ask_bounds(self, client: ConsumerClient, shards: Sequence[int]) -> "Answers[Bounds]":
+        return await ask_each(partial(fetch_bounds, client), self._find_held(shards))
+
+    def _make_ranges(
+        self,
+        shards: Sequence[int],
+        stored: Mapping[tuple[str, int], int],
+        bounds: Mapping[TopicPartition, "Bounds"],
     ) -> list[OffsetRange]:
-        partitions = self._find_held(shards)
-        begin = await within(client.beginning_offsets(partitions), "reading beginning offsets")
-        end = await within(client.end_offsets(partitions), "reading end offsets")
         ranges = []
         for topic, name in self._names.items():
             for shard in shards:
-                tp, wanted = TopicPartition(name, shard), stored.get((topic, shard))
-                absent = wanted or 0  # of one that is not on the broker
-                ranges.append(OffsetRange(name, shard, wanted, begin.get(tp, absent), end.get(tp, absent)))
+                wanted = stored.get((topic, shard))
+                absent = Bounds(wanted or 0, wanted or 0)  # of one that is not on the broker
+                ranges.append(OffsetRange(name, shard, wanted, *bounds.get(TopicPartition(name, shard), absent)))
         return ranges
 
     def _find_held(self, shards: Sequence[int]) -> list[TopicPartition]:
@@ -185,7 +207,8 @@ class Assignment:
     async def _fetch_exact_ranges(self, ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
         """The same ranges with the ends that come with a fetch: some brokers answer ListOffsets a little too low."""
         async with TopicAdmin(self._settings) as admin:
-            ends = {name: await admin.end_offsets(topic) for topic, name in self._names.items()}
+            numbers = {item.shard for item in ranges}
+            ends = {name: await admin.end_offsets(topic, numbers) for topic, name in self._names.items()}
         return [item._replace(end=ends[item.topic].get(item.shard, 0)) for item in ranges]
 
     def _seek(
@@ -206,10 +229,23 @@ class Assignment:
             self._buffers.put(shard, buffers, buffers.keys() - self._held)
 
 
-async def within(call: Awaitable[T], doing: str) -> T:
-    """Await with a deadline of OFFSETS_TIMEOUT_S. The error names Kafka, which a bare TimeoutError would not."""
+class Bounds(NamedTuple):
+    """Where a partition begins and ends on the broker."""
+
+    begin: int
+    end: int
+
+
+async def fetch_bounds(client: ConsumerClient, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Bounds]:
+    begin = await client.beginning_offsets(partitions)
+    end = await client.end_offsets(partitions)
+    return {tp: Bounds(begin[tp], end[tp]) for tp in partitions}
+
+
+async def within(call: Awaitable[T], doing: str, timeout_s: float = OFFSETS_TIMEOUT_S) -> T:
+    """Await with a deadline. The error names Kafka, which a bare TimeoutError would not."""
     try:
-        async with asyncio.timeout(OFFSETS_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             return await call
     except TimeoutError as error:
         raise unreachable(error, doing) from error

@@ -6,20 +6,22 @@ buffered, batches out), `commits` (lag tools).
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, Self
+from typing import Self
 
-from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
+from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka.adapter.consumer import AiokafkaConsumer
-from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicInfo, TopicPartition
+from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
 from meter.runtime.kafka.admin import TopicAdmin
+from meter.runtime.kafka.asking import not_answered
 from meter.runtime.kafka.assignment import Assignment, OffsetStore, within
 from meter.runtime.kafka.commits import Commits
 from meter.runtime.kafka.connecting import not_connected
 from meter.runtime.kafka.ends import EndsReader
 from meter.runtime.kafka.failures import OFFSET_NOT_THERE, KafkaError, is_transient, unreachable
 from meter.runtime.kafka.history import History
+from meter.runtime.kafka.identity import IdentityCheck, TopicGuard
 from meter.runtime.kafka.lag import PartitionLag
 from meter.runtime.kafka.offset_ranges import OF_INPUTS, Remedies
 from meter.runtime.kafka.pace import FetchPace
@@ -29,7 +31,6 @@ from meter.runtime.settings import Settings
 
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 2
-IDENTITY_PAUSE_S = 30.0
 
 
 @contextmanager
@@ -41,20 +42,6 @@ def translated(doing: str) -> Iterator[None]:
         if is_transient(error):
             raise unreachable(error, doing) from error
         raise
-
-
-class TopicGuard(Protocol):
-    @property
-    def remedy(self) -> str:
-        """What people can do about a topic that is not the recorded one."""
-        ...
-
-    async def check_topics(self, topics: Mapping[str, TopicInfo]) -> None:
-        """Compare the topics with what is recorded, or record them the first time.
-
-        Raises TopicIdentityError when they differ.
-        """
-        ...
 
 
 class ShardConsumer:
@@ -82,7 +69,6 @@ class ShardConsumer:
         self._settings = settings
         self._names = {topic: settings.topic(topic) for topic in topics}
         self._group = settings.group(group)
-        self._guard = guard
         self._client: ConsumerClient | None = None
         self._buffers = ShardBuffers(
             batch_events=settings.batch_events,
@@ -90,12 +76,14 @@ class ShardConsumer:
             buffer_bytes=settings.buffer_bytes,
             concurrency=concurrency,
         )
-        self._assignment = Assignment(settings, self._names, store, self._buffers, remedies, history, beyond=beyond)
+        self._assignment = Assignment(
+            settings, self._names, store, self._buffers, remedies, history, beyond=beyond, wake=self.wake
+        )
         self._poller = Poller(self._buffers, settings.poll_ms, FetchPace(settings.kafka_fetch_wait_ms / 1000))
         self._commits = Commits()
         self._ends = EndsReader(settings)
         self._freed = asyncio.Event()
-        self._next_identity_check = 0.0
+        self._identity = IdentityCheck(guard, self._names)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -158,7 +146,7 @@ class ShardConsumer:
             raise DependencyUnreachableError("kafka: the fetch task has ended", dependency="kafka")
         try:
             client.check_group()
-            await self._check_identity(client)  # first: a topic that is gone leaves the other one's partitions
+            await self._identity.look(client)  # first: a topic that is gone leaves the other one's partitions
             self._assignment.check_complete()
             await self._assignment.position(client)
             self._poller.keep_polling(client)
@@ -228,9 +216,9 @@ class ShardConsumer:
     async def fetch_ends(self, topic: str) -> dict[int, int]:
         """The end of each shard's partition of a topic, those of other consumers as well, asked of the broker now.
 
-        Raises TransientError.
+        Partitions that do not answer are missing. Raises TransientError where none does.
         """
-        ends = await self._ask_ends(topic, range(self._settings.partitions))
+        ends = await self._ask_ends(topic, range(self._settings.partitions), needed=False)
         return {tp.partition: end for tp, end in ends.items()}
 
     async def find_end(self, topic: str, batch: Batch) -> int:
@@ -249,20 +237,23 @@ class ShardConsumer:
         with translated(f"reading the ends of {topic}"):
             info = await within(self._ends.describe(self._names[topic]), "describing topics")
         if info is None:
-            raise self._is_gone(self._names[topic])
+            raise self._identity.is_gone(self._names[topic])
         ends = await self._ask_ends(topic, range(info.partitions))
         return [
             self._buffers.partitions[tp].in_flight_end if self._has_read(tp, end) else end for tp, end in ends.items()
         ]
 
-    async def _ask_ends(self, topic: str, numbers: Iterable[int]) -> dict[TopicPartition, int]:
+    async def _ask_ends(self, topic: str, numbers: Iterable[int], *, needed: bool = True) -> dict[TopicPartition, int]:
+        """`needed`: each of them."""
         client, name = self._started, self._names[topic]
         partitions = [TopicPartition(name, number) for number in numbers]
         doing = f"reading the ends of {topic}"
         with translated(doing):
-            ends = await within(self._ends.fetch(partitions), doing)
+            ends, silent = await within(self._ends.fetch(partitions), doing)
+        if silent and (needed or not ends):
+            raise not_answered(silent, doing)
         held = client.assignment()  # some brokers answer a little too low
-        return {tp: max(ends[tp], (client.highwater(tp) or 0) if tp in held else 0) for tp in partitions}
+        return {tp: max(ends[tp], (client.highwater(tp) or 0) if tp in held else 0) for tp in partitions if tp in ends}
 
     def _has_read(self, tp: TopicPartition, end: int) -> bool:
         """Whether all records below the end are in a batch, or were."""
@@ -284,6 +275,21 @@ class ShardConsumer:
                 lags.append(PartitionLag(buffer.topic, tp.partition, buffer.stored, stable, end, buffer.lag(end)))
         return lags
 
+    def list_silent(self) -> dict[tuple[str, int], str]:
+        """Partitions, by topic and number, whose shard waits to be read because they do not answer, and why."""
+        topics = {name: topic for topic, name in self._names.items()}
+        return {(topics[tp.topic], tp.partition): reason for tp, reason in self._assignment.away.silent.items()}
+
+    def list_fetched(self) -> dict[tuple[str, int], int | None]:
+        """Of each partition that should be fetched from now, when a fetch of it was answered last: a time of the
+        client's, to be compared with an earlier one; None: none was yet."""
+        client = self._client
+        if client is None:
+            return {}
+        held = client.assignment()
+        fetchable = (tp for tp in self._buffers.find_fetchable() if tp in held)
+        return {(self._buffers.partitions[tp].topic, tp.partition): client.fetched_at(tp) for tp in fetchable}
+
     @property
     def _started(self) -> ConsumerClient:
         if self._client is None:
@@ -301,39 +307,14 @@ class ShardConsumer:
             self._assignment.accept(self._client, partitions)
             self._commits.forget()
             self._freed.set()
-            self._next_identity_check = 0.0  # other partitions, perhaps of a topic that was grown
-
-    async def _check_identity(self, client: ConsumerClient) -> None:
-        """At the start and every IDENTITY_PAUSE_S: are these the topics whose offsets are stored?"""
-        loop = asyncio.get_running_loop()
-        while self._guard is not None and loop.time() >= self._next_identity_check:
-            self._next_identity_check = loop.time() + IDENTITY_PAUSE_S  # a rebalance meanwhile asks for another look
-            try:
-                await self._guard.check_topics(await self._describe_topics(client))
-            except BaseException:
-                self._next_identity_check = 0.0
-                raise
-
-    async def _describe_topics(self, client: ConsumerClient) -> dict[str, TopicInfo]:
-        infos = {}
-        for topic, name in self._names.items():
-            info = await within(client.describe_topic(name), "describing topics")
-            if info is None:
-                raise self._is_gone(name)
-            infos[topic] = info._replace(topic=topic)
-        return infos
-
-    def _is_gone(self, name: str) -> TopicIdentityError:
-        remedy = self._guard.remedy if self._guard is not None else ""
-        said = f"topic {name} is gone: it was deleted, and nothing was written since. {remedy}"
-        return TopicIdentityError(said.rstrip())
+            self._identity.require()  # other partitions, perhaps of a topic that was grown
 
     def _recover(self, client: ConsumerClient, error: Exception) -> None:
         """After a failed poll the client's offsets prove nothing: it may have drained partitions before it failed."""
         if isinstance(error, OFFSET_NOT_THERE):
             for shard in list(self._buffers.shards):
                 self._assignment.unposition(client, shard)  # positioned again, with all checks
-            self._next_identity_check = 0.0
+            self._identity.require()
             return
         for tp, buffer in self._buffers.partitions.items():
             seek_if_assigned(client, tp, buffer.next)

@@ -5,15 +5,18 @@ long, several times for each batch with a correction: under faults a backlog gre
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
 from meter.runtime.kafka.adapter.consumer import AiokafkaReader
 from meter.runtime.kafka.adapter.protocols import ReaderClient, TopicInfo, TopicPartition
+from meter.runtime.kafka.asking import Answers, ask_each
 from meter.runtime.settings import Settings
 
 STOP_TIMEOUT_S: Final = 2.0
+# So long one that was silent counts as silent without being asked: its question holds up whoever waits for the others.
+SILENT_S: Final = 5.0
 
 
 class EndsReader:
@@ -23,11 +26,26 @@ class EndsReader:
         self._settings = settings
         self._client: ReaderClient | None = None
         self._lock = asyncio.Lock()
+        self._silent: dict[TopicPartition, tuple[float, str]] = {}  # until when, and why
 
-    async def fetch(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Of each the end of what is committed. Raises what the client raises."""
+    async def fetch(self, partitions: Collection[TopicPartition]) -> Answers[int]:
+        """Of each the end of what is committed, or why it has no answer. Raises what the client raises as it
+        connects."""
+        now = asyncio.get_running_loop().time()
+        silent = {tp: self._silent[tp][1] for tp in partitions if tp in self._silent and self._silent[tp][0] > now}
+        answers = await self._ask([tp for tp in partitions if tp not in silent])
+        for tp in answers.found:
+            self._silent.pop(tp, None)
+        until = asyncio.get_running_loop().time() + SILENT_S
+        self._silent |= {tp: (until, reason) for tp, reason in answers.silent.items()}
+        return Answers(answers.found, answers.silent | silent)
+
+    async def _ask(self, partitions: Collection[TopicPartition]) -> Answers[int]:
         async with self._asking() as client:
-            return await client.end_offsets(partitions)
+            answers = await ask_each(client.end_offsets, partitions)
+        if answers.silent and not answers.found:
+            await self.close()  # a new connection may find other brokers
+        return answers
 
     async def describe(self, name: str) -> TopicInfo | None:
         """None: there is no such topic. Raises what the client raises."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from meter.runtime.kafka.adapter.consumer import AiokafkaReader
 from meter.runtime.kafka.adapter.protocols import ReaderClient, TopicPartition
+from meter.runtime.kafka.asking import ask_each
 from meter.runtime.kafka.failures import is_transient, unreachable
 from meter.runtime.settings import Settings
 from meter.runtime.stretch import Stretch
@@ -26,8 +27,8 @@ async def find_bare(settings: Settings, topic: str, stretches: Mapping[int, Stre
     try:
         await client.start()
         wanted = {TopicPartition(settings.topic(topic), number): stretch for number, stretch in stretches.items()}
-        begins = await client.beginning_offsets(list(wanted))
-        there = {tp: stretch for tp, stretch in wanted.items() if begins[tp] <= stretch.begin}
+        begins = (await ask_each(client.beginning_offsets, list(wanted))).found
+        there = {tp: stretch for tp, stretch in wanted.items() if tp in begins and begins[tp] <= stretch.begin}
         client.assign(list(there))
         for tp, stretch in there.items():
             client.seek(tp, stretch.begin)

@@ -8,6 +8,7 @@ from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka.adapter.consumer import AiokafkaReader
 from meter.runtime.kafka.adapter.protocols import ReaderClient, TopicPartition
 from meter.runtime.kafka.admin import TopicAdmin
+from meter.runtime.kafka.asking import not_answered
 from meter.runtime.kafka.failures import is_transient, unreachable
 from meter.runtime.settings import Settings
 
@@ -23,15 +24,28 @@ class TopicRecord(NamedTuple):
 
 
 async def read_topic(
-    settings: Settings, topic: str, *, batch: int = 5_000, newest: int | None = None
+    settings: Settings,
+    topic: str,
+    *,
+    batch: int = 5_000,
+    newest: int | None = None,
+    silent: dict[int, str] | None = None,
 ) -> AsyncIterator[list[TopicRecord]]:
     """Yield lists of at most `batch` records, up to the end that the topic has at the call; of each partition all, or
     the `newest` ones.
 
-    Raises RefusalError when there is no such topic.
+    Partitions that do not answer are left out and noted in `silent`, with the reason; where it is None, one is enough
+    for DependencyUnreachableError, else it takes all. Raises RefusalError when there is no such topic.
     """
     async with TopicAdmin(settings) as admin:
-        begins, ends = await admin.beginning_offsets(topic), await admin.end_offsets(topic)
+        bounds, absent = await admin.bounds(topic)
+    if absent and (silent is None or not bounds):
+        reasons = {TopicPartition(settings.topic(topic), number): reason for number, reason in absent.items()}
+        raise not_answered(reasons, f"reading {topic}")
+    if silent is not None:
+        silent |= absent
+    ends = {number: end for number, (_begin, end) in bounds.items()}
+    begins = {number: begin for number, (begin, _end) in bounds.items()}
     if newest is not None:
         begins = {number: max(begin, ends[number] - newest) for number, begin in begins.items()}
     client: ReaderClient = AiokafkaReader(settings, isolation_level="read_committed")

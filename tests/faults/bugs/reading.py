@@ -13,15 +13,15 @@ from tests.faults.schedule import Focus
 
 def seeks_too_late() -> None:
     """Delivery begins at Kafka's committed offset, before the stored one has been sought, and nobody looks."""
-    fetch_ranges, seek = Assignment._fetch_ranges, Assignment._seek
+    ask_bounds, seek = Assignment._ask_bounds, Assignment._seek
     committed: dict[TopicPartition, int] = {}
 
-    async def fetch_ranges_and_committed(self: Any, client: Any, shards: Any, stored: Any) -> Any:
+    async def ask_bounds_and_committed(self: Any, client: Any, shards: Any) -> Any:
         for name in self._names.values():
             for shard in shards:
                 place = TopicPartition(name, shard)
                 committed[place] = await client.inner.committed(place) or 0
-        return await fetch_ranges(self, client, shards, stored)
+        return await ask_bounds(self, client, shards)
 
     def seek_to_committed(self: Any, client: Any, shards: Any, ranges: Any, generation: int) -> None:
         seek(self, client, shards, ranges, generation)
@@ -36,7 +36,7 @@ def seeks_too_late() -> None:
         self.fetch_offset = max(self.next, fetch_offset)
         return Verdict.TAKEN
 
-    replace(Assignment, "_fetch_ranges", fetch_ranges_and_committed)
+    replace(Assignment, "_ask_bounds", ask_bounds_and_committed)
     replace(Assignment, "_seek", seek_to_committed)
     replace(PartitionBuffer, "offer", offer)
 

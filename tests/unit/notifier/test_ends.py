@@ -34,9 +34,17 @@ def broker() -> Broker:
 
 
 async def test_each_question_is_answered_anew(broker: Broker) -> None:
-    broker.answers = [{0: 5}, {0: 6}]
+    broker.answers = [{0: 5, 1: 0}, {0: 6, 1: 0}]
     kafka = KafkaEnds(broker)
     assert (await kafka.fetch(0), await kafka.fetch(1), broker.asked) == (5, 0, 2)
+
+
+async def test_a_shard_that_does_not_answer_is_not_taken_for_an_empty_one(broker: Broker) -> None:
+    broker.answers = [{0: 5}, {0: 5}]
+    kafka = KafkaEnds(broker)
+    with pytest.raises(DependencyUnreachableError, match="shard 1"):
+        await kafka.fetch(1)
+    assert await kafka.fetch(0) == 5
 
 
 async def test_an_error_ends_one_question(broker: Broker) -> None:

@@ -169,6 +169,10 @@ class AiokafkaConsumer(AiokafkaReader):
         offset: int | None = self.inner.last_stable_offset(partition)
         return offset
 
+    def fetched_at(self, partition: TopicPartition) -> int | None:
+        stamp: int | None = self.inner.last_poll_timestamp(partition)
+        return stamp
+
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         await self.inner.commit({AiokafkaPartition(*tp): offset for tp, offset in offsets.items()})
 

@@ -154,6 +154,11 @@ class ConsumerClient(ReaderClient, Protocol):
         """End of the committed transactions as of the last fetch of an assigned partition; None or -1: not known."""
         ...
 
+    def fetched_at(self, partition: TopicPartition) -> int | None:
+        """When the last fetch of an assigned partition was answered without an error (ms, by the clock of this
+        machine); None before the first."""
+        ...
+
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None: ...
 
     async def fetch_committed(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:

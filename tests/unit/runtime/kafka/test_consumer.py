@@ -116,3 +116,18 @@ def test_it_goes_round_while_a_shard_waits_to_be_read() -> None:
         return round(loop.time() - began, 2)
 
     assert run_virtually(receive()) == Settings().poll_ms / 1000
+
+
+class Away(Quiet):
+    """A position that is known of one partition, and one that does not answer."""
+
+    def fetched_at(self, partition: TopicPartition) -> int | None:
+        return 70 + partition.partition
+
+
+def test_what_should_be_fetched_and_what_is_silent_is_told_by_the_logical_topic() -> None:
+    consumer = make_consumer(Away({USAGE_1}, stable=5))
+    consumer._names["usage"] = "prefix.usage"
+    consumer._assignment.away.silent[TopicPartition("prefix.usage", 4)] = "no answer came in time"
+    assert consumer.list_fetched() == {("usage", 1): 71}
+    assert consumer.list_silent() == {("usage", 4): "no answer came in time"}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from meter.runtime.kafka.lag import MOST_SAMPLES, LagClock, PartitionLag
-from meter.runtime.lag_watch import HELD_BACK_S, LagWatch
+from meter.runtime.lag_watch import HELD_BACK_S, LOOK_COUNTS_S, UNFETCHED_S, LagWatch
 from meter.runtime.process.health import Health
 
 
@@ -48,8 +48,18 @@ def test_a_partition_is_held_back_while_its_stable_offset_stands_still() -> None
 class Consumer:
     lags: Sequence[PartitionLag] = ()
 
+    def __init__(self) -> None:
+        self.silent: dict[tuple[str, int], str] = {}
+        self.fetched: dict[tuple[str, int], int | None] = {}
+
     def measure_lag(self) -> Sequence[PartitionLag]:
         return self.lags
+
+    def list_silent(self) -> dict[tuple[str, int], str]:
+        return self.silent
+
+    def list_fetched(self) -> dict[tuple[str, int], int | None]:
+        return self.fetched
 
 
 class Made:
@@ -97,3 +107,52 @@ def test_a_shard_that_another_process_has_now_is_no_fault_and_no_metric_of_ours(
 def test_the_topics_of_a_shard_are_counted_together(made: Made) -> None:
     made.look(0, lag(0, 3), lag(0, 4)._replace(topic="metering.accounts"))
     assert 'metering_lag_records{shard="0"} 7.0' in made.health.metrics.render().decode()
+
+
+def look_on(made: Made, seconds: float) -> None:
+    """A look each second."""
+    for _ in range(round(seconds)):
+        made.look(made.now + 1)
+
+
+@pytest.mark.parametrize("stamp", [None, 77])
+def test_a_partition_that_no_fetch_of_is_answered_is_named_after_a_minute(made: Made, stamp: int | None) -> None:
+    made.consumer.fetched = {("metering.usage", 3): stamp}
+    look_on(made, UNFETCHED_S)
+    assert made.health.ready
+    look_on(made, 3)
+    [(part, reason)] = dict(made.health.report()["faults"]).items()  # type: ignore[call-overload]
+    assert part == "metering.usage 3"
+    assert reason.startswith("no fetch of metering.usage, partition 3 was answered for more than 60 s. Does each have")
+    made.consumer.fetched = {("metering.usage", 3): 78}
+    look_on(made, 1)
+    assert made.health.ready
+
+
+def test_a_partition_whose_buffer_was_full_meanwhile_has_not_waited(made: Made) -> None:
+    made.consumer.fetched = {("metering.usage", 3): 77}
+    look_on(made, UNFETCHED_S - 1)
+    made.consumer.fetched = {}
+    look_on(made, 1)
+    made.consumer.fetched = {("metering.usage", 3): 77}
+    look_on(made, UNFETCHED_S - 1)
+    assert made.health.ready
+
+
+def test_a_process_that_stood_still_has_not_waited_for_a_fetch(made: Made) -> None:
+    made.consumer.fetched = {("metering.usage", 3): 77}
+    look_on(made, 2)
+    made.look(made.now + 10 * UNFETCHED_S)
+    assert made.health.ready
+    assert LOOK_COUNTS_S < UNFETCHED_S
+
+
+def test_a_partition_that_keeps_its_shard_from_being_read_is_named_at_once(made: Made) -> None:
+    made.consumer.silent = {("metering.accounts", 1): "no answer came in time"}
+    made.look(1)
+    [(part, reason)] = dict(made.health.report()["faults"]).items()  # type: ignore[call-overload]
+    assert part == "metering.accounts 1"
+    assert reason.startswith("metering.accounts, partition 1 does not answer: no answer came in time. Does each have")
+    made.consumer.silent = {}
+    made.look(2)
+    assert made.health.ready

@@ -1,0 +1,269 @@
+"""One partition whose leader is away: its shard waits, and the others are read."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, cast
+
+import pytest
+
+from meter.runtime.errors import DependencyUnreachableError
+from meter.runtime.kafka import assignment, ends, identity
+from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicInfo, TopicPartition
+from meter.runtime.kafka.asking import ALONE_S, TOGETHER_S, ask_each
+from meter.runtime.kafka.assignment import Assignment
+from meter.runtime.kafka.away import AGAIN_S
+from meter.runtime.kafka.ends import SILENT_S, EndsReader
+from meter.runtime.kafka.failures import UNAUTHORIZED, KafkaConnectionError
+from meter.runtime.kafka.identity import IdentityCheck
+from meter.runtime.kafka.patience import MOST_FAILURES, Patience
+from meter.runtime.kafka.shard_buffers import ShardBuffers
+from meter.runtime.settings import Settings
+from tests.support.virtual_loop import run_virtually
+
+USAGE, ACCOUNTS = "usage", "accounts"
+SHARDS = 3
+
+
+def place(topic: str, number: int) -> TopicPartition:
+    return TopicPartition(topic, number)
+
+
+class Brokers:
+    """As aiokafka asks them: while one of the partitions has no leader, a question has no answer, and no end."""
+
+    def __init__(self) -> None:
+        self.away: set[TopicPartition] = set()
+        self.refused: set[TopicPartition] = set()
+        self.asked: list[list[TopicPartition]] = []
+        self.places: dict[TopicPartition, int] = {}
+        self.resumed: set[TopicPartition] = set()
+
+    async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        self.asked.append(list(partitions))
+        if self.refused & set(partitions):
+            raise UNAUTHORIZED[0]("usage")
+        if self.away & set(partitions):
+            await asyncio.Event().wait()
+        return dict.fromkeys(partitions, 0)
+
+    async def end_offsets(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return dict.fromkeys(await self.beginning_offsets(partitions), 9)
+
+    def pause(self, *partitions: TopicPartition) -> None: ...
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.places[partition] = offset
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        self.resumed |= set(partitions)
+
+
+class Stored:
+    async def fetch_offsets(self, topics: Iterable[str], shards: Iterable[int]) -> Mapping[tuple[str, int], int]:
+        return {(topic, shard): 4 for topic in topics for shard in shards}
+
+
+class Made:
+    def __init__(self) -> None:
+        self.brokers, self.woken = Brokers(), 0
+        self.client = cast(ConsumerClient, self.brokers)
+        self.buffers = ShardBuffers(batch_events=10, batch_bytes=1000, buffer_bytes=1000, concurrency=1)
+        names = {USAGE: USAGE, ACCOUNTS: ACCOUNTS}
+        self.assignment = Assignment(Settings(partitions=SHARDS), names, Stored(), self.buffers, wake=self.wake)
+        self.assignment.accept(self.client, [place(topic, n) for topic in names for n in range(SHARDS)])
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    @property
+    def positioned(self) -> set[int]:
+        return set(self.buffers.shards)
+
+
+def test_the_others_are_read_and_it_is_read_once_it_answers() -> None:
+    async def play() -> None:
+        made = Made()
+        made.brokers.away = {place(ACCOUNTS, 1)}
+        await made.assignment.position(made.client)
+        assert made.positioned == {0, 2}
+        assert made.brokers.resumed == {place(topic, n) for topic in (USAGE, ACCOUNTS) for n in (0, 2)}
+        assert set(made.assignment.away.silent) == {place(ACCOUNTS, 1)}
+        began = asyncio.get_running_loop().time()
+        for _ in range(100):
+            await made.assignment.position(made.client)
+        assert asyncio.get_running_loop().time() == began, "the loop does not wait for it again"
+        made.brokers.away.clear()
+        await asyncio.sleep(AGAIN_S + 1)
+        assert made.woken == 1
+        await made.assignment.position(made.client)
+        assert made.positioned == {0, 1, 2}
+        assert made.brokers.places[place(ACCOUNTS, 1)] == 4
+        assert not made.assignment.away.silent
+
+    run_virtually(play())
+
+
+def test_a_shard_that_is_away_is_no_work_that_another_process_could_do() -> None:
+    """Else the watchdog ends the process after `stall_s`."""
+
+    async def play() -> None:
+        made = Made()
+        assert made.assignment.count_unpositioned() == SHARDS
+        made.brokers.away = {place(USAGE, 2)}
+        await made.assignment.position(made.client)
+        assert made.assignment.count_unpositioned() == 0
+        made.assignment.forget()
+        assert not made.assignment.away.silent
+
+    run_virtually(play())
+
+
+def test_where_no_partition_answers_it_is_the_brokers() -> None:
+    async def play() -> None:
+        made = Made()
+        made.brokers.away = {place(topic, n) for topic in (USAGE, ACCOUNTS) for n in range(SHARDS)}
+        with pytest.raises(DependencyUnreachableError, match=r"accounts\[0\].*--unavailable-partitions"):
+            await made.assignment.position(made.client)
+
+    run_virtually(play())
+
+
+def test_a_right_that_is_missing_does_not_pass() -> None:
+    async def play() -> None:
+        made = Made()
+        made.brokers.refused = {place(USAGE, 2)}
+        with pytest.raises(UNAUTHORIZED):
+            await made.assignment.position(made.client)
+
+    run_virtually(play())
+
+
+def test_a_shard_that_another_process_has_now_is_not_asked_again() -> None:
+    async def play() -> None:
+        made = Made()
+        made.brokers.away = {place(USAGE, 2)}
+        await made.assignment.position(made.client)
+        made.assignment.forget()
+        asked = len(made.brokers.asked)
+        await asyncio.sleep(3 * AGAIN_S)
+        assert (len(made.brokers.asked), made.woken) == (asked, 0)
+
+    run_virtually(play())
+
+
+def test_an_answer_of_all_takes_one_question() -> None:
+    async def play() -> None:
+        made = Made()
+        await made.assignment.position(made.client)
+        assert len(made.brokers.asked) == 2  # where they begin, where they end
+
+    run_virtually(play())
+
+
+def test_each_is_asked_on_its_own_where_one_is_away() -> None:
+    async def play() -> None:
+        brokers = Brokers()
+        brokers.away = {place(USAGE, 1)}
+        answers = await ask_each(brokers.end_offsets, [place(USAGE, n) for n in range(SHARDS)])
+        assert answers.found == {place(USAGE, 0): 9, place(USAGE, 2): 9}
+        assert answers.silent == {place(USAGE, 1): "no answer came in time"}
+
+    run_virtually(play())
+
+
+def test_ends_of_the_others_come_and_the_silent_one_does_not_hold_them_up_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Reader(Brokers):
+        async def start(self) -> None: ...
+
+        async def stop(self, _timeout_s: float) -> None: ...
+
+    async def play() -> None:
+        brokers = Reader()
+        monkeypatch.setattr(ends, "AiokafkaReader", lambda *_args, **_options: brokers)
+        reader, now = EndsReader(Settings()), asyncio.get_running_loop().time
+        brokers.away = {place(USAGE, 1)}
+        everything = [place(USAGE, n) for n in range(SHARDS)]
+        for _ in range(2):
+            found, silent = await reader.fetch(everything)
+            assert (set(found), set(silent)) == ({place(USAGE, 0), place(USAGE, 2)}, {place(USAGE, 1)})
+            began = now()
+        assert now() == began
+        brokers.away.clear()
+        await asyncio.sleep(SILENT_S + 1)
+        assert set((await reader.fetch(everything)).found) == set(everything)
+
+    run_virtually(play())
+
+
+def test_a_look_that_only_watches_may_fail_twice_in_a_row() -> None:
+    def fail(patience: Patience, error: Exception) -> None:
+        with patience.bearing():
+            raise error
+
+    patience, error = Patience("topics"), KafkaConnectionError("gone")
+    for _ in range(2):
+        for _ in range(MOST_FAILURES - 1):
+            fail(patience, error)
+        with patience.bearing():
+            pass
+    fail(patience, error)
+    fail(patience, error)
+    with pytest.raises(KafkaConnectionError):
+        fail(patience, error)
+    with pytest.raises(ValueError, match="a bug"):
+        fail(patience, ValueError("a bug"))
+
+
+class Guard:
+    remedy = ""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def check_topics(self, topics: Mapping[str, TopicInfo]) -> None:
+        self.looks += 1
+
+
+class Describing:
+    def __init__(self) -> None:
+        self.asked = 0
+        self.error: Exception | None = None
+
+    async def describe_topic(self, name: str) -> TopicInfo:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return TopicInfo(name, "id", SHARDS, {})
+
+
+def test_the_first_look_at_the_topics_must_succeed_and_later_ones_may_fail_twice() -> None:
+    async def play() -> None:
+        guard, broker = Guard(), Describing()
+        client: Any = broker
+        check = IdentityCheck(guard, {USAGE: USAGE})
+        broker.error = KafkaConnectionError("gone")
+        for _ in range(2):
+            with pytest.raises(KafkaConnectionError):
+                await check.look(client)
+        broker.error = None
+        await check.look(client)
+        await check.look(client)
+        assert guard.looks == 1
+        broker.error = KafkaConnectionError("gone")
+        await asyncio.sleep(identity.EVERY_S + 1)
+        for _ in range(MOST_FAILURES - 1):
+            await check.look(client)
+            await asyncio.sleep(identity.AGAIN_S + 1)
+        with pytest.raises(KafkaConnectionError):
+            await check.look(client)
+        check.require()
+        with pytest.raises(KafkaConnectionError):
+            await check.look(client)
+
+    run_virtually(play())
+
+
+def test_the_time_for_all_partitions_is_below_that_for_a_step() -> None:
+    assert TOGETHER_S + ALONE_S < assignment.OFFSETS_TIMEOUT_S
