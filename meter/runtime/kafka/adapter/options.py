@@ -4,6 +4,7 @@ import ssl
 from typing import Any
 
 from meter.runtime.kafka.adapter.logins import follow_logins, followed
+from meter.runtime.kafka.adapter.pacing import pace_requests
 from meter.runtime.settings import Settings
 from meter.runtime.tls import FollowingContext
 
@@ -15,6 +16,7 @@ METADATA_AGE_MS = 30_000  # a group learns of a topic that was grown within this
 def client_options(settings: Settings) -> dict[str, Any]:
     """Options that consumers, producers and admin clients share."""
     follow_logins()
+    pace_requests()
     return {
         "bootstrap_servers": settings.kafka_bootstrap,
         "security_protocol": settings.kafka_security_protocol,
