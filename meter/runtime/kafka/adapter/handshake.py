@@ -2,21 +2,19 @@
 
 import asyncio
 import socket
-from typing import Any, Final
+from typing import Any
 
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from meter.runtime.kafka.adapter.logins import LOOK_UP_S
 from meter.runtime.kafka.adapter.options import client_options
 from meter.runtime.settings import Settings
 
 OF_A_CONNECTION = (
     "security_protocol", "ssl_context", "sasl_mechanism", "sasl_plain_username", "sasl_plain_password",
 )  # fmt: skip
-
-# A resolver asks each of its servers for seconds before it says that nobody knows a name.
-LOOK_UP_S: Final = 30.0
 
 
 async def try_handshake(settings: Settings, timeout_s: float) -> Exception | None:

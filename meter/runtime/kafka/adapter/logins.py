@@ -1,14 +1,22 @@
 """The logins of aiokafka's clients: each takes the password that is in its file then, and failures are not hidden.
 
 A client keeps the password of its start for every later connection, and tries one that failed again without end and
-without a word to whoever uses it.
+without a word to whoever uses it. Where a broker takes a connection and says nothing, it waits for a whole request
+timeout at each step, and everybody who needs a connection waits behind it.
 """
 
+import asyncio
+import socket
 from typing import Any, Final
 
 from aiokafka.conn import AIOKafkaConnection
 
 from meter.runtime.secret_file import SecretFile
+
+# A resolver asks each of its servers for seconds before it says that nobody knows a name.
+LOOK_UP_S: Final = 30.0
+# From the name to the end of the login.
+CONNECT_S: Final = 10.0
 
 
 class FollowedPassword(str):
@@ -49,7 +57,10 @@ async def _connect_as_now(self: Any) -> Any:
     if isinstance(password, FollowedPassword):
         self._sasl_plain_password = password.file.read()
     try:
-        return await _connect(self)
+        async with asyncio.timeout(LOOK_UP_S):
+            await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(CONNECT_S):
+            return await _connect(self)
     except Exception:
         LOGINS.note_failure()
         raise
