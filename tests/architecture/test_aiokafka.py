@@ -12,7 +12,7 @@ TESTS = ("tests/unit/runtime/kafka/adapter/", "tests/integration/runtime_faults.
 # `meter/runtime/README.md` says of each what would break. `_client` and `_records` are names of our own, too.
 PRIVATE = {
     *("_fetcher", "_coordinator", "_subscription", "_crecords", "_detect_xerial_stream", "_consumer_record"),
-    "_unpack_records",
+    *("_unpack_records", "_sync_task", "_metadata_update", "_assignors", "_group_protocols"),
     *("_key_deserializer", "_stop_heartbeat_task", "_stop_commit_offsets_refresh_task", "_send_req"),
 }
 OWN_CLASSES = {"self", "cls"}

@@ -143,12 +143,14 @@ class ShardConsumer:
         client = self._started
         self._freed.clear()
         if client.has_stopped_fetching():
-            raise DependencyUnreachableError("kafka: the fetch task has ended", dependency="kafka")
+            raise DependencyUnreachableError("kafka: a task of the client has ended", dependency="kafka")
         try:
             client.check_group()
             await self._identity.look(client)  # first: a topic that is gone leaves the other one's partitions
             self._assignment.check_complete()
             await self._assignment.position(client)
+            if not self._buffers.partitions:
+                client.stay()
             self._poller.keep_polling(client)
             batches = self._buffers.take()
             if not batches:

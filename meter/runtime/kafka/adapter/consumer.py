@@ -159,11 +159,16 @@ class AiokafkaConsumer(AiokafkaReader):
         fetcher._fetch_max_wait_ms = max(1, round(wait_s * 1000)) if wait_s else self._calm_ms
 
     def has_stopped_fetching(self) -> bool:
-        return bool(self.inner._fetcher.error_future.done())
+        follows_leaders = self.inner._client._sync_task
+        return bool(self.inner._fetcher.error_future.done() or (follows_leaders and follows_leaders.done()))
 
     def check_group(self) -> None:
         """aiokafka raises such an error in `getmany` only, and without shards nobody calls `getmany`."""
         self.inner._coordinator.check_errors()
+
+    def stay(self) -> None:
+        with self.inner._subscription.fetch_context():
+            pass  # what ends here counts as a poll
 
     def last_stable_offset(self, partition: TopicPartition) -> int | None:
         offset: int | None = self.inner.last_stable_offset(partition)

@@ -143,11 +143,17 @@ class ConsumerClient(ReaderClient, Protocol):
         ...
 
     def has_stopped_fetching(self) -> bool:
-        """Whether the task that fetches is dead. `poll` then returns {} for ever and raises nothing."""
+        """Whether the task that fetches is dead, or the one that learns of new leaders. `poll` then returns {} for ever
+        and raises nothing."""
         ...
 
     def check_group(self) -> None:
         """Raise an error of the group that nobody has taken yet; the client does not join again before that."""
+        ...
+
+    def stay(self) -> None:
+        """Nothing is to be polled, and the caller lives: else the client leaves the group after five minutes, and joins
+        again only once it is polled."""
         ...
 
     def last_stable_offset(self, partition: TopicPartition) -> int | None:

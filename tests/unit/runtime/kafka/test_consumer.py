@@ -74,7 +74,12 @@ async def test_a_commit_that_fails_in_any_way_keeps_no_member_in_its_group() -> 
 class Quiet(Client):
     """Nothing comes."""
 
+    stayed = 0
+
     def check_group(self) -> None: ...
+
+    def stay(self) -> None:
+        self.stayed += 1
 
     def has_stopped_fetching(self) -> bool:
         return False
@@ -116,6 +121,21 @@ def test_it_goes_round_while_a_shard_waits_to_be_read() -> None:
         return round(loop.time() - began, 2)
 
     assert run_virtually(receive()) == Settings().poll_ms / 1000
+
+
+def test_a_member_that_has_nothing_to_poll_stays_in_its_group() -> None:
+    async def receive() -> tuple[int, int]:
+        stayed = []
+        for is_bare in (True, False):
+            client = Quiet(set() if is_bare else {USAGE_0, USAGE_1}, stable=5)
+            consumer = make_consumer(client)
+            if is_bare:
+                consumer._buffers.clear()
+            await consumer.receive()
+            stayed.append(client.stayed)
+        return stayed[0], stayed[1]
+
+    assert run_virtually(receive()) == (1, 0)
 
 
 class Away(Quiet):
