@@ -1,5 +1,7 @@
 """aiokafka asks again as fast as the brokers answer, where an answer does not help: thousands of requests a second for
 a partition without a leader, a topic that is gone, a fetch that ended in an error. Those brokers are ill already.
+
+And a client that has no topic yet, or never has one, as a probe, asks every half minute for all that the cluster has.
 """
 
 import asyncio
@@ -25,14 +27,21 @@ _send: Final = AIOKafkaClient.send
 _asked: WeakKeyDictionary[Any, tuple[frozenset[str] | None, float]] = WeakKeyDictionary()
 
 
+class NoTopics(frozenset[str]):
+    """aiokafka takes what is false for every topic."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
 async def _update_at_pace(self: Any, cluster: Any, topics: Iterable[str] | None) -> bool:
     """An error that aiokafka does not expect would end its task that learns of new leaders, without a word."""
-    now, wanted = asyncio.get_running_loop().time, frozenset(topics) if topics else None
+    now, wanted = asyncio.get_running_loop().time, None if topics is None else frozenset(topics)
     before = _asked.get(self)
     if before is not None and before[0] == wanted:
         await asyncio.sleep(before[1] + METADATA_PAUSE_S - now())
     try:
-        return bool(await _metadata_update(self, cluster, topics))
+        return bool(await _metadata_update(self, cluster, NoTopics() if wanted == frozenset() else topics))
     except Exception as error:
         log.warning("metadata_failed: %r", error)
         return False

@@ -27,6 +27,7 @@ class Connection:
     def __init__(self, *, leader: int = 1, code: int = 0, fetch_code: int = 0) -> None:
         self.leader, self.code, self.fetch_code = leader, code, fetch_code
         self.asked: list[str] = []
+        self.topics: list[list[str] | None] = []  # of each metadata request; None: of all
         self.error: Exception | None = None
 
     def connected(self) -> bool:
@@ -37,6 +38,7 @@ class Connection:
         self.asked.append(type(request).__name__)
         if isinstance(request, FetchRequest):
             return SimpleNamespace(API_VERSION=4, topics=[(TOPIC, [(0, self.fetch_code, -1, -1, [], b"")])])
+        self.topics.append(request._topics)
         if self.error is not None:
             raise self.error
         partitions = [(0, 0, self.leader, [1], [1])]
@@ -143,6 +145,16 @@ def test_an_error_that_nobody_expects_does_not_end_the_task_that_learns_of_leade
             connection.error = None
             assert await client.force_metadata_update() is True
         assert not client._sync_task.done()
+
+    play(steps)
+
+
+def test_a_client_without_topics_asks_for_none_and_not_for_all() -> None:
+    async def steps(client: Any, connection: Connection) -> None:
+        await client.force_metadata_update()
+        assert connection.topics[-1] == []
+        await client.fetch_all_metadata()
+        assert connection.topics[-1] is None
 
     play(steps)
 
