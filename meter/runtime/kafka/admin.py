@@ -10,11 +10,16 @@ from meter.runtime.kafka.adapter.consumer import AiokafkaReader
 from meter.runtime.kafka.adapter.protocols import AdminClient, ReaderClient, TopicInfo, TopicPartition
 from meter.runtime.kafka.asking import ask_each, not_answered
 from meter.runtime.kafka.connecting import not_connected
-from meter.runtime.kafka.failures import UNAUTHORIZED, describe, explain_lack, is_transient, unreachable
+from meter.runtime.kafka.failures import UNAUTHORIZED, describe, explain_lack, is_starting, is_transient, unreachable
+from meter.runtime.log import get_logger
 from meter.runtime.settings import Settings
 from schemas.topics import TopicSpec
 
+log = get_logger("kafka_admin")
+
 STOP_TIMEOUT_S = 5
+# Brokers that have just started take topics after some seconds.
+STARTING_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 FETCH_ENDS_TIMEOUT_S = 15
 FETCH_ENDS_RECORDS = 500  # the records do not matter, the high watermark does
 NOT_FETCHED = "no fetch was answered in time"
@@ -98,17 +103,22 @@ class TopicAdmin:
         return changes
 
     async def _create(self, spec: TopicSpec, replication_factor: int) -> None:
-        refusal = await self._started.create_topic(
-            self._settings.topic(spec.name),
-            partitions=spec.partitions,
-            replication_factor=replication_factor,
-            config=wanted_config(spec, replication_factor),
-        )
-        if refusal is not None:
-            raise self._explain(refusal, spec.name, "Create", "created")
+        for pause_s in (*STARTING_PAUSES_S, None):
+            refusal = await self._started.create_topic(
+                self._settings.topic(spec.name),
+                partitions=spec.partitions,
+                replication_factor=replication_factor,
+                config=wanted_config(spec, replication_factor),
+            )
+            if refusal is None:
+                return
+            if pause_s is None or not is_starting(refusal):
+                raise self._explain(refusal, spec.name, "Create", "created")
+            log.info("brokers_start", topic=spec.name, detail=describe(refusal))
+            await asyncio.sleep(pause_s)
 
     def _explain(self, refusal: Exception, topic: str, operation: str, done: str) -> Exception:
-        if is_transient(refusal):
+        if is_transient(refusal) or is_starting(refusal):
             return unreachable(refusal, f"topic {topic} was not {done}")
         if isinstance(refusal, UNAUTHORIZED):
             right, own = f"{operation} on the topic {self._settings.topic(topic)}", self._settings

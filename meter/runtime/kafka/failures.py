@@ -26,6 +26,7 @@ __all__ = [
     "describe",
     "explain_lack",
     "explain_unauthorized",
+    "is_starting",
     "is_transient",
     "unreachable",
 ]
@@ -72,6 +73,11 @@ def is_transient(error: BaseException) -> bool:
         # When a background task dies aiokafka raises a plain KafkaError, "Unexpected error …": a new client cures it.
         return bool(error.retriable) or type(error) is kafka_errors.KafkaError
     return False
+
+
+def is_starting(error: BaseException) -> bool:
+    """Whether the brokers are known to the controller and not let in yet: with a topic nothing is wrong then."""
+    return isinstance(error, kafka_errors.InvalidReplicationFactorError) and "fenced" in str(error)
 
 
 CLASS = re.compile(r"^(?:\[Error -?\d+\] [A-Za-z]+|[A-Za-z]+(?:Error|Exception))(?:: |$)")
