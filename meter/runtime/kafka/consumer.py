@@ -143,7 +143,9 @@ class ShardConsumer:
         client = self._started
         self._freed.clear()
         if client.has_stopped_fetching():
-            raise DependencyUnreachableError("kafka: a task of the client has ended", dependency="kafka")
+            raise DependencyUnreachableError(
+                "kafka: the fetch task has ended, or that which learns of leaders", dependency="kafka"
+            )
         try:
             client.check_group()
             await self._identity.look(client)  # first: a topic that is gone leaves the other one's partitions
@@ -200,7 +202,8 @@ class ShardConsumer:
 
     def lag(self) -> int:
         """Offsets that can be read and are not stored yet, of the positioned shards, as of the last fetch: the work
-        that waits. What an open transaction holds back is none, because no process could do it (`measure_lag` has it).
+        that waits. What an open transaction holds back is none, because no process could do it (`measure_lag` has it);
+        nor is what is not fetched yet of a partition without a leader.
 
         A shard that is assigned and cannot be positioned yet counts as one: it is waiting work.
         """
@@ -211,7 +214,7 @@ class ShardConsumer:
         held = client.assignment()
         for tp, buffer in self._buffers.partitions.items():
             if tp in held:  # else revoked between two steps of the loop
-                end = client.last_stable_offset(tp)
+                end = client.last_stable_offset(tp) if client.has_leader(tp) else buffer.next
                 total += buffer.lag(client.highwater(tp) if end is None or end < 0 else end)
         return total
 

@@ -166,6 +166,10 @@ class AiokafkaConsumer(AiokafkaReader):
         """aiokafka raises such an error in `getmany` only, and without shards nobody calls `getmany`."""
         self.inner._coordinator.check_errors()
 
+    def has_leader(self, partition: TopicPartition) -> bool:
+        leader = self.inner._client.cluster.leader_for_partition(AiokafkaPartition(*partition))
+        return leader is not None and leader >= 0
+
     def stay(self) -> None:
         with self.inner._subscription.fetch_context():
             pass  # what ends here counts as a poll

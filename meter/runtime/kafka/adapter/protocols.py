@@ -151,6 +151,10 @@ class ConsumerClient(ReaderClient, Protocol):
         """Raise an error of the group that nobody has taken yet; the client does not join again before that."""
         ...
 
+    def has_leader(self, partition: TopicPartition) -> bool:
+        """As far as the client knows."""
+        ...
+
     def stay(self) -> None:
         """Nothing is to be polled, and the caller lives: else the client leaves the group after five minutes, and joins
         again only once it is polled."""

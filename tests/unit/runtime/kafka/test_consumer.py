@@ -28,6 +28,11 @@ class Client:
         assert partition in self._assigned
         return self._stable
 
+    leaderless: TopicPartition | None = None
+
+    def has_leader(self, partition: TopicPartition) -> bool:
+        return partition != self.leaderless
+
     def highwater(self, partition: TopicPartition) -> int | None:
         assert partition in self._assigned
         return 9
@@ -52,6 +57,17 @@ def test_lag_reaches_to_the_high_watermark_while_the_stable_offset_is_not_known(
 
 def test_a_partition_revoked_between_two_steps_of_the_loop_does_not_count() -> None:
     assert make_consumer(Client({USAGE_1}, stable=5)).lag() == 3
+
+
+def test_what_cannot_be_fetched_because_a_leader_is_away_is_no_work_that_another_process_could_do() -> None:
+    """Else the watchdog ends the process. What is buffered of it can be stored all the same."""
+    client = Client({USAGE_0, USAGE_1}, stable=5)
+    client.leaderless = USAGE_0
+    consumer = make_consumer(client)
+    assert consumer.lag() == 3
+    held = consumer._buffers.partitions[USAGE_0]
+    held.next = held.in_flight_end = held.stored + 2
+    assert consumer.lag() == 5
 
 
 async def test_a_commit_that_fails_in_any_way_keeps_no_member_in_its_group() -> None:
