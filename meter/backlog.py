@@ -17,7 +17,11 @@ class UsageBacklog:
         self._tails = tails
 
     async def find_ends(self, batch: Batch) -> UsageEnds:
-        """The own end is asked last: what was sent on to it before lies below. Raises TransientError."""
+        """The own end is asked last: what was sent on to it before lies below.
+
+        Raises TransientError, also while any partition of usage does not answer: what the correction names may be in
+        it. One that was silent a moment ago is not waited for again.
+        """
         ends = await self._consumer.find_all_ends(USAGE)
         is_all_here = await is_here(self._pool, batch.shard, ends, self._tails)
         own = await self._consumer.find_end(USAGE, batch)
