@@ -1,9 +1,10 @@
 """What an error of Kafka, Postgres or the mail server means: whether to repeat the work, and what to say to people."""
 
-from meter.runtime.errors import LoginRefusedError, RefusalError, TransientError, explain, flatten
+from meter.runtime.errors import LoginRefusedError, OwnershipLostError, RefusalError, TransientError, explain, flatten
 from meter.runtime.postgres import failures as postgres
 
 __all__ = [
+    "advise",
     "explain",
     "explain_access",
     "explain_refusal",
@@ -12,6 +13,11 @@ __all__ = [
     "is_transient",
     "name_dependency",
 ]
+
+OF_OWNERSHIP = (
+    "Another process writes this shard, and this one still has it too: it passes once the consumer group has settled. "
+    "If not, look for services of another METERING_TOPIC_PREFIX or Kafka on this database, and stop them."
+)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -39,6 +45,16 @@ def explain_refusal(error: BaseException) -> str | None:
     if isinstance(error, RefusalError):
         return explain(error)
     return postgres.explain_misconfigured(error) or explain_unauthorized(error)
+
+
+def advise(error: BaseException) -> str:
+    """What to do about a transient error that comes again and again."""
+    for part in flatten(error):
+        if isinstance(part, OwnershipLostError):
+            return OF_OWNERSHIP
+        if (advice := postgres.advise(part)) is not None:
+            return advice
+    return f"It goes on by itself once that works again: deploy/RUNBOOKS.md, {postgres.RUNBOOK}."
 
 
 def is_access_refused(error: BaseException) -> bool:

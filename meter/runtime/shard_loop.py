@@ -5,7 +5,8 @@ something fails is decided here, once for all services:
 
 - A transient error while saving: nothing was stored, or nobody knows (a connection lost during COMMIT). The stored
   offsets are read again, and the shard continues from there. Until it has saved a batch it shares no transaction, so it
-  holds up no other shard a second time.
+  holds up no other shard a second time. A shard that fails REWINDS times in a row is a fault of the health report: the
+  server may take no writes, or have no room, while it answers all the same.
 - A bug (any other error) while planning or saving: the batch stays unacknowledged, the others of its group are stored,
   and then the loop ends with the bug, so that the process ends with it. The same holds for a bug in `note`, whose batch
   is stored already.
@@ -19,13 +20,14 @@ from collections.abc import Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from meter.runtime.errors import OwnershipLostError
-from meter.runtime.failures import explain, is_transient, name_dependency
+from meter.runtime.failures import advise, explain, is_transient, name_dependency
 from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka import Batch, ShardConsumer
 from meter.runtime.log import get_logger
 from meter.runtime.process.health import Health
 
 log = get_logger("shard_loop")
+REWINDS = 3  # in a row, of one shard: no longer something that passes by itself
 
 Plan = TypeVar("Plan")
 Saved = TypeVar("Saved")
@@ -76,6 +78,7 @@ class ShardLoop(Generic[Plan, Saved]):
         self._slots = asyncio.Semaphore(concurrency)
         self._health = health
         self._alone: set[int] = set()  # shards whose last group failed
+        self._rewinds: dict[int, int] = {}  # by shard, since it last saved a batch
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; batches in flight are finished first. Raises a bug after the other batches ended."""
@@ -84,7 +87,9 @@ class ShardLoop(Generic[Plan, Saved]):
         stopped.add_done_callback(lambda _task: self._consumer.wake())
         try:
             while not stop.is_set():
-                for batches in self._group(await self._consumer.receive()):
+                received = await self._consumer.receive()
+                self._forget_settled()
+                for batches in self._group(received):
                     in_flight.add(task := asyncio.create_task(self._process(batches)))
                     task.add_done_callback(self._wake_for_bug)
                 in_flight = reap(in_flight)
@@ -148,6 +153,7 @@ class ShardLoop(Generic[Plan, Saved]):
     async def _finish(self, batch: Batch, plan: Plan, saved: Saved, started: float) -> Exception | None:
         """A bug is returned: the batch is stored, whatever `note` makes of it."""
         self._consumer.advance(batch)
+        self._forget_rewinds(batch.shard)
         try:
             await self._consumer.acknowledge([batch])
             self._health.mark_progress(self.name)
@@ -166,6 +172,36 @@ class ShardLoop(Generic[Plan, Saved]):
             dependency = name_dependency(error)
             log.warning("save_failed", work=self.name, shards=shards, dependency=dependency, detail=explain(error))
         await self._consumer.rewind(shards)
+        for shard in shards:
+            count = self._rewinds[shard] = self._rewinds.get(shard, 0) + 1
+            if count >= REWINDS:
+                self._tell(shard, count, error)
+
+    def _tell(self, shard: int, count: int, error: Exception) -> None:
+        reason = f"its records are not stored, and are read again: {explain(error)}. {advise(error)}"
+        if count == REWINDS:
+            log.error("shard_not_stored", work=self.name, shard=shard, detail=reason)
+        self._health.set_fault(self._part(shard), reason)
+
+    def _forget_rewinds(self, shard: int) -> None:
+        if self._rewinds.pop(shard, 0) >= REWINDS:
+            log.warning("shard_goes_on", work=self.name, shard=shard)
+            self._health.set_fault(self._part(shard), None)
+
+    def _forget_settled(self) -> None:
+        """Shards that another process has now, which tells of them, and those of which nothing is left to store: a
+        COMMIT whose reply was lost was done, or somebody else did it."""
+        if not self._rewinds:
+            return
+        lags = self._consumer.measure_lag()
+        left = {lag.shard for lag in lags if lag.records > 0}
+        settled = {lag.shard for lag in lags} - left
+        for shard in [*self._rewinds]:
+            if shard in settled or shard not in self._consumer.assigned:
+                self._forget_rewinds(shard)
+
+    def _part(self, shard: int) -> str:
+        return f"{self.name}, shard {shard}"
 
 
 def group_small(batches: Iterable[Batch], most_records: int) -> list[list[Batch]]:

@@ -3,13 +3,14 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
 from deploy.local.stack import KafkaServer, PostgresServer
 from meter.runtime.kafka.probe import KafkaProbe
 from meter.runtime.postgres.probe import PostgresProbe
 from meter.runtime.process.health import Health
-from meter.runtime.process.probes import Probe, watch_reachable
+from meter.runtime.process.probes import Probe, find_fault, watch_reachable
 from meter.runtime.settings import Settings
 from tests.support import until
 from tests.support.processes import Processes, ServiceProcess
@@ -45,6 +46,21 @@ async def test_a_postgres_that_hangs_or_dies_is_noticed(settings: Settings, own_
     own = settings.model_copy(update={"postgres_dsn": own_postgres.dsn()})
     await follow(PostgresProbe(own, "probe"), own_postgres.pause, own_postgres.resume)
     await follow(PostgresProbe(own, "probe"), own_postgres.crash, own_postgres.start)
+
+
+async def test_a_postgres_that_takes_no_writes_is_noticed(settings: Settings, dsn: str) -> None:
+    """An old primary after a fail-over, or a full disk: it is no standby, and answers all the same."""
+    probe = PostgresProbe(settings.model_copy(update={"postgres_dsn": dsn}), "probe")
+    await probe.ask()
+    await probe.close()
+    admin = await asyncpg.connect(dsn)
+    try:
+        database = await admin.fetchval("SELECT quote_ident(current_database())")
+        await admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    finally:
+        await admin.close()
+    fault = await find_fault(probe)
+    assert fault is not None and "the server is read-only" in fault and "default_transaction_read_only" in fault
 
 
 def is_idle(service: ServiceProcess) -> bool:

@@ -17,6 +17,12 @@ ANY: Final = "that the verb's --help names"  # where it is not known which
 OWN_RIGHT = (
     "It is the role for this and lacks a right that it should have: run `meter setup`, which gives each its rights."
 )
+# Where the servers' own documents do not say it: the section of deploy/RUNBOOKS.md.
+RUNBOOK: Final = '"Postgres takes no writes"'
+WRITES: Final = (
+    "The server takes no writes: take default_transaction_read_only off there, or have METERING_POSTGRES_DSN name the "
+    f"server that takes them. deploy/RUNBOOKS.md, {RUNBOOK}."
+)
 # Lost connections and servers that start, stop, switch over or resolve a conflict by picking us. All of them leave the
 # transaction undone (or, at COMMIT, its outcome unknown: read the cursor again, never repeat blindly).
 TRANSIENT: tuple[type[BaseException], ...] = (
@@ -93,6 +99,11 @@ def is_transient(error: BaseException) -> bool:
         lost = ("closed", "closing", "released", "connection was lost", "another operation is in progress")
         return any(words in str(error) for words in lost)
     return False
+
+
+def advise(error: BaseException) -> str | None:
+    """What to do about an error that passes, where it comes again and again; None where nothing more is known of it."""
+    return WRITES if isinstance(error, asyncpg.ReadOnlySQLTransactionError) else None
 
 
 def explain_misconfigured(error: BaseException, *, address: str = "", role: str = "", needed: str = "") -> str | None:

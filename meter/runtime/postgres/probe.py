@@ -4,6 +4,7 @@ from typing import Any
 
 import asyncpg
 
+from meter.runtime.postgres.failures import WRITES
 from meter.runtime.postgres.hosts import hosts_for
 from meter.runtime.postgres.pool import connect
 from meter.runtime.postgres.statements import load_sql
@@ -29,7 +30,7 @@ class PostgresProbe:
             self._connection = await connect(self._dsn, self._application_name)
         server = await self._connection.fetchrow(load_sql("meter.runtime.postgres", "ask_server"))
         if server is None or server["reads_only"]:
-            raise ConnectionError("the server is read-only")
+            raise ConnectionError(f"the server is read-only. {WRITES}")
         waiting_s = server["waiting_s"]
         if waiting_s is not None and waiting_s > COMMIT_PATIENCE_S:
             raise ConnectionError(

@@ -12,6 +12,7 @@ from meter.ingest import Ingest
 from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.kafka import Batch
+from meter.runtime.kafka.lag import PartitionLag
 from meter.runtime.process.health import Health
 from meter.runtime.shard_loop import ShardLoop
 from meter.store.port import Appended
@@ -65,8 +66,8 @@ class ScriptedConsumer:
     async def acknowledge(self, batches: list[Batch]) -> None:
         self.acknowledged += [(batch.shard, batch.end[USAGE]) for batch in batches]
 
-    def lag(self) -> int:
-        return 0
+    def measure_lag(self) -> list[PartitionLag]:
+        return []
 
 
 class FailingStore(MemoryEventStore):

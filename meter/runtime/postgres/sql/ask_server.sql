@@ -1,5 +1,6 @@
--- Whether the server takes no writes, and for how many seconds the oldest commit of this role waits for a synchronous standby.
-SELECT pg_is_in_recovery() AS reads_only,
+-- Whether the server takes no writes, as a standby or by a setting, and for how many seconds the oldest commit of this role
+-- waits for a synchronous standby.
+SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS reads_only,
        extract(epoch FROM clock_timestamp() - min(query_start) FILTER (WHERE wait_event = 'SyncRep'))::float8 AS waiting_s
 FROM pg_stat_activity
 WHERE usename = current_user AND datname = current_database()
