@@ -39,6 +39,7 @@ T = TypeVar("T")
 SMTP = "smtp"
 REPORT_PAUSE_S = 15
 RECORD_TRIES = 8
+RECORD_SHARE = 0.9  # of the claim, for the end of a letter whose dot was sent
 # A shard that is read at all is read to its end of a moment ago within a fraction of this.
 CATCH_UP_S = 2.0
 CATCH_UP_PAUSES_S = (0.02, 0.2)
@@ -217,18 +218,27 @@ class Mailer:
 
     async def _record(self, email: ClaimedEmail, judgement: Judgement) -> None:
         pause_s = self._pause(email, judgement)
-        steps = pauses(0.1, 5)
-        for tries_left in reversed(range(RECORD_TRIES)):
-            try:
-                held = await self._queue.finish(email, judgement, pause_s, self._clock.now())
-                break
-            except Exception as error:
-                if tries_left == 0 or not is_transient(error):
-                    raise
-                await asyncio.sleep(next(steps))
+        with self._health.seen_through():
+            held = await self._finish(email, judgement, pause_s)
         self.recorded.set()
         trace_id = None if self._traces is None else await self._traces.record(email, judgement)
         self._note(email, judgement, held=held, pause_s=pause_s, trace_id=trace_id)
+
+    async def _finish(self, email: ClaimedEmail, judgement: Judgement, pause_s: float) -> bool:
+        """Whether this claim or none held the letter. Where its dot was sent it is tried for most of the claim, which
+        began anew right before the dot: nobody else has the letter, and whoever gets it next sends it again."""
+        now = asyncio.get_running_loop().time
+        sent = judgement.result is not None and judgement.result.phase is Phase.DOT
+        deadline = now() + (RECORD_SHARE * self._settings.claim_s if sent else 0.0)
+        steps, tries = pauses(0.1, 5), 0
+        while True:
+            try:
+                return await self._queue.finish(email, judgement, pause_s, self._clock.now())
+            except Exception as error:
+                tries += 1
+                if not is_transient(error) or (tries >= RECORD_TRIES and now() >= deadline):
+                    raise
+                await asyncio.sleep(next(steps))
 
     def _pause(self, email: ClaimedEmail, judgement: Judgement) -> float:
         if judgement.verdict is Verdict.BEHIND:

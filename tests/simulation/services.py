@@ -48,6 +48,10 @@ class Nothing:
     def __call__(self, *_values: object, **_labels: object) -> "Nothing":
         return self
 
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_error: object) -> None: ...
+
 
 NOTHING: Final = cast(Any, Nothing())
 RENDERER: Final = cast(Renderer, PlainRenderer())

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 import structlog
@@ -28,15 +29,18 @@ class Work:
         self.waiting = waiting
         self.progress = 0
         self.idle_s = 0.0
+        self._stalled_s = 0.0  # of it, while nothing was seen through
         self._seen = 0
 
-    def tick(self, elapsed_s: float) -> float:
-        """Add the time that has passed. Returns for how many seconds work has waited without progress."""
+    def tick(self, elapsed_s: float, *, excused: bool = False) -> float:
+        """Add the time that has passed. Returns for how many seconds work has waited without progress, but for those
+        that were excused."""
         if self.progress != self._seen or self.waiting() <= 0:
-            self._seen, self.idle_s = self.progress, 0.0
+            self._seen, self.idle_s, self._stalled_s = self.progress, 0.0, 0.0
         else:
             self.idle_s += elapsed_s
-        return self.idle_s
+            self._stalled_s += 0.0 if excused else elapsed_s
+        return self._stalled_s
 
 
 class Health:
@@ -57,6 +61,7 @@ class Health:
         self._causes: dict[str, str] = {}  # why the service has not opened it, or lost it
         self._work: dict[str, Work] = {}
         self._faults: dict[str, str] = {}
+        self._seen_through = 0
         self.progress_marks = 0
 
     def expect(self, dependency: str) -> None:
@@ -117,6 +122,15 @@ class Health:
         if work in self._work:
             self._work[work].progress += 1
 
+    @contextmanager
+    def seen_through(self) -> Iterator[None]:
+        """Inside, time counts as no stall: what is under way must not be cut off, and has an end of its own."""
+        self._seen_through += 1
+        try:
+            yield
+        finally:
+            self._seen_through -= 1
+
     def forget_work(self) -> None:
         """Watch nothing between two attempts: a lost dependency is not a stall, and faults are found anew."""
         self._faults.clear()
@@ -125,8 +139,10 @@ class Health:
             self.metrics.idle_seconds.remove(name)
         self._work.clear()
 
-    def find_stalled(self, elapsed_s: float, stall_s: float) -> list[str]:
-        return [name for name, work in self._work.items() if work.tick(elapsed_s) >= stall_s]
+    def find_stalled(self, elapsed_s: float, stall_s: float, *, excused: bool = False) -> list[str]:
+        """`excused`: the time that has passed is no stall."""
+        excused = excused or self._seen_through > 0
+        return [name for name, work in self._work.items() if work.tick(elapsed_s, excused=excused) >= stall_s]
 
     @property
     def ready(self) -> bool:
