@@ -23,6 +23,7 @@ WRITES: Final = (
     "The server takes no writes: take default_transaction_read_only off there, or have METERING_POSTGRES_DSN name the "
     f"server that takes them. deploy/RUNBOOKS.md, {RUNBOOK}."
 )
+NO_ROOM: Final = f"The server has no room for it: give it more of what it names. deploy/RUNBOOKS.md, {RUNBOOK}."
 # Lost connections and servers that start, stop, switch over or resolve a conflict by picking us. All of them leave the
 # transaction undone (or, at COMMIT, its outcome unknown: read the cursor again, never repeat blindly).
 TRANSIENT: tuple[type[BaseException], ...] = (
@@ -39,7 +40,7 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
-    asyncpg.InsufficientResourcesError,
+    asyncpg.InsufficientResourcesError,  # see `has_no_room`
     asyncpg.TargetServerAttributeNotMatched,
     TransientError,
 )
@@ -84,7 +85,7 @@ MISCONFIGURED: tuple[type[BaseException], ...] = tuple(kind for kind, _ in ADVIC
 
 def is_transient(error: BaseException) -> bool:
     """Whether repeating the work from what is stored may succeed."""
-    if isinstance(error, TRANSIENT):  # first: one of them is an InternalClientError too
+    if isinstance(error, TRANSIENT) or has_no_room(error):  # first: one of them is an InternalClientError too
         return True
     if isinstance(error, OF_NODE):
         return any(words in str(error) for words in LOST_NODE)
@@ -101,8 +102,16 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
+def has_no_room(error: BaseException) -> bool:
+    """Whether the server has run out of something: of disk, memory, connections, or of a limit of its own, such as
+    transaction ids or the size of a table. What is more special than 54000 is of the statement, and a bug."""
+    return isinstance(error, asyncpg.InsufficientResourcesError) or type(error) is asyncpg.ProgramLimitExceededError
+
+
 def advise(error: BaseException) -> str | None:
     """What to do about an error that passes, where it comes again and again; None where nothing more is known of it."""
+    if has_no_room(error):
+        return NO_ROOM
     return WRITES if isinstance(error, asyncpg.ReadOnlySQLTransactionError) else None
 
 

@@ -5,9 +5,10 @@ import pytest
 from aiokafka import errors as kafka_errors
 
 from meter.runtime.errors import DependencyUnreachableError, OwnershipLostError, SettingsError, TopicIdentityError
-from meter.runtime.failures import explain, is_transient, name_dependency
+from meter.runtime.failures import advise, explain, is_transient, name_dependency
 from meter.runtime.kafka import failures as kafka_failures
 from meter.runtime.postgres import failures as postgres_failures
+from tests.architecture.sources import ROOT
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,8 @@ from meter.runtime.postgres import failures as postgres_failures
         asyncpg.LockNotAvailableError("lock timeout"),
         asyncpg.QueryCanceledError("statement timeout"),
         asyncpg.TooManyConnectionsError("full"),
+        asyncpg.DiskFullError("could not extend file"),
+        asyncpg.ProgramLimitExceededError("database is not accepting commands that assign new transaction IDs"),
     ],
 )
 def test_postgres_errors_that_pass(error: Exception) -> None:
@@ -45,6 +48,8 @@ def test_every_error_that_is_listed_passes_whatever_it_says(kind: type[Exception
     "error",
     [
         asyncpg.UniqueViolationError("twice"),
+        asyncpg.StatementTooComplexError("stack depth limit exceeded"),
+        asyncpg.TooManyArgumentsError("cannot pass more than 100 arguments to a function"),
         asyncpg.UndefinedTableError("no table"),
         asyncpg.InsufficientPrivilegeError("append-only"),
         asyncpg.InvalidPasswordError("wrong"),
@@ -112,3 +117,22 @@ def test_errors_are_named_for_people() -> None:
     assert explain(group) == "kafka: gone; also"
     assert name_dependency(kafka_errors.NodeNotReadyError()) == "kafka"
     assert name_dependency(asyncpg.AdminShutdownError("x")) == "postgres"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (asyncpg.DiskFullError("could not extend file"), "has no room"),
+        (asyncpg.ProgramLimitExceededError("not accepting commands"), "has no room"),
+        (asyncpg.ReadOnlySQLTransactionError("read-only"), "takes no writes"),
+        (OwnershipLostError("shard 1"), "Another process writes this shard"),
+        (ConnectionResetError("gone"), "goes on by itself"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_comes_again_and_again_has_an_advice_that_the_runbooks_know(error: Exception, told: str) -> None:
+    advice = advise(error)
+    assert told in advice and told in advise(ExceptionGroup("two", [error, TimeoutError()]))
+    if "deploy/RUNBOOKS.md" in advice:
+        section = advice.partition('deploy/RUNBOOKS.md, "')[2].partition('"')[0]
+        assert f"\n### {section}\n" in (ROOT / "deploy/RUNBOOKS.md").read_text(encoding="utf-8")
