@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
-from meter.runtime.postgres import commit_alone, create_pool, is_transient, opened_pool, write_transaction
+from meter.runtime.postgres import COMMITS, commit_alone, create_pool, is_transient, opened_pool, write_transaction
 from meter.runtime.postgres.hosts import HOST_TIMEOUT_S, Hosts, NoPrimaryError, hosts_of
 from meter.runtime.postgres.probe import PostgresProbe
 from meter.runtime.settings import Settings
@@ -157,6 +157,7 @@ async def test_a_commit_that_waits_for_a_standby_is_not_cancelled(
         done, _ = await asyncio.wait({writing}, timeout=7)  # longer than the limit of a statement and its grace
         assert not done
         assert await pool.fetchval("SELECT count(*) FROM facts") == 0, "nobody sees what only one server has"
+        await until(lambda: waited_for(probe), message="nor does the watchdog end the process")
         writing.cancel()
         done, _ = await asyncio.wait({writing}, timeout=1)
         assert not done, "a cancelled task waits for its COMMIT as well"
@@ -168,6 +169,12 @@ async def test_a_commit_that_waits_for_a_standby_is_not_cancelled(
         standby.resume()
         await probe.close()
         await pool.close()
+
+
+async def waited_for(probe: PostgresProbe) -> bool:
+    with contextlib.suppress(ConnectionError):
+        await probe.ask()
+    return COMMITS.are_waited_for()
 
 
 async def asked(probe: PostgresProbe) -> bool:

@@ -25,9 +25,10 @@ from meter.runtime.postgres.pool import (
 from meter.runtime.postgres.set_up import check_set_up, not_set_up
 from meter.runtime.postgres.snapshot import JsonRows, fetch_together
 from meter.runtime.postgres.statements import load_sql
-from meter.runtime.postgres.transactions import commit_alone, savepoint, tried, write_transaction
+from meter.runtime.postgres.transactions import COMMITS, commit_alone, savepoint, tried, write_transaction
 
 __all__ = [
+    "COMMITS",
     "MISCONFIGURED",
     "NO_LOGIN",
     "Connection",

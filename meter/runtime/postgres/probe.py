@@ -8,6 +8,7 @@ from meter.runtime.postgres.failures import WRITES
 from meter.runtime.postgres.hosts import hosts_for
 from meter.runtime.postgres.pool import connect
 from meter.runtime.postgres.statements import load_sql
+from meter.runtime.postgres.transactions import COMMITS
 from meter.runtime.settings import Settings
 
 COMMIT_PATIENCE_S = 2
@@ -26,9 +27,12 @@ class PostgresProbe:
         self._connection: asyncpg.Connection[Any] | None = None
 
     async def ask(self) -> None:
-        if self._connection is None:
-            self._connection = await connect(self._dsn, self._application_name)
-        server = await self._connection.fetchrow(load_sql("meter.runtime.postgres", "ask_server"))
+        try:
+            server = await self._ask()
+        except BaseException:
+            COMMITS.note_working(())
+            raise
+        COMMITS.note_working(() if server is None else server["working"])
         if server is None or server["reads_only"]:
             raise ConnectionError(f"the server is read-only. {WRITES}")
         waiting_s = server["waiting_s"]
@@ -37,6 +41,11 @@ class PostgresProbe:
                 f"a commit has waited for a synchronous standby for {waiting_s:.0f} s: start the standby again, or "
                 "take it out of synchronous_standby_names. Nothing is lost; writing goes on when it answers"
             )
+
+    async def _ask(self) -> Any:
+        if self._connection is None:
+            self._connection = await connect(self._dsn, self._application_name)
+        return await self._connection.fetchrow(load_sql("meter.runtime.postgres", "ask_server"))
 
     @property
     def where(self) -> str | None:

@@ -19,6 +19,7 @@ from typing import Protocol
 import structlog
 
 from meter.runtime.failures import explain, explain_access, is_access_refused, is_transient, name_dependency
+from meter.runtime.postgres import COMMITS
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health, HealthServer
 from meter.runtime.process.probes import Probe, watch_reachable
@@ -65,7 +66,9 @@ async def run_service(
     told = asyncio.Event()
     progress = asyncio.create_task(report_progress(health.metrics, told))
     watches = {
-        asyncio.create_task(watch_progress(health, settings.stall_s, lambda: os._exit(Exit.STALLED))),
+        asyncio.create_task(
+            watch_progress(health, settings.stall_s, lambda: os._exit(Exit.STALLED), COMMITS.are_waited_for)
+        ),
         *(asyncio.create_task(watch_reachable(probe, health)) for probe in probes),
     }
     loop_watch = LoopWatch(settings.stall_s, lambda: os._exit(Exit.STALLED))

@@ -16,12 +16,14 @@ from meter.runtime.process.health import Health
 log = structlog.get_logger(component="watchdog")
 
 
-async def watch_progress(health: Health, stall_s: float, end: Callable[[], None]) -> None:
-    """Call `end` when some work waits and none of it was stored for `stall_s`."""
+async def watch_progress(
+    health: Health, stall_s: float, end: Callable[[], None], excused: Callable[[], bool] = lambda: False
+) -> None:
+    """Call `end` when some work waits and none of it was stored for `stall_s`, time not counted while `excused()`."""
     tick_s = min(1.0, stall_s / 4)
     while True:
         await asyncio.sleep(tick_s)
-        if stalled := health.find_stalled(tick_s, stall_s):
+        if stalled := health.find_stalled(tick_s, stall_s, excused=excused()):
             log.error("progress_stalled", work=stalled, stall_s=stall_s, report=health.report())
             end()
             return

@@ -211,3 +211,30 @@ async def test_who_does_not_read_the_answer_is_cut_off(monkeypatch: pytest.Monke
             await until(lambda: not server._open, message="its time is over")
             client.setblocking(False)
             assert await read_all(client) < len(large), "what was not taken by then does not come any more"
+
+
+def test_time_that_is_excused_is_no_stall_and_shows_all_the_same() -> None:
+    health = Health()
+    health.watch("store", lambda: 1)
+    assert health.find_stalled(600, 60, excused=True) == []
+    with health.seen_through():
+        assert health.find_stalled(600, 60) == []
+    assert health.metrics.registry.get_sample_value("metering_idle_seconds", {"work": "store"}) == 1200
+    assert health.find_stalled(59, 60) == [], "it has the whole time again, when that is over"
+    assert health.find_stalled(1, 60) == ["store"]
+
+
+async def test_the_watchdog_asks_at_each_tick_whether_time_is_excused() -> None:
+    health = Health()
+    health.watch("store", lambda: 1)
+    excuses = iter([True] * 20)
+    asked = 0
+
+    def excused() -> bool:
+        nonlocal asked
+        asked += 1
+        return next(excuses, False)
+
+    async with asyncio.timeout(30):
+        await watch_progress(health, 0.05, lambda: None, excused)
+    assert asked == 24
