@@ -21,15 +21,27 @@ SELECT CASE
 FROM unnest($3::bigint[]) WITH ORDINALITY AS p (kafka_offset, number)
 LEFT JOIN meter.shards s ON s.shard = $1
 LEFT JOIN meter.pruned u ON u.shard = $1
+-- Its batch is found by halving: numbers have no gap and offsets only rise, and a replay may be millions of batches ago.
 LEFT JOIN LATERAL (
+    WITH RECURSIVE halved (low, high) AS (
+        SELECT 1::bigint, s.next_batch - 1
+        WHERE CASE WHEN $2 = 'metering.usage' THEN s.usage_offset ELSE s.accounts_offset END > p.kafka_offset
+        UNION ALL
+        SELECT CASE WHEN m.ends THEN h.low ELSE h.middle + 1 END, CASE WHEN m.ends THEN h.middle ELSE h.high END
+        FROM (SELECT a.low, a.high, (a.low + a.high) / 2 AS middle FROM halved a WHERE a.low < a.high) h
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN $2 = 'metering.usage' THEN c.usage_to ELSE c.accounts_to END > p.kafka_offset AS ends
+            FROM meter.batches c
+            WHERE c.shard = $1 AND c.batch = h.middle
+        ) m
+    )
     SELECT x.shard, x.begin, x.first_position, x.last_position
-    FROM (SELECT c.shard, c.batch, c.first_position, c.last_position,
+    FROM (SELECT c.shard, c.first_position, c.last_position,
                  CASE WHEN $2 = 'metering.usage' THEN c.usage_from ELSE c.accounts_from END AS begin,
                  CASE WHEN $2 = 'metering.usage' THEN c.usage_to ELSE c.accounts_to END AS beyond
-          FROM meter.batches c WHERE c.shard = $1) x
-    WHERE CASE WHEN $2 = 'metering.usage' THEN s.usage_offset ELSE s.accounts_offset END > p.kafka_offset
-      AND x.begin <= p.kafka_offset AND x.beyond > p.kafka_offset
-    ORDER BY x.batch DESC LIMIT 1
+          FROM meter.batches c
+          WHERE c.shard = $1 AND c.batch = (SELECT h.low FROM halved h WHERE h.low = h.high)) x
+    WHERE x.begin <= p.kafka_offset AND x.beyond > p.kafka_offset
 ) b ON true
 LEFT JOIN LATERAL (
     SELECT j.rejection_id, j.reason, j.detail

@@ -115,6 +115,33 @@ async def test_a_batch_reads_little_of_a_long_log(connection: Executor, name: st
     assert await count_blocks(connection, ASKED[name]) < MOST_BLOCKS
 
 
+# Two accounts, of which one was forgotten, and changes of the other: as long as the log.
+CHANGES = """
+INSERT INTO meter.events (position, amount, kafka_offset, occurred_at, recorded_at, id, event_key, shard, type,
+                          account_id, name, source, data)
+SELECT i / $1 + 1, 0, i, now(), now(), 'change ' || i, sha256(('change ' || i)::bytea), i % $1, 12, 'acct-1', '',
+       'https://example.com', '{}'
+FROM generate_series($2::int, $3::int - 1) AS i
+"""
+FORGOTTEN = "INSERT INTO meter.keys (shard, account_id, made_at, forgotten_at) VALUES (3, 'acct-1', now(), now())"
+SELDOM = {
+    "advance_pruned": "3, 100, 100, 0, 'tests'",
+    "fetch_forgotten": ALL,
+    "find_outcomes": "3, 'metering.usage', ARRAY[0, 7, 2500, 4990]",
+}
+
+
+@pytest.mark.parametrize("name", SELDOM)
+async def test_what_is_asked_now_and_then_reads_little_of_a_long_log(connection: Executor, name: str) -> None:
+    await connection.execute(FILL.replace("now()", "now() - interval '9 days'"), SHARDS, 0, BATCHES)
+    await connection.execute(CHANGES, SHARDS, 0, BATCHES)
+    await connection.execute(FORGOTTEN)
+    await connection.execute("UPDATE meter.shards SET usage_offset = 5000, next_batch = 5001")
+    await connection.execute("ANALYZE meter.batches, meter.events")
+    await prepare(connection, load_sql("meter", name), "force_generic_plan")
+    assert await count_blocks(connection, SELDOM[name]) < 2 * MOST_BLOCKS
+
+
 @pytest.mark.parametrize("name", ["advance_shard", "advance_shards", "append_at_once"])
 async def test_so_does_a_plan_that_was_made_while_the_log_was_short(connection: Executor, name: str) -> None:
     await begin(connection)

@@ -56,6 +56,9 @@ async def test_the_log_is_whole_after_the_migration_and_goes_on(old: asyncpg.Con
         "index events_moves: being built", "index events_moves: built",
         "index events_of_account: being built", "index events_of_account: built",
         "index events_of_people: being built", "index events_of_people: built",
+        "index batches_without_digest_usage: being built", "index batches_without_digest_usage: built",
+        "index batches_without_digest_accounts: being built", "index batches_without_digest_accounts: built",
+        "index events_of_forgetting: being built", "index events_of_forgetting: built",
     ]  # fmt: skip
     after = await old.fetch("SELECT shard, position, event_id, type, source FROM meter.event_log ORDER BY 1, 2")
     assert [tuple(row) for row in before] == [tuple(row) for row in after] and len(after) == 6
