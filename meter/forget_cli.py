@@ -41,7 +41,7 @@ def forget(
     from meter.runtime.process.interruption import say_when_interrupted
     from meter.sending import EFFECT_TIMEOUT_S, ask_until, check_event, send_and_wait
     from meter.store.outcomes import open_outcomes
-    from meter.store.remains import fetch_remains, find_sharing
+    from meter.store.remains import fetch_remains, find_sharing, is_cleared
     from schemas.build import new_event_id
 
     sent_id = event_id or new_event_id()
@@ -69,13 +69,10 @@ def forget(
             sharing = await find_sharing(outcomes, account_id, known.contacts or ())
             effect = await send_and_wait(settings, outcomes, account_id, sent_id, send, EFFECT_TIMEOUT_S)
 
-            async def is_cleared() -> bool:
-                return (await fetch_remains(outcomes, account_id)).cleared
-
             say_when_interrupted(
                 f", stored as event {sent_id}: the services go on with it, there is nothing to repeat."
             )
-            await ask_until(is_cleared, EFFECT_TIMEOUT_S)
+            await ask_until(lambda: is_cleared(outcomes, account_id), EFFECT_TIMEOUT_S)
             remains = await fetch_remains(outcomes, account_id)
         print_remains(account_id, effect.event_id, effect.position, remains, sharing, as_json=as_json)
         if not remains.cleared or before.in_clear:

@@ -1,4 +1,4 @@
--- What is left of the addresses and names of an account, and of the owners of its items. Events stored in clear are counted as long as they are there.
+-- What is left of the addresses and names of an account, and of the owners of its items, for the services to take out.
 -- $1 shard int, $2 account text
 SELECT EXISTS (SELECT 1 FROM meter.keys WHERE shard = $1 AND account_id = $2 AND key IS NULL) AS forgotten,
        EXISTS (SELECT 1 FROM meter.keys WHERE shard = $1 AND account_id = $2 AND cleared_at IS NOT NULL) AS refused_cleared,
@@ -9,8 +9,4 @@ SELECT EXISTS (SELECT 1 FROM meter.keys WHERE shard = $1 AND account_id = $2 AND
        (SELECT count(*) FROM notifier.contacts WHERE shard = $1 AND account_id = $2 AND contact <> contact_id::text)
        + (SELECT count(*) FROM notifier.emails e WHERE shard = $1 AND account_id = $2
           AND (message IS NOT NULL OR recipient LIKE '%@%')) AS letters,
-       (SELECT count(*) FROM meter.events
-        WHERE shard = $1 AND type > {{last_usage}} AND type IN ({{personal}}) AND account_id = $2
-          AND CASE WHEN type = {{item.changed.v1}} THEN coalesce(json_typeof(data -> 'owner'), 'null') <> 'null'
-                   ELSE data::text NOT LIKE '%"sealed":"%' END) AS in_clear,
        (SELECT count(*) FROM meter.outbox WHERE key = convert_to($2, 'UTF8')) AS on_the_way

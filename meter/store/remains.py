@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from meter.runtime.postgres import load_sql
+from meter.runtime.postgres.migrations import NO_LIMIT_S
 from meter.store.outcomes import Outcomes
 
 SHOWN_SHARING: Final = 10  # accounts
@@ -50,9 +51,30 @@ class Remains(NamedTuple):
 
 
 async def fetch_remains(outcomes: Outcomes, account_id: str) -> Remains:
+    """All of it; minutes on a large log. Whether it is cleared is asked for by itself: `is_cleared`."""
+    left = await fetch_left(outcomes, account_id)
+    return left._replace(in_clear=await count_in_clear(outcomes, account_id))
+
+
+async def is_cleared(outcomes: Outcomes, account_id: str) -> bool:
+    """Whether the services have done what they can."""
+    return (await fetch_left(outcomes, account_id)).cleared
+
+
+async def fetch_left(outcomes: Outcomes, account_id: str) -> Remains:
+    """Without what is in clear in the log."""
     place = await outcomes.find_place(account_id)
     [row] = await outcomes.pool.fetch(load_sql("meter", "find_remains"), place.shard, account_id)
-    return Remains(*row)
+    return Remains(**row, in_clear=0)
+
+
+async def count_in_clear(outcomes: Outcomes, account_id: str) -> int:
+    place = await outcomes.find_place(account_id)
+    async with outcomes.pool.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        sql = load_sql("meter", "count_in_clear")
+        count: int = await connection.fetchval(sql, place.shard, account_id, timeout=NO_LIMIT_S)
+    return count
 
 
 async def find_sharing(outcomes: Outcomes, account_id: str, addresses: Iterable[str]) -> list[str]:

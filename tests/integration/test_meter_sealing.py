@@ -8,10 +8,12 @@ import pytest
 
 from meter.forgetting import blank_rejections
 from meter.openings import ALREADY_OPEN
-from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.postgres import Pool, create_pool, load_sql
 from meter.sealing import FORGOTTEN_CODE
+from meter.store import remains
 from meter.store.audit import audit_shard
 from meter.store.events import PostgresEventStore
+from meter.store.outcomes import Outcomes
 from meter.store.port import Appended
 from meter.store.remains import Remains
 from schemas.events import CODES
@@ -22,6 +24,7 @@ from tests.support.searching import find
 
 ANN, BOB, NAME = "ann.person@example.com", "bob.person@example.com", "Person & Example"
 ONE = {"plan": "free", "contacts": [ANN], "display_name": NAME}
+SLOWLY = "SELECT count(*) FROM pg_sleep(1.5) WHERE $1::int >= 0 AND $2::text <> ''"
 REFUSED = json.dumps({"subject": "acc-1", "data": ONE}).encode()
 
 
@@ -212,6 +215,22 @@ async def test_what_is_on_the_way_is_not_forgotten_yet(store: PostgresEventStore
         [(1, b"acc-1", REFUSED), (2, b"acc-10", REFUSED)],
     )
     [left] = await pool.fetch(load_sql("meter", "find_remains"), 0, "acc-1")
-    remains = Remains(*left)
-    assert (remains.on_the_way, remains.cleared) == (1, False)
-    assert any("not sent on yet" in line for line in remains.describe("acc-1"))
+    found = Remains(**left, in_clear=0)
+    assert (found.on_the_way, found.cleared) == (1, False)
+    assert any("not sent on yet" in line for line in found.describe("acc-1"))
+
+
+async def test_what_is_in_clear_is_counted_however_long_that_takes(
+    store: PostgresEventStore, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads much of the log, and the verb had the limit of a short statement."""
+    await append(store, opening(0))
+    monkeypatch.setattr(
+        remains, "load_sql", lambda package, name: SLOWLY if name == "count_in_clear" else load_sql(package, name)
+    )
+    short = await create_pool(dsn, application_name="tests", command_timeout_s=0.5)
+    try:
+        assert (await remains.fetch_remains(Outcomes(short), "acc-1")).in_clear == 1
+        assert not await remains.is_cleared(Outcomes(short), "acc-1")
+    finally:
+        await short.close()

@@ -69,6 +69,6 @@ def test_sql_reads_stored_data_in_known_places_only() -> None:
     found = {path.name for path in ROOT.glob("*/sql/*.sql") if reads_data.search(path.read_text(encoding="utf-8"))}
     assert found == {
         *("compare_accounts.sql", "compare_notices.sql", "compare_slots.sql"),
-        *("find_remains.sql", "find_wrong_links.sql", "list_contact_changes.sql"),
+        *("count_in_clear.sql", "find_wrong_links.sql", "list_contact_changes.sql"),
         *("fold_usage.sql", "save_items.sql", "replace_items.sql", "replace_used_items.sql", "fetch_sealed_items.sql"),
     }
