@@ -7,6 +7,7 @@ fastest, for their size, at the beginning: so the while doubles.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 FIRST_S: Final = 30
@@ -15,22 +16,33 @@ LONGEST_S: Final = 600
 SETTINGS: Final = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
 
 
+@dataclass(slots=True)
+class Due:
+    at: float  # when plans are made anew, by the loop's clock
+    wait_s: float  # how long after that again
+
+
 class Replanning:
     """For the callbacks of a pool: `begin` for each new connection, `renew` whenever one is taken."""
 
     def __init__(self, first_s: float = FIRST_S, clock: Callable[[], float] | None = None) -> None:
         self._first_s = first_s
         self._clock = clock or asyncio.get_running_loop().time
-        self._due: dict[int, tuple[float, float]] = {}  # by the session: when, and how long after that again
+        self._due: dict[int, Due] = {}  # by the session
 
     def begin(self, connection: Any) -> None:
+        """After a fail-over two servers may have given the same number: the end of the old session is not ours."""
         session = connection.get_server_pid()
-        self._due[session] = self._clock() + self._first_s, 2 * self._first_s
-        connection.add_termination_listener(lambda _: self._due.pop(session, None))
+        due = self._due[session] = Due(self._clock() + self._first_s, 2 * self._first_s)
+
+        def forget(_connection: Any) -> None:
+            if self._due.get(session) is due:
+                del self._due[session]
+
+        connection.add_termination_listener(forget)
 
     async def renew(self, connection: Any) -> None:
-        session = connection.get_server_pid()
-        at, wait_s = self._due[session]
-        if self._clock() >= at:
+        due = self._due.get(connection.get_server_pid())
+        if due is not None and self._clock() >= due.at:
             await connection.execute("DISCARD PLANS")
-            self._due[session] = self._clock() + wait_s, min(2 * wait_s, LONGEST_S)
+            due.at, due.wait_s = self._clock() + due.wait_s, min(2 * due.wait_s, LONGEST_S)

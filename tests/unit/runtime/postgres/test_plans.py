@@ -42,6 +42,20 @@ async def test_plans_are_made_anew_after_a_while_that_doubles_to_a_bound() -> No
     assert set(waits[5:]) == {LONGEST_S}
 
 
+async def test_the_end_of_a_session_of_another_server_is_not_that_of_ours() -> None:
+    """After a fail-over an old connection may end later than a new one began, and both processes have one number."""
+    now[0] = 0.0
+    replanning, old, new = Replanning(clock=lambda: now[0]), Session(1), Session(1)
+    replanning.begin(old)
+    replanning.begin(new)
+    old.ended(old)
+    await use(replanning, new, FIRST_S)
+    assert new.discarded_at == [FIRST_S]
+    new.ended(new)
+    await use(replanning, new, 2 * FIRST_S)
+    assert new.discarded_at == [FIRST_S], "one that is not known is left alone"
+
+
 async def test_each_session_has_its_own_and_a_new_one_begins_anew() -> None:
     """Its process may have the number of one that ended."""
     now[0] = 0.0
