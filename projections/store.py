@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from meter.runtime.fault_points import fault_point
+from meter.runtime.looks import MOST_UNOPENED
 from meter.runtime.postgres import Executor, Pool, load_sql, takes_one_shard, transpose, write_transaction
 from meter.runtime.tracing import SPANS_TOGETHER, read_traceparent
 from meter.sealing import unseal
@@ -87,8 +88,8 @@ class FoldStore:
         return [ShardLag(*row) for row in await self._pool.fetch(sql("measure_lag"), PROJECTION)]
 
     async def count_unopened(self) -> int:
-        """Accounts with usage or grants that nobody opened."""
-        return int(await self._pool.fetchval(sql("count_unopened")))
+        """Accounts with usage or grants that nobody opened; of more than MOST_UNOPENED as many."""
+        return int(await self._pool.fetchval(sql("count_unopened"), MOST_UNOPENED))
 
     async def find_behind(self) -> list[int]:
         """The shards with events that are not folded yet."""

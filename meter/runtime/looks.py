@@ -1,4 +1,4 @@
-"""How long a loop may rest between two looks for work that nobody told it of."""
+"""How long a loop may rest between two looks for work that nobody told it of, and how much a look counts."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 from meter.runtime.postgres.listen import Wakeups
 
 REST_S: Final = 2.0
+MOST_UNOPENED: Final = 10_000  # accounts that nobody opened are counted up to this
 
 
 @dataclass(frozen=True, slots=True)

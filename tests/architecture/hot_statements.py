@@ -155,7 +155,7 @@ ALL_SHARDS: Final[Mapping[str, Statements]] = {
         "measure_lag": ("balance",),
         "find_usage_behind": ("usage", "balance"),
         "find_outbox_shards": (),
-        "count_unopened": (),
+        "count_unopened": (10,),
         "fetch_topic": (),
         "measure_outbox_age": (),
     },

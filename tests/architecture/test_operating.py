@@ -8,6 +8,7 @@ from typing import Any
 from meter.runtime import history_watch
 from meter.runtime.kafka.adapter.options import METADATA_AGE_MS
 from meter.runtime.lag_watch import HELD_BACK_S
+from meter.runtime.looks import MOST_UNOPENED
 from meter.runtime.postgres.hosts import HOST_TIMEOUT_S
 from meter.runtime.process import progress
 from meter.runtime.process.metrics import SOURCES_COUNTED
@@ -105,6 +106,7 @@ def test_limits_and_times_of_the_guide_are_those_of_the_code() -> None:
     facts = [
         f"`METERING_GRACE_S` ({default_of(Settings, 'grace_s'):g} s); the container is given {grace[1]} s",
         f"by source ({SOURCES_COUNTED} by name, the rest as `other`)",
+        f"accounts that nobody opened (counted up to {MOST_UNOPENED:,})",
         f"Every {progress.PAUSE_S:g} s in which something was done",
         f"At most {SPANS_TOGETHER} spans of a transaction are recorded",
         f"at most {MOST_WAITING:,} wait for a collector that is away",

@@ -307,6 +307,9 @@ async def test_what_came_before_the_opening_is_kept_listed_and_applied(
     ]  # fmt: skip
     assert await read_outbox(pool) == []
     assert await FoldStore(pool, most_events=MOST).count_unopened() == 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("projections.store.MOST_UNOPENED", 1)
+        assert await FoldStore(pool, most_events=MOST).count_unopened() == 1, "millions are not counted"
     await log.append(*opened("acct-1", plan="free", contacts=["a@example.com"]))
     await fold_all(pool, most_events=most_events)
     [told] = [m for m in await read_outbox(pool) if isinstance(m, AccountChanged)]

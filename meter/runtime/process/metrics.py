@@ -20,6 +20,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from meter.runtime.looks import MOST_UNOPENED
 from meter.runtime.process.bulk_histogram import BulkHistogram
 from meter.runtime.process.distribution import DISTRIBUTION
 from schemas.compiled import NATIVE
@@ -170,7 +171,8 @@ class Metrics:
 
     @cached_property
     def unopened(self) -> Gauge:
-        return self._gauge("metering_unopened_accounts", "Accounts with usage or grants that nobody opened")
+        help = f"Accounts with usage or grants that nobody opened; {MOST_UNOPENED} where there are more"
+        return self._gauge("metering_unopened_accounts", help)
 
     # How the process is.
 
