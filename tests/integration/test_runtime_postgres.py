@@ -110,7 +110,13 @@ async def test_a_pool_with_a_borrowed_connection_closes_in_time(dsn: str) -> Non
 @pytest.mark.parametrize("package", ["meter.runtime.postgres", "projections", "notifier"])
 async def test_statements_of_the_runtime_and_the_outboxes_fit_the_schema(pool: Pool, package: str) -> None:
     names = {
-        "meter.runtime.postgres": ["fetch_migrations", "insert_migration", "lock_migrations", "unlock_migrations"],
+        "meter.runtime.postgres": [
+            "fetch_migrations",
+            "insert_migration",
+            "lock_migrations",
+            "find_migrator",
+            "unlock_migrations",
+        ],
     }.get(package, ["lock_outbox_shards", "fetch_outbox", "delete_outbox", "count_outbox"])
     async with pool.acquire() as connection:
         for name in names:
@@ -183,6 +189,31 @@ async def test_a_migrator_that_was_killed_keeps_nobody_waiting(dsn: str) -> None
             await other.execute("SELECT pg_terminate_backend($1::int, 5000)", killed.get_server_pid())
             async with asyncio.timeout(10):
                 await migrate_module.lock_migrations(other)
+
+
+async def test_a_session_that_has_the_number_of_a_migrator_that_was_killed_keeps_nobody_waiting(dsn: str) -> None:
+    """Numbers of processes come round, and a service has its own for months."""
+    service = await asyncpg.connect(dsn, server_settings={"application_name": "credit-meter"})
+    try:
+        await service.execute(load_sql("meter.runtime.postgres", "create_migrator"))
+        await service.execute("UPDATE public.metering_migrator SET pid = pg_backend_pid()")
+        async with connected(dsn) as other, asyncio.timeout(10):
+            await migrate_module.lock_migrations(other)
+    finally:
+        await service.close()
+
+
+async def test_who_waits_for_another_migrator_says_for_whom(dsn: str) -> None:
+    lines: list[str] = []
+    async with connected(dsn) as first, connected(dsn) as second:
+        await migrate_module.lock_migrations(first)
+        waiting = asyncio.create_task(migrate_module.lock_migrations(second, lines.append))
+        await until(lambda: lines)
+        await first.execute(load_sql("meter.runtime.postgres", "unlock_migrations"))
+        async with asyncio.timeout(10):
+            await waiting
+        assert len(lines) == 1 and f"waits for another setup: pid {first.get_server_pid()}, " in lines[0]
+        assert f"pg_terminate_backend({first.get_server_pid()})" in lines[0]
 
 
 async def test_advisory_locks_keep_no_migrator_waiting(dsn: str) -> None:

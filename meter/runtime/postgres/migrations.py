@@ -21,6 +21,7 @@ from meter.runtime.postgres import Executor, Pool, load_sql
 
 NO_LIMIT_S = 30 * 86_400.0  # the driver takes no limit for its default, so a month
 LOCK_PAUSE_S = 0.2
+LOCK_REPORT_S = 10.0  # a setup that waits for another says so again
 # What IF NOT EXISTS ends with where another makes the table at this moment: its row, itself, or the type of its rows.
 MADE_MEANWHILE: Final = (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError)
 LOCK_TRIES = 30
@@ -83,7 +84,7 @@ async def migrate(connection: Executor, packages: Sequence[str], report: Report 
     `report` gets a line before and after what may take long. Raises MigrationError when an applied file was changed
     since, or the database is newer than the files.
     """
-    await lock_migrations(connection)
+    await lock_migrations(connection, report)
     try:
         await connection.execute(load_sql("meter.runtime.postgres", "create_migrations"))
         applied: list[str] = []
@@ -94,12 +95,26 @@ async def migrate(connection: Executor, packages: Sequence[str], report: Report 
         await connection.execute(load_sql("meter.runtime.postgres", "unlock_migrations"))
 
 
-async def lock_migrations(connection: Executor) -> None:
+async def lock_migrations(connection: Executor, report: Report = report_nothing) -> None:
+    """Until it is this session's turn. `report` gets a line about whom it waits for, now and then."""
     with suppress(*MADE_MEANWHILE):
         await connection.execute(load_sql("meter.runtime.postgres", "create_migrator"))
     await connection.execute(load_sql("meter.runtime.postgres", "insert_migrator"))
-    while not await connection.fetchval(load_sql("meter.runtime.postgres", "lock_migrations")):  # noqa: ASYNC110
+    next_report = 0.0
+    while not await connection.fetchval(load_sql("meter.runtime.postgres", "lock_migrations")):
+        if (now := time.monotonic()) >= next_report:
+            next_report = now + LOCK_REPORT_S
+            await report_migrator(connection, report)
         await asyncio.sleep(LOCK_PAUSE_S)
+
+
+async def report_migrator(connection: Executor, report: Report) -> None:
+    row = await connection.fetchrow(load_sql("meter.runtime.postgres", "find_migrator"))
+    if row is not None:  # else it has just ended
+        report(
+            f"waits for another setup: pid {row['pid']}, {row['role']} from {row['host']}. It goes on when that one "
+            f"ends; where nobody waits for that one any more: SELECT pg_terminate_backend({row['pid']})"
+        )
 
 
 async def migrate_package(connection: Executor, package: str, report: Report) -> list[str]:
