@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +14,8 @@ import pytest
 
 from deploy.local.ports import free_port
 from meter.roles import ReaderLimits, create_roles, limit_reader
-from meter.runtime.postgres import Pool, close_pool, open_reading_pool
+from meter.runtime.errors import SettingsError
+from meter.runtime.postgres import Pool, close_pool, create_pool, open_reading_pool
 from projections.reader import BalanceReader
 from tests.integration.plans import explain
 from tests.support import until
@@ -126,7 +128,13 @@ async def test_the_reader_has_limits(pool: Pool) -> None:
 
 @pytest.fixture
 def bouncer(dsn: str, tmp_path: Path) -> Iterator[str]:
-    """PgBouncer in transaction mode before the test's database, with two server connections; its DSN."""
+    with bouncing(dsn, tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def bouncing(dsn: str, tmp_path: Path, *, mode: str = "transaction", own: str = "") -> Iterator[str]:
+    """PgBouncer before the test's database, with two server connections; its DSN. `own`: lines of its file."""
     if PGBOUNCER is None:
         pytest.skip("pgbouncer is not installed here")
     server, port = urlsplit(dsn), free_port()
@@ -134,7 +142,7 @@ def bouncer(dsn: str, tmp_path: Path) -> Iterator[str]:
     config = tmp_path / "pgbouncer.ini"
     config.write_text(
         f"[databases]\n{database} = host={server.hostname} port={server.port} user=postgres\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = transaction\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\n{own}\n"
         f"default_pool_size = 2\nunix_socket_dir =\nlogfile =\npidfile =\n"
     )
     os.chmod(tmp_path, 0o755)
@@ -158,6 +166,34 @@ async def test_balances_are_read_through_pgbouncer_in_transaction_mode(bouncer: 
         assert (await reader.get("acct-1"))["model_credits"].remaining == 75  # type: ignore[index]
     finally:
         await close_pool(pool)
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ("", "refuses the limits that services set for their sessions: unsupported startup parameter"),
+        (
+            "ignore_startup_parameters = statement_timeout,lock_timeout,idle_in_transaction_session_timeout,jit",
+            "statement_timeout is 0 ms there and was set to 30000",
+        ),
+    ],
+    ids=["refused", "dropped"],
+)
+async def test_a_service_is_told_to_go_around_a_pooler(dsn: str, tmp_path: Path, own: str, said: str) -> None:
+    """One that drops the limits would let a statement wait without end."""
+    with bouncing(dsn, tmp_path, mode="session", own=own) as bouncer:
+
+        async def explained() -> str | None:
+            try:
+                await close_pool(await create_pool(bouncer, application_name="tests"))
+            except OSError:  # not up yet
+                return None
+            except SettingsError as error:
+                return str(error)
+            raise AssertionError("a service must not work through it")
+
+        found = await until(explained, 20) or ""
+    assert said in found and "have METERING_POSTGRES_DSN name Postgres itself" in found
 
 
 async def answers(reader: BalanceReader) -> bool:

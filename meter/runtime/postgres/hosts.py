@@ -33,6 +33,11 @@ NO_WRITES = ("standby", "read-only", "prefer-standby")
 OF_TWO_PAIRS = "KEY_VALUES_MISMATCH"  # OpenSSL's, also while one of two files is renewed
 OF_CERTIFICATES = ("CERTIFICATE", "UNKNOWN_CA", "DECRYPT_ERROR")  # in the names of OpenSSL's alerts
 CLOSED = (ConnectionResetError, asyncpg.ConnectionDoesNotExistError)
+OF_POOLERS = "unsupported startup parameter"
+NO_POOLER = (
+    "A pooler such as PgBouncer does that: have METERING_POSTGRES_DSN name Postgres itself. Readers of balances may "
+    "use one (deploy/README.md)."
+)
 AUTHORITY = re.compile(r"^[a-z]+://(?:[^/?#]*@)?([^/?#@]*)", re.IGNORECASE)
 
 
@@ -117,9 +122,17 @@ class Hosts:
         return await self._walk({**options, "target_session_attrs": SessionAttribute.read_write})
 
     async def _open_one(self, host: Host | None, options: dict[str, Any]) -> asyncpg.Connection[Any]:
-        """Raises LoginRefusedError where the server cannot be trusted or has no TLS: settings are at fault."""
+        """Raises LoginRefusedError where the server cannot be trusted or has no TLS: settings are at fault;
+        SettingsError where it is no Postgres but a pooler that refuses the session's settings."""
         try:
             return cast("asyncpg.Connection[Any]", await asyncpg.connect(self._dsn, **options, **self._tls.options()))
+        except asyncpg.ProtocolViolationError as error:
+            if OF_POOLERS not in str(error):
+                raise
+            raise SettingsError(
+                f"what answers at {host} refuses the limits that services set for their sessions: {explain(error)}. "
+                f"{NO_POOLER}"
+            ) from error
         except (ssl.SSLError, ConnectionError, FileNotFoundError, asyncpg.ConnectionDoesNotExistError) as error:
             if (refusal := explain_tls(error, parameter(self._dsn, "sslrootcert"))) is None:
                 if named_file(self._dsn, "sslcert") is None or not isinstance(error, CLOSED):

@@ -10,10 +10,11 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from meter.runtime.dsn_parameters import connect_timeout_s, for_driver
+from meter.runtime.errors import SettingsError
 from meter.runtime.postgres.certificates import FollowingTls, check_files
 from meter.runtime.postgres.citus import ServiceConnection
 from meter.runtime.postgres.failover import watch_host
-from meter.runtime.postgres.hosts import hosts_for, hosts_of
+from meter.runtime.postgres.hosts import NO_POOLER, hosts_for, hosts_of
 from meter.runtime.postgres.plans import FIRST_S, SETTINGS, Replanning
 from meter.runtime.postgres.statements import load_sql
 from meter.runtime.settings import Settings
@@ -57,7 +58,7 @@ async def create_pool(
     replanning = Replanning(replan_s) if by_index else None
 
     async def begin(connection: Any) -> None:
-        await prepare_session(connection)
+        await prepare_session(connection, statement_ms)
         if replanning is not None:
             replanning.begin(connection)
 
@@ -184,8 +185,15 @@ async def close_pool(pool: Pool, timeout_s: float = 5) -> None:
         pool.terminate()
 
 
-async def prepare_session(connection: Any) -> None:
+async def prepare_session(connection: Any, statement_ms: int) -> None:
+    """Raises SettingsError where the limits of the session were dropped on the way to Postgres."""
     await guard_socket(connection)
+    limit_ms = await connection.fetchval(load_sql("meter.runtime.postgres", "fetch_statement_timeout"))
+    if limit_ms != statement_ms:
+        raise SettingsError(
+            f"the limits of a session do not reach Postgres: statement_timeout is {limit_ms} ms there and was set to "
+            f"{statement_ms}. {NO_POOLER}"
+        )
     await connection.execute(load_sql("meter.runtime.postgres", "keep_durability"))
     await connection.ask_server()
 
