@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from meter.collation import Collation, explain_changed, explain_may_change
 from meter.distribute import check_distribution, distribute
 from meter.roles import OWNER, ROLES, ReaderLimits, grant, is_prepared, prepare, set_password
 from meter.runtime.clock import Clock
@@ -61,6 +62,11 @@ async def set_up(
             if distributed:
                 async for name in distribute(connection, settings.distribute_parts or settings.partitions):
                     yield Step(name, "distributed")
+            collation = await find_collation(connection)
+            if collation.has_changed:
+                yield Step("collation", "differs", explain_changed(collation))
+            elif collation.may_change:
+                yield Step("collation", "at risk", explain_may_change(collation))
             outcome = await insert_shards(connection, settings.partitions)
             yield Step("shards", outcome, number=settings.partitions)
             if roles:
@@ -81,9 +87,16 @@ async def check_setup(settings: SetupSettings) -> AsyncIterator[Step]:
         for package in PACKAGES:
             missing = await find_missing(pool, package)
             yield Step(f"migrations of {package}", "missing" if missing else KEPT, ", ".join(missing) or None)
+        if (collation := await find_collation(pool)).has_changed:
+            yield Step("collation", "differs", explain_changed(collation))
     async with TopicAdmin(settings) as admin:
         for change in await admin.compare(wanted_topics(settings), settings.replication_factor):
             yield Step(f"topic {settings.topic(change.topic)}", change.action, change.detail or None)
+
+
+async def find_collation(connection: Executor | Pool) -> Collation:
+    [row] = await connection.fetch(load_sql("meter", "find_collation"))
+    return Collation(**row)
 
 
 async def prepare_roles(settings: SetupSettings) -> list[Step]:

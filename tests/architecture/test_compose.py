@@ -83,6 +83,13 @@ def test_no_container_has_privileges(name: str) -> None:
     assert SERVICES[name].get("read_only", False) is (name != "kafka")
 
 
+def test_no_upgrade_of_an_operating_system_changes_how_text_is_compared() -> None:
+    assert (
+        "--locale-provider=builtin --builtin-locale=C.UTF-8"
+        in SERVICES["postgres"]["environment"]["POSTGRES_INITDB_ARGS"]
+    )
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_our_processes_have_no_privileges(name: str) -> None:
     service = SERVICES[name]
