@@ -63,6 +63,30 @@ async def test_a_postgres_that_takes_no_writes_is_noticed(settings: Settings, ds
     assert fault is not None and "the server is read-only" in fault and "default_transaction_read_only" in fault
 
 
+async def test_a_transaction_that_stays_open_is_seen_whoever_has_it(settings: Settings, dsn: str) -> None:
+    """It keeps vacuum from its work. A service may not see since when another role has it."""
+    probe = PostgresProbe(settings.model_copy(update={"postgres_dsn": dsn}), "probe")
+    reader = await asyncpg.connect(dsn)
+    try:
+        await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1")
+
+        async def grows() -> bool:
+            await probe.ask()
+            return probe.oldest_transaction_s > 0.2
+
+        await until(grows)
+        await reader.execute("COMMIT")
+
+        async def is_over() -> bool:
+            await probe.ask()
+            return probe.oldest_transaction_s == 0
+
+        await until(is_over)
+    finally:
+        await probe.close()
+        await reader.close()
+
+
 def is_idle(service: ServiceProcess) -> bool:
     """All shards are positioned and read: from here on aiokafka keeps an outage to itself."""
     _, metrics = service.get("/metrics")

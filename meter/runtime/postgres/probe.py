@@ -1,5 +1,7 @@
 """Asks Postgres whether it is there, takes writes and finishes them, for readiness."""
 
+import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import asyncpg
@@ -25,6 +27,8 @@ class PostgresProbe:
         self._hosts = hosts_for(settings)
         self._application_name = application_name
         self._connection: asyncpg.Connection[Any] | None = None
+        self._holding: dict[str, float] = {}  # since when a transaction is seen to hold back the same number
+        self.oldest_transaction_s = 0.0
 
     async def ask(self) -> None:
         try:
@@ -33,6 +37,7 @@ class PostgresProbe:
             COMMITS.note_working(())
             raise
         COMMITS.note_working(() if server is None else server["working"])
+        self._note_holding(() if server is None else server["holding"], asyncio.get_running_loop().time())
         if server is None or server["reads_only"]:
             raise ConnectionError(f"the server is read-only. {WRITES}")
         waiting_s = server["waiting_s"]
@@ -41,6 +46,10 @@ class PostgresProbe:
                 f"a commit has waited for a synchronous standby for {waiting_s:.0f} s: start the standby again, or "
                 "take it out of synchronous_standby_names. Nothing is lost; writing goes on when it answers"
             )
+
+    def _note_holding(self, holding: Collection[str], now: float) -> None:
+        self._holding = {each: self._holding.get(each, now) for each in holding}
+        self.oldest_transaction_s = now - min(self._holding.values(), default=now)
 
     async def _ask(self) -> Any:
         if self._connection is None:

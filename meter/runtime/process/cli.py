@@ -244,15 +244,17 @@ def run_service_command(name: str, kind: type[S], build: "Callable[[S], Build]",
 
     from meter.runtime.kafka.probe import KafkaProbe
     from meter.runtime.postgres.probe import PostgresProbe
+    from meter.runtime.process.health import Health
     from meter.runtime.process.logging import configure_logging
     from meter.runtime.process.service import run_service
 
     async def start(settings: S) -> Exit:
         configure_logging(name, settings)
         warn_of_plaintext(settings, kafka=kafka)
-        postgres = PostgresProbe(settings, f"credit-{name}-probe")
+        postgres, health = PostgresProbe(settings, f"credit-{name}-probe"), Health()
+        health.metrics.transaction_seconds.set_function(lambda: postgres.oldest_transaction_s)
         probes = (postgres, KafkaProbe(settings)) if kafka else (postgres,)
-        return await run_service(name, settings, build(settings), probes=probes)
+        return await run_service(name, settings, build(settings), health=health, probes=probes)
 
     code = run_command(kind, start)
     if code is not Exit.OK:

@@ -210,6 +210,13 @@ class Metrics:
         return self._gauge("metering_postgres_connections_limit", "Connections the pool may open")
 
     @cached_property
+    def transaction_seconds(self) -> Gauge:
+        return self._gauge(
+            "metering_postgres_transaction_seconds",
+            "For how long, as this process has seen, the oldest transaction in the database is open, of whichever role",
+        )
+
+    @cached_property
     def build_info(self) -> Gauge:
         return self._gauge("metering_build_info", "1, with what runs here", "service", "version", "python", "compiled")
 
