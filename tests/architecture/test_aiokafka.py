@@ -9,7 +9,8 @@ from tests.architecture.sources import PACKAGES, ROOT, modules, tree_of
 ADAPTER = "meter/runtime/kafka/adapter/"
 # The tests of the adapter, and the faults that only aiokafka's insides can produce.
 TESTS = ("tests/unit/runtime/kafka/adapter/", "tests/integration/runtime_faults.py", "tests/architecture/")
-# `meter/runtime/README.md` says of each what would break. `_client` and `_records` are names of our own, too.
+# `meter/runtime/README.md` says of each what would break. `_client`, `_records` and `_sender` are names
+# of our own, too.
 PRIVATE = {
     *("_fetcher", "_coordinator", "_subscription", "_crecords", "_detect_xerial_stream", "_consumer_record"),
     *("_unpack_records", "_sync_task", "_metadata_update", "_assignors", "_group_protocols"),

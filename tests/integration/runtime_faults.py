@@ -38,3 +38,11 @@ def hang_coordinator_close(consumer: ShardConsumer) -> None:
 
 def hang_producer_flush(producer: Producer) -> None:
     aiokafka_of(producer)._message_accumulator.close = asyncio.Event().wait
+
+
+def hide_leaders(producer: Producer) -> asyncio.Task[None]:
+    """As while a partition has no leader. Returns the task that sends."""
+    inner = aiokafka_of(producer)
+    inner.client.cluster.leader_for_partition = lambda _partition: -1
+    sending: asyncio.Task[None] = inner._sender.sender_task
+    return sending

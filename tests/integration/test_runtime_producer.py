@@ -24,7 +24,7 @@ from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from meter.runtime.settings import Settings
 from schemas.topics import BALANCES, TOPICS, USAGE, partition_for
-from tests.integration.runtime_faults import hang_producer_flush
+from tests.integration.runtime_faults import hang_producer_flush, hide_leaders
 from tests.support import until
 from tests.support.waiting import GIVEN_UP_S
 from tests.support.working_time import within
@@ -159,12 +159,12 @@ async def test_a_producer_in_doubt_is_replaced_and_the_next_publication_works(
         await producer.publish([Message(USAGE, "k", b"0")])
         broken: Any = producer._client
 
-        async def fail(*_: Any, **__: Any) -> Any:
+        async def fail(_topic: str, _partition: int, records: Sequence[Any]) -> Any:
             future = asyncio.get_running_loop().create_future()
             future.set_exception(error)
-            return future
+            return len(records), future
 
-        broken.send = fail
+        broken.send_batch = fail
         with pytest.raises(DependencyUnreachableError, match="publishing"):
             await producer.publish([Message(USAGE, "k", b"1"), Message(USAGE, "k", b"2")])
         await producer.publish([Message(USAGE, "k", b"1"), Message(USAGE, "k", b"2")])
@@ -178,10 +178,10 @@ async def test_acks_that_never_come_end_at_the_deadline(topics: Settings) -> Non
     async with Producer(hasty) as producer:
         broken: Any = producer._client
 
-        async def swallow(*_: Any, **__: Any) -> Any:
-            return asyncio.get_running_loop().create_future()
+        async def swallow(_topic: str, _partition: int, records: Sequence[Any]) -> Any:
+            return len(records), asyncio.get_running_loop().create_future()
 
-        broken.send = swallow
+        broken.send_batch = swallow
         with within(5):
             async with asyncio.timeout(GIVEN_UP_S):
                 with pytest.raises(DependencyUnreachableError):
@@ -196,6 +196,22 @@ async def test_a_stop_that_hangs_is_bounded(topics: Settings, monkeypatch: pytes
     with within(5):
         async with asyncio.timeout(GIVEN_UP_S):
             await producer.stop()
+
+
+async def test_a_client_that_is_given_up_sends_nothing_more(topics: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would connect again, and publish behind what the next one sent, as long as the process lives."""
+    monkeypatch.setattr("meter.runtime.kafka.producer.STOP_TIMEOUT_S", 0.3)
+    hasty = topics.model_copy(update={"kafka_publish_timeout_s": 0.3})
+    async with Producer(hasty) as producer:
+        await producer.start()
+        sending = hide_leaders(producer)
+        [result] = await producer.publish_each([Message(USAGE, "k", b"1")])
+        assert isinstance(result, DependencyUnreachableError)
+        await until(sending.done, DEADLINE_S, "the old client has ended")
+    async with Producer(topics) as producer:
+        await producer.publish([Message(USAGE, "k", value) for value in (b"1", b"2")])
+    records = (await read_all(topics, USAGE))[partition_for(b"k", topics.partitions)]
+    assert [value for _, value in records] == [b"1", b"2"]
 
 
 async def write_outbox(pool: Pool, shard: int, values: list[str]) -> None:

@@ -16,6 +16,7 @@ from meter.runtime.errors import DependencyUnreachableError
 
 __all__ = [
     "OFFSET_NOT_THERE",
+    "REFUSED",
     "UNAUTHORIZED",
     "InvalidTimestampError",
     "KafkaConnectionError",
@@ -86,6 +87,8 @@ UNAUTHORIZED: tuple[type[BaseException], ...] = (
     kafka_errors.GroupAuthorizationFailedError,
     kafka_errors.ClusterAuthorizationFailedError,
 )
+# Somebody may mend these without us: rights are given, passwords are changed here and there at different moments.
+REFUSED: tuple[type[BaseException], ...] = (*UNAUTHORIZED, SaslAuthenticationFailed)
 
 
 def explain_unauthorized(error: BaseException, *, address: str = "", user: str | None = None) -> str | None:

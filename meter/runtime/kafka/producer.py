@@ -5,17 +5,19 @@ import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
-from meter.runtime.errors import DependencyUnreachableError
+from meter.runtime.errors import DependencyUnreachableError, TransientError, explain
 from meter.runtime.kafka.adapter.producer import AiokafkaProducer
-from meter.runtime.kafka.adapter.protocols import Headers, ProducerClient
+from meter.runtime.kafka.adapter.protocols import Headers, Outgoing, ProducerClient
 from meter.runtime.kafka.connecting import not_connected
 from meter.runtime.kafka.failures import (
+    UNAUTHORIZED,
     InvalidTimestampError,
     MessageSizeTooLargeError,
     is_transient,
     unreachable,
 )
 from meter.runtime.settings import Settings
+from schemas.topics import partition_for
 
 # The standard library's, because clients of producers have no structlog; the services render it as their own lines.
 log = logging.getLogger(__name__)
@@ -34,6 +36,10 @@ class Message(NamedTuple):
     headers: Headers = ()
     timestamp_ms: int | None = None  # None: now
 
+    @property
+    def raw_key(self) -> bytes | None:
+        return self.key.encode() if isinstance(self.key, str) else self.key
+
 
 class Landed(NamedTuple):
     """Where a record is; the offset is -1 where the broker does not say."""
@@ -42,13 +48,21 @@ class Landed(NamedTuple):
     offset: int
 
 
+class HeldBackError(TransientError):
+    """The record was not sent, because one that stands before it in its partition did not land."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"not sent, because one before it did not land: {explain(cause)}", dependency="kafka")
+        self.cause = cause
+
+
 class Producer:
     """Publishes at least once, in order per partition for one caller.
 
     After a failure the client inside is replaced. An idempotent producer whose sequence has a hole fails for ever
-    (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFenced), and a partition without a leader for longer than the
-    request timeout makes such a hole. The caller then reads its outbox again. Records of the old client may still
-    arrive after that, so receivers must drop what is not newer.
+    (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFenced), and a record that fails for good or a partition
+    without a leader for longer than the request timeout makes such a hole. The old client has STOP_TIMEOUT_S for what
+    it has under way. Records of it may still arrive in that time, so receivers must drop what is not newer.
     """
 
     def __init__(self, settings: Settings, *, client_id: str = "credit-producer", linger_ms: int = 0) -> None:
@@ -64,12 +78,11 @@ class Producer:
         await self._open()
 
     async def stop(self) -> None:
-        """Flush and close within STOP_TIMEOUT_S."""
+        """Flush within STOP_TIMEOUT_S and close."""
         if self._client is not None:
-            client, self._client = self._client, None
-            await client.stop(STOP_TIMEOUT_S)
+            self._close(self._client)
         if self._closing:
-            await asyncio.wait(self._closing, timeout=STOP_TIMEOUT_S)
+            await asyncio.wait(self._closing)  # each has its deadline
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -89,60 +102,122 @@ class Producer:
         timestamp_ms: int | None = None,
     ) -> "asyncio.Future[Any]":
         """Buffer a record (waiting while the buffer is full); the future resolves when all replicas have it."""
+        client = None
         try:
             client = await self._open()
-            name = await self._known_topic(client, topic)
+            name, _ = await self._known_topic(client, topic)
             raw_key = key.encode() if isinstance(key, str) else key
             future: asyncio.Future[Any] = await client.send(
                 name, key=raw_key, value=value, partition=partition, headers=headers, timestamp_ms=timestamp_ms
             )
         except Exception as error:
-            raise self._judge(error) from error
+            raise self._judge(error, client) from error
         return future
 
     async def publish(self, messages: Sequence[Message]) -> list[Landed]:
         """Send all messages and wait for all acks. Where each of them is.
 
-        After a TransientError nobody knows which of them arrived: publish all again. A time that a topic does not take
-        (`message.timestamp.before.max.ms`, or a broker's clock that is behind) is left out: else a record that was let
-        in with it a moment before would hold up all that is behind it for ever.
+        After a TransientError nobody knows which of them arrived: publish all again, or ask `publish_each`.
         """
-        try:
-            return await self._publish(messages)
-        except InvalidTimestampError:
-            if all(message.timestamp_ms is None for message in messages):
-                raise
-            log.warning("timestamps_left_out", extra={"messages": len(messages)})
-            return await self._publish([message._replace(timestamp_ms=None) for message in messages])
+        results = await self.publish_each(messages)
+        failed = [result for result in results if isinstance(result, Exception)]
+        for error in [error for error in failed if not isinstance(error, HeldBackError)] or failed:
+            raise error
+        return [result for result in results if isinstance(result, Landed)]
 
-    async def _publish(self, messages: Sequence[Message]) -> list[Landed]:
-        acks: list[asyncio.Future[Any]] = []
+    async def publish_each(self, messages: Sequence[Message]) -> list[Landed | Exception]:
+        """Send all messages and wait for their acks: of each where it is, or the error with which it failed.
+
+        In a partition nothing is sent behind one that failed (HeldBackError), so whoever publishes again what did not
+        land changes no order. After a passing error a message may have landed all the same. One that fails for good
+        takes no other along. A time that a topic does not take (`message.timestamp.before.max.ms`, or a broker's clock
+        that is behind) is left out: else a record that was let in with it a moment before would hold up all that is
+        behind it for ever.
+        """
+        results: dict[int, Landed | Exception] = {}
+        topics: dict[str, list[int]] = {}
+        for number, message in enumerate(messages):
+            topics.setdefault(message.topic, []).append(number)
         try:
             async with asyncio.timeout(self._settings.kafka_publish_timeout_s):
-                for m in messages:
-                    ack = await self.send(
-                        m.topic, m.key, m.value, partition=m.partition, headers=m.headers, timestamp_ms=m.timestamp_ms
-                    )
-                    ack.add_done_callback(note_seen)
-                    acks.append(ack)
-                results = await asyncio.gather(*acks, return_exceptions=True)
+                await asyncio.gather(
+                    *(self._publish_topic(topic, numbers, messages, results) for topic, numbers in topics.items())
+                )
         except TimeoutError as error:
-            raise self._judge(error) from error
-        for result in results:
-            if isinstance(result, asyncio.CancelledError):  # not ours: raised as it is, it would end who publishes
-                raise self._judge(ConnectionAbortedError("the client let go of a record that it had taken"))
-            if isinstance(result, BaseException):
-                raise self._judge(result) from result
-        return [Landed(result.partition, result.offset) for result in results if not isinstance(result, BaseException)]
+            late = self._judge(error, self._client)
+            return [results.get(number, late) for number in range(len(messages))]
+        return [results[number] for number in range(len(messages))]
+
+    async def _publish_topic(
+        self, topic: str, numbers: Sequence[int], messages: Sequence[Message], results: dict[int, Landed | Exception]
+    ) -> None:
+        client = None
+        try:
+            client = await self._open()
+            name, count = await self._known_topic(client, topic)
+        except Exception as error:
+            results.update(dict.fromkeys(numbers, self._judge(error, client)))
+            return
+        partitions: dict[int, list[int]] = {}
+        for number in numbers:
+            given, key = messages[number].partition, messages[number].raw_key
+            # Where nothing says where it belongs any partition will do.
+            place = given if given is not None else partition_for(key or b"", count)
+            partitions.setdefault(place, []).append(number)
+        await asyncio.gather(
+            *(
+                self._publish_in_order(name, partition, some, messages, results)
+                for partition, some in partitions.items()
+            )
+        )
+
+    async def _publish_in_order(
+        self,
+        name: str,
+        partition: int,
+        numbers: Sequence[int],
+        messages: Sequence[Message],
+        results: dict[int, Landed | Exception],
+    ) -> None:
+        """Batch by batch, each behind the acknowledgement of the one before, up to the first record that fails."""
+        records = [
+            Outgoing(m.raw_key, m.value, m.headers, m.timestamp_ms) for m in (messages[number] for number in numbers)
+        ]
+        done, most = 0, len(records)
+        while done < len(records):
+            client, taken = None, 0
+            try:
+                client = await self._open()
+                taken, ack = await client.send_batch(name, partition, records[done : done + most])
+                first = await wait_for_ack(ack)
+            except Exception as error:
+                failed = self._judge(error, client, sent=taken > 0)
+                if isinstance(error, InvalidTimestampError) and any(r.timestamp_ms is not None for r in records[done:]):
+                    log.warning("timestamps_left_out", extra={"messages": len(records) - done})
+                    records[done:] = [record._replace(timestamp_ms=None) for record in records[done:]]
+                elif taken > 1 and not is_transient(error) and not isinstance(error, UNAUTHORIZED):
+                    most = 1  # only the culprit is to fail
+                else:
+                    results[numbers[done]] = failed
+                    results.update(dict.fromkeys(numbers[done + 1 : done + taken], failed))
+                    behind = numbers[done + max(taken, 1) :]
+                    results.update(dict.fromkeys(behind, HeldBackError(failed)))
+                    return
+            else:
+                for number in range(taken):
+                    offset = -1 if first.offset < 0 else first.offset + number
+                    results[numbers[done + number]] = Landed(partition, offset)
+                done += taken
 
     async def flush(self) -> None:
         """Wait until each buffered record is acknowledged or has failed (the futures of `send` say which)."""
-        if self._client is not None:
+        client = self._client
+        if client is not None:
             try:
                 async with asyncio.timeout(self._settings.kafka_publish_timeout_s):
-                    await self._client.flush()
+                    await client.flush()
             except TimeoutError as error:
-                raise self._judge(error) from error
+                raise self._judge(error, client) from error
 
     async def _open(self) -> ProducerClient:
         if self._client is not None:
@@ -164,33 +239,50 @@ class Producer:
             raise
         return client
 
-    async def _known_topic(self, client: ProducerClient, topic: str) -> str:
-        """Ask before the first send: aiokafka's metadata request would create the topic with the broker's defaults."""
+    async def _known_topic(self, client: ProducerClient, topic: str) -> tuple[str, int]:
+        """Its name on the broker, and how many partitions it has. Asks before the first send: aiokafka's metadata
+        request would create the topic with the broker's defaults."""
         name = self._settings.topic(topic)
         if name not in self._topics:
             if await client.describe_topic(name) is None:
                 raise DependencyUnreachableError(f"there is no topic {name}: run `meter setup`", dependency="kafka")
             self._topics.add(name)
-        return name
+        return name, await client.count_partitions(name)
 
-    def _judge(self, error: BaseException) -> BaseException:
-        """The error to raise. Replaces the client, unless a message was too large or the error was judged before."""
-        if isinstance(error, DependencyUnreachableError | MessageSizeTooLargeError):
+    def _judge(self, error: Exception, client: ProducerClient | None, *, sent: bool = True) -> Exception:
+        """The error to tell. Replaces the client that was used, unless the message was too large to be `sent`, or the
+        error was judged before."""
+        if isinstance(error, DependencyUnreachableError) or (isinstance(error, MessageSizeTooLargeError) and not sent):
             return error
-        if isinstance(error, Exception):
-            self._discard()
-        if is_transient(error):
-            return unreachable(error, "publishing")
-        return error
+        self._discard(client)
+        if not is_transient(error):
+            return error
+        told = unreachable(error, "publishing")
+        told.__cause__ = error
+        return told
 
-    def _discard(self) -> None:
-        client, self._client = self._client, None
-        self._topics.clear()
-        if client is not None:
+    def _discard(self, client: ProducerClient | None) -> None:
+        """Replace this client, if nobody has yet."""
+        if client is not None and client is self._client:
             log.warning("producer_replaced")
-            closing = asyncio.create_task(client.stop(STOP_TIMEOUT_S))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._close(client)
+
+    def _close(self, client: ProducerClient) -> None:
+        """In the background, within a deadline."""
+        self._client = None
+        self._topics.clear()
+        closing = asyncio.create_task(client.stop(STOP_TIMEOUT_S))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+async def wait_for_ack(ack: "asyncio.Future[Any]") -> Any:
+    """Its result. One that the client cancels, raised as it is, would end who publishes."""
+    ack.add_done_callback(note_seen)
+    await asyncio.wait({ack})
+    if ack.cancelled():
+        raise ConnectionAbortedError("the client let go of a record that it had taken")
+    return ack.result()
 
 
 def note_seen(ack: "asyncio.Future[Any]") -> None:

@@ -37,6 +37,15 @@ class TopicInfo(NamedTuple):
     copies: int = 0
 
 
+class Outgoing(NamedTuple):
+    """A record of a batch that is sent. `timestamp_ms` None: now."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int | None
+
+
 class RawRecord(Protocol):
     """A record in the client's own form: the fields that the runtime reads."""
 
@@ -184,7 +193,7 @@ class ProducerClient(Protocol):
     async def start(self) -> None: ...
 
     async def stop(self, timeout_s: float) -> None:
-        """Flush and close within the deadline. Never raises."""
+        """Flush and close within the deadline; then nothing more is sent, and acks that are out fail. Never raises."""
         ...
 
     async def send(
@@ -199,6 +208,18 @@ class ProducerClient(Protocol):
     ) -> "asyncio.Future[Any]":
         """Buffer a record (wait while the buffer is full); the future resolves when all replicas have it."""
         ...
+
+    async def send_batch(
+        self, topic: str, partition: int, records: Sequence[Outgoing]
+    ) -> "tuple[int, asyncio.Future[Any]]":
+        """Buffer the first of these records as one batch, which lands whole or not at all. How many it took (at least
+        one), and a future with the `offset` of the first (-1: not known) that resolves when all replicas have it.
+
+        Raises MessageSizeTooLargeError for a first record that is too large, before anything is sent.
+        """
+        ...
+
+    async def count_partitions(self, topic: str) -> int: ...
 
     async def flush(self) -> None: ...
 
