@@ -8,27 +8,43 @@ What the meter would reject is refused here, by the same rules, before it is sen
 to do. Methods return the event's id; whoever repeats an event after a fault passes the same id and it counts once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from meter.delivery import BufferFullError, DeliveryError
 from meter.event_producer import EventProducer
+from meter.undelivered import BufferFullError, DeliveryError, NotRunningError
+from schemas.amounts import format_number
 from schemas.inputs import ItemKind, ItemStatus
 from schemas.limits import Category, ModelType
-from schemas.reasons import InvalidEventError
+from schemas.reasons import InvalidEventError, Reason
+from schemas.records import Limits
 from schemas.resources import Resource
 from schemas.times import format_time
 from schemas.topics import ACCOUNTS, USAGE
 
-__all__ = ["AccountsProducer", "BufferFullError", "DeliveryError", "InvalidEventError", "UsageProducer"]
+__all__ = [
+    "AccountsProducer",
+    "BufferFullError",
+    "DeliveryError",
+    "InvalidEventError",
+    "Limits",
+    "NotRunningError",
+    "Reason",
+    "UsageProducer",
+]
 
 Amount = Decimal | int | str
 
 
 def credit_data(resource: Resource, amount: Amount, reason: str, **more: str | None) -> dict[str, str | None]:
-    """Data of an event that moves credits or runs by hand."""
-    return {"resource": Resource(resource).value, "amount": decimal_text(amount), "reason": reason, **more}
+    """Data of an event that moves credits or runs by hand. Raises InvalidEventError for what is no resource."""
+    try:
+        name = Resource(resource).value
+    except ValueError:
+        known = " or ".join(known.value for known in Resource)
+        raise InvalidEventError(Reason.INVALID_DATA, f"resource: {resource!r} is not {known}") from None
+    return {"resource": name, "amount": decimal_text(amount), "reason": reason, **more}
 
 
 def decimal_text(amount: Amount) -> str:
@@ -37,7 +53,23 @@ def decimal_text(amount: Amount) -> str:
         raise TypeError(
             f'amounts are Decimal, int or decimal text, not {type(amount).__name__}: write "0.25" or Decimal("0.25")'
         )
-    return format(amount, "f") if isinstance(amount, Decimal) else str(amount)
+    return amount if isinstance(amount, str) else format_number(amount)
+
+
+def contact_list(contacts: Sequence[str]) -> list[str]:
+    """Raises InvalidEventError for one address where a list is wanted: it would be taken letter by letter."""
+    if isinstance(contacts, str | bytes) or not isinstance(contacts, Iterable):
+        said = f"contacts: {type(contacts).__name__} is no list of addresses"
+        raise InvalidEventError(Reason.INVALID_CONTACTS, f'{said}: write ["name@example.com"]')
+    return list(contacts)
+
+
+def time_text(name: str, moment: datetime | None) -> str | None:
+    """Raises InvalidEventError that names the field."""
+    try:
+        return None if moment is None else format_time(moment)
+    except ValueError as error:
+        raise InvalidEventError(Reason.INVALID_DATA, f"{name}: {error}") from None
 
 
 class UsageProducer(EventProducer):
@@ -166,7 +198,7 @@ class UsageProducer(EventProducer):
             "language": language,
             "version": version,
             "reason": reason,
-            "deployed_at": deployed_at and format_time(deployed_at),
+            "deployed_at": time_text("deployed_at", deployed_at),
         }
         return await self.send("item.changed.v1", account_id, data, event_id=event_id, time=time)
 
@@ -187,7 +219,7 @@ class AccountsProducer(EventProducer):
         event_id: str | None = None,
         time: datetime | None = None,
     ) -> str:
-        data = {"plan": plan, "contacts": list(contacts), "display_name": display_name, "time_zone": time_zone}
+        data = {"plan": plan, "contacts": contact_list(contacts), "display_name": display_name, "time_zone": time_zone}
         return await self.send("account.opened.v1", account_id, data, event_id=event_id, time=time)
 
     async def plan_changed(
@@ -198,7 +230,7 @@ class AccountsProducer(EventProducer):
     async def contacts_changed(
         self, account_id: str, *, contacts: Sequence[str], event_id: str | None = None, time: datetime | None = None
     ) -> str:
-        data = {"contacts": list(contacts)}
+        data = {"contacts": contact_list(contacts)}
         return await self.send("account.contacts_changed.v1", account_id, data, event_id=event_id, time=time)
 
     async def renamed(

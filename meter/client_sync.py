@@ -10,6 +10,7 @@ what the parent had buffered stays the parent's. It starts although Kafka is awa
 
 import asyncio
 import atexit
+import concurrent.futures
 import contextlib
 import os
 import threading
@@ -18,9 +19,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
 
 from meter.client import AccountsProducer, UsageProducer
-from meter.delivery import BLOCK_S, DELIVERY_TIMEOUT_S, MAX_PENDING, DeliveryError, OnLost
+from meter.delivery import ABORT_S, BLOCK_S, DELIVERY_TIMEOUT_S, MAX_PENDING, check_bounds
 from meter.event_producer import LIMITS, EventProducer
 from meter.runtime.settings import Settings, load_settings
+from meter.undelivered import DeliveryError, NotRunningError, OnLost
 from schemas.records import Limits
 
 __all__ = ["SyncAccountsProducer", "SyncUsageProducer"]
@@ -30,6 +32,12 @@ T = TypeVar("T")
 AsyncT = TypeVar("AsyncT", bound=EventProducer)
 # For what is buffered at the end of the process: below the usual time before a container is killed.
 CLOSE_S: Final = 20.0
+CANCEL_S: Final = 2.0  # for what is under way when the thread ends
+CLOSED: Final = "the producer is closed: make a new one"
+OWN_THREAD: Final = (
+    "on_lost must not send, flush or close: it is called in the producer's thread, which would wait for itself. "
+    "Keep the error, and call send_again(error) from another thread"
+)
 
 
 class Background(Generic[AsyncT]):
@@ -38,21 +46,49 @@ class Background(Generic[AsyncT]):
     def __init__(self, producer: AsyncT) -> None:
         self.producer = producer
         self._loop = asyncio.new_event_loop()
+        self._guard = threading.Lock()
+        self._ended = False
         # A daemon: `close` at exit waits for it, with a bound, and the process must end even where Kafka hangs.
         self._thread = threading.Thread(target=self._loop.run_forever, name="credit-meter-producer", daemon=True)
         self._thread.start()
         self.run(self.producer.__aenter__())
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        """Its result, or what it raised. Raises NotRunningError where the loop ends before it has one."""
+        if self.is_own_thread():
+            call.close()
+            raise RuntimeError(OWN_THREAD)
+        with self._guard:  # nothing is given to a loop that has ended: nobody would ever answer
+            answer = None if self._ended else asyncio.run_coroutine_threadsafe(call, self._loop)
+        if answer is None:
+            call.close()
+            raise NotRunningError(CLOSED)
+        try:
+            return answer.result()
+        except concurrent.futures.CancelledError:
+            raise NotRunningError(CLOSED) from None
+
+    def is_own_thread(self) -> bool:
+        return threading.current_thread() is self._thread
 
     def close(self, timeout_s: float | None) -> None:
         try:
             self.run(self.producer.close(timeout_s))
         finally:
+            with self._guard:
+                self._ended = True
+            asyncio.run_coroutine_threadsafe(self._cancel_rest(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    async def _cancel_rest(self) -> None:
+        """Threads may wait for what is still under way."""
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        if rest:
+            await asyncio.wait(rest, timeout=CANCEL_S)
 
 
 class SyncProducer(Generic[AsyncT]):
@@ -74,6 +110,7 @@ class SyncProducer(Generic[AsyncT]):
         """As for the producers of `meter.client`. Settings come from the environment where none are given.
 
         `on_lost` is called in the background thread: it must not send, and be quick."""
+        check_bounds(max_pending, delivery_timeout_s, block_s)
         # Settings that are wrong show when the program starts, not with its first event.
         known = settings or load_settings(Settings)
         self._make: Callable[[], AsyncT] = lambda: self.kind(
@@ -92,6 +129,8 @@ class SyncProducer(Generic[AsyncT]):
 
     def close(self, timeout_s: float | None = CLOSE_S) -> None:
         """Flush and end the thread. Raises DeliveryError for what could not be delivered in this time."""
+        if self._background is not None and self._background.is_own_thread():
+            raise RuntimeError(OWN_THREAD)
         with self._lock:
             self._closed = True
             background, self._background = self._background, None
@@ -101,8 +140,13 @@ class SyncProducer(Generic[AsyncT]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        """After an exception, which must not be covered up, it closes in a moment: what is lost is reported."""
+        if kind is None:
+            self.close()
+            return
+        with contextlib.suppress(DeliveryError):
+            self.close(ABORT_S)
 
     def call(self, method: Callable[[AsyncT], Coroutine[Any, Any, T]]) -> T:
         """Run a method of the producer in its thread; the result, or what it raised."""
@@ -122,7 +166,7 @@ class SyncProducer(Generic[AsyncT]):
             return background
         with self._lock:
             if self._closed:
-                raise RuntimeError("the producer is closed")
+                raise NotRunningError(CLOSED)
             if self._background is None:
                 self._background = Background(self._make())
             return self._background

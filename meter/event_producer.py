@@ -5,10 +5,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
-from meter.delivery import BLOCK_S, DELIVERY_TIMEOUT_S, MAX_PENDING, Delivery, DeliveryError, OnLost
+from meter.delivery import BLOCK_S, DELIVERY_TIMEOUT_S, MAX_PENDING, Delivery
 from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.kafka.producer import Message
 from meter.runtime.settings import Settings, load_settings
+from meter.undelivered import DeliveryError, OnLost
 from schemas.build import STRUCTURED_HEADERS, encode_event, new_event_id
 from schemas.events import INPUT_TYPES
 from schemas.parsing.parse import parse
@@ -23,6 +24,7 @@ class EventProducer:
     """What both producers share: check, buffer, flush. One per process, for use by any number of tasks."""
 
     topic: ClassVar[str]
+    awaits_rights: ClassVar[bool] = True  # tries again while Kafka refuses a right, which somebody may give
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class EventProducer:
             block_s=block_s,
             connect=connect,
             on_lost=on_lost,
+            awaits_rights=self.awaits_rights,
         )
 
     async def __aenter__(self) -> Self:
@@ -85,18 +88,22 @@ class EventProducer:
     ) -> str:
         """Check and buffer one event; its id. None values in `data` are left out. Raises InvalidEventError."""
         now = self._clock.now()
-        event_id = event_id or new_event_id()
+        topic = topic_of(type, self.topic)
+        event_id = new_event_id() if event_id is None else event_id
+        check_type("account_id", account_id, str, Reason.INVALID_SUBJECT)
+        check_type("event_id", event_id, str, Reason.INVALID_ID)
+        check_type("data", data, Mapping, Reason.INVALID_DATA)
+        check_type("extensions", {} if extensions is None else extensions, Mapping, Reason.INVALID_DATA)
         known = {name: value for name, value in data.items() if value is not None}
         value = encode_event(
             type,
             account_id,
             known,
             event_id=event_id,
-            time=time or now,
+            time=now if time is None else time,
             source=self._source,
             extensions=dict(extensions) if extensions else None,
         )
-        topic = topic_of(type, self.topic)
         check_event(topic, account_id, value, now, self._limits)
         await self.enqueue(event_id, Message(topic, account_id, value, headers=STRUCTURED_HEADERS))
         return event_id
@@ -111,9 +118,16 @@ class EventProducer:
         await self._delivery.enqueue(event_id, message)
 
 
+def check_type(name: str, value: object, wanted: type, reason: Reason) -> None:
+    """Raises InvalidEventError that names the argument."""
+    if not isinstance(value, wanted):
+        kind = "text" if wanted is str else "a mapping of names to values"
+        raise InvalidEventError(reason, f"{name}: {type(value).__name__} is not {kind}")
+
+
 def topic_of(type: str, topic: str) -> str:
     """The producer's topic, if the type belongs there. Raises InvalidEventError."""
-    if type not in INPUT_TYPES:
+    if not isinstance(type, str) or type not in INPUT_TYPES:
         raise InvalidEventError(Reason.UNKNOWN_TYPE, f"there is no event type {type!r}")
     if INPUT_TYPES[type].topic != topic:
         raise InvalidEventError(Reason.WRONG_TOPIC, f"{type} belongs to {INPUT_TYPES[type].topic}, not to {topic}")

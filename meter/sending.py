@@ -69,8 +69,10 @@ class CheckingProducer(AccountsProducer):
 
 
 class KeepingProducer(AccountsProducer):
-    """Keeps what it sends, so that what became of this very record can be asked."""
+    """Keeps what it sends, so that what became of this very record can be asked. Whoever typed it sees a right that is
+    lacking at once."""
 
+    awaits_rights = False
     last: Message
 
     async def enqueue(self, event_id: str, message: Message) -> None:

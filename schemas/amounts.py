@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 MICRO: Final = 1_000_000
@@ -19,6 +20,8 @@ _TEXT: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?()", re.ASCII)
 _NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?", re.ASCII)
 # An exponent beyond it makes any number that fits into a record too large or too fine.
 _HUGE: Final = 10_000_000
+_FAR: Final = 10**30
+_FAR_DIGITS: Final = 1000
 
 
 class Micro(int):
@@ -119,6 +122,24 @@ def parse_signed(text: str) -> int:
     sign, whole, fraction = match.groups("")
     amount = int(whole) * MICRO + int(fraction.ljust(6, "0"))
     return -amount if sign else amount
+
+
+def format_number(number: Decimal | int) -> str:
+    """Exact decimal text without an exponent. Of a number that is far too large or too fine for any amount a short one
+    that is refused for the same reason: Decimal("1e999999") would have a million digits."""
+    if isinstance(number, int):
+        return str(max(-_FAR, min(number, _FAR)))
+    if not number.is_finite():
+        return str(number)
+    digits, exponent = number.as_tuple().digits, number.as_tuple().exponent
+    if not any(digits):
+        return "0"
+    sign = "-" if number.is_signed() else ""
+    if number.adjusted() > _FAR_DIGITS:
+        return f"{sign}{_FAR}"
+    if isinstance(exponent, int) and exponent < -_FAR_DIGITS:
+        return f"{sign}0.{'0' * 30}1"
+    return format(number, "f")
 
 
 def format_amount(micro: int) -> str:

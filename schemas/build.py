@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel
 
-from schemas.amounts import Micro, format_amount
+from schemas.amounts import Micro, format_amount, format_number
 from schemas.events import INPUT_TYPES, EventData, Model
 from schemas.parsing.envelope import (
     read_attributes,
@@ -76,15 +76,19 @@ def encode_event(
 ) -> bytes:
     """Canonical bytes: the same event always gives the same bytes. Writes what it is given; `parse` is the judge.
 
-    Raises InvalidEventError for what JSON cannot hold.
+    Raises InvalidEventError for what JSON cannot hold, and for what is no time.
     """
+    try:
+        written = format_time(time)
+    except ValueError as error:
+        raise InvalidEventError(Reason.INVALID_TIME, f"time: {error}") from None
     event = {
         "specversion": "1.0",
         "id": event_id,
         "source": source,
         "type": type,
         "subject": account_id,
-        "time": format_time(time),
+        "time": written,
         "datacontenttype": "application/json",
         **(extensions or {}),
         "data": data.model_dump(mode="json", exclude_none=True) if isinstance(data, BaseModel) else dict(data),
@@ -92,7 +96,8 @@ def encode_event(
     try:
         return orjson.dumps(event, default=_plain, option=_OPTIONS)
     except orjson.JSONEncodeError as error:
-        raise InvalidEventError(Reason.INVALID_TEXT, f"cannot be written as JSON: {error}") from None
+        reason = Reason.INVALID_TEXT if "UTF-8" in str(error) else Reason.INVALID_DATA
+        raise InvalidEventError(reason, f"cannot be written as JSON: {error.__cause__ or error}") from None
 
 
 @cache
@@ -108,7 +113,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Micro):
         return format_amount(value)
     if isinstance(value, Decimal) and value.is_finite():
-        return format(value, "f")
+        return format_number(value)
     if isinstance(value, datetime):
         return format_time(value)
     if isinstance(value, Enum):

@@ -23,10 +23,16 @@ def parse_time(text: str) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """RFC 3339 text in UTC with microseconds. Raises ValueError for a naive time."""
+    """RFC 3339 text in UTC with microseconds. Raises ValueError for what is no datetime, and for a naive one."""
+    if not isinstance(moment, datetime):
+        # As of a time without offset: whoever writes events tells both alike.
+        raise ValueError(f"{type(moment).__name__} is no time: give a datetime with its offset")  # noqa: TRY004
     if moment.utcoffset() is None:
         raise ValueError("a time without offset")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    try:
+        return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    except OverflowError:
+        raise ValueError("outside the years 1 to 9999") from None
 
 
 def say_time(moment: datetime) -> str:

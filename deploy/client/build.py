@@ -30,6 +30,9 @@ from {NAME}._meter.client import (
     BufferFullError,
     DeliveryError,
     InvalidEventError,
+    Limits,
+    NotRunningError,
+    Reason,
     UsageProducer,
 )
 from {NAME}._meter.client_sync import SyncAccountsProducer, SyncUsageProducer
@@ -43,6 +46,9 @@ __all__ = [
     "DeliveryError",
     "DependencyUnreachableError",
     "InvalidEventError",
+    "Limits",
+    "NotRunningError",
+    "Reason",
     "Resource",
     "Settings",
     "SettingsError",

@@ -22,12 +22,18 @@ class ScriptedKafka:
 
     async def stop(self) -> None: ...
 
-    async def publish(self, messages: Sequence[Message]) -> list[Landed]:
+    async def publish_each(self, messages: Sequence[Message]) -> list[Landed | Exception]:
         self.publishes += 1
         await asyncio.sleep(0)
-        self.refuse(messages, self.publishes)
-        self.arrived += messages
-        return [Landed(0, len(self.arrived) - len(messages) + number) for number, _ in enumerate(messages)]
+        return [self.judge(message) for message in messages]
+
+    def judge(self, message: Message) -> Landed | Exception:
+        try:
+            self.refuse([message], self.publishes)
+        except Exception as error:
+            return error
+        self.arrived.append(message)
+        return Landed(0, len(self.arrived) - 1)
 
     def go_away(self) -> None:
         def refuse(messages: Sequence[Message], number: int) -> None:

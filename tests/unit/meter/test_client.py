@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -98,13 +98,13 @@ async def test_one_that_kafka_refuses_for_good_takes_no_other_along(kafka: Scrip
 
 async def test_a_full_buffer_makes_senders_wait(kafka: ScriptedKafka) -> None:
     gate = asyncio.Event()
-    arrive = kafka.publish
+    arrive = kafka.publish_each
 
-    async def hold(messages: Sequence[Message]) -> list[Landed]:
+    async def hold(messages: Sequence[Message]) -> list[Landed | Exception]:
         await gate.wait()
         return await arrive(messages)
 
-    kafka.publish = hold  # type: ignore[method-assign]
+    kafka.publish_each = hold  # type: ignore[method-assign]
     async with UsageProducer(settings(), source="/tests", max_pending=2) as usage:
         for _ in range(2):
             await usage.tool_run("acc-1", tool="search")
@@ -139,6 +139,17 @@ REFUSED: dict[str, tuple[Reason, dict[str, Any]]] = {
     "NUL": (Reason.INVALID_TEXT, {"model": "a\x00"}),
     "a surrogate": (Reason.INVALID_TEXT, {"model": "\ud800"}),
     "no id": (Reason.INVALID_ID, {"event_id": "é"}),
+    "an empty id": (Reason.INVALID_ID, {"event_id": ""}),
+    "a million digits": (Reason.INVALID_AMOUNT, {"credits": Decimal("1e999999")}),
+    "a million decimals": (Reason.INVALID_AMOUNT, {"credits": Decimal("1e-999999")}),
+    "more than any number": (Reason.INVALID_AMOUNT, {"credits": Decimal("1e999999999999999999")}),
+    "a whole number of many digits": (Reason.INVALID_AMOUNT, {"credits": 10**5000}),
+    "a number as account": (Reason.INVALID_SUBJECT, {"account_id": 7}),
+    "a number as id": (Reason.INVALID_ID, {"event_id": 7}),
+    "text as time": (Reason.INVALID_TIME, {"time": "2026-01-31T12:00:00Z"}),
+    "a time without offset": (Reason.INVALID_TIME, {"time": datetime(2026, 1, 31)}),
+    "a time before the first": (Reason.INVALID_TIME, {"time": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))}),
+    "what JSON does not have": (Reason.INVALID_DATA, {"model": {"a", "b"}}),
 }
 
 
@@ -168,6 +179,47 @@ async def test_a_float_is_no_amount(kafka: ScriptedKafka) -> None:
     async with UsageProducer(settings(), source="/tests") as usage:
         with pytest.raises(TypeError, match=r'text, not float: write "0\.25"'):
             await usage.guardrail("acc-1", credits=0.1, guardrail="pii")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason", "named"),
+    [
+        ((7, "acc-1", {}), Reason.UNKNOWN_TYPE, "7"),
+        ((["usage.tool_run.v1"], "acc-1", {}), Reason.UNKNOWN_TYPE, "usage.tool_run.v1"),
+        (("usage.tool_run.v1", None, {}), Reason.INVALID_SUBJECT, "account_id"),
+        (("usage.tool_run.v1", "acc-1", None), Reason.INVALID_DATA, "data"),
+        (("usage.tool_run.v1", "acc-1", [("tool", "x")]), Reason.INVALID_DATA, "data"),
+        (("usage.tool_run.v1", "acc-1", {7: "x"}), Reason.INVALID_DATA, "str"),
+    ],
+)
+async def test_an_argument_of_a_wrong_type_is_told_as_any_other_fault(
+    kafka: ScriptedKafka, arguments: tuple[Any, Any, Any], reason: Reason, named: str
+) -> None:
+    async with UsageProducer(settings(), source="/tests") as usage:
+        with pytest.raises(InvalidEventError) as caught:
+            await usage.send(*arguments)
+        assert caught.value.reason is reason and named in caught.value.detail
+        with pytest.raises(InvalidEventError, match="extensions"):
+            await usage.send("usage.tool_run.v1", "acc-1", {"tool": "x"}, extensions=7)  # type: ignore[arg-type]
+        with pytest.raises(InvalidEventError, match="deployed_at"):
+            await usage.item_changed("acc-1", kind="model", id="m", name="m", status="active", deployed_at="x")  # type: ignore[arg-type]
+    assert kafka.arrived == []
+
+
+async def test_what_is_no_resource_is_told_with_those_there_are(kafka: ScriptedKafka) -> None:
+    async with AccountsProducer(settings(), source="/tests") as accounts:
+        with pytest.raises(InvalidEventError, match="resource: 'gold' is not model_credits or tool_runs"):
+            await accounts.granted("acc-1", resource="gold", amount=1, reason="r", reference="r")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("contacts", ["owner@example.com", b"owner@example.com", None, 7])
+async def test_one_address_is_not_taken_letter_by_letter(kafka: ScriptedKafka, contacts: Any) -> None:
+    async with AccountsProducer(settings(), source="/tests") as accounts:
+        with pytest.raises(InvalidEventError, match=r'write \["name@example.com"\]') as caught:
+            await accounts.contacts_changed("acc-1", contacts=contacts)
+        with pytest.raises(InvalidEventError, match="contacts"):
+            await accounts.opened("acc-1", plan="free", contacts=contacts)
+    assert caught.value.reason is Reason.INVALID_CONTACTS and kafka.arrived == []
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from meter import delivery
-from meter.client import BufferFullError, DeliveryError, InvalidEventError
+from meter import client_sync, delivery
+from meter.client import BufferFullError, DeliveryError, InvalidEventError, NotRunningError
 from meter.client_sync import SyncAccountsProducer, SyncProducer, SyncUsageProducer
 from meter.runtime.errors import SettingsError
 from schemas.build import decode_event
@@ -79,6 +79,87 @@ def test_closing_in_time_names_what_is_left(kafka: ScriptedKafka) -> None:
     usage.close()
 
 
+def test_threads_that_wait_for_room_wake_when_it_is_closed(kafka: ScriptedKafka) -> None:
+    kafka.go_away()
+    lost: list[DeliveryError] = []
+    usage = SyncUsageProducer(settings(), source="/tests", max_pending=1, block_s=600, on_lost=lost.append)
+    usage.tool_run("acc-1", tool="search")
+    background = usage._background
+    assert background is not None
+    with ThreadPoolExecutor(4) as threads:
+        waiting = [threads.submit(usage.tool_run, "acc-1", tool="search") for _ in range(4)]
+        until_sync(lambda: len(background.producer._delivery._changed._waiters) == 4, 30, "all wait")
+        usage.close(0.01)
+        errors = [each.exception(timeout=30) for each in waiting]
+    assert [type(error) for error in errors] == [NotRunningError] * 4 and len(lost) == 1
+
+
+def test_whoever_comes_while_it_closes_is_refused(kafka: ScriptedKafka) -> None:
+    usage = SyncUsageProducer(settings(), source="/tests")
+    usage.tool_run("acc-1", tool="search")
+    background = usage._background
+    assert background is not None
+    usage.close()
+    with pytest.raises(NotRunningError, match="is closed: make a new one"):
+        background.run(background.producer.flush())
+
+
+def test_on_lost_that_sends_is_refused_and_stops_nothing(
+    kafka: ScriptedKafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is called in the thread that it would wait for."""
+
+    def send_again(error: DeliveryError) -> None:
+        for event_id in error.event_ids:
+            producers[0].tool_run("acc-1", tool="search", event_id=event_id)
+
+    kafka.go_away()
+    usage = SyncUsageProducer(settings(), source="/tests", delivery_timeout_s=0.01, on_lost=send_again)
+    producers = [usage]
+    usage.tool_run("acc-1", tool="search")
+    until_sync(lambda: "call send_again(error) from another thread" in caplog.text, 30, "it is told")
+    kafka.come_back()
+    usage.tool_run("acc-1", tool="search", event_id="next")
+    usage.close()
+    assert ids_of(kafka) == ["next"]
+
+
+@pytest.mark.parametrize("raised", [LookupError, KeyboardInterrupt])
+def test_an_exception_in_the_block_ends_it_in_a_moment(
+    kafka: ScriptedKafka, monkeypatch: pytest.MonkeyPatch, raised: type[BaseException]
+) -> None:
+    monkeypatch.setattr(client_sync, "ABORT_S", 0.01)
+    kafka.go_away()
+    lost: list[DeliveryError] = []
+    waited: list[float | None] = []
+    close = SyncUsageProducer.close
+
+    def note(self: SyncUsageProducer, timeout_s: float | None = client_sync.CLOSE_S) -> None:
+        waited.append(timeout_s)
+        close(self, timeout_s)
+
+    monkeypatch.setattr(SyncUsageProducer, "close", note)
+    with pytest.raises(raised), SyncUsageProducer(settings(), source="/tests", on_lost=lost.append) as usage:
+        usage.tool_run("acc-1", tool="search", event_id="left")
+        raise raised
+    assert [error.event_ids for error in lost] == [("left",)] and waited == [0.01]
+
+
+def test_an_exception_in_the_block_is_not_covered_up_by_what_is_lost(
+    kafka: ScriptedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_sync, "ABORT_S", 0.01)
+    kafka.go_away()
+    with pytest.raises(LookupError), SyncUsageProducer(settings(), source="/tests") as usage:
+        usage.tool_run("acc-1", tool="search")
+        raise LookupError
+
+
+def test_bounds_that_take_no_event_show_at_once() -> None:
+    with pytest.raises(ValueError, match="max_pending=0"):
+        SyncUsageProducer(settings(), source="/tests", max_pending=0)
+
+
 def test_wrong_settings_show_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METERING_KAFKA_SECURITY_PROTOCOL", "TLS")
     with pytest.raises(SettingsError, match="METERING_KAFKA_SECURITY_PROTOCOL"):
@@ -103,7 +184,7 @@ from meter.runtime.settings import Settings
 class Kafka:
     async def start(self): ...
     async def stop(self): ...
-    async def publish(self, messages):
+    async def publish_each(self, messages):
         with open(sys.argv[1], "ab") as file:
             for message in messages:
                 file.write(f"{os.getpid()} {message.key}\\n".encode())

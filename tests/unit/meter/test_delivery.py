@@ -4,12 +4,14 @@ import asyncio
 import logging
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from aiokafka.errors import SaslAuthenticationFailed, TopicAuthorizationFailedError
 
-from meter import delivery
-from meter.client import BufferFullError, DeliveryError, UsageProducer
-from meter.runtime.errors import explain
+from meter import delivery, undelivered
+from meter.client import BufferFullError, DeliveryError, NotRunningError, UsageProducer
+from meter.runtime.errors import DependencyUnreachableError, explain
 from meter.runtime.kafka import Landed, Message
 from schemas.build import decode_event
 from tests.support import until
@@ -81,7 +83,7 @@ async def test_lost_events_are_logged_where_nobody_flushes(
 async def test_what_is_kept_for_a_flush_is_bounded_and_counted(
     kafka: ScriptedKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "MAX_KEPT", 2)
+    monkeypatch.setattr(undelivered, "MAX_KEPT", 2)
     kafka.go_away()
     async with UsageProducer(settings(), source="/tests", delivery_timeout_s=0.01) as usage:
         for _ in range(5):
@@ -109,7 +111,7 @@ async def test_a_close_while_kafka_is_silent_says_that_no_answer_came(monkeypatc
     asked = asyncio.Event()
 
     class Silent(ScriptedKafka):
-        async def publish(self, messages: Sequence[Message]) -> list[Landed]:
+        async def publish_each(self, messages: Sequence[Message]) -> list[Landed | Exception]:
             asked.set()
             return await asyncio.Future()
 
@@ -184,3 +186,150 @@ async def test_a_flush_that_comes_between_is_told_of_what_is_lost(kafka: Scripte
         with pytest.raises(DeliveryError, match="1 event was not delivered"):
             await flushing
         await holding
+
+
+async def test_of_events_that_are_sent_together_only_those_are_lost_that_did_not_land(kafka: ScriptedKafka) -> None:
+    def refuse(messages: Sequence[Message], number: int) -> None:
+        if messages[0].key == "acc-2":
+            raise DependencyUnreachableError("no leader", dependency="kafka")
+
+    lost: list[DeliveryError] = []
+    kafka.refuse = refuse
+    async with UsageProducer(settings(), source="/tests", delivery_timeout_s=0.05, on_lost=lost.append) as usage:
+        for account in ("acc-1", "acc-2", "acc-3"):
+            await usage.tool_run(account, tool="search", event_id=account)
+    assert [error.event_ids for error in lost] == [("acc-2",)]
+    assert ids_of(kafka) == ["acc-1", "acc-3"], "and what landed is not sent again"
+
+
+async def test_one_partition_that_fails_holds_up_no_other(kafka: ScriptedKafka) -> None:
+    def refuse(messages: Sequence[Message], number: int) -> None:
+        if messages[0].key == "away":
+            raise DependencyUnreachableError("no leader", dependency="kafka")
+
+    kafka.refuse = refuse
+    async with UsageProducer(settings(), source="/tests") as usage:
+        await usage.tool_run("away", tool="search", event_id="first")
+        await until(lambda: kafka.publishes > 1, 30, "it is tried")
+        await usage.tool_run("acc-1", tool="search", event_id="other")
+        await until(lambda: ids_of(kafka) == ["other"], 30, "the other is delivered")
+        kafka.come_back()
+    assert ids_of(kafka) == ["other", "first"]
+
+
+@pytest.mark.parametrize("refusal", [TopicAuthorizationFailedError("metering.usage"), SaslAuthenticationFailed("no")])
+async def test_a_right_that_is_refused_may_be_given_in_time(kafka: ScriptedKafka, refusal: Exception) -> None:
+    def refuse(messages: Sequence[Message], number: int) -> None:
+        if number <= 3:
+            raise refusal
+
+    kafka.refuse = refuse
+    async with UsageProducer(settings(), source="/tests") as usage:
+        await usage.tool_run("acc-1", tool="search", event_id="one")
+    assert ids_of(kafka) == ["one"] and kafka.publishes == 4
+
+
+async def test_a_right_that_is_not_given_is_told_with_what_to_do(kafka: ScriptedKafka) -> None:
+    def refuse(messages: Sequence[Message], number: int) -> None:
+        raise TopicAuthorizationFailedError("metering.usage")
+
+    kafka.refuse = refuse
+    async with UsageProducer(settings(), source="/tests", delivery_timeout_s=0.01) as usage:
+        await usage.tool_run("acc-1", tool="search", event_id="one")
+        with pytest.raises(DeliveryError, match=r"localhost:9092.*lacks.*metering\.usage.*deploy/kafka-acls\.txt"):
+            await usage.flush()
+
+
+async def test_a_flush_waits_for_what_was_sent_before_it_and_no_more(kafka: ScriptedKafka) -> None:
+    """Under steady load there is always something that came later."""
+
+    def refuse(messages: Sequence[Message], number: int) -> None:
+        if messages[0].key != "before":
+            raise DependencyUnreachableError("later ones wait", dependency="kafka")
+
+    kafka.refuse = refuse
+    async with UsageProducer(settings(), source="/tests") as usage:
+        await usage.tool_run("before", tool="search", event_id="before")
+        flushing = asyncio.create_task(usage.flush())
+        await asyncio.sleep(0)
+        await usage.tool_run("after", tool="search", event_id="after")
+        await asyncio.wait_for(flushing, 30)
+        assert ids_of(kafka) == ["before"]
+        kafka.come_back()
+
+
+async def test_a_flush_does_not_pass_while_an_older_event_waits(kafka: ScriptedKafka) -> None:
+    def refuse(messages: Sequence[Message], number: int) -> None:
+        if messages[0].key == "old":
+            raise DependencyUnreachableError("no leader", dependency="kafka")
+
+    kafka.refuse = refuse
+    async with UsageProducer(settings(), source="/tests") as usage:
+        for account in ("old", "young"):
+            await usage.tool_run(account, tool="search", event_id=account)
+        await until(lambda: ids_of(kafka) == ["young"], 30, "the young one has landed")
+        flushing = asyncio.create_task(usage.flush())
+        tried = kafka.publishes
+        await until(lambda: kafka.publishes > tried + 2, 30, "the old one is tried again")
+        assert not flushing.done()
+        kafka.come_back()
+        await asyncio.wait_for(flushing, 30)
+    assert ids_of(kafka) == ["young", "old"]
+
+
+async def test_whoever_waits_for_room_is_told_when_the_producer_is_closed(kafka: ScriptedKafka) -> None:
+    kafka.go_away()
+    usage = UsageProducer(settings(), source="/tests", max_pending=1, block_s=600)
+    await usage.__aenter__()
+    await usage.tool_run("acc-1", tool="search", event_id="left")
+    waiting = [asyncio.create_task(usage.tool_run("acc-1", tool="search")) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(DeliveryError):
+        await usage.close(0.01)
+    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
+    assert [type(result) for result in results] == [NotRunningError] * 3
+    assert "is closed: make a new one" in str(results[0]) and "was not taken" in str(results[0])
+
+
+async def test_a_bug_of_the_sender_is_told_to_everybody(kafka: ScriptedKafka) -> None:
+    gate = asyncio.Event()
+
+    async def fail(messages: Sequence[Message]) -> list[Landed | Exception]:
+        await gate.wait()
+        raise LookupError("a bug")
+
+    kafka.publish_each = fail  # type: ignore[method-assign]
+    usage = UsageProducer(settings(), source="/tests", max_pending=1, block_s=600)
+    await usage.__aenter__()
+    await usage.tool_run("acc-1", tool="search", event_id="lost")
+    waiting = asyncio.create_task(usage.tool_run("acc-1", tool="search"))
+    flushing = asyncio.create_task(usage.flush())
+    await asyncio.sleep(0)
+    gate.set()
+    with pytest.raises(NotRunningError, match=r"has failed.*a bug.*make a new one"):
+        await asyncio.wait_for(waiting, 30)
+    with pytest.raises(DeliveryError, match=r"\(lost\).*a bug"):
+        await asyncio.wait_for(flushing, 30)
+    with pytest.raises(NotRunningError):
+        await usage.tool_run("acc-1", tool="search")
+    await asyncio.wait_for(usage.close(), 30)
+
+
+async def test_one_that_is_closed_says_so(kafka: ScriptedKafka) -> None:
+    async with UsageProducer(settings(), source="/tests") as usage:
+        pass
+    with pytest.raises(NotRunningError, match="is closed: make a new one"):
+        await usage.tool_run("acc-1", tool="search")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_pending": 0}, "max_pending=0"),
+        ({"delivery_timeout_s": 0}, "delivery_timeout_s=0"),
+        ({"block_s": -1}, "block_s=-1"),
+    ],
+)
+def test_bounds_that_take_no_event_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        UsageProducer(settings(), source="/tests", **options)

@@ -154,11 +154,20 @@ def test_times_are_written_in_utc_and_never_naive() -> None:
         encode("usage.tool_run.v1", {"tool": "t"}, time=datetime(2026, 3, 1))
 
 
-@pytest.mark.parametrize("data", [{"tool": "\ud800"}, {"tool": object()}, {"tool": Decimal("NaN")}, {5: "t"}])
-def test_what_json_cannot_hold_is_refused(data: Any) -> None:
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ({"tool": "\ud800"}, Reason.INVALID_TEXT),
+        ({"tool": object()}, Reason.INVALID_DATA),
+        ({"tool": Decimal("NaN")}, Reason.INVALID_DATA),
+        ({5: "t"}, Reason.INVALID_DATA),
+    ],
+)
+def test_what_json_cannot_hold_is_refused(data: Any, reason: Reason) -> None:
+    """Only text is told that it has characters to remove."""
     with pytest.raises(InvalidEventError) as caught:
         encode("usage.tool_run.v1", data)
-    assert caught.value.reason is Reason.INVALID_TEXT
+    assert caught.value.reason is reason
 
 
 @pytest.mark.parametrize(
