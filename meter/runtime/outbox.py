@@ -1,32 +1,35 @@
 """Publishes messages that were written in the same transaction as the data: at least once, per shard in order.
 
-One transaction: lock the shards' rows in `<schema>.outbox_shards` → read → publish (all acks) → delete → commit. The
-lock keeps other relays from the shard. A crash after publishing publishes again; receivers drop what is not newer. The
-statements belong to the package that owns the schema: lock_outbox_shards, fetch_outbox, delete_outbox and count_outbox
-in `<schema>/sql`.
+One transaction: lock the shards' rows in `<schema>.outbox_shards` → read → publish (all acks) → delete what landed, of
+each shard up to the first that did not → commit. The lock keeps other relays from the shard. A crash after publishing
+publishes again; receivers drop what is not newer. A shard whose publishing fails is held: a fault of the service names
+it, it is tried again beside the others in growing pauses, and they go on.
+
+The statements belong to the package that owns the schema: lock_outbox_shards, fetch_outbox, delete_outbox and
+count_outbox in `<schema>/sql`.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
+from meter.runtime.failures import explain, explain_refusal
 from meter.runtime.fault_points import fault_point
-from meter.runtime.kafka.producer import Message, Producer
+from meter.runtime.kafka.producer import Landed, Message, Producer
 from meter.runtime.log import get_logger
 from meter.runtime.looks import Looks
 from meter.runtime.postgres import Executor, Pool, load_sql, takes_one_shard
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
-from meter.runtime.waiting import wait_for
+from meter.runtime.waiting import pauses, wait_for
 from schemas.build import STRUCTURED_HEADERS
 
 log = get_logger("outbox")
 
-ALL_SHARDS = 2**31
-# After a failure the relay takes one shard at a time, this many times: a shard whose messages cannot be published then
-# holds up no other.
-SINGLY_AFTER_FAILURE = 50
+# Pauses before a held shard is tried again.
+FIRST_PAUSE_S: Final = 0.2
+LONGEST_PAUSE_S: Final = 15.0
 ReadMessage = Callable[[Any], Message]  # of a row of the outbox, by the names of its columns
 Choose = Callable[[Executor, Sequence[int]], Awaitable[Sequence[object]]]
 
@@ -34,6 +37,27 @@ Choose = Callable[[Executor, Sequence[int]], Awaitable[Sequence[object]]]
 async def all_in_order(_connection: Executor, _shards: Sequence[int]) -> Sequence[object]:
     """Where every message may be sent at once."""
     return ()
+
+
+class Relayed(NamedTuple):
+    """What came of one transaction: how many messages landed, and why each shard stopped that did."""
+
+    landed: int
+    failed: dict[int, Exception]
+    more: bool = False  # there may be more to publish
+
+
+class Held:
+    """A shard whose publishing fails."""
+
+    def __init__(self) -> None:
+        self._pauses: Iterator[float] = pauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        self.due = 0.0
+
+    def pause(self) -> float:
+        pause_s = next(self._pauses)
+        self.due = asyncio.get_running_loop().time() + pause_s
+        return pause_s
 
 
 class OutboxRelay:
@@ -77,20 +101,26 @@ class OutboxRelay:
         self._woken_by_every_commit = woken_by_every_commit
         self._choose = choose
         self._waiting = 0
-        self._singly = 0
         self._more = False
+        self._held: dict[int, Held] = {}
+        self._holds = asyncio.Event()  # a shard is held that was not
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until stopped: when `wake` is set, and now and then. Errors go to the caller."""
+        """Publish until stopped: when `wake` is set, and now and then. Errors go to the caller, but not those of a
+        shard while others can be published."""
         if self._health is not None:
             self._health.watch(self.name, lambda: self._waiting)
             begin(self._health.metrics.published, self._topics)
         stopped = asyncio.create_task(stop.wait())
         stopped.add_done_callback(lambda _task: self.wake.set())
+        retries = asyncio.create_task(self._retry_held(), name=f"{self.name}-held")
+        retries.add_done_callback(lambda _task: self.wake.set())
         told = True
         try:
             while not stop.is_set():
                 self.wake.clear()
+                if retries.done():
+                    retries.result()  # it ends by an error alone
                 count = await self.relay()
                 self._looks.note(found=count > 0, told=told)
                 told = True
@@ -99,56 +129,103 @@ class OutboxRelay:
                     told = await wait_for(self.wake, self._looks.rest_s)
         finally:
             stopped.cancel()
+            retries.cancel()
+            await asyncio.wait({retries})
+            if not retries.cancelled():
+                retries.exception()  # the one of the loop above is told
 
     async def relay(self) -> int:
-        """Publish the next messages of all shards. Returns their number: 0 also when other relays hold the shards."""
-        try:
-            count = await self._relay_all()
-        except Exception:
-            self._singly = SINGLY_AFTER_FAILURE
-            raise
-        self._singly = max(0, self._singly - 1)
-        return count
+        """Publish the next messages of all shards that are not held. Returns how many landed: 0 also when other relays
+        hold the shards. Raises the error of a shard where nothing landed at all: then it is not that shard's alone.
+        """
+        done = await self._relay_all()
+        self._more = done.more
+        for error in done.failed.values():
+            if done.landed == 0:
+                raise error
+            break
+        for shard, error in done.failed.items():
+            self._hold(shard, error)
+        return done.landed
 
-    async def _relay_all(self) -> int:
-        if await takes_one_shard(self._pool):
-            return await self._relay_each()
-        return await self._relay(1 if self._singly else ALL_SHARDS)
-
-    async def _relay_each(self) -> int:
-        """A shard that fails is raised after the others were published."""
+    async def _relay_all(self) -> Relayed:
+        if not await takes_one_shard(self._pool):
+            return await self._relay(watched=True)
         found = await self._pool.fetch(load_sql(self._schema, "find_outbox_shards"))
-        done = [await self._try_shard(row["shard"]) for row in found]
-        self._more = any(more for _count, more, _error in done)
-        for error in [error for _count, _more, error in done if error is not None]:
-            raise error
-        return sum(count for count, _more, _error in done)
+        done = [await self._relay(row["shard"], watched=True) for row in found if row["shard"] not in self._held]
+        failed = {shard: error for each in done for shard, error in each.failed.items()}
+        return Relayed(sum(each.landed for each in done), failed, any(each.more for each in done))
 
-    async def _try_shard(self, shard: int) -> tuple[int, bool, Exception | None]:
-        try:
-            return await self._relay(ALL_SHARDS, shard), self._more, None
-        except Exception as error:
-            return 0, False, error
-
-    async def _relay(self, most_shards: int, only: int | None = None) -> int:
+    async def _relay(self, only: int | None = None, *, watched: bool = False) -> Relayed:
+        """`watched`: the watchdog is to see what waits; a held shard has a fault instead."""
+        left_out = sorted(self._held) if only is None else []
         async with self._pool.acquire() as connection, connection.transaction():
-            locked = await connection.fetch(load_sql(self._schema, "lock_outbox_shards"), most_shards, only)
+            locked = await connection.fetch(load_sql(self._schema, "lock_outbox_shards"), only, left_out)
             shards = [row["shard"] for row in locked]
             if not shards:
-                self._waiting, self._more = 0, False
-                return 0
+                self._waiting = 0 if watched else self._waiting
+                return Relayed(0, {})
             most_of_each = max(1, self._batch // len(shards))
             more = await self._choose(connection, shards)
             rows = await connection.fetch(load_sql(self._schema, "fetch_outbox"), shards, most_of_each, *more)
-            self._waiting, self._more = len(rows), most_shards < ALL_SHARDS or len(rows) >= most_of_each
+            self._waiting = len(rows) if watched else self._waiting
             await fault_point("outbox_before_publish")
             messages = [self._read(row) for row in rows]
-            await self._producer.publish(messages)
+            results = await self._producer.publish_each(messages)
+            landed, failed = split_landed([row["shard"] for row in rows], results)
             await fault_point("outbox_between_publish_and_delete")
-            keys = [[row[column] for row in rows] for column in self._key]
-            await connection.execute(load_sql(self._schema, "delete_outbox"), *keys)
-        self._note(shards, messages)
-        return len(rows)
+            keys = [[rows[number][column] for number in landed] for column in self._key]
+            if landed or not rows:
+                await connection.execute(load_sql(self._schema, "delete_outbox"), *keys)
+        if landed or not failed:
+            self._waiting = 0 if watched else self._waiting
+            self._note(shards, [messages[number] for number in landed])
+        return Relayed(len(landed), failed, len(rows) >= most_of_each)
+
+    def _hold(self, shard: int, error: Exception) -> None:
+        """Leave it out of what is published together, and try it again after a pause."""
+        if shard not in self._held:
+            self._held[shard] = Held()
+            self._holds.set()
+        pause_s, said = self._held[shard].pause(), explain_refusal(error) or explain(error)
+        log.warning("outbox_shard_held", shard=shard, detail=said, pause_s=round(pause_s, 2))
+        if self._health is not None:
+            self._health.set_fault(
+                self._fault_of(shard),
+                f"messages of shard {shard} cannot be published, those of others can: {said}. They are tried again "
+                "without end. See whether its partition has a leader and enough replicas (kafka-topics --describe)",
+            )
+
+    def _release(self, shard: int) -> None:
+        del self._held[shard]
+        log.info("outbox_shard_released", shard=shard)
+        if self._health is not None:
+            self._health.set_fault(self._fault_of(shard), None)
+        self.wake.set()
+
+    def _fault_of(self, shard: int) -> str:
+        return f"{self.name} shard {shard}"
+
+    async def _retry_held(self) -> None:
+        """Beside the others, which do not wait for it: a partition without a leader takes the whole publish timeout."""
+        while True:
+            self._holds.clear()
+            now = asyncio.get_running_loop().time()
+            for shard in [shard for shard, held in self._held.items() if held.due <= now]:
+                await self._retry(shard)
+            if not self._held:
+                await self._holds.wait()
+            rest_s = min(held.due for held in self._held.values()) - asyncio.get_running_loop().time()
+            await asyncio.sleep(max(0.0, min(rest_s, FIRST_PAUSE_S)))  # another may be held meanwhile
+
+    async def _retry(self, shard: int) -> None:
+        done = await self._relay(shard)
+        if error := done.failed.get(shard):
+            if done.landed:
+                self._held[shard] = Held()
+            self._hold(shard, error)
+        else:
+            self._release(shard)
 
     def _note(self, shards: Sequence[int], messages: Sequence[Message]) -> None:
         self._waiting = 0
@@ -165,6 +242,21 @@ class OutboxRelay:
     async def measure_age(self) -> float:
         """For how many seconds the oldest message waits; 0 where none does."""
         return float(await self._pool.fetchval(load_sql(self._schema, "measure_outbox_age")))
+
+
+def split_landed(
+    shards: Sequence[int], results: Sequence[Landed | Exception]
+) -> tuple[list[int], dict[int, Exception]]:
+    """The numbers of the messages that landed with all before them of the same shard; of each shard the first error.
+    What landed behind one that did not is published again: it must not stand in front of it alone."""
+    landed: list[int] = []
+    failed: dict[int, Exception] = {}
+    for number, (shard, result) in enumerate(zip(shards, results, strict=True)):
+        if isinstance(result, Exception):
+            failed.setdefault(shard, result)
+        elif shard not in failed:
+            landed.append(number)
+    return landed, failed
 
 
 class OutboxWatch:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from meter.runtime import fault_points
 from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.fault_points import InjectedError, parse_fault_points
-from meter.runtime.kafka import Message, Producer, TopicAdmin
+from meter.runtime.kafka import Landed, Message, Producer, TopicAdmin
 from meter.runtime.kafka.adapter import producer as producer_adapter
 from meter.runtime.looks import Looks
 from meter.runtime.outbox import OutboxRelay, messages_for
@@ -298,24 +298,66 @@ async def test_a_crash_after_publishing_publishes_again_and_loses_nothing(
     assert await published(topics) == {b"account-0": ["a", "b", "c", "a", "b", "c"]}
 
 
+class Refusing:
+    """Has the producer fail what `refused` names, until it is emptied; the others land."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *refused: bytes) -> None:
+        self.refused = set(refused)
+        publish_each = Producer.publish_each
+
+        async def publish(producer: Producer, messages: Sequence[Message]) -> list[Landed | Exception]:
+            let = [message for message in messages if message.value not in self.refused]
+            results = iter(await publish_each(producer, let) if let else [])
+            error = DependencyUnreachableError("no leader", dependency="kafka")
+            return [error if message.value in self.refused else next(results) for message in messages]
+
+        monkeypatch.setattr(Producer, "publish_each", publish)
+
+
 async def test_a_shard_that_cannot_be_published_holds_up_no_other(
     topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish = Producer.publish
-
-    async def refuse_shard_1(self: Producer, messages: Sequence[Message]) -> None:
-        if any(message.key == "account-1" for message in messages):
-            raise DependencyUnreachableError("no leader", dependency="kafka")
-        await publish(self, messages)
-
-    monkeypatch.setattr(Producer, "publish", refuse_shard_1)
+    """It is named, tried again, and goes on in order when it can."""
+    refusing, health, stop = Refusing(monkeypatch, b"1b"), Health(), asyncio.Event()
     for shard in range(3):
-        await write_outbox(pool, shard, ["x"])
+        await write_outbox(pool, shard, [f"{shard}a", f"{shard}b", f"{shard}c"])
+    async with relay(topics, pool, health=health, looks=Looks(30.0)) as outbox:
+        running = asyncio.create_task(outbox.run(stop))
+
+        async def is_held() -> bool:
+            return await outbox.count() == 2 and len(health.report()["faults"]) == 1  # type: ignore[arg-type]
+
+        await until(is_held, message="all but one shard are published")
+        await write_outbox(pool, 0, ["0d"])
+        outbox.wake.set()
+        await until(lambda: outbox_is(outbox, 2), message="the others go on")
+        [(part, reason)] = health.report()["faults"].items()  # type: ignore[attr-defined]
+        assert part == "projections-outbox shard 1" and "no leader" in reason
+        refusing.refused.clear()
+        await until(lambda: outbox_is(outbox, 0), message="it goes on")
+        await until(lambda: health.report()["faults"] == {}, message="the fault is gone")
+        stop.set()
+        await running
+    found = await published(topics)
+    assert found[b"account-0"] == ["0a", "0b", "0c", "0d"]
+    # What stands behind a message that failed comes again behind it.
+    assert found[b"account-1"][0] == "1a" and found[b"account-1"][-2:] == ["1b", "1c"]
+
+
+async def outbox_is(outbox: OutboxRelay, count: int) -> bool:
+    return await outbox.count() == count
+
+
+async def test_a_relay_that_can_publish_nothing_says_so(
+    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Refusing(monkeypatch, b"a", b"b")
+    await write_outbox(pool, 0, ["a"])
+    await write_outbox(pool, 1, ["b"])
     async with relay(topics, pool) as outbox:
-        while await outbox.count() > 1:
-            with suppress(DependencyUnreachableError):
-                await outbox.relay()
-    assert set(await published(topics)) == {b"account-0", b"account-2"}
+        with pytest.raises(DependencyUnreachableError, match="no leader"):
+            await outbox.relay()
+        assert await outbox.count() == 2
 
 
 async def test_the_running_relay_wakes_when_its_event_is_set(topics: Settings, pool: Pool) -> None:

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from meter.runtime.fault_points import fault_point
-from meter.runtime.kafka.producer import Message, Producer, note_seen
-from meter.runtime.outbox import ALL_SHARDS, OutboxRelay
+from meter.runtime.kafka.producer import Landed, Producer, note_seen
+from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import load_sql
 from projections import fold as folding
 from projections import plan as planning
@@ -48,7 +48,7 @@ def cursor_after_commit() -> None:
 def outbox_deleted_before_publish() -> None:
     async def relay(self: Any) -> int:
         async with self._pool.acquire() as connection, connection.transaction():
-            locked = await connection.fetch(load_sql(self._schema, "lock_outbox_shards"), ALL_SHARDS, None)
+            locked = await connection.fetch(load_sql(self._schema, "lock_outbox_shards"), None, [])
             shards = [row["shard"] for row in locked]
             if not shards:
                 return 0
@@ -56,8 +56,9 @@ def outbox_deleted_before_publish() -> None:
             places = [row["shard"] for row in rows], [row["id"] for row in rows]
             await connection.execute(load_sql(self._schema, "delete_outbox"), *places)
         await fault_point("outbox_before_publish")
-        await self._producer.publish([Message(self._topic, row["key"], row["value"]) for row in rows])
-        self._note(shards, len(rows))
+        messages = [self._read(row) for row in rows]
+        await self._producer.publish(messages)
+        self._note(shards, messages)
         return len(rows)
 
     replace(OutboxRelay, "relay", relay)
@@ -66,13 +67,14 @@ def outbox_deleted_before_publish() -> None:
 def outbox_without_acks() -> None:
     """Handed to the client counts as published."""
 
-    async def publish(self: Any, messages: Any) -> None:
+    async def publish_each(self: Any, messages: Any) -> list[Landed]:
         for m in messages:
             ack = await self.send(m.topic, m.key, m.value, partition=m.partition, headers=m.headers)
             ack.add_done_callback(note_seen)
         await asyncio.sleep(0)
+        return [Landed(0, -1) for _ in messages]
 
-    replace(Producer, "publish", publish)
+    replace(Producer, "publish_each", publish_each)
 
 
 def told_per_batch() -> None:
