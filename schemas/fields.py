@@ -315,6 +315,11 @@ Identifier = Annotated[UUID, Field(strict=False)]
 Shard = Annotated[int, Field(strict=True, ge=0, description="Kafka partition of the account."), AsSent]
 Position = Annotated[
     int,
-    Field(strict=True, ge=1, description="Position in the shard's event log it follows from; drop what is not newer."),
+    Field(
+        strict=True,
+        ge=1,
+        description="Position in the shard's event log it follows from; of one account, resource and type drop what is "
+        "not newer within a generation.",
+    ),
     AsSent,
 ]
