@@ -91,7 +91,10 @@ class Settings(BaseModel):
         "gzip", description="of what is published; gzip is what every client can read without a plug-in"
     )
     kafka_publish_timeout_s: float = Field(
-        30, gt=0, le=600, description="the longest a publication may wait for its acks"
+        30,
+        gt=0,
+        le=600,
+        description="the longest a publication may wait for its acks; below stall_s and twice postgres_timeout_s",
     )
 
     kafka_session_ms: int = Field(
@@ -111,7 +114,12 @@ class Settings(BaseModel):
     )
 
     topic_prefix: str = Field("", pattern=PREFIX_PATTERN, description="put before topic and group names")
-    partitions: int = Field(12, ge=1, le=10_000, description="partitions of the input topics; fixed once set up")
+    partitions: int = Field(
+        12,
+        ge=1,
+        le=10_000,
+        description="shards, and partitions of the topics that setup makes; more later by meter split alone",
+    )
     replication_factor: int = Field(1, ge=1, le=10, description="of topics that setup creates")
 
     http_host: str = Field(
@@ -224,6 +232,18 @@ class Settings(BaseModel):
             raise ValueError("kafka_security_protocol with SASL needs kafka_sasl_username and kafka_sasl_password")
         if (self.kafka_ssl_certfile is None) != (self.kafka_ssl_keyfile is None):
             raise ValueError("kafka_ssl_certfile and kafka_ssl_keyfile belong together")
+        return self
+
+    @model_validator(mode="after")
+    def check_publish_timeout(self) -> Self:
+        """The outbox publishes within a transaction, which Postgres ends after twice `postgres_timeout_s` without a
+        statement, and under the eyes of the watchdog."""
+        if self.kafka_publish_timeout_s >= min(self.stall_s, 2 * self.postgres_timeout_s):
+            raise ValueError(
+                f"kafka_publish_timeout_s={self.kafka_publish_timeout_s:g} must be below stall_s={self.stall_s:g} and "
+                f"below twice postgres_timeout_s={self.postgres_timeout_s:g}: else the process or its transaction is "
+                "ended while it still waits for Kafka. Lower it, or raise the others"
+            )
         return self
 
 

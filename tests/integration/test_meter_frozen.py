@@ -50,7 +50,7 @@ async def test_an_open_transaction_is_lag_and_named_until_it_ends(
     """Lag was 0 and /readyz said ready, while the shard stood still."""
     await set_up_meter(values)
     shard = partition_for(ACCOUNT.encode(), settings.partitions)
-    service = processes.start("meter", stall_s="5")
+    service = processes.start("meter", stall_s="5", kafka_publish_timeout_s="4")
     await stranger.begin_transaction()
     await stranger.send_and_wait(settings.topic(USAGE), b"{}", key=ACCOUNT.encode(), partition=shard)
     async with UsageProducer(settings, source="/tests/gateway") as usage:

@@ -62,6 +62,7 @@ ENV = {
     "METERING_HTTP_HOST": "127.0.0.1",
     "METERING_GRACE_S": "20",
     "METERING_STALL_S": "20",
+    "METERING_KAFKA_PUBLISH_TIMEOUT_S": "0.1",  # below every time after which these processes end
     "METERING_RETRY_FIRST_S": "0.01",
     "METERING_RETRY_MAX_S": "0.05",
 }

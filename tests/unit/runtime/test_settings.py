@@ -177,3 +177,15 @@ def test_one_of_a_list_is_named_by_the_variable_alone(monkeypatch: pytest.Monkey
     monkeypatch.setenv("METERING_BANNER_THRESHOLDS", "20,half")
     with pytest.raises(SettingsError, match=r"THRESHOLDS: is no whole number \(percents of"):
         load_settings(ThresholdSettings)
+
+
+@pytest.mark.parametrize(("name", "value"), [("STALL_S", "30"), ("POSTGRES_TIMEOUT_S", "15")])
+def test_a_publication_ends_before_what_would_end_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"METERING_{name}", value)
+    said = (
+        rf"METERING_KAFKA_PUBLISH_TIMEOUT_S=30 must be below .*METERING_{name}={value}\b.*Lower it, or raise the others"
+    )
+    with pytest.raises(SettingsError, match=said):
+        load_settings(Settings)
+    monkeypatch.setenv("METERING_KAFKA_PUBLISH_TIMEOUT_S", "29.9")
+    assert load_settings(Settings).kafka_publish_timeout_s == 29.9
