@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from meter.event_producer import EventProducer
+from meter.runtime.errors import explain
 from meter.undelivered import BufferFullError, DeliveryError, NotRunningError
 from schemas.amounts import format_number
 from schemas.inputs import ItemKind, ItemStatus
@@ -69,7 +70,7 @@ def time_text(name: str, moment: datetime | None) -> str | None:
     try:
         return None if moment is None else format_time(moment)
     except ValueError as error:
-        raise InvalidEventError(Reason.INVALID_DATA, f"{name}: {error}") from None
+        raise InvalidEventError(Reason.INVALID_DATA, f"{name}: {explain(error)}") from None
 
 
 class UsageProducer(EventProducer):
