@@ -18,6 +18,7 @@ SHARE_WAITING: Final = 4
 FILES: Final = 8_192
 REQUEST_TIMEOUT_S: Final = 10
 READER_TIMEOUT_S: Final = 60
+LOOKS: Final = 8  # at what is left to read, within the time of a reader
 
 
 def raise_file_limit(wanted: int = FILES) -> None:
@@ -41,7 +42,8 @@ def bounded_protocol(
     `most_waiting`.
 
     They wait at most `request_s` for the head of a request and as long again for its body, and `reader_s` for a client
-    that has stopped to read. A live page that reads is none of them (`console_pages` bounds those).
+    that has stopped to read; one that reads, however slowly, gets all of its answer. A live page that reads is none of
+    them (`console_pages` bounds those).
     """
 
     class Bounded(H11Protocol):
@@ -49,10 +51,14 @@ def bounded_protocol(
             super().__init__(*args, **kwargs)
             self._waits_for: str | None = None
             self._timer: asyncio.TimerHandle | None = None
-            self._stopped_reading = False
+            self._is_unread = False  # whether anything of an answer waits for its reader
+            self._unread = 0  # bytes of it, when they were looked at last
+            self._read_at = 0.0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            # So that `pause_writing` and `resume_writing` say of every byte whether it waits.
+            transport.set_write_buffer_limits(0)
             self._follow()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -69,21 +75,22 @@ def bounded_protocol(
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self._stopped_reading = True
+            self._is_unread = True
             self._follow()
 
         def resume_writing(self) -> None:
             super().resume_writing()
-            self._stopped_reading = False
+            self._is_unread = False
             self._follow()
 
         def _follow(self) -> None:
-            if self.cycle is None or self.cycle.response_complete:
+            # An answer that was handed over whole may still be read for minutes.
+            if self._is_unread:
+                self._wait("reader", reader_s / LOOKS)
+            elif self.cycle is None or self.cycle.response_complete:
                 self._wait("request", request_s)
             elif self.cycle.more_body:
                 self._wait("body", request_s)
-            elif self._stopped_reading:
-                self._wait("reader", reader_s)
             else:
                 self._wait(None)
 
@@ -95,11 +102,26 @@ def bounded_protocol(
             waiting.pop(self, None)
             if self._timer is not None:
                 self._timer.cancel()
-            if what is not None:
-                self._timer = self.loop.call_later(limit_s, self._cut_off)
-                waiting[self] = None
-                if len(waiting) > (most_waiting() if most is None else most):
-                    next(iter(waiting))._cut_off()
+            if what is None:
+                return
+            if what == "reader":
+                self._unread, self._read_at = self.transport.get_write_buffer_size(), self.loop.time()
+            self._timer = self.loop.call_later(limit_s, self._look if what == "reader" else self._cut_off)
+            waiting[self] = None
+            if len(waiting) > (most_waiting() if most is None else most):
+                next(iter(waiting))._cut_off()
+
+        def _look(self) -> None:
+            """The time of a reader begins anew when some of what was left has been read."""
+            before, self._unread = self._unread, self.transport.get_write_buffer_size()
+            now = self.loop.time()
+            if self._unread < before:
+                self._read_at = now
+                waiting[self] = waiting.pop(self, None)  # the newest again
+            elif now - self._read_at >= reader_s:
+                self._cut_off()
+                return
+            self._timer = self.loop.call_later(reader_s / LOOKS, self._look)
 
         def _cut_off(self) -> None:
             waiting.pop(self, None)

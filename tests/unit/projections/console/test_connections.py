@@ -5,14 +5,23 @@ import contextlib
 import resource
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
-from projections.console.connections import bounded_protocol, most_waiting
+from projections.console.connections import (
+    LOOKS,
+    READER_TIMEOUT_S,
+    REQUEST_TIMEOUT_S,
+    bounded_protocol,
+    most_waiting,
+)
 from projections.console.service import QuietServer
 from tests.support.waiting import until
 
@@ -23,7 +32,8 @@ CHUNK = b"x" * 1_000_000
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """/large is more than the system keeps for a client; /live never ends, a byte at a time; all else is small.
+    """/large is more than the system keeps for a client, and /whole as much in one piece; /live never ends, a byte at a
+    time; all else is small.
 
     What is posted is read to its end first.
     """
@@ -42,7 +52,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             async with asyncio.timeout(0.05):
                 await receive_end(receive)
                 return
-    await send({"type": "http.response.body", "body": b"small"})
+    await send({"type": "http.response.body", "body": CHUNK * 64 if scope["path"] == "/whole" else b"small"})
 
 
 async def receive_end(receive: Receive) -> None:
@@ -67,6 +77,13 @@ class Client:
             if not (more := await self.take()):
                 raise ConnectionResetError("it was cut off")
             taken += more
+
+    async def take_length(self) -> int:
+        """Of all that comes until the connection ends."""
+        taken = 0
+        while more := await self.take():
+            taken += len(more)
+        return taken
 
     async def is_cut(self) -> bool:
         """Reads to the end of the connection. False: it is still open after all these times."""
@@ -111,10 +128,10 @@ async def patient() -> AsyncIterator[Served]:
 
 
 @asynccontextmanager
-async def serve(request_s: float = REQUEST_S) -> AsyncIterator[Served]:
+async def serve(request_s: float = REQUEST_S, reader_s: float = READER_S) -> AsyncIterator[Served]:
     own = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, http=bounded_protocol(MOST, request_s, READER_S), log_config=None, access_log=False, lifespan="off",
+        app, http=bounded_protocol(MOST, request_s, reader_s), log_config=None, access_log=False, lifespan="off",
         ws="none", timeout_keep_alive=60, timeout_graceful_shutdown=5,
     )  # fmt: skip
     server = QuietServer(config)
@@ -207,6 +224,138 @@ async def test_who_stops_reading_is_cut_off_and_what_answers_ends(served: Served
     await until(lambda: served.server.server_state.tasks, message="it is being answered")
     await until(lambda: not served.server.server_state.tasks, 10 * READER_S, "nobody answers any more")
     assert await client.is_cut()
+
+
+async def test_an_answer_that_was_handed_over_whole_waits_for_its_reader() -> None:
+    """No request is waited for while megabytes of the last answer are still to be read."""
+    async with serve(REQUEST_S, LONG_S) as served:
+        client = served.connect()
+        client.send(ASK.replace(b"small", b"whole").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        await until(lambda: served.connections == 1 and is_answered(served))
+        begun = time.monotonic()
+        await until(lambda: time.monotonic() - begun > 2 * REQUEST_S, message="the time of a request has passed")
+        assert await client.take_length() > 64 * len(CHUNK)
+
+
+def is_answered(served: Served) -> bool:
+    [connection] = served.server.server_state.connections
+    cycle = vars(connection)["cycle"]
+    return cycle is not None and bool(cycle.response_complete)
+
+
+class HeldTransport(asyncio.Transport):
+    """Keeps what is written until the test reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.protocol: H11Protocol | None = None
+        self.unread = 0
+        self.aborted = self.closed = False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert high == 0, "every byte counts"
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        is_first = self.unread == 0
+        self.unread += len(data)
+        if is_first and self.unread and self.protocol is not None:
+            self.protocol.pause_writing()
+
+    def read(self, count: int) -> None:
+        """As the client does it."""
+        self.unread = max(0, self.unread - count)
+        if self.unread == 0 and self.protocol is not None:
+            self.protocol.resume_writing()
+
+    def is_closing(self) -> bool:
+        return self.closed or self.aborted
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class HeldLoop:
+    """Time passes when the test says so."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._calls: list[asyncio.TimerHandle] = []
+
+    def time(self) -> float:
+        return self._now
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        made = asyncio.TimerHandle(self._now + delay, callback, (), cast(asyncio.AbstractEventLoop, self))
+        self._calls.append(made)
+        return made
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        self._calls.remove(handle)
+
+    def get_debug(self) -> bool:
+        return False
+
+    def create_task(self, work: Coroutine[Any, Any, None], **more: Any) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work, **more)
+
+    def pass_s(self, seconds: float) -> None:
+        end = self._now + seconds
+        while due := sorted((call for call in self._calls if call.when() <= end), key=asyncio.TimerHandle.when):
+            self._now = due[0].when()
+            self._calls.remove(due[0])
+            due[0]._run()
+        self._now = end
+
+
+@pytest.fixture
+async def held() -> tuple[HeldTransport, HeldLoop]:
+    """A connection that was answered, and nothing of the answer is read yet."""
+    transport, loop = HeldTransport(), HeldLoop()
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
+    config.load()
+    made = bounded_protocol(MOST)(config, ServerState(), {}, cast(asyncio.AbstractEventLoop, loop))
+    transport.protocol = made
+    made.connection_made(transport)
+    made.data_received(ASK.replace(b"small", b"whole"))
+
+    def read_head() -> bool:
+        """The body is written when nothing is left of the head."""
+        if transport.unread < len(CHUNK):
+            transport.read(len(CHUNK))
+        return bool(made.cycle.response_complete)
+
+    await until(read_head, message="it is answered")
+    return transport, loop
+
+
+async def test_who_reads_slowly_has_all_of_it_in_the_end(held: tuple[HeldTransport, HeldLoop]) -> None:
+    transport, loop = held
+    while transport.unread:
+        loop.pass_s(READER_TIMEOUT_S * 0.8)
+        assert not transport.aborted, f"{transport.unread} bytes were thrown away"
+        transport.read(4 * len(CHUNK))
+    loop.pass_s(REQUEST_TIMEOUT_S)
+    assert transport.aborted, "the next request has its own time"
+
+
+async def test_who_reads_no_more_is_cut_off_after_the_time_of_a_reader(held: tuple[HeldTransport, HeldLoop]) -> None:
+    transport, loop = held
+    loop.pass_s(READER_TIMEOUT_S - 1)
+    transport.read(1)
+    loop.pass_s(READER_TIMEOUT_S - 1)
+    assert not transport.aborted
+    loop.pass_s(READER_TIMEOUT_S / LOOKS + 1)
+    assert transport.aborted
 
 
 async def test_a_live_page_that_reads_stays_beside_many_that_wait(served: Served) -> None:
