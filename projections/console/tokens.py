@@ -68,11 +68,11 @@ class Tokens:
         try:
             claims = jwt.decode(token, self._keys.now(), algorithms=[self._algorithm]).claims
             self._registry(now).validate(claims)
+            return viewer_of(claims, now)
         except ExpiredTokenError:
             raise AccessError(401, "token_expired", "The token has expired: sign in again.") from None
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, OverflowError):  # the last by numbers of hundreds of digits
             raise AccessError(401, "token_invalid", "The token is not valid for this console.") from None
-        return viewer_of(claims, now)
 
     def _registry(self, now: datetime) -> jwt.JWTClaimsRegistry:
         return jwt.JWTClaimsRegistry(
