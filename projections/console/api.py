@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo
 
-from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -18,7 +17,7 @@ from meter.runtime.errors import explain
 from projections.console import openapi
 from projections.console.access import Guard
 from projections.console.history import Entry, newest_first, tell_epoch, tell_event, tell_history
-from projections.console.live import BalanceWatch
+from projections.console.live import BalanceWatch, LivePage
 from projections.console.periods import DEFAULT, Period, PeriodError, find_zone, is_counted, period_of
 from projections.console.reader import ConsoleReader
 from projections.console.settings import ConsoleSettings
@@ -30,8 +29,6 @@ from schemas.outputs import BannerKind
 from schemas.resources import Resource
 
 ACCOUNT: Final = re.compile(ACCOUNT_PATTERN)
-PING_S: Final = 15
-SEND_TIMEOUT_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +156,7 @@ class Api:
     async def live(self, request: Request) -> Response:
         account_id = account_of(request)
         viewer = self._console.guard.admit(request, account_id)
-        self._console.watch.check_room()
-        return EventSourceResponse(
-            self._console.watch.follow(account_id, viewer.until),
-            ping=PING_S,
-            send_timeout=SEND_TIMEOUT_S,
-            headers={"Cache-Control": "no-store"},
-        )
+        return LivePage(self._console.watch.take_place(account_id), viewer.until)
 
     def routes(self) -> list[Route]:
         account = "/v1/accounts/{account_id}/"

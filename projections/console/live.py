@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sse_starlette import ServerSentEvent
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.types import Receive, Scope, Send
 
 from meter.runtime.clock import Clock
 from meter.runtime.failures import explain, is_transient
@@ -25,6 +26,10 @@ from projections.console.tokens import AccessError
 log = structlog.get_logger(component="console")
 # How often a page hears that its figures are still those of now.
 HEARTBEAT: Final = timedelta(seconds=5)
+PING_S: Final = 15
+SEND_TIMEOUT_S: Final = 10
+ACCOUNTS: Final = 10  # that could have all places between them
+FEWEST_OF_ACCOUNT: Final = 5
 
 
 class Channel:
@@ -107,31 +112,81 @@ class BalanceWatch:
         zone = find_zone(summary.time_zone, self._zone)
         channel.tell(json.dumps(to_json(summary, now, self._stale_after, zone, runways=False)))
 
-    def check_room(self) -> None:
-        """Raises AccessError where too many pages are open."""
+    def take_place(self, account_id: str) -> "Place":
+        """Of one page, until it is released. Raises AccessError (503) where there is none: of all places, or of those
+        that one account may have."""
         if self.pages >= self._most_pages:
             raise AccessError(503, "too_many_pages", "Too many pages are kept live: this one is not.")
+        channel = self._channels.get(account_id)
+        if channel is not None and channel.pages >= share_of_places(self._most_pages):
+            raise AccessError(
+                503, "too_many_pages_of_account", "Too many pages of this account are kept live: this one is not."
+            )
+        return Place(self, account_id)
 
-    async def follow(self, account_id: str, until: datetime | None = None) -> AsyncIterator[ServerSentEvent]:
-        """The states of an account from now on; what comes between two looks of the page is left out. It ends at the
-        first state after `until`, when the token of the page has ended: every account has one within a heartbeat."""
+    def enter(self, account_id: str) -> Channel:
         channel = self._channels.setdefault(account_id, Channel())
         channel.pages += 1
         self.pages += 1
+        return channel
+
+    def leave(self, account_id: str, channel: Channel) -> None:
+        self.pages -= 1
+        channel.pages -= 1
+        if channel.pages == 0:
+            self._channels.pop(account_id, None)
+
+    async def follow(self, channel: Channel, until: datetime | None = None) -> AsyncIterator[ServerSentEvent]:
+        """The states of an account from now on; what comes between two looks of the page is left out. It ends at the
+        first state after `until`, when the token of the page has ended: every account has one within a heartbeat."""
+        seen = 0
+        while not self._over and (until is None or self._clock.now() < until):
+            changed = channel.changed
+            if channel.version != seen:
+                seen = channel.version
+                yield ServerSentEvent(data=channel.data, event="summary", id=str(seen))
+            else:
+                await changed.wait()
+
+
+class Place:
+    """Taken when the page is admitted, and not when its stream begins: a burst would find every place free."""
+
+    def __init__(self, watch: BalanceWatch, account_id: str) -> None:
+        self._watch = watch
+        self._account_id = account_id
+        self._channel: Channel | None = watch.enter(account_id)
+
+    def stream(self, until: datetime | None) -> AsyncIterator[ServerSentEvent]:
+        if self._channel is None:
+            raise RuntimeError("the place was released")
+        return self._watch.follow(self._channel, until)
+
+    def release(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            self._watch.leave(self._account_id, channel)
+
+
+class LivePage(EventSourceResponse):
+    """Releases its place however it ends, also where nobody waits for its first byte any more."""
+
+    def __init__(self, place: Place, until: datetime | None) -> None:
+        super().__init__(
+            place.stream(until), ping=PING_S, send_timeout=SEND_TIMEOUT_S, headers={"Cache-Control": "no-store"}
+        )
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            seen = 0
-            while not self._over and (until is None or self._clock.now() < until):
-                changed = channel.changed
-                if channel.version != seen:
-                    seen = channel.version
-                    yield ServerSentEvent(data=channel.data, event="summary", id=str(seen))
-                else:
-                    await changed.wait()
+            await super().__call__(scope, receive, send)
         finally:
-            self.pages -= 1
-            channel.pages -= 1
-            if channel.pages == 0:
-                self._channels.pop(account_id, None)
+            self._place.release()
+
+
+def share_of_places(most: int) -> int:
+    """How many of all places one account may have: so that no token takes those of all others."""
+    return min(most, max(FEWEST_OF_ACCOUNT, most // ACCOUNTS))
 
 
 def same_figures(old: Summary, new: Summary) -> bool:

@@ -31,7 +31,10 @@ class ConsoleSettings(LinkSettings):
     )
 
     console_requests: int = Field(600, ge=10, le=1_000_000, description="most requests of one client in a minute")
-    console_pages: int = Field(2_000, ge=1, le=100_000, description="most pages of one process that are kept live")
+    console_pages: int = Field(
+        2_000, ge=1, le=100_000,
+        description="most pages of one process that are kept live; of one account a tenth of them, and 5 at least",
+    )  # fmt: skip
     console_poll_ms: int = Field(
         500, ge=500, le=60_000, description="pause between two looks at the balances of all live pages"
     )
