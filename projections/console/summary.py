@@ -149,7 +149,10 @@ def read_json(text: str) -> Any:
 
 def summary_of(row: Mapping[str, Any]) -> Summary:
     """From a row of `read_summaries`."""
-    balances, banners = read_json(row["balances"]), [banner_of(banner) for banner in read_json(row["banners"])]
+    balances = read_json(row["balances"])
+    beside = {balance["resource"]: balance for balance in balances}
+    told = [banner for banner in read_json(row["banners"]) if is_in_force(banner, beside.get(banner["resource"]))]
+    banners = [banner_of(banner) for banner in told]
     runways = {runway["resource"]: runway for runway in read_json(row["runways"])}
     since = {banner.resource: banner.raised_at for banner in banners if not banner.removable}
     states = {balance["account_state"] for balance in balances}
@@ -163,6 +166,15 @@ def summary_of(row: Mapping[str, Any]) -> Summary:
         banners=banners,
         as_of=row["as_of"],
     )
+
+
+def is_in_force(banner: Mapping[str, Any], balance: Mapping[str, Any] | None) -> bool:
+    """The notifier follows the balances, and may be behind: a banner of an epoch that is over is about to be removed,
+    and one that says that nothing is left must not stand beside what is left."""
+    if balance is None:
+        return True
+    is_over = banner["epoch"] < balance["epoch"]
+    return not is_over and (banner["removable"] or balance["status"] == "exhausted")
 
 
 def share_of(balance: Mapping[str, Any], runway: Mapping[str, Any] | None, since: Mapping[Resource, datetime]) -> Share:

@@ -75,11 +75,12 @@ async def address(dsn: str, books: Books, host: Host) -> AsyncIterator[str]:
 
 
 async def embed(
-    page: Page, host: Host, address: str, style: str = "", role: str = "admin", when: str = "module"
-) -> None:
+    page: Page, host: Host, address: str, style: str = "", role: str = "admin", when: str = "module",
+    status: str = "good",
+) -> None:  # fmt: skip
     host.page = HOST.format(address=address, style=style, token=make_token(role=role), when=when)
     await page.goto(host.origin)
-    await expect(page.locator("credit-usage button.open")).to_have_class("open good")
+    await expect(page.locator("credit-usage button.open")).to_have_class(f"open {status}")
 
 
 @pytest.mark.parametrize("when", ["text/javascript", "module"])
@@ -151,6 +152,7 @@ async def test_its_banners_have_the_action_of_who_looks(
     await banner.get_by_role("button").click()
     await expect(banner).to_have_count(0)
     assert await page.evaluate("document.activeElement.localName") == "credit-usage", "the focus is not lost"
+    await books.balance("75")
     await books.banner(100)
     with within(LIVE_S):
         await expect(banner).to_have_attribute("role", "alert")
@@ -161,15 +163,16 @@ async def test_new_figures_leave_banners_and_the_focus_where_they_are(
     page: Page, host: Host, address: str, books: Books
 ) -> None:
     """What is put in anew is read out anew by a screen reader, and loses the focus."""
+    await books.balance("75")
     await books.banner(100)
-    await embed(page, host, address)
+    await embed(page, host, address, status="exhausted")
     banner = page.locator("credit-usage .banner")
     await banner.get_by_role("link").evaluate("one => { one.closest('.banner').kept = true; }")
     await page.locator("credit-usage button.open").click()
     panel = page.get_by_role("dialog")
     for name in ("Manage billing", "Contact support", "Copy"):
         await panel.get_by_text(name).focus()
-        consumed = str(11 + len(name))
+        consumed = str(75 + len(name))
         await books.balance(consumed)
         with within(LIVE_S):
             await expect(panel).to_contain_text(f"{consumed} of 75 used")
@@ -181,19 +184,21 @@ async def test_new_figures_leave_banners_and_the_focus_where_they_are(
 async def test_new_figures_leave_the_banners_of_the_page_where_they_are(
     browser: Browser, address: str, books: Books
 ) -> None:
+    await books.balance("75")
     await books.banner(100)
     page = await sign_in(await browser.new_context(), address, make_token())
     await page.get_by_role("alert").evaluate("one => { one.kept = true; }")
-    await expect(page.locator("credit-usage button.open")).to_have_class("open good")
-    await books.balance("20")
+    await expect(page.locator("credit-usage button.open")).to_have_class("open exhausted")
+    await books.balance("80")
     with within(LIVE_S):
-        await expect(page.locator(".share").first).to_contain_text("20 of 75 credits used")
+        await expect(page.locator(".share").first).to_contain_text("80 of 75 credits used")
     assert await page.get_by_role("alert").evaluate("one => one.kept === true")
 
 
 async def test_banners_go_with_the_element(page: Page, host: Host, address: str, books: Books) -> None:
+    await books.balance("75")
     await books.banner(100)
-    await embed(page, host, address)
+    await embed(page, host, address, status="exhausted")
     banner = page.locator("credit-usage .banner")
     await expect(banner).to_have_attribute("role", "alert")
     await page.evaluate("document.body.append(document.querySelector('credit-usage'))")

@@ -100,6 +100,7 @@ async def test_a_removable_banner_stays_closed_until_the_next_level_and_a_fixed_
     await books.banner(80)
     await page.reload()
     await expect(banner).to_contain_text("80 %")
+    await books.balance("75")
     await books.banner(100)
     await page.reload()
     await expect(page.get_by_role("alert").locator(".mark")).to_be_visible()

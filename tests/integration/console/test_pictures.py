@@ -72,6 +72,7 @@ async def test_the_picture_of_the_readme(page: Page, books: Books, address: str)
 @pytest.mark.parametrize("medium", ["print", "forced-colors"])
 async def test_paper_and_forced_colours(page: Page, books: Books, address: str, medium: str) -> None:
     await fill(books)
+    await books.balance("75")
     await books.banner(100)
     await page.emulate_media(color_scheme="dark")
     for tab in ("overview", "models"):

@@ -84,6 +84,34 @@ def test_a_banner_of_another_epoch_is_another_banner() -> None:
 
 
 @pytest.mark.parametrize(
+    ("banner", "share", "shown"),
+    [
+        ({"removable": False}, {"status": "exhausted"}, True),
+        ({"removable": False}, {"status": "good"}, False),
+        ({"removable": False}, {"status": "exhausted", "epoch": 2}, False),
+        ({"threshold": 90}, {"status": "low"}, True),
+        ({"threshold": 90}, {"status": "low", "epoch": 2}, False),
+        ({"threshold": 90, "epoch": 2}, {"status": "low"}, True),
+        ({"removable": False}, {"resource": "tool_runs", "status": "good"}, True),
+    ],
+)
+def test_while_the_notifier_is_behind_no_banner_contradicts_the_balance_beside_it(
+    banner: dict[str, Any], share: dict[str, Any], shown: bool
+) -> None:
+    """Of an epoch that is over, or of nothing left beside what is left."""
+    found = {
+        "resource": "model_credits", "threshold": 100, "kind": "exhausted", "removable": True, "text": "t", "epoch": 1,
+        "raised_at": "2026-11-26T09:00:00+00:00",
+    } | banner  # fmt: skip
+    told = balance("model_credits", "1", "75", "good") | share
+    summary = summary_of(row(told, banners=json.dumps([found])))
+    assert (len(summary.banners) == 1) is shown
+    assert (len(to_json(summary, NOW, STALE)["banners"]) == 1) is shown
+    if not shown:
+        assert summary.shares[0].exhausted_since is None, "that of another epoch"
+
+
+@pytest.mark.parametrize(
     ("consumed", "allocation", "used", "left"),
     [
         ("74.999", "75", "74.99 of 75 used", "less than 0.01 left"),
