@@ -106,7 +106,7 @@ class Api:
 
     async def summary(self, request: Request) -> Response:
         summary, may_buy = await self._summary(request), self._console.guard.viewer(request).may_buy
-        body = to_json(summary, self._console.clock.now(), self._console.stale_after, self._console.zone_of(summary))
+        body = to_json(summary, self._console.stale_after, self._console.zone_of(summary))
         settings = self._console.settings
         more = {
             "links": {"billing": settings.billing_url, "support": settings.support_url},
@@ -122,7 +122,8 @@ class Api:
         answer: dict[str, Any] = {str(resource): summary.allowed(resource) for resource in wanted}
         refused = [resource for resource in wanted if not summary.allowed(resource)]
         code = refusal_code(summary, refused)
-        body = {"allowed": not refused, "code": code, "resources": answer}
+        stale = summary.is_stale(self._console.stale_after)
+        body = {"allowed": not refused, "code": code, "resources": answer, "stale": stale}
         return JSONResponse(body, status_code=402 if refused else 200)
 
     async def banners(self, request: Request) -> Response:

@@ -103,14 +103,14 @@ class BalanceWatch:
                 self._compare(channel, summary, now)
 
     def _compare(self, channel: Channel, summary: Summary, now: datetime) -> None:
-        stale = summary.is_stale(now, self._stale_after)
+        stale = summary.is_stale(self._stale_after)
         same = channel.seen is not None and same_figures(channel.seen, summary) and stale == channel.stale
         quiet = channel.told_at is not None and now - channel.told_at < HEARTBEAT
         if same and quiet:
             return
         channel.seen, channel.stale, channel.told_at = summary, stale, now
         zone = find_zone(summary.time_zone, self._zone)
-        channel.tell(json.dumps(to_json(summary, now, self._stale_after, zone, runways=False)))
+        channel.tell(json.dumps(to_json(summary, self._stale_after, zone, runways=False)))
 
     def take_place(self, account_id: str) -> "Place":
         """Of one page, until it is released. Raises AccessError (503) where there is none: of all places, or of those

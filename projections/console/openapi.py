@@ -77,6 +77,7 @@ ALLOWED: Final = thing(
         "allowed", "account_not_opened", "account_closed", *(f"{resource.value}_exhausted" for resource in Resource)
     ),
     resources={"type": "object", "additionalProperties": FLAG},
+    stale=FLAG,
 )
 ERROR: Final = thing(code=TEXT, detail=TEXT)
 ANSWERS: Final = {

@@ -95,7 +95,7 @@ class Pages:
         return {
             "view": view,
             "summary": view.summary,
-            "stale": view.summary.is_stale(view.now, self._console.stale_after),
+            "stale": view.summary.is_stale(self._console.stale_after),
             "tabs": [(tab, TITLES[tab], view.link(tab)) for tab in Tab],
             "banners": [banner for banner in view.summary.banners if banner.key not in closed_of(view.request)],
             "billing_url": settings.billing_url,

@@ -1,4 +1,4 @@
-"""The summary of an account: what the icon, the panel and other front ends show. Pure, given the time."""
+"""The summary of an account: what the icon, the panel and other front ends show. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -108,6 +108,7 @@ class Summary:
     shares: Sequence[Share]
     banners: Sequence[Banner]
     as_of: datetime | None  # when its shard was last read to the end of the log; None where nothing is known
+    lag: timedelta | None  # how long ago that was, by the database's clock alone
 
     @property
     def status(self) -> Status:
@@ -130,13 +131,13 @@ class Summary:
         share = self.share(resource)
         return share is not None and share.allowed
 
-    def is_stale(self, now: datetime, most: timedelta) -> bool:
-        return self.as_of is not None and now - self.as_of > most
+    def is_stale(self, most: timedelta) -> bool:
+        return self.lag is not None and self.lag > most
 
     def sentence(self, stale: bool = False) -> str:
         """The accessible name of the icon: both resources, never the colour alone."""
         if self.state == "not_opened":
-            return "Credit usage: this account is not opened yet."
+            return "Credit usage, not up to date." if stale else "Credit usage: this account is not opened yet."
         start = "Credit usage, not up to date." if stale else "Credit usage."
         closed = " The account is closed." if self.state == "closed" else ""
         return " ".join([start + closed, *(share.sentence for share in self.shares)])
@@ -165,6 +166,7 @@ def summary_of(row: Mapping[str, Any]) -> Summary:
         shares=[share_of(balance, runways.get(balance["resource"]), since) for balance in balances],
         banners=banners,
         as_of=row["as_of"],
+        lag=row["lag"],
     )
 
 
@@ -212,15 +214,13 @@ def banner_of(row: Mapping[str, Any]) -> Banner:
     )
 
 
-def to_json(
-    summary: Summary, now: datetime, stale_after: timedelta, zone: tzinfo = UTC, *, runways: bool = True
-) -> dict[str, Any]:
+def to_json(summary: Summary, stale_after: timedelta, zone: tzinfo = UTC, *, runways: bool = True) -> dict[str, Any]:
     """What `GET /v1/accounts/{id}/summary` answers: amounts are decimal text, as everywhere.
 
     Texts have times of the account's `zone`. Where nobody asked how long credits last, `runway` is left out: what was
     told before still counts.
     """
-    stale = summary.is_stale(now, stale_after)
+    stale = summary.is_stale(stale_after)
     return {
         "account_id": summary.account_id,
         "display_name": summary.display_name,

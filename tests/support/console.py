@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from meter.runtime.clock import Clock
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from projections.console.service import WebServer, build_console
@@ -177,12 +178,12 @@ def days_ago(count: float) -> datetime:
 
 
 @asynccontextmanager
-async def running_console(dsn: str, **values: Any) -> AsyncIterator[str]:
+async def running_console(dsn: str, clock: Clock | None = None, /, **values: Any) -> AsyncIterator[str]:
     """Its address, until the block ends."""
     given: Mapping[str, Any] = {"postgres_dsn": dsn, "console_port": 0, "console_secret": SECRET} | values
     settings = ConsoleSettings(**given)
     stop = asyncio.Event()
-    async with build_console(settings)(Health()) as services, asyncio.TaskGroup() as group:
+    async with build_console(settings, clock)(Health()) as services, asyncio.TaskGroup() as group:
         for service in services:
             group.create_task(service.run(stop))
         [server] = [service for service in services if isinstance(service, WebServer)]

@@ -1,6 +1,7 @@
--- What accounts have, in one statement for all: the account, its balances, the banners it sees now, how long credits last.
+-- What accounts have, in one statement for all: the account, its balances, the banners it sees now, how long credits last. As of when is
+-- known of an account without a balance, too: by the shard that its id leads to, which may hold an opening that is not folded yet.
 -- $1 accounts text[], $2 with runways boolean (a look at 24 hours of usage: not twice a second)
-SELECT w.account_id, a.plan, a.display_name, a.time_zone, a.state, f.as_of, b.balances, s.banners, r.runways
+SELECT w.account_id, a.plan, a.display_name, a.time_zone, a.state, f.as_of, f.lag, b.balances, s.banners, r.runways
 FROM unnest($1::text[]) AS w (account_id)
 LEFT JOIN projections.accounts a ON a.account_id = w.account_id
 CROSS JOIN LATERAL (
@@ -15,4 +16,5 @@ CROSS JOIN LATERAL (
     SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') AS runways
     FROM projections.runway r WHERE $2 AND r.account_id = w.account_id AND r.empty_at IS NOT NULL
 ) AS r
-LEFT JOIN projections.balances_as_of f ON f.shard = b.shard
+LEFT JOIN projections.balances_as_of f
+       ON f.shard = coalesce(b.shard, projections.shard_of(w.account_id, nullif((SELECT projections.shards()), 0)))

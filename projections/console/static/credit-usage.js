@@ -412,6 +412,7 @@ class CreditUsage extends HTMLElement {
     if (this.#failed) parts.push(this.#drawFailure());
     if (!summary && !this.#failed) parts.push(...NAMES.map((name) => el("section", { className: "loading" }, pie(0), el("h2", {}, name), el("p", { className: "quiet" }, "Loading …"), bar(0, 0))));
     if (!summary) { /* as said above */ }
+    else if (summary.state === "not_opened" && summary.stale) parts.push(el("p", { className: "state stale" }, "This account may have been opened: the newest events are still being counted."));
     else if (summary.state === "not_opened") parts.push(el("p", { className: "state" }, "This account is not opened yet: nothing is allowed."));
     else if (summary.state === "closed") parts.push(el("p", { className: "state" }, "This account is closed: nothing is allowed."));
     for (const share of summary?.resources ?? []) parts.push(this.#drawShare(share));

@@ -1,6 +1,7 @@
 """Who may ask the console what, over HTTP: tokens, the cookie, origins, headers, limits; and the JSON against SQL."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,23 @@ from projections.console.reader import ConsoleReader
 from schemas.resources import Resource
 from tests.support.console import Books, days_ago, make_token, running_console, set_up_cursors
 
+INSERT_OPENING = """
+INSERT INTO meter.events (shard, position, amount, kafka_offset, occurred_at, recorded_at, event_id, event_key, type,
+    account_id, name, source, data)
+SELECT $1, 1, 0, 1, now(), now() - interval '3 minutes', gen_random_uuid(), 'x', code, $2, 'free', '/billing', '{}'
+FROM meter.event_types WHERE type = 'account.opened.v1'
+"""
 NAMES = ("summary", "usage", "items", "banners", "history", "allowed")
+
+
+class ShiftedClock:
+    """Of a machine whose time is set wrong."""
+
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._by
 
 
 def bearer(account_id: str = "acct-1", **more: Any) -> dict[str, str]:
@@ -168,6 +185,32 @@ async def test_allowed_is_200_or_402_with_a_stable_code(client: httpx.AsyncClien
     assert await ask("?resource=model_credits") == (402, "model_credits_exhausted")
     assert await ask("?resource=gold") == (400, "resource_unknown")
     assert await ask(account="acct-nobody") == (402, "account_not_opened")
+
+
+@pytest.mark.parametrize("clock", ["right", "an hour behind", "an hour ahead"])
+async def test_an_account_that_is_opened_and_not_folded_yet_is_not_surely_refused(
+    dsn: str, pool: Pool, clock: str
+) -> None:
+    """Its opening is in the log, and no balance is there. The console's own clock plays no part in it."""
+    books = Books(pool, "acct-new")
+    await set_up_cursors(pool)
+    await pool.execute("UPDATE meter.shards SET next_position = 2 WHERE shard = $1", books.shard)
+    await pool.execute(INSERT_OPENING, books.shard, books.account_id)
+    same_shard, other = [
+        next(name for name in map("acct-{}".format, range(100)) if (Books(pool, name).shard == books.shard) is same)
+        for same in (True, False)
+    ]
+    hours = {"right": 0, "an hour behind": -1, "an hour ahead": 1}[clock]
+    async with (
+        running_console(dsn, ShiftedClock(timedelta(hours=hours)), console_secret=None) as address,
+        httpx.AsyncClient(base_url=address, timeout=60) as client,
+    ):
+        for account_id, stale in ((books.account_id, True), (same_shard, True), (other, False)):
+            reply = await client.get(f"/v1/accounts/{account_id}/allowed")
+            body = reply.json()
+            assert (reply.status_code, body["code"], body["stale"]) == (402, "account_not_opened", stale)
+            summary = (await client.get(f"/v1/accounts/{account_id}/summary")).json()
+            assert (summary["stale"], "not opened" in summary["sentence"]) == (stale, not stale)
 
 
 async def test_usage_and_items_equal_sql(client: httpx.AsyncClient, pool: Pool, books: Books) -> None:
