@@ -164,6 +164,9 @@ class CreditUsage extends HTMLElement {
   #token = null;
   #getToken = null;
   #loaded = 0;
+  #spoke = false; // whether the stream that is open has said any figures
+  #count = 0; // of requests and of what the stream said: the order of both
+  #newest = 0; // that of the figures that are shown
 
   // What a page has set before this file was loaded counts, and so does what it sets later.
   constructor() {
@@ -264,17 +267,31 @@ class CreditUsage extends HTMLElement {
     this.#over?.abort();
     this.#over = new AbortController();
     this.#heard = 0;
+    this.#spoke = false;
     this.#load();
     if (this.hasAttribute("live")) this.#follow(this.#over.signal);
   }
 
   async #load(quiet = false) {
     this.#loaded = Date.now();
+    const asked = ++this.#count;
     try {
       const reply = await this.#ask("summary", this.#over?.signal);
       if (!reply.ok) throw new Error(String(reply.status));
-      this.#take(await reply.json());
+      const summary = await reply.json();
+      const isOld = this.#summary && (this.#spoke || asked < this.#newest);
+      if (!isOld) this.#newest = asked;
+      this.#take(isOld ? this.#addTo(this.#summary, summary) : summary);
     } catch (error) { if (!quiet) this.#fail(error); }
+  }
+
+  // What came later is newer than an answer that was long under way: it gives no more than what the stream does not say.
+  #addTo(newer, { links, may_buy, actions, resources }) {
+    const shares = newer.resources.map((share) => {
+      const told = resources.find((one) => one.resource === share.resource && one.epoch === share.epoch);
+      return told ? { ...share, runway: Number(share.remaining) > 0 ? told.runway : null } : share;
+    });
+    return { ...newer, links, may_buy, actions, resources: shares };
   }
 
   #fail(error) {
@@ -304,6 +321,7 @@ class CreditUsage extends HTMLElement {
       }
       stream.abort(); // its listener goes with it
       this.#heard = 0;
+      this.#spoke = false;
       await new Promise((done) => setTimeout(done, RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)]));
     }
   }
@@ -320,6 +338,8 @@ class CreditUsage extends HTMLElement {
         const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
         if (!data) continue;
         this.#heard = Date.now();
+        this.#spoke = true;
+        this.#newest = ++this.#count;
         this.#take(JSON.parse(data));
       }
     }

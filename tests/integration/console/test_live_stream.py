@@ -2,6 +2,7 @@
 
 # fixtures that are imported are named again by the tests that take them
 
+import asyncio
 from functools import partial
 from typing import Final
 
@@ -74,6 +75,7 @@ async def test_how_long_credits_last_is_not_said_any_more_once_some_are_added(
 ) -> None:
     """The stream does not say it: it is asked for again."""
     asked: list[object] = []
+    epoch = 1
 
     async def answer(route: Route) -> None:
         reply = await route.fetch()
@@ -82,6 +84,7 @@ async def test_how_long_credits_last_is_not_said_any_more_once_some_are_added(
             return
         body = await reply.json()
         for share in body["resources"]:
+            share["epoch"] = epoch
             share["runway"] = {"text": f"Empty at {len(asked)} o'clock", "per_hour": "1", "empty_at": None}
         asked.append(body)
         await route.fulfill(json=body)
@@ -101,10 +104,51 @@ async def test_how_long_credits_last_is_not_said_any_more_once_some_are_added(
     }"""
     await page.evaluate(f"({tell})(() => ({{}}))")
     await expect(panel).to_contain_text(f"Empty at {before - 1} o'clock")
+    epoch = 2
     await page.evaluate(f"({tell})((share) => ({{ epoch: share.epoch + 1, remaining: '500' }}))")
     await expect(panel).not_to_contain_text(f"Empty at {before - 1} o'clock")
     await page.clock.fast_forward(1_000)
     await expect(panel).to_contain_text(f"Empty at {before} o'clock")
+
+
+async def test_an_answer_that_was_long_under_way_is_not_shown_over_what_the_stream_says(
+    page: Page, host: Host, address: str
+) -> None:
+    """What the stream does not say is taken from it."""
+    is_held, released = False, asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        reply = await route.fetch()
+        if not is_held:
+            await route.fulfill(response=reply)
+            return
+        body = await reply.json()
+        for share in body["resources"]:
+            share["runway"] = {"text": "Empty at noon", "per_hour": "1", "empty_at": None}
+        await released.wait()
+        await route.fulfill(json=body | {"links": {"support": "https://example.com/late"}})
+
+    await page.add_init_script(HELD_STREAM.format(answered="true"))
+    await page.route("**/summary", answer)
+    await embed(page, host, address)
+    await page.locator("credit-usage button.open").click()
+    panel = page.get_by_role("dialog")
+    await page.wait_for_function("!!window.say")
+    is_held = True
+    await page.evaluate("window.late = document.querySelector('credit-usage').refresh(); null")
+    await page.evaluate("""() => {
+        const told = { used_text: "60 of 75 used" };
+        const resources = window.shown.resources.map(({ runway, ...share }) => ({ ...share, ...told }));
+        window.say(`data: ${JSON.stringify({ ...window.shown, resources })}\n\n`);
+    }""")
+    await expect(panel).to_contain_text("60 of 75 used")
+    released.set()
+    await page.evaluate("window.late")
+    await expect(panel.get_by_role("link", name="Contact support")).to_have_attribute(
+        "href", "https://example.com/late"
+    )
+    await expect(panel).to_contain_text("Empty at noon")
+    await expect(panel).to_contain_text("60 of 75 used")
 
 
 async def test_without_room_for_a_stream_figures_are_asked_for_one_by_one(
