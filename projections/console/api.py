@@ -1,8 +1,9 @@
 """JSON for other front ends: `/v1/accounts/{id}/…`, for the account of the token."""
 
+import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, get_args
@@ -17,9 +18,11 @@ from meter.runtime.errors import explain
 from projections.console import openapi
 from projections.console.access import Guard
 from projections.console.history import Entry, newest_first, tell_epoch, tell_event, tell_history
+from projections.console.large import LargeAnswers
 from projections.console.live import BalanceWatch, LivePage
 from projections.console.periods import DEFAULT, Period, PeriodError, find_zone, is_counted, period_of
 from projections.console.reader import ConsoleReader
+from projections.console.rows import Item, Point, Usage
 from projections.console.settings import ConsoleSettings
 from projections.console.summary import Summary, action_for, banner_json, moment, to_json
 from projections.console.tokens import AccessError
@@ -40,6 +43,7 @@ class Console:
     watch: BalanceWatch
     guard: Guard
     clock: Clock
+    large: LargeAnswers = field(default_factory=LargeAnswers)
 
     @property
     def stale_after(self) -> timedelta:
@@ -95,6 +99,20 @@ def period_json(period: Period) -> dict[str, Any]:
     }
 
 
+def usage_answer(period: Period, rows: Sequence[Usage], points: Sequence[Point]) -> Response:
+    return JSONResponse(
+        {
+            "period": period_json(period),
+            "usage": [json_ready(asdict(row)) for row in rows],
+            "points": [json_ready(asdict(point)) for point in sorted(points, key=lambda one: (one.at, one.kind))],
+        }
+    )
+
+
+def items_answer(found: Sequence[Item]) -> Response:
+    return JSONResponse({"items": [json_ready(asdict(item)) for item in found]})
+
+
 class Api:
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -133,21 +151,23 @@ class Api:
     async def usage(self, request: Request) -> Response:
         summary = await self._summary(request)
         period = self._console.period_of(request, summary)
-        async with self._console.reader.at_once() as reader:
-            rows = await reader.usage(summary.account_id, period)
-            points = await reader.points(summary.account_id, period)
-        return JSONResponse(
-            {
-                "period": period_json(period),
-                "usage": [json_ready(asdict(row)) for row in rows],
-                "points": [json_ready(asdict(point)) for point in sorted(points, key=lambda one: (one.at, one.kind))],
-            }
-        )
+
+        async def make() -> Response:
+            async with self._console.reader.at_once() as reader:
+                rows = await reader.usage(summary.account_id, period)
+                points = await reader.points(summary.account_id, period)
+            return await asyncio.to_thread(usage_answer, period, rows, points)
+
+        return await self._console.large.make(summary.account_id, make)
 
     async def items(self, request: Request) -> Response:
         summary = await self._summary(request)
-        found = await self._console.reader.catalogue(summary.account_id)
-        return JSONResponse({"items": [json_ready(asdict(item)) for item in found]})
+
+        async def make() -> Response:
+            found = await self._console.reader.catalogue(summary.account_id)
+            return await asyncio.to_thread(items_answer, found)
+
+        return await self._console.large.make(summary.account_id, make)
 
     async def history(self, request: Request) -> Response:
         summary = await self._summary(request)

@@ -97,7 +97,8 @@ REFUSALS: Final = {
     "403": "the token is for another account",
     "404": "that is no account id",
     "429": "too many requests; Retry-After says when to come again",
-    "503": "the database does not answer, or too many pages are kept live; Retry-After says when to come again",
+    "503": "the database does not answer, or too many pages are kept live or large answers asked for; Retry-After says "
+    "when to come again",
 }
 LIVE: Final = (
     "Server-sent events `summary`: the data is the JSON of `summary` without `links`, `may_buy`, `actions` and "

@@ -1,7 +1,8 @@
 """Pages for people: signing in, the billing page with its tabs, CSV files. All of it works without JavaScript."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -22,7 +23,7 @@ from projections.console.contents import (
 from projections.console.items import item_page
 from projections.console.overview import trend
 from projections.console.periods import LABELS
-from projections.console.tables import to_csv
+from projections.console.tables import Table, to_csv
 from projections.console.tabs import KINDS, TITLES, Tab
 from projections.console.tokens import AccessError
 from projections.console.view import View, tab_of
@@ -85,9 +86,13 @@ class Pages:
 
     async def tab(self, request: Request) -> Response:
         view = await self._view(request)
-        content = await self._content(view)
         name = view.tab.value if view.tab not in KINDS else "items"
-        return self._render(f"{name}.html.j2", **self._frame(view), **content)
+
+        async def make() -> Response:
+            fill = await self._content(view)
+            return await asyncio.to_thread(lambda: self._render(f"{name}.html.j2", **self._frame(view), **fill()))
+
+        return await self._console.large.make(view.summary.account_id, make)
 
     def _frame(self, view: View) -> dict[str, Any]:
         """What every page of an account shows around its content."""
@@ -104,11 +109,15 @@ class Pages:
             "has_keys": self._console.guard.has_keys,
         }
 
-    async def _content(self, view: View) -> dict[str, Any]:
+    async def _content(self, view: View) -> Callable[[], dict[str, Any]]:
+        """Reads what the tab shows, and returns what makes it ready: to be called off the event loop."""
         account_id = view.summary.account_id
         if view.tab is Tab.HISTORY:
             entries = await read_history(self._console, account_id, view.period)
-            return {"entries": entries} | await self._dry_run(view)
+            steps = await self._console.reader.steps(account_id, view.period)
+            lines = await self._console.reader.lines_in_force(account_id)
+            # Other thresholds over the period; without any typed, those in force alone.
+            return lambda: {"entries": entries} | dry_run_content(view, steps, lines)
         if view.tab is Tab.OVERVIEW:
             return await self._overview(view)
         kind = KINDS[view.tab][1]
@@ -116,36 +125,41 @@ class Pages:
             usage = await reader.usage(account_id, view.period, kind)
             first_use = None if usage else await reader.first_use(account_id, kind)
             catalogue = await reader.catalogue(account_id)
-        return items_content(view, usage, catalogue) | {"first_use": first_use}
+        return lambda: items_content(view, usage, catalogue) | {"first_use": first_use}
 
-    async def _overview(self, view: View) -> dict[str, Any]:
+    async def _overview(self, view: View) -> Callable[[], dict[str, Any]]:
         account_id = view.summary.account_id
         async with self._console.reader.at_once() as reader:
             usage = await reader.amounts(account_id, view.period)
             first_use = None if usage else await reader.first_use(account_id)
             points, catalogue = await reader.points(account_id, view.period), await reader.catalogue(account_id)
-        return overview_content(view, usage, catalogue, points) | {"first_use": first_use}
-
-    async def _dry_run(self, view: View) -> dict[str, Any]:
-        """Other thresholds over the period; without any typed, those in force alone."""
-        reader, account_id = self._console.reader, view.summary.account_id
-        steps, lines = await reader.steps(account_id, view.period), await reader.lines_in_force(account_id)
-        return dry_run_content(view, steps, lines)
+        return lambda: overview_content(view, usage, catalogue, points) | {"first_use": first_use}
 
     async def csv(self, request: Request) -> Response:
         view = await self._view(request)
-        if view.tab is Tab.HISTORY:
-            table = history_table(await read_history(self._console, view.summary.account_id, view.period), view)
-        elif view.tab is Tab.OVERVIEW:
-            points = await self._console.reader.points(view.summary.account_id, view.period)
-            table = points_table(trend(points, view.period))
-        else:
-            usage = await self._console.reader.usage(view.summary.account_id, view.period, KINDS[view.tab][1])
-            catalogue = await self._console.reader.catalogue(view.summary.account_id)
-            table = item_page(view.tab, usage, catalogue, view.period.zone).table
         name = f"{view.tab}-{view.period.first}-{view.period.last}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(to_csv(table), media_type="text/csv; charset=utf-8", headers=headers)
+
+        async def make() -> Response:
+            table = await self._table(view)
+            return await asyncio.to_thread(
+                lambda: Response(to_csv(table()), media_type="text/csv; charset=utf-8", headers=headers)
+            )
+
+        return await self._console.large.make(view.summary.account_id, make)
+
+    async def _table(self, view: View) -> Callable[[], Table]:
+        """Of the CSV: as `_content`."""
+        reader, account_id = self._console.reader, view.summary.account_id
+        if view.tab is Tab.HISTORY:
+            entries = await read_history(self._console, account_id, view.period)
+            return lambda: history_table(entries, view)
+        if view.tab is Tab.OVERVIEW:
+            points = await reader.points(account_id, view.period)
+            return lambda: points_table(trend(points, view.period))
+        usage = await reader.usage(account_id, view.period, KINDS[view.tab][1])
+        catalogue = await reader.catalogue(account_id)
+        return lambda: item_page(view.tab, usage, catalogue, view.period.zone).table
 
     async def part(self, request: Request) -> Response:
         """One part of the page anew, for a page that is kept live: its banners or its cards."""

@@ -1,12 +1,13 @@
 """What the console asks Postgres: views alone, as the role `credit_console`, one statement each."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from meter.runtime.postgres import Executor, Pool, load_sql, takes_one_shard
 from projections.console.dry_run import MOST_STEPS, Channel, Step
@@ -15,6 +16,7 @@ from projections.console.rows import Amount, Item, Point, Usage
 from projections.console.summary import Summary, summary_of
 from schemas.amounts import MICRO
 
+T = TypeVar("T")
 sql = partial(load_sql, "projections.console")
 MOST_HISTORY: Final = 500
 # Of a history that is not asked for by time.
@@ -51,14 +53,14 @@ class ConsoleReader:
             rows = await self._pool.fetch(sql("sum_days"), account_id, period.first, period.last, kind)
         else:
             rows = await self._pool.fetch(sql("sum_slots"), account_id, period.start, period.end, kind)
-        return [Usage(**row) for row in rows]
+        return await asyncio.to_thread(values_of, Usage, rows)
 
     async def amounts(self, account_id: str, period: Period) -> Sequence[Amount]:
         """Of all kinds, for a page that shows no more of each item."""
         if not period.whole_days:
             return await self.usage(account_id, period)
         rows = await self._pool.fetch(sql("sum_items"), account_id, period.first, period.last)
-        return [Amount(**row) for row in rows]
+        return await asyncio.to_thread(values_of, Amount, rows)
 
     async def points(self, account_id: str, period: Period) -> list[Point]:
         if period.whole_days:
@@ -66,12 +68,12 @@ class ConsoleReader:
             return [point_of_day(dict(row), period) for row in rows]
         if period.unit == "day":
             rows = await self._pool.fetch(sql("list_slots"), account_id, period.start, period.end)
-            return points_of_slots([Point(**row) for row in rows], period)
+            return await asyncio.to_thread(lambda: points_of_slots(values_of(Point, rows), period))
         rows = await self._pool.fetch(sql("list_hours"), account_id, period.start, period.end)
         return [Point(**row) for row in rows]
 
     async def catalogue(self, account_id: str) -> list[Item]:
-        return [Item(**row) for row in await self._pool.fetch(sql("list_catalogue"), account_id)]
+        return await asyncio.to_thread(values_of, Item, await self._pool.fetch(sql("list_catalogue"), account_id))
 
     async def first_use(self, account_id: str, kind: str | None = None) -> date | None:
         found: date | None = await self._pool.fetchval(sql("find_first_use"), account_id, kind)
@@ -102,6 +104,11 @@ class ConsoleReader:
         """By channel; None while no notifier has recorded any."""
         row = await self._pool.fetchrow(sql("find_lines_in_force"), account_id)
         return None if row is None else {channel: row[channel.value] for channel in Channel}
+
+
+def values_of(made: type[T], rows: Iterable[Any]) -> list[T]:
+    """In a thread: an account may have very many, and others are waited for meanwhile."""
+    return [made(**row) for row in rows]
 
 
 def step_of(row: Mapping[str, Any]) -> Step:
