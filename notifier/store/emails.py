@@ -26,6 +26,7 @@ from notifier.store.letters import (
     append_events,
     asked_of_letters,
     fetch_letters,
+    lock_accounts,
     read_letters,
     read_lines,
     write_changes,
@@ -174,6 +175,8 @@ async def fetch_account_letters(connection: Executor, row: EmailRow) -> Letters:
 
 
 async def postpone(connection: Executor, email: ClaimedEmail, judgement: Judgement, pause_s: float) -> bool:
+    # The server's answer may name the reader: a forgetting either finds it stored, or is found where it is stored.
+    await lock_accounts(connection, {email.row.account_id: email.row.shard})
     back, reason = int(judgement.verdict in FREE_OF_CHARGE), events.one_line(judgement.reason) or None
     parameters = (email.row.email_id, email.claim, pause_s, reason, back, judgement.ambiguous, email.row.shard)
     return await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *parameters, email.rendered) is not None

@@ -21,8 +21,13 @@ Rows = Mapping[str, JsonRows]  # by statement
 
 async def fetch_letters(connection: Executor, shards: Mapping[str, int]) -> dict[str, Letters]:
     """By account id; `shards` holds the shard of each. Nobody else changes them until the commit."""
-    await connection.execute(load_sql(PACKAGE, "lock_accounts"), sorted(shards), sorted(set(shards.values())))
+    await lock_accounts(connection, shards)
     return read_letters(shards, await fetch_together(connection, PACKAGE, asked_of_letters(shards)))
+
+
+async def lock_accounts(connection: Executor, shards: Mapping[str, int]) -> None:
+    """Until the commit; what was read of their people before may be gone by now, for they may have been forgotten."""
+    await connection.execute(load_sql(PACKAGE, "lock_accounts"), sorted(shards), sorted(set(shards.values())))
 
 
 def asked_of_letters(shards: Mapping[str, int]) -> dict[str, Sequence[Any]]:

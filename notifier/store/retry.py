@@ -94,7 +94,10 @@ async def retry_email(connection: Executor, email_id: UUID, shard: int, at: date
         return Retried.NOTHING  # from before contacts were kept, to somebody who had left by then
     email = read_email(row)
     letters = (await fetch_letters(connection, {email.account_id: email.shard}))[email.account_id]
-    if letters.contacts[email.recipient].unsent is not None:
+    contact = letters.contacts.get(email.recipient)
+    if contact is None:
+        return Retried.NOTHING  # the account was forgotten between the letter's reading and the lock
+    if contact.unsent is not None:
         return Retried.WAITS
     change = Change(email.account_id, email.shard, letters, retry_letter(email, letters, at))
     queued = await write_changes(connection, [change], 0.0, at)
