@@ -1,7 +1,7 @@
 """What the notifier knows and what it will write: frozen values, shared by the plan, the renderer and the stores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -64,12 +64,19 @@ class Banner:
     epoch: int
     shard: int
     position: int
-    raised_at: datetime
+    raised_at: datetime  # when the state was recorded that brought the account to this line
     generation: int = 1
 
     @property
     def key(self) -> BalanceKey:
         return self.account_id, self.resource
+
+    def follow(self, before: "Banner | None") -> "Banner":
+        """In place of `before`. Other words for the same line do not raise it anew."""
+        return replace(self, raised_at=before.raised_at) if before and before._line() == self._line() else self
+
+    def _line(self) -> tuple[int, bool, int]:
+        return self.threshold, self.removable, self.epoch
 
     def shows_same(self, other: "Banner | None") -> bool:
         """Whether people see no difference. A new epoch is one: who dismissed the old banner must see the new one."""

@@ -121,7 +121,7 @@ class Planner:
             if self._banners.pop(key, None) is not None:
                 self._note(key, BannerCleared(balance, cause.position, cause.generation))
         elif not after.shows_same(self._banners.get(key)):
-            self._banners[key] = after
+            self._banners[key] = after = after.follow(self._banners.get(key))
             self._note(key, BannerShown(after, raised=key not in self._before))
 
     def _note(self, key: BalanceKey, occurrence: Occurrence) -> None:
@@ -149,7 +149,7 @@ class Planner:
             epoch=balance.epoch,
             shard=balance.shard,
             position=cause.position,
-            raised_at=self._at,
+            raised_at=balance.as_of or self._at,  # older events do not say
             generation=cause.generation,
         )
 

@@ -134,7 +134,7 @@ def statements(plan: NotifyPlan) -> list[tuple[str, tuple[Any, ...]]]:
     if plan.notices:
         found.append(("append_notices", (*notice_columns(plan.notices), plan.at)))
     if plan.banners:
-        found.append(("save_banners", (*banner_columns(plan.banners), plan.at)))
+        found.append(("save_banners", banner_columns(plan.banners)))
     if plan.cleared:
         found.append(("clear_banners", (*transpose(plan.cleared, 2), plan.shard)))
     if plan.events:
@@ -205,10 +205,11 @@ def banner_columns(banners: Sequence[Banner]) -> tuple[list[Any], ...]:
             b.shard,
             b.position,
             b.generation,
+            b.raised_at,
         )
         for b in banners
     ]
-    return transpose(rows, 10)
+    return transpose(rows, 11)
 
 
 def rejection_columns(plan: NotifyPlan) -> tuple[list[Any], ...]:

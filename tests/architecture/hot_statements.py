@@ -116,7 +116,7 @@ NOTIFIER: Final[Statements] = {
     "save_accounts": (["a"], [0], [1], ["p"], ["d"], ["[]"], [True], ["UTC"], [1]),
     "save_balances": (["a"], ["tool_runs"], [0], [1], [1], [1], [1], [1], [NOW], [True], [1], NOW),
     "append_notices": ([ID], ["a"], ["tool_runs"], [1], ["email"], [50], ["delivered"], [1], [1], [0], [1], NOW),
-    "save_banners": (["a"], ["tool_runs"], [50], ["low"], [True], ["t"], [1], [0], [1], [1], NOW),
+    "save_banners": (["a"], ["tool_runs"], [50], ["low"], [True], ["t"], [1], [0], [1], [1], [NOW]),
     "clear_banners": (["a"], ["tool_runs"], 0),
     "append_outbox": ([0], ["a"], [b"v"]),
     "save_line_traces": ([0], ["a"], ["tool_runs"], [1], [50], ["x" * 55]),

@@ -3,6 +3,7 @@ tests: a `Fixture` brings the stores, and a way to let time pass and to look ins
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Protocol
 
 import pytest
@@ -112,7 +113,8 @@ async def ended(stores: Fixture) -> list[EmailEnded]:
 
 class StoreContract:
     async def test_a_plan_is_read_back(self, stores: Fixture) -> None:
-        plan = await save(stores, [account(1), percent(0, 2), percent(85, 3), percent(3, 4, resource="tool_runs")])
+        reached, other = percent(85, 3, as_of=AT - timedelta(hours=1)), percent(3, 4, resource="tool_runs")
+        plan = await save(stores, [account(1), percent(0, 2), reached, other])
         known = await stores.store.fetch_known([ACCOUNT, "unknown"], [0])
         assert list(known.accounts.values()) == list(plan.accounts)
         assert sorted(known.balances.values(), key=lambda b: b.resource) == list(plan.balances)

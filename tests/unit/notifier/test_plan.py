@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -181,6 +182,48 @@ def test_a_new_epoch_shows_the_same_line_anew() -> None:
     made = plan([percent(30, 4, epoch=2)], known)
     assert types(made) == ["banner.changed.v1"]
     assert [row.notice.outcome.value for row in made.notices] == ["seeded"]
+
+
+def hours_ago(hours: int) -> dict[str, Any]:
+    return {"as_of": AT - timedelta(hours=hours)}
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_banner_is_raised_when_its_line_was_reached_however_late_that_is_read(cut: bool) -> None:
+    changes: list[Change] = [
+        account(1), percent(0, 2, **hours_ago(9)), percent(92, 3, **hours_ago(8)), percent(100, 4, **hours_ago(7)),
+        percent(130, 5, **hours_ago(6)),
+    ]  # fmt: skip
+    made = plan_each(changes) if cut else [plan(changes)]
+    [shown] = [part.banners for part in made if part.banners][-1]
+    assert (shown.threshold, shown.raised_at) == (100, AT - timedelta(hours=7))
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_another_text_for_the_same_line_raises_no_banner_anew(cut: bool) -> None:
+    changes: list[Change] = [
+        account(1), balance(0, 2, **hours_ago(9)), balance(0, 3, allocation=0, epoch=2, **hours_ago(8)),
+        balance(5 * MICRO, 4, allocation=0, epoch=2, **hours_ago(7)),
+    ]  # fmt: skip
+    made = plan_each(changes) if cut else [plan(changes)]
+    [shown] = made[-1].banners
+    assert "overdrawn" in shown.text and shown.raised_at == AT - timedelta(hours=8)
+    [again] = plan([balance(6 * MICRO, 5, allocation=0, epoch=3, **hours_ago(6))], learn(Known(), made[-1])).banners
+    assert again.raised_at == AT - timedelta(hours=6)
+
+
+def test_a_line_and_whether_calls_are_refused_raise_a_banner_anew() -> None:
+    changes: list[Change] = [
+        account(1), percent(0, 2), percent(92, 3, **hours_ago(8)), percent(100, 4, **hours_ago(7)),
+        percent(95, 5, **hours_ago(6)), percent(55, 6, **hours_ago(5)),
+    ]  # fmt: skip
+    raised = [b.raised_at for made in plan_each(changes, Thresholds.of((50, 90), ())) for b in made.banners]
+    assert [AT - at for at in raised] == [timedelta(hours=hours) for hours in (8, 7, 6, 5)]
+
+
+def test_a_banner_of_a_balance_that_does_not_say_when_is_raised_when_it_is_read() -> None:
+    [shown] = plan([account(1), percent(0, 2), percent(92, 3, as_of=None)]).banners
+    assert shown.raised_at == AT
 
 
 def test_resources_are_told_apart() -> None:
