@@ -180,6 +180,7 @@ def dismiss(
     from meter.replay import fetch_all
     from meter.runtime.clock import SystemClock
     from meter.runtime.settings import Settings
+    from meter.store.rejections import DismissedError
 
     why = reason.strip()
     if not why or len(why) > MAX_REASON_CHARS or not why.isprintable():
@@ -188,10 +189,11 @@ def dismiss(
     async def command(settings: Settings) -> None:
         async with open_rejections(settings) as rejections:
             found = await fetch_all(rejections, rejection_ids, "Nothing is dismissed")
-            if before := await rejections.fetch_dismissals(rejection_ids):
-                lines = [f"{d.rejection_id} is dismissed already: {describe_dismissal(d)}" for d in before]
-                raise RefusalError("\n".join([*lines, describe_rest(rejection_ids, before)]))
-            await rejections.append_dismissals(rejection_ids, why, by or getuser(), SystemClock())
+            try:
+                await rejections.append_dismissals(rejection_ids, why, by or getuser(), SystemClock())
+            except DismissedError as error:
+                lines = [f"{d.rejection_id} is dismissed already: {describe_dismissal(d)}" for d in error.before]
+                raise RefusalError("\n".join([*lines, describe_rest(rejection_ids, error.before)])) from None
         for each in found:
             fields = {"id": each.rejection_id, "reason": each.reason, "dismissed": why}
             print_result(fields, f"dismissed {each.rejection_id} ({each.reason}): {why}", as_json=as_json)

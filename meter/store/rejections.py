@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from meter.runtime.clock import Clock
-from meter.runtime.postgres import Pool, load_sql
+from meter.runtime.postgres import Pool, load_sql, write_transaction
 from meter.store.evidence import decode_headers
 from meter.whose import find_account
 from schemas.records import Limits, Record, Rejected
@@ -67,6 +67,14 @@ class Dismissal(NamedTuple):
     reason: str
     dismissed_by: str
     dismissed_at: datetime
+
+
+class DismissedError(Exception):
+    """Nothing was dismissed, for some were before."""
+
+    def __init__(self, before: Sequence[Dismissal]) -> None:
+        super().__init__(f"dismissed before: {len(before)}")
+        self.before = before
 
 
 class RecordOutcome(NamedTuple):
@@ -170,8 +178,13 @@ class Rejections:
         return [Dismissal(*row) for row in await self._pool.fetch(load_sql("meter", "fetch_dismissals"), ids)]
 
     async def append_dismissals(self, ids: list[int], reason: str, dismissed_by: str, clock: Clock) -> None:
-        """Those that are dismissed already stay as they are."""
-        await self._pool.execute(load_sql("meter", "append_dismissals"), ids, reason, dismissed_by, clock.now())
+        """All of them or none: raises DismissedError where another was first with some, or some are gone."""
+        async with self._pool.acquire() as connection, write_transaction(connection):
+            statement = load_sql("meter", "append_dismissals")
+            rows = await connection.fetch(statement, ids, reason, dismissed_by, clock.now())
+            if others := set(ids) - {row["rejection_id"] for row in rows}:
+                rows = await connection.fetch(load_sql("meter", "fetch_dismissals"), sorted(others))
+                raise DismissedError([Dismissal(*row) for row in rows])
 
 
 def account_of(row: Mapping[str, Any]) -> str | None:

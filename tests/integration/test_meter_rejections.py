@@ -1,6 +1,7 @@
 """Rejections of an account, found by what the list shows: the key of the record, or without one what its event says.
 And what the list says of those that were replayed."""
 
+import asyncio
 import json
 from datetime import datetime
 
@@ -10,11 +11,14 @@ from meter.runtime.clock import SystemClock
 from meter.runtime.postgres import Pool, load_sql
 from meter.store import rejections as module
 from meter.store.events import PostgresEventStore
-from meter.store.rejections import Rejections
+from meter.store.rejections import DismissedError, Rejections
 from schemas.records import Outcome
 from schemas.topics import USAGE
 from tests.contract.rows import plan, rejected, usage
 from tests.support.processes import Processes
+from tests.support.waiting import until
+
+WAITS = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
 
 
 def keyless(offset: int, account: str, key: bytes | None = None) -> Outcome:
@@ -126,3 +130,19 @@ async def test_what_was_pruned_is_not_called_stored(replayed: Pool) -> None:
     await replayed.execute("DELETE FROM meter.duplicates")
     found = await Rejections(replayed).list_outcomes(USAGE, [(0, 8), (0, 10)])
     assert [outcome and outcome.outcome for outcome in found] == ["stored", "pruned"]
+
+
+@pytest.mark.not_on_citus("who waits for a lock is seen on the server that has it")
+async def test_of_two_who_dismiss_the_same_one_is_told_who_was_first(stored: Pool) -> None:
+    first, second, third = sorted(line.rejection_id for line in await Rejections(stored).list_rejections())[:3]
+    clock = SystemClock()
+    async with stored.acquire() as connection, connection.transaction():
+        await connection.fetch(load_sql("meter", "append_dismissals"), [second], "ticket 1", "ann", clock.now())
+        other = asyncio.create_task(Rejections(stored).append_dismissals([first, second], "ticket 2", "ben", clock))
+        await until(lambda: other.done() or stored.fetchval(WAITS), message="the other waits")
+    with pytest.raises(DismissedError) as error:
+        await other
+    assert [(d.rejection_id, d.reason, d.dismissed_by) for d in error.value.before] == [(second, "ticket 1", "ann")]
+    assert len(await Rejections(stored).fetch_dismissals([first, second])) == 1, "of the other nothing is dismissed"
+    await Rejections(stored).append_dismissals([first, third, first], "ticket 2", "ben", clock)
+    assert len(await Rejections(stored).fetch_dismissals([first, second, third])) == 3
