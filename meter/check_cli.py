@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NoReturn
 
 import typer
 
-from meter.presentation import printable
+from meter.presentation import print_notes, printable
 from meter.runtime.process.cli import run_command
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.interruption import interruptible
@@ -38,7 +38,7 @@ def check(
       meter check events.jsonl
       echo '{"specversion": "1.0", "id": "1", …}' | meter check - --json
     """
-    from meter.judge import Judge, split_events
+    from meter.judge import Judge
     from meter.plan import INPUT_TOPICS
     from meter.runtime.clock import SystemClock
     from meter.settings import MeterSettings
@@ -49,7 +49,7 @@ def check(
         judge, clock = Judge(settings.limits(), topic), SystemClock()
         verdicts: Counter[str] = Counter()
         with opened(file) as lines, interruptible():
-            for number, value in split_events(lines):
+            for number, value in read_events(file, lines):
                 judgement = judge.judge(number, value, clock.now())
                 verdicts[judgement.verdict] += 1
                 show(judgement, as_json=as_json)
@@ -71,14 +71,28 @@ def opened(file: str) -> Iterator[BinaryIO]:
     try:
         stream = open(file, "rb")  # noqa: SIM115  # closed below; errors of the block are not errors of opening
     except OSError as error:
-        refuse(f"{file}: {error.strerror}. Give a file that can be read, or - for stdin")
+        refuse_unreadable(file, error)
     with stream:
         yield stream
 
 
+def read_events(file: str, lines: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Ends the command where the file cannot be read any further: else the fault would be taken for Postgres' own."""
+    from meter.judge import split_events
+
+    try:
+        yield from split_events(lines)
+    except OSError as error:
+        refuse_unreadable("stdin" if file == "-" else file, error)
+
+
+def refuse_unreadable(name: str, error: OSError) -> NoReturn:
+    refuse(f"{name}: {error.strerror}. Give a file that can be read, or - for stdin")
+
+
 def refuse(text: str) -> NoReturn:
     """Nothing was judged: not 1, which says that an event is refused."""
-    print(f"{text}.", file=sys.stderr)
+    print_notes([f"{text}."])
     raise typer.Exit(Exit.USAGE)
 
 

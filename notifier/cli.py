@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meter.presentation import print_notes, print_sentences, print_settings, print_table
+from meter.presentation import print_notes, print_sentences, print_settings, print_table, printable
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import make_app, run_command, run_service_command
 from notifier.emails_cli import app as emails_app
@@ -165,14 +165,17 @@ def preview(
 
     async def command(settings: NotifierSettings) -> None:
         renderer = Renderer(settings.sender, settings.templates_dir)
-        written = write_preview(renderer, directory, SystemClock().now())
+        try:
+            written = write_preview(renderer, directory, SystemClock().now())
+        except OSError as error:
+            raise RefusalError(f"{directory}: {error.strerror}. Give a directory that can be written to.") from None
         if as_json:
             files = [(str(each.path), each.kind, each.sample) for each in written]
             print_table(("file", "kind", "sample"), files, as_json=True)
         elif sys.stdout.isatty():
             print_table(("file", "says"), [(str(each.path), each.says) for each in written], as_json=False)
         else:
-            print("\n".join(f"{each.path}\t{each.says}" for each in written))
+            print("\n".join(f"{printable(each.path)}\t{each.says}" for each in written))
         if settings.support_url is None and settings.support_email is None:
             asked = settings.sender.whom_to_ask
             print_notes([f"Without METERING_SUPPORT_URL or METERING_SUPPORT_EMAIL letters say: ask {asked}."])

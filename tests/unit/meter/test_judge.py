@@ -1,5 +1,6 @@
 """Events are judged before anything is live: the parser's verdict, in the words of a rejection."""
 
+import errno
 import io
 import json
 from datetime import UTC, datetime
@@ -7,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from meter.check_cli import read_events
 from meter.cli import app
 from meter.judge import Judge, split_events
 from schemas.parsing.parse import parse
@@ -118,6 +121,33 @@ def test_what_cannot_be_judged_is_a_failure(arguments: list[str], said: str) -> 
 def test_control_characters_do_not_reach_the_terminal() -> None:
     done = CliRunner().invoke(app, ["check", "-"], input=event(type="\x1b[31m\x9b").replace(b"\\u001b", b"\x1b"))
     assert "\x1b" not in done.stdout and "\x9b" not in done.stdout
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_file_is_named_without_what_a_terminal_would_obey(tmp_path: Path, exists: bool) -> None:
+    file = tmp_path / "events\x1b[31m\x9b\n\udcff"
+    if exists:
+        file.touch()
+    done = CliRunner().invoke(app, ["check", str(file)])
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1
+    assert "events\\x1b[31m\\x9b\\n\\udcff" in done.stderr
+
+
+class Broken(io.RawIOBase):
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize(("file", "name"), [("events.jsonl", "events.jsonl"), ("-", "stdin")])
+def test_a_file_that_fails_while_it_is_read_is_named(file: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And not Postgres, which nobody asked."""
+    with pytest.raises(typer.Exit) as end:
+        list(read_events(file, io.BufferedReader(Broken())))
+    assert end.value.exit_code == 2
+    assert capsys.readouterr().err.startswith(f"{name}: Input/output error. Give a file that can be read")
 
 
 def test_the_limits_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

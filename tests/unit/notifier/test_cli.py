@@ -105,3 +105,16 @@ def test_people_get_the_lines_of_a_letter_as_words() -> None:
     assert [shown[name] for name in ("lines", "told", "reached_now")] == [
         "model_credits 90 % (epoch 2)", "tool_runs 50 %", None,
     ]  # fmt: skip
+
+
+def test_a_preview_names_its_files_without_what_a_terminal_would_obey(tmp_path: Path) -> None:
+    written = ask("preview", str(tmp_path / "new\x1b[31m"))
+    assert "\x1b" not in written and "new\\x1b[31m" in written
+
+
+def test_a_preview_that_cannot_be_written_says_where(tmp_path: Path) -> None:
+    """And not that Postgres cannot be reached, which nobody asked."""
+    (tmp_path / "file\x1b[31m").touch()
+    done = CliRunner().invoke(app, ["preview", str(tmp_path / "file\x1b[31m" / "new")], env={"COLUMNS": "1000"})
+    assert done.exit_code == 1 and "\x1b" not in done.output
+    assert "Not a directory. Give a directory that can be written to." in done.output
