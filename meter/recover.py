@@ -5,7 +5,7 @@ events on metering.balances. The cut is recorded in the chain of every shard; pr
 every account, and the notifier reads back what people were told before it sends anything.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
 from meter.runtime.settings import Settings
 from meter.store.layout import CHAIN_VERSION, BatchHeader, chain_hash
+from meter.topics import check_setting
 from schemas.build import decode_event
 from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged, EmailEnded, ForgottenListed, LogAnchored
 from schemas.reasons import InvalidEventError
@@ -109,13 +110,15 @@ async def recover(
 ) -> list[Begun]:
     """Begin a new generation of all shards, where anything proves that the database went back; else nothing.
 
-    Who is on the list of the forgotten is forgotten first. Raises RefusalError while a service runs. A repeat
-    after an interruption finds what is left to do.
+    Who is on the list of the forgotten is forgotten first. Raises RefusalError while a service runs, and where
+    METERING_PARTITIONS is not the database's own. A repeat after an interruption finds what is left to do.
     """
+    shards = await count_shards(pool)
+    check_setting(shards, settings.partitions)
     await check_stopped(settings, pool)
     places = await fetch_places(pool)
     outside = await look_outside(settings)
-    for account_id in await forget_listed(settings, pool, outside, clock):
+    for account_id in await forget_listed(pool, outside.forgotten, shards, clock):
         say(f"{account_id} was forgotten: its addresses and names are forgotten here as well")
     proofs = [proof for place in places for proof in outside.find_proofs(place)]
     proofs += await find_untold(pool, outside)
@@ -135,12 +138,23 @@ async def find_untold(pool: Pool, outside: Outside) -> list[str]:
     return [f"{count} letters were sent, and the database has them as waiting or not at all"] if count else []
 
 
-async def forget_listed(settings: Settings, pool: Pool, outside: Outside, clock: Clock) -> list[str]:
-    """Throw away the keys that a restored backup brought back, of which accounts. The services then blank the rest."""
-    accounts = sorted(outside.forgotten)
+async def count_shards(pool: Pool) -> int:
+    """As the database has them, whatever METERING_PARTITIONS says. Raises RefusalError where nothing is set up."""
+    shards: int = await pool.fetchval(load_sql("meter", "count_shards"))
+    if not shards:
+        raise RefusalError("no shard is set up: run `meter setup` first")
+    return shards
+
+
+async def forget_listed(pool: Pool, listed: Collection[str], shards: int, clock: Clock) -> list[str]:
+    """Throw away the keys that a restored backup brought back, of which accounts. The services then blank the rest.
+
+    `shards` are as many as the database has: the accounts are in them.
+    """
+    accounts = sorted(listed)
     # Not the shard on the list: there may have been fewer then.
-    shards = [partition_for(account.encode(), settings.partitions) for account in accounts]
-    rows = await pool.fetch(load_sql("meter", "forget_listed"), clock.now(), shards, accounts)
+    places = [partition_for(account.encode(), shards) for account in accounts]
+    rows = await pool.fetch(load_sql("meter", "forget_listed"), clock.now(), places, accounts)
     return sorted(row["account_id"] for row in rows)
 
 

@@ -6,7 +6,7 @@ Only the number of their shard changes. Batches stay where they were sealed, wit
 their events are now. It begins a new generation, because the chains of new shards begin in the middle.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from meter.recover import (
     Outside,
     Place,
     check_stopped,
+    count_shards,
     fetch_places,
     find_untold,
     forget_listed,
@@ -45,6 +46,14 @@ class Move(NamedTuple):
     to_shard: int
 
 
+class Plan(NamedTuple):
+    """Who moves, who is forgotten, and which keys of theirs an earlier attempt left in a wrong shard."""
+
+    moves: list[Move]
+    forgotten: frozenset[str]
+    strays: list[tuple[int, str]]  # shard and account
+
+
 Say = Callable[[str], None]
 
 
@@ -62,7 +71,7 @@ async def split(
     Raises RefusalError, before anything is changed, with what is to be done first. After an interruption it can be
     called again: all of it was done, or nothing.
     """
-    before = await pool.fetchval(load_sql("meter", "count_shards"))
+    before = await count_shards(pool)
     if before == settings.partitions:
         return []
     await refuse_distributed(pool, "meter split", "accounts would move to other nodes than their batches")
@@ -78,10 +87,10 @@ async def split(
     await check_heard(settings, places)
     for line in await describe_unread(settings, places, before):
         say(line)
-    await forget_listed(settings, pool, outside, clock)
-    moves = await plan_moves(pool, before, settings.partitions)
-    say(f"{len(moves)} accounts move to {settings.partitions - before} new shards")
-    begun = await move_accounts(pool, moves, before, settings.partitions, outside, clock.now(), by=by, reason=reason)
+    plan = await plan_moves(pool, before, settings.partitions, outside.forgotten)
+    await forget_listed(pool, plan.forgotten, before, clock)
+    say(f"{len(plan.moves)} accounts move to {settings.partitions - before} new shards")
+    begun = await move_accounts(pool, plan, before, settings.partitions, outside, clock.now(), by=by, reason=reason)
     await reset_groups(settings, await fetch_places(pool), outside)
     return begun
 
@@ -163,15 +172,19 @@ async def describe_unread(settings: Settings, places: Sequence[Place], before: i
     return lines
 
 
-async def plan_moves(pool: Pool, before: int, now: int) -> list[Move]:
+async def plan_moves(pool: Pool, before: int, now: int, listed: Collection[str] = ()) -> Plan:
+    """`listed` are the accounts on the list of the forgotten: they have a key, thrown away, before they move."""
     rows = await pool.fetch(load_sql("meter", "list_accounts"), timeout=NO_LIMIT_S)
-    moves, astray = choose_moves(((row["shard"], row["account_id"]) for row in rows), before, now)
+    keys = {(row["shard"], row["account_id"]) for row in await pool.fetch(load_sql("meter", "list_forgotten"))}
+    forgotten = frozenset({account_id for _, account_id in keys}.union(listed))
+    own = {(partition_for(account_id.encode(), before), account_id) for account_id in forgotten}
+    moves, astray = choose_moves({(row["shard"], row["account_id"]) for row in rows} | own, before, now)
     if astray:
         raise RefusalError(
             f"{len(astray)} accounts are in another shard than their own, {astray[0]!a} first: run `meter verify`. "
             "Nothing was changed."
         )
-    return moves
+    return Plan(moves, forgotten, sorted(keys - own))
 
 
 def choose_moves(accounts: Iterable[tuple[int, str]], before: int, now: int) -> tuple[list[Move], list[str]]:
@@ -187,7 +200,7 @@ def choose_moves(accounts: Iterable[tuple[int, str]], before: int, now: int) -> 
 
 
 async def move_accounts(
-    pool: Pool, moves: Sequence[Move], before: int, now: int, outside: Outside, at: datetime, *, by: str, reason: str
+    pool: Pool, plan: Plan, before: int, now: int, outside: Outside, at: datetime, *, by: str, reason: str
 ) -> list[Begun]:
     """In one transaction, with the new generation of every shard."""
     async with pool.acquire() as connection:
@@ -195,7 +208,8 @@ async def move_accounts(
             await connection.execute(
                 "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
             )
-            digests = await move(connection, moves, before, now)
+            await remove_strays(connection, plan.strays)
+            digests = await move(connection, plan.moves, before, now)
             await fault_point("split_accounts_moved")
             places = await fetch_places(connection)
             why = f"{now} shards, before {before}: {reason}"
@@ -203,6 +217,15 @@ async def move_accounts(
             await fault_point("split_before_commit")
         await fault_point("split_after_commit")
     return begun
+
+
+async def remove_strays(connection: Executor, strays: Sequence[tuple[int, str]]) -> None:
+    """They would be in the way of the accounts' own. Whose they are has another, thrown away as well."""
+    if strays:
+        shards, accounts = [list(column) for column in zip(*strays, strict=True)]
+        await connection.execute(load_sql("meter", "allow_removal"))
+        await connection.execute(load_sql("meter", "delete_strays"), shards, accounts)
+        await connection.execute(load_sql("meter", "refuse_removal"))
 
 
 async def move(connection: Executor, moves: Sequence[Move], before: int, now: int) -> Mapping[int, bytes]:

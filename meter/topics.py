@@ -78,7 +78,7 @@ class RecordedTopics:
         recorded = await self._store.fetch_topics()
         for topic, info in topics.items():
             if topic in recorded:
-                check_setting(recorded[topic], self._partitions)
+                check_setting(recorded[topic].partitions, self._partitions)
                 check_identity(recorded[topic], info, self.remedy)
             else:
                 check_partitions(info, self._partitions)
@@ -203,12 +203,12 @@ def explain_grown(info: TopicInfo, shards: int, consequence: str) -> str:
     return f"topic {info.topic} has {info.partitions} partitions, and there are {shards} shards. {consequence}"
 
 
-def check_setting(recorded: TopicRow, partitions: int) -> None:
-    if recorded.partitions != partitions:
+def check_setting(shards: int, partitions: int) -> None:
+    if shards != partitions:
         raise TopicIdentityError(
-            f"METERING_PARTITIONS says {partitions}, and there are {recorded.partitions} shards. Their number decides "
+            f"METERING_PARTITIONS says {partitions}, and there are {shards} shards. Their number decides "
             "which one an account is in. Nothing was written. Set "
-            f"METERING_PARTITIONS={recorded.partitions}. For more shards: `meter split --help`."
+            f"METERING_PARTITIONS={shards}. For more shards: `meter split --help`."
         )
 
 

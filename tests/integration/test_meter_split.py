@@ -81,9 +81,9 @@ class Batches:
         """As the command does behind its questions to Kafka."""
         await self.pool.execute(FOLDED)
         await check_sent(self.pool, self.shards)
-        moves = await plan_moves(self.pool, self.shards, shards)
+        planned = await plan_moves(self.pool, self.shards, shards)
         begun = await move_accounts(
-            self.pool, moves, self.shards, shards, Outside(), MOMENT, by="tester", reason="more accounts"
+            self.pool, planned, self.shards, shards, Outside(), MOMENT, by="tester", reason="more accounts"
         )
         self.shards = shards
         return begun
