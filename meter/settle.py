@@ -43,6 +43,15 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
     )
 
 
+def without_granted(plan: AppendPlan, opened: Set[str]) -> AppendPlan:
+    """The plan without free grants of accounts that are `opened` already: the amounts of the day of the first opening
+    count, also where one was 0."""
+    gone = {row.key for row in plan.rows if row.key in plan.derived and row.account_id in opened}
+    if not gone:
+        return plan
+    return replace(plan, rows=tuple(row for row in plan.rows if row.key not in gone), derived=plan.derived - gone)
+
+
 def without_derived(plan: AppendPlan, rows: list[Accepted], gone: Set[TopicOffset]) -> list[Accepted]:
     """A record that is not stored takes its derived rows with it; another opening in the batch then has them."""
     lost = [row for row in rows if row.key in plan.derived and (row.topic, row.offset) in gone]

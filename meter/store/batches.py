@@ -19,7 +19,7 @@ from meter.runtime.errors import OwnershipLostError, explain
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, load_sql, transpose, tried
 from meter.sealing import unseal
-from meter.settle import settle, without_unstorable
+from meter.settle import settle, without_granted, without_unstorable
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.corrections import append_links, fetch_facts
 from meter.store.evidence import (
@@ -70,7 +70,7 @@ async def append_batch(connection: Executor, plan: AppendPlan, write: Writer) ->
     """One batch of one shard, inside the caller's transaction."""
     head = await advance_shard(connection, plan)
     await fault_point("after_compare_and_set")
-    plan = await leave_out_forgotten(connection, plan)
+    plan = await leave_out_granted(connection, await leave_out_forgotten(connection, plan))
     known = await find_known(connection, plan, head)
     plan, stream = await write(connection, plan, known, head)
     await forget_accounts(connection, plan)
@@ -90,6 +90,14 @@ async def advance_shard(connection: Executor, plan: AppendPlan) -> Head:
             dependency="postgres",
         )
     return Head(*row)
+
+
+async def leave_out_granted(connection: Executor, plan: AppendPlan) -> AppendPlan:
+    """The plan without free grants of accounts that are open already. Asked of batches with openings alone."""
+    if not plan.derived:
+        return plan
+    rows = await connection.fetch(sql("find_opened"), plan.shard, accounts_opened(plan.rows))
+    return without_granted(plan, {row["account_id"] for row in rows})
 
 
 async def find_known(connection: Executor, plan: AppendPlan, head: Head) -> Known:

@@ -32,6 +32,7 @@ METER: Final[Statements] = {
     "append_waiting": (
         *(0, NOW, ["metering.accounts"], [2], ["a"], ["e"], ["r"], [3], [b"k"], [b"v"], ["[]"], [1], ["{1,2}"]),
     ),
+    "find_opened": (0, ["a"]),
     "append_openings": (0, 1, 10),
     "fetch_openings": (0, ["a"]),
     "fetch_keys": (0, ["a"]),

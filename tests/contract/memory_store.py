@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
+from meter.allowance import OPENED
 from meter.bounds import bound_evidence, weigh_evidence
 from meter.content import Content, content_of
 from meter.corrections import (
@@ -19,7 +20,7 @@ from meter.corrections import (
 )
 from meter.plan import AppendPlan, Offsets
 from meter.runtime.errors import OwnershipLostError
-from meter.settle import settle, without_unstorable
+from meter.settle import settle, without_granted, without_unstorable
 from meter.store.layout import GENESIS, BatchHeader, chain_hash, encode_rows, rows_of
 from meter.store.port import Appended
 from schemas.records import Accepted
@@ -72,6 +73,7 @@ class MemoryEventStore:
         shard = self._shards.get(plan.shard)
         if shard is None or shard.offsets != plan.expected:
             raise OwnershipLostError(f"shard {plan.shard} expects other offsets")
+        plan = without_granted(plan, {row.account_id for row in shard.rows if row.type == OPENED})
         events = (*plan.rows, *plan.corrections)
         known = {row.key: shard.contents[row.key] for row in events if row.key in shard.contents}
         plan = settle(plan, known)

@@ -141,6 +141,26 @@ class EventStoreContract:
         assert log.events[3:] == [(4, again.event_id, 1)]
         assert log.duplicates == []
 
+    @pytest.mark.parametrize("first", [NOTHING, Allowance(75, 0)])
+    async def test_opening_again_later_grants_nothing_that_the_first_did_not(
+        self, store: EventStore, read_log: ReadLog, first: Allowance
+    ) -> None:
+        """Where the allowance was raised from 0 meanwhile: the amounts of the first day count. With one opening, with
+        two, and with a repeat of the first and another beside an account that is new."""
+        account = opened(0)
+        stored = (await store.append(plan(account, allowance=first))).stored
+        again, one, other = opened(1), opened(2), opened(3)
+        await store.append(plan(again, start=(0, 1)))
+        await store.append(plan(one, other, start=(0, 2)))
+        later, new = opened(5), opened(6, account_id="acc-2")
+        await store.append(plan(account._replace(offset=4), later, new, start=(0, 4)))
+        expected = [again, one, other, later, new]
+        log = await read_log(0)
+        found = log.events[stored:]
+        assert [(id, offset) for _, id, offset in found[:5]] == [(row.event_id, row.offset) for row in expected]
+        assert [offset for _, _, offset in found[5:]] == [6, 6], "the new account has its free grants"
+        assert log.duplicates == [(ACCOUNTS, 4, account.event_id)]
+
     async def test_a_repeated_opening_is_a_duplicate_as_a_whole(self, store: EventStore, read_log: ReadLog) -> None:
         """Even where the first came in while the allowance was zero, so that its grants are not there."""
         account = opened(0)

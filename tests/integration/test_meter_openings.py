@@ -124,6 +124,27 @@ async def test_changes_before_an_opening_are_found_by_an_index(pool: Pool) -> No
     assert sum("events_of_people" in line for line in shown) == 2, shown
 
 
+async def test_an_account_that_was_opened_before_its_opening_was_kept_is_granted_nothing(pool: Pool) -> None:
+    """A meter of before meter.openings stored it, beside the setup that made the table."""
+    await pool.execute(load_sql("meter", "insert_shards"), 1)
+    store = PostgresEventStore(pool)
+    await store.append(plan(opened(0), allowance=Allowance(75, 0)))
+    async with pool.acquire() as connection:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute("DELETE FROM meter.openings")
+        await connection.execute("RESET session_replication_role")
+    assert (await store.append(plan(opened(1), start=(0, 1)))).stored == 1
+
+
+async def test_who_is_open_already_is_found_by_an_index(pool: Pool) -> None:
+    await pool.execute(load_sql("meter", "insert_shards"), 1)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        statement = load_sql("meter", "find_opened")
+        shown = [row[0] for row in await connection.fetch(f"EXPLAIN {statement}", 0, ["acc-1", "acc-2"])]
+    assert any("events_of_account" in line for line in shown), shown
+
+
 async def append(store: PostgresEventStore, results: Sequence[Outcome], *, together: bool) -> None:
     if together:
         await store.append(plan(*results))

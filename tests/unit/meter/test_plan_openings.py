@@ -1,7 +1,7 @@
 """Openings in the plan: each brings its free grants with it, once."""
 
 from meter.allowance import Allowance, free_grant_id
-from meter.settle import settle, without_unstorable
+from meter.settle import settle, without_granted, without_unstorable
 from schemas.amounts import MICRO
 from schemas.reasons import Reason
 from schemas.resources import Resource
@@ -70,6 +70,22 @@ def test_known_free_grants_are_dropped_in_silence() -> None:
     grants = [row._replace(amount=1) for row in plan(account).rows[1:]]
     made = settle(plan(account), known(*grants))
     assert made.rows == (account,) and made.repeats == () and made.rejections == ()
+
+
+def test_an_account_that_is_open_already_is_granted_nothing() -> None:
+    """Of no resource, though no grant of it is known: its allowance was 0 when the account was opened."""
+    again, new = opened(0), opened(1, account_id="acc-2")
+    made = settle(without_granted(plan(again, new), {"acc-1"}), {})
+    assert [(row.offset, row.type) for row in made.rows] == [(0, 10), (1, 10), (1, 13), (1, 13)]
+    assert made.derived == {row.key for row in made.rows[2:]}
+
+
+def test_the_grants_of_a_refused_opening_do_not_pass_to_another_of_an_account_that_is_open() -> None:
+    used = opened(0, type=GRANTED, resource=1, amount=1, event_id="order-7")
+    made = plan(opened(4, event_id="order-7"), opened(5), start=(0, 4))
+    made = settle(without_granted(made, {"acc-1"}), known(used))
+    assert [(row.offset, row.type) for row in made.rows] == [(5, 10)]
+    assert [rejected.reason for rejected in made.rejections] == [Reason.ID_REUSED]
 
 
 def test_an_unstorable_opening_is_rejected_with_its_grants() -> None:
