@@ -17,6 +17,7 @@ from meter.runtime.kafka import HistoryLostError
 from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.postgres import Pool, load_sql, transpose, write_transaction
 from meter.runtime.settings import Settings
+from meter.topics import check_setting
 from notifier.ids import contact_id
 from notifier.letters import TOLD_BY, Ending
 from schemas.build import Decoded, decode_event
@@ -47,10 +48,12 @@ Sent = Mapping[UUID, tuple[EmailEnded, datetime]]  # by the letter
 
 
 async def recall(settings: Settings, pool: Pool) -> int:
-    """Once for each generation; the number of lines that were read back."""
+    """Once for each generation; the number of lines that were read back. Raises TopicIdentityError where
+    METERING_PARTITIONS is not the database's own: the lines would be kept in shards where nobody looks for them."""
     begun = [row["shard"] for row in await pool.fetch(load_sql(PACKAGE, "find_unrecalled"))]
     if not begun:
         return 0
+    check_setting(await pool.fetchval(load_sql(PACKAGE, "count_cursors"), BALANCES), settings.partitions)
     sent = await find_forgotten(pool, await read_sent(settings))
     contacts = {data.contact_id for data, _ in sent.values()}
     rows = await pool.fetch(load_sql(PACKAGE, "find_addresses"), list(contacts))

@@ -10,14 +10,17 @@ from meter.runtime.kafka import TopicAdmin
 from meter.runtime.kafka.groups import count_members, set_committed
 from meter.runtime.postgres import Pool, load_sql, write_transaction
 from meter.runtime.settings import Settings
-from meter.topics import check_partitions
+from meter.topics import check_partitions, check_setting
 from schemas.topics import BALANCES
 
 GROUP: Final = "notifier"
 
 
 async def reread(settings: Settings, pool: Pool) -> dict[int, int]:
-    """The offset by shard from which it is read. Raises RefusalError while a notifier runs."""
+    """The offset by shard from which it is read. Raises RefusalError while a notifier runs, and where
+    METERING_PARTITIONS is not the database's own: some shards would be left as they are."""
+    if shards := await pool.fetchval(load_sql("notifier", "count_cursors"), BALANCES):
+        check_setting(shards, settings.partitions)
     if await count_members(settings, GROUP):
         raise RefusalError(
             "stop the notifiers first; one that died belongs to its group for up to "

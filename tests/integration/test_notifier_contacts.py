@@ -5,10 +5,12 @@ from uuid import UUID
 
 import pytest
 
+from meter.runtime.errors import TopicIdentityError
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from notifier.mail.drafting import make_draft
 from notifier.recall import Sent, recall
+from notifier.reread import reread
 from notifier.store.emails import PostgresMailQueue
 from notifier.store.notices import PostgresNoticeStore
 from schemas.build import decode_event
@@ -147,5 +149,13 @@ async def test_a_letter_that_waits_ends_as_it_did_in_the_history_that_is_lost(
 
     monkeypatch.setattr("notifier.recall.read_sent", read_sent)
     await pool.execute("INSERT INTO notifier.generations (shard, generation, from_position) VALUES (0, 2, 1)")
-    assert await recall(Settings(), pool) == 1
+    with pytest.raises(TopicIdentityError, match="METERING_PARTITIONS says 24, and there are "):
+        await recall(Settings(partitions=24), pool)
+    shards = await pool.fetchval("SELECT count(DISTINCT shard) FROM notifier.cursors")
+    assert await recall(Settings(partitions=shards), pool) == 1
     assert await pool.fetchval("SELECT state FROM notifier.emails") == outcome
+
+
+async def test_under_another_number_of_shards_nothing_is_read_again(pool: Pool, notifier: Notifier) -> None:
+    with pytest.raises(TopicIdentityError, match="METERING_PARTITIONS says 24, and there are "):
+        await reread(Settings(partitions=24), pool)
