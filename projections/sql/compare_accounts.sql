@@ -14,13 +14,14 @@ WITH log AS (
            -- What is no name is left out, as the fold does: not text, blank, too long, with control characters.
            CASE WHEN type IN ({{account.opened.v1}}, {{account.renamed.v1}})
                  AND json_typeof(data -> 'display_name') = 'string'
-                 AND data ->> 'display_name' ~ '\S' AND length(data ->> 'display_name') <= 256
+                 AND data ->> 'display_name' ~ '[^ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' AND length(data ->> 'display_name') <= 256
                  AND data ->> 'display_name' !~ '[\u0001-\u001f\u007f-\u009f]'
                 THEN data ->> 'display_name' END AS display_name,
            CASE WHEN type IN ({{account.opened.v1}}, {{account.renamed.v1}}) THEN z.name END AS time_zone,
            min(position) FILTER (WHERE type = {{account.opened.v1}}) OVER (PARTITION BY account_id) AS opening
     FROM log
-    LEFT JOIN unnest($3::text[]) AS z (name) ON lower(z.name) = lower(data ->> 'time_zone')
+    -- In letters of ASCII alone, whatever the locale: other ones lower to k and i, and are no zone's.
+    LEFT JOIN unnest($3::text[]) AS z (name) ON lower(z.name COLLATE "C") = lower((data ->> 'time_zone') COLLATE "C")
 ), closings AS (
     SELECT account_id, position, closed
     FROM (

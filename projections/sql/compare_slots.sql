@@ -19,17 +19,36 @@ WITH events AS (
            CASE WHEN json_typeof(data -> 'output_tokens') = 'number' THEN data ->> 'output_tokens' END AS tokens_out,
            CASE WHEN json_typeof(data -> 'seconds') = 'number' THEN data ->> 'seconds' END AS seconds
     FROM events
+    OFFSET 0  -- so that data are read once for each of them
 ), named AS (
     SELECT position, account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
-           CASE WHEN deployment ~ '\S' AND length(deployment) <= {{name_chars}} AND deployment !~ '[\u0001-\u001f\u007f-\u009f]'
+           CASE WHEN deployment ~ '[^ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' AND length(deployment) <= {{name_chars}}
+                 AND deployment !~ '[\u0001-\u001f\u007f-\u009f]'
                 THEN deployment ELSE '' END COLLATE "C" AS deployment,
-           CASE WHEN status ~ '\S' AND length(status) <= {{name_chars}} AND status !~ '[\u0001-\u001f\u007f-\u009f]'
+           CASE WHEN status ~ '[^ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' AND length(status) <= {{name_chars}}
+                 AND status !~ '[\u0001-\u001f\u007f-\u009f]'
                 THEN left(status, {{status_chars}}) ELSE '' END COLLATE "C" AS status,
            CASE WHEN category = ANY (ARRAY[{{categories}}]) THEN category ELSE '' END COLLATE "C" AS category,
-           CASE WHEN NOT back AND tokens_in !~ '[eE][+-]?0*[0-9]{4}' THEN tokens_in::numeric END AS tokens_in,
-           CASE WHEN NOT back AND tokens_out !~ '[eE][+-]?0*[0-9]{4}' THEN tokens_out::numeric END AS tokens_out,
-           CASE WHEN NOT back AND seconds !~ '[eE][+-]?0*[0-9]{4}' THEN seconds::numeric END AS seconds
+           CASE WHEN back THEN NULL WHEN tokens_in ~ '^[0-9.]{1,16}$' THEN tokens_in::numeric ELSE long.numbers[1] END AS tokens_in,
+           CASE WHEN back THEN NULL WHEN tokens_out ~ '^[0-9.]{1,16}$' THEN tokens_out::numeric ELSE long.numbers[2] END AS tokens_out,
+           CASE WHEN back THEN NULL WHEN seconds ~ '^[0-9.]{1,16}$' THEN seconds::numeric ELSE long.numbers[3] END AS seconds
     FROM said
+    CROSS JOIN LATERAL (
+        -- Long ones and those with an exponent: null where Postgres has no type for one, with more than 16,383 decimals or 131,072 digits
+        -- before them. The fold leaves such a field out as well.
+        SELECT array_agg(CASE WHEN decimals - exponent <= 16383 AND digits - decimals + exponent <= 131072 THEN number::numeric END
+                         ORDER BY place) AS numbers
+        FROM (
+            SELECT place, number, length(ltrim(translate(mantissa, '-.', ''), '0')) AS digits,
+                   length(split_part(mantissa, '.', 2)) AS decimals,
+                   CASE WHEN exponent !~ '[1-9][0-9]{6}' THEN coalesce(nullif(exponent, ''), '0')::int END AS exponent
+            FROM (
+                SELECT place, number, split_part(lower(number), 'e', 1) AS mantissa, split_part(lower(number), 'e', 2) AS exponent
+                FROM unnest(ARRAY[tokens_in, tokens_out, seconds]) WITH ORDINALITY AS n (number, place)
+                WHERE NOT back AND concat_ws(' ', tokens_in, tokens_out, seconds) ~ '[^0-9. ]|[0-9.]{17}'
+            ) AS parted
+        ) AS measured
+    ) AS long
 ), ranked AS (
     SELECT account_id, date(slot AT TIME ZONE 'UTC') AS day, kind, item,
            rank() OVER (PARTITION BY account_id, date(slot AT TIME ZONE 'UTC') ORDER BY min(position)) > {{day_names}} AS beyond

@@ -17,6 +17,7 @@ WITH expected AS MATERIALIZED (
         FROM meter.events m
         LEFT JOIN unnest($3::bigint[], $4::text[]) AS o (position, data) ON o.position = m.position
         WHERE m.shard = $1 AND m.position <= $2 AND m.type > {{last_usage}} AND m.type = {{item.changed.v1}}
+        OFFSET 0  -- so that data are read once for each event, not once for each field
     ) AS e
     ORDER BY account_id, kind, id, position DESC
 ), removed AS (

@@ -25,6 +25,7 @@ FROM (
     ) AS l
     LEFT JOIN unnest($4::int[], $5::bigint[], $6::text[]) AS o (shard, position, data)
         ON o.shard = l.shard AND o.position = l.position
+    OFFSET 0  -- so that data are read once for each event, not once for each field
 ) AS e
 ORDER BY e.shard, e.account_id, e.kind, e.id, e.position DESC
 ON CONFLICT (shard, account_id, kind, id) DO UPDATE
