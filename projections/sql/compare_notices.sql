@@ -20,8 +20,10 @@ WITH epochs_begun AS MATERIALIZED (
     FROM meter.events
     WHERE shard = $1 AND position <= $2 AND type = {{usage.reversed.v1}}
     GROUP BY account_id, resource
-), listed AS (  -- contacts count from the first opening on
-    SELECT account_id, position, type, coalesce(json_array_length(data -> 'contacts') > 0, false) AS anyone,
+), listed AS (  -- contacts count from the first opening on; who is forgotten has none, whatever the event says
+    SELECT account_id, position, type,
+           CASE WHEN type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}})
+                THEN coalesce(json_array_length(data -> 'contacts') > 0, false) ELSE false END AS anyone,
            min(position) FILTER (WHERE type = {{account.opened.v1}}) OVER (PARTITION BY account_id) AS opened
     FROM meter.events
     WHERE shard = $1 AND position <= $2 AND type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}}, {{account.forgotten.v1}})

@@ -2,7 +2,8 @@
 -- Data that is sealed comes opened; of accounts that were forgotten it has no contacts.
 -- $1 shard int, $2 position bigint, $3 positions of opened data bigint[], $4 opened data text[] (JSON)
 WITH listed AS (
-    SELECT e.account_id, e.position, e.type, (x.data -> 'contacts')::text AS contacts,
+    SELECT e.account_id, e.position, e.type,
+           CASE WHEN e.type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}}) THEN (x.data -> 'contacts')::text END AS contacts,
            min(e.position) FILTER (WHERE e.type = {{account.opened.v1}}) OVER (PARTITION BY e.account_id) AS opening
     FROM meter.events e
     LEFT JOIN unnest($3::bigint[], $4::text[]) AS o (position, data) ON o.position = e.position

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from notifier.store.notices import PostgresNoticeStore
 from notifier.store.thresholds import record_thresholds
 from projections.rebuild import Model, Rebuild
 from projections.verify import Difference, NoticeRules, ShardReport, verify, verify_shard
+from schemas.events import CODES
 from schemas.topics import BALANCES, partition_for
 from tests.integration.projections_log import (
     CREDITS,
@@ -23,12 +25,14 @@ from tests.integration.projections_log import (
     SHARDS,
     Event,
     EventLog,
+    closed,
     contacts_changed,
     fold_all,
     granted,
     opened,
     plan_changed,
     random_change,
+    reopened,
     reversed_,
     revoked,
     take_batch,
@@ -159,6 +163,36 @@ async def test_what_the_services_make_of_a_log_is_what_the_log_says(
     assert await find_differences(pool) == []
     assert await count_waiting(pool) == 0
     assert await pool.fetchval("SELECT count(DISTINCT outcome) FROM notifier.notices") >= 3
+
+
+@pytest.mark.parametrize("contacts", [5, "ann@example.com", ["ann@example.com"], {}, None], ids=str)
+async def test_contacts_are_those_of_events_that_have_them_by_contract(
+    pool: Pool, log: EventLog, notifier: Notifier, contacts: object
+) -> None:
+    """Fields that nobody knows are kept as they were sent, contacts of an account that is closed or forgotten too."""
+    said = {"contacts": contacts, "reason": "asked"}
+    await log.append(
+        *opened("acct-1"),
+        replace(closed("acct-1"), data=said),
+        replace(reopened("acct-1"), data=said),
+        used("acct-1", 40),
+    )
+    await log.append(
+        *opened("acct-2"),
+        Event(account_id="acct-2", type=CODES["account.forgotten.v1"], data=said),
+        replace(closed("acct-2"), data=said),
+        used("acct-2", 40),
+    )
+    shard = partition_for(b"acct-2", SHARDS)
+    forget = "INSERT INTO meter.keys (shard, account_id, made_at, forgotten_at) VALUES ($1, 'acct-2', now(), now())"
+    await pool.execute(forget, shard)
+    await fold_all(pool)
+    await notifier.read_all()
+    assert await find_differences(pool) == []
+    outcomes = await pool.fetch(
+        "SELECT account_id, outcome FROM notifier.notices WHERE channel = 'email' ORDER BY account_id"
+    )
+    assert [tuple(row) for row in outcomes] == [("acct-1", "delivered"), ("acct-2", "no_contact")]
 
 
 async def use_up(pool: Pool, log: EventLog, notifier: Notifier) -> None:
