@@ -6,6 +6,7 @@ database.
 """
 
 import random
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import count
@@ -17,6 +18,7 @@ from meter.runtime.fault_points import fault_point
 from meter.runtime.log import get_logger
 from meter.runtime.postgres import Executor, Pool, savepoint, takes_one_shard, transpose, write_transaction
 from projections import sums
+from projections.piece_sizes import PieceSizes
 from projections.plan import PositionRange, count_events
 from projections.sealed import fetch_opened_items
 from projections.store import PROJECTION, ShardLag, columns, share, sql
@@ -38,11 +40,13 @@ class MovedAccount(NamedTuple):
 
 class Folded(NamedTuple):
     """Events that were folded; those that waited when it began in all shards that nobody else had, these among them;
-    and for how many seconds the first of those that were folded was stored."""
+    and for how many seconds the first of those that were folded was stored. `is_cut`: a piece took too long, and the
+    next one of its shards is smaller."""
 
     events: int
     waiting: int
     waits_s: float = 0.0
+    is_cut: bool = False
 
     @property
     def together(self) -> int:
@@ -59,6 +63,7 @@ class UsageStore:
     def __init__(self, pool: Pool, *, most_events: int) -> None:
         self._pool = pool
         self._most_events = most_events
+        self._sizes = PieceSizes(most_events)
         self._sums = sums.SumStore(pool, USAGE)
         self._numbers = count(1)
         self._taken: dict[int, int] = {}  # when each shard was last taken, by number
@@ -75,41 +80,54 @@ class UsageStore:
         singly = await takes_one_shard(self._pool)
         done = Folded(0, 0)
         while free := [each for each in behind if each.shard not in self._busy]:
-            chosen = free[:1] if singly else choose_shards(free, self._taken, self._held)
+            chosen = free[:1] if singly else self._choose(free)
             claimed, events = await self._fold([each.shard for each in chosen])
             behind = [each for each in free if each not in chosen]
-            if claimed:
+            if claimed and not events:
+                done = done._replace(is_cut=True)
+            elif claimed:
                 late_s = max(waits_s.get((each.shard, each.after), 0.0) for each in claimed)
                 waiting = done.waiting + count_events(claimed)
-                done = Folded(done.events + events, waiting, max(done.waits_s, late_s))
+                done = Folded(done.events + events, waiting, max(done.waits_s, late_s), done.is_cut)
                 if not singly:
                     others = [each for each in behind if each.shard not in self._held.keys() | self._busy]
                     return done._replace(waiting=done.waiting + count_events(others))
         return done
 
+    def _choose(self, free: Sequence[PositionRange]) -> list[PositionRange]:
+        first, *others = choose_shards(free, self._taken, self._held)
+        if self._sizes.is_apart(first.shard):
+            return [first]
+        return [first, *(each for each in others if not self._sizes.is_apart(each.shard))]
+
     async def _fold(self, shards: Sequence[int]) -> tuple[list[PositionRange], int]:
-        """What waited in those that no other process has, and how many of these events were folded."""
+        """What waited in those that no other process has, and how many of these events were folded: none where that
+        took longer than a statement may, and smaller pieces are left to try."""
         self._busy |= set(shards)
+        started_s = time.monotonic()
+        claimed: list[PositionRange] = []
+        ranges: list[PositionRange] = []
         try:
             async with self._pool.acquire() as connection:
                 async with write_transaction(connection):
                     claimed = await self._claim(connection, shards)
                     self._note_held(shards, claimed)
-                    ranges = share(claimed, self._most_events)
+                    ranges = share(map(self._sizes.cut, claimed), self._most_events)
                     if not ranges:
                         return [], 0
                     self._taken |= {each.shard: next(self._numbers) for each in ranges}
-                    await move_days(connection, ranges)
-                    await fold_ranges(connection, ranges)
-                    await sums.follow(connection, ranges)
-                    await connection.execute(
-                        sql("save_items"), *columns(ranges), *await fetch_opened_items(connection, ranges)
-                    )
-                    await connection.execute(sql("forget_owners"), *columns(ranges))
-                    await connection.execute(sql("advance_cursors"), USAGE, columns(ranges)[0], columns(ranges)[2])
+                    await fold_piece(connection, ranges)
                     await fault_point("usage_before_commit")
+                self._sizes.note_folded(ranges, time.monotonic() - started_s)
                 await fault_point("usage_after_commit")
             return claimed, count_events(ranges)
+        except asyncpg.QueryCanceledError:
+            took_s = time.monotonic() - started_s
+            if not self._sizes.note_cancelled(ranges, took_s):
+                raise
+            of = {"shards": [each.shard for each in ranges], "events": count_events(ranges)}
+            log.info("usage_piece_cut", **of, took_s=round(took_s, 1))
+            return claimed, 0
         finally:
             self._busy -= set(shards)
 
@@ -149,6 +167,16 @@ def choose_shards(
     return chosen + again[:1]
 
 
+async def fold_piece(connection: Executor, ranges: Sequence[PositionRange]) -> None:
+    """All that follows from the ranges, and their cursors."""
+    await move_days(connection, ranges)
+    await fold_ranges(connection, ranges)
+    await sums.follow(connection, ranges)
+    await connection.execute(sql("save_items"), *columns(ranges), *await fetch_opened_items(connection, ranges))
+    await connection.execute(sql("forget_owners"), *columns(ranges))
+    await connection.execute(sql("advance_cursors"), USAGE, columns(ranges)[0], columns(ranges)[2])
+
+
 async def move_days(connection: Executor, ranges: Sequence[PositionRange]) -> None:
     """Count the days of accounts anew that got another zone, before more is added to them."""
     moved = [MovedAccount(*row) for row in await connection.fetch(sql("find_moved_accounts"), *columns(ranges))]
@@ -169,7 +197,7 @@ async def fold_ranges(
     """Add the ranges to the read models, or to what a rebuild collects.
 
     JSON may hold numbers that no type of Postgres holds. They are so rare that they are looked for only where the usual
-    way has failed, and in the shard that has one: it takes about four times as long.
+    way has failed, and in the shard that has one.
     """
     try:
         async with savepoint(connection):

@@ -54,6 +54,8 @@ class UsageRunner:
                 self.wake.clear()
                 done = await self.fold()
                 summed = done.together * 2 < self._most_events and await self._sum_up()
+                if done.is_cut:
+                    continue
                 if done.events == 0 and not summed:
                     await wait_for(self.wake, self._looks.rest_s)
                 if self.is_late(done):
@@ -69,8 +71,9 @@ class UsageRunner:
     async def fold(self) -> Folded:
         started = time.monotonic()
         done = await self._store.fold()
-        if done.events:
+        if done.events or done.is_cut:  # another process would begin with the large piece again
             self._health.mark_progress(WORK)
+        if done.events:
             self._health.metrics.records.labels("usage_folded").inc(done.events)
             self._health.metrics.batch_records.labels("fold_usage").observe(done.events)
             self._health.metrics.step_seconds.labels("fold_usage").observe(time.monotonic() - started)
@@ -107,7 +110,7 @@ class UsageHelper:
                 done = await self._runner.fold()
                 if done.events:
                     self._runner.wake.set()  # it may have found nothing because this one had it
-                if self._runner.is_late(done):
+                if done.is_cut or self._runner.is_late(done):
                     late.set()
         finally:
             stopped.cancel()

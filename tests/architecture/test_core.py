@@ -23,6 +23,7 @@ CORE = sorted(
     }
     | {Path("meter/store/layout.py"), Path("meter/store/bisect.py"), Path("meter/store/check.py")}
     | {Path("projections/fold.py"), Path("projections/plan.py"), Path("projections/accounts.py")}
+    | {Path("projections/piece_sizes.py")}
     | {Path("projections/console") / name for name in CONSOLE}
     | {Path("projections/messages.py"), Path("projections/timeline.py"), Path("projections/told.py")}
     | {Path("notifier/decide.py"), Path("notifier/plan.py"), Path("notifier/render.py"), Path("notifier/ids.py")}

@@ -102,6 +102,33 @@ async def test_between_shards_it_rests_and_not_where_much_waits(events: int, res
     assert pauses == sorted(pauses) and all(0 < pause <= 0.5 for pause in pauses)
 
 
+class Cut:
+    """Its piece takes too long twice, and then there is nothing."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop, self._left = stop, 3
+
+    async def fold(self) -> Folded:
+        self._left -= 1
+        if not self._left:
+            self._stop.set()
+        return Folded(0, 0, is_cut=self._left > 0)
+
+    async def sum_up(self, _now: datetime) -> bool:
+        return False
+
+
+async def test_a_piece_that_took_too_long_is_tried_again_at_once_and_is_no_stall(pauses: list[float]) -> None:
+    """A process that ends for it would forget that the next one is smaller."""
+    stop, health = asyncio.Event(), Health()
+    health.watch(usage.WORK, lambda: 1)
+    runner = UsageRunner(
+        cast(UsageStore, Cut(stop)), health=health, wake=asyncio.Event(), most_events=MOST, pause_s=0.5
+    )
+    await runner.run(stop)
+    assert health.progress_marks == 2 and len(pauses) == 2  # both of the last look
+
+
 class Backlog:
     """Pieces that waited for so many seconds. A piece takes until the other task has begun one, or nothing is left."""
 
