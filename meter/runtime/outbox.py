@@ -1,9 +1,9 @@
 """Publishes messages that were written in the same transaction as the data: at least once, per shard in order.
 
 One transaction: lock the shards' rows in `<schema>.outbox_shards` → read → publish (all acks) → delete what landed, of
-each shard up to the first that did not → commit. The lock keeps other relays from the shard. A crash after publishing
-publishes again; receivers drop what is not newer. A shard whose publishing fails is held: a fault of the service names
-it, it is tried again beside the others in growing pauses, and they go on.
+each shard and partition up to the first that did not → commit. The lock keeps other relays from the shard. A crash
+after publishing publishes again; receivers drop what is not newer. A shard whose publishing fails is held: a fault of
+the service names it, it is tried again beside the others in growing pauses, and they go on.
 
 The statements belong to the package that owns the schema: lock_outbox_shards, fetch_outbox, delete_outbox and
 count_outbox in `<schema>/sql`.
@@ -11,10 +11,10 @@ count_outbox in `<schema>/sql`.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from meter.runtime.failures import explain, explain_refusal
+from meter.runtime.failures import explain, explain_refusal, is_access_refused, is_transient
 from meter.runtime.fault_points import fault_point
 from meter.runtime.kafka.producer import Landed, Message, Producer
 from meter.runtime.log import get_logger
@@ -39,12 +39,20 @@ async def all_in_order(_connection: Executor, _shards: Sequence[int]) -> Sequenc
     return ()
 
 
+class Failure(NamedTuple):
+    """Of the first message of a shard that did not land, and where it was to go."""
+
+    error: Exception
+    place: str
+
+
 class Relayed(NamedTuple):
     """What came of one transaction: how many messages landed, and why each shard stopped that did."""
 
     landed: int
-    failed: dict[int, Exception]
+    failed: Mapping[int, Failure]
     more: bool = False  # there may be more to publish
+    locked: frozenset[int] = frozenset()  # the others have nothing to publish, or another relay is at them
 
 
 class Held:
@@ -136,27 +144,33 @@ class OutboxRelay:
 
     async def relay(self) -> int:
         """Publish the next messages of all shards that are not held. Returns how many landed: 0 also when other relays
-        hold the shards. Raises the error of a shard where nothing landed at all: then it is not that shard's alone.
+        hold the shards. Where nothing landed at all, raises an error that does not pass by itself: a right that is
+        lacking, or a bug. Whether all of Kafka is away is the probe's to say.
         """
         done = await self._relay_all()
         self._more = done.more
-        for error in done.failed.values():
-            if done.landed == 0:
+        for error, _ in done.failed.values():
+            if done.landed == 0 and (is_access_refused(error) or not is_transient(error)):
                 raise error
-            break
-        for shard, error in done.failed.items():
-            self._hold(shard, error)
+        for shard, failure in done.failed.items():
+            self._hold(shard, failure)
+        if done.failed:
+            self._waiting = 0  # what a fault names is no work for the watchdog
+            self.wake.set()  # the others are not done
         return done.landed
 
     async def _relay_all(self) -> Relayed:
         if not await takes_one_shard(self._pool):
             return await self._relay(watched=True)
-        found = await self._pool.fetch(load_sql(self._schema, "find_outbox_shards"))
-        done = [await self._relay(row["shard"], watched=True) for row in found if row["shard"] not in self._held]
-        failed = {shard: error for each in done for shard, error in each.failed.items()}
+        done: list[Relayed] = []
+        for shard in sorted(await self._find_left() - self._held.keys()):
+            done.append(await self._relay([shard], watched=True))
+            if done[-1].failed:
+                break  # it is held before the next one is waited for
+        failed = done[-1].failed if done else {}
         return Relayed(sum(each.landed for each in done), failed, any(each.more for each in done))
 
-    async def _relay(self, only: int | None = None, *, watched: bool = False) -> Relayed:
+    async def _relay(self, only: Sequence[int] | None = None, *, watched: bool = False) -> Relayed:
         """`watched`: the watchdog is to see what waits; a held shard has a fault instead."""
         left_out = sorted(self._held) if only is None else []
         async with self._pool.acquire() as connection, connection.transaction():
@@ -172,7 +186,7 @@ class OutboxRelay:
             await fault_point("outbox_before_publish")
             messages = [self._read(row) for row in rows]
             results = await self._producer.publish_each(messages)
-            landed, failed = split_landed([row["shard"] for row in rows], results)
+            landed, failed = split_landed([row["shard"] for row in rows], messages, results)
             await fault_point("outbox_between_publish_and_delete")
             keys = [[rows[number][column] for number in landed] for column in self._key]
             if landed or not rows:
@@ -180,20 +194,21 @@ class OutboxRelay:
         if landed or not failed:
             self._waiting = 0 if watched else self._waiting
             self._note(shards, [messages[number] for number in landed])
-        return Relayed(len(landed), failed, len(rows) >= most_of_each)
+        return Relayed(len(landed), failed, len(rows) >= most_of_each, frozenset(shards))
 
-    def _hold(self, shard: int, error: Exception) -> None:
+    def _hold(self, shard: int, failure: Failure) -> None:
         """Leave it out of what is published together, and try it again after a pause."""
         if shard not in self._held:
             self._held[shard] = Held()
             self._holds.set()
-        pause_s, said = self._held[shard].pause(), explain_refusal(error) or explain(error)
+        error, place = failure
+        pause_s, said = self._held[shard].pause(), f"{place}: {explain_refusal(error) or explain(error)}"
         log.warning("outbox_shard_held", shard=shard, detail=said, pause_s=round(pause_s, 2))
         if self._health is not None:
             self._health.set_fault(
                 self._fault_of(shard),
-                f"messages of shard {shard} cannot be published, those of others can: {said}. They are tried again "
-                "without end. See whether its partition has a leader and enough replicas (kafka-topics --describe)",
+                f"messages of shard {shard} cannot be published to {said}. They are tried again without end. See "
+                "whether that partition has a leader and enough replicas (kafka-topics.sh --describe)",
             )
 
     def _release(self, shard: int) -> None:
@@ -211,24 +226,32 @@ class OutboxRelay:
         while True:
             self._holds.clear()
             now = asyncio.get_running_loop().time()
-            for shard in [shard for shard, held in self._held.items() if held.due <= now]:
-                await self._retry(shard)
+            due = [shard for shard, held in self._held.items() if held.due <= now]
+            singly = await takes_one_shard(self._pool)
+            for shards in [[shard] for shard in due] if singly else [due] if due else []:
+                await self._retry(shards)
             if not self._held:
                 await self._holds.wait()
             rest_s = min(held.due for held in self._held.values()) - asyncio.get_running_loop().time()
             await asyncio.sleep(max(0.0, min(rest_s, FIRST_PAUSE_S)))  # another may be held meanwhile
 
-    async def _retry(self, shard: int) -> None:
-        done = await self._relay(shard)
-        if error := done.failed.get(shard):
-            if done.landed:
-                self._held[shard] = Held()
-            self._hold(shard, error)
-        else:
-            self._release(shard)
+    async def _retry(self, shards: Sequence[int]) -> None:
+        """Together: of several partitions without a leader each takes the whole publish timeout."""
+        done = await self._relay(shards)
+        left = await self._find_left() if set(shards) - done.locked else frozenset[int]()
+        for shard in shards:
+            if (failure := done.failed.get(shard)) is not None:
+                self._hold(shard, failure)
+            elif shard in done.locked or shard not in left:
+                self._release(shard)
+            else:
+                self._held[shard].pause()  # another relay is at it, and knows as little whether it can be published
+
+    async def _find_left(self) -> frozenset[int]:
+        """The shards that have something to publish, whoever is at them."""
+        return frozenset(row["shard"] for row in await self._pool.fetch(load_sql(self._schema, "find_outbox_shards")))
 
     def _note(self, shards: Sequence[int], messages: Sequence[Message]) -> None:
-        self._waiting = 0
         log.debug("outbox_published", shards=shards, events=len(messages))
         if self._health is not None:
             self._health.mark_progress(self.name)
@@ -245,16 +268,20 @@ class OutboxRelay:
 
 
 def split_landed(
-    shards: Sequence[int], results: Sequence[Landed | Exception]
-) -> tuple[list[int], dict[int, Exception]]:
-    """The numbers of the messages that landed with all before them of the same shard; of each shard the first error.
-    What landed behind one that did not is published again: it must not stand in front of it alone."""
+    shards: Sequence[int], messages: Sequence[Message], results: Sequence[Landed | Exception]
+) -> tuple[list[int], dict[int, Failure]]:
+    """The numbers of the messages that landed with all before them of the same shard and partition; of each shard the
+    first failure. What landed behind one that did not is published again: it must not stand in front of it alone.
+    Between partitions there is no order: records of one shard that are sent on go to many."""
     landed: list[int] = []
-    failed: dict[int, Exception] = {}
-    for number, (shard, result) in enumerate(zip(shards, results, strict=True)):
+    failed: dict[int, Failure] = {}
+    stopped: set[tuple[int, str, int | None]] = set()
+    for number, (shard, message, result) in enumerate(zip(shards, messages, results, strict=True)):
+        lane = shard, message.topic, message.partition
         if isinstance(result, Exception):
-            failed.setdefault(shard, result)
-        elif shard not in failed:
+            stopped.add(lane)
+            failed.setdefault(shard, Failure(result, f"{message.topic}[{message.partition}]"))
+        elif lane not in stopped:
             landed.append(number)
     return landed, failed
 

@@ -303,13 +303,13 @@ class Refusing:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *refused: bytes) -> None:
         self.refused = set(refused)
+        self.error: Exception = DependencyUnreachableError("no leader", dependency="kafka")
         publish_each = Producer.publish_each
 
         async def publish(producer: Producer, messages: Sequence[Message]) -> list[Landed | Exception]:
             let = [message for message in messages if message.value not in self.refused]
             results = iter(await publish_each(producer, let) if let else [])
-            error = DependencyUnreachableError("no leader", dependency="kafka")
-            return [error if message.value in self.refused else next(results) for message in messages]
+            return [self.error if message.value in self.refused else next(results) for message in messages]
 
         monkeypatch.setattr(Producer, "publish_each", publish)
 
@@ -348,14 +348,72 @@ async def outbox_is(outbox: OutboxRelay, count: int) -> bool:
     return await outbox.count() == count
 
 
-async def test_a_relay_that_can_publish_nothing_says_so(
+async def test_a_shard_that_fails_alone_is_held_as_well(
     topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Refusing(monkeypatch, b"a", b"b")
+    """Where nobody else has a message nothing lands at all: that says nothing of Kafka as a whole."""
+    refusing, health, stop = Refusing(monkeypatch, b"1a"), Health(), asyncio.Event()
+    await write_outbox(pool, 1, ["1a"])
+    async with relay(topics, pool, health=health, looks=Looks(30.0)) as outbox:
+        running = asyncio.create_task(outbox.run(stop))
+        await until(lambda: health.report()["faults"], message="it is held")
+        await write_outbox(pool, 0, ["0a"])
+        outbox.wake.set()
+        await until(lambda: outbox_is(outbox, 1), message="the others go on")
+        refusing.refused.clear()
+        await until(lambda: outbox_is(outbox, 0), message="it goes on")
+        stop.set()
+        await running
+    assert await published(topics) == {b"account-0": ["0a"], b"account-1": ["1a"]}
+
+
+async def test_a_held_shard_that_another_relay_is_at_stays_held(
+    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one is waiting for the same partition, perhaps: released, it would hold up all shards again."""
+    refusing, health, stop = Refusing(monkeypatch, b"1a"), Health(), asyncio.Event()
+    monkeypatch.setattr("meter.runtime.outbox.LONGEST_PAUSE_S", 0.2)
+    await write_outbox(pool, 0, ["0a"])
+    await write_outbox(pool, 1, ["1a"])
+    async with relay(topics, pool, health=health, looks=Looks(30.0)) as outbox:
+        running = asyncio.create_task(outbox.run(stop))
+        await until(lambda: health.report()["faults"], message="it is held")
+        async with pool.acquire() as other, other.transaction():
+            await other.execute("SELECT FROM projections.outbox_shards WHERE shard = 1 FOR UPDATE")
+            asked = note_retries(outbox, monkeypatch)
+            await until(lambda: len(asked) >= 3, message="it is tried again")
+            assert list(health.report()["faults"]) == ["projections-outbox shard 1"]  # type: ignore[call-overload]
+        refusing.refused.clear()
+        await until(lambda: outbox_is(outbox, 0), message="it goes on")
+        await until(lambda: not health.report()["faults"], message="the fault is gone")
+        stop.set()
+        await running
+
+
+def note_retries(outbox: OutboxRelay, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[int]]:
+    """The shards of each retry that has ended from now on."""
+    asked: list[Sequence[int]] = []
+    retry = outbox._retry
+
+    async def note(shards: Sequence[int]) -> None:
+        await retry(shards)
+        asked.append(shards)
+
+    monkeypatch.setattr(outbox, "_retry", note)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "error", [kafka_errors.TopicAuthorizationFailedError("no right"), LookupError("a bug")], ids=repr
+)
+async def test_a_relay_that_can_publish_nothing_says_what_does_not_pass(
+    topics: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    Refusing(monkeypatch, b"a", b"b").error = error
     await write_outbox(pool, 0, ["a"])
     await write_outbox(pool, 1, ["b"])
     async with relay(topics, pool) as outbox:
-        with pytest.raises(DependencyUnreachableError, match="no leader"):
+        with pytest.raises(type(error)):
             await outbox.relay()
         assert await outbox.count() == 2
 

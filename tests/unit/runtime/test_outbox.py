@@ -1,8 +1,8 @@
 """Where the messages of an outbox go, and which of them are done with."""
 
-from meter.runtime.kafka import Landed
-from meter.runtime.outbox import messages_for, split_landed
-from schemas.topics import BALANCES, partition_for
+from meter.runtime.kafka import Landed, Message
+from meter.runtime.outbox import Failure, messages_for, split_landed
+from schemas.topics import BALANCES, USAGE, partition_for
 
 PARTITIONS = 6
 
@@ -19,5 +19,17 @@ def test_of_each_shard_what_landed_is_deleted_up_to_the_first_that_did_not() -> 
     """Deleted behind it, it would stand in the log in front of what is published again, and nowhere behind."""
     landed, failed, late = Landed(0, 0), LookupError("first"), LookupError("second")
     shards = [0, 1, 0, 1, 0, 2, 1]
+    messages = [Message(BALANCES, "k", b"", shard) for shard in shards]
     results: list[Landed | Exception] = [landed, landed, failed, landed, landed, late, landed]
-    assert split_landed(shards, results) == ([0, 1, 3, 6], {0: failed, 2: late})
+    wanted = {0: Failure(failed, f"{BALANCES}[0]"), 2: Failure(late, f"{BALANCES}[2]")}
+    assert split_landed(shards, messages, results) == ([0, 1, 3, 6], wanted)
+
+
+def test_what_one_shard_sends_to_other_partitions_is_done_with_as_it_lands() -> None:
+    """Records that are sent on go from one shard to many partitions: they would land again at each retry."""
+    landed, failed = Landed(0, 0), LookupError("no leader")
+    messages = [Message(USAGE, "k", b"", partition) for partition in (4, 5, 4, 5)]
+    assert split_landed([1] * 4, messages, [landed, failed, landed, landed]) == (
+        [0, 2],
+        {1: Failure(failed, f"{USAGE}[5]")},
+    )
