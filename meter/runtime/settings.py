@@ -234,17 +234,17 @@ class Settings(BaseModel):
             raise ValueError("kafka_ssl_certfile and kafka_ssl_keyfile belong together")
         return self
 
-    @model_validator(mode="after")
-    def check_publish_timeout(self) -> Self:
-        """The outbox publishes within a transaction, which Postgres ends after twice `postgres_timeout_s` without a
-        statement, and under the eyes of the watchdog."""
+    def check_publish_timeout(self) -> None:
+        """Of a service with an outbox: it publishes within a transaction, which Postgres ends after twice
+        `postgres_timeout_s` without a statement, and under the eyes of the watchdog. Producers of applications, which
+        share these settings, have neither. Raises SettingsError."""
         if self.kafka_publish_timeout_s >= min(self.stall_s, 2 * self.postgres_timeout_s):
-            raise ValueError(
-                f"kafka_publish_timeout_s={self.kafka_publish_timeout_s:g} must be below stall_s={self.stall_s:g} and "
-                f"below twice postgres_timeout_s={self.postgres_timeout_s:g}: else the process or its transaction is "
-                "ended while it still waits for Kafka. Lower it, or raise the others"
+            raise SettingsError(
+                f"METERING_KAFKA_PUBLISH_TIMEOUT_S={self.kafka_publish_timeout_s:g} must be below "
+                f"METERING_STALL_S={self.stall_s:g} and below twice METERING_POSTGRES_TIMEOUT_S="
+                f"{self.postgres_timeout_s:g}: else the process or its transaction is ended while it still waits for "
+                "Kafka. Lower it, or raise the others."
             )
-        return self
 
 
 def load_settings(kind: type[S]) -> S:

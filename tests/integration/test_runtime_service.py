@@ -127,6 +127,12 @@ async def test_work_that_stands_still_ends_the_process() -> None:
         assert "progress_stalled" in service.output
 
 
+async def test_a_service_whose_outbox_would_be_ended_while_it_waits_does_not_start() -> None:
+    async with trial("work", METERING_STALL_S="30", METERING_KAFKA_PUBLISH_TIMEOUT_S="30") as service:
+        assert await service.end() == Exit.USAGE
+        assert "METERING_KAFKA_PUBLISH_TIMEOUT_S=30 must be below METERING_STALL_S=30" in service.output
+
+
 async def test_a_blocked_event_loop_ends_the_process() -> None:
     async with trial("block", METERING_STALL_S=STALL_S) as service:
         assert await service.end() == Exit.STALLED

@@ -249,6 +249,8 @@ def run_service_command(name: str, kind: type[S], build: "Callable[[S], Build]",
     from meter.runtime.process.service import run_service
 
     async def start(settings: S) -> Exit:
+        if kafka:
+            settings.check_publish_timeout()
         configure_logging(name, settings)
         warn_of_plaintext(settings, kafka=kafka)
         postgres, health = PostgresProbe(settings, f"credit-{name}-probe"), Health()
