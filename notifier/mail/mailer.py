@@ -8,6 +8,7 @@ be sent again.
 import asyncio
 import random
 from collections.abc import Awaitable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
@@ -218,8 +219,7 @@ class Mailer:
 
     async def _record(self, email: ClaimedEmail, judgement: Judgement) -> None:
         pause_s = self._pause(email, judgement)
-        with self._health.seen_through():
-            held = await self._finish(email, judgement, pause_s)
+        held = await self._finish(email, judgement, pause_s)
         self.recorded.set()
         trace_id = None if self._traces is None else await self._traces.record(email, judgement)
         self._note(email, judgement, held=held, pause_s=pause_s, trace_id=trace_id)
@@ -229,16 +229,17 @@ class Mailer:
         began anew right before the dot: nobody else has the letter, and whoever gets it next sends it again."""
         now = asyncio.get_running_loop().time
         sent = judgement.result is not None and judgement.result.phase is Phase.DOT
-        deadline = now() + (RECORD_SHARE * self._settings.claim_s if sent else 0.0)
-        steps, tries = pauses(0.1, 5), 0
-        while True:
-            try:
-                return await self._queue.finish(email, judgement, pause_s, self._clock.now())
-            except Exception as error:
-                tries += 1
-                if not is_transient(error) or (tries >= RECORD_TRIES and now() >= deadline):
-                    raise
-                await asyncio.sleep(next(steps))
+        given_s = RECORD_SHARE * self._settings.claim_s if sent else 0.0
+        deadline, steps, tries = now() + given_s, pauses(0.1, 5), 0
+        with self._health.seen_through(given_s + self._settings.postgres_timeout_s) if sent else nullcontext():
+            while True:
+                try:
+                    return await self._queue.finish(email, judgement, pause_s, self._clock.now())
+                except Exception as error:
+                    tries += 1
+                    if not is_transient(error) or (tries >= RECORD_TRIES and now() >= deadline):
+                        raise
+                    await asyncio.sleep(next(steps))
 
     def _pause(self, email: ClaimedEmail, judgement: Judgement) -> float:
         if judgement.verdict is Verdict.BEHIND:

@@ -43,6 +43,19 @@ class Work:
         return self._stalled_s
 
 
+class Excuse:
+    """Counts from its second tick on: under load something is under way at any moment, which excuses nobody else."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._passed_s = 0.0
+
+    def tick(self, elapsed_s: float) -> bool:
+        before_s = self._passed_s
+        self._passed_s += elapsed_s
+        return 0 < before_s < self._limit_s
+
+
 class Health:
     """Readiness by dependency, and progress by kind of work.
 
@@ -61,7 +74,7 @@ class Health:
         self._causes: dict[str, str] = {}  # why the service has not opened it, or lost it
         self._work: dict[str, Work] = {}
         self._faults: dict[str, str] = {}
-        self._seen_through = 0
+        self._excuses: set[Excuse] = set()
         self.progress_marks = 0
 
     def expect(self, dependency: str) -> None:
@@ -123,13 +136,14 @@ class Health:
             self._work[work].progress += 1
 
     @contextmanager
-    def seen_through(self) -> Iterator[None]:
-        """Inside, time counts as no stall: what is under way must not be cut off, and has an end of its own."""
-        self._seen_through += 1
+    def seen_through(self, limit_s: float) -> Iterator[None]:
+        """Inside, time counts as no stall, for up to `limit_s`: what is under way must not be cut off."""
+        excuse = Excuse(limit_s)
+        self._excuses.add(excuse)
         try:
             yield
         finally:
-            self._seen_through -= 1
+            self._excuses.remove(excuse)
 
     def forget_work(self) -> None:
         """Watch nothing between two attempts: a lost dependency is not a stall, and faults are found anew."""
@@ -141,7 +155,8 @@ class Health:
 
     def find_stalled(self, elapsed_s: float, stall_s: float, *, excused: bool = False) -> list[str]:
         """`excused`: the time that has passed is no stall."""
-        excused = excused or self._seen_through > 0
+        excuses = [excuse.tick(elapsed_s) for excuse in self._excuses]
+        excused = excused or any(excuses)
         return [name for name, work in self._work.items() if work.tick(elapsed_s, excused=excused) >= stall_s]
 
     @property
