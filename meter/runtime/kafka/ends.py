@@ -12,39 +12,47 @@ from typing import Final
 from meter.runtime.kafka.adapter.consumer import AiokafkaReader
 from meter.runtime.kafka.adapter.protocols import ReaderClient, TopicInfo, TopicPartition
 from meter.runtime.kafka.asking import Answers, ask_each
+from meter.runtime.kafka.away import Away
 from meter.runtime.settings import Settings
 
 STOP_TIMEOUT_S: Final = 2.0
-# So long one that was silent counts as silent without being asked: its question holds up whoever waits for the others.
-SILENT_S: Final = 5.0
 
 
 class EndsReader:
-    """Connects at the first question, and anew at the first one after a failure."""
+    """Connects at the first question, and anew at the first one after a failure.
+
+    A partition that was silent is asked beside the callers until it answers. Until then it counts as silent, and
+    whoever waits for the others does not wait for it.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: ReaderClient | None = None
         self._lock = asyncio.Lock()
-        self._silent: dict[TopicPartition, tuple[float, str]] = {}  # until when, and why
+        self._away = Away(back=lambda: None)  # the next question has it
+        self._questions = 0  # on their way
+        self._answered = 0
+        self._is_closed = False
 
     async def fetch(self, partitions: Collection[TopicPartition]) -> Answers[int]:
         """Of each the end of what is committed, or why it has no answer. Raises what the client raises as it
         connects."""
-        now = asyncio.get_running_loop().time()
-        silent = {tp: self._silent[tp][1] for tp in partitions if tp in self._silent and self._silent[tp][0] > now}
+        self._is_closed = False
+        silent = {tp: self._away.silent[tp] for tp in partitions if tp in self._away.silent}
         answers = await self._ask([tp for tp in partitions if tp not in silent])
-        for tp in answers.found:
-            self._silent.pop(tp, None)
-        until = asyncio.get_running_loop().time() + SILENT_S
-        self._silent |= {tp: (until, reason) for tp, reason in answers.silent.items()}
+        if not self._is_closed:  # else nobody would end the asking
+            self._away.note(answers.silent, self._ask)
         return Answers(answers.found, answers.silent | silent)
 
     async def _ask(self, partitions: Collection[TopicPartition]) -> Answers[int]:
+        if not partitions:
+            return Answers({}, {})
+        before = self._answered
         async with self._asking() as client:
             answers = await ask_each(client.end_offsets, partitions)
-        if answers.silent and not answers.found:
-            await self.close()  # a new connection may find other brokers
+        self._answered += len(answers.found)
+        if answers.silent and self._answered == before and not self._questions:  # nor did anybody else get an answer
+            await self._disconnect()  # a new connection may find other brokers
         return answers
 
     async def describe(self, name: str) -> TopicInfo | None:
@@ -55,12 +63,15 @@ class EndsReader:
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[ReaderClient]:
         client = await self._connect()
+        self._questions += 1
         try:
             yield client
         except BaseException:
             if self._client is client:  # else another question has failed first, and a new one may be there
-                await self.close()
+                await self._disconnect()
             raise
+        finally:
+            self._questions -= 1
 
     async def _connect(self) -> ReaderClient:
         async with self._lock:
@@ -75,6 +86,11 @@ class EndsReader:
             return self._client
 
     async def close(self) -> None:
+        self._is_closed = True
+        self._away.forget()
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             await client.stop(STOP_TIMEOUT_S)

@@ -50,9 +50,11 @@ class IdentityCheck:
         while self._guard is not None and loop.time() >= self._next:
             due = self._next = loop.time() + AGAIN_S
             if self._has_passed:
+                pause_s = AGAIN_S
                 with self._patience.bearing():
                     await self._guard.check_topics(await self._describe(client, LOOK_S))
-                    self._put_off(due)
+                    pause_s = EVERY_S
+                self._put_off(due, pause_s)
                 continue
             self._has_passed = True
             try:
@@ -60,11 +62,12 @@ class IdentityCheck:
             except BaseException:
                 self.require()
                 raise
-            self._put_off(due)
+            self._put_off(due, EVERY_S)
 
-    def _put_off(self, due: float) -> None:
+    def _put_off(self, due: float, pause_s: float) -> None:
+        """Counted from now: a look at a broker that stays silent takes as long as the pause."""
         if self._next == due:  # else a rebalance meanwhile asked for another look
-            self._next = asyncio.get_running_loop().time() + EVERY_S
+            self._next = asyncio.get_running_loop().time() + pause_s
 
     async def _describe(self, client: ConsumerClient, timeout_s: float) -> dict[str, TopicInfo]:
         infos = {}

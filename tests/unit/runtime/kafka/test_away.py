@@ -12,7 +12,7 @@ from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicInfo, Top
 from meter.runtime.kafka.asking import ALONE_S, TOGETHER_S, ask_each
 from meter.runtime.kafka.assignment import Assignment
 from meter.runtime.kafka.away import AGAIN_S
-from meter.runtime.kafka.ends import SILENT_S, EndsReader
+from meter.runtime.kafka.ends import EndsReader
 from meter.runtime.kafka.failures import UNAUTHORIZED, KafkaConnectionError
 from meter.runtime.kafka.identity import IdentityCheck
 from meter.runtime.kafka.patience import MOST_FAILURES, Patience
@@ -191,8 +191,92 @@ def test_ends_of_the_others_come_and_the_silent_one_does_not_hold_them_up_again(
             began = now()
         assert now() == began
         brokers.away.clear()
-        await asyncio.sleep(SILENT_S + 1)
+        await asyncio.sleep(AGAIN_S + ALONE_S + 1)
         assert set((await reader.fetch(everything)).found) == set(everything)
+        await reader.close()
+
+    run_virtually(play())
+
+
+def test_a_partition_that_is_silent_for_long_holds_the_callers_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+
+    class Reader(Brokers):
+        def __init__(self) -> None:
+            super().__init__()
+            self.away = {place(USAGE, 1)}
+            self.is_stopped = False
+            opened.append(self)
+
+        async def start(self) -> None: ...
+
+        async def stop(self, _timeout_s: float) -> None:
+            self.is_stopped = True
+
+    async def play() -> None:
+        monkeypatch.setattr(ends, "AiokafkaReader", lambda *_args, **_options: Reader())
+        reader, now = EndsReader(Settings()), asyncio.get_running_loop().time
+        others = {place(USAGE, 0), place(USAGE, 2)}
+        waited_s = 0.0
+        for _ in range(300):
+            began = now()
+            found, silent = await reader.fetch([place(USAGE, n) for n in range(SHARDS)])
+            waited_s += now() - began
+            assert (set(found), set(silent)) == (others, {place(USAGE, 1)})
+            await asyncio.sleep(1)
+        assert waited_s <= TOGETHER_S + ALONE_S
+        assert len(opened) == 1, "nobody's connection ends for one that is silent"
+        await reader.close()
+        asked = len(opened[0].asked)
+        await asyncio.sleep(10 * AGAIN_S)
+        assert (len(opened[0].asked), opened[0].is_stopped) == (asked, True)
+
+    run_virtually(play())
+
+
+def test_a_question_on_its_way_when_it_is_closed_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reader(Brokers):
+        async def start(self) -> None: ...
+
+        async def stop(self, _timeout_s: float) -> None: ...
+
+    async def play() -> None:
+        brokers = Reader()
+        brokers.away = {place(USAGE, 1)}
+        monkeypatch.setattr(ends, "AiokafkaReader", lambda *_args, **_options: brokers)
+        reader = EndsReader(Settings())
+        asking = asyncio.create_task(reader.fetch([place(USAGE, n) for n in range(SHARDS)]))
+        await asyncio.sleep(1)
+        await reader.close()
+        await asking
+        asked = len(brokers.asked)
+        await asyncio.sleep(10 * AGAIN_S)
+        assert len(brokers.asked) == asked
+
+    run_virtually(play())
+
+
+def test_where_none_answers_another_connection_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+
+    class Reader(Brokers):
+        def __init__(self) -> None:
+            super().__init__()
+            self.away = {place(USAGE, 0)} if len(opened) < 3 else set()
+            opened.append(self)
+
+        async def start(self) -> None: ...
+
+        async def stop(self, _timeout_s: float) -> None: ...
+
+    async def play() -> None:
+        monkeypatch.setattr(ends, "AiokafkaReader", lambda *_args, **_options: Reader())
+        reader = EndsReader(Settings())
+        assert set((await reader.fetch([place(USAGE, 0)])).silent) == {place(USAGE, 0)}
+        await asyncio.sleep(10 * (AGAIN_S + ALONE_S))
+        assert (await reader.fetch([place(USAGE, 0)])).found == {place(USAGE, 0): 9}
+        assert len(opened) == 4
+        await reader.close()
 
     run_virtually(play())
 
@@ -230,11 +314,14 @@ class Describing:
     def __init__(self) -> None:
         self.asked = 0
         self.error: Exception | None = None
+        self.is_silent = False
 
     async def describe_topic(self, name: str) -> TopicInfo:
         self.asked += 1
         if self.error is not None:
             raise self.error
+        if self.is_silent:
+            await asyncio.Event().wait()
         return TopicInfo(name, "id", SHARDS, {})
 
 
@@ -261,6 +348,52 @@ def test_the_first_look_at_the_topics_must_succeed_and_later_ones_may_fail_twice
         check.require()
         with pytest.raises(KafkaConnectionError):
             await check.look(client)
+
+    run_virtually(play())
+
+
+def test_a_broker_that_stays_silent_is_asked_once_a_look_and_with_a_pause_between() -> None:
+    async def play() -> None:
+        broker, now = Describing(), asyncio.get_running_loop().time
+        client: Any = broker
+        check = IdentityCheck(Guard(), {USAGE: USAGE})
+        await check.look(client)
+        await asyncio.sleep(identity.EVERY_S + 1)
+        broker.is_silent = True
+        began = now()
+        await check.look(client)
+        assert (broker.asked, now() - began) == (2, identity.LOOK_S)
+        await check.look(client)
+        await asyncio.sleep(identity.AGAIN_S - 1)
+        await check.look(client)
+        assert broker.asked == 2
+        await asyncio.sleep(2)
+        await check.look(client)
+        assert broker.asked == 3
+        broker.is_silent = False
+        await asyncio.sleep(identity.AGAIN_S + 1)
+        await check.look(client)
+        await asyncio.sleep(identity.EVERY_S - 1)
+        await check.look(client)
+        assert broker.asked == 4
+
+    run_virtually(play())
+
+
+def test_a_rebalance_during_a_look_that_fails_asks_for_one_that_succeeds() -> None:
+    async def play() -> None:
+        broker = Describing()
+        client: Any = broker
+        check = IdentityCheck(Guard(), {USAGE: USAGE})
+        await check.look(client)
+        await asyncio.sleep(identity.EVERY_S + 1)
+        broker.is_silent = True
+        looking = asyncio.create_task(check.look(client))
+        await asyncio.sleep(1)
+        check.require()
+        broker.is_silent = False
+        await looking
+        assert broker.asked == 3
 
     run_virtually(play())
 
