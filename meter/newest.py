@@ -1,7 +1,7 @@
 """At the start: do the newest events on metering.balances go beyond the log? Then the database went back in time."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from meter.runtime.errors import RefusalError, explain
@@ -26,10 +26,21 @@ NEWEST_RECORDS: Final = 200
 EVERY_S: Final = 10.0
 
 Age = tuple[int, int]  # generation and position
+OLDEST: Final = (1, 0)  # before the first event
+# The records' times do not tell these apart: hosts' clocks differ, and what is lost are mostly the last seconds.
+LATE: Final = (
+    "its newest records are beyond the log of the start and not beyond that of now: either they were published since, "
+    "or the database went back in time before the start and was written on. `meter verify` compares the log with its "
+    "anchors"
+)
 
 
 class NewestWatch:
-    """Compares at the start, and again while a partition did not answer: what is there then proves as much."""
+    """Compares at the start, and later those that did not answer then.
+
+    Meanwhile their shards are written: a log that went back may have passed the newest record by then. So a later look
+    finds a loss, or proves that there was none, or says that nobody can tell.
+    """
 
     name = "newest"
 
@@ -39,6 +50,7 @@ class NewestWatch:
         self._health = health
         self._every_s = every_s
         self._silent: dict[int, str] = {}
+        self._at_start: dict[int, Age] | None = None  # where the log of those that were silent ended; None: no look yet
         self._patience = Patience(self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -57,13 +69,22 @@ class NewestWatch:
         except RefusalError as error:
             log.info("history_not_compared", detail=explain(error))  # no such topic yet
             return
-        await self._compare(newest)
-        self._tell(silent)
+        ends = await self._fetch_ends({*newest, *silent})
+        if lost := find_lost(newest, ends):
+            raise HistoryLostError(explain_lost(lost, is_start=self._at_start is None))
+        if self._at_start is None:
+            self._at_start = {number: end for number, end in ends.items() if number in silent}
+        else:  # one that was compared may be silent now
+            silent = {number: reason for number, reason in silent.items() if number in self._silent}
+        self._tell(silent, newest, self._at_start)
 
-    def _tell(self, silent: dict[int, str]) -> None:
+    def _tell(self, silent: dict[int, str], newest: Mapping[int, Age], at_start: Mapping[int, Age]) -> None:
         """Faults of partitions that could not be compared."""
         for number in self._silent.keys() - silent.keys():
-            log.info("partition_compared", topic=BALANCES, partition=number)
+            if number in at_start and newest.get(number, OLDEST) > at_start[number]:
+                log.warning("partition_compared_late", topic=BALANCES, partition=number, detail=LATE)
+            else:
+                log.info("partition_compared", topic=BALANCES, partition=number)
             self._health.set_fault(name_part(number), None)
         for number, reason in silent.items():
             if number not in self._silent:
@@ -73,14 +94,14 @@ class NewestWatch:
             )
         self._silent = silent
 
-    async def _compare(self, newest: Mapping[int, Age]) -> None:
-        rows = await self._pool.fetch(load_sql("meter", "fetch_ages"), list(newest))
-        behind = {row["shard"]: (row["generation"], row["position"]) for row in rows}
-        lost = sorted(
-            (shard, age, behind[shard]) for shard, age in newest.items() if shard in behind and age > behind[shard]
-        )
-        if lost:
-            raise HistoryLostError(explain_lost(lost))
+    async def _fetch_ends(self, shards: Collection[int]) -> dict[int, Age]:
+        rows = await self._pool.fetch(load_sql("meter", "fetch_ages"), list(shards))
+        return {row["shard"]: (row["generation"], row["position"]) for row in rows}
+
+
+def find_lost(newest: Mapping[int, Age], ends: Mapping[int, Age]) -> list[tuple[int, Age, Age]]:
+    """Shard, newest record and end of the log, of each whose log ends before."""
+    return sorted((shard, age, ends[shard]) for shard, age in newest.items() if shard in ends and age > ends[shard])
 
 
 def name_part(number: int) -> str:
@@ -94,16 +115,17 @@ def note_ages(newest: dict[int, Age], values: Iterable[bytes | None]) -> None:
         except InvalidEventError:
             continue
         if isinstance(data, BalanceChanged | AccountChanged | AccountChangedV1):
-            newest[data.shard] = max((data.generation, data.position), newest.get(data.shard, (1, 0)))
+            newest[data.shard] = max((data.generation, data.position), newest.get(data.shard, OLDEST))
 
 
-def explain_lost(lost: Iterable[tuple[int, Age, Age]]) -> str:
+def explain_lost(lost: Iterable[tuple[int, Age, Age]], *, is_start: bool) -> str:
     details = "; ".join(
         f"of shard {shard} metering.balances has generation {known[0]}, position {known[1]}, and the log ends at "
         f"generation {stored[0]}, position {stored[1]}"
         for shard, known, stored in lost
     )
+    written = "This process has written nothing." if is_start else "Services have written since they started."
     return (
         f"the database went back in time: {details}. It was restored, or another server took over that lacked the last "
-        "commits. Nothing was written. Stop meter, projections and notifier, and run `meter recover`."
+        f"commits. {written} Stop meter, projections and notifier, and run `meter recover`."
     )
