@@ -18,6 +18,11 @@ OF_OWNERSHIP = (
     "Another process writes this shard, and this one still has it too: it passes once the consumer group has settled. "
     "If not, look for services of another METERING_TOPIC_PREFIX or Kafka on this database, and stop them."
 )
+# What Kafka's documents do not say of the services: the section of deploy/RUNBOOKS.md.
+OF_KAFKA = (
+    "It goes on by itself once Kafka answers again: `kafka-topics.sh --describe --unavailable-partitions` names the "
+    'partitions without a leader. deploy/RUNBOOKS.md, "PartHeldUp".'
+)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -54,6 +59,8 @@ def advise(error: BaseException) -> str:
             return OF_OWNERSHIP
         if (advice := postgres.advise(part)) is not None:
             return advice
+    if name_dependency(error) == "kafka":
+        return OF_KAFKA
     return f"It goes on by itself once that works again: deploy/RUNBOOKS.md, {postgres.RUNBOOK}."
 
 
