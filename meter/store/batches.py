@@ -18,6 +18,7 @@ from meter.plan import AppendPlan, TopicOffset
 from meter.runtime.errors import OwnershipLostError, explain
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, load_sql, transpose, tried
+from meter.runtime.postgres.failures import has_no_room
 from meter.sealing import unseal
 from meter.settle import settle, without_granted, without_unstorable
 from meter.store.bisect import Fault, Refusal, find_refused
@@ -50,7 +51,7 @@ from schemas.times import say_time
 
 IDENTITY_INDEX = re.compile(r"events_identity(_\d+)?")  # Citus adds the number of the part
 
-# The data's fault, not the server's: the batch is tried again with the culprits left out.
+# The data's fault, not the server's (unless `has_no_room`): the batch is tried again with the culprits left out.
 UNSTORABLE = (
     asyncpg.DataError,
     asyncpg.CheckViolationError,
@@ -165,6 +166,8 @@ async def copy_accepted_rows(
                 raise
             return Refusal(Fault.KNOWN, "")
         except UNSTORABLE as error:
+            if has_no_room(error):  # the server's, not the event's
+                raise
             return Refusal(Fault.UNSTORABLE, f"the database refused the event: {explain(error)}")
         return None
 

@@ -13,6 +13,7 @@ from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, is_of_citus, note_failure, takes_one_shard, write_transaction
+from meter.runtime.postgres.failures import has_no_room
 from meter.store.at_once import append_at_once, are_small
 from meter.store.batches import REFUSED, append_batch, copy_accepted_rows, copy_rows, is_of_identity, sql
 from meter.store.port import Appended, Head
@@ -46,7 +47,7 @@ class PostgresEventStore:
         try:
             appended = await self._transact(lambda connection: append_batch(connection, plan, copy_rows))
         except REFUSED as error:
-            if isinstance(error, asyncpg.UniqueViolationError) and not is_of_identity(error):
+            if has_no_room(error) or (isinstance(error, asyncpg.UniqueViolationError) and not is_of_identity(error)):
                 raise
             appended = await self._transact(lambda connection: append_batch(connection, plan, copy_accepted_rows))
         return appended
