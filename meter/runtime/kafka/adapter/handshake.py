@@ -1,14 +1,13 @@
 """One connection as the clients make it, to see why theirs failed: they log the cause and raise the same for all."""
 
 import asyncio
-import socket
 from typing import Any
 
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from meter.runtime.kafka.adapter.logins import LOOK_UP_S
+from meter.runtime.kafka.adapter.logins import look_up
 from meter.runtime.kafka.adapter.options import client_options
 from meter.runtime.settings import Settings
 
@@ -18,15 +17,13 @@ OF_A_CONNECTION = (
 
 
 async def try_handshake(settings: Settings, timeout_s: float) -> Exception | None:
-    """What the last of the brokers made of it; None once one answers as it should. Names are looked up before the time
-    begins."""
+    """What the last of the brokers made of it; None once one answers as it should. Looking names up does not count."""
     options = {name: value for name, value in client_options(settings).items() if name in OF_A_CONNECTION}
     failure: Exception | None = None
     for host, port, _family in collect_hosts(settings.kafka_bootstrap):
         try:
-            async with asyncio.timeout(LOOK_UP_S):
-                await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            async with asyncio.timeout(timeout_s):
+            looked_up_s = await look_up(host, port)
+            async with asyncio.timeout(timeout_s + 2 * looked_up_s):  # a connection looks it up twice
                 await ask(host, port, options)
         except (OSError, KafkaError, TimeoutError) as error:
             failure = error

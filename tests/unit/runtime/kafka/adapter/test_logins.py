@@ -1,6 +1,7 @@
 """A connection that a broker takes and then leaves alone."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from aiokafka.conn import create_conn
@@ -9,6 +10,7 @@ from meter.runtime.kafka.adapter import logins
 from meter.runtime.kafka.adapter.logins import CONNECT_S, LOGINS, follow_logins
 from meter.runtime.kafka.adapter.options import REQUEST_TIMEOUT_MS
 from meter.runtime.kafka.failures import is_transient
+from tests.support.virtual_loop import run_virtually
 
 
 async def test_a_broker_that_takes_a_connection_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +32,34 @@ async def test_a_broker_that_takes_a_connection_and_says_nothing_is_given_up(mon
         await closed.wait()
     assert is_transient(raised.value)
     assert LOGINS.take_failure()
+
+
+@pytest.mark.parametrize(("silent_s", "comes"), [(CONNECT_S - 1, True), (CONNECT_S + 1, False)])
+def test_the_time_of_a_connection_begins_when_its_name_is_known(
+    monkeypatch: pytest.MonkeyPatch, silent_s: float, comes: bool
+) -> None:
+    class Connection:
+        host, port, _sasl_plain_password = "kafka.example.com", 9092, None
+
+    async def look_up(*_: Any, **_options: Any) -> list[Any]:
+        await asyncio.sleep(CONNECT_S)
+        return []
+
+    async def connect(self: Any) -> str:
+        await asyncio.get_running_loop().getaddrinfo(self.host, self.port)
+        await asyncio.sleep(silent_s)
+        return "connected"
+
+    async def play() -> str:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+        return str(await logins._connect_as_now(Connection()))
+
+    monkeypatch.setattr(logins, "_connect", connect)
+    if comes:
+        assert run_virtually(play()) == "connected"
+    else:
+        with pytest.raises(TimeoutError):
+            run_virtually(play())
 
 
 def test_it_is_given_up_before_a_request_would_be() -> None:
