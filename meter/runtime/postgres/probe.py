@@ -35,6 +35,7 @@ class PostgresProbe:
             server = await self._ask()
         except BaseException:
             COMMITS.note_working(())
+            self._note_holding((), asyncio.get_running_loop().time())  # nobody knows of any now
             raise
         COMMITS.note_working(() if server is None else server["working"])
         self._note_holding(() if server is None else server["holding"], asyncio.get_running_loop().time())

@@ -1,5 +1,7 @@
 """What the probe keeps of what the server says: since when a transaction is open, whoever has it."""
 
+import pytest
+
 from meter.runtime.postgres.probe import PostgresProbe
 from meter.runtime.settings import Settings
 
@@ -15,3 +17,18 @@ def test_the_oldest_transaction_is_counted_from_when_it_was_first_seen() -> None
     ]:
         probe._note_holding(holding, now)
         assert probe.oldest_transaction_s == oldest_s
+
+
+async def test_of_a_server_that_does_not_answer_no_transaction_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = PostgresProbe(Settings(postgres_dsn="postgresql://localhost/x"), "tests")
+    probe._note_holding(("7 500",), 100.0)
+    probe._note_holding(("7 500",), 160.0)
+    assert probe.oldest_transaction_s == 60
+
+    async def fail() -> None:
+        raise ConnectionResetError("gone")
+
+    monkeypatch.setattr(probe, "_ask", fail)
+    with pytest.raises(ConnectionResetError):
+        await probe.ask()
+    assert probe.oldest_transaction_s == 0
