@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -214,6 +215,26 @@ async def test_who_waits_for_another_migrator_says_for_whom(dsn: str) -> None:
             await waiting
         assert len(lines) == 1 and f"waits for another setup: pid {first.get_server_pid()}, " in lines[0]
         assert f"pg_terminate_backend({first.get_server_pid()})" in lines[0]
+
+
+async def test_where_a_setup_comes_from_is_not_guessed(dsn: str) -> None:
+    """Of another role's session Postgres gives no address: one from elsewhere was said to run on this machine."""
+    role = f"migrator_{uuid4().hex[:8]}"
+    async with connected(dsn) as first, connected(dsn) as second:
+        await migrate_module.lock_migrations(first)
+        await first.execute(f"CREATE ROLE {role}; GRANT SELECT ON public.metering_migrator TO {role}")
+        try:
+            lines: list[str] = []
+            await second.execute(f"SET ROLE {role}")
+            await migrate_module.report_migrator(second, lines.append)
+            await second.execute("RESET ROLE")
+            await migrate_module.report_migrator(second, lines.append)
+        finally:
+            await first.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+            await first.execute(load_sql("meter.runtime.postgres", "unlock_migrations"))
+        assert "from a host that this role may not see" in lines[0] and "or as a superuser" in lines[0]
+        address = await first.fetchval("SELECT host(inet_client_addr())")
+        assert f"from {address or 'this machine'}." in lines[1]
 
 
 async def test_advisory_locks_keep_no_migrator_waiting(dsn: str) -> None:

@@ -113,7 +113,8 @@ async def report_migrator(connection: Executor, report: Report) -> None:
     if row is not None:  # else it has just ended
         report(
             f"waits for another setup: pid {row['pid']}, {row['role']} from {row['host']}. It goes on when that one "
-            f"ends; where nobody waits for that one any more: SELECT pg_terminate_backend({row['pid']})"
+            f"ends; where nobody waits for that one any more, as {row['role']} or as a superuser: "
+            f"SELECT pg_terminate_backend({row['pid']})"
         )
 
 
