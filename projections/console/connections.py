@@ -42,8 +42,8 @@ def bounded_protocol(
     `most_waiting`.
 
     They wait at most `request_s` for the head of a request and as long again for its body, and `reader_s` for a client
-    that has stopped to read; one that reads, however slowly, gets all of its answer. A live page that reads is none of
-    them (`console_pages` bounds those).
+    that has stopped to read; one that reads, however slowly, gets all of its answer (a large one: within `READ_S` of
+    `large.py`). A live page that reads is none of them (`console_pages` bounds those).
     """
 
     class Bounded(H11Protocol):

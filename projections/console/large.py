@@ -4,17 +4,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from projections.console.tokens import AccessError
 
+log = structlog.get_logger(component="console")
 AT_ONCE: Final = 2
 # Answers that wait for their turn, are made, or are large and not read yet: each holds memory.
 MOST: Final = 64
 MOST_OF_ACCOUNT: Final = 8
 LARGE: Final = 262_144  # bytes
 CHUNK: Final = 65_536  # bytes
+# To read a large answer. A reader that takes a little now and then would keep its place for hours, and others out.
+READ_S: Final = 300.0
 
 
 class LargeAnswers:
@@ -67,19 +71,29 @@ class Queue:
 
 
 class Large(Response):
-    """Handed over as it is read, so that its place is held until then."""
+    """Handed over as it is read, so that its place is held until then; after `read_s` the connection ends."""
 
-    def __init__(self, answer: Response, release: Callable[[], None]) -> None:
+    def __init__(self, answer: Response, release: Callable[[], None], read_s: float = READ_S) -> None:
         super().__init__(status_code=answer.status_code, background=answer.background)
         self.body, self.raw_headers = answer.body, answer.raw_headers
         self._release = release
+        self._read_s = read_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            for start in range(0, len(self.body), CHUNK):
-                body = bytes(self.body[start : start + CHUNK])
-                await send({"type": "http.response.body", "body": body, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            async with asyncio.timeout(self._read_s) as reading:
+                await self._hand_over(send)
+        except TimeoutError:
+            if not reading.expired():
+                raise
+            # The server ends the connection of an answer that is not whole.
+            log.info("answer_not_read", detail=f"{len(self.body)} bytes were not read within {self._read_s:.0f} s")
         finally:
             self._release()
+
+    async def _hand_over(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, len(self.body), CHUNK):
+            body = bytes(self.body[start : start + CHUNK])
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 import uvicorn
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -22,6 +23,7 @@ from projections.console.connections import (
     bounded_protocol,
     most_waiting,
 )
+from projections.console.large import Large
 from projections.console.service import QuietServer
 from tests.support.waiting import until
 
@@ -29,11 +31,12 @@ MOST, REQUEST_S, READER_S = 3, 0.4, 0.8
 LONG_S = 60  # where a busy machine must not be taken for somebody who keeps the console waiting
 ASK = b"GET /small HTTP/1.1\r\nHost: credits.example.com\r\n\r\n"
 CHUNK = b"x" * 1_000_000
+given_back: list[str] = []
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """/large is more than the system keeps for a client, and /whole as much in one piece; /live never ends, a byte at a
-    time; all else is small.
+    time; /late is a large answer that is to be read at once; all else is small.
 
     What is posted is read to its end first.
     """
@@ -43,6 +46,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             return
         if not message["more_body"]:
             break
+    if scope["path"] == "/late":
+        await Large(Response(CHUNK * 64), lambda: given_back.append(scope["path"]), read_s=0.1)(scope, receive, send)
+        return
     await send({"type": "http.response.start", "status": 200, "headers": []})
     for _ in range(64 if scope["path"] == "/large" else 0):
         await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
@@ -209,6 +215,16 @@ async def test_who_asks_again_has_all_the_time_again(patient: Served) -> None:
         [connection] = patient.server.server_state.connections
         ends.append(vars(connection)["_timer"].when())
     assert ends == sorted(set(ends)), "when it will be cut off"
+
+
+async def test_a_large_answer_that_is_not_read_in_its_time_ends_with_its_connection(patient: Served) -> None:
+    given_back.clear()
+    client = patient.connect()
+    client.send(ASK.replace(b"small", b"late"))
+    await until(lambda: given_back)
+    async with asyncio.timeout(LONG_S):
+        assert 0 < await client.take_length() < 64 * len(CHUNK)
+    await until(lambda: patient.connections == 0)
 
 
 async def test_of_too_many_the_oldest_is_cut_off(patient: Served) -> None:

@@ -20,7 +20,7 @@ from projections.console import api, pages, reader
 from projections.console.access import Guard
 from projections.console.api import Console
 from projections.console.app import make_app
-from projections.console.large import CHUNK, LARGE, LargeAnswers
+from projections.console.large import CHUNK, LARGE, READ_S, LargeAnswers
 from projections.console.live import BalanceWatch
 from projections.console.periods import Period
 from projections.console.reader import ConsoleReader
@@ -28,6 +28,7 @@ from projections.console.rows import Amount, Item, Point, Usage
 from projections.console.settings import ConsoleSettings
 from projections.console.summary import Summary
 from projections.console.tokens import AccessError
+from tests.support.virtual_loop import run_virtually
 from tests.support.waiting import until
 
 WAIT_S = 60
@@ -129,6 +130,37 @@ async def test_an_answer_that_fails_or_is_not_taken_gives_its_place_back() -> No
     held.over.set()
     answer = await answers.make("acct-1", held.maker("acct-1", LARGE + 1))
     with pytest.raises(ConnectionResetError):
+        await answer({"type": "http", "method": "GET"}, no_message, fail)
+    assert answers.taken == 0
+
+
+def test_a_reader_that_takes_a_little_now_and_then_keeps_its_place_for_some_minutes() -> None:
+    async def play() -> None:
+        answers, held = LargeAnswers(), Held()
+        held.over.set()
+        answer = await answers.make("acct-1", held.maker("acct-1", 100 * CHUNK))
+        messages: list[Message] = []
+
+        async def send(message: Message) -> None:
+            await asyncio.sleep(50)
+            messages.append(message)
+
+        await answer({"type": "http", "method": "GET"}, no_message, send)
+        assert (answers.taken, asyncio.get_running_loop().time()) == (0, READ_S)
+        assert messages[-1]["more_body"], "the server ends the connection of an answer that is not whole"
+
+    run_virtually(play())
+
+
+async def test_another_timeout_is_not_taken_for_a_reader() -> None:
+    answers, held = LargeAnswers(), Held()
+    held.over.set()
+    answer = await answers.make("acct-1", held.maker("acct-1", LARGE + 1))
+
+    async def fail(*_: Any) -> Any:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
         await answer({"type": "http", "method": "GET"}, no_message, fail)
     assert answers.taken == 0
 
