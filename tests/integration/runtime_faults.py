@@ -1,7 +1,7 @@
 """Faults that only aiokafka's insides can produce. With the adapter, the one place that uses its private names."""
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 from meter.runtime.kafka import Producer, ShardConsumer
 
@@ -40,9 +40,22 @@ def hang_producer_flush(producer: Producer) -> None:
     aiokafka_of(producer)._message_accumulator.close = asyncio.Event().wait
 
 
-def hide_leaders(producer: Producer) -> asyncio.Task[None]:
-    """As while a partition has no leader. Returns the task that sends."""
+class HiddenLeaders(NamedTuple):
+    """Of the client that the producer had when its leaders were hidden."""
+
+    inner: Any
+    sending: asyncio.Task[None]
+
+    def give_back(self) -> None:
+        del self.inner.client.cluster.leader_for_partition  # the class has the true one
+
+    def has_sent_all(self) -> bool:
+        accumulator = self.inner._message_accumulator
+        return not accumulator._batches and not accumulator._pending_batches
+
+
+def hide_leaders(producer: Producer) -> HiddenLeaders:
+    """As while a partition has no leader."""
     inner = aiokafka_of(producer)
     inner.client.cluster.leader_for_partition = lambda _partition: -1
-    sending: asyncio.Task[None] = inner._sender.sender_task
-    return sending
+    return HiddenLeaders(inner, inner._sender.sender_task)
