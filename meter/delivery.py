@@ -1,4 +1,5 @@
-"""Delivery of events to Kafka: a bounded buffer, one sender, retries that cannot double an event (ids are unique).
+"""Delivery of events to Kafka: a bounded buffer, a sender for each partition, retries that cannot double an event (ids
+are unique). A partition that fails or is silent holds up no other, until what waits for it fills the buffer.
 
 Nothing is dropped unseen. An event that is not delivered in time is logged and goes to `on_lost`; without that the next
 `flush` or `stop` raises DeliveryError with it. A full buffer makes senders wait, and then raises BufferFullError.
@@ -7,18 +8,17 @@ Nothing is dropped unseen. An event that is not delivered in time is logged and 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, Self
 
-from meter.runtime.errors import DependencyUnreachableError, TransientError, explain
-from meter.runtime.kafka import failures
-from meter.runtime.kafka.producer import HeldBackError, Landed, Message, Producer
+from meter.lanes import Judge, Lane
+from meter.runtime.errors import DependencyUnreachableError, explain
+from meter.runtime.kafka.producer import Landed, Message, OnLanded, Producer
 from meter.runtime.settings import Settings
-from meter.runtime.waiting import pauses
 from meter.undelivered import BufferFullError, DeliveryError, Losses, NotRunningError, OnLost, Pending
 
 LINGER_S: Final = 0.005
-MAX_SEND: Final = 2_000
+MAX_SEND: Final = 2_000  # events of a partition in one call
 MAX_PENDING: Final = 10_000  # events in the buffer, about 10 MB
 DELIVERY_TIMEOUT_S: Final = 120.0  # from the moment an event is buffered
 BLOCK_S: Final = 10.0  # the longest a sender waits for room in the buffer
@@ -38,7 +38,7 @@ def check_bounds(max_pending: int, delivery_timeout_s: float, block_s: float) ->
 
 
 class Delivery:
-    """Sends messages in order. `enqueue` returns once a message is buffered, waiting while the buffer is full."""
+    """Sends the messages of a partition in order. `enqueue` returns once one is buffered, waiting for room."""
 
     def __init__(
         self,
@@ -62,14 +62,17 @@ class Delivery:
         self._block_s = block_s
         self._connect = connect
         self._losses = Losses(on_lost)
-        self._awaits_rights = awaits_rights
-        self._waiting: list[Pending] = []
-        self._sending: list[Pending] = []
+        self._judge = Judge(settings, awaits_rights=awaits_rights)
+        self._buffer: dict[int, Pending] = {}  # by their number: neither delivered nor lost
+        self._unplaced = Lane(settings)  # nobody has asked yet for their partition
+        self._lanes: dict[tuple[str, int], Lane] = {}  # by topic and partition
         self._taken = 0
         self._changed = asyncio.Condition()
-        self._trouble: Exception | None = None  # of the last try
+        self._arrived = asyncio.Event()  # there is something to place
+        self._left = asyncio.Event()  # an event has left the buffer
         self.landed: Landed | None = None  # where the newest event is that was delivered
         self._sends: asyncio.Task[None] | None = None
+        self._hangs_up = False
         self._ended = "is not started: use it in `async with`"  # why it takes no event; "" while it does
 
     async def start(self) -> None:
@@ -113,12 +116,14 @@ class Delivery:
                 self._check_running(event_id)
                 deadline = asyncio.get_running_loop().time() + self._delivery_timeout_s
                 self._taken += 1
-                self._waiting.append(Pending(event_id, message, deadline, self._taken))
-                self._changed.notify_all()
+                event = self._buffer[self._taken] = Pending(event_id, message, deadline, self._taken)
+                self._unplaced.events.append(event)
+                self._arrived.set()
         except TimeoutError:
-            why = f": {explain(self._trouble)}" if self._trouble else ""
+            trouble = self._trouble
+            why = f": {explain(trouble)}" if trouble else ""
             text = f"{self._max_pending} events wait for Kafka, and none left the buffer in {self._block_s:g} s{why}"
-            raise BufferFullError(f"{text}; {event_id} was not taken") from self._trouble
+            raise BufferFullError(f"{text}; {event_id} was not taken") from trouble
 
     async def flush(self) -> None:
         """Wait until each event is delivered or lost that was taken before this call, however many come meanwhile.
@@ -132,8 +137,7 @@ class Delivery:
         """Wait until nothing up to this number is pending."""
 
         def settled() -> bool:
-            first = next(iter(self._sending or self._waiting), None)
-            return first is None or first.number > last
+            return next(iter(self._buffer), last + 1) > last
 
         async with self._changed:
             await self._changed.wait_for(settled)
@@ -150,20 +154,29 @@ class Delivery:
 
     @property
     def _pending(self) -> int:
-        return len(self._waiting) + len(self._sending)
+        return len(self._buffer)
+
+    @property
+    def _trouble(self) -> Exception | None:
+        """Why what is buffered has not been delivered, as far as is known."""
+        return next((lane.trouble for lane in (self._unplaced, *self._lanes.values()) if lane.trouble), None)
 
     async def _close(self) -> None:
         """End the sender and the connection; what is still buffered is lost, and reported as that."""
+        self._hangs_up = True
         if self._sends is not None:
             self._sends.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sends
             self._sends = None
         self._lose_all(self._closed_before())
+        async with self._changed:
+            self._changed.notify_all()  # another task may flush
         await self._producer.stop()
 
     def _lose_all(self, cause: Exception) -> None:
-        left, self._sending, self._waiting = [*self._sending, *self._waiting], [], []
+        left = list(self._buffer.values())
+        self._buffer.clear()
         self._losses.report(left, cause)
 
     def _closed_before(self) -> Exception:
@@ -178,85 +191,88 @@ class Delivery:
         try:
             await self._send_forever()
         except BaseException as error:
-            if self._ended:
+            if self._hangs_up and isinstance(error, asyncio.CancelledError):
                 raise
             log.exception("delivery_failed")
             failed = RuntimeError(f"the producer has failed: {explain(error)}")
             failed.__cause__ = error
             self._lose_all(failed)
-            await self._end(f"has failed ({explain(error)}): close it, make a new one, and report this")
+            await self._end(self._ended or f"has failed ({explain(error)}): close it, make a new one, and report this")
             if not isinstance(error, Exception):
                 raise
 
     async def _send_forever(self) -> None:
-        steps = self._fresh_pauses()
-        while True:
-            if not self._sending:
-                async with self._changed:
-                    await self._changed.wait_for(lambda: bool(self._waiting))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell_of_room())
+            while True:
+                await self._arrived.wait()
                 await asyncio.sleep(LINGER_S)  # let a burst gather into one request
-            # What was not delivered goes first, so order holds; what came meanwhile goes with it, so that one partition
-            # that fails holds up no other.
-            room = max(0, MAX_SEND - len(self._sending))
-            self._sending, self._waiting = [*self._sending, *self._waiting[:room]], self._waiting[room:]
-            results = await self._producer.publish_each([event.message for event in self._sending])
-            lost, left, trouble = self._judge(results)
-            # Nothing is awaited between these two: who flushes meanwhile must not find that nothing is pending before
-            # what is lost is known.
-            for cause, events in lost.items():
-                self._losses.report(events, cause)
-            self._sending, self._trouble = left, trouble
-            if len(left) < len(results):
-                async with self._changed:
-                    self._changed.notify_all()
-            if sum(map(len, lost.values())) + len(left) < len(results):
-                steps = self._fresh_pauses()  # something landed
-            if left and trouble is not None:
-                first = min(event.deadline for event in left)
-                await asyncio.sleep(max(0.0, min(next(steps), first - asyncio.get_running_loop().time())))
+                self._arrived.clear()
+                events = list(self._unplaced.events)
+                places = await self._producer.place([event.message for event in events])
+                failed: list[Exception] = []
+                unplaced: list[Pending] = []
+                for event, place in zip(events, places, strict=True):
+                    if isinstance(place, Exception):
+                        failed.append(place)
+                        unplaced.append(event)
+                        continue
+                    at = event.message.topic, place
+                    if at not in self._lanes:
+                        self._lanes[at] = Lane(self._settings)
+                        tasks.create_task(self._send_lane(at))
+                    self._lanes[at].events.append(event)
+                self._unplaced.events[: len(events)] = unplaced
+                self._take_in(self._unplaced, failed)
+                if self._unplaced.events:
+                    self._arrived.set()
+                await self._unplaced.rest()
 
-    def _judge(
-        self, results: Sequence[Landed | Exception]
-    ) -> tuple[dict[Exception, list[Pending]], list[Pending], Exception | None]:
-        """What of `_sending` is lost, by its cause; what is to be tried again; the fault to wait out before that."""
-        now = asyncio.get_running_loop().time()
-        lost: dict[Exception, list[Pending]] = {}
-        left: list[Pending] = []
-        trouble: Exception | None = None
-        told: dict[str, Exception] = {}
-        for event, result in zip(self._sending, results, strict=True):
-            if isinstance(result, Landed):
-                self.landed = result
-                continue
-            behind = isinstance(result, HeldBackError)
-            passes = self._may_pass(result.cause if isinstance(result, HeldBackError) else result)
-            # The same words of several partitions are one loss.
-            cause = told.setdefault(explain(result), self._say(result))
-            if passes and not behind:
-                trouble = cause
-            # What stands behind one that is lost for good has had no try yet.
-            if (passes and event.deadline > now) or (behind and not passes):
-                left.append(event)
-            else:
-                lost.setdefault(cause, []).append(event)
-        return lost, left, trouble
+    async def _tell_of_room(self) -> None:
+        """Wakes who waits for room, or flushes."""
+        while True:
+            await self._left.wait()
+            self._left.clear()
+            async with self._changed:
+                self._changed.notify_all()
 
-    def _may_pass(self, error: Exception) -> bool:
-        return may_pass(error) or (self._awaits_rights and isinstance(error, failures.REFUSED))
+    async def _send_lane(self, at: tuple[str, int]) -> None:
+        """Send what one partition is to get, until there is nothing more: what was not delivered goes first."""
+        try:
+            while (lane := self._lanes[at]).events:
+                events = lane.events[:MAX_SEND]
+                messages = [event.message._replace(partition=at[1]) for event in events]  # it is not worked out again
+                self._take_in(lane, await self._producer.publish_each(messages, self._note_landed(events)))
+                await lane.rest()
+        except asyncio.CancelledError as error:
+            if asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                raise
+            raise RuntimeError("sending was cancelled from within") from error  # else nobody would learn of it
+        del self._lanes[at]
 
-    def _say(self, error: Exception) -> Exception:
-        """Where Kafka refuses a right, the same with what to do."""
-        address, user = self._settings.kafka_bootstrap, self._settings.kafka_sasl_username
-        said = failures.explain_unauthorized(error, address=address, user=user)
-        if said is None:
-            return error
-        told = DependencyUnreachableError(said, dependency="kafka")
-        told.__cause__ = error
-        return told
+    def _note_landed(self, events: Sequence[Pending]) -> OnLanded:
+        """At once, and not when the call ends: a close that comes before that must not take them for lost."""
 
-    def _fresh_pauses(self) -> Iterator[float]:
-        return pauses(self._settings.retry_first_s, self._settings.retry_max_s)
+        def note(number: int, where: Landed) -> None:
+            self.landed = where
+            self._drop(events[number])
 
+        return note
 
-def may_pass(error: BaseException) -> bool:
-    return isinstance(error, TransientError) or failures.is_transient(error)
+    def _drop(self, event: Pending) -> None:
+        """It is delivered or lost."""
+        if self._buffer.pop(event.number, None) is not None:
+            self._left.set()
+
+    def _take_in(self, lane: Lane, results: Sequence[Landed | Exception]) -> None:
+        """What became of its first events. Nothing is awaited here: who flushes meanwhile must not find that nothing is
+        pending before what is lost is known."""
+        tried = lane.events[: len(results)]
+        lost, left, lane.trouble = self._judge.judge(tried, results)
+        lane.events[: len(results)] = left
+        for cause, events in lost.items():
+            self._losses.report(events, cause)
+            for event in events:
+                self._drop(event)
+        if any(isinstance(result, Landed) for result in results):
+            lane.note_success()

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 from meter.runtime.errors import DependencyUnreachableError, TransientError, explain
+from meter.runtime.kafka.acks import wait_for_ack
 from meter.runtime.kafka.adapter.producer import AiokafkaProducer
 from meter.runtime.kafka.adapter.protocols import Headers, Outgoing, ProducerClient
 from meter.runtime.kafka.connecting import not_connected
@@ -40,6 +41,10 @@ class Message(NamedTuple):
     def raw_key(self) -> bytes | None:
         return self.key.encode() if isinstance(self.key, str) else self.key
 
+    def place(self, partitions: int) -> int:
+        """The partition it belongs to. Where nothing says that any will do."""
+        return self.partition if self.partition is not None else partition_for(self.raw_key or b"", partitions)
+
 
 class Landed(NamedTuple):
     """Where a record is; the offset is -1 where the broker does not say."""
@@ -48,12 +53,29 @@ class Landed(NamedTuple):
     offset: int
 
 
+OnLanded = Callable[[int, Landed], None]  # which message of those that were given, and where it is
+
+
 class HeldBackError(TransientError):
     """The record was not sent, because one that stands before it in its partition did not land."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(f"not sent, because one before it did not land: {explain(cause)}", dependency="kafka")
         self.cause = cause
+
+
+class Call(NamedTuple):
+    """What one call of `publish_each` shares among its partitions."""
+
+    messages: Sequence[Message]
+    results: dict[int, Landed | Exception]
+    until: float  # by the loop's clock
+    on_landed: OnLanded | None
+
+    def note(self, number: int, where: Landed) -> None:
+        self.results[number] = where
+        if self.on_landed is not None:
+            self.on_landed(number, where)
 
 
 class Producer:
@@ -125,8 +147,19 @@ class Producer:
             raise error
         return [result for result in results if isinstance(result, Landed)]
 
-    async def publish_each(self, messages: Sequence[Message]) -> list[Landed | Exception]:
+    async def place(self, messages: Sequence[Message]) -> list[int | Exception]:
+        """The partition of each message, or why nobody can say. Connects where it has to."""
+        until = self._next_deadline()
+        found = {topic: await self._find(topic, until) for topic in dict.fromkeys(m.topic for m in messages)}
+        each = ((message, found[message.topic]) for message in messages)
+        return [told if isinstance(told, Exception) else message.place(told[1]) for message, told in each]
+
+    async def publish_each(
+        self, messages: Sequence[Message], on_landed: OnLanded | None = None
+    ) -> list[Landed | Exception]:
         """Send all messages and wait for their acks: of each where it is, or the error with which it failed.
+
+        `on_landed` is told of each at its ack: the call ends with its slowest partition, and may be given up before.
 
         In a partition nothing is sent behind one that failed (HeldBackError), so whoever publishes again what did not
         land changes no order. After a passing error a message may have landed all the same. One that fails for good
@@ -138,58 +171,33 @@ class Producer:
         topics: dict[str, list[int]] = {}
         for number, message in enumerate(messages):
             topics.setdefault(message.topic, []).append(number)
-        try:
-            async with asyncio.timeout(self._settings.kafka_publish_timeout_s):
-                await asyncio.gather(
-                    *(self._publish_topic(topic, numbers, messages, results) for topic, numbers in topics.items())
-                )
-        except TimeoutError as error:
-            late = self._judge(error, self._client)
-            return [results.get(number, late) for number in range(len(messages))]
+        call = Call(messages, results, self._next_deadline(), on_landed)
+        await asyncio.gather(*(self._publish_topic(topic, numbers, call) for topic, numbers in topics.items()))
         return [results[number] for number in range(len(messages))]
 
-    async def _publish_topic(
-        self, topic: str, numbers: Sequence[int], messages: Sequence[Message], results: dict[int, Landed | Exception]
-    ) -> None:
-        client = None
-        try:
-            client = await self._open()
-            name, count = await self._known_topic(client, topic)
-        except Exception as error:
-            results.update(dict.fromkeys(numbers, self._judge(error, client)))
+    async def _publish_topic(self, topic: str, numbers: Sequence[int], call: Call) -> None:
+        found = await self._find(topic, call.until)
+        if isinstance(found, Exception):
+            call.results.update(dict.fromkeys(numbers, found))
             return
+        name, count = found
         partitions: dict[int, list[int]] = {}
         for number in numbers:
-            given, key = messages[number].partition, messages[number].raw_key
-            # Where nothing says where it belongs any partition will do.
-            place = given if given is not None else partition_for(key or b"", count)
-            partitions.setdefault(place, []).append(number)
-        await asyncio.gather(
-            *(
-                self._publish_in_order(name, partition, some, messages, results)
-                for partition, some in partitions.items()
-            )
-        )
+            partitions.setdefault(call.messages[number].place(count), []).append(number)
+        await asyncio.gather(*(self._publish_in_order(name, place, some, call) for place, some in partitions.items()))
 
-    async def _publish_in_order(
-        self,
-        name: str,
-        partition: int,
-        numbers: Sequence[int],
-        messages: Sequence[Message],
-        results: dict[int, Landed | Exception],
-    ) -> None:
+    async def _publish_in_order(self, name: str, partition: int, numbers: Sequence[int], call: Call) -> None:
         """Batch by batch, each behind the acknowledgement of the one before, up to the first record that fails."""
-        records = [
-            Outgoing(m.raw_key, m.value, m.headers, m.timestamp_ms) for m in (messages[number] for number in numbers)
-        ]
+        given = (call.messages[number] for number in numbers)
+        records = [Outgoing(m.raw_key, m.value, m.headers, m.timestamp_ms) for m in given]
         done, most = 0, len(records)
         while done < len(records):
             client, taken = None, 0
             try:
-                client = await self._open()
-                taken, ack = await client.send_batch(name, partition, records[done : done + most])
-                first = await wait_for_ack(ack)
+                async with asyncio.timeout_at(call.until):
+                    client = await self._open()
+                    taken, ack = await client.send_batch(name, partition, records[done : done + most])
+                    first = await wait_for_ack(ack)
             except Exception as error:
                 failed = self._judge(error, client, sent=taken > 0)
                 if isinstance(error, InvalidTimestampError) and any(r.timestamp_ms is not None for r in records[done:]):
@@ -198,15 +206,14 @@ class Producer:
                 elif taken > 1 and not is_transient(error) and not isinstance(error, UNAUTHORIZED):
                     most = 1  # only the culprit is to fail
                 else:
-                    results[numbers[done]] = failed
-                    results.update(dict.fromkeys(numbers[done + 1 : done + taken], failed))
-                    behind = numbers[done + max(taken, 1) :]
-                    results.update(dict.fromkeys(behind, HeldBackError(failed)))
+                    tried = done + max(taken, 1)
+                    call.results.update(dict.fromkeys(numbers[done:tried], failed))
+                    call.results.update(dict.fromkeys(numbers[tried:], HeldBackError(failed)))
                     return
             else:
                 for number in range(taken):
                     offset = -1 if first.offset < 0 else first.offset + number
-                    results[numbers[done + number]] = Landed(partition, offset)
+                    call.note(numbers[done + number], Landed(partition, offset))
                 done += taken
 
     async def flush(self) -> None:
@@ -238,6 +245,19 @@ class Producer:
                 raise await not_connected(error, self._settings) from error
             raise
         return client
+
+    async def _find(self, topic: str, until: float) -> tuple[str, int] | Exception:
+        """What `_known_topic` says, or the error to tell."""
+        client = None
+        try:
+            async with asyncio.timeout_at(until):
+                client = await self._open()
+                return await self._known_topic(client, topic)
+        except Exception as error:
+            return self._judge(error, client)
+
+    def _next_deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._settings.kafka_publish_timeout_s
 
     async def _known_topic(self, client: ProducerClient, topic: str) -> tuple[str, int]:
         """Its name on the broker, and how many partitions it has. Asks before the first send: aiokafka's metadata
@@ -274,18 +294,3 @@ class Producer:
         closing = asyncio.create_task(client.stop(STOP_TIMEOUT_S))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-
-
-async def wait_for_ack(ack: "asyncio.Future[Any]") -> Any:
-    """Its result. One that the client cancels, raised as it is, would end who publishes."""
-    ack.add_done_callback(note_seen)
-    await asyncio.wait({ack})
-    if ack.cancelled():
-        raise ConnectionAbortedError("the client let go of a record that it had taken")
-    return ack.result()
-
-
-def note_seen(ack: "asyncio.Future[Any]") -> None:
-    """Look at the ack's exception: after a failure nobody waits for the other acks, and asyncio would log them."""
-    if not ack.cancelled():
-        ack.exception()

@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 from meter.runtime.fault_points import fault_point
-from meter.runtime.kafka.producer import Landed, Producer, note_seen
+from meter.runtime.kafka.acks import note_seen
+from meter.runtime.kafka.producer import Landed, Producer
 from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import load_sql
 from projections import fold as folding

@@ -5,27 +5,45 @@ from collections.abc import Callable, Sequence
 
 from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka import Landed, Message
+from meter.runtime.kafka.producer import OnLanded
 from meter.runtime.settings import Settings
 
 UNREACHABLE = DependencyUnreachableError("kafka is away", dependency="kafka")
 
 
 class ScriptedKafka:
-    """In place of the real producer: `refuse` raises for messages that are not to arrive."""
+    """In place of the real producer: `refuse` raises for messages that are not to arrive, and nothing is heard of those
+    whose key is in `silent`. Each key has a partition of its own."""
 
     def __init__(self) -> None:
         self.arrived: list[Message] = []
         self.publishes = 0
+        self.keys: dict[object, int] = {}
+        self.silent: set[object] = set()
+        self.unknown: Exception | None = None  # why nobody can say in which partition a message belongs
         self.refuse: Callable[[Sequence[Message], int], None] = lambda messages, number: None
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
-    async def publish_each(self, messages: Sequence[Message]) -> list[Landed | Exception]:
+    async def place(self, messages: Sequence[Message]) -> list[int | Exception]:
+        await asyncio.sleep(0)
+        return [self.unknown or self.keys.setdefault(message.key, len(self.keys)) for message in messages]
+
+    async def publish_each(
+        self, messages: Sequence[Message], on_landed: OnLanded | None = None
+    ) -> list[Landed | Exception]:
         self.publishes += 1
         await asyncio.sleep(0)
-        return [self.judge(message) for message in messages]
+        results = []
+        for number, message in enumerate(messages):
+            if message.key in self.silent:
+                await asyncio.Future()
+            results.append(result := self.judge(message))
+            if on_landed is not None and isinstance(result, Landed):
+                on_landed(number, result)
+        return results
 
     def judge(self, message: Message) -> Landed | Exception:
         try:

@@ -13,6 +13,7 @@ import pytest
 from meter import delivery
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError, UsageProducer
 from meter.runtime.kafka import Landed, Message
+from meter.runtime.kafka.producer import OnLanded
 from meter.settings import MeterSettings
 from schemas.build import decode_event
 from schemas.reasons import Reason
@@ -100,9 +101,9 @@ async def test_a_full_buffer_makes_senders_wait(kafka: ScriptedKafka) -> None:
     gate = asyncio.Event()
     arrive = kafka.publish_each
 
-    async def hold(messages: Sequence[Message]) -> list[Landed | Exception]:
+    async def hold(messages: Sequence[Message], on_landed: OnLanded | None = None) -> list[Landed | Exception]:
         await gate.wait()
-        return await arrive(messages)
+        return await arrive(messages, on_landed)
 
     kafka.publish_each = hold  # type: ignore[method-assign]
     async with UsageProducer(settings(), source="/tests", max_pending=2) as usage:

@@ -184,10 +184,13 @@ from meter.runtime.settings import Settings
 class Kafka:
     async def start(self): ...
     async def stop(self): ...
-    async def publish_each(self, messages):
+    async def place(self, messages): return [0 for _ in messages]
+    async def publish_each(self, messages, on_landed):
         with open(sys.argv[1], "ab") as file:
             for message in messages:
                 file.write(f"{os.getpid()} {message.key}\\n".encode())
+        for number in range(len(messages)):
+            on_landed(number, Landed(0, 0))
         return [Landed(0, 0) for _ in messages]
 
 delivery.Producer = lambda settings, client_id: Kafka()

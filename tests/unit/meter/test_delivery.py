@@ -13,6 +13,7 @@ from meter import delivery, undelivered
 from meter.client import BufferFullError, DeliveryError, NotRunningError, UsageProducer
 from meter.runtime.errors import DependencyUnreachableError, explain
 from meter.runtime.kafka import Landed, Message
+from meter.runtime.kafka.producer import OnLanded
 from schemas.build import decode_event
 from tests.support import until
 from tests.unit.meter.scripted_kafka import ScriptedKafka, settings
@@ -106,20 +107,13 @@ async def test_a_close_that_is_over_names_what_is_left(kafka: ScriptedKafka) -> 
     assert re.search(said, str(caught.value))
 
 
-async def test_a_close_while_kafka_is_silent_says_that_no_answer_came(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_close_while_kafka_is_silent_says_that_no_answer_came(kafka: ScriptedKafka) -> None:
     """There is no error of a try to tell of, because the first has not ended."""
-    asked = asyncio.Event()
-
-    class Silent(ScriptedKafka):
-        async def publish_each(self, messages: Sequence[Message]) -> list[Landed | Exception]:
-            asked.set()
-            return await asyncio.Future()
-
-    monkeypatch.setattr(delivery, "Producer", lambda settings, client_id: Silent())
+    kafka.silent.add("acc-1")
     usage = UsageProducer(settings(), source="/tests", connect=False)
     await usage.__aenter__()
     await usage.tool_run("acc-1", tool="search", event_id="left")
-    await asyncio.wait_for(asked.wait(), 30)
+    await until(lambda: kafka.publishes > 0, 30, "it is tried")
     with pytest.raises(DeliveryError, match="before kafka at localhost:9092 had them: no answer came in time"):
         await usage.close(0.02)
 
@@ -217,6 +211,123 @@ async def test_one_partition_that_fails_holds_up_no_other(kafka: ScriptedKafka) 
     assert ids_of(kafka) == ["other", "first"]
 
 
+async def test_a_close_loses_nothing_that_was_acknowledged(kafka: ScriptedKafka) -> None:
+    """Though the call that sent it waits for a partition from which nothing is heard."""
+    kafka.silent.add("silent")
+    usage = UsageProducer(settings(), source="/tests")
+    await usage.__aenter__()
+    for account in ("acc-1", "silent", "acc-2"):
+        await usage.tool_run(account, tool="search", event_id=account)
+    await until(lambda: len(kafka.arrived) == 2, 30, "the others are delivered")
+    with pytest.raises(DeliveryError) as caught:
+        await usage.close(0.02)
+    assert caught.value.event_ids == ("silent",)
+
+
+async def test_what_landed_in_front_of_a_silence_is_delivered_and_leaves_its_room(kafka: ScriptedKafka) -> None:
+    """In one partition, batch by batch."""
+    kafka.keys = {"acc-1": 0, "silent": 0}
+    kafka.silent.add("silent")
+    usage = UsageProducer(settings(), source="/tests", max_pending=2, block_s=600)
+    await usage.__aenter__()
+    for account in ("acc-1", "silent"):
+        await usage.tool_run(account, tool="search", event_id=account)
+    await asyncio.wait_for(usage.tool_run("acc-1", tool="search", event_id="behind"), 30)
+    with pytest.raises(DeliveryError) as caught:
+        await usage.close(0.02)
+    assert ids_of(kafka) == ["acc-1"] and caught.value.event_ids == ("silent", "behind")
+
+
+async def test_a_partition_that_is_silent_holds_up_no_other(
+    kafka: ScriptedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much waits for it."""
+    monkeypatch.setattr(delivery, "MAX_SEND", 2)
+    kafka.silent.add("silent")
+    async with UsageProducer(settings(), source="/tests") as usage:
+        for _ in range(5):
+            await usage.tool_run("silent", tool="search")
+        await until(lambda: kafka.publishes > 0, 30, "it is tried")
+        for account in ("acc-1", "acc-2", "acc-1"):
+            await usage.tool_run(account, tool="search")
+            await until(lambda: usage._delivery._pending == 5, 30, "the other is delivered")
+        with pytest.raises(DeliveryError, match=r"^5 events"):
+            await usage.close(0.02)
+    assert [message.key for message in kafka.arrived] == ["acc-1", "acc-2", "acc-1"]
+
+
+async def test_one_partition_is_sent_to_by_one_call_at_a_time(kafka: ScriptedKafka) -> None:
+    """Else what comes later might land in front."""
+    gate, arrive, under_way = asyncio.Event(), kafka.publish_each, 0
+
+    async def hold(messages: Sequence[Message], on_landed: OnLanded | None = None) -> list[Landed | Exception]:
+        nonlocal under_way
+        under_way += 1
+        assert under_way == 1
+        await gate.wait()
+        results = await arrive(messages, on_landed)
+        under_way -= 1
+        return results
+
+    kafka.publish_each = hold  # type: ignore[method-assign]
+    async with UsageProducer(settings(), source="/tests") as usage:
+        ids = [await usage.tool_run("acc-1", tool="search")]
+        await until(lambda: under_way == 1, 30, "it is tried")
+        ids += [await usage.tool_run("acc-1", tool="search") for _ in range(3)]
+        await until(lambda: not usage._delivery._unplaced.events, 30, "the others are to be sent")
+        gate.set()
+    assert ids_of(kafka) == ids
+
+
+async def test_while_nobody_knows_the_partitions_events_wait_for_their_time(kafka: ScriptedKafka) -> None:
+    kafka.unknown = DependencyUnreachableError("there is no topic", dependency="kafka")
+    async with UsageProducer(settings(), source="/tests") as usage:
+        await usage.tool_run("acc-1", tool="search", event_id="one")
+        await until(lambda: usage._delivery._trouble is kafka.unknown, 30, "it is tried")
+        kafka.unknown = None
+        await asyncio.wait_for(usage.flush(), 30)
+        kafka.unknown = ValueError("never")
+        await usage.tool_run("acc-1", tool="search", event_id="two")
+        with pytest.raises(DeliveryError, match=r"\(two\): never"):
+            await usage.flush()
+    assert ids_of(kafka) == ["one"]
+
+
+@pytest.mark.parametrize("fault", [LookupError("a bug"), asyncio.CancelledError()])
+@pytest.mark.parametrize("step", ["place", "publish_each"])
+async def test_a_bug_after_a_close_has_begun_ends_it(kafka: ScriptedKafka, fault: BaseException, step: str) -> None:
+    gate, asked = asyncio.Event(), asyncio.Event()
+
+    async def fail(*_: object) -> list[Landed | Exception]:
+        asked.set()
+        await gate.wait()
+        raise fault
+
+    setattr(kafka, step, fail)
+    usage = UsageProducer(settings(), source="/tests")
+    await usage.__aenter__()
+    await usage.tool_run("acc-1", tool="search", event_id="lost")
+    await asyncio.wait_for(asked.wait(), 30)
+    closing = asyncio.create_task(usage.close(None))
+    await asyncio.sleep(0)  # it waits for the event now
+    gate.set()
+    with pytest.raises(DeliveryError, match=r"\(lost\): the producer has failed"):
+        await asyncio.wait_for(closing, 30)
+    with pytest.raises(NotRunningError, match="is closed: make a new one"):
+        await usage.tool_run("acc-1", tool="search")
+
+
+async def test_a_flush_ends_where_another_task_closes_the_producer(kafka: ScriptedKafka) -> None:
+    kafka.silent.add("acc-1")
+    usage = UsageProducer(settings(), source="/tests")
+    await usage.__aenter__()
+    await usage.tool_run("acc-1", tool="search", event_id="left")
+    flushing = asyncio.create_task(usage.flush())
+    await until(lambda: kafka.publishes > 0, 30, "it is tried")
+    results = await asyncio.wait_for(asyncio.gather(flushing, usage.close(0.02), return_exceptions=True), 30)
+    assert sorted(type(result).__name__ for result in results) == ["DeliveryError", "NoneType"], "it is told once"
+
+
 @pytest.mark.parametrize("refusal", [TopicAuthorizationFailedError("metering.usage"), SaslAuthenticationFailed("no")])
 async def test_a_right_that_is_refused_may_be_given_in_time(kafka: ScriptedKafka, refusal: Exception) -> None:
     def refuse(messages: Sequence[Message], number: int) -> None:
@@ -294,7 +405,7 @@ async def test_whoever_waits_for_room_is_told_when_the_producer_is_closed(kafka:
 async def test_a_bug_of_the_sender_is_told_to_everybody(kafka: ScriptedKafka) -> None:
     gate = asyncio.Event()
 
-    async def fail(messages: Sequence[Message]) -> list[Landed | Exception]:
+    async def fail(messages: Sequence[Message], on_landed: OnLanded | None = None) -> list[Landed | Exception]:
         await gate.wait()
         raise LookupError("a bug")
 

@@ -12,7 +12,7 @@ from meter.runtime.kafka import Landed, Message, Producer, producer
 from meter.runtime.kafka.adapter.protocols import Outgoing, TopicInfo
 from meter.runtime.kafka.producer import HeldBackError
 from meter.runtime.settings import Settings
-from schemas.topics import USAGE, partition_for
+from schemas.topics import ACCOUNTS, USAGE, partition_for
 from tests.support import until
 
 PARTITIONS = 4
@@ -150,6 +150,57 @@ async def test_a_partition_that_is_silent_takes_no_other_along(broker: Broker) -
         broker.fail = lambda partition, _batch: None
         assert await publisher.publish_each(to(1, b"a")) == [Landed(1, 0)]
     assert len(broker.clients) == 2
+
+
+async def test_what_lands_is_told_at_its_ack(broker: Broker) -> None:
+    """And not when the call ends, which one silent partition holds up, and which may be given up before."""
+    told: dict[int, Landed] = {}
+    broker.fail = lambda partition, batch: SILENT if partition == 1 or batch[0].value == b"c" else None
+    async with Producer(Settings()) as publisher:
+        messages = [*to(1, b"silent"), *to(0, b"a", b"b", b"c")]
+        publishing = asyncio.create_task(publisher.publish_each(messages, told.__setitem__))
+        await until(lambda: told == {1: Landed(0, 0), 2: Landed(0, 1)}, 30, "what landed is told")
+        assert not publishing.done()
+        publishing.cancel()
+        await asyncio.wait({publishing})
+
+
+async def test_a_call_that_ends_late_does_not_replace_a_client_that_it_did_not_use(broker: Broker) -> None:
+    """Two partitions are silent, and each call ends in its own time."""
+    tried: set[int] = set()
+
+    def fail(partition: int, _batch: Sequence[Outgoing]) -> BaseException | None:
+        tried.add(partition)
+        return SILENT if partition in {1, 2} else None
+
+    broker.fail = fail
+    async with Producer(Settings(kafka_publish_timeout_s=0.5)) as publisher:
+        second = asyncio.create_task(publisher.publish_each(to(2, b"b")))
+        await until(lambda: tried == {2}, 30, "the second is under way")
+        publisher._settings = Settings(kafka_publish_timeout_s=0.05)
+        [first] = await publisher.publish_each(to(1, b"a"))
+        assert isinstance(first, DependencyUnreachableError)
+        publisher._settings = Settings()
+        assert await publisher.publish_each(to(0, b"c")) == [Landed(0, 0)]
+        assert isinstance((await second)[0], DependencyUnreachableError)
+        assert await publisher.publish_each(to(0, b"d")) == [Landed(0, 1)]
+    assert len(broker.clients) == 2
+
+
+async def test_a_place_is_known_before_anything_is_sent(broker: Broker) -> None:
+    async with Producer(Settings()) as publisher:
+        places = await publisher.place([*to(3, b"a"), Message(USAGE, "acc-1", b"b"), Message(USAGE, None, b"c")])
+    assert places == [3, partition_for(b"acc-1", PARTITIONS), partition_for(b"", PARTITIONS)]
+
+
+async def test_without_a_topic_nobody_knows_the_place(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def describe(_client: Client, name: str) -> TopicInfo | None:
+        return None if name == USAGE else TopicInfo(name, "", PARTITIONS, {})
+
+    monkeypatch.setattr(Client, "describe_topic", describe)
+    async with Producer(Settings()) as publisher:
+        [missing, known] = await publisher.place([Message(USAGE, "acc-1", b"a"), Message(ACCOUNTS, "acc-1", b"b")])
+    assert "meter setup" in str(missing) and known == partition_for(b"acc-1", PARTITIONS)
 
 
 async def test_a_failure_of_an_old_client_does_not_replace_the_new_one(broker: Broker) -> None:
