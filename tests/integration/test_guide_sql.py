@@ -12,6 +12,7 @@ from tests.support.waiting import until
 
 # First words of each block.
 DASHBOARD, LARGE_OBJECTS, STANDBYS = "GRANT CONNECT", "REVOKE EXECUTE", "ALTER SYSTEM"
+OLD_TRANSACTIONS, COLLATION = "SELECT pid, usename", "REINDEX DATABASE"
 SQL = [block for block in blocks("sql") if block.file not in QUERIES_IN]
 ROLE = "dashboard"  # the guide's name for a role of one's own
 
@@ -55,7 +56,7 @@ async def ask(dsn: str, statement: str) -> object:
 
 
 def test_each_block_is_run_here() -> None:
-    starts = (DASHBOARD, LARGE_OBJECTS, STANDBYS)
+    starts = (DASHBOARD, LARGE_OBJECTS, STANDBYS, OLD_TRANSACTIONS, COLLATION)
     assert [block for block in SQL if not block.first.startswith(starts)] == []
     assert len(SQL) == len(starts)
 
@@ -86,6 +87,25 @@ async def test_a_standby_that_is_gone_is_waited_for_no_longer(dsn: str) -> None:
     await until(lambda: names_are(dsn, "gone"))
     await paste(dsn, STANDBYS)
     await until(lambda: names_are(dsn, ""))
+
+
+async def test_the_oldest_transaction_comes_first(dsn: str) -> None:
+    [statement] = guide(OLD_TRANSACTIONS)
+    old = await asyncpg.connect(dsn, server_settings={"application_name": "forgotten"})
+    async with old.transaction():
+        await old.execute("SELECT 1")
+        superuser = await asyncpg.connect(dsn)
+        [first, *_] = await superuser.fetch(statement)
+        await superuser.close()
+    await old.close()
+    assert (first["application_name"], first["state"]) == ("forgotten", "idle in transaction")
+
+
+async def test_a_database_has_the_collation_of_now(dsn: str) -> None:
+    await ask(dsn, "UPDATE pg_database SET datcollversion = 'of before' WHERE datname = 'metering'")
+    await paste(dsn, COLLATION)
+    is_of_now = "datcollversion IS NOT DISTINCT FROM pg_database_collation_actual_version(oid)"
+    assert await ask(dsn, f"SELECT {is_of_now} FROM pg_database WHERE datname = 'metering'")
 
 
 async def names_are(dsn: str, names: str) -> bool:
