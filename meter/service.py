@@ -117,7 +117,10 @@ def without_ids(settings: MeterSettings) -> MeterSettings:
 
 def tune_collector() -> None:
     """Batches are thousands of small objects without cycles, gone together: with the usual thresholds the cycle
-    collector walks them over and over (measured: a tenth of the CPU time of parsing and encoding)."""
+    collector walks them over and over (measured: a tenth of the CPU time of parsing and encoding).
+
+    Once for each opening: what an opening before had frozen is looked at again, or it would stay for ever."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)

@@ -12,7 +12,7 @@ from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import TopicAdmin, TopicInfo
 from meter.runtime.postgres import Executor, Pool, is_on_citus, load_sql, opened_pool
-from meter.runtime.postgres.migrations import Report, find_missing, migrate, report_nothing
+from meter.runtime.postgres.migrations import Report, as_who_signed_in, find_missing, migrate, report_nothing
 from meter.settings import SetupSettings
 from meter.store.topics import PostgresTopicStore
 from meter.topics import OF_INPUTS, RecordedTopics
@@ -131,7 +131,8 @@ async def watch_index(pool: Pool, report: Report) -> None:
     """Report every few seconds how far the building of an index is."""
     while True:
         await asyncio.sleep(PROGRESS_S)
-        row = await pool.fetchrow(load_sql("meter.runtime.postgres", "fetch_index_progress"))
+        async with pool.acquire() as connection, as_who_signed_in(connection):
+            row = await connection.fetchrow(load_sql("meter.runtime.postgres", "fetch_index_progress"))
         if row is not None:
             report(f"{row['phase']}: {row['percent'] or 0} %")
 

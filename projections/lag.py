@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from meter.runtime.kafka.patience import Patience
 from meter.runtime.looks import REST_S
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
@@ -30,11 +31,14 @@ class LagWatch:
         self._every_s = every_s
         self._behind = 0
         self._folded = 0
+        self._patience = Patience(self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         self._health.watch(self._work, lambda: self._behind)
         while not stop.is_set():
-            moved = await self.look()
+            moved = False
+            with self._patience.bearing():
+                moved = await self.look()
             await wait_for(stop, self._every_s if moved else max(REST_S, self._every_s))
 
     async def look(self) -> bool:
@@ -69,8 +73,10 @@ class UnopenedWatch:
         self._store = store
         self._health = health
         self._every_s = every_s
+        self._patience = Patience(self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            self._health.metrics.unopened.set(await self._store.count_unopened())
+            with self._patience.bearing():
+                self._health.metrics.unopened.set(await self._store.count_unopened())
             await wait_for(stop, self._every_s)

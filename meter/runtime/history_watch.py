@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from meter.runtime.kafka.history import Behind, History, HistoryLostError, explain_behind
+from meter.runtime.kafka.patience import Patience
 from meter.runtime.waiting import wait_for
 
 EVERY_S: Final = 5.0
@@ -35,10 +36,12 @@ class HistoryWatch:
         self._topics = topics
         self._assigned = assigned
         self._every_s = every_s
+        self._patience = Patience(self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         while not await wait_for(stop, self._every_s):
-            await self.look()
+            with self._patience.bearing():
+                await self.look()
 
     async def look(self) -> None:
         """Raises HistoryLostError. What was stored is read before the database is asked: it moves on meanwhile."""

@@ -56,9 +56,12 @@ class LagWatch:
         self._shown: set[int] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            self.look()
-            await wait_for(stop, EVERY_S)
+        try:
+            while not stop.is_set():
+                self.look()
+                await wait_for(stop, EVERY_S)
+        finally:
+            self._show({}, {})  # whoever looks next has other shards, and would leave these as they are
 
     def look(self) -> None:
         now = self._clock()

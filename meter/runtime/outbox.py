@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from meter.runtime.failures import explain, explain_refusal, is_access_refused, is_transient
 from meter.runtime.fault_points import fault_point
+from meter.runtime.kafka.patience import Patience
 from meter.runtime.kafka.producer import Landed, Message, Producer
 from meter.runtime.log import get_logger
 from meter.runtime.looks import Looks
@@ -189,7 +190,7 @@ class OutboxRelay:
             landed, failed = split_landed([row["shard"] for row in rows], messages, results)
             await fault_point("outbox_between_publish_and_delete")
             keys = [[rows[number][column] for number in landed] for column in self._key]
-            if landed or not rows:
+            if landed:
                 await connection.execute(load_sql(self._schema, "delete_outbox"), *keys)
         if landed or not failed:
             self._waiting = 0 if watched else self._waiting
@@ -294,10 +295,12 @@ class OutboxWatch:
         self._relay = relay
         self._age = health.metrics.outbox_age_seconds.labels(relay.name)
         self._every_s = every_s
+        self._patience = Patience(self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            self._age.set(await self._relay.measure_age())
+            with self._patience.bearing():
+                self._age.set(await self._relay.measure_age())
             await wait_for(stop, self._every_s)
 
 

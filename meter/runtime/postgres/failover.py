@@ -32,6 +32,8 @@ async def watch_host(hosts: Hosts, pause_s: float = PAUSE_S, answer_s: float = A
                 connection = await look(hosts, connection, answer_s)
             except Exception:  # the loops meet the same error and decide what it means
                 log.exception("postgres_watch_failed")
+                if connection is not None:
+                    connection.terminate()
                 connection = None
             await asyncio.sleep(pause_s)
     finally:

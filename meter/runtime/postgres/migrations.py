@@ -9,8 +9,8 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from importlib import resources
 from typing import Final, NamedTuple
 
@@ -179,10 +179,24 @@ async def try_migration(connection: Executor, migration: Migration) -> None:
 
 
 async def describe_holders(connection: Executor) -> str:
-    rows = await connection.fetch(load_sql("meter.runtime.postgres", "list_open_transactions"))
-    if not rows:
-        return "none that this role may see"
-    return "; ".join(f"{row['application_name'] or 'no name'} (pid {row['pid']}, {row['age_s']} s)" for row in rows)
+    async with as_who_signed_in(connection):
+        rows = await connection.fetch(load_sql("meter.runtime.postgres", "list_open_transactions"))
+    said = [
+        f"{row['application_name'] or 'no name'} (pid {row['pid']}, {row['age_s']} s)"
+        if row["age_s"] is not None
+        else f"{row['application_name'] or 'no name'} (pid {row['pid']}, since when this role may not see)"
+        for row in rows
+    ]
+    return "; ".join(said) or "none"
+
+
+@asynccontextmanager
+async def as_who_signed_in(connection: Executor) -> AsyncIterator[None]:
+    """For questions about other sessions: Postgres answers a superuser, and not `credit_owner`, whose rights this
+    session has. Nothing of anybody's else runs in here."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL ROLE NONE")
+        yield
 
 
 def explain_locked(migration: Migration, holders: str) -> str:

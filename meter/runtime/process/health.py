@@ -237,7 +237,7 @@ class HealthServer:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-                status, kind, body = self._answer(head.split(b"\r\n", 1)[0].decode("latin-1"))
+                status, kind, body = self._answer_or_fail(head.split(b"\r\n", 1)[0].decode("latin-1"))
                 writer.write(
                     f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
                     "Connection: close\r\n\r\n".encode()
@@ -250,6 +250,14 @@ class HealthServer:
         finally:
             self._open.pop(writer, None)
             writer.transport.abort()  # where `close` still waits for a client that does not read
+
+    def _answer_or_fail(self, line: str) -> tuple[str, str, bytes]:
+        """A bug in one metric is no reason to hang up without a word."""
+        try:
+            return self._answer(line)
+        except Exception:
+            log.exception("health_answer_failed")
+            return "500 Internal Server Error", CONTENT_JSON, b"{}"
 
     def _answer(self, line: str) -> tuple[str, str, bytes]:
         method, _, rest = line.partition(" ")

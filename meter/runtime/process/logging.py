@@ -116,11 +116,17 @@ class RepeatFilter(logging.Filter):
             self._kinds[kind] = shown_at, left_out + 1
             return False
         if len(self._kinds) >= MOST_KINDS:
-            self._kinds.clear()
+            self._forget_some(now)
         self._kinds[kind] = now, 0
         if left_out:
             record.repeated = left_out
         return True
+
+    def _forget_some(self, now: float) -> None:
+        """Kinds of which nothing is left to be said; where there are none, the older half of all."""
+        said = [kind for kind, (at, left_out) in self._kinds.items() if not left_out and now - at >= self._pause_s]
+        for kind in said or sorted(self._kinds, key=lambda each: self._kinds[each])[: MOST_KINDS // 2]:
+            del self._kinds[kind]
 
 
 def get_logger(name: str) -> FilteringBoundLogger:

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import structlog
 
+from meter.runtime.errors import TransientError
 from meter.runtime.failures import explain, explain_access, is_access_refused, is_transient, name_dependency
 from meter.runtime.postgres import COMMITS
 from meter.runtime.process.exits import Exit
@@ -182,6 +183,10 @@ async def run_attempt(build: Build, health: Health, stop: asyncio.Event) -> None
         await asyncio.wait({attempt})
         if not attempt.cancelled():
             attempt.result()
+        elif (
+            not stop.is_set()
+        ):  # as by a client that gives up on what it was asked: else it is opened again at once, unsaid
+            raise TransientError("the opening was cancelled from within")
     finally:
         stopped.cancel()
         if not attempt.done():
