@@ -69,10 +69,11 @@ def show(account_id: Account, as_json: AsJson = False) -> None:
       projections show acc-1
       projections show acc-1 --json | jq .balances
     """
+    from meter.runtime.clock import SystemClock
     from meter.runtime.postgres import opened_pool
     from projections.reader import BalanceReader
     from projections.settings import ProjectionsSettings
-    from projections.show import show_account
+    from projections.show import read_shown_usage, show_account
 
     async def command(settings: ProjectionsSettings) -> None:
         async with opened_pool(settings, "credit-projections-show") as pool:
@@ -84,7 +85,8 @@ def show(account_id: Account, as_json: AsJson = False) -> None:
                     f"nobody opened account {account_id}: it is allowed nothing. Look at the id; what came for it is "
                     f"kept until it is opened: meter accounts show {account_id}"
                 )
-            show_account(account, balances, await reader.usage_by_day(account_id), as_json=as_json)
+            usage = await read_shown_usage(reader, account_id, SystemClock().now().date(), as_json=as_json)
+            show_account(account, balances, usage, as_json=as_json)
 
     run_command(ProjectionsSettings, command)
 

@@ -9,7 +9,8 @@ nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -25,6 +26,7 @@ PAGE_ACCOUNTS: Final = 500
 MOST_WAITING: Final = 5_000
 LOOK_S: Final = 0.5
 REMIND_S: Final = 10.0
+PATIENCE_S: Final = 5.0  # what waits is published, and what is stored folded, in less where nothing is wrong
 EVERY_S: Final = 5.0
 
 Report = Callable[[str], None]
@@ -55,18 +57,30 @@ class Republication:
         self._page_accounts = page_accounts
         self._most_waiting = most_waiting
         self._stop = stop or asyncio.Event()
+        self._folded: set[int] = set()  # shards that are folded to the newest generation
 
     async def run(self) -> int:
-        """The number of accounts that were put into the outbox."""
-        return sum([await self._send_shard(left.shard) for left in await fetch_unfinished(self._pool)])
-
-    async def _send_shard(self, shard: int) -> int:
-        await self._wait_for_fold(shard)
-        sent = 0
-        while not self._stop.is_set() and (accounts := await self._send_page(shard)) is not None:
-            sent += accounts
-            self._progress(accounts)
-            await self._wait_for_outbox(shard)
+        """The number of accounts that were put into the outbox. One shard after the other; one that has to wait for
+        long, as for a partition without a leader, comes again behind the others."""
+        clock = asyncio.get_running_loop().time
+        left = deque(each.shard for each in await fetch_unfinished(self._pool))
+        sent, waits_since, remind_at = 0, clock(), clock() + REMIND_S
+        while left and not self._stop.is_set():
+            if (what_for := await self._find_wait(left[0])) is None:
+                if (accounts := await self._send_page(left[0])) is None:
+                    left.popleft()
+                else:
+                    sent += accounts
+                    self._progress(accounts)
+                waits_since = clock()
+                continue
+            if clock() >= remind_at:
+                self._report(f"shard {left[0]}: waiting for `projections run` to {what_for}")
+                remind_at = clock() + REMIND_S
+            if clock() >= waits_since + PATIENCE_S:
+                left.rotate(-1)
+                waits_since = clock()
+            await wait_for(self._stop, LOOK_S)
         return sent
 
     async def _send_page(self, shard: int) -> int | None:
@@ -83,30 +97,16 @@ class Republication:
             await connection.execute(sql("advance_republication"), shard, ids[-1] if ids else None, len(ids))
         return len(ids) if ids else None
 
-    async def _wait_for_fold(self, shard: int) -> None:
-        """A state from before the newest generation, sent as of it, would take back newer ones that readers have."""
+    async def _find_wait(self, shard: int) -> str | None:
+        """What the shard has to wait for before its next page.
 
-        async def is_behind() -> bool:
-            return bool(await self._pool.fetchval(sql("is_before_generation"), PROJECTION, shard))
-
-        await self._wait_while(is_behind, f"shard {shard}: waiting for `projections run` to fold what was stored")
-
-    async def _wait_for_outbox(self, shard: int) -> None:
-        async def is_full() -> bool:
-            return await self._count_outbox(shard) > self._most_waiting
-
-        await self._wait_while(
-            is_full, f"shard {shard}: waiting for `projections run` to publish what is in the outbox"
-        )
-
-    async def _wait_while(self, holds: Callable[[], Awaitable[bool]], words: str) -> None:
-        loop = asyncio.get_running_loop()
-        remind = loop.time() + REMIND_S
-        while not self._stop.is_set() and await holds():
-            if loop.time() >= remind:
-                self._report(words)
-                remind = loop.time() + REMIND_S
-            await wait_for(self._stop, LOOK_S)
+        A state from before the newest generation, sent as of it, would take back newer ones that readers have.
+        """
+        if shard not in self._folded:
+            if await self._pool.fetchval(sql("is_before_generation"), PROJECTION, shard):
+                return "fold what was stored"
+            self._folded.add(shard)
+        return "publish what is in the outbox" if await self._count_outbox(shard) > self._most_waiting else None
 
     async def _count_outbox(self, shard: int) -> int:
         return int(await self._pool.fetchval(sql("count_outbox_of_shard"), shard))

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from meter.presentation import print_on_terminal, print_table, printable
 from meter.terminal_table import lay_out_table
-from projections.reader import Account, Balance, UsageDay, worst_status
+from projections.reader import Account, Balance, BalanceReader, UsageDay, worst_status
 from schemas.resources import Resource
 from schemas.statuses import Status
 from schemas.times import say_time
@@ -28,6 +28,18 @@ BALANCE_COLUMNS: Final = ("resource", "status", "allowed", "used", "of", "left",
 USAGE_COLUMNS: Final = ("day", "resource", "kind", "name", "events", "amount")
 CHANGED: Final = "changed"  # of days that late usage changed
 SHOWN_DAYS: Final = 20
+RECENT: Final = timedelta(days=14)
+
+
+async def read_shown_usage(reader: BalanceReader, account_id: str, today: date, *, as_json: bool) -> list[UsageDay]:
+    """In a pipe none. On a terminal only the newest of all lines that an account ever had: those of the last weeks
+    where they are enough."""
+    if as_json:
+        return await reader.usage_by_day(account_id)
+    if not sys.stdout.isatty():
+        return []
+    recent = await reader.usage_by_day(account_id, since=today - RECENT)
+    return recent if len(recent) >= SHOWN_DAYS else await reader.usage_by_day(account_id)
 
 
 def show_account(

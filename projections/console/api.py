@@ -17,15 +17,15 @@ from meter.runtime.clock import Clock
 from meter.runtime.errors import explain
 from projections.console import openapi
 from projections.console.access import Guard
-from projections.console.history import Entry, newest_first, tell_epoch, tell_event, tell_history
+from projections.console.history import History, tell_history
 from projections.console.large import LargeAnswers
 from projections.console.live import BalanceWatch, LivePage
 from projections.console.periods import DEFAULT, Period, PeriodError, find_zone, is_counted, period_of
-from projections.console.reader import ConsoleReader
+from projections.console.reader import MOST_HISTORY, ConsoleReader
 from projections.console.rows import Item, Point, Usage
 from projections.console.settings import ConsoleSettings
 from projections.console.summary import Summary, action_for, banner_json, moment, to_json
-from projections.console.tokens import AccessError
+from projections.console.tokens import AccessError, Viewer
 from projections.reader import as_resource
 from schemas.fields import ACCOUNT_PATTERN
 from schemas.outputs import BannerKind
@@ -118,18 +118,23 @@ class Api:
         self._console = console
 
     async def _summary(self, request: Request) -> Summary:
+        return (await self._admit(request))[0]
+
+    async def _admit(self, request: Request) -> tuple[Summary, Viewer]:
         account_id = account_of(request)
-        self._console.guard.admit(request, account_id)
-        return await self._console.reader.summary(account_id)
+        viewer = self._console.guard.admit(request, account_id)
+        return await self._console.reader.summary(account_id), viewer
 
     async def summary(self, request: Request) -> Response:
-        summary, may_buy = await self._summary(request), self._console.guard.viewer(request).may_buy
-        body = to_json(summary, self._console.stale_after, self._console.zone_of(summary))
+        summary, viewer = await self._admit(request)
+        body = to_json(
+            summary, self._console.stale_after, self._console.zone_of(summary), now=self._console.clock.now()
+        )
         settings = self._console.settings
         more = {
             "links": {"billing": settings.billing_url, "support": settings.support_url},
-            "may_buy": may_buy,
-            "actions": {kind: action_for(kind, may_buy=may_buy) for kind in get_args(BannerKind)},
+            "may_buy": viewer.may_buy,
+            "actions": {kind: action_for(kind, may_buy=viewer.may_buy) for kind in get_args(BannerKind)},
         }
         return JSONResponse(body | more)
 
@@ -171,8 +176,8 @@ class Api:
 
     async def history(self, request: Request) -> Response:
         summary = await self._summary(request)
-        entries = await read_history(self._console, summary.account_id)
-        return JSONResponse({"history": [json_ready(asdict(entry)) for entry in entries]})
+        told = await read_history(self._console, summary.account_id)
+        return JSONResponse(json_ready({"history": [asdict(entry) for entry in told.entries], "since": told.since}))
 
     async def live(self, request: Request) -> Response:
         account_id = account_of(request)
@@ -188,12 +193,16 @@ class Api:
         ]
 
 
-async def read_history(console: Console, account_id: str, period: Period | None = None) -> Sequence[Entry]:
+async def read_history(console: Console, account_id: str, period: Period | None = None) -> History:
     """All of it without a period, as far as one answer holds it."""
     reader = console.reader
-    told = tell_history(await reader.notices(account_id, period), await reader.letters(account_id, period))
-    begun = map(tell_epoch, await reader.epochs(account_id, period))
-    return newest_first([*told, *begun, *map(tell_event, await reader.events(account_id, period))])
+    return tell_history(
+        await reader.notices(account_id, period),
+        await reader.letters(account_id, period),
+        await reader.epochs(account_id, period),
+        await reader.events(account_id, period),
+        most=MOST_HISTORY,
+    )
 
 
 async def describe(_request: Request) -> Response:

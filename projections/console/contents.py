@@ -17,7 +17,7 @@ from projections.console.dry_run import (
     try_lines,
 )
 from projections.console.figures import NAMES
-from projections.console.history import Entry
+from projections.console.history import History
 from projections.console.items import item_page
 from projections.console.periods import in_zone
 from projections.console.rows import Amount, Item, Point, Usage, total
@@ -134,15 +134,19 @@ def used_of(step: Step) -> str:
     return f"{shown.used} of {shown.allocation}"
 
 
-def history_table(entries: Sequence[Entry], view: View) -> Table:
+def history_table(told: History, view: View) -> Table:
+    """Where older entries are left out, a last line says so."""
     columns = (
         Column("at", "When", "moment"), Column("kind", "Kind"), Column("title", "What"),
         Column("detail", "Detail"),
     )  # fmt: skip
     rows = [
         Row(str(n), [in_zone(one.at, view.period.zone), one.kind, one.title, one.detail])
-        for n, one in enumerate(entries)
+        for n, one in enumerate(told.entries)
     ]
+    if told.since is not None:
+        left_out = ["left out", "Older entries of this period", "Choose a shorter period to see them."]
+        rows.append(Row("since", [in_zone(told.since, view.period.zone), *left_out]))
     return Table(columns, rows)
 
 

@@ -19,7 +19,8 @@ NAMES: Final = {"model_credits": "Model credits", "tool_runs": "Tool runs"}
 
 
 def show_amount(amount: Decimal) -> str:
-    """1,234.5; "<0.01" for what would be shown as nothing and is something."""
+    """1,234.5, rounded; "<0.01" for what is more than nothing and would be shown as nothing. Those of a balance are cut
+    off (`schemas.figures`)."""
     rounded = amount.quantize(CENT, ROUND_HALF_EVEN)
     if rounded == 0 and amount != 0:
         return "<0.01" if amount > 0 else "0"
@@ -43,7 +44,7 @@ def grouped(number: Decimal | int) -> str:
 
 
 def show_percent(percent: Decimal) -> str:
-    """Two decimals, as the balance has them: rounded down."""
+    """Two decimals, as the balance has them."""
     return f"{grouped(percent.quantize(CENT, ROUND_HALF_EVEN))}\u00a0%"
 
 

@@ -1,6 +1,6 @@
 """Who was told what, when and why: notices and letters as sentences, newest first. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -47,12 +47,30 @@ class Entry:
     detail: str
 
 
-def tell_history(notices: Iterable[Mapping[str, Any]], letters: Iterable[Mapping[str, Any]]) -> Sequence[Entry]:
-    return newest_first([*map(tell_notice, notices), *map(tell_letter, letters)])
+@dataclass(frozen=True, slots=True)
+class History:
+    """`entries`, newest first. `since`: nothing from before that moment is here, and of that moment something may be
+    left out; None: all is here."""
+
+    entries: Sequence[Entry]
+    since: datetime | None = None
 
 
-def newest_first(entries: Iterable[Entry]) -> Sequence[Entry]:
-    return sorted(entries, key=lambda entry: entry.at, reverse=True)
+def tell_history(
+    notices: Sequence[Mapping[str, Any]] = (),
+    letters: Sequence[Mapping[str, Any]] = (),
+    epochs: Sequence[Mapping[str, Any]] = (),
+    events: Sequence[Mapping[str, Any]] = (),
+    *,
+    most: int | None = None,
+) -> History:
+    """Each list newest first. One of more than `most` rows ends there, and with it all others: letters of a week beside
+    grants of a year would look as if no letters had been sent before."""
+    told = ((notices, tell_notice), (letters, tell_letter), (epochs, tell_epoch), (events, tell_event))
+    ends = [rows[most - 1]["at"] for rows, _tell in told if most is not None and len(rows) > most]
+    since = max(ends, default=None)
+    entries = [tell(row) for rows, tell in told for row in rows if since is None or row["at"] >= since]
+    return History(sorted(entries, key=lambda entry: entry.at, reverse=True), since)
 
 
 def tell_event(row: Mapping[str, Any]) -> Entry:
@@ -96,7 +114,7 @@ def tell_notice(row: Mapping[str, Any]) -> Entry:
     name = NAMES[row["resource"]]
     channel = "banner" if row["channel"] == "banner" else "email"
     return Entry(
-        at=row["created_at"],
+        at=row["at"],
         kind="notice",
         title=f"{name}: {row['threshold']} % reached ({channel})",
         detail=f"{used_of(row)}; allocation {row['epoch']}; {say_outcome(row)}",
@@ -109,7 +127,7 @@ def tell_letter(row: Mapping[str, Any]) -> Entry:
     tries = f"; {show_amount(Decimal(row['attempts']))} tries" if row["attempts"] > 1 else ""
     contact = str(row["contact_id"])[:8] if row["contact_id"] is not None else "a former contact"
     return Entry(
-        at=row["finished_at"] or row["created_at"],
+        at=row["at"],
         kind="letter",
         title=f"Letter {LETTER_WORDS.get(row['state'], row['state'])}",
         detail=f"to contact {contact}" + (f": {told}" if told else "") + tries,

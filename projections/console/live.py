@@ -110,7 +110,7 @@ class BalanceWatch:
             return
         channel.seen, channel.stale, channel.told_at = summary, stale, now
         zone = find_zone(summary.time_zone, self._zone)
-        channel.tell(json.dumps(to_json(summary, self._stale_after, zone, runways=False)))
+        channel.tell(json.dumps(to_json(summary, self._stale_after, zone)))
 
     def take_place(self, account_id: str) -> "Place":
         """Of one page, until it is released. Raises AccessError (503) where there is none: of all places, or of those

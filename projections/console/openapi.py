@@ -40,7 +40,7 @@ BANNER: Final = thing(
     threshold={"type": "integer"}, kind=one_of(*get_args(BannerKind)), removable=FLAG, text=TEXT,
     epoch={"type": "integer"}, raised_at=TIME,
 )  # fmt: skip
-RUNWAY: Final = maybe(thing(per_hour=AMOUNT, empty_at=TIME, text=TEXT))
+RUNWAY: Final = maybe(thing(per_hour=AMOUNT, empty_at=TIME, text=TEXT, used_by_midnight=AMOUNT))
 SHARE: Final = thing(
     resource=RESOURCE, name=TEXT, allocation=AMOUNT, consumed=AMOUNT, remaining=AMOUNT, exhaustion=maybe(AMOUNT),
     left_percent=AMOUNT, used_text=TEXT, left_text=TEXT, status=STATUS, allowed=FLAG, epoch={"type": "integer"},
@@ -86,8 +86,8 @@ ANSWERS: Final = {
     "items": ("Models, guardrails, scripts and tools, used or not", thing(items=many(ITEM))),
     "banners": ("The banners that the account sees now", thing(banners=many(BANNER))),
     "history": (
-        "When lines were reached, and what became of each letter",
-        thing(history=many(thing(at=TIME, kind=TEXT, title=TEXT, detail=TEXT))),
+        "What happened and who was told, newest first; of `since` and before something is left out",
+        thing(history=many(thing(at=TIME, kind=TEXT, title=TEXT, detail=TEXT)), since=maybe(TIME)),
     ),
     "allowed": ("Whether the account may go on: 200 or 402", ALLOWED),
 }

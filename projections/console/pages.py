@@ -113,11 +113,11 @@ class Pages:
         """Reads what the tab shows, and returns what makes it ready: to be called off the event loop."""
         account_id = view.summary.account_id
         if view.tab is Tab.HISTORY:
-            entries = await read_history(self._console, account_id, view.period)
+            told = await read_history(self._console, account_id, view.period)
             steps = await self._console.reader.steps(account_id, view.period)
             lines = await self._console.reader.lines_in_force(account_id)
             # Other thresholds over the period; without any typed, those in force alone.
-            return lambda: {"entries": entries} | dry_run_content(view, steps, lines)
+            return lambda: {"entries": told.entries, "since": told.since} | dry_run_content(view, steps, lines)
         if view.tab is Tab.OVERVIEW:
             return await self._overview(view)
         kind = KINDS[view.tab][1]
@@ -152,8 +152,8 @@ class Pages:
         """Of the CSV: as `_content`."""
         reader, account_id = self._console.reader, view.summary.account_id
         if view.tab is Tab.HISTORY:
-            entries = await read_history(self._console, account_id, view.period)
-            return lambda: history_table(entries, view)
+            told = await read_history(self._console, account_id, view.period)
+            return lambda: history_table(told, view)
         if view.tab is Tab.OVERVIEW:
             points = await reader.points(account_id, view.period)
             return lambda: points_table(trend(points, view.period))

@@ -18,7 +18,7 @@ from schemas.amounts import MICRO
 
 T = TypeVar("T")
 sql = partial(load_sql, "projections.console")
-MOST_HISTORY: Final = 500
+MOST_HISTORY: Final = 500  # of each kind of entry
 # Of a history that is not asked for by time.
 ALWAYS: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
@@ -92,8 +92,9 @@ class ConsoleReader:
         return await self._history("list_letters", account_id, period)
 
     async def _history(self, name: str, account_id: str, period: Period | None) -> Sequence[Mapping[str, Any]]:
+        """One more than there may be, where there are more."""
         start, end = ALWAYS if period is None else (period.start, period.end)
-        return [dict(row) for row in await self._pool.fetch(sql(name), account_id, MOST_HISTORY, start, end)]
+        return [dict(row) for row in await self._pool.fetch(sql(name), account_id, MOST_HISTORY + 1, start, end)]
 
     async def steps(self, account_id: str, period: Period) -> list[Step]:
         """What a dry run looks at, at most MOST_STEPS of it."""

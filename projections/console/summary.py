@@ -214,11 +214,13 @@ def banner_of(row: Mapping[str, Any]) -> Banner:
     )
 
 
-def to_json(summary: Summary, stale_after: timedelta, zone: tzinfo = UTC, *, runways: bool = True) -> dict[str, Any]:
+def to_json(
+    summary: Summary, stale_after: timedelta, zone: tzinfo = UTC, *, now: datetime | None = None
+) -> dict[str, Any]:
     """What `GET /v1/accounts/{id}/summary` answers: amounts are decimal text, as everywhere.
 
-    Texts have times of the account's `zone`. Where nobody asked how long credits last, `runway` is left out: what was
-    told before still counts.
+    Texts have times of the account's `zone`. How long credits last is said as of `now`; without, `runway` is left out:
+    what was told before still counts.
     """
     stale = summary.is_stale(stale_after)
     return {
@@ -232,14 +234,14 @@ def to_json(summary: Summary, stale_after: timedelta, zone: tzinfo = UTC, *, run
         "as_of": moment(summary.as_of),
         "stale": stale,
         "unused": summary.unused,
-        "resources": [share_json(share, zone, runways=runways) for share in summary.shares],
+        "resources": [share_json(share, zone, now) for share in summary.shares],
         "banners": [banner_json(banner) for banner in summary.banners],
     }
 
 
-def share_json(share: Share, zone: tzinfo, *, runways: bool) -> dict[str, Any]:
+def share_json(share: Share, zone: tzinfo, now: datetime | None) -> dict[str, Any]:
     since = share.exhausted_since
-    told = {"runway": runway_json(share.runway, zone)} if runways else {}
+    told = {} if now is None else {"runway": runway_json(share, now.astimezone(zone))}
     return told | {
         "resource": share.resource.value,
         "name": share.name,
@@ -259,13 +261,16 @@ def share_json(share: Share, zone: tzinfo, *, runways: bool) -> dict[str, Any]:
     }
 
 
-def runway_json(runway: Runway | None, zone: tzinfo) -> dict[str, Any] | None:
+def runway_json(share: Share, now: datetime) -> dict[str, Any] | None:
+    """`now` in the account's zone."""
+    runway = share.runway
     if runway is None:
         return None
     return {
         "per_hour": str(runway.per_hour),
         "empty_at": moment(runway.empty_at),
-        "text": f"At the pace of the last 24 hours empty on {show_moment(runway.empty_at.astimezone(zone))}",
+        "text": f"At the pace of the last 24 hours empty on {show_moment(runway.empty_at.astimezone(now.tzinfo))}",
+        "used_by_midnight": f"{share.used_by_midnight(now):.2f}",
     }
 
 

@@ -34,7 +34,7 @@ async def read_both(pool: Pool) -> tuple[dict[str, datetime], dict[str, str] | N
         rows = await connection.fetch(load_sql("notifier", "fetch_runways"), "acct-1")
         name = "read_summaries_apart" if await is_on_citus(pool) else "read_summaries"
         [row] = await connection.fetch(sql(name), ["acct-1"], True)
-    summary = to_json(summary_of(dict(row)), timedelta(seconds=10), ZONE)
+    summary = to_json(summary_of(dict(row)), timedelta(seconds=10), ZONE, now=datetime.now(UTC))
     return {row["resource"]: row["empty_at"] for row in rows}, summary["resources"][0]["runway"]
 
 

@@ -1,6 +1,8 @@
--- What became of each letter, newest first; contact_id stands for the address.
+-- What became of each letter, newest first, by when it did; contact_id stands for the address.
 -- $1 account text, $2 most integer, $3 from timestamptz, $4 until timestamptz
-SELECT contact_id, state, attempts, lines, created_at, finished_at
-FROM notifier.letter_history WHERE account_id = $1 AND created_at >= $3 AND created_at < $4
-ORDER BY created_at DESC
+SELECT contact_id, state, attempts, lines, coalesce(finished_at, created_at) AS at
+FROM notifier.letter_history
+WHERE account_id = $1 AND created_at < $4  -- along the index; none ends before it is made
+  AND coalesce(finished_at, created_at) >= $3 AND coalesce(finished_at, created_at) < $4
+ORDER BY coalesce(finished_at, created_at) DESC
 LIMIT $2::int

@@ -123,15 +123,8 @@ function pie(used) {
     svg("circle", { class: "ring", cx: 22, cy: 22, r: 10, pathLength: whole, "stroke-dasharray": `${(whole * used) / 100} ${whole}`, transform: "rotate(-90 22 22)" }));
 }
 
-// How much of the bar will be used by the end of the day, at the pace of the last 24 hours.
-function ghostOf(share, used) {
-  if (!share.runway) return used;
-  const midnight = new Date();
-  midnight.setHours(24, 0, 0, 0);
-  const hours = (midnight - Date.now()) / 3600000;
-  const allocation = Number(share.allocation);
-  return allocation > 0 ? Math.min(100, used + (Number(share.runway.per_hour) * hours * 100) / allocation) : used;
-}
+// How much of the bar will be used by the end of the account's day, at the pace of the last 24 hours.
+const ghostOf = (share, used) => Math.max(used, Number(share.runway?.used_by_midnight ?? 0));
 
 function bar(used, ghost) {
   return svg("svg", { class: "bar", viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
@@ -355,7 +348,7 @@ class CreditUsage extends HTMLElement {
       const added = old && share.epoch > old.epoch ? Number(share.remaining) - Number(old.remaining) : 0;
       if (added > 0) {
         this.#grants.set(share.resource, { until: Date.now() + 60000, text: `${added.toLocaleString(undefined, { maximumFractionDigits: 2 })} added` });
-        this.#explain(share.resource);
+        this.#explain(share.resource, before.as_of);
       }
     }
     this.#summary = { ...before, ...summary };
@@ -364,14 +357,15 @@ class CreditUsage extends HTMLElement {
     this.dispatchEvent(new CustomEvent("credit-summary", { detail: this.#summary, bubbles: true, composed: true }));
   }
 
-  // Why and by whom was added, as the history says it; without an answer the amount alone is said.
-  async #explain(resource) {
+  // Why and by whom was added, as the history says it; the amount alone where it has not one grant alone since what was
+  // shown before: usage may have been reversed, or several grants add up.
+  async #explain(resource, before) {
     try {
       const reply = await this.#ask("history", this.#over?.signal);
       const { history } = await reply.json();
       const end = `${resource.replace("_", " ")} added`;
-      const entry = history.find((one) => one.kind === "event" && one.title.endsWith(end));
-      if (!entry) return;
+      const [entry, ...more] = history.filter((one) => one.kind === "event" && one.title.endsWith(end) && Date.parse(one.at) >= Date.parse(before));
+      if (!entry || more.length) return;
       this.#grants.get(resource).text = [entry.title, entry.detail].filter(Boolean).join(": ");
       this.#draw();
     } catch { /* said above */ }

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from meter.allowance import REASON
-from projections.console.history import EVENT_WORDS, newest_first, tell_epoch, tell_event, tell_history
+from projections.console.history import EVENT_WORDS, tell_epoch, tell_event, tell_history
 from schemas.events import CODES
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -31,13 +31,13 @@ def event(type_: str, resource: str | None = None, amount: str = "0", **more: An
 def notice(**changes: Any) -> dict[str, Any]:
     return {
         "resource": "model_credits", "epoch": 2, "channel": "email", "threshold": 70, "outcome": "delivered",
-        "allocation": Decimal(75), "consumed": Decimal("52.756"), "created_at": NOON,
+        "allocation": Decimal(75), "consumed": Decimal("52.756"), "at": NOON,
     } | changes  # fmt: skip
 
 
 def letter(**changes: Any) -> dict[str, Any]:
     return {
-        "contact_id": UUID(int=7), "state": "accepted", "attempts": 1, "created_at": NOON, "finished_at": None,
+        "contact_id": UUID(int=7), "state": "accepted", "attempts": 1, "at": NOON,
         "lines": json.dumps([{"resource": "model_credits", "line": 70}, {"resource": "tool_runs", "line": 50}]),
     } | changes  # fmt: skip
 
@@ -85,22 +85,22 @@ def test_every_type_that_has_words_is_one_of_the_contract() -> None:
 
 def test_a_notice_says_what_was_used_and_leaves_it_to_the_letters_who_was_told() -> None:
     """It said `told` of a line whose only letter was refused."""
-    [told] = tell_history([notice()], [])
+    [told] = tell_history([notice()]).entries
     assert told.title == "Model credits: 70 % reached (email)"
     assert told.detail == "52.75 of 75 used; allocation 2; letters were due to those who did not know of it"
-    [shown] = tell_history([notice(channel="banner")], [])
+    [shown] = tell_history([notice(channel="banner")]).entries
     assert shown.detail == "52.75 of 75 used; allocation 2; shown"
 
 
 def test_a_letter_names_no_address() -> None:
-    [told] = tell_history([], [letter(attempts=3, state="presumed")])
+    [told] = tell_history([], [letter(attempts=3, state="presumed")]).entries
     assert told.title == "Letter was sent; the mail server's reply was lost"
     assert told.detail == "to contact 00000000: Model credits 70 %, Tool runs 50 %; 3 tries"
 
 
 def test_the_newest_comes_first() -> None:
-    later = notice(created_at=NOON + timedelta(hours=1), threshold=80)
-    told = newest_first([*tell_history([notice(), later], []), tell_event(event("account.opened.v1"))])
+    later = notice(at=NOON + timedelta(hours=1), threshold=80)
+    told = tell_history([later, notice()], events=[event("account.opened.v1")]).entries
     assert [entry.at for entry in told] == sorted((entry.at for entry in told), reverse=True)
     assert "80 %" in told[0].title
 
@@ -109,3 +109,17 @@ def test_words_of_others_change_no_direction() -> None:
     told = tell_event(event("credits.granted.v1", "tool_runs", "1", reason="\u202egnp.exe", reference="x" * 10_000))
     assert "\u202e" not in told.detail
     assert len(told.detail) < 300
+
+
+def test_where_a_list_is_cut_all_others_end_and_it_is_said() -> None:
+    """500 letters reached back a week and grants a year: as if nobody had been written to before."""
+    letters = [letter(at=NOON - timedelta(hours=n)) for n in range(5)]
+    events = [event("account.opened.v1", at=NOON - timedelta(hours=n)) for n in (0, 2, 30)]
+    whole = tell_history([], letters, events=events, most=5)
+    assert whole.since is None and len(whole.entries) == 8
+    cut = tell_history([], letters, events=events, most=3)
+    assert cut.since == NOON - timedelta(hours=2)
+    assert [(entry.kind, entry.at) for entry in cut.entries if entry.kind == "event"] == [
+        ("event", NOON), ("event", NOON - timedelta(hours=2)),
+    ]  # fmt: skip
+    assert min(entry.at for entry in cut.entries) == cut.since
