@@ -33,7 +33,12 @@ AGAIN_REASON: Final = "on the list of the forgotten, and not in the log"
 # Namespace of the ids; never changes: an account is listed once, however often it is published.
 NAMESPACE: Final = UUID("0b7c6c0e-55a9-5a53-9a66-0d2a3f2f6e0b")
 POLL_S: Final = 5.0  # an idle meter does next to nothing
-RANGE_IDS: Final = 5_000  # rejections that one statement looks at
+# Refused records that are looked at in one go: one of packed records may be a MiB, and unpacks to many times as much.
+LOOKED_ROWS: Final = 2_000
+LOOKED_BYTES: Final = 8 * 2**20
+# How often, and with what pause, it is asked whether appends have ended; then the next round begins anew.
+APPEND_LOOKS: Final = 50
+APPEND_PAUSE_S: Final = 0.1
 
 
 class Forgotten(NamedTuple):
@@ -82,20 +87,42 @@ class Forgetting:
         self._health.metrics.published.labels(ANCHORS).inc()
         if not account.is_in_log:
             await self._producer.publish([render_again(account)])
+        if not await wait_for_appends(self._pool):
+            return
         blanked = await blank_rejections(self._pool, account.account_id)
         await self._pool.execute(load_sql("meter", "mark_cleared"), account.shard, account.account_id)
         log.info("account_forgotten", shard=account.shard, rejections=blanked)
 
 
+async def wait_for_appends(pool: Pool) -> bool:
+    """Whether the transactions that append at this moment end soon. What they refuse has its numbers, but is not to be
+    seen before: who looks meanwhile misses it, and an account that is cleared is never looked for again."""
+    begun = await find_appending(pool)
+    for _ in range(APPEND_LOOKS):
+        if not begun:
+            break
+        await asyncio.sleep(APPEND_PAUSE_S)
+        begun &= await find_appending(pool)
+    return not begun
+
+
+async def find_appending(pool: Pool) -> set[str]:
+    return {row["virtualtransaction"] for row in await pool.fetch(load_sql("meter", "find_appending"))}
+
+
 async def blank_rejections(pool: Pool, account_id: str) -> int:
     """Of every shard: a record may have been refused in a partition that is not its account's. How many changed."""
     last = await pool.fetchval(load_sql("meter", "find_last_rejection")) or 0
-    changed = 0
-    for after in range(0, last, RANGE_IDS):
-        rows = await pool.fetch(load_sql("meter", "find_refused"), after, after + RANGE_IDS, account_id.encode())
-        if blanked := blank_all((Refused(*row) for row in rows), account_id):
-            await pool.execute(load_sql("meter", "blank_rejections"), *transpose(blanked, len(Refused._fields)))
+    after = changed = 0
+    while upto := await pool.fetchval(load_sql("meter", "find_refused_upto"), after, last, LOOKED_ROWS, LOOKED_BYTES):
+        rows = await pool.fetch(load_sql("meter", "find_refused"), after, upto, account_id.encode())
+        # In a thread: unpacking and searching takes seconds, and the loop has heartbeats to send.
+        blanked = await asyncio.to_thread(blank_all, [Refused(*row) for row in rows], account_id)
+        if blanked:
+            left = [(row.shard, row.rejection_id, row.detail, row.key, row.value, row.headers) for row in blanked]
+            await pool.execute(load_sql("meter", "blank_rejections"), *transpose(left, 6))
             changed += len(blanked)
+        after = upto
     return changed
 
 
