@@ -172,7 +172,8 @@ async def copy_accepted_rows(
         return None
 
     tentative = await settle_all(connection, settle(plan, known), known, head)
-    refused = await find_refused(tuple(tentative.rows), attempt)
+    # Sealed as well: a row that is taken back stays in the server's files, and in its WAL.
+    refused = await find_refused(tuple(await seal_rows(connection, tentative)), attempt)
     missed = [row for row, refusal in refused if refusal.fault is Fault.KNOWN]
     found = await fetch_known(connection, plan.shard, missed, has_old=False)
     faults: dict[TopicOffset, str] = {
