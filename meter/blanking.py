@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from meter.packing import pack, unpack
+from meter.packing import WHOLE, pack, unpack
 from meter.store.evidence import decode_headers, encode_headers
 from schemas.reasons import Reason
 from schemas.records import Record
@@ -56,7 +56,8 @@ def blank_packed(row: Refused, account_id: str) -> Refused | None:
 
 def blank_record(record: Record, account_id: str, *, whole: bool) -> Record:
     is_blank = record.value is None and not record.headers
-    if is_blank or not names_account(account_id, record.key, record.value, list(record.headers), whole=whole):
+    sent = [header for header in record.headers if header[0] != WHOLE]
+    if is_blank or not names_account(account_id, record.key, record.value, sent, whole=whole):
         return record
     key = record.key if record.key == account_id.encode() else None
     return record._replace(key=key, value=None, headers=())

@@ -3,7 +3,8 @@
 Evidence is a row for each record while it is little. Where a batch brings more than the shard has room for, all its
 records of one reason become one row with their packed bytes, all its repeats one row, and what is sent on one row for
 each account and source: nothing is lost, and what is small on the wire stays small in Postgres. Of records without an
-event no more is packed than was kept of them: the first of neighbours, the beginning of what is too large.
+event as much is packed as was kept of them: the first of neighbours, the beginning of what is too large, with length
+and digest of the whole; of what is shorter than an event may be, like one with a long key, the length alone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,9 +14,9 @@ from itertools import groupby
 from typing import Final
 
 from meter.floods import place_of
-from meter.packing import pack
+from meter.packing import note_whole, pack
 from meter.plan import AppendPlan, Repeat
-from schemas.records import Offsets, Record, Rejected, Rerouted
+from schemas.records import MAX_EVENT_BYTES, Offsets, Record, Rejected, Rerouted
 
 # Of a row in Postgres beside its bytes, with what its indexes take.
 ROW_BYTES: Final = 256
@@ -80,10 +81,11 @@ def join(group: Sequence[Rejected]) -> Rejected:
     first, last = group[0], group[-1]
     if first is last and (weigh(first) <= ALONE_BYTES or first.reason.is_final):
         return first
-    records = [rejected.record for rejected in group]
-    keys = {record.key for record in records}
+    keys = {rejected.record.key for rejected in group}
     key = first.record.key if len(keys) == 1 else None
-    packed = Record(*first.record[:4], None if len(key or b"") > ALONE_BYTES else key, pack(records), ())
+    packed = Record(
+        *first.record[:4], None if len(key or b"") > ALONE_BYTES else key, pack([to_pack(each) for each in group]), ()
+    )
     return Rejected(
         packed,
         first.reason,
@@ -91,6 +93,14 @@ def join(group: Sequence[Rejected]) -> Rejected:
         to_offset=last.beyond,
         offsets=merge_ranges((each.record.offset, each.beyond) for each in group),
     )
+
+
+def to_pack(rejected: Rejected) -> Record:
+    """Digests do not pack. Of what is short a small batch may have thousands, and would become a large row."""
+    if rejected.length is None or rejected.digest is None:
+        return rejected.record
+    digest = rejected.digest if rejected.length > MAX_EVENT_BYTES else b""
+    return note_whole(rejected.record, rejected.length, digest)
 
 
 def join_repeats(repeats: Iterable[Repeat]) -> list[Repeat]:

@@ -15,6 +15,10 @@ from schemas.records import Record
 _HEAD: Final = Struct(">qqH")  # offset, timestamp in ms, number of headers
 _LENGTH: Final = Struct(">i")  # -1: null
 LEVEL: Final = 3
+# The header of a record of which only the beginning is kept. No sender can make its name, because what is read from
+# Kafka is UTF-8, which has no surrogates. Versions before take it for one of the sender's.
+WHOLE: Final = "\ud800whole"
+_WHOLE_LENGTH: Final = Struct(">q")  # then the digest, where it is kept
 
 
 def pack(records: Sequence[Record]) -> bytes:
@@ -28,6 +32,20 @@ def pack(records: Sequence[Record]) -> bytes:
             parts += pack_field(name.encode("utf-8", "surrogatepass"))
             parts += pack_field(value)
     return bytes(cramjam.zstd.compress(b"".join(parts), LEVEL))
+
+
+def note_whole(record: Record, length: int, digest: bytes) -> Record:
+    """The beginning of a record, with bytes and SHA-256 of the whole, to be packed; an empty digest says nothing."""
+    return record._replace(headers=(*record.headers, (WHOLE, _WHOLE_LENGTH.pack(length) + digest)))
+
+
+def read_whole(record: Record) -> tuple[Record, int | None, bytes | None]:
+    """What `note_whole` was given, of a record that was packed; no length and digest where it was kept whole."""
+    if not record.headers or record.headers[-1][0] != WHOLE:
+        return record, None, None
+    *headers, (_name, noted) = record.headers
+    [length] = _WHOLE_LENGTH.unpack_from(noted)
+    return record._replace(headers=tuple(headers)), length, noted[_WHOLE_LENGTH.size :] or None
 
 
 def pack_field(field: bytes | None) -> tuple[bytes, bytes]:

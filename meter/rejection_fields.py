@@ -20,7 +20,7 @@ def describe(
     return known_fields(rejection, records) | {
         "headers": [f"{name}: {describe_bytes(value)}" for name, value in first.headers],
         "value": describe_bytes(first.value),
-        **whole_fields(rejection),
+        **whole_fields(first),
         "replays": [describe_followed(each) for each in replays],
         "dismissed": [describe_dismissal(dismissal) for dismissal in dismissals],
     }
@@ -34,7 +34,7 @@ def fields_for_programs(
     return known_fields(rejection, records) | {
         "headers": [{"name": name, "value": describe_bytes(value)} for name, value in first.headers],
         "value": describe_bytes(first.value),
-        **whole_fields(rejection),
+        **whole_fields(first),
         "replays": [followed_fields(each) for each in replays],
         "dismissed": [
             {"dismissed_at": each.dismissed_at.isoformat(), "dismissed_by": each.dismissed_by, "reason": each.reason}

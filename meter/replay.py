@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from meter.blanking import BLANKED
-from meter.packing import unpack
+from meter.packing import read_whole, unpack
 from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Landed, Message, Producer
@@ -45,7 +45,7 @@ async def replay_rejections(
     force: bool = False,
 ) -> AsyncIterator[Replayed]:
     """Send each again and note it; yields what was sent. Raises RefusalError, with nothing sent, if one cannot be, or
-    would be rejected again: `force` sends that all the same.
+    would be rejected again: `force` sends that all the same, but not what is kept in part.
 
     Sent first, noted after: a crash between the two at worst sends a record twice, and its id counts once.
     """
@@ -61,7 +61,8 @@ async def replay_rejections(
         number = rejection.rejection_id
         repeat = f"It may have arrived, and counts once: see `meter rejections show {number}`"
         say_when_interrupted(f" while {number} was replayed. {repeat}.")
-        landed = await producer.publish([replay_message(each) for each in take_out(rejection)])
+        records = [each for each in take_out(rejection) if not is_final(each)]
+        landed = await producer.publish([replay_message(each) for each in records])
         await rejections.append_replay(number, replayed_by, clock, landed)
         say_when_interrupted(f". Replayed {number}: on {rejection.topic}, and not judged yet.")
         yield Replayed(rejection, landed)
@@ -86,9 +87,12 @@ async def fetch_all(rejections: Rejections, ids: Sequence[int], nothing: str = "
 
 
 def is_final(rejection: Rejection) -> bool:
-    """Whether what is kept is no record that the meter could judge otherwise."""
-    partly_kept = (rejection.to_offset is not None and not rejection.packed) or rejection.original_bytes is not None
-    return partly_kept or rejection.reason in {reason.value for reason in FINAL}
+    """Whether nothing that is kept is a record that the meter could judge otherwise."""
+    if rejection.reason in {reason.value for reason in FINAL}:
+        return True
+    if rejection.packed:
+        return all(map(is_final, take_out(rejection)))
+    return rejection.to_offset is not None or rejection.original_bytes is not None
 
 
 def is_taken_out(rejection: Rejection) -> bool:
@@ -123,14 +127,14 @@ def take_out(rejection: Rejection) -> list[Rejection]:
     left, and count only where it has no others."""
     if not rejection.packed:
         return [rejection]
-    records = list(unpack(rejection.topic, rejection.shard, rejection.value or b""))
-    kept = [record for record in records if record.value is not None] or records
+    records = list(map(read_whole, unpack(rejection.topic, rejection.shard, rejection.value or b"")))
+    kept = [each for each in records if each[0].value is not None] or records
     return [
         rejection._replace(
             offset=record.offset, key=record.key, value=record.value, headers=list(record.headers), to_offset=None,
-            packed=False,
+            packed=False, original_bytes=length, original_sha256=digest,
         )
-        for record in kept
+        for record, length, digest in kept
     ]  # fmt: skip
 
 

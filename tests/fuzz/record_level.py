@@ -10,7 +10,7 @@ from meter.bounds import ALONE_BYTES, bound_evidence
 from meter.content import content_of
 from meter.corrections import GRANTED, REVOKED, Facts, Move, NamedUsage, move_of, settle_corrections
 from meter.floods import KEPT_KEY_BYTES, cut_original
-from meter.packing import unpack
+from meter.packing import read_whole, unpack
 from meter.plan import AppendPlan, plan_append
 from meter.settle import settle
 from meter.store.evidence import duplicate_rows, rejection_columns, rerouted_columns
@@ -158,8 +158,9 @@ def find_lost_bytes(plan: AppendPlan, by_topic: dict[str, list[Record]]) -> str 
     for rejection in plan.rejections:
         if rejection.offsets is None:
             continue
-        for record in unpack(rejection.record.topic, 0, rejection.record.value or b""):
-            wanted = cut_original(Rejected(sent[record.topic, record.offset], rejection.reason, "")).record
-            if record != wanted:
-                return f"packed {wanted}, unpacked {record}"
+        for packed in unpack(rejection.record.topic, 0, rejection.record.value or b""):
+            wanted = cut_original(Rejected(sent[packed.topic, packed.offset], rejection.reason, ""))
+            digest = wanted.digest if (wanted.length or 0) > MAX_EVENT_BYTES else None
+            if (found := read_whole(packed)) != (wanted.record, wanted.length, digest):
+                return f"packed {wanted}, unpacked {found}"
     return None
