@@ -8,7 +8,7 @@ bytes are judged before they are sent.
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -18,12 +18,14 @@ from meter.runtime.clock import Clock
 from meter.runtime.errors import RefusalError
 from meter.runtime.kafka import Landed, Message, Producer
 from meter.runtime.process.interruption import say_when_interrupted
+from meter.store.evidence import record_time
 from meter.store.rejections import Rejection, Rejections
 from schemas.parsing.parse import parse
 from schemas.reasons import FINAL, Reason
 from schemas.records import Limits, Record, Rejected
 from schemas.topics import OWN_HEADERS
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING_STORED: Final[Mapping[int, Rejected]] = MappingProxyType({})
 
 
@@ -132,7 +134,7 @@ def take_out(rejection: Rejection) -> list[Rejection]:
     return [
         rejection._replace(
             offset=record.offset, key=record.key, value=record.value, headers=list(record.headers), to_offset=None,
-            packed=False, original_bytes=length, original_sha256=digest,
+            packed=False, kafka_timestamp=record_time(record), original_bytes=length, original_sha256=digest,
         )
         for record, length, digest in kept
     ]  # fmt: skip
@@ -156,8 +158,15 @@ def judge(
 def replay_record(rejection: Rejection, now: datetime) -> Record:
     """As the meter will read it: a new record, whose partition its key decides."""
     headers = [(name, b"" if value is None else value) for name, value in headers_to_send(rejection)]
-    timestamp_ms = int(now.timestamp() * 1000)
+    sent_ms = timestamp_to_send(rejection)
+    timestamp_ms = int(now.timestamp() * 1000) if sent_ms is None else sent_ms
     return Record(rejection.topic, 0, 0, timestamp_ms, rejection.key, rejection.value, headers)
+
+
+def timestamp_to_send(rejection: Rejection) -> int | None:
+    """Kafka's as it was, in ms: the time of an event that has none of its own. None, for now, where it had none."""
+    sent = rejection.kafka_timestamp
+    return None if sent is None else (sent - EPOCH) // timedelta(milliseconds=1)
 
 
 def headers_to_send(rejection: Rejection) -> list[tuple[str, bytes | None]]:
@@ -166,4 +175,10 @@ def headers_to_send(rejection: Rejection) -> list[tuple[str, bytes | None]]:
 
 def replay_message(rejection: Rejection) -> Message:
     headers = headers_to_send(rejection)
-    return Message(rejection.topic, rejection.key, rejection.value, headers=headers)  # type: ignore[arg-type]  # null
+    return Message(
+        rejection.topic,
+        rejection.key,
+        rejection.value,
+        headers=headers,  # type: ignore[arg-type]  # null
+        timestamp_ms=timestamp_to_send(rejection),
+    )
