@@ -41,7 +41,7 @@ def forget(
     from meter.runtime.process.interruption import say_when_interrupted
     from meter.sending import EFFECT_TIMEOUT_S, ask_until, check_event, send_and_wait
     from meter.store.outcomes import open_outcomes
-    from meter.store.remains import fetch_remains, find_sharing, is_cleared
+    from meter.store.remains import fetch_left, fetch_remains, find_sharing, is_cleared
     from schemas.build import new_event_id
 
     sent_id = event_id or new_event_id()
@@ -60,7 +60,7 @@ def forget(
             await send_only(settings, sent_id, send, as_json=as_json)
             return
         async with open_outcomes(settings) as outcomes:
-            if (before := await fetch_remains(outcomes, account_id)).forgotten:
+            if (await fetch_left(outcomes, account_id)).forgotten:
                 raise RefusalError(f"{account_id} was forgotten already. Nothing is sent.")
             known = await outcomes.fetch_account(account_id) or await outcomes.fetch_kept(account_id)
             if known is None:
@@ -75,7 +75,7 @@ def forget(
             await ask_until(lambda: is_cleared(outcomes, account_id), EFFECT_TIMEOUT_S)
             remains = await fetch_remains(outcomes, account_id)
         print_remains(account_id, effect.event_id, effect.position, remains, sharing, as_json=as_json)
-        if not remains.cleared or before.in_clear:
+        if not remains.cleared or remains.in_clear:
             raise typer.Exit(1)
 
     run_verb(command)
