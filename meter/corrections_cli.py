@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meter.presentation import printable
 from meter.runtime.errors import RefusalError
 from meter.runtime.process.cli import fail, whole
 from meter.runtime.process.exits import Exit
@@ -21,7 +20,8 @@ from meter.support_cli import (
     run_verb,
     send_only,
 )
-from schemas.resources import Resource
+from schemas.amounts import MICRO
+from schemas.resources import RESOURCE_CODES, Resource
 
 if TYPE_CHECKING:
     from meter.client import AccountsProducer
@@ -153,12 +153,11 @@ async def fetch_balance(outcomes: Outcomes, account_id: str, resource: str) -> l
 
 
 def check_left(usage: UsageNow, amount: Decimal) -> None:
-    """Raises RefusalError for more than is left: the meter would reject it."""
-    from meter.effects import describe_amount, format_plain
+    """Raises RefusalError for more than is left, in the words in which the meter would reject it."""
+    from meter.corrections import NamedUsage, describe_reversible
 
     if amount > usage.left:
-        used = f"the {describe_amount(usage.amount, usage.resource)} of {printable(usage.name)}"
-        can = f"of {used} only {format_plain(usage.left)} can still be reversed"
-        if usage.left == usage.amount:
-            can = f"no more than {used} can be reversed"
-        raise RefusalError(f"reverses_too_much: {can}. Nothing is sent.")
+        whole, left = int(usage.amount * MICRO), int(usage.left * MICRO)
+        resource = RESOURCE_CODES[Resource(usage.resource)]
+        named = NamedUsage(position=0, source=usage.source, resource=resource, amount=whole, left=left)
+        raise RefusalError(f"reverses_too_much: {describe_reversible(named, left)}. Nothing is sent.")

@@ -44,7 +44,7 @@ async def test_the_verbs_print_the_effect_and_refuse_what_is_not_there(
     assert done.stdout == expected
     done = processes.run("meter", "reverse", "acct-7", used, "--amount", "2.5", *WHY)
     assert (done.returncode, done.stdout) == (1, "")
-    only = "of the 5 model credits of swift-1 only 2 can still be reversed"
+    only = "of its 5 model credits only 2 can still be reversed"
     assert done.stderr == f"reverses_too_much: {only}. Nothing is sent.\n"
     done = processes.run("meter", "reverse", "acct-7", used, "--all", "--json", *WHY)
     assert done.returncode == 0 and json.loads(done.stdout)["balances"][0]["remaining"] == "75.000000"

@@ -1,0 +1,25 @@
+"""`meter reverse` refuses what the meter would reject, in its words."""
+
+from decimal import Decimal
+
+import pytest
+
+from meter.corrections import NamedUsage, describe_reversible
+from meter.corrections_cli import check_left
+from meter.effects import UsageNow
+from meter.runtime.errors import RefusalError
+from schemas.amounts import MICRO
+from schemas.resources import RESOURCE_CODES, Resource
+from tests.contract.rows import MOMENT
+
+
+@pytest.mark.parametrize("resource", list(Resource))
+@pytest.mark.parametrize("left", ["5", "2", "0.000001"])
+def test_more_than_is_left_is_refused_as_the_meter_would_reject_it(resource: Resource, left: str) -> None:
+    usage = UsageNow("/a", resource.value, "model_inference", "swift-1", MOMENT, Decimal(5), Decimal(left))
+    check_left(usage, Decimal(left))
+    micro = int(Decimal(left) * MICRO)
+    named = NamedUsage(7, "/a", RESOURCE_CODES[resource], 5 * MICRO, micro)
+    with pytest.raises(RefusalError) as refused:
+        check_left(usage, Decimal("5.1"))
+    assert str(refused.value) == f"reverses_too_much: {describe_reversible(named, micro)}. Nothing is sent."
