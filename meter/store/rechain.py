@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from meter.recover import Place
 from meter.runtime.errors import RefusalError
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, Pool, load_sql, transpose
@@ -21,19 +22,6 @@ from schemas.topics import BALANCES
 
 PAGE_ROWS: Final = 2_000  # events sealed at a time
 Progress = Callable[[int], None]
-
-
-class Place(NamedTuple):
-    """Where a shard stands, as lock_place.sql has it."""
-
-    shard: int
-    generation: int
-    position: int
-    batch: int
-    usage: int
-    accounts: int
-    head: bytes
-    notifier: int | None
 
 
 class Sealed(NamedTuple):
