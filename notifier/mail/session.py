@@ -20,7 +20,7 @@ from meter.runtime.tls import FollowingContext, explain_certificate
 from notifier.mail.verdict import Phase, Result
 from notifier.settings import NotifierSettings
 
-OK, START_INPUT, CLOSING = 250, 354, 421
+START_INPUT, CLOSING = 354, 421
 LEADING_DOT: Final = re.compile(rb"(?m)^\.")
 QUIT_TIMEOUT_S: Final = 2
 PLAIN: Final = (
@@ -78,7 +78,6 @@ class SmtpSession:
         self._server = server
         self._client: aiosmtplib.SMTP | None = None
         self.phase = Phase.CONNECT
-        self.delivered = 0
 
     @property
     def is_open(self) -> bool:
@@ -87,7 +86,6 @@ class SmtpSession:
     async def open(self) -> Result | None:
         """Connect, encrypt, say hello, log in. None when mail can be sent."""
         client = self._client = self._make_client()
-        self.delivered = 0
         ended = await self._step(Phase.CONNECT, client.connect())
         ended = ended or await self._step(Phase.EHLO, client.ehlo())
         ended = ended or await self._encrypt(client)
@@ -152,7 +150,6 @@ class SmtpSession:
             ended = await self._end(client)
         if ended.code is None or ended.code == CLOSING:
             self.abort()
-        self.delivered += 1
         return ended
 
     async def _begin(self, client: aiosmtplib.SMTP) -> None:
