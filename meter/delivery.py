@@ -122,8 +122,9 @@ class Delivery:
         except TimeoutError:
             trouble = self._trouble
             why = f": {explain(trouble)}" if trouble else ""
-            text = f"{self._max_pending} events wait for Kafka, and none left the buffer in {self._block_s:g} s{why}"
-            raise BufferFullError(f"{text}; {event_id} was not taken") from trouble
+            no_room = f"there was no room for this one in {self._block_s:g} s{why}"
+            text = f"{self._max_pending} events wait for Kafka, and {no_room}; {event_id} was not taken"
+            raise BufferFullError(text) from trouble
 
     async def flush(self) -> None:
         """Wait until each event is delivered or lost that was taken before this call, however many come meanwhile.
