@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from meter.runtime.tracing import TraceParent
@@ -225,3 +226,10 @@ class NotifyPlan:
     events: tuple[OutboxEvent, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     traces: tuple[LineTrace, ...] = ()  # while traces are on
+
+
+class Saved(NamedTuple):
+    """What a batch meant for letters: how many became owed, and how many ended with it."""
+
+    queued: int = 0
+    cancelled: int = 0  # their accounts were forgotten

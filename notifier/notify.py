@@ -14,7 +14,8 @@ from meter.runtime.process.metrics import Metrics, begin
 from meter.runtime.tracing import NO_TRACES, Traces
 from notifier.decide import Channel, Outcome, Thresholds
 from notifier.mail.mailer import QUEUED
-from notifier.model import AccountSnapshot, NotifyPlan, Unreadable
+from notifier.mail.verdict import Verdict
+from notifier.model import AccountSnapshot, NotifyPlan, Saved, Unreadable
 from notifier.plan import Change, plan_notices
 from notifier.records import name_people, read_records
 from notifier.render import Renderer
@@ -47,7 +48,7 @@ class Notify:
         renderer: Renderer,
         clock: Clock,
         metrics: Metrics,
-        on_saved: Callable[[NotifyPlan, int], None],
+        on_saved: Callable[[NotifyPlan, Saved], None],
         traces: Traces = NO_TRACES,
     ) -> None:
         self._store = store
@@ -70,25 +71,30 @@ class Notify:
         pairs = zip(batches, plans, strict=True)
         return [replace(p, traces=trace_lines(batch.records.get(BALANCES, ()), p.letters)) for batch, p in pairs]
 
-    async def save(self, plan: NotifyPlan) -> int:
+    async def save(self, plan: NotifyPlan) -> Saved:
         return await self._store.save(plan)
 
-    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[int] | None:
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[Saved] | None:
         return await self._store.save_together(plans)
 
-    def note(self, batch: Batch, plan: NotifyPlan, saved: int) -> None:
-        """`saved` is the number of letters that became owed."""
+    def note(self, batch: Batch, plan: NotifyPlan, saved: Saved) -> None:
         self._on_saved(plan, saved)
         self._metrics.records.labels("read").inc(batch.size)
         self._note_notices(plan)
-        if saved:
-            self._metrics.emails.labels(QUEUED).inc(saved)
+        for outcome, letters in ((QUEUED, saved.queued), (Verdict.CANCELLED.value, saved.cancelled)):
+            if letters:
+                self._metrics.emails.labels(outcome).inc(letters)
         if plan.unreadable:
             self._metrics.records.labels("rejected").inc(len(plan.unreadable))
             log.error("records_unreadable", shard=plan.shard, reason=sorted({bad.reason for bad in plan.unreadable}))
         write = log.info if plan.notices else log.debug
         write(
-            "changes_noticed", shard=plan.shard, changes=batch.size, emails=saved, **count(plan), **self._follow(plan)
+            "changes_noticed",
+            shard=plan.shard,
+            changes=batch.size,
+            emails=saved.queued,
+            **count(plan),
+            **self._follow(plan),
         )
 
     def _follow(self, plan: NotifyPlan) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from notifier.ends import KafkaEnds
 from notifier.mail.mailer import SMTP, Mailer
 from notifier.mail.session import SmtpServer
 from notifier.mail.tracing import LetterTraces
-from notifier.model import NotifyPlan
+from notifier.model import NotifyPlan, Saved
 from notifier.notify import TOGETHER_CHANGES, WORK, Notify
 from notifier.old_letters import OldLetters
 from notifier.recall import check_told, recall
@@ -108,11 +108,11 @@ def make_loop(
     mailer: Mailer,
     *,
     singly: bool = False,
-) -> ShardLoop[NotifyPlan, int]:
-    def wake(plan: NotifyPlan, queued: int) -> None:
-        if plan.events or queued:
+) -> ShardLoop[NotifyPlan, Saved]:
+    def wake(plan: NotifyPlan, saved: Saved) -> None:
+        if plan.events or any(saved):
             relay.wake.set()
-        if queued:
+        if saved.queued:
             mailer.wake.set()
 
     notify = Notify(

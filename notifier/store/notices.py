@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from meter.runtime.errors import OwnershipLostError
@@ -17,8 +18,10 @@ from meter.runtime.postgres import (
     write_transaction,
 )
 from notifier.decide import BalanceSnapshot
-from notifier.model import AccountSnapshot, Banner, Known, NoticeRow, NotifyPlan, People
-from notifier.store.letters import work_out, write_changes
+from notifier.events import email_ended
+from notifier.letters import Ending
+from notifier.model import AccountSnapshot, Banner, Known, NoticeRow, NotifyPlan, OutboxEvent, People, Saved
+from notifier.store.letters import append_events, read_lines, work_out, write_changes
 from notifier.store.rows import (
     group_generations,
     group_noticed,
@@ -26,6 +29,7 @@ from notifier.store.rows import (
     read_account,
     read_balance,
     read_banner,
+    read_email,
     read_people,
 )
 from notifier.store.traces import trace_columns
@@ -68,15 +72,15 @@ class PostgresNoticeStore:
             rows = await connection.fetch(load_sql(PACKAGE, "fetch_people"), *asked)
             return {row["account_id"]: read_people(row) for row in rows}
 
-    async def save(self, plan: NotifyPlan) -> int:
+    async def save(self, plan: NotifyPlan) -> Saved:
         try:
-            [queued] = await self._transact([plan])
+            [saved] = await self._transact([plan])
         except Exception as error:
             await note_failure(self._pool, error)
             raise
-        return queued
+        return saved
 
-    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[int] | None:
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[Saved] | None:
         try:
             if await takes_one_shard(self._pool):
                 return None
@@ -87,18 +91,18 @@ class PostgresNoticeStore:
             await note_failure(self._pool, error)
             raise
 
-    async def _transact(self, plans: Sequence[NotifyPlan]) -> list[int]:
-        queued = []
+    async def _transact(self, plans: Sequence[NotifyPlan]) -> list[Saved]:
+        saved = []
         async with self._pool.acquire() as connection, write_transaction(connection):
             for plan in plans:
                 await self._advance(connection, plan)
                 changes = await work_out(connection, plan)
                 await write_plan(connection, plan)
-                queued.append(await write_changes(connection, changes, self._pause_s, plan.at))
-                await forget_people(connection, plan)
+                queued = await write_changes(connection, changes, self._pause_s, plan.at)
+                saved.append(Saved(queued, await forget_people(connection, plan)))
             await fault_point("before_commit")
         await fault_point("after_commit")
-        return queued
+        return saved
 
     async def _advance(self, connection: Executor, plan: NotifyPlan) -> None:
         sql = load_sql(PACKAGE, "advance_cursor")
@@ -107,11 +111,20 @@ class PostgresNoticeStore:
         await fault_point("after_compare_and_set")
 
 
-async def forget_people(connection: Executor, plan: NotifyPlan) -> None:
-    """Behind everything else that the batch writes of these accounts."""
+async def forget_people(connection: Executor, plan: NotifyPlan) -> int:
+    """Behind everything else that the batch writes of these accounts: a letter that it queued ends as well. The number
+    of letters that ended."""
     accounts = [account.account_id for account in plan.accounts if account.forgotten]
-    if accounts:
-        await connection.execute(load_sql(PACKAGE, "forget_people"), plan.shard, accounts)
+    if not accounts:
+        return 0
+    letters = await connection.fetch(load_sql(PACKAGE, "forget_people"), plan.shard, accounts)
+    if letters:
+        await append_events(connection, [(plan.shard, forgotten_letter(row, plan.at)) for row in letters])
+    return len(letters)
+
+
+def forgotten_letter(row: Any, at: datetime) -> OutboxEvent:
+    return email_ended(read_email(row), Ending.CANCELLED.value, read_lines(row["lines"]), row["reason"], at)
 
 
 def in_order(shards: Collection[int] | None) -> list[int] | None:

@@ -9,7 +9,7 @@ from notifier.decide import BalanceSnapshot
 from notifier.letters import NO_LINES, Letters, Lines
 from notifier.mail.limits import Cap, DayLimits
 from notifier.mail.verdict import Judgement
-from notifier.model import AccountSnapshot, Draft, EmailRow, Known, NotifyPlan, People
+from notifier.model import AccountSnapshot, Draft, EmailRow, Known, NotifyPlan, People, Saved
 
 
 class NoticeStore(Protocol):
@@ -28,15 +28,15 @@ class NoticeStore(Protocol):
         those they are in."""
         ...
 
-    async def save(self, plan: NotifyPlan) -> int:
-        """Carry the plan out, wholly or not at all. Returns the number of letters that became owed.
+    async def save(self, plan: NotifyPlan) -> Saved:
+        """Carry the plan out, wholly or not at all.
 
         Raises OwnershipLostError when the store does not stand at `plan.start` (nothing is written), and any transient
         error with the outcome unknown: read the offsets again, never repeat the same plan blindly.
         """
         ...
 
-    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[int] | None:
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[Saved] | None:
         """Carry out plans of different shards of one topic, with the same `at`, in one transaction.
 
         None when a shard does not stand at its plan's start, or another writer has locked it. Nothing is written then;

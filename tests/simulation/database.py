@@ -11,7 +11,7 @@ from meter.plan import AppendPlan
 from meter.runtime.errors import TransientError
 from meter.store.port import Appended
 from notifier.mail.verdict import Judgement
-from notifier.model import Known, NotifyPlan, People
+from notifier.model import Known, NotifyPlan, People, Saved
 from notifier.store.port import ClaimedEmail
 from projections.accounts import AccountState
 from projections.fold import BalanceState
@@ -139,7 +139,7 @@ class NoticeStore(FakeStore):
             if name in accounts
         }
 
-    async def save(self, plan: NotifyPlan) -> int:
+    async def save(self, plan: NotifyPlan) -> Saved:
         return await self._commits.transact("notifier", super().save, plan)
 
     async def claim(self, claim_s: float) -> ClaimedEmail | None:

@@ -9,7 +9,7 @@ from notifier import plan as planning
 from notifier.decide import BalanceSnapshot, NoticeState
 from notifier.events import render_event
 from notifier.letters import Told
-from notifier.model import NotifyPlan
+from notifier.model import NotifyPlan, Saved
 from notifier.plan import Planner
 from notifier.store import letters, notices
 from notifier.store.notices import PostgresNoticeStore
@@ -80,7 +80,7 @@ def state_in_memory() -> None:
 def alert_after_commit() -> None:
     """The notice is committed first, and its letters are queued afterwards."""
 
-    async def save(self: Any, plan: NotifyPlan) -> int:
+    async def save(self: Any, plan: NotifyPlan) -> Saved:
         async with self._pool.acquire() as connection, connection.transaction():
             await self._advance(connection, plan)
             changes = await letters.work_out(connection, plan)
@@ -88,7 +88,7 @@ def alert_after_commit() -> None:
             await fault_point("before_commit")
         await fault_point("after_commit")
         async with self._pool.acquire() as connection, connection.transaction():
-            return await letters.write_changes(connection, changes, self._pause_s, plan.at)
+            return Saved(await letters.write_changes(connection, changes, self._pause_s, plan.at))
 
     replace(PostgresNoticeStore, "save", save)
 

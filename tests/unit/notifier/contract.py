@@ -14,7 +14,7 @@ from notifier.letters import Letters, Reached
 from notifier.mail.drafting import make_draft
 from notifier.mail.limits import Cap, DayLimits
 from notifier.mail.verdict import Judgement, Phase, Result, Verdict
-from notifier.model import NotifyPlan, Unreadable
+from notifier.model import NotifyPlan, Saved, Unreadable
 from notifier.plan import Change, plan_notices
 from notifier.store.port import ClaimedEmail, MailQueue, NoticeStore, Outlook
 from schemas.build import Decoded
@@ -161,7 +161,7 @@ class StoreContract:
         first = await plan_for(stores, [account(1), percent(0, 2), percent(50, 3)])
         second = await plan_for(stores, [Unreadable(record(b"{", 0), "not_json", "cut"), *others()], shard=1)
         third = await plan_for(stores, [Unreadable(record(b"[", 0), "not_json", "cut")], shard=2)
-        assert await stores.store.save_together([first, second, third]) == [1, 1, 0]
+        assert await stores.store.save_together([first, second, third]) == [Saved(1), Saved(1), Saved(0)]
         offsets = await stores.store.fetch_offsets([BALANCES], [0, 1, 2])
         assert offsets == {(BALANCES, 0): 3, (BALANCES, 1): 4, (BALANCES, 2): 1}
         known = await stores.store.fetch_known([ACCOUNT, "other"], [0, 1])

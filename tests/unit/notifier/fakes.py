@@ -14,7 +14,7 @@ from notifier.letters import Contact, Letters, Lines
 from notifier.mail.limits import DayLimits, find_cap
 from notifier.mail.recheck import still_says
 from notifier.mail.verdict import ENDINGS, Judgement, Verdict
-from notifier.model import Draft, EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, People, Unreadable
+from notifier.model import Draft, EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, People, Saved, Unreadable
 from notifier.owed import Outcome, apply_steps, end_letter, space_out
 from notifier.store.emails import DAY_S, FREE_OF_CHARGE
 from notifier.store.port import ClaimedEmail, Outlook
@@ -106,7 +106,7 @@ class FakeStore:
     ) -> Mapping[str, People]:
         return {key: value for key, value in self.people.items() if key in account_ids}
 
-    async def save(self, plan: NotifyPlan) -> int:
+    async def save(self, plan: NotifyPlan) -> Saved:
         if self.offsets.get((plan.topic, plan.shard)) != plan.start:
             raise OwnershipLostError("elsewhere")
         if any(row.notice_id in self.notices for row in plan.notices):
@@ -116,7 +116,7 @@ class FakeStore:
         self.notices |= {row.notice_id: row for row in plan.notices}
         self.outbox += plan.events
         self.unreadable += plan.unreadable
-        return sum(self._follow(name, plan) for name in dict.fromkeys(step.account_id for step in plan.letters))
+        return Saved(sum(self._follow(name, plan) for name in dict.fromkeys(step.account_id for step in plan.letters)))
 
     def _follow(self, account_id: str, plan: NotifyPlan) -> int:
         steps = [step for step in plan.letters if step.account_id == account_id]
@@ -144,7 +144,7 @@ class FakeStore:
             self.emails[row.email_id] = StoredEmail(row, due, due + timedelta(seconds=later_s))
             self.outbox.append(events.email_queued(row, at))
 
-    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[int] | None:
+    async def save_together(self, plans: Sequence[NotifyPlan]) -> list[Saved] | None:
         if any(self.offsets.get((plan.topic, plan.shard)) != plan.start for plan in plans):
             return None
         return [await self.save(plan) for plan in plans]

@@ -11,7 +11,7 @@ from meter.runtime.kafka import Batch
 from meter.runtime.process.health import Health
 from meter.runtime.shard_loop import ShardLoop
 from notifier.decide import Thresholds
-from notifier.model import NotifyPlan, People
+from notifier.model import NotifyPlan, People, Saved
 from notifier.notify import Notify, plan_batches
 from schemas.reasons import Reason
 from schemas.records import Rejected
@@ -41,7 +41,7 @@ class Consumer:
 
 
 class PoisonedStore(FakeStore):
-    async def save(self, plan: NotifyPlan) -> int:
+    async def save(self, plan: NotifyPlan) -> Saved:
         if plan.shard == 0:
             raise KeyError("bug")
         return await super().save(plan)
