@@ -18,7 +18,7 @@ from notifier import events
 from notifier.letters import Contact, Letters
 from notifier.mail.limits import DayLimits, find_cap
 from notifier.mail.recheck import still_says
-from notifier.mail.verdict import ENDINGS, Judgement, Verdict
+from notifier.mail.verdict import ENDINGS, Judgement, Phase, Result, Verdict
 from notifier.model import AccountSnapshot, Draft, EmailRow, People
 from notifier.owed import end_letter
 from notifier.store.letters import (
@@ -40,6 +40,9 @@ PACKAGE = "notifier"
 DAY_S: Final = 86_400.0
 # The letter did not cause these, so they do not count as one of its attempts.
 FREE_OF_CHARGE = frozenset({Verdict.TROUBLE, Verdict.STOPPED, Verdict.BEHIND})
+# Why a mail was not handed over when all but its dot was sent.
+CHANGED: Final = "the balance changed while it was on its way"
+OVERTAKEN: Final = "its claim had run out: another try has the letter, or has ended it"
 
 
 class PostgresMailQueue:
@@ -88,12 +91,16 @@ class PostgresMailQueue:
             raise ValueError("a letter without bytes cannot be handed over")
         letters = await fetch_account_letters(connection, row)
         if not still_says(letters, row.recipient, draft.lines):
-            again = (row.email_id, email.claim, 0.0, "the balance changed while it was on its way", 1, False, row.shard)
+            again = (row.email_id, email.claim, 0.0, CHANGED, 1, False, row.shard)
             await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *again, email.rendered)
+            await end_attempt(connection, email, not_handed_over(CHANGED))
             return False
         said = (draft.message_id, draft.message, write_lines(draft.lines), draft.notice_id)
         parameters = (row.email_id, email.claim, claim_s, *said, row.shard)
-        return await connection.fetchval(load_sql(PACKAGE, "hand_over_email"), *parameters) is not None
+        if await connection.fetchval(load_sql(PACKAGE, "hand_over_email"), *parameters) is None:
+            await end_attempt(connection, email, not_handed_over(OVERTAKEN))
+            return False
+        return True
 
     async def finish(self, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime) -> bool:
         try:
@@ -180,6 +187,11 @@ async def postpone(connection: Executor, email: ClaimedEmail, judgement: Judgeme
     back, reason = int(judgement.verdict in FREE_OF_CHARGE), events.one_line(judgement.reason) or None
     parameters = (email.row.email_id, email.claim, pause_s, reason, back, judgement.ambiguous, email.row.shard)
     return await connection.fetchval(load_sql(PACKAGE, "postpone_email"), *parameters, email.rendered) is not None
+
+
+def not_handed_over(why: str) -> Judgement:
+    """The body was sent, and no dot: the letter is tried again, or is another try's by now."""
+    return Judgement(Verdict.RETRY, Result(Phase.BODY, None, why))
 
 
 async def end_attempt(connection: Executor, email: ClaimedEmail, judgement: Judgement) -> None:
