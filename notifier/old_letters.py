@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from meter.runtime.kafka.patience import Patience
 from meter.runtime.postgres import Pool, load_sql
 from meter.runtime.waiting import wait_for
 
@@ -28,11 +29,16 @@ class OldLetters:
         self._shards = shards
         self._keep_days = keep_days
         self._poll_s = poll_s
+        self._patience = Patience(self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until stopped. Errors go to the caller."""
+        """Until stopped. What does not pass goes to the caller."""
         while not stop.is_set():
-            dropped = max([await drop_bytes(self._pool, self._keep_days, shard) for shard in self._shards or (None,)])
+            dropped = 0
+            with self._patience.bearing():
+                dropped = max(
+                    [await drop_bytes(self._pool, self._keep_days, shard) for shard in self._shards or (None,)]
+                )
             if dropped:
                 log.info("letter_bytes_dropped", letters=dropped, keep_days=self._keep_days)
             if dropped < MOST:

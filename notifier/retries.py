@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from meter.runtime.clock import Clock
+from meter.runtime.kafka.patience import Patience
 from meter.runtime.postgres import Pool
 from meter.runtime.waiting import wait_for
 from notifier.store.retry import Retried, carry_out_next
@@ -27,11 +28,14 @@ class RetryLoop:
         self._clock = clock
         self._wake = wake
         self._poll_s = poll_s
+        self._patience = Patience(self.name)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until stopped. Errors go to the caller."""
+        """Until stopped. What does not pass goes to the caller."""
         while not stop.is_set():
-            carried = await carry_out_next(self._pool, self._clock.now())
+            carried = None
+            with self._patience.bearing():
+                carried = await carry_out_next(self._pool, self._clock.now())
             if carried is None:
                 await wait_for(stop, self._poll_s)
                 continue

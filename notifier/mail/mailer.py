@@ -25,6 +25,7 @@ from notifier.ends import Ends
 from notifier.mail.drafting import make_draft
 from notifier.mail.gate import Gate, Relay
 from notifier.mail.recheck import Action, Doubt, choose_step
+from notifier.mail.report import MailReport
 from notifier.mail.sender import Sender
 from notifier.mail.session import SmtpServer
 from notifier.mail.tracing import LetterTraces
@@ -38,7 +39,6 @@ log = structlog.get_logger(component="mailer")
 
 T = TypeVar("T")
 SMTP = "smtp"
-REPORT_PAUSE_S = 15
 RECORD_TRIES = 8
 RECORD_SHARE = 0.9  # of the claim, for the end of a letter whose dot was sent
 # A shard that is read at all is read to its end of a moment ago within a fraction of this.
@@ -95,7 +95,8 @@ class Mailer:
             for number in range(self._width.most):
                 name = f"sender-{number}"
                 group.create_task(run_until(stop, name, self._send_all(number, stop)), name=name)
-            group.create_task(run_until(stop, "mail-report", self._report(stop)), name="mail-report")
+            report = MailReport(self._queue, self._health.metrics)
+            group.create_task(run_until(stop, report.name, report.run(stop)), name=report.name)
 
     async def _send_all(self, number: int, stop: asyncio.Event) -> None:
         sender = Sender(self._queue, self._server, self._settings, stop)
@@ -275,14 +276,6 @@ class Mailer:
             recorded=held,
             **({} if trace_id is None else {"trace_id": trace_id}),
         )
-
-    async def _report(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            counts = await self._queue.count()
-            self._health.metrics.waiting.labels("emails").set(counts["waiting"])
-            self._health.metrics.emails_due.set(counts["due"])
-            self._health.metrics.emails_overdue_seconds.set(counts["overdue_s"])
-            await wait_for(stop, REPORT_PAUSE_S)
 
 
 async def first_of(call: Awaitable[T], stop: asyncio.Event) -> None:
