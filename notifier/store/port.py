@@ -110,5 +110,7 @@ class MailQueue(Protocol):
         ...
 
     async def count(self) -> Mapping[str, float]:
-        """Queued letters: `waiting` in all, `due` now; `overdue_s`: for how long the first of these has been due."""
+        """Queued letters: `waiting` in all, `due` now; `overdue_s`: for how long the first of these has been due, which
+        each claim and pause begin anew; `oldest_s`: for how long the oldest has been owed that no limit of a day puts
+        off."""
         ...

@@ -166,6 +166,13 @@ class Metrics:
         return self._gauge("metering_emails_overdue_seconds", "For how long the first of them has been due")
 
     @cached_property
+    def emails_oldest_seconds(self) -> Gauge:
+        return self._gauge(
+            "metering_emails_oldest_seconds",
+            "For how long the oldest letter has been owed that is not put off by a limit of a day",
+        )
+
+    @cached_property
     def emails_claimed(self) -> Gauge:
         return self._gauge("metering_emails_claimed", "Letters that this process has claimed and is sending")
 

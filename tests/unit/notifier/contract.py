@@ -200,7 +200,7 @@ class QueueContract:
     async def test_each_contact_is_claimed_once(self, stores: Fixture) -> None:
         await queue_one(stores, ("a@example.com", "b@example.com"))
         assert {(await claim(stores)).row.recipient for _ in range(2)} == {"a@example.com", "b@example.com"}
-        assert await stores.queue.count() == {"waiting": 2, "due": 0, "overdue_s": 0}
+        assert {"waiting": 2, "due": 0, "overdue_s": 0}.items() <= (await stores.queue.count()).items()
 
     async def test_acceptance_is_the_end_and_is_told(self, stores: Fixture) -> None:
         await queue_one(stores)
@@ -305,7 +305,7 @@ class QueueContract:
         await queue_one(stores)
         await save(stores, [percent(72, 4), percent(85, 5), percent(60, 6, resource="tool_runs")], start=3)
         counts = await stores.queue.count()
-        assert counts == {"waiting": 1, "due": 1, "overdue_s": counts["overdue_s"]} and counts["overdue_s"] >= 0
+        assert (counts["waiting"], counts["due"]) == (1, 1) and counts["overdue_s"] >= 0
         email = await claim(stores)
         assert {name: shown.line for name, shown in email.lines.items()} == {"model_credits": 80, "tool_runs": 50}
         assert await hand_over(stores, email)
@@ -375,7 +375,7 @@ class QueueContract:
             waits.append(cap.wait_s)
         assert all(86_000 < wait_s <= 86_400 for wait_s in waits)
         assert await stores.queue.finish(following, Judgement(Verdict.CAPPED, None, "too many"), waits[0], AT)
-        assert await stores.queue.count() == {"waiting": 1, "due": 0, "overdue_s": 0}
+        assert await stores.queue.count() == {"waiting": 1, "due": 0, "overdue_s": 0, "oldest_s": 0}
         await stores.pass_s(86_400)
         assert (await claim(stores)).lines["model_credits"].line == 70
 

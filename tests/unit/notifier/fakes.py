@@ -242,4 +242,11 @@ class FakeStore:
     async def count(self) -> Mapping[str, float]:
         queued = [email for email in self.emails.values() if email.state == "queued"]
         overdue = [late_s for email in queued if (late_s := (self.clock.now() - email.due).total_seconds()) >= 0]
-        return {"waiting": len(queued), "due": len(overdue), "overdue_s": max(overdue, default=0.0)}
+        now = self.clock.now()
+        ages = [(now - email.row.created_at).total_seconds() for email in queued if email.claim or email.due <= now]
+        return {
+            "waiting": len(queued),
+            "due": len(overdue),
+            "overdue_s": max(overdue, default=0.0),
+            "oldest_s": max(ages, default=0.0),
+        }
