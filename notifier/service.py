@@ -16,8 +16,9 @@ from meter.runtime.process.service import Build, Service
 from meter.runtime.shard_loop import ShardLoop
 from meter.topics import GROWN_OUTPUT, GrowthWatch, RecordedTopics, RiskWarnings
 from notifier.ends import KafkaEnds
-from notifier.mail.mailer import SMTP, Mailer
+from notifier.mail.mailer import Mailer
 from notifier.mail.session import SmtpServer
+from notifier.mail.standing import SMTP
 from notifier.mail.tracing import LetterTraces
 from notifier.model import NotifyPlan, Saved
 from notifier.notify import TOGETHER_CHANGES, WORK, Notify

@@ -44,10 +44,16 @@ class Gate:
         except TimeoutError:
             pass
 
-    def open(self) -> bool:
-        """Record that the server works. True when the gate was closed before."""
+    def is_probe(self, who: object) -> bool:
+        """Whether they alone may send, while all others wait for what comes of it."""
+        return self._probe is who
+
+    def open(self, *, proven: bool = True) -> bool:
+        """Record that the server works. True when the gate was closed before. `proven`: by a letter; else the pauses go
+        on growing where the next one finds trouble."""
         news, self._closed_until, self._probe = self._closed_until is not None, None, None
-        self._steps = self._fresh()
+        if proven:
+            self._steps = self._fresh()
         self._changed.set()
         return news
 

@@ -7,10 +7,8 @@ be sent again.
 
 import asyncio
 import random
-from collections.abc import Awaitable
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TypeVar
 
 import structlog
 
@@ -20,7 +18,6 @@ from meter.runtime.fault_points import fault_point
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import pauses, run_until, wait_for
-from notifier.addresses import hide_addresses
 from notifier.ends import Ends
 from notifier.mail.drafting import make_draft
 from notifier.mail.gate import Gate, Relay
@@ -28,8 +25,10 @@ from notifier.mail.recheck import Action, Doubt, choose_step
 from notifier.mail.report import MailReport
 from notifier.mail.sender import Sender
 from notifier.mail.session import SmtpServer
+from notifier.mail.standing import Standing
 from notifier.mail.tracing import LetterTraces
 from notifier.mail.verdict import Judgement, Phase, Tries, Verdict, judge, pause_for
+from notifier.mail.waiting import first_of
 from notifier.mail.width import Width
 from notifier.render import Renderer
 from notifier.settings import NotifierSettings
@@ -37,8 +36,6 @@ from notifier.store.port import ClaimedEmail, MailQueue, Outlook
 
 log = structlog.get_logger(component="mailer")
 
-T = TypeVar("T")
-SMTP = "smtp"
 RECORD_TRIES = 8
 RECORD_SHARE = 0.9  # of the claim, for the end of a letter whose dot was sent
 # A shard that is read at all is read to its end of a moment ago within a fraction of this.
@@ -85,9 +82,11 @@ class Mailer:
         begin(health.metrics.emails, [QUEUED, *Verdict, LATE, AMBIGUOUS])
         health.metrics.latency.begin("letter")
         self._next_look = 0.0  # of all senders together, in the loop's time
+        self._trying = 0  # letters that are being sent
         self._relay = Relay()
         self._width = Width(settings.smtp_connections, settings.smtp_connections_max)
         self._gate = Gate(settings.mail_trouble_first_s, settings.mail_trouble_max_s)
+        self._standing = Standing(self._gate, health)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; conversations in flight are finished first, within a share of the grace time."""
@@ -104,6 +103,8 @@ class Mailer:
             while await self._may_send(number, sender, stop):
                 email = await self._queue.claim(self._settings.claim_s)
                 if email is None:
+                    if not self._trying:
+                        await self._standing.ask(sender, stop)
                     self._gate.leave(sender)
                     await self._wait_for_work(sender, stop)
                 else:
@@ -144,6 +145,7 @@ class Mailer:
             await self._record(email, ready)
             return
         attempt = asyncio.create_task(self._attempt(sender, ready))
+        self._trying += 1
         try:
             await asyncio.shield(attempt)
         except asyncio.CancelledError:
@@ -151,6 +153,8 @@ class Mailer:
             sender.hurry()
             await asyncio.wait({attempt})
             raise
+        finally:
+            self._trying -= 1
 
     async def _prepare(self, email: ClaimedEmail, stop: asyncio.Event) -> ClaimedEmail | Judgement:
         """The letter with the bytes to send, made of what is true now; or what becomes of it without sending."""
@@ -209,12 +213,9 @@ class Mailer:
             self._gate.leave(sender)
             log.info("smtp_throttled", connections=self._width.now, detail=judgement.reason)
         elif judgement.verdict is Verdict.TROUBLE:
-            pause_s = self._gate.close()
-            self._health.set_ready(SMTP, False, detail=note_trouble(judgement, email.row.recipient, pause_s))
+            self._standing.note_trouble(judgement, email.row.recipient)
         elif judgement.result is not None and judgement.result.code is not None:
-            if self._gate.open():
-                log.info("smtp_recovered")
-            self._health.set_ready(SMTP, True)
+            self._standing.note_works()
         else:
             self._gate.leave(sender)
 
@@ -276,24 +277,3 @@ class Mailer:
             recorded=held,
             **({} if trace_id is None else {"trace_id": trace_id}),
         )
-
-
-async def first_of(call: Awaitable[T], stop: asyncio.Event) -> None:
-    """Wait for one thing, but no longer than until `stop`."""
-    tasks = {asyncio.ensure_future(call), asyncio.ensure_future(stop.wait())}
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-
-def note_trouble(judgement: Judgement, recipient: str, pause_s: float) -> str:
-    """Log it, and return what is known of it without an address."""
-    reason = hide_addresses(judgement.reason, recipient)
-    # A fault needs a person, so it is an error every time; trouble usually passes by itself.
-    write = log.error if judgement.fault else log.warning
-    event = "smtp_refuses_us" if judgement.fault else "dependency_unreachable"
-    write(event, dependency=SMTP, detail=reason, pause_s=round(pause_s, 2))
-    return reason

@@ -13,7 +13,7 @@ DRAIN_SHARE = 0.6
 
 
 class Sender:
-    """Sends one letter at a time."""
+    """Sends one letter at a time, or asks whether one would be taken."""
 
     def __init__(self, queue: MailQueue, server: SmtpServer, settings: NotifierSettings, stop: asyncio.Event) -> None:
         self._queue = queue
@@ -70,6 +70,16 @@ class Sender:
             raise ValueError("a letter without bytes cannot be sent")
         message = email.draft.message
         return await self._session.deliver(self._settings.mail_from, email.row.recipient, message, before_dot)
+
+    async def probe(self) -> Result | None:
+        """Ask the server, over a connection of its own, whether it would take a letter. None: nothing is against it."""
+        await self._session.close()
+        try:
+            ended = await self._session.open() or await self._session.ask(self._settings.mail_from)
+            await self._session.close()
+            return ended
+        finally:
+            self._session.abort()
 
     def hurry(self) -> None:
         self._hurry.set()

@@ -126,6 +126,13 @@ class SmtpSession:
         password = None if server.password is None else server.password()
         return await self._step(Phase.AUTH, client.login(server.username, password or ""))
 
+    async def ask(self, sender: str) -> Result | None:
+        """Whether mail would be taken from `sender`, as far as that is said without a recipient. None: it would."""
+        client = self._client
+        if client is None:
+            return Result(Phase.CONNECT, None, "not connected")
+        return await self._step(Phase.MAIL, client.mail(sender))
+
     async def deliver(
         self, sender: str, recipient: str, message: bytes, before_dot: Callable[[], Awaitable[bool]]
     ) -> Result | None:

@@ -116,11 +116,10 @@ def judge(result: Result, tries: Tries, *, relay_works: bool) -> Judgement:
     """`relay_works`: a refusal that is about us is about us and this recipient alone; see `Relay`."""
     if result.phase is Phase.DOT and is_success(result.code):
         return Judgement(Verdict.ACCEPTED, result)
-    is_fault = result.setup or is_permanent(result.code)
     is_ours = is_about_us(result) and not relay_works
     if result.phase in BEFORE_RECIPIENT or result.code in OUR_PASSWORD or is_ours:
-        return Judgement(Verdict.TROUBLE, result, explain(result), fault=is_fault)
-    if is_fault and not is_about_us(result):
+        return judge_server(result)
+    if is_fault(result) and not is_about_us(result):
         return Judgement(Verdict.REFUSED if is_bad_address(result) else Verdict.GIVEN_UP, result, explain(result))
     if result.handed_over and tries.lost + 1 >= tries.most_lost:
         return Judgement(Verdict.PRESUMED, result, f"the reply was lost {tries.lost + 1} times: {explain(result)}")
@@ -128,6 +127,15 @@ def judge(result: Result, tries: Tries, *, relay_works: bool) -> Judgement:
         reason = f"given up after {tries.number} tries; the last one: {explain(result)}"
         return Judgement(Verdict.GIVEN_UP, result, reason)
     return Judgement(Verdict.RETRY, result, explain(result))
+
+
+def judge_server(result: Result) -> Judgement:
+    """Of an end that is about the server as a whole, or our settings."""
+    return Judgement(Verdict.TROUBLE, result, explain(result), fault=is_fault(result))
+
+
+def is_fault(result: Result) -> bool:
+    return result.setup or is_permanent(result.code)
 
 
 def is_about_us(result: Result) -> bool:

@@ -159,7 +159,7 @@ def test_the_guide_names_every_metric() -> None:
 def lines_that_ask_for_someone() -> dict[str, set[str]]:
     """Levels of the events that are logged above info, by name."""
     found: dict[str, set[str]] = {f"email_{verdict}": {"warning"} for verdict in {*Verdict, LATE} - {*QUIET}}
-    found["smtp_refuses_us"] = {"error"}  # chosen with its level, in notifier/mail/mailer.py
+    found["smtp_refuses_us"] = {"error"}  # chosen with its level, in notifier/mail/standing.py
     for package in ("meter", "projections", "notifier"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

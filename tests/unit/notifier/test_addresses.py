@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from notifier.addresses import HIDDEN, hide_addresses
 from notifier.events import email_ended
-from notifier.mail.mailer import note_trouble
+from notifier.mail.standing import note_trouble
 from notifier.mail.verdict import Judgement, Phase, Result, Verdict
 from notifier.model import EmailRow
 from schemas.build import decode_event
