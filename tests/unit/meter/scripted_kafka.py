@@ -7,6 +7,7 @@ from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka import Landed, Message
 from meter.runtime.kafka.producer import OnLanded
 from meter.runtime.settings import Settings
+from schemas.build import decode_event
 
 UNREACHABLE = DependencyUnreachableError("kafka is away", dependency="kafka")
 
@@ -65,3 +66,7 @@ class ScriptedKafka:
 
 def settings() -> Settings:
     return Settings(retry_first_s=0.001, retry_max_s=0.002)
+
+
+def ids_of(kafka: ScriptedKafka) -> list[str]:
+    return [decode_event(message.value or b"").envelope.id for message in kafka.arrived]

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from meter import delivery
 from meter.client import AccountsProducer, DeliveryError, InvalidEventError, UsageProducer
 from meter.runtime.kafka import Landed, Message
 from meter.runtime.kafka.producer import OnLanded
@@ -20,13 +19,6 @@ from schemas.reasons import Reason
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, USAGE
 from tests.unit.meter.scripted_kafka import UNREACHABLE, ScriptedKafka, settings
-
-
-@pytest.fixture
-def kafka(monkeypatch: pytest.MonkeyPatch) -> ScriptedKafka:
-    scripted = ScriptedKafka()
-    monkeypatch.setattr(delivery, "Producer", lambda settings, client_id: scripted)
-    return scripted
 
 
 async def test_what_is_flushed_has_arrived_in_order(kafka: ScriptedKafka) -> None:

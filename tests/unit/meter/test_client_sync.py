@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from meter import client_sync, delivery
+from meter import client_sync
 from meter.client import BufferFullError, DeliveryError, InvalidEventError, NotRunningError
 from meter.client_sync import SyncAccountsProducer, SyncProducer, SyncUsageProducer
 from meter.runtime.errors import SettingsError
@@ -18,13 +18,6 @@ from tests.support import until_sync
 from tests.unit.meter.scripted_kafka import ScriptedKafka, settings
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def kafka(monkeypatch: pytest.MonkeyPatch) -> ScriptedKafka:
-    scripted = ScriptedKafka()
-    monkeypatch.setattr(delivery, "Producer", lambda settings, client_id: scripted)
-    return scripted
 
 
 @pytest.fixture
