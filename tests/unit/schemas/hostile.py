@@ -9,6 +9,7 @@ from tests.unit.schemas.builders import ACCOUNT, EVENT_ID, make_event, to_bytes
 USAGE_TYPES = [TYPES_BY_CODE[code] for code in USAGE_CODES]
 INFERENCE, GUARDRAIL, SCRIPT, TOOL_RUN = USAGE_TYPES
 
+HOSTILE_CHARACTERS = '"\\{}[],: \n\t\x00\x1f\x7f\x80é٣\u2028\ufeff019-.+eEaAZzTx'
 TIMES = (
     "2026-02-29T12:00:00Z",
     "2028-02-29T12:00:00Z",
@@ -218,3 +219,14 @@ def hostile_values() -> Iterator[bytes]:
         b"[" * 30_000,
         whole + b" " * 70_000,
     )
+
+
+def misprints(text: str) -> Iterator[str]:
+    """Every text with one character left out, doubled, replaced by another or preceded by another."""
+    for at, character in enumerate(text):
+        before, after = text[:at], text[at + 1 :]
+        yield before + after
+        yield before + 2 * character + after
+        for other in HOSTILE_CHARACTERS:
+            yield before + other + after
+            yield before + other + character + after

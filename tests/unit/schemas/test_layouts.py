@@ -15,7 +15,8 @@ from schemas.parsing.parse import Accepted
 from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
 from tests.unit.schemas.builders import LIMITS, NOW, make_event, make_record
-from tests.unit.schemas.test_pattern_reader import USAGE_TYPES, misprints, new_patterns
+from tests.unit.schemas.hostile import USAGE_TYPES, misprints
+from tests.unit.schemas.pattern_reading import new_patterns
 
 INFERENCE, TOOL_RUN = "usage.model_inference.v1", "usage.tool_run.v1"
 COMPACT, SPACED = (",", ":"), (", ", ": ")
