@@ -13,17 +13,11 @@ from notifier.store.port import ClaimedEmail
 from schemas.build import Decoded, decode_event
 from schemas.topics import BALANCES
 from tests.unit.notifier.builders import ACCOUNT, AT, account, percent
-from tests.unit.notifier.contract import (
-    ACCEPTED,
-    CLAIM_S,
-    QueueContract,
-    StoreContract,
-    others,
-    plan_for,
-    queue_one,
-    save,
-)
+from tests.unit.notifier.contract import ACCEPTED, CLAIM_S, others, plan_for, queue_one, save
+from tests.unit.notifier.day_limits_contract import DayLimitsContract
 from tests.unit.notifier.doubt_contract import DoubtContract
+from tests.unit.notifier.queue_contract import QueueContract
+from tests.unit.notifier.store_contract import StoreContract
 
 
 class PostgresStores:
@@ -67,6 +61,9 @@ class TestPostgresStore(StoreContract): ...
 
 
 class TestPostgresQueue(QueueContract): ...
+
+
+class TestPostgresDayLimits(DayLimitsContract): ...
 
 
 class TestPostgresDoubt(DoubtContract): ...

@@ -6,9 +6,11 @@ from notifier.letters import Letters
 from notifier.store.port import ClaimedEmail
 from schemas.build import Decoded, decode_event
 from schemas.topics import BALANCES
-from tests.unit.notifier.contract import QueueContract, StoreContract
+from tests.unit.notifier.day_limits_contract import DayLimitsContract
 from tests.unit.notifier.doubt_contract import DoubtContract
 from tests.unit.notifier.fakes import FakeClock, FakeStore
+from tests.unit.notifier.queue_contract import QueueContract
+from tests.unit.notifier.store_contract import StoreContract
 
 
 class FakeStores:
@@ -39,6 +41,9 @@ class TestFakeStore(StoreContract): ...
 
 
 class TestFakeQueue(QueueContract): ...
+
+
+class TestFakeDayLimits(DayLimitsContract): ...
 
 
 class TestFakeDoubt(DoubtContract): ...
