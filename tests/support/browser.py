@@ -9,9 +9,10 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+ROOT: Final = Path(__file__).parents[2]
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 FLAGS: Final = ("--no-sandbox", "--disable-background-networking")
-OUTPUT: Final = Path(".local/console")
+OUTPUT: Final = ROOT / ".local" / "console"
 EXPECT_MS: Final = 30_000  # a look, a request and a busy machine; 5 s otherwise
 WIDTHS: Final = (360, 768, 1440)
 SCHEMES: Final = ("light", "dark")
