@@ -12,6 +12,8 @@ from notifier.mail.verdict import Judgement
 from notifier.store.port import ClaimedEmail
 from tests.support import until
 from tests.support.virtual_loop import run_virtually
+from tests.support.waiting import GIVEN_UP_S
+from tests.support.working_time import within
 from tests.unit.notifier.contract import queue_one
 from tests.unit.notifier.fakes import FakeStore
 from tests.unit.notifier.mail_bench import SILENCE_S, Bench, bench
@@ -201,15 +203,16 @@ class LookedStore(FakeStore):
 @pytest.mark.parametrize("connections", [1, 4])
 async def test_an_email_wakes_one_sender_and_no_wake_up_is_lost(connections: int) -> None:
     script = Script()
-    async with serving(script), asyncio.timeout(10):
+    async with serving(script):
         made = Bench(script, mail_poll_s=60, smtp_connections=connections)
         looked = made.fake = LookedStore(made)
         looked.queues = connections == 1  # while the only sender looks in vain
-        async with made.sending():
-            if not looked.queues:
-                await until(lambda: looked.looks == connections)
-                await looked.queue()
-            await until(lambda: made.told().count("accepted") == 1)
+        with within(10):  # long before it would look by itself
+            async with asyncio.timeout(GIVEN_UP_S), made.sending():
+                if not looked.queues:
+                    await until(lambda: looked.looks == connections)
+                    await looked.queue()
+                await until(lambda: made.told().count("accepted") == 1)
     # Beside the first looks: the one that found it, the one that it woke, and its own look for more.
     assert looked.looks <= connections + 3
 

@@ -8,6 +8,8 @@ import pytest
 from meter.runtime.kafka import Batch
 from meter.runtime.process.health import Health
 from meter.runtime.shard_loop import ShardLoop
+from tests.support.waiting import GIVEN_UP_S
+from tests.support.working_time import within
 from tests.unit.runtime.shard_loop_fakes import Consumer, Numbers, batch
 
 
@@ -25,14 +27,15 @@ async def test_a_cancelled_loop_waits_for_its_batches_and_raises_their_bugs() ->
     loop = asyncio.create_task(
         ShardLoop(consumer, Waiting(), together=100, concurrency=2, health=Health()).run(consumer.stop)
     )
-    await entered.wait()
-    loop.cancel()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert not loop.done()
-    gate.set()
-    with pytest.raises(KeyError):
-        await loop
+    async with asyncio.timeout(GIVEN_UP_S):
+        await entered.wait()
+        loop.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not loop.done()
+        gate.set()
+        with pytest.raises(KeyError):
+            await loop
 
 
 class Waiting(Consumer):
@@ -62,7 +65,8 @@ async def test_a_loop_that_ends_with_a_bug_waits_for_no_records() -> None:
     waiting: Any = OnceThenWaiting()
     loop = ShardLoop(waiting, Numbers({("plan", 0): KeyError("a bug")}), together=100, concurrency=2, health=Health())
     running = asyncio.create_task(loop.run(waiting.stop))
-    ended, _ = await asyncio.wait({running}, timeout=5)
+    with within(5):
+        ended, _ = await asyncio.wait({running}, timeout=GIVEN_UP_S)
     assert ended
     with pytest.raises(KeyError):
         await running
@@ -73,7 +77,7 @@ async def test_a_loop_that_is_to_stop_waits_for_no_records() -> None:
     running = asyncio.create_task(
         ShardLoop(waiting, Numbers(), together=100, concurrency=2, health=Health()).run(waiting.stop)
     )
-    await waiting.asked.wait()
-    waiting.stop.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(GIVEN_UP_S):
+        await waiting.asked.wait()
+        waiting.stop.set()
         await running

@@ -16,6 +16,8 @@ from meter.runtime.process.health import Health
 from meter.runtime.process.service import Build, run_attempts
 from meter.runtime.settings import Settings
 from tests.support import until
+from tests.support.waiting import GIVEN_UP_S
+from tests.support.working_time import within
 
 SETTINGS = Settings(
     retry_first_s=0.001,
@@ -25,6 +27,14 @@ SETTINGS = Settings(
     kafka_sasl_username="bob",
     kafka_sasl_password=SecretStr("hunter2"),
 )
+
+
+@asynccontextmanager
+async def soon() -> AsyncIterator[None]:
+    """Much sooner than the pauses and the grace time of a service; what hangs is given up."""
+    with within(10):
+        async with asyncio.timeout(GIVEN_UP_S):
+            yield
 
 
 class Loop:
@@ -75,7 +85,7 @@ def fail_times(
 
 
 async def run(journal: Journal, health: Health | None = None) -> Exit:
-    async with asyncio.timeout(10):
+    async with soon():
         return await run_attempts("meter", SETTINGS, journal.build, health or Health(), asyncio.Event())
 
 
@@ -156,7 +166,7 @@ async def test_a_stop_while_opening_cancels_it() -> None:
         await asyncio.Event().wait()
         yield []
 
-    async with asyncio.timeout(10):
+    async with soon():
         attempts = asyncio.create_task(run_attempts("meter", SETTINGS, opening, Health(), stop))
         await entered.wait()
         stop.set()
@@ -172,7 +182,7 @@ async def test_a_stop_ends_a_pause() -> None:
         failed.set()
         raise ConnectionResetError("gone")
 
-    async with asyncio.timeout(10):
+    async with soon():
         attempts = asyncio.create_task(run_attempts("meter", settings, Journal(work).build, Health(), stop))
         await failed.wait()
         stop.set()
@@ -218,7 +228,7 @@ async def test_a_loop_that_is_cancelled_from_within_is_missed() -> None:
         opened += 1
         yield [Loop(work), Loop(lambda stop: None)]
 
-    async with asyncio.timeout(10):
+    async with soon():
         assert await run_attempts("meter", SETTINGS, opening, Health(), asyncio.Event()) is Exit.OK
     assert opened == 2
 
@@ -232,7 +242,7 @@ async def test_a_loop_that_ends_by_itself_is_a_bug() -> None:
         yield [Ends(lambda stop: None), Loop(lambda stop: None)]
 
     with capture_logs() as said:
-        async with asyncio.timeout(10):
+        async with soon():
             assert await run_attempts("meter", SETTINGS, opening, Health(), asyncio.Event()) is Exit.FAILED
     assert "loop ended, and nobody had stopped it" in repr(
         [line["exc_info"].exceptions for line in said if line["event"] == "service_crashed"]
