@@ -8,7 +8,7 @@ from notifier.cli import CROSSINGS
 from notifier.decide import Outcome
 from notifier.reading import read_letter, why_no_text
 from tests.unit.notifier.builders import AT, RENDERER, account, balance
-from tests.unit.notifier.test_render import EMAIL_ID
+from tests.unit.notifier.composing import EMAIL_ID
 
 
 @pytest.mark.parametrize("name", ["Example Company", "Zürich Team ✓", "x" * 64])
