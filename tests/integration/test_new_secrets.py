@@ -126,7 +126,7 @@ def accept_only(script: Script, password: str) -> None:
 async def test_the_mail_servers_password(
     processes: Processes, stack: Addresses, values: dict[str, Any], settings: Settings, pool: Pool, tmp_path: Path
 ) -> None:
-    """The letter waits; certificates and authorities of the mail server: tests/unit/notifier/test_session.py."""
+    """The letter waits. Certificates and authorities of mail: tests/unit/notifier/test_session_security.py."""
     assert processes.run("meter", "setup").returncode == 0
     file, script = tmp_path / "password", Script(extensions=("AUTH PLAIN",))
     file.write_text(PASSWORD)

@@ -1,60 +1,14 @@
 """One SMTP conversation with a server that fails at every step: the phase and the reply must come out right."""
 
 import asyncio
-import base64
-import shutil
-import ssl
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from meter.runtime.settings import load_settings
-from notifier.mail.session import SmtpServer, SmtpSession, make_tls, quote_body
+from notifier.mail.session import SmtpSession, quote_body
 from notifier.mail.verdict import Phase, Result
-from notifier.settings import NotifierSettings
 from tests.support import until
-from tests.support.certificates import NAME, Certificates, server_context
-from tests.unit.notifier.conftest import Certificate
+from tests.unit.notifier.conversing import MESSAGE, SILENCE_S, answer, converse, server
 from tests.unit.notifier.scripted import DROP, HANG, LATE, Script, serving
-
-MESSAGE = b"Subject: hello\r\n\r\n.dots\r\nand more\r\n"
-# Long, so that a busy machine is not taken for a silent server; a test of silence sets its own.
-TIMEOUT_S = 30
-SILENCE_S = 1
-
-
-def server(script: Script, **values: object) -> SmtpServer:
-    found: dict[str, object] = {
-        "host": "127.0.0.1",
-        "port": script.port,
-        "security": "auto",
-        "helo": "example.com",
-        "timeout_s": TIMEOUT_S,
-        "dot_timeout_s": TIMEOUT_S,
-        "tls": make_tls(None, verify=True),
-    }
-    return SmtpServer(**{**found, **values})  # type: ignore[arg-type]
-
-
-def answer(value: bool) -> Callable[[], Awaitable[bool]]:
-    async def before_dot() -> bool:
-        return value
-
-    return before_dot
-
-
-async def converse(script: Script, **values: object) -> Result | None:
-    async with serving(script):
-        session = SmtpSession(server(script, **values))
-        try:
-            ended = await session.open()
-            if ended is not None:
-                return ended
-            return await session.deliver("from@example.com", "to@example.com", MESSAGE, answer(True))
-        finally:
-            await session.close()
 
 
 async def test_a_mail_is_accepted() -> None:
@@ -171,140 +125,6 @@ async def test_the_session_is_used_again_after_a_refusal() -> None:
             assert accepted is not None and accepted.code == 250
         await session.close()
     assert script.connections == 1 and script.commands("rset") == ["RSET"] and len(script.bodies) == 2
-
-
-# --- encryption and passwords ----------------------------------------------------------------------------------------
-
-
-async def test_auto_encrypts_where_it_is_offered_and_says_hello_again(certificate: Certificate) -> None:
-    script = Script(extensions=("STARTTLS",), tls=certificate.server())
-    result = await converse(script, host="localhost", tls=make_tls(str(certificate.certificate), verify=True))
-    assert result is not None and result.code == 250
-    assert len(script.commands("ehlo")) == 2 and script.commands("starttls")
-
-
-async def test_starttls_is_required_where_it_is_asked_for() -> None:
-    result = await converse(Script(), security="starttls")
-    assert result is not None and (result.phase, result.code, result.setup) == (Phase.TLS, None, True)
-
-
-async def test_a_certificate_that_is_not_trusted_is_our_fault_to_mend(certificate: Certificate) -> None:
-    script = Script(extensions=("STARTTLS",), tls=certificate.server())
-    result = await converse(script, host="localhost", tls=ssl.create_default_context())
-    assert result is not None and (result.phase, result.setup) == (Phase.TLS, True)
-    assert result.detail.startswith("the mail server shows a certificate that is not trusted")
-    assert script.commands("mail") == []
-
-
-async def test_without_verification_any_certificate_will_do(certificate: Certificate) -> None:
-    script = Script(extensions=("STARTTLS",), tls=certificate.server())
-    result = await converse(script, security="starttls", tls=make_tls(None, verify=False))
-    assert result is not None and result.code == 250
-
-
-@pytest.mark.parametrize(
-    ("shown", "words"),
-    [
-        ("other_name", "for another host name"),
-        ("expired", "that has expired"),
-    ],
-)
-async def test_what_is_wrong_with_a_certificate_is_said(shown: str, words: str, tmp_path: Path) -> None:
-    certificates = Certificates(tmp_path)
-    script = Script(extensions=("STARTTLS",), tls=server_context(getattr(certificates, shown)()))
-    result = await converse(script, host="localhost", tls=make_tls(certificates.cafile, verify=True))
-    assert result is not None and (result.phase, result.setup) == (Phase.TLS, True)
-    assert result.detail.startswith(f"the mail server shows a certificate {words}")
-
-
-async def test_tls_from_the_first_byte(certificate: Certificate) -> None:
-    script, trusted = Script(), make_tls(str(certificate.certificate), verify=True)
-    async with serving(script, certificate.server()):
-        session = SmtpSession(server(script, host="localhost", security="tls", tls=trusted))
-        assert await session.open() is None
-        result = await session.deliver("from@example.com", "to@example.com", MESSAGE, answer(True))
-        await session.close()
-    assert result is not None and result.code == 250
-
-
-async def test_tls_against_a_server_that_does_not_speak_it() -> None:
-    result = await converse(Script(), security="tls", host="localhost")
-    assert result is not None and result.code is None and result.phase in (Phase.TLS, Phase.CONNECT)
-
-
-async def test_a_password_is_not_sent_in_clear_unless_it_is_asked_for() -> None:
-    script = Script(extensions=("AUTH PLAIN",))
-    result = await converse(script, username="us", password=lambda: "secret")
-    assert result is not None and (result.phase, result.setup) == (Phase.AUTH, True)
-    assert script.commands("auth") == []
-    script = Script(extensions=("AUTH PLAIN",))
-    result = await converse(script, username="us", password=lambda: "secret", security="none")
-    assert result is not None and result.code == 250 and len(script.commands("auth")) == 1
-
-
-async def test_a_refused_password_is_told() -> None:
-    script = Script({"auth": ["535 5.7.8 no"]}, extensions=("AUTH PLAIN",))
-    result = await converse(script, username="us", password=lambda: "secret", security="none")
-    assert result is not None and (result.phase, result.code) == (Phase.AUTH, 535)
-    assert "secret" not in result.detail
-
-
-async def test_a_server_without_auth_is_told() -> None:
-    result = await converse(Script(), username="us", password=lambda: "secret", security="none")
-    assert result is not None and (result.phase, result.setup) == (Phase.AUTH, True)
-
-
-async def test_a_new_password_and_certificates_count_from_the_next_connection_on(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """By their files; the server asks for a certificate of an authority that it trusts, and for a password."""
-    first, second = Certificates(folder(tmp_path, "first")), Certificates(folder(tmp_path, "second"))
-    files = {name: tmp_path / name for name in ("ca.pem", "tls.crt", "tls.key", "password")}
-    install(files, first, "old one")
-    for name, file in {
-        "cafile": "ca.pem",
-        "certfile": "tls.crt",
-        "keyfile": "tls.key",
-        "password_file": "password",
-    }.items():
-        monkeypatch.setenv(f"METERING_SMTP_{name.upper()}", str(files[file]))
-    for name, value in {"host": NAME, "security": "starttls", "username": "us"}.items():
-        monkeypatch.setenv(f"METERING_SMTP_{name.upper()}", value)
-    settings, script = load_settings(NotifierSettings), Script()
-    async with serving(script):
-        own = replace(SmtpServer.of(settings), port=script.port)
-        for certificates, password in ((first, "old one"), (second, "new one")):
-            expect(script, certificates, password)
-            if password == "new one":
-                assert await SmtpSession(own).open() is not None, "nothing of the old counts any more"
-                install(files, certificates, password)
-                expect(script, certificates, password)
-            session = SmtpSession(own)
-            assert await session.open() is None
-            await session.close()
-
-
-def folder(parent: Path, name: str) -> Path:
-    made = parent / f"of-{name}"
-    made.mkdir()
-    return made
-
-
-def install(files: dict[str, Path], certificates: Certificates, password: str) -> None:
-    certificate, key = certificates.client("credit-notifier")
-    for name, source in {"ca.pem": certificates.cafile, "tls.key": key, "tls.crt": certificate}.items():
-        shutil.copy(source, files[name])
-    files["password"].write_text(f"{password}\n")
-
-
-def expect(script: Script, certificates: Certificates, password: str) -> None:
-    """From the next connection on, with the certificates of this authority and this password alone."""
-    script.tls = server_context(certificates.server())
-    script.tls.verify_mode = ssl.CERT_REQUIRED
-    certificates.authority.configure_trust(script.tls)
-    script.extensions = ("STARTTLS", "AUTH PLAIN")
-    plain = base64.b64encode(f"\0us\0{password}".encode()).decode()
-    script.replies = {f"auth PLAIN {plain}": ["235 welcome"], "auth": ["535 5.7.8 no"]}
 
 
 def test_leading_dots_are_doubled_and_the_end_is_a_line_end() -> None:
