@@ -26,8 +26,9 @@ from tests.faults.oracle.verified import check_verified
 from tests.faults.schedule import SERVICES, SESSION_S, Fault
 from tests.faults.servers import Site
 from tests.faults.supervisor import Supervisor
+from tests.faults.truth import ACCOUNTS, USAGE
 from tests.faults.watermark import Watermarks
-from tests.faults.world import ACCOUNTS, USAGE, World
+from tests.faults.world import World
 
 BALANCES = "metering.balances"
 PARTITIONS = 4

@@ -13,7 +13,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from tests.faults.world import ACCOUNTS, USAGE, Message, World
+from tests.faults.truth import ACCOUNTS, USAGE, Message
+from tests.faults.world import World
 
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json")
 NUMBER = "number"  # header with the number of a sound event: how the oracle knows records without reading them

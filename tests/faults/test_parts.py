@@ -18,7 +18,8 @@ from tests.faults.oracle.findings import Findings
 from tests.faults.oracle.offsets import GAP, REPEAT, STORED, OffsetCheck, name, wanted_outcome
 from tests.faults.oracle.published import check_percent
 from tests.faults.schedule import USUAL_MIX, Focus, make_schedule
-from tests.faults.world import GARBAGE, REVERSED, TYPES, USAGE, Message, Shares, Truth, World, number_of
+from tests.faults.truth import GARBAGE, REVERSED, TYPES, USAGE, Message, Truth, number_of
+from tests.faults.world import Shares, World
 
 PARTITIONS = 4
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.faults.report import by_fault
+from tests.faults.truth import USAGE
 from tests.faults.watermark import Watermarks
-from tests.faults.world import USAGE
 
 QUIET: dict[str, Any] = {
     "shard": 0, "usage_offset": 9, "accounts_offset": 0, "last_position": 9, "folded": 9, "first_waiting": None,

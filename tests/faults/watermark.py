@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.faults.world import ACCOUNTS, USAGE
+from tests.faults.truth import ACCOUNTS, USAGE
 
 POLL_S = 0.2
 PATIENCE_S = 5

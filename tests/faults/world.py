@@ -1,46 +1,45 @@
-"""What the campaign sends, made from a seed, and the truth about every event of it.
-
-The number of an event is part of its id, so that the oracle finds the truth about a stored row without a dictionary of
-millions of ids. Nothing of the product is used to make or to remember anything here.
-"""
+"""What the campaign sends, made from a seed. Nothing of the product is used to make it."""
 
 import json
-from array import array
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from tests.bench.events import MICRO, make_garbage, uuid7_text
+from tests.faults.truth import (
+    ACCOUNTS,
+    CLOSED,
+    CONTACTS_CHANGED,
+    CREDITS,
+    CUSTOM_SCRIPT,
+    FREE,
+    GARBAGE,
+    GRANTED,
+    GUARDRAIL,
+    MODEL_INFERENCE,
+    NOTHING,
+    NUMBER_BYTES,
+    OPENED,
+    PLAN_CHANGED,
+    RENAMED,
+    REOPENED,
+    RESOURCES,
+    REVERSED,
+    REVOKED,
+    RUNS,
+    TOOL_RUN,
+    TYPES,
+    USAGE,
+    Account,
+    Message,
+    Named,
+    Truth,
+)
 
-USAGE, ACCOUNTS = "metering.usage", "metering.accounts"
-MODEL_INFERENCE, GUARDRAIL, CUSTOM_SCRIPT, TOOL_RUN = 1, 2, 3, 4
-OPENED, PLAN_CHANGED, CONTACTS_CHANGED, GRANTED, REVERSED, REVOKED = 10, 11, 12, 13, 14, 15
-RENAMED, CLOSED, REOPENED = 16, 17, 18
-CREDITS, RUNS = 1, 2
-RESOURCES = {CREDITS: "model_credits", RUNS: "tool_runs"}
-FREE = {CREDITS: 75 * MICRO, RUNS: 10_000 * MICRO}
-TYPES = {
-    MODEL_INFERENCE: "usage.model_inference.v1",
-    GUARDRAIL: "usage.guardrail.v1",
-    CUSTOM_SCRIPT: "usage.custom_script.v1",
-    TOOL_RUN: "usage.tool_run.v1",
-    OPENED: "account.opened.v1",
-    PLAN_CHANGED: "account.plan_changed.v1",
-    CONTACTS_CHANGED: "account.contacts_changed.v1",
-    GRANTED: "credits.granted.v1",
-    REVERSED: "usage.reversed.v1",
-    REVOKED: "credits.revoked.v1",
-    RENAMED: "account.renamed.v1",
-    CLOSED: "account.closed.v1",
-    REOPENED: "account.reopened.v1",
-}
-NUMBER_BYTES = 5
-GARBAGE = -1
-NOTHING = -1  # what an event names that takes nothing back
 NAMES = ("swift-1", "sage-3-large", "ember-7b", "quill-2")
 # Accounts that use tool runs in equal steps and stop exactly on a line: "≥" and ">" differ only there.
 STEP_PERCENT, LINES = 5, (20, 50, 70, 80, 90, 100)
@@ -49,15 +48,6 @@ NAMED = 2000  # events that may be named by a reversal or a revocation, the newe
 GREEDY = 0.1  # share of corrections that take as if nothing had been taken before
 TOP_UPS = (0.1, 0.5, 1, 2)  # of the free allowance
 MOST_CLOSED = 0.1  # of all accounts, at one time
-
-
-class Message(NamedTuple):
-    """One record to send; `number` of a sound event, or GARBAGE."""
-
-    topic: str
-    key: bytes
-    value: bytes
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,49 +61,6 @@ class Shares:
     revocations: float = 0.0005
     changes: float = 0.002
     closings: float = 0.001  # and reopenings
-
-
-class Truth:
-    """Kind, account, resource, amount in micro-units and what it takes back of every sound event, by its number."""
-
-    def __init__(self) -> None:
-        self.kinds = array("b")
-        self.accounts = array("i")
-        self.resources = array("b")
-        self.amounts = array("q")
-        self.names = array("q")  # number of the usage that is reversed, or of the grant that is revoked
-
-    def __len__(self) -> int:
-        return len(self.kinds)
-
-    def add(self, kind: int, account: int, resource: int, amount: int, names: int = NOTHING) -> int:
-        self.kinds.append(kind)
-        self.accounts.append(account)
-        self.resources.append(resource)
-        self.amounts.append(amount)
-        self.names.append(names)
-        return len(self.kinds) - 1
-
-
-@dataclass(slots=True)
-class Account:
-    name: str
-    contacts: tuple[str, ...]
-    steps_left: int | None = None  # None: usage without end
-
-
-@dataclass(slots=True)
-class Named:
-    """An event that the broker has and that may be taken back; `left` as far as this world knows."""
-
-    number: int
-    event_id: str
-    left: int
-
-
-def number_of(event_id: bytes) -> int:
-    """The number in the last bytes of an id of ours."""
-    return int.from_bytes(event_id[-NUMBER_BYTES:])
 
 
 class World:

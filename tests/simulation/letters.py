@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from tests.faults.oracle.books import EMAILS, Book, reaches
-from tests.faults.world import RESOURCES
+from tests.faults.truth import RESOURCES
 from tests.simulation.mail import Arrival
 from tests.simulation.oracle import Ledger
 

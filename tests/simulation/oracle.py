@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from schemas.topics import ACCOUNTS, BALANCES, USAGE
 from tests.faults.oracle.books import Book, lines_of
-from tests.faults.world import (
+from tests.faults.truth import (
     CLOSED,
     CONTACTS_CHANGED,
     FREE,

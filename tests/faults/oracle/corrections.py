@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Final
 
 from tests.faults.oracle.findings import Findings
-from tests.faults.world import OPENED, REVERSED, REVOKED, Truth
+from tests.faults.truth import OPENED, REVERSED, REVOKED, Truth
 
 REJECTED, WAITING = 4, 32  # outcomes of offsets
 TOOK: Final = {

@@ -9,7 +9,8 @@ import asyncpg
 from tests.faults.oracle.books import Book, lines_of
 from tests.faults.oracle.findings import Findings
 from tests.faults.oracle.offsets import Books
-from tests.faults.world import CREDITS, RESOURCES, World
+from tests.faults.truth import CREDITS, RESOURCES
+from tests.faults.world import World
 
 CODES = {name: code for code, name in RESOURCES.items()}
 Key = tuple[int, int]  # account, resource

@@ -16,7 +16,7 @@ from tests.faults.load import NUMBER
 from tests.faults.oracle.books import Book
 from tests.faults.oracle.corrections import REJECTED, WAITING, Corrections
 from tests.faults.oracle.findings import Findings
-from tests.faults.world import (
+from tests.faults.truth import (
     ACCOUNTS,
     CLOSED,
     FREE,
@@ -29,9 +29,9 @@ from tests.faults.world import (
     REVOKED,
     USAGE,
     Truth,
-    World,
     number_of,
 )
+from tests.faults.world import World
 
 ABSENT = -2
 READ_S = 60

@@ -9,7 +9,8 @@ import orjson
 
 from tests.faults.oracle.findings import Findings
 from tests.faults.oracle.offsets import Books, read_records
-from tests.faults.world import RESOURCES, World
+from tests.faults.truth import RESOURCES
+from tests.faults.world import World
 
 BALANCES: Final = "metering.balances"
 PERCENT_WRONG: Final = "published percent that is not rounded down"
