@@ -32,9 +32,9 @@ from projections.rebuild import Model, Rebuild
 from projections.verify import verify as verify_models
 from schemas.records import Accepted, Rejected
 from schemas.topics import ACCOUNTS, USAGE
+from tests.contract.log import read_postgres_log
 from tests.contract.memory_store import MemoryEventStore
 from tests.contract.rows import MOMENT, opened, plan, rejected, usage
-from tests.contract.test_event_store import read_postgres_log
 from tests.integration.projections_log import fold_all
 from tests.integration.tampering import fetch_anchors, find_damage
 from tests.integration.usage_log import fold_usage
