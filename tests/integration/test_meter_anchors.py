@@ -108,7 +108,7 @@ async def test_verify_names_shard_and_batch_and_exits_with_1(
         await produce(settings, *ACCOUNTS)
         await wait_until_stored(pool, settings)
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL session_replication_role = replica")
+        await pass_triggers(connection)
         row = await connection.fetchrow(
             "UPDATE meter.events SET amount = amount + 1 WHERE shard = 1 AND position = 1 RETURNING shard"
         )

@@ -13,6 +13,7 @@ from meter.store.events import PostgresEventStore
 from schemas.events import CODES
 from schemas.records import Accepted, Outcome, Remark, Remarked
 from tests.contract.rows import opened, plan, usage
+from tests.support.damaging import pass_triggers
 
 PLAN_CHANGED = CODES["account.plan_changed.v1"]
 CONTACTS_CHANGED = CODES["account.contacts_changed.v1"]
@@ -129,10 +130,9 @@ async def test_an_account_that_was_opened_before_its_opening_was_kept_is_granted
     await pool.execute(load_sql("meter", "insert_shards"), 1)
     store = PostgresEventStore(pool)
     await store.append(plan(opened(0), allowance=Allowance(75, 0)))
-    async with pool.acquire() as connection:
-        await connection.execute("SET session_replication_role = replica")
+    async with pool.acquire() as connection, connection.transaction():
+        await pass_triggers(connection)
         await connection.execute("DELETE FROM meter.openings")
-        await connection.execute("RESET session_replication_role")
     assert (await store.append(plan(opened(1), start=(0, 1)))).stored == 1
 
 

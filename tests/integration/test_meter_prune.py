@@ -15,6 +15,7 @@ from meter.store.events import PostgresEventStore
 from meter.store.prune import prune_shard
 from schemas.topics import ACCOUNTS, USAGE
 from tests.contract.rows import opened, plan, rejected, rerouted, usage
+from tests.support.damaging import pass_triggers
 from tests.support.processes import Processes
 
 refuses = pytest.mark.not_on_citus("`meter prune` refuses there")
@@ -176,7 +177,9 @@ async def test_pruning_hides_no_other_damage(
     async for _ in prune_shard(pool, 0, TODAY - timedelta(days=90), "somebody"):
         pass
     assert processes.run("meter", "verify", "--no-anchors").returncode == 0
-    await pool.execute(f"SET session_replication_role = replica; {damage}")
+    async with pool.acquire() as connection, connection.transaction():
+        await pass_triggers(connection)
+        await connection.execute(damage)
     assert processes.run("meter", "verify", "--no-anchors").returncode == 1
 
 

@@ -21,6 +21,7 @@ from meter.store.rechain import Sealed, Wording, seal_shard
 from meter.store.rehash import hash_batch
 from schemas.records import Accepted
 from tests.contract.rows import MOMENT, opened, plan, rejected, usage
+from tests.support.damaging import pass_triggers
 from tests.support.old_chain import append_old
 from tests.support.searching import find
 
@@ -173,11 +174,10 @@ async def test_a_damaged_log_is_refused_and_left_as_it_is(pool: Pool, old_log: A
 
 
 async def tamper(pool: Pool, *statements: str) -> None:
-    async with pool.acquire() as connection:
-        await connection.execute("SET session_replication_role = replica")
+    async with pool.acquire() as connection, connection.transaction():
+        await pass_triggers(connection)
         for statement in statements:
             await connection.execute(statement)
-        await connection.execute("RESET session_replication_role")
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,8 @@ async def test_a_history_rewritten_under_cover_of_the_sealing_is_found(pool: Poo
 
 
 async def rewrite(pool: Pool) -> None:
-    async with pool.acquire() as connection:
-        await connection.execute("SET session_replication_role = replica")
+    async with pool.acquire() as connection, connection.transaction():
+        await pass_triggers(connection)
         previous = bytes(32)
         for row in await connection.fetch("SELECT batch FROM meter.batches ORDER BY batch"):
             if await connection.fetchval("SELECT count(*) FROM meter.generations WHERE batch = $1", row["batch"]):
@@ -231,7 +231,6 @@ async def rewrite(pool: Pool) -> None:
             )
             previous = new
         await connection.execute("UPDATE meter.shards SET head = $1", previous)
-        await connection.execute("RESET session_replication_role")
 
 
 async def test_an_anchor_of_before_that_the_former_hashes_contradict_is_found(pool: Pool, old_log: Anchors) -> None:

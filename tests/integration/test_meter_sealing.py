@@ -20,6 +20,7 @@ from schemas.events import CODES
 from schemas.reasons import Reason
 from schemas.records import Accepted
 from tests.contract.rows import opened, plan, rejected, usage
+from tests.support.damaging import pass_triggers
 from tests.support.searching import find
 
 ANN, BOB, NAME = "ann.person@example.com", "bob.person@example.com", "Person & Example"
@@ -197,10 +198,9 @@ async def test_an_intruder_cannot_hide_refused_records_where_nobody_was_forgotte
     store: PostgresEventStore, pool: Pool
 ) -> None:
     await refuse(store, 0)
-    async with pool.acquire() as connection:
-        await connection.execute("SET session_replication_role = replica")
+    async with pool.acquire() as connection, connection.transaction():
+        await pass_triggers(connection)
         await connection.execute("UPDATE meter.rejections SET value = NULL, forgotten = true")
-        await connection.execute("RESET session_replication_role")
     assert await find_damage(pool)
 
 

@@ -23,6 +23,7 @@ from schemas.build import encode_event, new_event_id
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, REROUTED_HEADER, USAGE, partition_for
 from tests.support import until
+from tests.support.damaging import pass_triggers
 from tests.support.meter import running_meter, set_up_meter, wait_until_stored
 
 CLOCK = SystemClock()
@@ -214,7 +215,9 @@ async def test_a_store_behind_the_offsets_committed_to_kafka_went_back_in_time(
     await producer.publish([message("acc-1", inference("acc-1")) for _ in range(5)])
     async with running_meter(settings):
         await wait_until_stored(pool, settings)
-    await pool.execute("SET session_replication_role = replica; DELETE FROM meter.events; DELETE FROM meter.batches")
+    async with pool.acquire() as connection, connection.transaction():
+        await pass_triggers(connection)
+        await connection.execute("DELETE FROM meter.events; DELETE FROM meter.batches")
     await pool.execute("UPDATE meter.shards SET usage_offset = 0, next_position = 1, next_batch = 1")
     with pytest.raises(ExceptionGroup) as raised:
         async with running_meter(settings):

@@ -21,6 +21,7 @@ from meter.store.rechain import Wording, seal_shard
 from schemas.records import Accepted
 from schemas.topics import partition_for
 from tests.contract.rows import MOMENT, opened, plan, reversal, usage
+from tests.support.damaging import pass_triggers
 from tests.support.old_chain import append_old
 
 pytestmark = pytest.mark.not_on_citus("`meter split` refuses there")
@@ -121,10 +122,9 @@ async def write_old(batches: Batches) -> None:
 
 
 async def tamper(pool: Pool, statement: str, *values: Any) -> None:
-    async with pool.acquire() as connection:
-        await connection.execute("SET session_replication_role = replica")
+    async with pool.acquire() as connection, connection.transaction():
+        await pass_triggers(connection)
         assert await connection.execute(statement, *values) != "UPDATE 0"
-        await connection.execute("RESET session_replication_role")
 
 
 async def test_a_log_of_version_2_is_split_and_repeats_of_it_are_known(batches: Batches) -> None:

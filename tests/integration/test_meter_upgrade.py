@@ -12,6 +12,7 @@ from meter.runtime.postgres.migrations import Migration, migrate, read_migration
 from meter.store.events import PostgresEventStore
 from meter.verify import choose_shards, verify_log
 from tests.contract.rows import MOMENT, opened, plan, usage
+from tests.support.damaging import pass_triggers
 from tests.support.old_chain import append_old
 
 OLD = 2  # migrations that the old log was made with
@@ -117,18 +118,23 @@ async def test_tampering_with_what_the_old_chain_does_not_cover_is_found(old: as
         "UPDATE meter.batches SET chain_version = 5 WHERE batch = 1",
         "UPDATE meter.batches SET waiting = 1 WHERE batch = 1",
     ):
-        await old.execute("BEGIN; SET session_replication_role = replica; " + change + "; COMMIT")
+        async with old.transaction():
+            await pass_triggers(old)
+            await old.execute(change)
         assert await find_damage(pool), change
         await undo(old)
         assert await find_damage(pool) == []
 
 
 async def undo(connection: asyncpg.Connection) -> None:
-    await connection.execute("SET session_replication_role = replica")
-    await connection.execute("ALTER TABLE meter.events DROP CONSTRAINT IF EXISTS events_identified")
-    await connection.execute("UPDATE meter.events SET id = NULL, event_key = NULL")
-    await connection.execute("UPDATE meter.duplicates SET id = NULL")
-    await connection.execute("UPDATE meter.batches SET generation = 1, evidence = NULL, chain_version = 2, waiting = 0")
+    async with connection.transaction():
+        await pass_triggers(connection)
+        await connection.execute("ALTER TABLE meter.events DROP CONSTRAINT IF EXISTS events_identified")
+        await connection.execute("UPDATE meter.events SET id = NULL, event_key = NULL")
+        await connection.execute("UPDATE meter.duplicates SET id = NULL")
+        await connection.execute(
+            "UPDATE meter.batches SET generation = 1, evidence = NULL, chain_version = 2, waiting = 0"
+        )
 
 
 async def test_an_interrupted_index_is_built_again(old: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
