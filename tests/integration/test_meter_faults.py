@@ -1,21 +1,24 @@
 """The meter when things break: killed at every step, cut off from Postgres, started without it, two at once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from meter.client import UsageProducer
 from meter.runtime.kafka import Producer
+from meter.runtime.kafka.groups import fetch_committed
 from meter.runtime.postgres import Pool
+from meter.runtime.process.health import Health
 from meter.settings import MeterSettings
-from schemas.topics import USAGE
+from schemas.topics import ACCOUNTS, USAGE
 from tests.support import builders, until
 from tests.support.meter import rehash, running_meter, set_up_meter, wait_until_stored
 from tests.support.processes import Processes
 
 NOWHERE = "127.0.0.1:1"
 EVENTS = 600
+OFFSETS = (USAGE, "usage_offset"), (ACCOUNTS, "accounts_offset")
 
 
 @pytest.fixture
@@ -28,6 +31,18 @@ async def settings(values: dict[str, Any]) -> MeterSettings:
 async def producer(settings: MeterSettings) -> AsyncIterator[Producer]:
     async with Producer(settings) as started:
         yield started
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What the meters inside the test have logged up to now."""
+    parts: list[str] = []
+
+    def read() -> str:
+        parts.append(capsys.readouterr().out)
+        return "".join(parts)
+
+    return read
 
 
 async def produce(settings: MeterSettings, count: int = EVENTS) -> None:
@@ -110,38 +125,37 @@ async def test_connections_that_are_cut_again_and_again(
 
 
 async def test_a_lock_that_is_held_too_long_costs_time_and_nothing_else(
-    values: dict[str, Any], pool: Pool, capsys: pytest.CaptureFixture[str]
+    values: dict[str, Any], pool: Pool, logged: Callable[[], str]
 ) -> None:
     """The meter does not wait for a row that another transaction holds: it tries again, and says why."""
     await set_up_meter(values)
     settings = MeterSettings(**values)
-    logged = ""
-
-    def has_found_it_locked() -> bool:
-        nonlocal logged
-        logged += capsys.readouterr().out
-        return "ownership_lost" in logged
-
     async with running_meter(settings):
         async with pool.acquire() as holder, holder.transaction():
             for shard in range(settings.partitions):
                 await holder.execute("SELECT FROM meter.shards WHERE shard = $1 FOR UPDATE", shard)
             await produce(settings, 60)
-            await until(has_found_it_locked, timeout_s=30)
+            await until(lambda: "ownership_lost" in logged(), timeout_s=30)
         await wait_until_stored(pool, settings)
-    assert "another transaction holds shard" in logged
+    assert "another transaction holds shard" in logged()
     await check_log(pool, 60)
 
 
 async def test_two_writers_that_both_think_a_shard_is_theirs(
-    values: dict[str, Any], settings: MeterSettings, pool: Pool
+    values: dict[str, Any], settings: MeterSettings, pool: Pool, logged: Callable[[], str]
 ) -> None:
     """Groups of their own give each meter all shards: only the fence is left between them."""
-    await produce(settings)
     rival = in_group(MeterSettings(**(values | {"batch_events": 70})), "rival")
-    async with running_meter(settings), running_meter(rival):
+    async with running_meter(settings) as one, running_meter(rival) as other:
+        await until(lambda: has_all_shards(one) and has_all_shards(other), message="not both have all shards")
+        await produce(settings)
         await wait_until_stored(pool, settings, timeout_s=60)
+        await until(lambda: "ownership_lost" in logged(), message="none of them came second")
     await check_log(pool)
+
+
+def has_all_shards(health: Health) -> bool:
+    return health.metrics.registry.get_sample_value("metering_shards") == 3
 
 
 @pytest.mark.parametrize(
@@ -166,6 +180,7 @@ async def test_without_a_dependency_it_waits_says_so_and_still_ends_on_sigterm(
 
 
 async def test_sigterm_drains(processes: Processes, settings: MeterSettings, pool: Pool) -> None:
+    """What it stored is committed to Kafka before it ends, unless it says that Kafka took too long."""
     await produce(settings)
     service = processes.start("meter", batch_events="50")
 
@@ -175,9 +190,17 @@ async def test_sigterm_drains(processes: Processes, settings: MeterSettings, poo
     _: bool = await until(has_begun)
     service.terminate()
     assert service.wait() == 0
+    stored, committed = await fetch_stored(pool), await fetch_committed(settings, "meter", [USAGE, ACCOUNTS])
+    assert {place: committed.get(place, 0) for place in stored} == stored or service.logged("kafka_commit_failed")
     async with running_meter(settings):
         await wait_until_stored(pool, settings)
     await check_log(pool)
+
+
+async def fetch_stored(pool: Pool) -> dict[tuple[str, int], int]:
+    """Offsets by topic and shard."""
+    rows = await pool.fetch("SELECT shard, usage_offset, accounts_offset FROM meter.shards")
+    return {(topic, row["shard"]): row[column] for row in rows for topic, column in OFFSETS}
 
 
 async def test_a_bug_ends_the_process_and_nothing_is_lost_or_doubled(

@@ -16,11 +16,13 @@ from notifier.decide import BalanceSnapshot
 from notifier.model import AccountSnapshot
 from schemas.topics import BALANCES, partition_for
 from tests.support import until
-from tests.support.processes import Processes
+from tests.support.processes import Processes, ServiceProcess
 from tests.unit.notifier.builders import account, encode_change, percent
 
 PARTITIONS = 3
 ACCOUNTS = tuple(f"acc-{number}" for number in range(6))
+FIRST, SECOND = ACCOUNTS[::2], ACCOUNTS[1::2]  # of the second, each is of another shard
+BANNERS = 'metering_notices_total{channel="banner"}'
 
 
 def story(account_id: str) -> list[BalanceSnapshot | AccountSnapshot]:
@@ -97,6 +99,7 @@ async def test_a_kill_at_the_worst_moment_loses_nothing(
     await publish(settings)
     killed = processes.spawn("notifier", fault_points=f"{point}:kill", **mailing)
     await until(lambda: not killed.running, timeout_s=30, message=killed.output)
+    assert killed.wait() == -9, killed.output()
     await expire_claims(pool)
     other = processes.start("notifier", **mailing)
     await until(lambda: all_told(pool), timeout_s=40, message=other.output)
@@ -105,14 +108,26 @@ async def test_a_kill_at_the_worst_moment_loses_nothing(
     assert other.wait() == 0
 
 
+def read_metric(process: ServiceProcess, name: str) -> float:
+    """0 while it shows none."""
+    lines = [line for line in process.get("/metrics")[1].splitlines() if line.startswith(f"{name} ")]
+    return float(lines[0].rpartition(" ")[2]) if lines else 0
+
+
 @pytest.mark.usefixtures("installed")
 async def test_several_processes_share_the_work_and_send_nothing_twice(
     settings: Settings, pool: Pool, mail: MailSink, processes: Processes, mailing: dict[str, str]
 ) -> None:
     made = [processes.spawn("notifier", **mailing) for _ in range(3)]
-    await publish(settings, ACCOUNTS[:3])
-    await publish(settings, ACCOUNTS[3:])
-    await until(lambda: all_told(pool), timeout_s=60, message=lambda: "\n".join(process.output() for process in made))
+
+    def tell() -> str:
+        return "\n".join(process.output() for process in made)
+
+    await publish(settings, FIRST)  # while they join
+    await until(lambda: all(read_metric(process, "metering_shards") == 1 for process in made), message=tell)
+    await publish(settings, SECOND)
+    await until(lambda: all_told(pool), timeout_s=60, message=tell)
+    assert sum(read_metric(process, BANNERS) > 0 for process in made) >= 2
     await check_story(pool, mail)
     assert len(mail.mails) == len({sent.message_id for sent in mail.mails})
     for process in made:
