@@ -16,6 +16,7 @@ from meter.store.events import PostgresEventStore
 from schemas.topics import USAGE
 from tests.contract.rows import MOMENT, opened, plan, rejected, usage
 from tests.integration.tampering import find_damage
+from tests.support.waiting import GIVEN_UP_S
 
 pytestmark = pytest.mark.not_on_citus("a statement takes one shard there: batches go the usual way")
 SHARDS = 3
@@ -102,7 +103,7 @@ async def test_readers_are_woken(store: PostgresEventStore, ways: list[str], dsn
     try:
         await listener.add_listener("meter_events", lambda *said: heard.append(str(said[-1])))
         await store.append_together(next_plans())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GIVEN_UP_S):
             while len(heard) < 2:
                 await listener.fetchval("SELECT 1")
     finally:

@@ -15,16 +15,22 @@ from tests.contract.rows import plan, usage
 from tests.integration.test_meter_at_once import check_chain, next_plans, store, ways  # noqa: F401  # fixtures
 from tests.support import until
 from tests.support.held_commits import hold_commits
+from tests.support.waiting import GIVEN_UP_S
+from tests.support.working_time import within
 
 pytestmark = pytest.mark.not_on_citus("a statement takes one shard there: batches go the usual way")
-WAITS = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'"
+WAITS = """
+SELECT count(*) = 1 FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+"""
 
 
 async def test_a_shard_that_another_locks(store: PostgresEventStore, pool: Pool, ways: list[str]) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT FROM meter.shards WHERE shard = 2 FOR UPDATE")
-        async with asyncio.timeout(5):
-            assert await store.append_together(next_plans()) is None
+        with within(5):
+            async with asyncio.timeout(GIVEN_UP_S):
+                assert await store.append_together(next_plans()) is None
     assert ways == ["not at once"]
     assert await store.append_together(next_plans()) is not None
     await check_chain(pool)
@@ -74,7 +80,7 @@ async def test_a_log_that_moves_between_the_snapshot_and_the_lock(
         heads = [store._heads[shard] for shard in (0, 2)]
         async with pool.acquire() as connection:
             appending = asyncio.create_task(at_once.append_at_once(connection, next_plans(), heads))
-            await until(lambda: other.fetchval(WAITS), 10)
+            await until(lambda: other.fetchval(WAITS))
             await other.execute(f"UPDATE meter.shards SET {change} WHERE shard = 2")
             await other.execute("SELECT pg_advisory_unlock(78)")
             appended = await appending
@@ -103,7 +109,7 @@ async def test_a_cancelled_writer_waits_for_the_end(store: PostgresEventStore, p
     """A COMMIT that is cancelled while it waits for a standby is done on this server alone."""
     async with hold_commits(pool, dsn) as holder:
         append = asyncio.create_task(store.append(plan(usage(2), start=(2, 0))))
-        await until(lambda: holder.fetchval(WAITS), 10)
+        await until(lambda: holder.fetchval(WAITS))
         append.cancel()
         await holder.fetchval("SELECT 1")
         assert not append.done()

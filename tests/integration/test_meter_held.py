@@ -120,7 +120,7 @@ async def test_usage_that_is_still_to_be_sent_on_is_waited_for(
     listed = [json.loads(line) for line in said.stdout.splitlines()]
     assert {(line["shard"], line["state"].partition(" for ")[0]) for line in listed} == {(shard, "waits")}
     await until(lambda: is_judged(pool), 60, "both reversals are judged")
-    await until(lambda: is_sent(pool), 10, "the outbox is empty")
+    await until(lambda: is_sent(pool), message="the outbox is empty")
     done = processes.run("meter", "verify")
     assert done.returncode == 0, done.stdout
 
@@ -138,7 +138,7 @@ async def test_a_meter_that_is_killed_meanwhile_forgets_none(
         meter.wait()
     processes.start("meter")
     await until(lambda: is_judged_after_kills(pool), 60, "both reversals are judged")
-    await until(lambda: is_sent(pool), 10, "the outbox is empty")
+    await until(lambda: is_sent(pool), message="the outbox is empty")
     assert processes.run("meter", "verify").returncode == 0
 
 
@@ -182,4 +182,4 @@ async def test_markers_at_the_end_of_partitions_that_another_meter_reads_are_not
             return await reasons(pool) == ["reverses_unknown"]
 
         await until(rejected, 60, "it is judged")
-    await until(lambda: is_sent(pool), 10, "the outbox is empty")
+    await until(lambda: is_sent(pool), message="the outbox is empty")

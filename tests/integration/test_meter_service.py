@@ -25,6 +25,7 @@ from schemas.topics import ACCOUNTS, REROUTED_HEADER, USAGE, partition_for
 from tests.support import until
 from tests.support.damaging import pass_triggers
 from tests.support.meter import running_meter, set_up_meter, wait_until_stored
+from tests.support.waiting import GIVEN_UP_S
 
 CLOCK = SystemClock()
 STRUCTURED = (("content-type", b"application/cloudevents+json"),)
@@ -235,7 +236,7 @@ async def test_a_store_that_goes_back_while_nothing_comes_is_refused_too(
         async with running_meter(settings):
             await wait_until_stored(pool, settings)
             await pool.execute("UPDATE meter.shards SET usage_offset = greatest(usage_offset - 1, 0)")
-            await until(lambda: False, timeout_s=20)
+            await until(lambda: False)
     assert raised.group_contains(HistoryLostError, match="was stored up to 5.*meter recover")
 
 
@@ -275,7 +276,7 @@ async def test_readers_are_woken(settings: MeterSettings, producer: Producer, po
         await connection.add_listener("meter_events", hear)
         async with running_meter(settings):
             await producer.publish([message("acc-1", inference("acc-1"))])
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(GIVEN_UP_S):
                 assert await heard.get() == str(partition_for(b"acc-1", 3))
         await connection.remove_listener("meter_events", hear)
 

@@ -89,7 +89,7 @@ async def refusal_of(settings: MeterSettings) -> str:
     """Run until the loop refuses to go on; what it says."""
     with pytest.raises(BaseExceptionGroup) as caught:
         async with running_meter(settings):
-            await until(lambda: False, timeout_s=20)
+            await until(lambda: False)
     refusals = caught.value.split(TopicIdentityError)[0]
     assert refusals is not None, caught.value.exceptions
     return str(refusals.exceptions[0])

@@ -24,6 +24,8 @@ from tests.integration.tampering import find_damage
 from tests.support import until
 from tests.support.held_commits import hold_commits
 from tests.support.meter import rehash
+from tests.support.waiting import GIVEN_UP_S
+from tests.support.working_time import within
 
 
 @pytest.fixture
@@ -188,7 +190,8 @@ async def test_an_unknown_outcome_of_commit_is_settled_by_the_offsets(
 
         async def find_committing() -> int:
             pid = await holder.fetchval(
-                "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'"
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+                "AND wait_event_type = 'Lock' AND wait_event = 'advisory'"
             )
             return pid or 0
 
@@ -243,9 +246,10 @@ async def test_a_shard_that_another_locks_is_not_waited_for(store: PostgresEvent
     """Of several shards: the others are to go on without it."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT FROM meter.shards WHERE shard = 1 FOR UPDATE")
-        async with asyncio.timeout(5):
-            assert await store.append_together([plan(usage(0), shard=0), plan(usage(0), shard=1)]) is None
-            assert (await store.append(plan(usage(0), shard=0))).stored == 1
+        with within(5):
+            async with asyncio.timeout(GIVEN_UP_S):
+                assert await store.append_together([plan(usage(0), shard=0), plan(usage(0), shard=1)]) is None
+                assert (await store.append(plan(usage(0), shard=0))).stored == 1
     together = await store.append_together([plan(usage(1), shard=0, start=(1, 0)), plan(usage(0), shard=1)])
     assert together is not None
     assert [done.stored for done in together] == [1, 1]

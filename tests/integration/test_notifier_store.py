@@ -12,6 +12,8 @@ from notifier.store.notices import PostgresNoticeStore
 from notifier.store.port import ClaimedEmail
 from schemas.build import Decoded, decode_event
 from schemas.topics import BALANCES
+from tests.support.waiting import GIVEN_UP_S
+from tests.support.working_time import within
 from tests.unit.notifier.builders import ACCOUNT, AT, account, percent
 from tests.unit.notifier.contract import ACCEPTED, CLAIM_S, others, plan_for, queue_one, save
 from tests.unit.notifier.day_limits_contract import DayLimitsContract
@@ -82,8 +84,9 @@ async def test_a_shard_that_is_locked_is_not_waited_for(stores: PostgresStores) 
     second = await plan_for(stores, others(), shard=1)
     async with stores.pool.acquire() as other, other.transaction():
         await other.execute("SELECT FROM notifier.cursors WHERE shard = 1 FOR UPDATE")
-        async with asyncio.timeout(5):
-            assert await stores.store.save_together([first, second]) is None
+        with within(5):
+            async with asyncio.timeout(GIVEN_UP_S):
+                assert await stores.store.save_together([first, second]) is None
     assert await stores.store.save_together([first, second])
 
 
