@@ -5,7 +5,8 @@ import os
 import pty
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pytest
 
@@ -45,9 +46,14 @@ def answer(arguments: list[str], env: Mapping[str, str], text: str) -> subproces
         os.close(theirs)
 
 
-def begin(arguments: list[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+@contextmanager
+def begun(arguments: list[str], env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     environment = clean_environment() | dict(env)
-    return subprocess.Popen([program("meter"), *arguments], env=environment, stderr=subprocess.PIPE)
+    with subprocess.Popen([program("meter"), *arguments], env=environment, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 async def test_verbs_print_the_effect_of_their_event(services: Processes, pool: Pool) -> None:
@@ -113,15 +119,15 @@ async def test_who_interrupts_the_wait_for_an_effect_is_told_that_it_is_sent(
     """The meter does not run. The record may be on Kafka a moment before the client knows: then that is said."""
     assert processes.run("meter", "setup").returncode == 0
     grant = ["grant", "acct-9", "model_credits", "3", *WHY, "--yes", "--event-id", "order-1"]
-    waiting = begin(grant, env)
-    async with TopicAdmin(settings) as admin:
+    with begun(grant, env) as waiting:
+        async with TopicAdmin(settings) as admin:
 
-        async def has_sent() -> bool:
-            return sum((await admin.end_offsets(ACCOUNTS)).values()) > 0
+            async def has_sent() -> bool:
+                return sum((await admin.end_offsets(ACCOUNTS)).values()) > 0
 
-        await until(has_sent, 60)
-    waiting.send_signal(signal.SIGINT)
-    _, said = waiting.communicate(timeout=60)
+            await until(has_sent, 60)
+        waiting.send_signal(signal.SIGINT)
+        _, said = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
     on_kafka = "it is on Kafka and counts once the service reads it: do not send it again with another id than order-1."
     assert said.decode() in (
