@@ -1,8 +1,7 @@
 """An open transaction on an input partition: what is not read shows as lag, and readiness says why."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -18,13 +17,6 @@ from tests.support.processes import Processes, ServiceProcess
 
 TIMEOUT_S = 60
 ACCOUNT = "acct-1"
-
-
-@pytest.fixture
-def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
-    made = Processes(env, tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture
