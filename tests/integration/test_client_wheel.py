@@ -49,7 +49,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     pinned = [*install, "--require-hashes", "-r", ROOT / "deploy/client/requirements.lock"]
     done = subprocess.run(pinned, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False)
-    if "NewConnectionError" in done.stderr or "No matching distribution" in done.stderr:
+    if "NewConnectionError" in done.stderr:  # a pin that the index has no more is a fault of our lock
         pytest.skip(f"no package index answers here: {done.stderr.splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
     subprocess.run([*install, "--no-deps", wheel], check=True, timeout=INSTALL_TIMEOUT_S)
