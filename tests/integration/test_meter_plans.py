@@ -1,11 +1,14 @@
 """What the meter asks for each batch costs the same however long the log is."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from meter.runtime.postgres import Executor, close_pool, create_pool, load_sql
+from tests.support.databases import Databases
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement")
@@ -25,6 +28,7 @@ SELECT i / $1 + 1, 1000, i, now(), now(), i::text, sha256(i::text::bytea), i % $
        'https://example.com', '{}'
 FROM generate_series($2::int, $3::int - 1) AS i
 """
+FILLED_S = 300
 MOST_BLOCKS = 200  # of 8 KiB; the batches alone have more than 1,000
 ALL = f"ARRAY{list(range(SHARDS))}"
 KEYS = "decode('" + "00" * 32 * 40 + "', 'hex')"
@@ -67,15 +71,62 @@ RETURNING EXISTS (SELECT FROM meter.batches b
 """
 
 
+@asynccontextmanager
+async def connect(dsn: str) -> AsyncIterator[Executor]:
+    """As the service has it, but that a log may be filled for as long as it takes."""
+    pool = await create_pool(dsn, max_size=1, application_name="plans", command_timeout_s=FILLED_S, by_index=True)
+    try:
+        async with pool.acquire() as connection:
+            yield connection
+    finally:
+        await close_pool(pool)
+
+
+async def make_shards(connection: Executor) -> None:
+    await connection.execute("DELETE FROM meter.shards")
+    await connection.execute("INSERT INTO meter.shards (shard) SELECT generate_series(0, $1 - 1)", SHARDS)
+
+
 @pytest.fixture
 async def connection(dsn: str) -> AsyncIterator[Executor]:
-    """As the service has it."""
-    pool = await create_pool(dsn, max_size=1, application_name="plans", by_index=True)
-    async with pool.acquire() as connection:
-        await connection.execute("DELETE FROM meter.shards")
-        await connection.execute("INSERT INTO meter.shards (shard) SELECT generate_series(0, $1 - 1)", SHARDS)
+    """To a log without batches."""
+    async with connect(dsn) as connection:
+        await make_shards(connection)
         yield connection
-    await close_pool(pool)
+
+
+class LongLogs:
+    """Databases with a long log, each filled for the first test that asks it: filling takes longer than all questions,
+    and what these change is rolled back."""
+
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
+        self._made: list[str] = []
+        self._filled: dict[Callable[[Executor], Awaitable[None]], str] = {}
+
+    @asynccontextmanager
+    async def connect(self, fill: Callable[[Executor], Awaitable[None]]) -> AsyncIterator[Executor]:
+        """To the database that `fill` has filled."""
+        if fill not in self._filled:
+            self._made.append(dsn := await self._databases.create())
+            async with connect(dsn) as connection:
+                await make_shards(connection)
+                await fill(connection)
+            self._filled[fill] = dsn
+        async with connect(self._filled[fill]) as connection:
+            yield connection
+
+    async def drop(self) -> None:
+        for dsn in self._made:
+            await self._databases.drop_later(dsn)
+
+
+@pytest.fixture(scope="module")
+def long_logs(databases: Databases) -> Iterator[LongLogs]:
+    """Whose tests take it is in the group of the same name: a log of each process would cost what is saved."""
+    made = LongLogs(databases)
+    yield made
+    asyncio.run(made.drop())
 
 
 async def begin(connection: Executor) -> None:
@@ -107,12 +158,13 @@ async def count_blocks(connection: Executor, arguments: str) -> int:
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
+@pytest.mark.xdist_group("long_logs")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ASKED)
-async def test_a_batch_reads_little_of_a_long_log(connection: Executor, name: str, mode: str) -> None:
-    await fill(connection)
-    await prepare(connection, load_sql("meter", name), mode)
-    assert await count_blocks(connection, ASKED[name]) < MOST_BLOCKS
+async def test_a_batch_reads_little_of_a_long_log(long_logs: LongLogs, name: str, mode: str) -> None:
+    async with long_logs.connect(fill) as connection:
+        await prepare(connection, load_sql("meter", name), mode)
+        assert await count_blocks(connection, ASKED[name]) < MOST_BLOCKS
 
 
 # Two accounts, of which one was forgotten, and changes of the other: as long as the log.
@@ -131,15 +183,20 @@ SELDOM = {
 }
 
 
-@pytest.mark.parametrize("name", SELDOM)
-async def test_what_is_asked_now_and_then_reads_little_of_a_long_log(connection: Executor, name: str) -> None:
+async def fill_old(connection: Executor) -> None:
     await connection.execute(FILL.replace("now()", "now() - interval '9 days'"), SHARDS, 0, BATCHES)
     await connection.execute(CHANGES, SHARDS, 0, BATCHES)
     await connection.execute(FORGOTTEN)
     await connection.execute("UPDATE meter.shards SET usage_offset = 5000, next_batch = 5001")
     await connection.execute("ANALYZE meter.batches, meter.events")
-    await prepare(connection, load_sql("meter", name), "force_generic_plan")
-    assert await count_blocks(connection, SELDOM[name]) < 2 * MOST_BLOCKS
+
+
+@pytest.mark.xdist_group("long_logs")
+@pytest.mark.parametrize("name", SELDOM)
+async def test_what_is_asked_now_and_then_reads_little_of_a_long_log(long_logs: LongLogs, name: str) -> None:
+    async with long_logs.connect(fill_old) as connection:
+        await prepare(connection, load_sql("meter", name), "force_generic_plan")
+        assert await count_blocks(connection, SELDOM[name]) < 2 * MOST_BLOCKS
 
 
 @pytest.mark.parametrize("name", ["advance_shard", "advance_shards", "append_at_once"])
