@@ -51,8 +51,8 @@ async def run_at_once(
     return sorted((task.result() for task in tasks), key=lambda done: done.returncode)
 
 
-async def open_account(processes: Processes) -> None:
-    done = await asyncio.to_thread(processes.run, "meter", "open", "acct-7")
+async def open_account(processes: Processes, account: str = "acct-7") -> None:
+    done = await asyncio.to_thread(processes.run, "meter", "open", account)
     assert done.returncode == 0, done.stderr
 
 
@@ -70,28 +70,33 @@ async def test_each_of_two_grants_with_one_id_says_what_became_of_its_own(
     assert "id_reused" in second.stderr and "meter rejections show" in second.stderr
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        (*GRANT, "7", *WHY),
-        ("revoke", "acct-7", "model_credits", "5", *WHY),
-        ("accounts", "plan", "acct-7", "team", "--yes"),
-        ("accounts", "rename", "acct-7", "Ann"),
-        ("accounts", "contacts", "acct-7", "ann@example.com"),
-        ("accounts", "close", "acct-7", "--yes"),
-        ("open", "acct-8"),
-        ("forget", "acct-7", "--reason", "asked", "--yes"),
-    ],
-    ids=lambda command: " ".join(command[:2]),
-)  # fmt: skip
+# Verbs that send an event, by the account that each has for itself.
+VERBS = {
+    "acct-1": ("grant", "acct-1", "model_credits", "7", *WHY),
+    "acct-2": ("revoke", "acct-2", "model_credits", "5", *WHY),
+    "acct-3": ("accounts", "plan", "acct-3", "team", "--yes"),
+    "acct-4": ("accounts", "rename", "acct-4", "Ann"),
+    "acct-5": ("accounts", "contacts", "acct-5", "ann@example.com"),
+    "acct-6": ("accounts", "close", "acct-6", "--yes"),
+    "acct-7": ("open", "acct-7"),
+    "acct-8": ("forget", "acct-8", "--reason", "asked", "--yes"),
+}
+NOTHING_NEW = "duplicate: the same event with id order 2041 was stored before, position"
+
+
 async def test_the_second_of_two_equal_events_says_that_it_adds_nothing(
-    processes: Processes, meter: ServiceProcess, settings: Settings, command: tuple[str, ...]
+    processes: Processes, meter: ServiceProcess, settings: Settings
 ) -> None:
-    await open_account(processes)
-    first, second = await run_at_once(processes, meter, settings, (*command, *ID), (*command, *ID))
-    assert (first.returncode, first.stderr) == (0, ""), first.stderr
-    assert (second.returncode, second.stdout) == (1, "")
-    assert "duplicate: the same event with id order 2041 was stored before, position" in second.stderr
+    """What is wrong is told of all verbs at once: they share the services, which take longer to start than to ask."""
+    wrong: list[tuple[Done, Done]] = []
+    for account, command in VERBS.items():
+        if command[0] != "open":
+            await open_account(processes, account)
+        first, second = await run_at_once(processes, meter, settings, (*command, *ID), (*command, *ID))
+        said = (first.returncode, first.stderr), (second.returncode, second.stdout)
+        if said != ((0, ""), (1, "")) or NOTHING_NEW not in second.stderr:
+            wrong.append((first, second))
+    assert not wrong, wrong
 
 
 async def test_an_opening_that_came_second_says_so(
