@@ -10,8 +10,8 @@ from projections.rebuild import Model, Rebuild
 from projections.verify import verify
 from schemas.codes import CODES, PERSONAL_CODES, USAGE_CODES
 from schemas.records import Record
+from tests.integration.batch_meter import Meter
 from tests.integration.projections_log import SHARDS, EventLog, fold_all
-from tests.integration.test_meter_identity import Meter
 from tests.integration.usage_log import fold_usage
 from tests.support import builders
 

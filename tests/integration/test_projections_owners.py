@@ -8,8 +8,8 @@ from meter.runtime.postgres import Pool
 from meter.store.audit import audit_shard
 from projections.rebuild import Model, Rebuild
 from schemas.topics import partition_for
+from tests.integration.batch_meter import Meter
 from tests.integration.projections_log import SHARDS, EventLog, fold_all
-from tests.integration.test_meter_identity import Meter
 from tests.integration.usage_log import fold_usage
 from tests.support import builders
 from tests.support.damaging import lift_triggers
