@@ -1,12 +1,15 @@
 """What several of these tests start from."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
+from meter.runtime.kafka import Producer
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
+from meter.settings import MeterSettings
 from tests.integration.projections_log import EventLog
 from tests.integration.runtime_ledger import make_topics
 from tests.support.locked_postgres import LockedPostgres
@@ -37,3 +40,16 @@ async def topics(settings: Settings) -> Settings:
     """The settings, with both topics of the meter made. Tests of other services make theirs under the same name."""
     await make_topics(settings)
     return settings
+
+
+@pytest.fixture
+def meter_settings(values: dict[str, Any], installed: None) -> MeterSettings:
+    """The settings of a meter, for which everything is set up but the roles."""
+    return MeterSettings(**values)
+
+
+@pytest.fixture
+async def producer(settings: Settings, installed: None) -> AsyncIterator[Producer]:
+    """What services send with, to topics that are there."""
+    async with Producer(settings) as started:
+        yield started

@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from meter.anchors import LOG_ANCHORED, ShardHead, plan_anchors, render_anchor
 from meter.client import UsageProducer
 from meter.runtime.kafka import Message, Producer
@@ -18,14 +16,8 @@ from schemas.topics import ANCHORS
 from tests.contract.rows import MOMENT
 from tests.support import until
 from tests.support.damaging import pass_triggers
-from tests.support.meter import running_meter, set_up_meter, wait_until_stored
+from tests.support.meter import running_meter, wait_until_stored
 from tests.support.processes import Processes
-
-
-@pytest.fixture
-async def settings(values: dict[str, Any]) -> MeterSettings:
-    await set_up_meter(values)
-    return MeterSettings(**values)
 
 
 async def read_anchors(settings: MeterSettings) -> list[LogAnchored]:
@@ -50,25 +42,25 @@ ACCOUNTS = [f"acc-{number}" for number in range(12)]  # in all three shards
 
 
 async def test_heads_are_published_when_they_moved_and_at_the_end(
-    settings: MeterSettings, values: dict[str, Any], pool: Pool
+    meter_settings: MeterSettings, values: dict[str, Any], pool: Pool
 ) -> None:
     health = Health()
     async with running_meter(MeterSettings(**values, anchor_s=0.05), health=health):
-        await produce(settings, *ACCOUNTS)
-        await wait_until_stored(pool, settings)
+        await produce(meter_settings, *ACCOUNTS)
+        await wait_until_stored(pool, meter_settings)
         heads = await pool.fetch("SELECT shard, next_batch - 1, head FROM meter.shards ORDER BY shard")
 
         async def are_published() -> bool:
-            newest = {anchor.shard: (anchor.batch, anchor.hash) for anchor in await read_anchors(settings)}
+            newest = {anchor.shard: (anchor.batch, anchor.hash) for anchor in await read_anchors(meter_settings)}
             return newest == {shard: (batch, head.hex()) for shard, batch, head in heads}
 
         _: bool = await until(are_published, timeout_s=20, message="the heads are not on the topic")
         published = health.metrics.published.labels(ANCHORS)
-        assert published._value.get() == len(await read_anchors(settings))  # no head twice
-    async with running_meter(settings):  # 60 s between anchors: only the drain publishes
-        await produce(settings, "acc-1")
-        await wait_until_stored(pool, settings)
-    anchors = await read_anchors(settings)
+        assert published._value.get() == len(await read_anchors(meter_settings))  # no head twice
+    async with running_meter(meter_settings):  # 60 s between anchors: only the drain publishes
+        await produce(meter_settings, "acc-1")
+        await wait_until_stored(pool, meter_settings)
+    anchors = await read_anchors(meter_settings)
     rows = await pool.fetch("SELECT shard, batch, last_position, hash FROM meter.batches")
     batches = {(row["shard"], row["batch"]): (row["last_position"], row["hash"].hex()) for row in rows}
     assert all(batches[anchor.shard, anchor.batch] == (anchor.position, anchor.hash) for anchor in anchors)
@@ -88,10 +80,10 @@ def test_the_same_head_gives_the_same_bytes() -> None:
     assert render_anchor(head) == render_anchor(head) != render_anchor(head._replace(batch=6))
 
 
-async def test_verify_of_a_whole_log(settings: MeterSettings, pool: Pool, processes: Processes) -> None:
-    async with running_meter(settings):
-        await produce(settings, *ACCOUNTS)
-        await wait_until_stored(pool, settings)
+async def test_verify_of_a_whole_log(meter_settings: MeterSettings, pool: Pool, processes: Processes) -> None:
+    async with running_meter(meter_settings):
+        await produce(meter_settings, *ACCOUNTS)
+        await wait_until_stored(pool, meter_settings)
     done = processes.run("meter", "verify")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("whole: 3 shards, ") and "12 events, 3 anchors" in done.stdout
@@ -102,11 +94,11 @@ async def test_verify_of_a_whole_log(settings: MeterSettings, pool: Pool, proces
 
 
 async def test_verify_names_shard_and_batch_and_exits_with_1(
-    settings: MeterSettings, pool: Pool, processes: Processes
+    meter_settings: MeterSettings, pool: Pool, processes: Processes
 ) -> None:
-    async with running_meter(settings):
-        await produce(settings, *ACCOUNTS)
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings):
+        await produce(meter_settings, *ACCOUNTS)
+        await wait_until_stored(pool, meter_settings)
     async with pool.acquire() as connection, connection.transaction():
         await pass_triggers(connection)
         row = await connection.fetchrow(
@@ -123,11 +115,13 @@ async def test_verify_names_shard_and_batch_and_exits_with_1(
     assert damage["advice"] and lines[-1]["whole"] is False
 
 
-async def test_verify_finds_a_log_that_was_emptied(settings: MeterSettings, pool: Pool, processes: Processes) -> None:
+async def test_verify_finds_a_log_that_was_emptied(
+    meter_settings: MeterSettings, pool: Pool, processes: Processes
+) -> None:
     """Only the anchors remember."""
-    async with running_meter(settings):
-        await produce(settings, *ACCOUNTS)
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings):
+        await produce(meter_settings, *ACCOUNTS)
+        await wait_until_stored(pool, meter_settings)
     async with pool.acquire() as connection, connection.transaction():
         await pass_triggers(connection)
         await connection.execute("TRUNCATE meter.events, meter.batches")
@@ -141,13 +135,15 @@ async def test_verify_finds_a_log_that_was_emptied(settings: MeterSettings, pool
     assert all(f"DAMAGE in shard {shard} batch 1: log_cut" in done.stdout for shard in range(3)), done.stdout
 
 
-async def test_verify_tells_a_foreign_record_among_the_anchors(settings: MeterSettings, processes: Processes) -> None:
-    async with Producer(settings) as producer:
+async def test_verify_tells_a_foreign_record_among_the_anchors(
+    meter_settings: MeterSettings, processes: Processes
+) -> None:
+    async with Producer(meter_settings) as producer:
         await producer.publish([Message(ANCHORS, "0", b"not an anchor")])
     done = processes.run("meter", "verify")
     assert done.returncode == 1 and "anchor_unreadable" in done.stdout
 
 
-async def test_verify_of_a_shard_that_is_not_there(settings: MeterSettings, processes: Processes) -> None:
+async def test_verify_of_a_shard_that_is_not_there(meter_settings: MeterSettings, processes: Processes) -> None:
     done = processes.run("meter", "verify", "--shard", "99")
     assert done.returncode == 1 and "there is no shard 99" in done.stderr and "Traceback" not in done.stderr

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from meter.runtime.postgres import Pool
 from meter.settings import MeterSettings
 from schemas.topics import REROUTED_HEADER, USAGE, partition_for
 from tests.support import builders
-from tests.support.meter import running_meter, set_up_meter, wait_until_stored
+from tests.support.meter import running_meter, wait_until_stored
 from tests.support.processes import Processes, run_command
 
 COMMANDS = [
@@ -28,18 +27,6 @@ COMMANDS = [
     ["check"], ["prune"],
 ]  # fmt: skip
 NOWHERE = "127.0.0.1:1"
-
-
-@pytest.fixture
-async def settings(values: dict[str, Any]) -> MeterSettings:
-    await set_up_meter(values)
-    return MeterSettings(**values)
-
-
-@pytest.fixture
-async def producer(settings: MeterSettings) -> AsyncIterator[Producer]:
-    async with Producer(settings) as started:
-        yield started
 
 
 async def send(producer: Producer, value: bytes | None, **changes: Any) -> None:
@@ -57,7 +44,7 @@ def test_help_shows_an_example_and_needs_nothing(command: list[str]) -> None:
 
 
 def test_opening_and_granting_without_waiting_print_the_events_id(
-    processes: Processes, settings: MeterSettings
+    processes: Processes, meter_settings: MeterSettings
 ) -> None:
     opened = processes.run("meter", "open", "acc-1", "--contact", "owner@example.com", "--plan", "pro", "--no-wait")
     granted = processes.run(
@@ -69,13 +56,13 @@ def test_opening_and_granting_without_waiting_print_the_events_id(
 
 
 async def test_a_command_repeated_with_its_event_id_counts_once(
-    processes: Processes, settings: MeterSettings, pool: Pool
+    processes: Processes, meter_settings: MeterSettings, pool: Pool
 ) -> None:
     id = "0193a1f2-7c00-7000-8000-000000000001"
     grant = ["grant", "acc-1", "model_credits", "5", "--reason", "r", "--reference", "r", "--event-id", id, "--no-wait"]
     outputs = [processes.run("meter", *grant).stdout.strip() for _ in range(2)]
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     assert outputs == [id, id]
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 1
 
@@ -161,15 +148,15 @@ def test_setup_tells_its_steps(env: dict[str, str], empty_dsn: str) -> None:
 
 
 async def test_a_rejection_is_listed_shown_and_replayed(
-    processes: Processes, settings: MeterSettings, producer: Producer, pool: Pool
+    processes: Processes, meter_settings: MeterSettings, producer: Producer, pool: Pool
 ) -> None:
     """A record that is in a wrong partition again: the replay puts it on the right one, where it is stored."""
     value = json.dumps(builders.model_inference(account_id=builders.ACCOUNT)).encode()
     wrong = (partition_for(builders.ACCOUNT.encode(), 3) + 1) % 3
     await send(producer, value, partition=wrong, headers=[(REROUTED_HEADER, b"0/1")])
     await send(producer, b"\x1b[31mred\xff", key=b"\xfe", partition=0)
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
 
         listed = processes.run("meter", "rejections", "list", "--reason", "wrong_partition", "--pending")
         heading, line = (text.split("\t") for text in listed.stdout.splitlines())
@@ -197,7 +184,7 @@ async def test_a_rejection_is_listed_shown_and_replayed(
         told = {"replayed": int(row["id"]), "topic": USAGE, "outcomes": {"duplicate": 1}}
         told |= {"rejections": [], "stored": []}
         assert json.loads(replayed.stdout) == told
-        await wait_until_stored(pool, settings)
+        await wait_until_stored(pool, meter_settings)
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 1
     listed = processes.run("meter", "rejections", "list", "--pending", "--json")
     left = [json.loads(text) for text in listed.stdout.splitlines()]
@@ -213,13 +200,13 @@ async def test_a_rejection_is_listed_shown_and_replayed(
 
 @pytest.mark.parametrize("key", [None, builders.ACCOUNT.encode()], ids=["nothing", "tombstone"])
 async def test_a_record_without_an_event_is_kept_but_no_replay_can_help_it(
-    processes: Processes, settings: MeterSettings, pool: Pool, key: bytes | None
+    processes: Processes, meter_settings: MeterSettings, pool: Pool, key: bytes | None
 ) -> None:
-    foreign = confluent_kafka.Producer({"bootstrap.servers": settings.kafka_bootstrap})
-    foreign.produce(settings.topic(USAGE), value=None, key=key)
+    foreign = confluent_kafka.Producer({"bootstrap.servers": meter_settings.kafka_bootstrap})
+    foreign.produce(meter_settings.topic(USAGE), value=None, key=key)
     assert foreign.flush(20) == 0
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     row = await pool.fetchrow("SELECT rejection_id, reason, key, value FROM meter.rejections")
     assert row is not None and tuple(row)[1:] == ("empty", key, None)
     done = processes.run("meter", "rejections", "replay", str(row["rejection_id"]))
@@ -229,12 +216,12 @@ async def test_a_record_without_an_event_is_kept_but_no_replay_can_help_it(
 
 
 async def test_a_rejection_that_no_replay_helps_is_dismissed_with_a_reason(
-    processes: Processes, settings: MeterSettings, producer: Producer, pool: Pool
+    processes: Processes, meter_settings: MeterSettings, producer: Producer, pool: Pool
 ) -> None:
     await send(producer, json.dumps(builders.model_inference(credits="-1")).encode())
     await send(producer, b"{")
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     ids = {row["reason"]: str(row["rejection_id"]) for row in await pool.fetch("SELECT * FROM meter.rejections")}
     bad = ids["invalid_amount"]
     refused = processes.run("meter", "rejections", "replay", bad)
@@ -266,7 +253,7 @@ async def test_a_rejection_that_no_replay_helps_is_dismissed_with_a_reason(
     assert "by support-1: sent again" in processes.run("meter", "rejections", "show", bad).stdout
 
 
-def test_a_rejection_that_is_not_there(processes: Processes, settings: MeterSettings) -> None:
+def test_a_rejection_that_is_not_there(processes: Processes, meter_settings: MeterSettings) -> None:
     for command in (["show", "99"], ["replay", "99"]):
         done = processes.run("meter", "rejections", *command)
         assert (done.returncode, done.stdout) == (1, "")

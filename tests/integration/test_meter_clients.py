@@ -1,7 +1,6 @@
 """Clients of other languages as their users find them: whatever partitioner they have, each event counts once."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from schemas.topics import USAGE
 from tests.integration.test_meter_faults import in_group
 from tests.support import until
 from tests.support.clients import PRODUCERS, Line, produce_with
-from tests.support.meter import running_meter, set_up_meter, wait_until_stored
+from tests.support.meter import running_meter, wait_until_stored
 from tests.support.processes import Processes
 
 EVENTS = 1_000
@@ -27,12 +26,6 @@ FITTING = {
 BETWEEN_STORING_AND_SENDING = ["outbox_before_publish", "outbox_between_publish_and_delete"]
 SESSION_MS = "6000"  # the least that Kafka allows by default: the second victim waits until the first is given up
 VICTIM_TIMEOUT_S = 60
-
-
-@pytest.fixture
-async def settings(values: dict[str, Any]) -> MeterSettings:
-    await set_up_meter(values)
-    return MeterSettings(**values)
 
 
 def make_lines() -> list[Line]:
@@ -50,11 +43,11 @@ def make_lines() -> list[Line]:
 @pytest.mark.needs_kafka("a broker that every client speaks to")
 @pytest.mark.parametrize("client", PRODUCERS)
 async def test_each_event_of_each_client_counts_once(
-    processes: Processes, settings: MeterSettings, pool: Pool, client: str
+    processes: Processes, meter_settings: MeterSettings, pool: Pool, client: str
 ) -> None:
     """The meter dies between storing records and having sent them on, and once more between sending and forgetting: at
     the first of what it sends on, which may be all of it at once."""
-    produce_with(client, settings, USAGE, make_lines())
+    produce_with(client, meter_settings, USAGE, make_lines())
     for point in ["after_commit"] if client in FITTING else BETWEEN_STORING_AND_SENDING:
         victim = processes.spawn(
             "meter", batch_events="50", kafka_session_ms=SESSION_MS, fault_points=f"{point}:1:kill"
@@ -64,9 +57,9 @@ async def test_each_event_of_each_client_counts_once(
     async def all_stored() -> bool:
         return bool(await pool.fetchval("SELECT count(*) >= $1 FROM meter.events", EVENTS))
 
-    async with running_meter(in_group(settings, "successor")):
+    async with running_meter(in_group(meter_settings, "successor")):
         await until(all_stored, timeout_s=60)
-        await wait_until_stored(pool, settings)
+        await wait_until_stored(pool, meter_settings)
     await check_counted(pool)
     moved = await pool.fetchval("SELECT count(*) FROM meter.rerouted")
     assert moved == 0 if client in FITTING else moved > EVENTS / 4

@@ -1,6 +1,6 @@
 """The meter when things break: killed at every step, cut off from Postgres, started without it, two at once."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,15 +22,8 @@ OFFSETS = (USAGE, "usage_offset"), (ACCOUNTS, "accounts_offset")
 
 
 @pytest.fixture
-async def settings(values: dict[str, Any]) -> MeterSettings:
-    await set_up_meter(values)
+def settings(values: dict[str, Any], installed: None) -> MeterSettings:
     return MeterSettings(**(values | {"batch_events": 50}))
-
-
-@pytest.fixture
-async def producer(settings: MeterSettings) -> AsyncIterator[Producer]:
-    async with Producer(settings) as started:
-        yield started
 
 
 @pytest.fixture

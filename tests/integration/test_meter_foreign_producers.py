@@ -14,15 +14,9 @@ from meter.runtime.postgres import Pool
 from meter.settings import MeterSettings
 from schemas.build import encode_event, new_event_id
 from schemas.topics import USAGE
-from tests.support.meter import running_meter, set_up_meter, wait_until_stored
+from tests.support.meter import running_meter, wait_until_stored
 
 ACCOUNTS = [f"acc-{i}" for i in range(12)]
-
-
-@pytest.fixture
-async def settings(values: dict[str, Any]) -> MeterSettings:
-    await set_up_meter(values)
-    return MeterSettings(**values)
 
 
 def produce(settings: MeterSettings, records: list[dict[str, Any]], options: Mapping[str, Any] | None = None) -> None:
@@ -59,15 +53,15 @@ def to_record(message: Any, account_id: str) -> dict[str, Any]:
 @pytest.mark.parametrize("write", [binding.to_structured, binding.to_binary], ids=["structured", "binary"])
 @pytest.mark.parametrize("credits", ["1.25", 1.25], ids=["text", "number"])
 async def test_the_cloudevents_sdk_is_read(
-    settings: MeterSettings, pool: Pool, write: Callable[..., Any], credits: object
+    meter_settings: MeterSettings, pool: Pool, write: Callable[..., Any], credits: object
 ) -> None:
     records = []
     for account in ACCOUNTS:
         event = cloud_event(account, {"credits": credits, "model": "modèle", "deployment": "eu"})
         records.append(to_record(write(event, JSONFormat()), account))
-    produce(settings, records)
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    produce(meter_settings, records)
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     assert [tuple(r) for r in await pool.fetch("SELECT reason, detail FROM meter.rejections")] == []
     rows = await pool.fetch("SELECT account_id, amount, name, extensions->>'traceparent' FROM meter.events")
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -86,22 +80,22 @@ def plain_records() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
-async def test_every_codec_of_librdkafka_is_read(settings: MeterSettings, pool: Pool, codec: str) -> None:
-    produce(settings, plain_records(), {"compression.type": codec})
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+async def test_every_codec_of_librdkafka_is_read(meter_settings: MeterSettings, pool: Pool, codec: str) -> None:
+    produce(meter_settings, plain_records(), {"compression.type": codec})
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 240
     assert await pool.fetchval("SELECT count(*) FROM meter.rejections") == 0
 
 
 @pytest.mark.needs_kafka("transactions")
 async def test_aborted_transactions_are_not_stored_and_their_offsets_are_gaps(
-    settings: MeterSettings, pool: Pool
+    meter_settings: MeterSettings, pool: Pool
 ) -> None:
     config = {
-        "bootstrap.servers": settings.kafka_bootstrap,
+        "bootstrap.servers": meter_settings.kafka_bootstrap,
         "partitioner": "murmur2_random",
-        "transactional.id": settings.topic_prefix,
+        "transactional.id": meter_settings.topic_prefix,
     }
     producer = confluent_kafka.Producer(config)
     producer.init_transactions(30)
@@ -113,10 +107,10 @@ async def test_aborted_transactions_are_not_stored_and_their_offsets_are_gaps(
     ):
         producer.begin_transaction()
         for record in records[start : start + 60]:
-            producer.produce(settings.topic(USAGE), **record)
+            producer.produce(meter_settings.topic(USAGE), **record)
         end(30)
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 120
     gaps = await pool.fetchval("SELECT sum(to_offset - from_offset) FROM meter.gaps")
     covered = await pool.fetchval("SELECT sum(usage_offset) FROM meter.shards")

@@ -17,18 +17,12 @@ from schemas.build import STRUCTURED_HEADERS
 from schemas.resources import Resource
 from schemas.topics import USAGE, partition_for
 from tests.support import builders, until
-from tests.support.meter import running_meter, set_up_meter
+from tests.support.meter import running_meter
 from tests.support.processes import Processes
 
 ACCOUNT = "acct-7"
 BACKLOG = 600
 USED = "request 1"
-
-
-@pytest.fixture
-async def settings(values: dict[str, Any]) -> MeterSettings:
-    await set_up_meter(values)
-    return MeterSettings(**values)
 
 
 def message(account: str, partition: int, **attributes: Any) -> Message:
@@ -105,11 +99,11 @@ async def is_waiting(pool: Pool, count: int) -> bool:
 
 
 async def test_usage_that_is_still_to_be_sent_on_is_waited_for(
-    processes: Processes, settings: MeterSettings, pool: Pool
+    processes: Processes, meter_settings: MeterSettings, pool: Pool
 ) -> None:
     """Its own partition is empty, so that it was judged at once, and wrongly."""
-    shard = await write_backlog(settings)
-    await reverse(settings, USED, "request 2")
+    shard = await write_backlog(meter_settings)
+    await reverse(meter_settings, USED, "request 2")
     meter = processes.start("meter", batch_events="1")
     await until(lambda: is_waiting(pool, 2), 30, "both wait")
     meter.pause()  # else what they wait for might be read before they are listed
@@ -126,10 +120,10 @@ async def test_usage_that_is_still_to_be_sent_on_is_waited_for(
 
 
 async def test_a_meter_that_is_killed_meanwhile_forgets_none(
-    processes: Processes, settings: MeterSettings, pool: Pool
+    processes: Processes, meter_settings: MeterSettings, pool: Pool
 ) -> None:
-    await write_backlog(settings)
-    await reverse(settings, USED, "request 2")
+    await write_backlog(meter_settings)
+    await reverse(meter_settings, USED, "request 2")
     for wanted in 2, 3:  # while both wait for the other partition; behind that, if it is met
         # A short session: the next one gets shards once Kafka has given this one up.
         meter = processes.start("meter", batch_events="1", kafka_session_ms="6000")
@@ -147,16 +141,18 @@ async def is_later(pool: Pool, count: int) -> bool:
 
 
 async def test_usage_that_keeps_coming_elsewhere_holds_up_no_judgement(
-    processes: Processes, settings: MeterSettings, pool: Pool
+    processes: Processes, meter_settings: MeterSettings, pool: Pool
 ) -> None:
     """Each wait is for what was there, so an unknown event is told within seconds and waits twice at most."""
-    await write_backlog(settings)
+    await write_backlog(meter_settings)
     processes.start("meter")
-    await reverse(settings, USED, "request 2")
-    async with Producer(settings) as producer:
+    await reverse(meter_settings, USED, "request 2")
+    async with Producer(meter_settings) as producer:
 
         async def judged() -> bool:
-            await producer.publish([message(f"acct-{number}", number % settings.partitions) for number in range(50)])
+            await producer.publish(
+                [message(f"acct-{number}", number % meter_settings.partitions) for number in range(50)]
+            )
             return await is_judged(pool)
 
         await until(judged, 60, "both reversals are judged")
@@ -165,15 +161,15 @@ async def test_usage_that_keeps_coming_elsewhere_holds_up_no_judgement(
 
 @pytest.mark.needs_kafka("transactions")
 async def test_markers_at_the_end_of_partitions_that_another_meter_reads_are_not_waited_for(
-    settings: MeterSettings, pool: Pool
+    meter_settings: MeterSettings, pool: Pool
 ) -> None:
     """Nothing follows them, so cursors stay below the ends: each meter knows that of its own partitions alone."""
     shares = Health(), Health()
-    async with running_meter(settings, health=shares[0]), running_meter(settings, health=shares[1]):
+    async with running_meter(meter_settings, health=shares[0]), running_meter(meter_settings, health=shares[1]):
         await until(lambda: all(read_value(health.metrics.shards) for health in shares), 60, "both have shards")
-        for partition in range(settings.partitions):
-            await abort_transaction(settings, partition)
-        await reverse(settings, "nobody sent this")
+        for partition in range(meter_settings.partitions):
+            await abort_transaction(meter_settings, partition)
+        await reverse(meter_settings, "nobody sent this")
         await until(lambda: is_waiting(pool, 1), 30, "it waits")
         stored = await pool.fetchval("SELECT sum(usage_offset) FROM meter.shards")
         assert stored == 0, "no cursor has moved"

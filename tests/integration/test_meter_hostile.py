@@ -1,7 +1,6 @@
 """What any producer can write to a topic, before the running meter: recorded, shown, verified, and it goes on."""
 
 import json
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from schemas.topics import ACCOUNTS, USAGE, partition_for
 from tests.integration.test_meter_cli import send
 from tests.support import builders
 from tests.support.damaging import lift_triggers
-from tests.support.meter import running_meter, set_up_meter, wait_until_stored
+from tests.support.meter import running_meter, wait_until_stored
 from tests.support.processes import Processes
 from tests.support.raw_batches import ZSTD, RawProducer, batch, record
 
@@ -26,12 +25,6 @@ SELECT topic, sum(beyond - kafka_offset)::bigint AS records FROM (
 """
 
 
-@pytest.fixture
-async def settings(values: dict[str, Any]) -> MeterSettings:
-    await set_up_meter(values)
-    return MeterSettings(**values)
-
-
 def event() -> bytes:
     return json.dumps(builders.model_inference(account_id=builders.ACCOUNT)).encode()
 
@@ -43,7 +36,7 @@ async def write(settings: MeterSettings, topic: str, *batches: bytes) -> list[in
 
 
 async def test_no_batch_ends_the_meter_and_every_offset_is_accounted_for(
-    settings: MeterSettings, pool: Pool, processes: Processes
+    meter_settings: MeterSettings, pool: Pool, processes: Processes
 ) -> None:
     """Around each hostile batch an event of the same account, which must count."""
     hostile = [
@@ -54,14 +47,14 @@ async def test_no_batch_ends_the_meter_and_every_offset_is_accounted_for(
         batch([record(n, None) for n in range(60_000)], kind=ZSTD),
         batch([record(n, b"x" * 300_000) for n in range(3)]),
     ]
-    async with Producer(settings) as producer:
+    async with Producer(meter_settings) as producer:
         await send(producer, event())
         for written in hostile:
-            await write(settings, USAGE, written)
-            await write(settings, ACCOUNTS, written)
+            await write(meter_settings, USAGE, written)
+            await write(meter_settings, ACCOUNTS, written)
             await send(producer, event())
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     # Of two hostile batches the events count as well: with the bad name, and with the far offset.
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 1 + len(hostile) + 2
     covered = {row["topic"]: row["records"] for row in await pool.fetch(COVERED)}
@@ -69,19 +62,19 @@ async def test_no_batch_ends_the_meter_and_every_offset_is_accounted_for(
     assert await pool.fetchval("SELECT count(*) FROM meter.rejections") < 60
     assert await pool.fetchval("SELECT count(*) FROM meter.gaps") == 0
     assert await pool.fetchval("SELECT max(octet_length(value)) FROM meter.rejections") <= 65_536
-    async with TopicAdmin(settings) as admin:
-        end = (await admin.end_offsets(USAGE))[partition_for(KEY, settings.partitions)]
+    async with TopicAdmin(meter_settings) as admin:
+        end = (await admin.end_offsets(USAGE))[partition_for(KEY, meter_settings.partitions)]
     assert await pool.fetchval("SELECT max(usage_offset) FROM meter.shards") == end
     verified = processes.run("meter", "verify", "--no-anchors")
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 async def test_an_undecodable_batch_is_listed_shown_and_no_replay_can_help(
-    settings: MeterSettings, pool: Pool, processes: Processes
+    meter_settings: MeterSettings, pool: Pool, processes: Processes
 ) -> None:
-    [offset] = await write(settings, USAGE, batch([record(n, bytes(9 << 20)) for n in range(2)], kind=ZSTD))
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    [offset] = await write(meter_settings, USAGE, batch([record(n, bytes(9 << 20)) for n in range(2)], kind=ZSTD))
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     listed = processes.run("meter", "rejections", "list", "--reason", "undecodable", "--json")
     [line] = [json.loads(text) for text in listed.stdout.splitlines()]
     assert (line["offset"], line["records"]) == (offset, 2)
@@ -103,11 +96,11 @@ async def test_an_undecodable_batch_is_listed_shown_and_no_replay_can_help(
     ],
 )
 async def test_the_chain_covers_the_range_and_the_digest(
-    settings: MeterSettings, pool: Pool, processes: Processes, change: str, damage: str
+    meter_settings: MeterSettings, pool: Pool, processes: Processes, change: str, damage: str
 ) -> None:
-    await write(settings, USAGE, batch([record(n, bytes(9 << 20)) for n in range(2)], kind=ZSTD))
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    await write(meter_settings, USAGE, batch([record(n, bytes(9 << 20)) for n in range(2)], kind=ZSTD))
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     assert processes.run("meter", "verify", "--no-anchors").returncode == 0
     await lift_triggers(pool, "meter.rejections")
     await pool.execute(f"UPDATE meter.rejections SET {change}")

@@ -2,7 +2,6 @@
 
 import json
 import time
-from typing import Any
 
 import confluent_kafka
 import pytest
@@ -13,23 +12,19 @@ from schemas.topics import REROUTED_HEADER, USAGE, partition_for
 from tests.integration.test_meter_faults import in_group
 from tests.integration.test_meter_foreign_producers import plain_records, produce
 from tests.support import builders, until
-from tests.support.meter import running_meter, set_up_meter, wait_until_stored
+from tests.support.meter import running_meter, wait_until_stored
 from tests.support.processes import Processes
 
 
-@pytest.fixture
-async def settings(values: dict[str, Any]) -> MeterSettings:
-    await set_up_meter(values)
-    return MeterSettings(**values)
-
-
 @pytest.mark.parametrize("partitioner", ["consistent_random", "random", "fnv1a_random"])
-async def test_every_event_of_another_partitioner_counts(settings: MeterSettings, pool: Pool, partitioner: str) -> None:
+async def test_every_event_of_another_partitioner_counts(
+    meter_settings: MeterSettings, pool: Pool, partitioner: str
+) -> None:
     """librdkafka's default (consistent_random) puts most accounts elsewhere than Java's client does."""
     records = plain_records()
-    produce(settings, records, {"partitioner": partitioner})
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    produce(meter_settings, records, {"partitioner": partitioner})
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
         moved = await pool.fetchval("SELECT count(*) FROM meter.rerouted")
         assert 0 < moved < len(records)
         await until(lambda: is_stored(pool, len(records)), timeout_s=30)
@@ -38,37 +33,37 @@ async def test_every_event_of_another_partitioner_counts(settings: MeterSettings
     wrong = [
         row
         for row in await pool.fetch("SELECT shard, account_id FROM meter.events")
-        if row["shard"] != partition_for(row["account_id"].encode(), settings.partitions)
+        if row["shard"] != partition_for(row["account_id"].encode(), meter_settings.partitions)
     ]
     assert wrong == []
     [listed] = await pool.fetch(load_sql("meter", "list_rerouted"), None, 10)
     assert (listed["topic"], listed["records"]) == (USAGE, moved)
 
 
-async def test_records_without_a_key_count_by_their_subject(settings: MeterSettings, pool: Pool) -> None:
-    produce(settings, [{**record, "key": None} for record in plain_records()], {})
-    async with running_meter(settings):
+async def test_records_without_a_key_count_by_their_subject(meter_settings: MeterSettings, pool: Pool) -> None:
+    produce(meter_settings, [{**record, "key": None} for record in plain_records()], {})
+    async with running_meter(meter_settings):
         await until(lambda: is_stored(pool, len(plain_records())), timeout_s=60)
     assert await pool.fetchval("SELECT count(*) FROM meter.rejections") == 0
 
 
-async def test_a_record_is_sent_on_as_it_was_and_not_twice(settings: MeterSettings, pool: Pool) -> None:
+async def test_a_record_is_sent_on_as_it_was_and_not_twice(meter_settings: MeterSettings, pool: Pool) -> None:
     """Key, value, headers and time are kept; the header that the meter adds says where it was."""
     account = builders.ACCOUNT.encode()
-    right = partition_for(account, settings.partitions)
-    wrong = (right + 1) % settings.partitions
+    right = partition_for(account, meter_settings.partitions)
+    wrong = (right + 1) % meter_settings.partitions
     value = json.dumps(builders.model_inference(account_id=builders.ACCOUNT)).encode()
     headers = [("traceparent", b"00-1"), ("content-type", b"application/cloudevents+json"), ("x", b"\x00\xff")]
     stamp = int(time.time() * 1000) - 60_000  # not older than what the topic keeps
     around = {"key": account, "value": value, "timestamp": stamp}
-    produce(settings, [{**around, "headers": headers, "partition": wrong}], {})
-    produce(settings, [{**around, "headers": [*headers, (REROUTED_HEADER, b"7/7")], "partition": wrong}], {})
-    async with running_meter(settings):
+    produce(meter_settings, [{**around, "headers": headers, "partition": wrong}], {})
+    produce(meter_settings, [{**around, "headers": [*headers, (REROUTED_HEADER, b"7/7")], "partition": wrong}], {})
+    async with running_meter(meter_settings):
         await until(lambda: is_stored(pool, 1), timeout_s=30)
-        await wait_until_stored(pool, settings)
-    [sent] = read_partition(settings, USAGE, right)
+        await wait_until_stored(pool, meter_settings)
+    [sent] = read_partition(meter_settings, USAGE, right)
     assert (sent.key(), sent.value(), sent.timestamp()[1]) == (account, value, stamp)
-    assert sent.headers() == [*headers, (REROUTED_HEADER, f"{wrong}/0/{settings.partitions}".encode())]
+    assert sent.headers() == [*headers, (REROUTED_HEADER, f"{wrong}/0/{meter_settings.partitions}".encode())]
     [rejected] = await pool.fetch("SELECT reason, detail FROM meter.rejections")
     assert rejected["reason"] == "wrong_partition" and "7/7" in rejected["detail"]
 
@@ -96,17 +91,17 @@ def read_partition(settings: MeterSettings, topic: str, partition: int) -> list[
 
 @pytest.mark.parametrize("point", ["outbox_before_publish", "outbox_between_publish_and_delete", "after_commit"])
 async def test_killed_on_the_way_it_counts_each_event_once(
-    processes: Processes, settings: MeterSettings, pool: Pool, point: str
+    processes: Processes, meter_settings: MeterSettings, pool: Pool, point: str
 ) -> None:
     """1,000 events, all in one partition; the meter dies between storing a record and having sent it on: the first
     time, for it may send all at once."""
     records = [record for _ in range(5) for record in plain_records()][:1_000]
-    produce(settings, [{**record, "partition": 0} for record in records], {})
+    produce(meter_settings, [{**record, "partition": 0} for record in records], {})
     victim = processes.spawn("meter", batch_events="50", fault_points=f"{point}:1:kill")
     assert victim.wait() == -9
-    async with running_meter(in_group(settings, "successor")):
+    async with running_meter(in_group(meter_settings, "successor")):
         await until(lambda: is_stored(pool, len(records)), timeout_s=60)
-        await wait_until_stored(pool, settings)
+        await wait_until_stored(pool, meter_settings)
     assert await pool.fetchval("SELECT count(*) FROM meter.rejections") == 0
     assert await pool.fetchval("SELECT count(*) FROM meter.outbox") == 0
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == len(records)

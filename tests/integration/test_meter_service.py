@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -31,18 +31,6 @@ CLOCK = SystemClock()
 STRUCTURED = (("content-type", b"application/cloudevents+json"),)
 
 
-@pytest.fixture
-async def settings(values: dict[str, Any]) -> MeterSettings:
-    await set_up_meter(values)
-    return MeterSettings(**values)
-
-
-@pytest.fixture
-async def producer(settings: MeterSettings) -> AsyncIterator[Producer]:
-    async with Producer(settings) as started:
-        yield started
-
-
 def inference(account_id: str, **changes: Any) -> bytes:
     fields: dict[str, Any] = {"event_id": new_event_id(), "time": CLOCK.now(), "source": "/tests"}
     data = {"credits": "0.25", "model": "large"}
@@ -53,25 +41,25 @@ def message(account_id: str, value: bytes | None, topic: str = USAGE, **changes:
     return Message(topic, account_id, value, headers=STRUCTURED)._replace(**changes)
 
 
-async def test_events_of_the_client_are_stored(settings: MeterSettings, pool: Pool) -> None:
-    async with running_meter(settings):
-        async with AccountsProducer(settings, source="/tests/billing") as accounts:
+async def test_events_of_the_client_are_stored(meter_settings: MeterSettings, pool: Pool) -> None:
+    async with running_meter(meter_settings):
+        async with AccountsProducer(meter_settings, source="/tests/billing") as accounts:
             await accounts.opened("acc-1", plan="free", contacts=["owner@example.com"])
             await accounts.granted(
                 "acc-1", resource=Resource.TOOL_RUNS, amount=500, reason="top_up", reference="ticket-7"
             )
             await accounts.plan_changed("acc-1", plan="pro")
             await accounts.contacts_changed("acc-1", contacts=[])
-        async with UsageProducer(settings, source="/tests/gateway") as usage:
+        async with UsageProducer(meter_settings, source="/tests/gateway") as usage:
             used = await usage.model_inference("acc-1", credits=Decimal("1.500000"), model="large", input_tokens=7)
             await usage.guardrail("acc-1", credits="0.000001", guardrail="pii")
             await usage.custom_script("acc-1", credits=2, script="nightly")
             await usage.tool_run("acc-1", tool="search", runs=3, status="ok")
-        async with AccountsProducer(settings, source="/tests/billing") as accounts:
+        async with AccountsProducer(meter_settings, source="/tests/billing") as accounts:
             await accounts.reversed(
                 "acc-1", resource=Resource.MODEL_CREDITS, amount="0.5", reason="outage", reverses=used
             )
-        await wait_until_stored(pool, settings)
+        await wait_until_stored(pool, meter_settings)
     rows = await pool.fetch("SELECT type, resource, amount::text, name FROM meter.event_log ORDER BY position")
     assert {tuple(row) for row in rows} == {
         ("account.opened.v1", None, "0.000000", "free"),
@@ -146,18 +134,18 @@ def bad_records() -> dict[str, tuple[str, Message]]:
 
 
 async def test_each_bad_record_is_rejected_and_the_good_ones_beside_it_are_stored(
-    settings: MeterSettings, producer: Producer, pool: Pool
+    meter_settings: MeterSettings, producer: Producer, pool: Pool
 ) -> None:
     cases = bad_records()
     messages: list[Message] = []
     for _, bad in cases.values():
         messages += [bad, message("acc-1", inference("acc-1"))]
     await producer.publish(messages)
-    async with running_meter(settings) as health:
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings) as health:
+        await wait_until_stored(pool, meter_settings)
         assert await pool.fetchval("SELECT count(*) FROM meter.events") == len(cases)
         await producer.publish([message("acc-1", inference("acc-1"))])  # and it goes on
-        await wait_until_stored(pool, settings)
+        await wait_until_stored(pool, meter_settings)
     stored = await pool.fetch("SELECT reason, value FROM meter.rejections")
     # Records of several partitions have no fixed order: compare as a multiset.
     key = lambda pair: (pair[0], pair[1] or b"")  # noqa: E731
@@ -169,7 +157,7 @@ async def test_each_bad_record_is_rejected_and_the_good_ones_beside_it_are_store
     assert rejected == len(cases)
 
 
-async def test_bad_accounts_events_are_rejected(settings: MeterSettings, producer: Producer, pool: Pool) -> None:
+async def test_bad_accounts_events_are_rejected(meter_settings: MeterSettings, producer: Producer, pool: Pool) -> None:
     def account_event(kind: str, data: Mapping[str, Any]) -> Message:
         value = encode_event(kind, "acc-1", data, event_id=new_event_id(), time=CLOCK.now(), source="/tests")
         return message("acc-1", value, topic=ACCOUNTS)
@@ -182,59 +170,61 @@ async def test_bad_accounts_events_are_rejected(settings: MeterSettings, produce
         "invalid_amount": account_event("credits.granted.v1", grant | {"amount": "0"}),
     }
     await producer.publish([*cases.values(), account_event("credits.granted.v1", grant)])
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     assert {r["reason"] for r in await pool.fetch("SELECT reason FROM meter.rejections")} == set(cases)
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 1
 
 
-async def test_the_same_event_sent_often_counts_once(settings: MeterSettings, producer: Producer, pool: Pool) -> None:
+async def test_the_same_event_sent_often_counts_once(
+    meter_settings: MeterSettings, producer: Producer, pool: Pool
+) -> None:
     value = inference("acc-1")
-    async with running_meter(settings):
+    async with running_meter(meter_settings):
         for _ in range(3):
             await producer.publish([message("acc-1", value)] * 4)
-            await wait_until_stored(pool, settings)
+            await wait_until_stored(pool, meter_settings)
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 1
     assert await pool.fetchval("SELECT count(*) FROM meter.duplicates") == 11
 
 
 async def test_a_restart_continues_where_the_store_stands(
-    settings: MeterSettings, producer: Producer, pool: Pool
+    meter_settings: MeterSettings, producer: Producer, pool: Pool
 ) -> None:
     for batch in range(3):
         await producer.publish([message(f"acc-{i}", inference(f"acc-{i}")) for i in range(20)])
-        async with running_meter(settings):
-            await wait_until_stored(pool, settings)
+        async with running_meter(meter_settings):
+            await wait_until_stored(pool, meter_settings)
         assert await pool.fetchval("SELECT count(*) FROM meter.events") == 20 * (batch + 1)
     assert await pool.fetchval("SELECT count(*) FROM meter.duplicates") == 0
 
 
 async def test_a_store_behind_the_offsets_committed_to_kafka_went_back_in_time(
-    values: dict[str, Any], settings: MeterSettings, producer: Producer, pool: Pool, dsn: str
+    values: dict[str, Any], meter_settings: MeterSettings, producer: Producer, pool: Pool, dsn: str
 ) -> None:
     """They are committed after the database alone, so it held more once. Nothing is read until somebody says so."""
     await producer.publish([message("acc-1", inference("acc-1")) for _ in range(5)])
-    async with running_meter(settings):
-        await wait_until_stored(pool, settings)
+    async with running_meter(meter_settings):
+        await wait_until_stored(pool, meter_settings)
     async with pool.acquire() as connection, connection.transaction():
         await pass_triggers(connection)
         await connection.execute("DELETE FROM meter.events; DELETE FROM meter.batches")
     await pool.execute("UPDATE meter.shards SET usage_offset = 0, next_position = 1, next_batch = 1")
     with pytest.raises(ExceptionGroup) as raised:
-        async with running_meter(settings):
-            await wait_until_stored(pool, settings)
+        async with running_meter(meter_settings):
+            await wait_until_stored(pool, meter_settings)
     assert raised.group_contains(HistoryLostError, match="meter recover")
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 0
 
 
 async def test_a_store_that_goes_back_while_nothing_comes_is_refused_too(
-    settings: MeterSettings, producer: Producer, pool: Pool, monkeypatch: pytest.MonkeyPatch
+    meter_settings: MeterSettings, producer: Producer, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("meter.service.HistoryWatch", partial(HistoryWatch, every_s=0.2))
     await producer.publish([message("acc-1", inference("acc-1")) for _ in range(5)])
     with pytest.raises(ExceptionGroup) as raised:
-        async with running_meter(settings):
-            await wait_until_stored(pool, settings)
+        async with running_meter(meter_settings):
+            await wait_until_stored(pool, meter_settings)
             await pool.execute("UPDATE meter.shards SET usage_offset = greatest(usage_offset - 1, 0)")
             await until(lambda: False)
     assert raised.group_contains(HistoryLostError, match="was stored up to 5.*meter recover")
@@ -252,10 +242,10 @@ async def test_batches_are_bounded(values: dict[str, Any], pool: Pool) -> None:
 
 
 async def test_two_meters_share_the_shards_and_store_each_event_once(
-    settings: MeterSettings, producer: Producer, pool: Pool
+    meter_settings: MeterSettings, producer: Producer, pool: Pool
 ) -> None:
     accounts = [f"acc-{i}" for i in range(30)]
-    async with running_meter(settings) as first, running_meter(settings) as second:
+    async with running_meter(meter_settings) as first, running_meter(meter_settings) as second:
 
         def shared() -> bool:
             counts = [h.metrics.registry.get_sample_value("metering_shards") for h in (first, second)]
@@ -264,17 +254,17 @@ async def test_two_meters_share_the_shards_and_store_each_event_once(
         await until(shared, timeout_s=40, message="the shards are not shared")
         for _ in range(5):
             await producer.publish([message(a, inference(a)) for a in accounts])
-        await wait_until_stored(pool, settings)
+        await wait_until_stored(pool, meter_settings)
     assert await pool.fetchval("SELECT count(*) FROM meter.events") == 150
     assert await pool.fetchval("SELECT count(DISTINCT event_key) FROM meter.events") == 150
 
 
-async def test_readers_are_woken(settings: MeterSettings, producer: Producer, pool: Pool) -> None:
+async def test_readers_are_woken(meter_settings: MeterSettings, producer: Producer, pool: Pool) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     async with pool.acquire() as connection:
         hear = lambda *args: heard.put_nowait(args[3])  # noqa: E731
         await connection.add_listener("meter_events", hear)
-        async with running_meter(settings):
+        async with running_meter(meter_settings):
             await producer.publish([message("acc-1", inference("acc-1"))])
             async with asyncio.timeout(GIVEN_UP_S):
                 assert await heard.get() == str(partition_for(b"acc-1", 3))
