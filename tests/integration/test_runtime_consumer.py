@@ -1,7 +1,6 @@
 """ShardConsumer against a real broker: nothing lost, nothing twice, whatever comes between."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -33,18 +32,32 @@ async def test_reads_both_topics_of_every_shard_exactly_once(topics: Settings) -
 
 
 async def test_batches_keep_to_their_limit_and_grants_go_first(topics: Settings) -> None:
+    """Each shard has more usage buffered than a batch takes, and grants that came later."""
+    most = 40
     await fill(topics, 900)
-    await fill(topics, 30, topic=ACCOUNTS)
-    small = topics.model_copy(update={"batch_events": 40})
+    small = topics.model_copy(update={"batch_events": most})
     ledger = Ledger()
     async with joined(small, ledger) as consumer:
-        first: dict[int, Mapping[str, Any]] = {}
+        held: list[Batch] = []
+        while len(held) < 3 or any(buffer.waiting < most for buffer in buffers_of(consumer, USAGE)):
+            held += await consumer.receive()
+        await fill(topics, 30, topic=ACCOUNTS)
+        grants = (await read_ends(topics))[ACCOUNTS]
+        while any(buffer.waiting < grants[buffer.partition] for buffer in buffers_of(consumer, ACCOUNTS)):
+            assert await consumer.receive() == []
+        for batch in held:
+            assert batch.size <= most
+            ledger.append(batch)
+            consumer.advance(batch)
+        first: dict[int, int] = {}
         while ledger.count < 930:
             for batch in await consumer.receive():
-                assert batch.size <= 40
-                first.setdefault(batch.shard, batch.records)
+                assert batch.size <= most
+                first.setdefault(batch.shard, len(batch.records[ACCOUNTS]))
                 ledger.append(batch)
                 consumer.advance(batch)
+    assert first == grants
+    assert all(grants.values())
     ledger.check(await read_ends(topics))
 
 
@@ -58,11 +71,11 @@ async def test_a_backlog_of_large_records_is_held_within_the_byte_limits(topics:
     ledger = Ledger()
     async with joined(small, ledger) as consumer:
         held: list[Batch] = []
-        while len(held) < 3 or any(buffer.size < most for buffer in usage_buffers(consumer)):
+        while len(held) < 3 or any(buffer.size < most for buffer in buffers_of(consumer, USAGE)):
             held += await consumer.receive()
         for _ in range(5):
             assert await consumer.receive() == []
-        waiting = sum(buffer.size for buffer in usage_buffers(consumer))
+        waiting = sum(buffer.size for buffer in buffers_of(consumer, USAGE))
         assert all(batch.size * size < most for batch in held)
         assert waiting < 3 * (most + most // 2 + size), "a share and a fetch each"
         for batch in held:
@@ -72,8 +85,8 @@ async def test_a_backlog_of_large_records_is_held_within_the_byte_limits(topics:
     ledger.check(await read_ends(topics))
 
 
-def usage_buffers(consumer: ShardConsumer) -> list[PartitionBuffer]:
-    return [buffer for buffer in consumer._buffers.partitions.values() if buffer.topic == USAGE]
+def buffers_of(consumer: ShardConsumer, topic: str) -> list[PartitionBuffer]:
+    return [buffer for buffer in consumer._buffers.partitions.values() if buffer.topic == topic]
 
 
 async def test_a_new_process_continues_at_the_stored_offset(topics: Settings) -> None:
@@ -105,15 +118,16 @@ async def test_a_rewound_shard_is_read_again_and_the_others_go_on(topics: Settin
     await fill(topics, 600)
     ledger = Ledger()
     async with joined(topics, ledger) as consumer:
-        seen = 0
+        rewound = 0
         while ledger.count < 600:
             for batch in await consumer.receive():
-                seen += 1
-                if batch.shard == 0 and seen < 6:
+                if batch.shard == 0 and rewound < 3:
+                    rewound += 1
                     await consumer.rewind([0])
                     continue
                 ledger.append(batch)
                 consumer.advance(batch)
+    assert rewound == 3
     ledger.check(await read_ends(topics))
 
 
