@@ -1,7 +1,7 @@
 """A service as a real process: draining, deadlines and exit codes."""
 
 import asyncio
-import os
+import json
 import signal
 import sys
 import time
@@ -12,6 +12,7 @@ import pytest
 
 from meter.runtime.process.exits import Exit
 from tests.support import until
+from tests.support.processes import clean_environment
 
 # The process under test. Its loop behaves as the first argument says.
 PROGRAM = """
@@ -92,7 +93,7 @@ class Trial:
 async def trial(behaviour: str, **env: str) -> AsyncIterator[Trial]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, behaviour,
-        env={**os.environ, **ENV, **env},
+        env=clean_environment() | ENV | env,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
@@ -146,6 +147,9 @@ async def test_a_process_that_was_stopped_for_long_may_go_on() -> None:
         stopped = time.monotonic()
         await until(lambda: time.monotonic() - stopped > 3 * float(STALL_S))
         service.process.send_signal(signal.SIGCONT)
+        went_on = time.monotonic()
+        await until(lambda: time.monotonic() - went_on > 2 * float(STALL_S))  # a watchdog could have ended it
+        assert service.process.returncode is None
         service.process.send_signal(signal.SIGTERM)
         assert await service.end() == Exit.OK
 
@@ -162,7 +166,9 @@ async def test_a_lost_dependency_is_tried_again_with_growing_pauses() -> None:
         await service.wait_for("dependency_unreachable", times=4)
         service.process.send_signal(signal.SIGTERM)
         assert await service.end() == Exit.OK
-        assert '"pause_s"' in service.output
+    lines = [json.loads(line) for line in service.output.splitlines() if line.startswith("{")]
+    pauses = [line["pause_s"] for line in lines if line["event"] == "dependency_unreachable"]
+    assert pauses[0] < pauses[2]  # of 10 and 40 ms, each shortened by up to half
 
 
 async def test_unusable_settings_are_a_usage_error() -> None:
