@@ -2,9 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,13 +34,6 @@ from tests.integration.projections_log import (
 from tests.support.processes import Processes
 
 ACCOUNT = "acct-1"
-
-
-@pytest.fixture
-def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
-    made = Processes(env, tmp_path)
-    yield made
-    made.close()
 
 
 async def explain(pool: Pool, account_id: str = ACCOUNT, **options: Any) -> Explanation:

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -57,13 +55,6 @@ async def log(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> EventLog:
     await made.append(*random_history(seed=41, accounts=12, length=500))
     await fold_all(pool)
     return made
-
-
-@pytest.fixture
-def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
-    made = Processes(env, tmp_path)
-    yield made
-    made.close()
 
 
 async def fold_all(pool: Pool) -> None:

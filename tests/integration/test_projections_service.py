@@ -3,9 +3,7 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -33,16 +31,6 @@ from tests.support.working_time import within
 
 TIMEOUT_S = 30
 SOON_S = 5
-POINTS = (
-    "after_fetch", "before_commit", "after_commit", "outbox_before_publish", "outbox_between_publish_and_delete",
-)  # fmt: skip
-
-
-@pytest.fixture
-def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
-    made = Processes(env, tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Totals past BIGINT stay exact, whatever is sent, in every place that keeps or shows them."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -42,13 +40,6 @@ async def notifier(pool: Pool) -> Notifier:
     made = Notifier(pool)
     await made.set_up()
     return made
-
-
-@pytest.fixture
-def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
-    made = Processes(env, tmp_path)
-    yield made
-    made.close()
 
 
 async def find_differences(pool: Pool, rules: NoticeRules | None = None) -> list[Difference]:

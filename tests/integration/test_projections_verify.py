@@ -1,9 +1,7 @@
 """`projections verify` finds what was changed behind the fold's back, and nothing else."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -31,13 +29,6 @@ async def log(pool: Pool) -> EventLog:
     await fold_usage(pool, 30)
     await sum_all(pool, datetime(2026, 11, 30, tzinfo=UTC))  # days, and no month
     return made
-
-
-@pytest.fixture
-def processes(env: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
-    made = Processes(env, tmp_path)
-    yield made
-    made.close()
 
 
 async def find_differences(pool: Pool) -> list[Difference]:
