@@ -154,11 +154,16 @@ async def test_a_kill_anywhere_loses_nothing_and_repeats_only_messages(
 async def test_processes_side_by_side_share_the_shards(
     pool: Pool, log: EventLog, topics: Settings, processes: Processes
 ) -> None:
-    for _ in range(2):
-        processes.start("projections", fold_events="50")
+    services = [processes.start("projections", fold_events="50") for _ in range(2)]
     history = random_history(seed=23, accounts=30, length=1500)
     for start in range(0, len(history), 25):
         await log.append(*history[start : start + 25])
+
+    async def share() -> bool:
+        await log.append(*(used(f"acct-{number}", 1) for number in range(30)))
+        return all(metric(service, 'metering_records_total{outcome="folded"}') for service in services)
+
+    await until(share, message="one process folds everything")
     await settle(pool)
     await assert_balances(pool, log.events)
     await assert_usage(pool, log.events)
