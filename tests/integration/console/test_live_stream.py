@@ -1,7 +1,5 @@
 """The stream that keeps the component's figures live: silent, held by who looks, or not to be had."""
 
-# fixtures that are imported are named again by the tests that take them
-
 import asyncio
 from functools import partial
 from typing import Final
