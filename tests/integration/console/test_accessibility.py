@@ -51,3 +51,10 @@ async def test_no_page_has_a_finding(page: Page, books: Books, address: str, axe
 async def test_the_form_has_no_finding(page: Page, address: str, axe: str) -> None:
     await page.goto(f"{address}/?why=token_expired")
     assert await find_faults(page, axe) == []
+
+
+async def test_a_picture_without_words_is_found(page: Page, axe: str) -> None:
+    """Else the other tests would pass whatever the pages look like."""
+    assert await find_faults(page, axe) == []
+    await page.evaluate("document.querySelector('main').append(document.createElement('img'))")
+    assert "image-alt" in {rule for rule, *_ in await find_faults(page, axe)}

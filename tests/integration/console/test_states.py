@@ -25,7 +25,12 @@ FIND_CUT = """() => [...document.querySelectorAll("main *, header *")].filter((o
     return one.clientWidth > 2 && one.scrollWidth > one.clientWidth + 1 && style.overflowX === "hidden"
         && one.textContent.trim() && !one.closest("svg");
 }).map((one) => one.outerHTML.slice(0, 120))"""
-
+ADD_CUT = """() => {
+    const one = document.createElement("p");
+    one.textContent = "a sentence that is cut off";
+    Object.assign(one.style, { width: "20px", overflowX: "hidden", whiteSpace: "nowrap" });
+    document.querySelector("main").append(one);
+}"""
 BODY_SIZE = "parseFloat(getComputedStyle(document.querySelector('main')).fontSize)"
 
 
@@ -73,6 +78,14 @@ async def test_old_figures_are_marked_while_an_error_lasts(page: Page, faults: l
     await expect(panel).to_contain_text("these are old figures")
     await page.unroute("**/v1/**")
     faults.clear()  # the refused requests are some
+
+
+async def test_text_that_is_cut_off_is_found(page: Page) -> None:
+    """Else the next two tests would pass whatever the pages look like."""
+    assert await page.evaluate(FIND_CUT) == []
+    await page.evaluate(ADD_CUT)
+    [found] = await page.evaluate(FIND_CUT)
+    assert "a sentence that is cut off" in found
 
 
 @pytest.mark.parametrize(("zoom", "width"), [(200, 720), (400, 320)])
