@@ -12,13 +12,20 @@ import pytest
 from meter.runtime.postgres import Pool
 from projections.console import live
 from projections.console.contents import MOST_ROWS
-from projections.console.settings import ConsoleSettings
-from projections.console.tokens import Tokens
 from tests.faults.proxy import Proxy
 from tests.support import until
-from tests.support.console import SECRET, Books, days_ago, make_token, running_console, set_up_cursors
+from tests.support.console import Books, days_ago, make_token, running_console, set_up_cursors
 
 HTML = {"Accept": "text/html"}
+
+
+class MovedClock:
+    """The machine's, and ahead of it as far as the test says."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
 
 
 def bearer() -> dict[str, str]:
@@ -180,17 +187,22 @@ async def test_who_asks_too_often_reads_why_from_any_allowed_origin(dsn: str, bo
         assert 'href="/accounts/acct-1/models?period=24h">Try again' in page.text
 
 
-async def test_a_stream_ends_with_its_token(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, books: Books
-) -> None:
+async def test_a_stream_ends_with_its_token(dsn: str, books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first heartbeat behind its end: each sends the figures again."""
     monkeypatch.setattr(live, "HEARTBEAT", timedelta(milliseconds=100))
-    tokens = Tokens(ConsoleSettings(console_secret=SECRET))
-    token = tokens.make("acct-1", "member", datetime.now(UTC), timedelta(seconds=10))
+    clock = MovedClock()
     async with (
         asyncio.timeout(60),
-        client.stream("GET", "/v1/accounts/acct-1/live", headers={"Authorization": f"Bearer {token}"}) as reply,
+        running_console(dsn, clock) as address,
+        httpx.AsyncClient(base_url=address, headers=bearer(), timeout=60) as client,
+        client.stream("GET", "/v1/accounts/acct-1/live") as reply,
     ):
-        assert [line async for line in reply.aiter_lines() if line.startswith("data:")]
+        states = (line async for line in reply.aiter_lines() if line.startswith("data:"))
+        for _ in range(3):
+            await anext(states)
+        clock.ahead = timedelta(hours=1)
+        async for _ in states:
+            pass
 
 
 async def test_while_the_database_is_away_it_says_so_and_goes_on_after(dsn: str, books: Books) -> None:
