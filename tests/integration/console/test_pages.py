@@ -1,14 +1,13 @@
 """The console in a real browser: what people see and do."""
 
-import asyncio
 import re
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Dialog, Page, Route, expect
 
 from meter.runtime.postgres import Pool
 from schemas.resources import Resource
+from tests.architecture.sources import ROOT
 from tests.support import until
 from tests.support.browser import sign_in, take_pictures
 from tests.support.console import Books, days_ago, make_token
@@ -22,11 +21,10 @@ INSERT INTO meter.events (shard, position, amount, kafka_offset, occurred_at, re
     resource, account_id, name, source, data)
 VALUES ($1, 1, 1, 1, now(), now() - interval '3 minutes', gen_random_uuid(), 'x', 1, 1, 'acct-1', 'm', 's', '{}')
 """
-STATIC = Path("projections/console/static")
 
 
 def test_the_component_is_light() -> None:
-    assert (STATIC / "credit-usage.js").stat().st_size < 30_000
+    assert (ROOT / "projections/console/static/credit-usage.js").stat().st_size < 30_000
 
 
 @pytest.mark.parametrize("refused", [429, 503, None], ids=["too many", "away", "no answer"])
@@ -117,8 +115,9 @@ async def test_who_cannot_buy_reads_who_can(browser: Browser, address: str, book
 
 async def test_figures_colours_and_banners_move_without_a_reload(page: Page, books: Books) -> None:
     icon = page.locator("credit-usage button.open")
+    async with page.expect_response("**/live"):
+        await page.reload()
     await expect(icon).to_have_class("open moderate")
-    await page.wait_for_timeout(700)  # the first look
     await books.balance("74", 75)
     await books.banner(90)
     with within(LIVE_S):
@@ -162,14 +161,16 @@ async def test_each_state_says_what_it_is(browser: Browser, address: str, pool: 
     await take_pictures(page, f"state-{books.account_id.removeprefix('acct-')}", (360, 1440))
 
 
-async def test_figures_can_be_held_and_go_on(page: Page, books: Books) -> None:
+async def test_figures_can_be_held_and_go_on(page: Page, address: str, books: Books) -> None:
     credits = page.locator(".share").first
     await expect(page.locator("credit-usage button.open")).to_have_class("open moderate")
     async with page.expect_response("**/summary") as asked:
         await page.get_by_role("button", name="Pause").click()
     await (await asked.value).finished()  # what was on its way has come
-    await books.balance("60", 75)
-    await page.wait_for_timeout(1_200)  # more than two looks
+    live = await sign_in(page.context, address, make_token())
+    for consumed in ("59", "60"):  # by the second figures the first have come to every page
+        await books.balance(consumed, 75)
+        await expect(live.locator(".share").first).to_contain_text(f"{consumed} of 75")
     await expect(credits).to_contain_text("52.75 of 75")
     await page.get_by_role("button", name="Go live").click()
     with within(LIVE_S):
@@ -294,5 +295,6 @@ async def test_hostile_names_do_nothing(page: Page, books: Books, address: str) 
     await expect(page.locator("#detail")).to_contain_text("<img src=x")
     reply = await page.request.get(f"{address}/accounts/acct-1/tools.csv")
     assert "'=cmd|" in await reply.text()
-    await asyncio.sleep(0)
-    assert dialogs == []
+    await page.evaluate("setTimeout(() => alert('seen'))")
+    await until(lambda: dialogs)
+    assert dialogs == ["seen"], "one that the test opened, and no other"
