@@ -129,8 +129,13 @@ def start_owner(tmp_path: Path, *options: str) -> tuple[subprocess.Popen[bytes],
         assert owner.poll() is None, "the stack ended while it started"
         return file.exists()
 
-    until_sync(written, 60, "the stack is up")
-    return owner, Addresses.read(file)
+    try:
+        until_sync(written, 60, "the stack is up")
+        return owner, Addresses.read(file)
+    except BaseException:
+        owner.kill()
+        owner.wait()
+        raise
 
 
 def owned_directories(pid: int) -> list[Path]:
