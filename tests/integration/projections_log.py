@@ -1,9 +1,8 @@
-"""Events put straight into the log, as the meter would have; and its books, kept independently in Python."""
+"""Events put straight into the log, as the meter would have."""
 
 import json
-import random
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -136,61 +135,6 @@ def reopened(account_id: str) -> Event:
     return Event(account_id=account_id, type=REOPENED)
 
 
-def random_change(rng: random.Random, name: str) -> Event:
-    """Of an account; some of them without effect."""
-    return rng.choice(
-        (
-            plan_changed(name, rng.choice(("free", "team"))),
-            contacts_changed(name, *rng.choice(((), ("ann@example.com",), ("ann@example.com", "bob@example.com")))),
-            closed(name),
-            reopened(name),
-            renamed(name, display_name=rng.choice(("Ann", "Bob", " ", "", 5, "x" * 300, "a\tb"))),
-            renamed(name, time_zone=rng.choice(("UTC", "Europe/Berlin", "", "no zone", None))),
-        )
-    )
-
-
-def random_reversal(rng: random.Random, name: str, events: list[Event]) -> Event:
-    """Linked to usage, with what is left of it or a part; or of before reversals had to name an event."""
-    amount, resource = rng.randint(1, 20), rng.choice((CREDITS, RUNS))
-    usage = [event for event in events if event.account_id == name and event.type in (INFERENCE, TOOL) and event.amount]
-    if not usage or rng.random() < 0.3:
-        return reversed_(name, amount, resource)
-    named = rng.choice(usage[-5:])
-    left = named.amount - sum(event.amount for event in events if event.reverses is named)
-    if not left:
-        return reversed_(name, amount, resource)
-    return reversal_of(
-        named, rng.choice((left, (left + 1) // 2)), occurred_at=NOON + timedelta(days=rng.randint(-1, 1))
-    )
-
-
-def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Event]:
-    """Opened late, topped up, reversed, overdrawn: everything in one log."""
-    rng = random.Random(seed)
-    names = [f"acct-{number}" for number in range(accounts)]
-    events: list[Event] = []
-    for _ in range(length):
-        name = rng.choice(names)
-        match rng.randrange(20):
-            case 0:
-                events += opened(name)
-            case 1:
-                events.append(granted(name, rng.randint(1, 100), rng.choice((CREDITS, RUNS))))
-            case 2:
-                events.append(random_reversal(rng, name, events))
-            case 3:
-                events.append(random_change(rng, name))
-            case 4:
-                events.append(revoked(name, rng.randint(1, 100), rng.choice((CREDITS, RUNS))))
-            case 5 | 6:
-                events.append(tool(name, rng.randint(1, 3000), rng.choice(("web-search", "calculator"))))
-            case _:
-                day = datetime(2026, 11, rng.randint(20, 24), rng.randint(0, 23), 59, 59, 999_999, tzinfo=UTC)
-                events.append(used(name, rng.randint(0, 9_000_000) / 1_000_000, rng.choice("abc"), occurred_at=day))
-    return events
-
-
 async def fold_all(pool: Pool, most_events: int = 40) -> int:
     """Fold balances until nothing is left; how many transactions it took. Small ones cut the log at many places."""
     store, count = FoldStore(pool, most_events=most_events), 0
@@ -262,96 +206,3 @@ class EventLog:
             event.shard, event.type, event.resource, event.account_id, event.name,
             OWN_SOURCE if event.free else "//tests.example.com", json.dumps(event.data), None,
         )  # fmt: skip
-
-
-@dataclass
-class Book:
-    """What one account has of one resource, by the rules read anew: grants are a list, used up from the front."""
-
-    grants: list[int] = field(default_factory=list)
-    consumed: int = 0
-    base: int = 0
-    epoch: int = 0
-    opened: bool = False
-
-    def enter(self, event: Event) -> None:
-        if event.type == GRANTED:
-            self.grants.append(event.amount)
-            self.begin()
-        elif event.type == REVOKED:
-            self.take_back(event.amount)
-        elif event.type == REVERSED:
-            self.consumed -= event.amount
-            if self.consumed < self.base:
-                self.begin()
-        else:
-            self.consumed += event.amount
-
-    def open(self, free: int) -> None:
-        self.opened = True
-        if free:
-            self.grants.append(free)
-        self.begin()
-
-    def take_back(self, amount: int) -> None:
-        """From the newest grant on, at most all of them."""
-        for index in reversed(range(len(self.grants))):
-            taken = min(amount, self.grants[index])
-            self.grants[index] -= taken
-            amount -= taken
-        self.begin()
-
-    def begin(self) -> None:
-        self.base = min(0, self.consumed)
-        if self.opened and (self.epoch or any(self.grants)):
-            self.epoch += 1
-            self.base = self._used_up()
-
-    def _used_up(self) -> int:
-        total, base = 0, min(0, self.consumed)
-        for grant in self.grants:
-            total += grant
-            if total <= self.consumed:
-                base = total
-        return base
-
-    def row(self) -> tuple[int, int, int]:
-        """allocation, consumed, epoch"""
-        return sum(self.grants) - self.base if self.epoch else 0, self.consumed - self.base, self.epoch
-
-
-def keep_books(events: Iterable[Event]) -> dict[tuple[str, int], Book]:
-    """The free grants that follow the first opening are part of it."""
-    books: defaultdict[tuple[str, int], Book] = defaultdict(Book)
-    entered: set[tuple[str, int]] = set()  # balances that an event of their own made
-    opened: set[str] = set()
-    waiting = list(reversed(list(events)))
-    while waiting:
-        event = waiting.pop()
-        if event.resource is not None:
-            entered.add((event.account_id, event.resource))
-            books[event.account_id, event.resource].enter(event)
-        elif event.type == OPENED and event.account_id not in opened:
-            opened.add(event.account_id)
-            free = dict.fromkeys((CREDITS, RUNS), 0)
-            while waiting and waiting[-1].free and waiting[-1].account_id == event.account_id:
-                grant = waiting.pop()
-                assert grant.resource is not None
-                entered.add((event.account_id, grant.resource))
-                free[grant.resource] = grant.amount
-            for resource, amount in free.items():
-                books[event.account_id, resource].open(amount)
-    return {key: books[key] for key in entered}
-
-
-async def fetch_balances(pool: Pool) -> dict[tuple[str, int], tuple[int, int, int]]:
-    rows = await pool.fetch(
-        "SELECT account_id, resource, CASE WHEN epoch = 0 THEN 0 ELSE granted - base END, consumed - base, epoch "
-        "FROM projections.balance_states"
-    )
-    return {(row[0], row[1]): tuple(row)[2:] for row in rows}
-
-
-async def assert_balances(pool: Pool, events: Iterable[Event]) -> None:
-    books = {key: book.row() for key, book in keep_books(events).items()}
-    assert await fetch_balances(pool) == books

@@ -7,7 +7,8 @@ import pytest
 from meter.runtime.postgres import Pool
 from schemas.build import decode_event
 from schemas.outputs import BalanceChanged
-from tests.integration.projections_log import MICRO, EventLog, fold_all, granted, opened, random_history, used
+from tests.integration.projections_histories import random_history
+from tests.integration.projections_log import MICRO, EventLog, fold_all, granted, opened, used
 
 HISTORY = "SELECT resource, position, epoch, allocation, consumed FROM projections.exhaustion_history"
 

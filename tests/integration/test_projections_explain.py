@@ -14,6 +14,7 @@ from meter.runtime.postgres import Pool
 from projections.explain import Explainer, Explanation
 from projections.timeline_lines import What
 from schemas.resources import Resource
+from tests.integration.projections_histories import random_history
 from tests.integration.projections_log import (
     CREDITS,
     GRANTED,
@@ -26,11 +27,10 @@ from tests.integration.projections_log import (
     granted,
     opened,
     plan_changed,
-    random_history,
     reversed_,
     tool,
     used,
-)  # fmt: skip
+)
 from tests.support.processes import Processes
 
 ACCOUNT = "acct-1"

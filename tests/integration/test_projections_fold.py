@@ -14,18 +14,18 @@ from projections.store import FoldStore
 from schemas.build import decode_event
 from schemas.outputs import AccountChanged, BalanceChanged
 from schemas.resources import Resource
+from tests.integration.projections_books import assert_balances
+from tests.integration.projections_histories import random_history
 from tests.integration.projections_log import (
     MICRO,
     NOON,
     RUNS,
     EventLog,
-    assert_balances,
     closed,
     contacts_changed,
     granted,
     opened,
     plan_changed,
-    random_history,
     renamed,
     reopened,
     reversal_of,

@@ -11,18 +11,9 @@ from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Pool
 from projections.plan import FoldPlan, LogDamagedError, Reading, plan
 from projections.store import PROJECTION, FoldStore, fetch_position
-from tests.integration.projections_log import (
-    NEW_GENERATION,
-    SHARDS,
-    Event,
-    EventLog,
-    assert_balances,
-    granted,
-    opened,
-    random_history,
-    take_batch,
-    used,
-)
+from tests.integration.projections_books import assert_balances
+from tests.integration.projections_histories import random_history
+from tests.integration.projections_log import NEW_GENERATION, SHARDS, Event, EventLog, granted, opened, take_batch, used
 from tests.integration.test_projections_fold import MOST, fold_all
 from tests.integration.usage_log import assert_usage
 from tests.support.damaging import lift_triggers

@@ -19,6 +19,7 @@ from projections.rebuild import Model, Rebuild
 from projections.verify import Difference, NoticeRules, ShardReport, verify, verify_shard
 from schemas.events import CODES
 from schemas.topics import BALANCES, partition_for
+from tests.integration.projections_histories import random_change
 from tests.integration.projections_log import (
     CREDITS,
     RUNS,
@@ -31,14 +32,13 @@ from tests.integration.projections_log import (
     granted,
     opened,
     plan_changed,
-    random_change,
     reopened,
     reversed_,
     revoked,
     take_batch,
     tool,
     used,
-)  # fmt: skip
+)
 from tests.support.damaging import damage_on
 from tests.support.processes import Processes
 from tests.unit.notifier.builders import AT, RENDERER, record

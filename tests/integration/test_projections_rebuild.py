@@ -14,7 +14,9 @@ from projections.rebuild import Exchange, Model, Rebuild, clear_rebuilt
 from projections.store import FoldStore, sql
 from projections.store_usage import UsageStore, fold_ranges
 from projections.verify import verify
-from tests.integration.projections_log import EventLog, assert_balances, random_history
+from tests.integration.projections_books import assert_balances
+from tests.integration.projections_histories import random_history
+from tests.integration.projections_log import EventLog
 from tests.integration.test_projections_months import sum_all
 from tests.integration.usage_log import assert_usage, fold_usage
 from tests.support.damaging import damage as damage_table

@@ -12,16 +12,9 @@ from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from schemas.build import Decoded, decode_event
 from schemas.topics import BALANCES, TOPICS
-from tests.integration.projections_log import (
-    EventLog,
-    assert_balances,
-    fold_all,
-    granted,
-    opened,
-    random_history,
-    tool,
-    used,
-)
+from tests.integration.projections_books import assert_balances
+from tests.integration.projections_histories import random_history
+from tests.integration.projections_log import EventLog, fold_all, granted, opened, tool, used
 from tests.integration.test_runtime_producer import read_all
 from tests.integration.usage_log import assert_usage
 from tests.support.damaging import lift_triggers

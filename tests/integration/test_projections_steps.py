@@ -8,7 +8,8 @@ from projections.plan import plan
 from projections.rebuild import Exchange, Model, Rebuild
 from projections.store import FoldStore
 from projections.verify import STATES, verify
-from tests.integration.projections_log import EventLog, closed, granted, opened, random_history, reopened, used
+from tests.integration.projections_histories import random_history
+from tests.integration.projections_log import EventLog, closed, granted, opened, reopened, used
 from tests.support.damaging import damage as damage_table
 
 STEPS = "projections.exhaustion_steps"

@@ -14,13 +14,13 @@ from projections.verify import Difference, NoticeRules, verify
 from schemas.amounts import MAX_AMOUNT, MICRO
 from schemas.exhaustion import DEFAULT_BANNER_THRESHOLDS, DEFAULT_EMAIL_THRESHOLDS
 from schemas.resources import Resource
+from tests.integration.projections_books import assert_balances
 from tests.integration.projections_log import (
     CREDITS,
     GRANTED,
     INFERENCE,
     Event,
     EventLog,
-    assert_balances,
     fold_all,
     opened,
     reversed_,

@@ -15,13 +15,13 @@ from projections.rebuild import Model, Rebuild
 from projections.store import FoldStore
 from projections.store_usage import UsageStore
 from projections.verify import Difference, verify
+from tests.integration.projections_books import assert_balances
 from tests.integration.projections_log import (
     MICRO,
     NOON,
     OPENED,
     Event,
     EventLog,
-    assert_balances,
     contacts_changed,
     granted,
     opened,

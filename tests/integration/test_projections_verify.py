@@ -9,7 +9,8 @@ from meter.runtime.postgres import Pool
 from projections.plan import plan
 from projections.store import FoldStore
 from projections.verify import Difference, verify
-from tests.integration.projections_log import EventLog, opened, random_history, used
+from tests.integration.projections_histories import random_history
+from tests.integration.projections_log import EventLog, opened, used
 from tests.integration.test_projections_months import sum_all
 from tests.integration.usage_log import fold_usage
 from tests.support.damaging import damage as damage_table
