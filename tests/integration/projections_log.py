@@ -19,6 +19,7 @@ from schemas.topics import partition_for
 SHARDS = 3
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MICRO = 1_000_000
+MOST = 20_000  # events in one transaction: all that a test puts into the log
 FREE = "free_allowance"
 INFERENCE, GUARDRAIL, SCRIPT, TOOL, REVERSED = (
     CODES[f"usage.{kind}.v1"] for kind in ("model_inference", "guardrail", "custom_script", "tool_run", "reversed")

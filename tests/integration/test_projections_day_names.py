@@ -12,8 +12,7 @@ from meter.runtime.postgres import Pool
 from projections.rebuild import Model, Rebuild
 from projections.verify import verify
 from schemas.limits import MAX_DAY_DEPLOYMENTS, MAX_DAY_NAMES, OTHER_NAME
-from tests.integration.projections_log import NOON, Event, EventLog, opened, tool, used
-from tests.integration.test_projections_fold import fold_all
+from tests.integration.projections_log import MOST, NOON, Event, EventLog, fold_all, opened, tool, used
 from tests.integration.test_projections_usage import reverse
 from tests.integration.usage_log import fold_usage
 
@@ -124,7 +123,7 @@ async def test_names_beyond_the_first_go_to_other_wherever_the_fold_is_cut(
     await log.set_up()
     events = flood(most_events)
     await log.append(*events)
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool, most_events)
     lines = await fetch(pool)
     expected, names_of_days = expect(events)

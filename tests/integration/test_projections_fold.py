@@ -8,7 +8,6 @@ from decimal import Decimal
 import pytest
 
 from meter.runtime.postgres import Pool
-from projections.plan import plan
 from projections.reader import BalanceReader
 from projections.store import FoldStore
 from schemas.build import decode_event
@@ -18,11 +17,13 @@ from tests.integration.projections_books import assert_balances
 from tests.integration.projections_histories import random_history
 from tests.integration.projections_log import (
     MICRO,
+    MOST,
     NOON,
     RUNS,
     EventLog,
     closed,
     contacts_changed,
+    fold_all,
     granted,
     opened,
     plan_changed,
@@ -36,16 +37,6 @@ from tests.integration.projections_log import (
     used,
 )
 from tests.integration.usage_log import assert_usage, fold_usage
-
-MOST = 20_000
-
-
-async def fold_all(pool: Pool, most_events: int = MOST) -> int:
-    """Fold until nothing is left; how many transactions it took."""
-    store, count = FoldStore(pool, most_events=most_events), 0
-    while await store.fold(plan) is not None:
-        count += 1
-    return count
 
 
 async def read_outbox(pool: Pool) -> list[BalanceChanged | AccountChanged]:
@@ -62,7 +53,7 @@ async def name(pool: Pool, message: AccountChanged) -> tuple[str, ...]:
 
 async def test_opening_gives_balances_an_account_and_messages(pool: Pool, log: EventLog) -> None:
     await log.append(*opened("acct-1"), used("acct-1", 15), tool("acct-1", 12))
-    assert await fold_all(pool) == 1
+    assert await fold_all(pool, MOST) == 1
     await assert_balances(pool, log.events)
     await assert_usage(pool, log.events)
     messages = await read_outbox(pool)
@@ -76,7 +67,7 @@ async def test_messages_of_a_shard_stand_in_the_order_of_positions(pool: Pool, l
     history = random_history(seed=3)
     while history:
         await log.append(*take_batch(history, 1))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     positions: defaultdict[int, list[int]] = defaultdict(list)
     for message in await read_outbox(pool):
         positions[message.shard].append(message.position)
@@ -95,7 +86,7 @@ async def test_balances_and_usage_do_not_depend_on_cuts(pool: Pool, log: EventLo
 
 async def test_usage_of_an_unknown_account_is_kept_and_told_once_it_is_known(pool: Pool, log: EventLog) -> None:
     await log.append(used("acct-new", 30))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     assert await read_outbox(pool) == []
     row = await pool.fetchrow(
         "SELECT allowed, epoch, allocation, consumed, status, exhaustion FROM projections.all_balances"
@@ -103,7 +94,7 @@ async def test_usage_of_an_unknown_account_is_kept_and_told_once_it_is_known(poo
     assert row is not None
     assert tuple(row) == (False, 0, 0, 30, "exhausted", None)
     await log.append(*opened("acct-new"))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     balance = await pool.fetchrow(
         "SELECT allowed, epoch, consumed FROM projections.balances WHERE resource = 'model_credits'"
     )
@@ -113,7 +104,7 @@ async def test_usage_of_an_unknown_account_is_kept_and_told_once_it_is_known(poo
 
 async def test_grants_before_the_opening_are_kept_and_count_as_one_epoch(pool: Pool, log: EventLog) -> None:
     await log.append(granted("acct-new", 100), used("acct-new", 30))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     assert await read_outbox(pool) == []
     columns = "allowed, epoch, allocation, consumed, remaining, lifetime_granted, free_only"
     row = await pool.fetchrow(f"SELECT {columns} FROM projections.all_balances")
@@ -132,7 +123,7 @@ async def test_grants_before_the_opening_are_kept_and_count_as_one_epoch(pool: P
 
 async def test_a_reversal_behind_the_start_of_the_epoch_begins_another(pool: Pool, log: EventLog) -> None:
     await log.append(*opened("acct-1"), used("acct-1", 80), granted("acct-1", 100), reversed_("acct-1", 20))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     row = await pool.fetchrow(
         "SELECT consumed, allocation, remaining, epoch, exhaustion FROM projections.balances "
         "WHERE resource = 'model_credits'"
@@ -145,7 +136,7 @@ async def test_a_reversal_behind_the_start_of_the_epoch_begins_another(pool: Poo
 
 async def test_a_revocation_takes_a_grant_back(pool: Pool, log: EventLog) -> None:
     await log.append(*opened("acct-1"), granted("acct-1", 100), used("acct-1", 80), revoked("acct-1", 100))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     row = await pool.fetchrow(
         "SELECT consumed, allocation, remaining, epoch, exhaustion, allowed, lifetime_granted "
         "FROM projections.balances WHERE resource = 'model_credits'"
@@ -155,7 +146,7 @@ async def test_a_revocation_takes_a_grant_back(pool: Pool, log: EventLog) -> Non
     last = [m for m in await read_outbox(pool) if isinstance(m, BalanceChanged)][-1]
     assert (last.epoch, last.allocation, last.remaining, last.allowed) == (3, 0, -5_000_000, False)
     await log.append(revoked("acct-1", 1000))  # more than is left of all grants: all of them
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     assert await pool.fetchval("SELECT granted FROM projections.balance_states WHERE resource = 1") == 0
     await assert_balances(pool, log.events)
 
@@ -175,7 +166,7 @@ async def test_a_closed_account_is_not_allowed_until_it_is_reopened(pool: Pool, 
     account = await reader.account("acct-1")
     assert account is not None and account.state == "closed"
     await log.append(reopened("acct-1"))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     assert await reader.allowed("acct-1", "model_credits")
     assert (await reader.get("acct-1"))[Resource.TOOL_RUNS].account_state == "open"
     messages = await read_outbox(pool)
@@ -205,7 +196,7 @@ async def test_a_renamed_account_keeps_what_is_not_named(pool: Pool, log: EventL
         renamed("acct-1", display_name="Ann & Co", time_zone="no zone"),
         renamed("acct-1", display_name=" "),
     )
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     account = await BalanceReader(pool).account("acct-1")
     assert account is not None
     assert (account.display_name, account.time_zone, account.state) == ("Ann & Co", "Europe/Berlin", "open")
@@ -228,7 +219,7 @@ async def test_an_opening_opens_a_balance_without_a_free_allowance(pool: Pool, l
 
 async def test_reversal_is_negative_in_usage_by_day_so_that_amounts_add_up(pool: Pool, log: EventLog) -> None:
     await log.append(*random_history(seed=5))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
     differing = await pool.fetch(
         """
@@ -246,10 +237,10 @@ async def test_what_is_reversed_is_taken_from_the_kind_and_name_of_its_usage(poo
     first = used("acct-1", 5, "sage-3")
     later = NOON + timedelta(days=1)
     await log.append(*opened("acct-1"), first, used("acct-1", 2, "swift-1"), reversal_of(first, MICRO))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
     await log.append(reversal_of(first, 4 * MICRO, occurred_at=later), reversed_("acct-1", 1))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
     rows = await pool.fetch(
         "SELECT day, kind, name, events, amount FROM projections.usage_by_day ORDER BY day, kind, name"
@@ -271,7 +262,7 @@ async def test_first_opening_wins_and_changes_are_told(pool: Pool, log: EventLog
         plan_changed("acct-1", "team"),
         contacts_changed("acct-1", "c@example.com", "d@example.com"),
     )
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     changes = [m for m in await read_outbox(pool) if isinstance(m, AccountChanged)]
     assert [(m.plan, await name(pool, m)) for m in changes] == [
         ("free", ("a@example.com",)),
@@ -325,7 +316,7 @@ async def test_many_grants_and_reversals_in_one_transaction_are_folded_one_by_on
     for _ in range(50):
         events += [used("acct-1", 60), reversed_("acct-1", 20), used("acct-1", 40), granted("acct-1", 75)]
     await log.append(*events)
-    assert await fold_all(pool) == 1
+    assert await fold_all(pool, MOST) == 1
     await assert_balances(pool, log.events)
     changes = [m for m in await read_outbox(pool) if isinstance(m, BalanceChanged) and m.resource == "model_credits"]
     epochs = {m.epoch: max(x.percent for x in changes if x.epoch == m.epoch) for m in changes}

@@ -13,8 +13,18 @@ from projections.plan import FoldPlan, LogDamagedError, Reading, plan
 from projections.store import PROJECTION, FoldStore, fetch_position
 from tests.integration.projections_books import assert_balances
 from tests.integration.projections_histories import random_history
-from tests.integration.projections_log import NEW_GENERATION, SHARDS, Event, EventLog, granted, opened, take_batch, used
-from tests.integration.test_projections_fold import MOST, fold_all
+from tests.integration.projections_log import (
+    MOST,
+    NEW_GENERATION,
+    SHARDS,
+    Event,
+    EventLog,
+    fold_all,
+    granted,
+    opened,
+    take_batch,
+    used,
+)
 from tests.integration.usage_log import assert_usage
 from tests.support.damaging import lift_triggers
 from tests.support.waiting import GIVEN_UP_S
@@ -45,7 +55,7 @@ async def test_runners_side_by_side_fold_every_event_once(pool: Pool, log: Event
         while len(folded) < 2:
             await log.append(used("acct-1", 1))
         stop.set()
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await assert_balances(pool, log.events)
     await assert_usage(pool, log.events)
 
@@ -76,7 +86,7 @@ async def test_a_shard_that_a_runner_holds_is_claimed_by_no_other(pool: Pool, lo
 async def test_it_is_told_whether_there_is_more_than_usage(pool: Pool, log: EventLog) -> None:
     """Else it would ask for other events each time."""
     await log.append(*opened("acct-1"))
-    assert await fold_all(pool)
+    assert await fold_all(pool, MOST)
     await log.append(used("acct-1", 1))
     store, shard = FoldStore(pool, most_events=MOST), used("acct-1", 1).shard
     async with pool.acquire() as connection, connection.transaction():
@@ -125,7 +135,7 @@ async def test_a_failure_before_commit_leaves_no_trace(pool: Pool, log: EventLog
         await FoldStore(pool, most_events=MOST).fold(fail)
     for table in ("balance_states", "account_states", "outbox"):
         assert await pool.fetchval(f"SELECT count(*) FROM projections.{table}") == 0
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await assert_balances(pool, log.events)
     await assert_usage(pool, log.events)
 
@@ -151,7 +161,7 @@ async def test_a_connection_killed_in_the_middle_repeats_nothing(pool: Pool, log
     await store.fold(plan)
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
         await store.fold(cut)
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await assert_balances(pool, log.events)
     await assert_usage(pool, log.events)
 
@@ -162,14 +172,14 @@ async def test_a_hole_in_the_log_is_refused(pool: Pool, log: EventLog) -> None:
     await lift_triggers(pool, "meter.events")
     await pool.execute("DELETE FROM meter.events WHERE shard = $1 AND position = 4", shard)
     with pytest.raises(LogDamagedError, match=f"shard {shard}: of the events at positions 1 to 10 only 9 of 10"):
-        await fold_all(pool)
+        await fold_all(pool, MOST)
     assert await pool.fetchval("SELECT sum(position) FROM projections.cursors WHERE projection = 'balance'") == 0
 
 
 async def test_an_event_of_a_newer_version_is_refused(pool: Pool, log: EventLog) -> None:
     await log.append(Event(account_id="acct-1", type=99))
     with pytest.raises(RefusalError, match="type code 99"):
-        await fold_all(pool)
+        await fold_all(pool, MOST)
 
 
 async def test_events_of_an_append_under_way_are_left_alone(pool: Pool, log: EventLog) -> None:
@@ -177,7 +187,7 @@ async def test_events_of_an_append_under_way_are_left_alone(pool: Pool, log: Eve
     shard = log.events[0].shard
     async with pool.acquire() as writer, writer.transaction():
         await writer.execute("UPDATE meter.shards SET next_position = 900 WHERE shard = $1", shard)
-        await fold_all(pool)
+        await fold_all(pool, MOST)
         async with pool.acquire() as connection:
             assert await fetch_position(connection, PROJECTION, shard) == 1
         await writer.execute("UPDATE meter.shards SET next_position = 2 WHERE shard = $1", shard)

@@ -16,7 +16,7 @@ from projections.store_usage import UsageStore, fold_ranges
 from projections.verify import verify
 from tests.integration.projections_books import assert_balances
 from tests.integration.projections_histories import random_history
-from tests.integration.projections_log import EventLog
+from tests.integration.projections_log import EventLog, fold_all
 from tests.integration.test_projections_months import sum_all
 from tests.integration.usage_log import assert_usage, fold_usage
 from tests.support.damaging import damage as damage_table
@@ -55,13 +55,12 @@ async def log(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> EventLog:
     made = EventLog(pool)
     await made.set_up()
     await made.append(*random_history(seed=41, accounts=12, length=500))
-    await fold_all(pool)
+    await fold_everything(pool)
     return made
 
 
-async def fold_all(pool: Pool) -> None:
-    while await FoldStore(pool, most_events=150).fold(plan) is not None:
-        pass
+async def fold_everything(pool: Pool) -> None:
+    await fold_all(pool, 150)
     await fold_usage(pool, 120)
     await sum_all(pool, datetime(2027, 1, 5, tzinfo=UTC))
 
@@ -172,7 +171,7 @@ async def test_the_fold_goes_on_during_a_rebuild(pool: Pool, log: EventLog) -> N
         group.create_task(write_and_fold())
         rebuilding = group.create_task(rebuild_all_the_time())
     assert rebuilding.result() >= 1
-    await fold_all(pool)
+    await fold_everything(pool)
     await assert_balances(pool, log.events)
     await assert_usage(pool, log.events)
     assert [report.differences async for report in verify(pool)] == [[], [], []]

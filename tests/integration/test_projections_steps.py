@@ -4,12 +4,10 @@ fills in what lacks."""
 import pytest
 
 from meter.runtime.postgres import Pool
-from projections.plan import plan
 from projections.rebuild import Exchange, Model, Rebuild
-from projections.store import FoldStore
 from projections.verify import STATES, verify
 from tests.integration.projections_histories import random_history
-from tests.integration.projections_log import EventLog, closed, granted, opened, reopened, used
+from tests.integration.projections_log import EventLog, closed, fold_all, granted, opened, reopened, used
 from tests.support.damaging import damage as damage_table
 
 STEPS = "projections.exhaustion_steps"
@@ -17,17 +15,12 @@ LAST_EPOCH = f"(SELECT account_id, max(epoch) FROM {STEPS} GROUP BY 1 LIMIT 1)"
 ONE = f"WHERE ctid = (SELECT ctid FROM {STEPS} WHERE account_id = 'acct-1' AND epoch > 1 ORDER BY position LIMIT 1)"
 
 
-async def fold(pool: Pool, most_events: int = 40) -> None:
-    while await FoldStore(pool, most_events=most_events).fold(plan) is not None:
-        pass
-
-
 @pytest.fixture
 async def filled(pool: Pool, log: EventLog) -> EventLog:
     await log.append(*random_history(seed=8, accounts=10, length=500))
     await log.append(*opened("acct-9x"), used("acct-9x", 30), closed("acct-9x"), reopened("acct-9x"))
     await log.append(granted("acct-1", 50), used("acct-1", 20), granted("acct-1", 10))
-    await fold(pool)
+    await fold_all(pool)
     return log
 
 
@@ -49,7 +42,7 @@ async def rows(pool: Pool) -> set[tuple[object, ...]]:
 @pytest.mark.parametrize("most_events", [1, 17, 10_000])
 async def test_states_are_right_wherever_the_fold_was_cut(pool: Pool, log: EventLog, most_events: int) -> None:
     await log.append(*random_history(seed=3, accounts=8, length=120 if most_events == 1 else 500))
-    await fold(pool, most_events)
+    await fold_all(pool, most_events)
     assert await find(pool) == []
     before = await rows(pool)
     exchange = await rebuild(pool)
@@ -83,7 +76,7 @@ async def test_damage_is_told_and_mended(pool: Pool, filled: EventLog, damage: s
 async def test_states_from_before_they_were_kept_are_filled_in(pool: Pool, log: EventLog) -> None:
     """As of one event at a time: what a fold that is cut at each event publishes."""
     await log.append(*random_history(seed=4, accounts=5, length=100))
-    await fold(pool, 1)
+    await fold_all(pool, 1)
     wanted = {row[:7] for row in await rows(pool)}
     await pool.execute(f"DELETE FROM {STEPS}")
     assert await find(pool) == [], "nothing is kept: nothing can be missing"

@@ -10,9 +10,7 @@ import pytest
 from meter.runtime.postgres import Pool, close_pool, create_pool
 from meter.runtime.postgres import migrations as migrating
 from meter.runtime.postgres.migrations import migrate, read_migrations
-from projections.plan import plan
 from projections.rebuild import Model, Rebuild
-from projections.store import FoldStore
 from projections.store_usage import UsageStore
 from projections.verify import Difference, verify
 from tests.integration.projections_books import assert_balances
@@ -23,6 +21,7 @@ from tests.integration.projections_log import (
     Event,
     EventLog,
     contacts_changed,
+    fold_all,
     granted,
     opened,
     plan_changed,
@@ -176,8 +175,7 @@ async def test_the_fold_goes_on_from_what_was_migrated(old: asyncpg.Connection, 
     await migrate(old, ["projections"])
     await log.append(*(used(account_id, 1) for account_id in ACCOUNTS[:5]), *open_with_credits("acct-3"))
     await log.append(granted("acct-4", 1), granted("acct-5", 1), reversed_("acct-1", 20))
-    while await FoldStore(pool, most_events=3).fold(plan) is not None:
-        pass
+    await fold_all(pool, 3)
     assert await find_differences(pool) == []
     await assert_balances(pool, log.events)
 
@@ -225,8 +223,7 @@ async def test_usage_by_day_goes_back_at_no_time_while_usage_is_folded_anew(
     await migrate(old, ["projections"])
     seen.append(await read_days(pool))
     await log.append(used("acct-1", 7), used("acct-2", 7))
-    while await FoldStore(pool, most_events=100).fold(plan) is not None:
-        pass
+    await fold_all(pool, 100)
     store = UsageStore(pool, most_events=1)
     while (await store.fold()).events:
         seen.append(await read_days(pool))

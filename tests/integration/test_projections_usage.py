@@ -16,6 +16,7 @@ from tests.integration.projections_log import (
     CREDITS,
     GUARDRAIL,
     INFERENCE,
+    MOST,
     REVERSED,
     RUNS,
     SCRIPT,
@@ -23,12 +24,12 @@ from tests.integration.projections_log import (
     Event,
     EventLog,
     closed,
+    fold_all,
     opened,
     renamed,
     take_batch,
     used,
 )
-from tests.integration.test_projections_fold import fold_all
 from tests.integration.usage_log import assert_slots_and_days, assert_usage, fold_usage
 from tests.support.damaging import lift_triggers
 
@@ -97,7 +98,7 @@ async def test_usage_is_that_of_the_log_wherever_it_is_cut(
     history = random_usage(seed, 120 if most_events == 1 else 400)
     while history:
         await log.append(*take_batch(history, 90))
-        await fold_all(pool)
+        await fold_all(pool, MOST)
         await fold_usage(pool, most_events)
     await assert_usage(pool, log.events)
     sums = await pool.fetch(
@@ -122,7 +123,7 @@ async def test_usage_is_that_of_the_log_wherever_it_is_cut(
 async def test_a_linked_reversal_is_taken_from_the_line_of_its_usage_at_its_own_time(pool: Pool, log: EventLog) -> None:
     run = used("acct-1", 10, "sage", data={"deployment": "eu", "status": "ok", "input_tokens": 5})
     await log.append(*opened("acct-1"), run, reverse(run, 4_000_000, timedelta(hours=24)))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
     rows = await pool.fetch(
         "SELECT day, kind, item, deployment, status, events, amount, tokens_in "
@@ -141,7 +142,7 @@ async def test_numbers_that_postgres_has_no_type_for_cost_only_themselves(pool: 
         """UPDATE meter.events SET data =
         '{"deployment": "eu", "input_tokens": 1e999999, "output_tokens": 3, "x": -1e200000}' WHERE type = 1"""
     )
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
     row = await pool.fetchrow("SELECT deployment, tokens_in, tokens_out, amount FROM projections.usage_by_slot")
     assert row is not None and tuple(row) == ("eu", 0, 3, 1)
@@ -154,14 +155,14 @@ async def test_the_longest_names_of_all_fit_into_the_keys(pool: Pool, log: Event
     account = "a" * 128
     data = {"deployment": longest[1], "status": longest[2], "category": "fine_tuning"}
     await log.append(*opened(account), used(account, 1, longest[0], data=data))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await assert_usage(pool, log.events)
 
 
 async def test_sums_of_tokens_have_no_end(pool: Pool, log: EventLog) -> None:
     for _ in range(2):
         await log.append(*(used("acct-1", 0.01, data={"input_tokens": 10**15}) for _ in range(5000)))
-        await fold_all(pool)
+        await fold_all(pool, MOST)
         await fold_usage(pool)
     assert await pool.fetchval("SELECT sum(tokens_in) FROM projections.usage_slots") == 10**19
 
@@ -170,7 +171,7 @@ async def test_a_change_of_zone_counts_the_days_anew(pool: Pool, log: EventLog) 
     late = datetime(2026, 11, 24, 18, 20, tzinfo=UTC)  # 00:05 of the next day in Kathmandu
     await log.append(*opened("acct-1"), *opened("acct-2"))
     await log.append(*(used(account, 1, occurred_at=late) for account in ("acct-1", "acct-2")))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
 
     async def days() -> list[tuple[object, ...]]:
@@ -180,7 +181,7 @@ async def test_a_change_of_zone_counts_the_days_anew(pool: Pool, log: EventLog) 
     first, next_ = date(2026, 11, 24), date(2026, 11, 25)
     assert await days() == [("acct-1", first, "UTC"), ("acct-2", first, "UTC")]
     await log.append(renamed("acct-1", time_zone="Asia/Kathmandu"))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
     assert await days() == [("acct-1", next_, "Asia/Kathmandu"), ("acct-2", first, "UTC")]
     for sent, day, zone in (
@@ -188,7 +189,7 @@ async def test_a_change_of_zone_counts_the_days_anew(pool: Pool, log: EventLog) 
         ("posix/UTC", next_, "Asia/Tokyo"), ("utc", first, "UTC"),
     ):  # fmt: skip
         await log.append(renamed("acct-1", time_zone=sent), used("acct-1", 1, occurred_at=late))
-        await fold_all(pool)
+        await fold_all(pool, MOST)
         await fold_usage(pool)
         assert await days() == [("acct-1", day, zone), ("acct-2", first, "UTC")]
         assert [difference async for report in verify(pool) for difference in report.differences] == []
@@ -200,10 +201,10 @@ async def test_what_an_item_ran_on_is_of_its_newest_event_that_says_so(pool: Poo
         return replace(used("acct-1", 0.001283, "score", data={"deployment": "eu", **data}), type=SCRIPT)
 
     await log.append(*opened("acct-1"), hosted(cpus=1, memory_gb=2, language="python"), hosted())
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
     await log.append(hosted(cpus=0.5, memory_gb="much", replicas=2), hosted(seconds=60))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
     row = await pool.fetchrow(
         "SELECT kind, id, name, deployment, cpus, memory_gb, replicas, language, told FROM projections.catalogue"
@@ -219,7 +220,7 @@ async def test_as_of_is_now_where_all_is_folded_and_else_the_first_event_that_is
     before = await pool.fetchrow(asked, shard)
     assert before is not None and (before[0], before["behind"]) == (False, 4)
     assert before["lag"] > timedelta()
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
     after = await pool.fetchrow(asked, shard)
     assert after is not None and tuple(after) == (True, timedelta(), 0)
@@ -244,7 +245,7 @@ async def test_the_catalogue_has_the_newest_of_each_item_used_or_not(
         item("acct-1", "sage", "Sage 2", status="undeployed", deployed_at="2026-11-20T10:00:00+05:45"),
         item("acct-2", "sage", "Other", kind="tool"),
     )
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool, most_events)
     rows = await pool.fetch(
         "SELECT id, name, status, owner, type, deployed_at, deployment, hardware, told FROM projections.catalogue "
@@ -294,7 +295,7 @@ async def test_the_runway_says_when_nothing_will_be_left_or_nothing(
     pool: Pool, log: EventLog, history: list[Event], hours_left: int | None
 ) -> None:
     await log.append(*opened("acct-1"), *history)
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await fold_usage(pool)
     row = await pool.fetchrow(
         "SELECT pace_per_hour, empty_at - now() AS left, remaining FROM projections.runway "

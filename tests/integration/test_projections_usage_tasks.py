@@ -11,8 +11,7 @@ from projections import store_usage
 from projections.plan import PositionRange, count_events
 from projections.store_usage import Folded, UsageStore
 from schemas.topics import partition_for
-from tests.integration.projections_log import SHARDS, EventLog, opened, used
-from tests.integration.test_projections_fold import fold_all
+from tests.integration.projections_log import MOST, SHARDS, EventLog, fold_all, opened, used
 from tests.integration.test_projections_usage import random_usage
 from tests.integration.usage_log import assert_usage, fold_usage
 
@@ -20,7 +19,7 @@ from tests.integration.usage_log import assert_usage, fold_usage
 async def test_usage_is_never_ahead_of_the_balances(pool: Pool, log: EventLog) -> None:
     await log.append(*opened("acct-1"), used("acct-1", 1))
     assert await UsageStore(pool, most_events=100).fold() == Folded(0, 0)
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     done = await UsageStore(pool, most_events=100).fold()
     assert (done.events, done.waiting) == (4, 4) and done.waits_s > 0
 
@@ -30,11 +29,11 @@ async def test_usage_is_not_late_while_balances_are(pool: Pool, log: EventLog, m
     monkeypatch.setattr(store_usage, "BALANCES_FIRST", 2)
     store = UsageStore(pool, most_events=1)
     await log.append(*opened("acct-1"), used("acct-1", 1))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     assert (await store.fold()).waits_s > 0
     await log.append(*(used("acct-1", 1) for _ in range(3)))
     assert (await store.fold())[::2] == (1, 0)
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     assert (await store.fold()).waits_s > 0
 
 
@@ -76,7 +75,7 @@ async def test_tasks_of_one_process_take_different_shards(
 ) -> None:
     monkeypatch.setattr(store_usage, "PIECE_EVENTS", 1)
     await log.append(*random_usage(9, 300))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     shards = {event.shard for event in log.events}
     assert len(shards) > 2
     store = UsageStore(pool, most_events=1_000)
@@ -91,7 +90,7 @@ async def test_a_shard_that_another_process_has_counts_for_nothing_until_it_lets
 ) -> None:
     """Else usage would not rest for as long as the other has it, in pieces of an event or two."""
     await log.append(*random_usage(9, 300))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     held = log.events[0].shard
     store = UsageStore(pool, most_events=1_000)
     async with pool.acquire() as other, other.transaction():
@@ -103,7 +102,7 @@ async def test_a_shard_that_another_process_has_counts_for_nothing_until_it_lets
         assert first[:2] == (len(free), len(free)) and first.waits_s > 0
         assert await store.fold() == Folded(0, 0)
         await log.append(*random_usage(10, 300))
-        await fold_all(pool)
+        await fold_all(pool, MOST)
     monkeypatch.setattr(store_usage, "PIECE_EVENTS", 1)  # the others always have enough for a piece
     await store.fold()
     assert await pool.fetchval(
@@ -115,6 +114,6 @@ async def test_a_shard_that_another_process_has_counts_for_nothing_until_it_lets
 
 async def test_workers_side_by_side_fold_every_event_once(pool: Pool, log: EventLog) -> None:
     await log.append(*random_usage(9, 300))
-    await fold_all(pool)
+    await fold_all(pool, MOST)
     await asyncio.gather(*(fold_usage(pool, most_events) for most_events in (3, 10, 1000)))
     await assert_usage(pool, log.events)

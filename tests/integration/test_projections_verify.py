@@ -6,11 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from meter.runtime.postgres import Pool
-from projections.plan import plan
-from projections.store import FoldStore
 from projections.verify import Difference, verify
 from tests.integration.projections_histories import random_history
-from tests.integration.projections_log import EventLog, opened, used
+from tests.integration.projections_log import EventLog, fold_all, opened, used
 from tests.integration.test_projections_months import sum_all
 from tests.integration.usage_log import fold_usage
 from tests.support.damaging import damage as damage_table
@@ -24,9 +22,7 @@ async def log(pool: Pool) -> EventLog:
     made = EventLog(pool)
     await made.set_up()
     await made.append(*random_history(seed=31, accounts=12))
-    store = FoldStore(pool, most_events=40)
-    while await store.fold(plan) is not None:
-        pass
+    await fold_all(pool, 40)
     await fold_usage(pool, 30)
     await sum_all(pool, datetime(2026, 11, 30, tzinfo=UTC))  # days, and no month
     return made
@@ -41,8 +37,7 @@ async def test_a_right_fold_has_no_difference(pool: Pool, seed: int) -> None:
     made = EventLog(pool)
     await made.set_up()
     await made.append(*random_history(seed=seed, accounts=10, length=600))
-    while await FoldStore(pool, most_events=37).fold(plan) is not None:
-        pass
+    await fold_all(pool, 37)
     await fold_usage(pool, 41)
     assert await find_differences(pool) == []
 
