@@ -1,13 +1,17 @@
-"""Random histories of accounts: everything that the log may hold, also what has no effect."""
+"""Random histories of accounts and of usage: everything that the log may hold, also what has no effect."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from tests.integration.projections_log import (
     CREDITS,
+    GUARDRAIL,
     INFERENCE,
     NOON,
     RUNS,
+    SCRIPT,
     TOOL,
     Event,
     closed,
@@ -18,11 +22,35 @@ from tests.integration.projections_log import (
     renamed,
     reopened,
     reversal_of,
+    reverse,
     reversed_,
     revoked,
     tool,
     used,
 )
+
+ZONES = (
+    "Europe/Berlin",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "America/St_Johns",
+    "UTC",
+    "No/Where",
+    "ABC-5",
+    "PST8",
+)
+# Of fields for information: what can be read, and what costs nothing but itself.
+VALUES: dict[str, tuple[Any, ...]] = {
+    "deployment": ("eu-1", "us-1", "", " ", 7, "x" * 256, "x" * 257, None, ["eu"], "é\u200d\U0001f469"),
+    "status": ("ok", "failed", "s" * 100, {}, True),
+    "category": ("inference", "hosting", "fine_tuning", "storage", "other", 5, None),
+    "input_tokens": (0, 812, 812.0, -1, "812", 1.5, 10**15, 10**15 + 1, None, True),
+    "output_tokens": (1, 2, [], 10**15),
+    "seconds": (0, 60, 0.25, 1e-7, -1, "60", 10**9, 10**9 + 1),
+    "hardware": ("a10g", "", 5),
+    "replicas": (1, 2, 0.5),
+    "memory_gb": (2, 0.5),
+}
 
 
 def random_change(rng: random.Random, name: str) -> Event:
@@ -77,4 +105,31 @@ def random_history(seed: int, accounts: int = 6, length: int = 400) -> list[Even
             case _:
                 day = datetime(2026, 11, rng.randint(20, 24), rng.randint(0, 23), 59, 59, 999_999, tzinfo=UTC)
                 events.append(used(name, rng.randint(0, 9_000_000) / 1_000_000, rng.choice("abc"), occurred_at=day))
+    return events
+
+
+def random_usage(seed: int, length: int = 400) -> list[Event]:
+    """Around the nights at which clocks change: with what producers send, renames of zones, reversals with a link."""
+    rng = random.Random(seed)
+    accounts = [f"acct-{number}" for number in range(5)]
+    events = [event for name in accounts for event in opened(name)]
+    taken: list[Event] = []
+    for _ in range(length):
+        name = rng.choice(accounts)
+        night = rng.choice((datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)))
+        at = night + timedelta(minutes=rng.randint(-600, 600), microseconds=rng.choice((0, 1, 59_999_999)))
+        match rng.randrange(12):
+            case 0:
+                events.append(renamed(name, time_zone=rng.choice(ZONES)))
+            case 1 if taken:
+                origin = rng.choice(taken)
+                events.append(reverse(origin, rng.randint(1, origin.amount), timedelta(minutes=rng.randint(0, 90))))
+            case 2:
+                events.append(replace(reverse(used(name, 1), 1000, timedelta()), reverses=None, occurred_at=at))
+            case _:
+                kind = rng.choice((INFERENCE, GUARDRAIL, SCRIPT, TOOL))
+                data = {field: rng.choice(values) for field, values in VALUES.items() if rng.random() < 0.4}
+                event = used(name, rng.randint(1, 5_000_000) / 1_000_000, rng.choice("abc"), occurred_at=at, data=data)
+                taken.append(replace(event, type=kind, resource=RUNS if kind == TOOL else CREDITS))
+                events.append(taken[-1])
     return events

@@ -99,6 +99,13 @@ def reversal_of(used: Event, amount: int, **more: Any) -> Event:
     )  # fmt: skip
 
 
+def reverse(event: Event, amount: int, after: timedelta) -> Event:
+    return Event(
+        account_id=event.account_id, type=REVERSED, resource=event.resource, amount=amount, name="failed_run",
+        occurred_at=event.occurred_at + after, reverses=event,
+    )  # fmt: skip
+
+
 def revoked(account_id: str, amount: int, resource: int = CREDITS) -> Event:
     data = {"resource": NAMES[resource], "amount": str(amount), "reason": "chargeback", "reference": "INV-2"}
     return Event(
@@ -134,6 +141,11 @@ def closed(account_id: str) -> Event:
 
 def reopened(account_id: str) -> Event:
     return Event(account_id=account_id, type=REOPENED)
+
+
+def item(account_id: str, id: str, name: str, **more: Any) -> Event:
+    data = {"kind": "model", "id": id, "name": name, "status": "deployed", **more}
+    return Event(account_id=account_id, type=CODES["item.changed.v1"], name=id, data=data)
 
 
 async def fold_all(pool: Pool, most_events: int = 40) -> int:

@@ -12,8 +12,7 @@ from meter.runtime.postgres import Pool
 from projections.rebuild import Model, Rebuild
 from projections.verify import verify
 from schemas.limits import MAX_DAY_DEPLOYMENTS, MAX_DAY_NAMES, OTHER_NAME
-from tests.integration.projections_log import MOST, NOON, Event, EventLog, fold_all, opened, tool, used
-from tests.integration.test_projections_usage import reverse
+from tests.integration.projections_log import MOST, NOON, Event, EventLog, fold_all, opened, reverse, tool, used
 from tests.integration.usage_log import fold_usage
 
 SEPARATOR = "\x1f"

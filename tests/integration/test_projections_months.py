@@ -33,7 +33,7 @@ from tests.integration.projections_log import (
     take_batch,
     used,
 )
-from tests.integration.usage_log import KINDS, add_up, assert_slots_and_days, fetch_zones, fold_usage
+from tests.integration.usage_log import KINDS, add_up, assert_slots_and_days, fetch_zones, fold_usage, sum_all
 
 ACCOUNTS = ("acct-1", "acct-2", "acct-3", "acct-4")
 # With quarter hours, half hours of daylight saving time, and clocks that change at midnight.
@@ -129,15 +129,6 @@ async def assert_ranges(pool: Pool, events: Sequence[Event], rng: random.Random)
             amounts = {(row.kind, row.item): row.amount for row in await reader.amounts(account_id, period)}
             assert amounts == by_item(items)
             assert {(row.at.astimezone(zone).date(), row.kind): row.amount for row in points} == days
-
-
-async def sum_all(pool: Pool, now: datetime, piece_lines: int = 1000) -> int:
-    """Until each of the three shards has nothing left: where sums were void it is said once that there is no hurry."""
-    store, count, idle = SumStore(pool, USAGE, piece_lines=piece_lines, piece_balances=piece_lines), 0, 0
-    while idle <= 3:
-        more = await store.sum_up(now)
-        count, idle = count + more, 0 if more else idle + 1
-    return count
 
 
 async def differences(pool: Pool) -> list[object]:

@@ -20,6 +20,7 @@ from tests.integration.projections_log import (
     contacts_changed,
     fold_all,
     granted,
+    item,
     opened,
     plan_changed,
     renamed,
@@ -29,7 +30,6 @@ from tests.integration.projections_log import (
 )
 from tests.integration.test_meter_roles import log_in
 from tests.integration.test_projections_plans import BALANCES, SHARDS
-from tests.integration.test_projections_usage import item
 from tests.integration.usage_log import fold_usage
 
 MADE_UP, REAL = "made-up", "acct-1"

@@ -17,8 +17,7 @@ from projections.verify import verify
 from tests.integration.projections_books import assert_balances
 from tests.integration.projections_histories import random_history
 from tests.integration.projections_log import EventLog, fold_all
-from tests.integration.test_projections_months import sum_all
-from tests.integration.usage_log import assert_usage, fold_usage
+from tests.integration.usage_log import assert_usage, fold_usage, sum_all
 from tests.support.damaging import damage as damage_table
 from tests.support.damaging import lift_triggers
 from tests.support.processes import Processes

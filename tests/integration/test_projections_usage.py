@@ -1,94 +1,26 @@
 """Usage by slots and days: the fields it is counted by, reversals, zones, hostile values, sums that must agree."""
 
 import random
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from meter.runtime.postgres import Pool
-from projections.rebuild import Model, Rebuild
 from projections.verify import verify
-from schemas.events import CODES
+from tests.integration.projections_histories import random_usage
 from tests.integration.projections_log import (
-    CREDITS,
-    GUARDRAIL,
-    INFERENCE,
     MOST,
-    REVERSED,
-    RUNS,
-    SCRIPT,
-    TOOL,
-    Event,
     EventLog,
-    closed,
     fold_all,
     opened,
     renamed,
+    reverse,
     take_batch,
     used,
 )
 from tests.integration.usage_log import assert_slots_and_days, assert_usage, fold_usage
 from tests.support.damaging import lift_triggers
-
-ZONES = (
-    "Europe/Berlin",
-    "Asia/Kathmandu",
-    "Australia/Lord_Howe",
-    "America/St_Johns",
-    "UTC",
-    "No/Where",
-    "ABC-5",
-    "PST8",
-)
-# Of fields for information: what can be read, and what costs nothing but itself.
-VALUES: dict[str, tuple[Any, ...]] = {
-    "deployment": ("eu-1", "us-1", "", " ", 7, "x" * 256, "x" * 257, None, ["eu"], "é\u200d\U0001f469"),
-    "status": ("ok", "failed", "s" * 100, {}, True),
-    "category": ("inference", "hosting", "fine_tuning", "storage", "other", 5, None),
-    "input_tokens": (0, 812, 812.0, -1, "812", 1.5, 10**15, 10**15 + 1, None, True),
-    "output_tokens": (1, 2, [], 10**15),
-    "seconds": (0, 60, 0.25, 1e-7, -1, "60", 10**9, 10**9 + 1),
-    "hardware": ("a10g", "", 5),
-    "replicas": (1, 2, 0.5),
-    "memory_gb": (2, 0.5),
-}
-
-
-def reverse(event: Event, amount: int, after: timedelta) -> Event:
-    return Event(
-        account_id=event.account_id, type=REVERSED, resource=event.resource, amount=amount, name="failed_run",
-        occurred_at=event.occurred_at + after, reverses=event,
-    )  # fmt: skip
-
-
-def random_usage(seed: int, length: int = 400) -> list[Event]:
-    """Around the nights at which clocks change: with what producers send, renames of zones, reversals with a link."""
-    rng = random.Random(seed)
-    accounts = [f"acct-{number}" for number in range(5)]
-    events = [event for name in accounts for event in opened(name)]
-    taken: list[Event] = []
-    for _ in range(length):
-        name = rng.choice(accounts)
-        night = rng.choice((datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)))
-        at = night + timedelta(minutes=rng.randint(-600, 600), microseconds=rng.choice((0, 1, 59_999_999)))
-        match rng.randrange(12):
-            case 0:
-                events.append(renamed(name, time_zone=rng.choice(ZONES)))
-            case 1 if taken:
-                origin = rng.choice(taken)
-                events.append(reverse(origin, rng.randint(1, origin.amount), timedelta(minutes=rng.randint(0, 90))))
-            case 2:
-                events.append(replace(reverse(used(name, 1), 1000, timedelta()), reverses=None, occurred_at=at))
-            case _:
-                kind = rng.choice((INFERENCE, GUARDRAIL, SCRIPT, TOOL))
-                data = {field: rng.choice(values) for field, values in VALUES.items() if rng.random() < 0.4}
-                event = used(name, rng.randint(1, 5_000_000) / 1_000_000, rng.choice("abc"), occurred_at=at, data=data)
-                taken.append(replace(event, type=kind, resource=RUNS if kind == TOOL else CREDITS))
-                events.append(taken[-1])
-    return events
 
 
 @pytest.mark.parametrize(("seed", "most_events"), [(1, 1), (2, 7), (3, 60), (4, 100_000)])
@@ -196,23 +128,6 @@ async def test_a_change_of_zone_counts_the_days_anew(pool: Pool, log: EventLog) 
     await assert_slots_and_days(pool, log.events)
 
 
-async def test_what_an_item_ran_on_is_of_its_newest_event_that_says_so(pool: Pool, log: EventLog) -> None:
-    def hosted(**data: Any) -> Event:
-        return replace(used("acct-1", 0.001283, "score", data={"deployment": "eu", **data}), type=SCRIPT)
-
-    await log.append(*opened("acct-1"), hosted(cpus=1, memory_gb=2, language="python"), hosted())
-    await fold_all(pool, MOST)
-    await fold_usage(pool)
-    await log.append(hosted(cpus=0.5, memory_gb="much", replicas=2), hosted(seconds=60))
-    await fold_all(pool, MOST)
-    await fold_usage(pool)
-    row = await pool.fetchrow(
-        "SELECT kind, id, name, deployment, cpus, memory_gb, replicas, language, told FROM projections.catalogue"
-    )
-    assert row is not None
-    assert tuple(row) == ("script", "score", "score", "eu", Decimal("0.5"), None, 2, None, False)
-
-
 async def test_as_of_is_now_where_all_is_folded_and_else_the_first_event_that_is_not(pool: Pool, log: EventLog) -> None:
     await log.append(*opened("acct-1"), used("acct-1", 1))
     shard = log.events[0].shard
@@ -224,82 +139,3 @@ async def test_as_of_is_now_where_all_is_folded_and_else_the_first_event_that_is
     await fold_usage(pool)
     after = await pool.fetchrow(asked, shard)
     assert after is not None and tuple(after) == (True, timedelta(), 0)
-
-
-def item(account_id: str, id: str, name: str, **more: Any) -> Event:
-    data = {"kind": "model", "id": id, "name": name, "status": "deployed", **more}
-    return Event(account_id=account_id, type=CODES["item.changed.v1"], name=id, data=data)
-
-
-@pytest.mark.parametrize("most_events", [1, 100])
-async def test_the_catalogue_has_the_newest_of_each_item_used_or_not(
-    pool: Pool, log: EventLog, most_events: int
-) -> None:
-    await log.append(
-        *opened("acct-1"),
-        item("acct-1", "sage", "Sage", owner="Ann", type="base", deployed_at="2026-11-20T10:00:00+05:45"),
-        used("acct-1", 1, "sage", data={"deployment": "eu", "hardware": "a10g"}),
-        used("acct-1", 1, "sage", data={"deployment": "us"}),
-        used("acct-1", 1, "rare"),
-        item("acct-1", "idle", "Idle", owner="", type="odd", deployed_at="2026-02-31T00:00:00Z", x=1),
-        item("acct-1", "sage", "Sage 2", status="undeployed", deployed_at="2026-11-20T10:00:00+05:45"),
-        item("acct-2", "sage", "Other", kind="tool"),
-    )
-    await fold_all(pool, MOST)
-    await fold_usage(pool, most_events)
-    rows = await pool.fetch(
-        "SELECT id, name, status, owner, type, deployed_at, deployment, hardware, told FROM projections.catalogue "
-        "WHERE account_id = 'acct-1' ORDER BY id, deployment"
-    )
-    deployed_at = datetime(2026, 11, 20, 4, 15, tzinfo=UTC)
-    assert [tuple(row) for row in rows] == [
-        ("idle", "Idle", "deployed", None, None, None, "", None, True),
-        ("rare", "rare", None, None, None, None, "", None, False),
-        ("sage", "Sage 2", "undeployed", None, None, deployed_at, "eu", "a10g", True),
-        ("sage", "Sage 2", "undeployed", None, None, deployed_at, "us", None, True),
-    ]
-    await pool.execute("UPDATE projections.items SET name = 'changed' WHERE id = 'sage'")
-    await pool.execute("DELETE FROM projections.items WHERE id = 'idle'")
-    [exchange] = await Rebuild(pool, [Model.USAGE], progress=lambda _events: None).run()
-    assert (exchange.added, exchange.changed, exchange.removed) == (1, 2, 0)
-    assert await pool.fetchval("SELECT array_agg(name ORDER BY name) FROM projections.items") == [
-        "Idle",
-        "Other",
-        "Sage 2",
-    ]
-
-
-def spread(account_id: str, amount: float, hours: int, events: int) -> list[Event]:
-    """Usage of the last hours, an equal part in each event."""
-    now = datetime.now(UTC)
-    return [
-        used(account_id, amount / events, occurred_at=now - timedelta(hours=hours * number / events, minutes=1))
-        for number in range(events)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("history", "hours_left"),
-    [
-        (spread("acct-1", 24, 20, 20), 51),
-        (spread("acct-1", 0.24, 20, 20), 7476),  # nearly a year
-        (spread("acct-1", 0.024, 20, 24), None),
-        (spread("acct-1", 75, 20, 20), None),  # nothing left
-        (spread("acct-1", 24, 20, 9), None),  # too few events
-        (spread("acct-1", 24, 1, 20), None),  # too few hours
-        ([*spread("acct-1", 24, 20, 20), closed("acct-1")], None),
-        ([], None),
-    ],
-)
-async def test_the_runway_says_when_nothing_will_be_left_or_nothing(
-    pool: Pool, log: EventLog, history: list[Event], hours_left: int | None
-) -> None:
-    await log.append(*opened("acct-1"), *history)
-    await fold_all(pool, MOST)
-    await fold_usage(pool)
-    row = await pool.fetchrow(
-        "SELECT pace_per_hour, empty_at - now() AS left, remaining FROM projections.runway "
-        "WHERE account_id = 'acct-1' AND resource = 'model_credits'"
-    )
-    assert row is not None
-    assert row["left"] == (None if hours_left is None else timedelta(hours=hours_left))

@@ -11,8 +11,8 @@ from projections import store_usage
 from projections.plan import PositionRange, count_events
 from projections.store_usage import Folded, UsageStore
 from schemas.topics import partition_for
+from tests.integration.projections_histories import random_usage
 from tests.integration.projections_log import MOST, SHARDS, EventLog, fold_all, opened, used
-from tests.integration.test_projections_usage import random_usage
 from tests.integration.usage_log import assert_usage, fold_usage
 
 

@@ -9,8 +9,7 @@ from meter.runtime.postgres import Pool
 from projections.verify import Difference, verify
 from tests.integration.projections_histories import random_history
 from tests.integration.projections_log import EventLog, fold_all, opened, used
-from tests.integration.test_projections_months import sum_all
-from tests.integration.usage_log import fold_usage
+from tests.integration.usage_log import fold_usage, sum_all
 from tests.support.damaging import damage as damage_table
 from tests.support.damaging import lift_triggers
 from tests.support.processes import Processes
