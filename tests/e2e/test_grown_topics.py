@@ -12,7 +12,7 @@ from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE, partition_f
 from tests.e2e.running import WAIT_S, Running
 from tests.e2e.test_metrics import value
 from tests.e2e.test_recover import are_ready, start, stop
-from tests.integration.test_runtime_consumer_topics import grow
+from tests.integration.runtime_ledger import grow
 from tests.support.processes import ServiceProcess
 from tests.support.waiting import until
 

@@ -18,7 +18,7 @@ from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE, partition_f
 from tests.e2e.running import MICRO, Running
 from tests.e2e.test_grown_topics import choose_accounts, use_new_producers
 from tests.e2e.test_recover import are_ready, letters, start, stop
-from tests.integration.test_runtime_consumer_topics import grow
+from tests.integration.runtime_ledger import grow
 from tests.support.waiting import until
 
 CREDITS = "model_credits"

@@ -7,7 +7,7 @@ import pytest
 from schemas.resources import Resource
 from schemas.topics import BALANCES, NOTIFICATIONS
 from tests.e2e.running import Running
-from tests.integration.test_runtime_producer import read_all
+from tests.integration.runtime_ledger import read_all
 from tests.support.clients import READERS, Read, read_with
 
 AMONG_THEM = {BALANCES: "balance.changed.v1", NOTIFICATIONS: "banner.raised.v1"}

@@ -13,7 +13,7 @@ from meter.runtime.settings import Settings
 from schemas.build import Decoded, decode_event
 from schemas.topics import BALANCES
 from tests.e2e.running import MICRO, Running
-from tests.integration.test_runtime_producer import read_all
+from tests.integration.runtime_ledger import read_all
 from tests.support.processes import ServiceProcess
 from tests.support.waiting import until
 

@@ -1,19 +1,24 @@
-"""A store in memory with the same compare-and-set as the real one, and the oracle of the consumer tests."""
+"""A store in memory with the compare-and-set of the real one, the oracle of the consumer tests, and their topics."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer, TopicAdmin
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, TOPICS, USAGE
+from tests.support import until
 
 INPUTS = (USAGE, ACCOUNTS)
 DEADLINE_S = 120
+READ_S = 30
 
 
 class Ledger:
@@ -59,10 +64,29 @@ async def joined(settings: Settings, ledger: Ledger, **options: Any) -> AsyncIte
         yield consumer
 
 
-async def make_topics(settings: Settings) -> None:
-    specs = [spec for spec in TOPICS if spec.name in INPUTS]
+async def make_topics(settings: Settings, *names: str) -> None:
+    """Those that are named, else both of the meter."""
+    specs = [spec for spec in TOPICS if spec.name in (names or INPUTS)]
     async with TopicAdmin(settings) as admin:
         await admin.ensure([replace(spec, partitions=settings.partitions) for spec in specs], 1)
+
+
+async def grow(settings: Settings, partitions: int, *topics: str) -> None:
+    """As `kafka-topics --alter --partitions`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    await admin.start()
+    try:
+        await admin.create_partitions({settings.topic(topic): NewPartitions(partitions) for topic in topics})
+    finally:
+        await admin.close()
+    async with TopicAdmin(settings) as topic_admin:
+
+        async def are_there() -> bool:
+            found = [await topic_admin.find(topic) for topic in topics]
+            return all(info is not None and info.partitions == partitions for info in found)
+
+        are: Callable[[], bool | Awaitable[bool]] = are_there
+        await until(are, 90, f"{topics} have {partitions} partitions")  # brokers learn of it by and by
 
 
 async def fill(settings: Settings, count: int, *, topic: str = USAGE, start: int = 0) -> None:
@@ -75,6 +99,23 @@ async def fill(settings: Settings, count: int, *, topic: str = USAGE, start: int
 async def read_ends(settings: Settings, topics: Iterable[str] = INPUTS) -> dict[str, dict[int, int]]:
     async with TopicAdmin(settings) as admin:
         return {topic: await admin.end_offsets(topic) for topic in topics}
+
+
+async def read_all(settings: Settings, topic: str) -> dict[int, list[tuple[bytes | None, bytes | None]]]:
+    """Every record of a topic by partition, in order."""
+    async with asyncio.timeout(READ_S), TopicAdmin(settings) as admin:
+        ends = await admin.end_offsets(topic)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap, enable_auto_commit=False)
+    found: dict[int, list[tuple[bytes | None, bytes | None]]] = {partition: [] for partition in ends}
+    async with asyncio.timeout(READ_S), consumer:
+        partitions = [TopicPartition(settings.topic(topic), partition) for partition in ends]
+        consumer.assign(partitions)
+        for tp in partitions:
+            consumer.seek(tp, 0)
+        while any(len(found[partition]) < end for partition, end in ends.items()):
+            for tp, records in (await consumer.getmany(timeout_ms=100)).items():
+                found[tp.partition] += [(record.key, record.value) for record in records]
+    return found
 
 
 async def step(consumer: ShardConsumer, ledger: Ledger) -> int:

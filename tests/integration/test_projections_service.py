@@ -3,19 +3,17 @@
 import json
 import re
 from collections import defaultdict
-from dataclasses import replace
 
 import pytest
 
-from meter.runtime.kafka import TopicAdmin
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from schemas.build import Decoded, decode_event
-from schemas.topics import BALANCES, TOPICS
+from schemas.topics import BALANCES
 from tests.integration.projections_books import assert_balances
 from tests.integration.projections_histories import random_history
 from tests.integration.projections_log import EventLog, fold_all, granted, opened, tool, used
-from tests.integration.test_runtime_producer import read_all
+from tests.integration.runtime_ledger import make_topics, read_all
 from tests.integration.usage_log import assert_usage
 from tests.support.damaging import lift_triggers
 from tests.support.processes import Processes, ServiceProcess
@@ -28,9 +26,7 @@ SOON_S = 5
 
 @pytest.fixture
 async def topics(settings: Settings) -> Settings:
-    async with TopicAdmin(settings) as admin:
-        specs = [replace(spec, partitions=settings.partitions) for spec in TOPICS if spec.name == BALANCES]
-        await admin.ensure(specs, 1)
+    await make_topics(settings, BALANCES)
     return settings
 
 

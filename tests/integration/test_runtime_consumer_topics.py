@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
@@ -20,6 +20,7 @@ from tests.integration.runtime_ledger import (
     Ledger,
     drain,
     fill,
+    grow,
     joined,
     make_topics,
     read_ends,
@@ -148,24 +149,6 @@ async def test_topics_with_different_partition_counts_are_refused(settings: Sett
     async with joined(settings, ledger) as consumer:
         with pytest.raises(TopicIdentityError, match="same number of partitions"):
             await consumer.receive()
-
-
-async def grow(settings: Settings, partitions: int, *topics: str) -> None:
-    """As `kafka-topics --alter --partitions`."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
-    await admin.start()
-    try:
-        await admin.create_partitions({settings.topic(topic): NewPartitions(partitions) for topic in topics})
-    finally:
-        await admin.close()
-    async with TopicAdmin(settings) as topic_admin:
-
-        async def are_there() -> bool:
-            found = [await topic_admin.find(topic) for topic in topics]
-            return all(info is not None and info.partitions == partitions for info in found)
-
-        are: Callable[[], bool | Awaitable[bool]] = are_there
-        await until(are, 90, f"{topics} have {partitions} partitions")  # brokers learn of it by and by
 
 
 @pytest.mark.needs_kafka("partitions added to a topic")

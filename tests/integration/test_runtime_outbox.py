@@ -21,12 +21,18 @@ from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from meter.runtime.settings import Settings
 from schemas.topics import BALANCES
-from tests.integration.test_runtime_producer import DEADLINE_S, read_all, topics
+from tests.integration.runtime_ledger import make_topics, read_all
 from tests.support import until
 from tests.support.waiting import GIVEN_UP_S
 from tests.support.working_time import within
 
-__all__ = ["topics"]  # the fixture
+DEADLINE_S = 30
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> Settings:
+    await make_topics(settings, BALANCES)
+    return settings
 
 
 async def write_outbox(pool: Pool, shard: int, values: list[str]) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import confluent_kafka
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -17,6 +16,7 @@ from meter.runtime.kafka import Message, Producer, TopicAdmin
 from meter.runtime.settings import Settings
 from schemas.topics import BALANCES, TOPICS, USAGE, partition_for
 from tests.integration.runtime_faults import hang_producer_flush, hide_leaders
+from tests.integration.runtime_ledger import make_topics, read_all
 from tests.support import until
 from tests.support.waiting import GIVEN_UP_S
 from tests.support.working_time import within
@@ -27,26 +27,8 @@ SPECS = [spec for spec in TOPICS if spec.name in (USAGE, BALANCES)]
 
 @pytest.fixture
 async def topics(settings: Settings) -> Settings:
-    async with TopicAdmin(settings) as admin:
-        await admin.ensure([replace(spec, partitions=settings.partitions) for spec in SPECS], 1)
+    await make_topics(settings, USAGE, BALANCES)
     return settings
-
-
-async def read_all(settings: Settings, topic: str) -> dict[int, list[tuple[bytes | None, bytes | None]]]:
-    """Every record of a topic by partition, in order."""
-    async with asyncio.timeout(DEADLINE_S), TopicAdmin(settings) as admin:
-        ends = await admin.end_offsets(topic)
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap, enable_auto_commit=False)
-    found: dict[int, list[tuple[bytes | None, bytes | None]]] = {partition: [] for partition in ends}
-    async with asyncio.timeout(DEADLINE_S), consumer:
-        partitions = [TopicPartition(settings.topic(topic), partition) for partition in ends]
-        consumer.assign(partitions)
-        for tp in partitions:
-            consumer.seek(tp, 0)
-        while any(len(found[partition]) < end for partition, end in ends.items()):
-            for tp, records in (await consumer.getmany(timeout_ms=100)).items():
-                found[tp.partition] += [(record.key, record.value) for record in records]
-    return found
 
 
 async def test_topics_are_created_once_and_differences_are_reported(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from meter.runtime.settings import Settings
 from schemas.build import encode_event
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, TOPICS, USAGE, partition_for
 from tests.e2e.conftest import ROLES
-from tests.integration.test_runtime_consumer_topics import grow
+from tests.integration.runtime_ledger import grow
 from tests.integration.test_runtime_wires import certificates, kafka, login, stack  # noqa: F401  # fixtures are arguments below
 from tests.support.certificates import Certificates
 from tests.support.processes import Processes, ServiceProcess
