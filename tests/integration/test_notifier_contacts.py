@@ -18,7 +18,7 @@ from schemas.outputs import AccountChanged, EmailEnded, EmailQueued, LineTold
 from schemas.resources import Resource
 from tests.integration.projections_letters import CLAIM_S, LIMITS, Mail
 from tests.integration.projections_log import Event, EventLog, contacts_changed, fold_all, opened, renamed, used
-from tests.integration.test_projections_notices import Notifier
+from tests.integration.projections_notices import Notifier
 from tests.support.searching import find
 from tests.unit.notifier.builders import AT, RENDERER
 

@@ -29,18 +29,13 @@ from tests.integration.projections_log import (
     tool,
     used,
 )
-from tests.integration.test_projections_notices import SETTLED, Notifier, find_differences
+from tests.integration.projections_notices import SETTLED, Notifier, find_differences, notifier
 from tests.support.processes import Processes
+
+__all__ = ["notifier"]  # the fixture
 
 PEOPLE = tuple(f"{name}@example.com" for name in ("ann", "bob", "eve", "kim"))
 ANN, BOB, EVE, _KIM = PEOPLE
-
-
-@pytest.fixture
-async def notifier(pool: Pool) -> Notifier:
-    made = Notifier(pool)
-    await made.set_up()
-    return made
 
 
 @pytest.fixture

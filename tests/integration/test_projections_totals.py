@@ -27,19 +27,14 @@ from tests.integration.projections_log import (
     revoked,
     used,
 )
-from tests.integration.test_projections_notices import Notifier
+from tests.integration.projections_notices import Notifier, notifier
 from tests.integration.usage_log import fold_usage
 from tests.support.processes import Processes
 
+__all__ = ["notifier"]  # the fixture
+
 BIGINT: Final = 2**63 - 1
 RULES: Final = NoticeRules(DEFAULT_BANNER_THRESHOLDS, DEFAULT_EMAIL_THRESHOLDS, settled=True)
-
-
-@pytest.fixture
-async def notifier(pool: Pool) -> Notifier:
-    made = Notifier(pool)
-    await made.set_up()
-    return made
 
 
 async def find_differences(pool: Pool, rules: NoticeRules | None = None) -> list[Difference]:

@@ -9,16 +9,7 @@ import pytest
 from meter.runtime.postgres import Pool
 from projections.verify import verify
 from tests.integration.projections_histories import random_usage
-from tests.integration.projections_log import (
-    MOST,
-    EventLog,
-    fold_all,
-    opened,
-    renamed,
-    reverse,
-    take_batch,
-    used,
-)
+from tests.integration.projections_log import MOST, EventLog, fold_all, opened, renamed, reverse, take_batch, used
 from tests.integration.usage_log import assert_slots_and_days, assert_usage, fold_usage
 from tests.support.damaging import lift_triggers
 

@@ -25,7 +25,7 @@ from schemas.topics import BALANCES, USAGE, partition_for
 from tests.contract.rows import MOMENT, opened, plan, record, usage
 from tests.integration.projections_letters import Mail, compare_states
 from tests.integration.projections_log import SHARDS, fold_all
-from tests.integration.test_projections_notices import SETTLED, Notifier, find_differences
+from tests.integration.projections_notices import SETTLED, Notifier, find_differences
 from tests.support import builders
 from tests.support.old_chain import append_old
 
