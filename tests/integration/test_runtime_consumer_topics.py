@@ -1,17 +1,14 @@
-"""ShardConsumer and its topics: missing, shorter than what was read, re-created, cut by retention, transactional."""
+"""ShardConsumer and its topics: missing, shorter than what was read, re-created, shared with older members."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from meter.runtime.errors import DependencyUnreachableError, TopicIdentityError
-from meter.runtime.kafka import Batch, Message, Producer, ShardConsumer, TopicAdmin, TopicInfo
+from meter.runtime.kafka import ShardConsumer, TopicAdmin, TopicInfo
 from meter.runtime.kafka.adapter import consumer as consumer_adapter
-from meter.runtime.kafka.adapter import options
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
 from tests.integration.runtime_ledger import (
@@ -20,7 +17,6 @@ from tests.integration.runtime_ledger import (
     Ledger,
     drain,
     fill,
-    grow,
     joined,
     make_topics,
     read_ends,
@@ -151,79 +147,6 @@ async def test_topics_with_different_partition_counts_are_refused(settings: Sett
             await consumer.receive()
 
 
-@pytest.mark.needs_kafka("partitions added to a topic")
-@pytest.mark.parametrize("grown", [(USAGE,), (ACCOUNTS,), INPUTS], ids=["usage", "accounts", "both"])
-async def test_partitions_that_no_shard_has_are_read_once_by_several_consumers(
-    topics: Settings, grown: tuple[str, ...]
-) -> None:
-    await grow(topics, 2 * topics.partitions + 1, *grown)
-    for topic in INPUTS:
-        await fill(topics, 400, topic=topic)
-    ledger = Ledger()
-    async with joined(topics, ledger, beyond=True) as first, joined(topics, ledger, beyond=True) as second:
-        while ledger.count < 800:
-            await step(first, ledger)
-            await step(second, ledger)
-        assert first.assigned and second.assigned and not first.assigned & second.assigned
-    ledger.check(await read_ends(topics))
-    assert any(shard >= topics.partitions and offsets for (_topic, shard), offsets in ledger.stored.items())
-
-
-@pytest.mark.needs_kafka("partitions added to a topic")
-async def test_a_topic_that_is_grown_while_it_is_read_is_read_on(
-    topics: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(options, "METADATA_AGE_MS", 500)
-    await fill(topics, 100)
-    ledger = Ledger()
-    async with joined(topics, ledger, beyond=True) as consumer:
-        await drain(consumer, ledger, 100)
-        await grow(topics, 2 * topics.partitions, USAGE)
-        await fill(topics, 400, start=100)
-        await drain(consumer, ledger, 500)
-    ledger.check(await read_ends(topics))
-
-
-@pytest.mark.needs_kafka("partitions added to a topic")
-async def test_without_beyond_they_are_left_alone_and_nothing_is_refused(topics: Settings) -> None:
-    await fill(topics, 100)
-    await grow(topics, 2 * topics.partitions, *INPUTS)
-    await fill(topics, 400, start=100)
-    ledger = Ledger()
-    ends = (await read_ends(topics))[USAGE]
-    of_shards = sum(end for shard, end in ends.items() if shard < topics.partitions)
-    assert 100 < of_shards < 500
-    async with joined(topics, ledger) as consumer:
-        await drain(consumer, ledger, of_shards)
-        while consumer.lag():
-            await step(consumer, ledger)
-        assert consumer.assigned == frozenset(range(topics.partitions))
-    assert all(shard < topics.partitions for _topic, shard in ledger.stored)
-
-
-class LateStore(Ledger):
-    """Has a cursor of a partition that no shard has only once somebody has looked at the topics."""
-
-    async def fetch_offsets(self, topics: Sequence[str], shards: Sequence[int]) -> Mapping[tuple[str, int], int]:
-        found = await super().fetch_offsets(topics, shards)
-        return {place: offset for place, offset in found.items() if place[1] < 3 or self.cursors}
-
-    cursors = False
-
-
-@pytest.mark.needs_kafka("partitions added to a topic")
-async def test_a_partition_without_a_cursor_waits_for_it_and_holds_up_no_shard(topics: Settings) -> None:
-    await grow(topics, 6, USAGE)
-    await fill(topics, 400)
-    ends = (await read_ends(topics))[USAGE]
-    ledger = LateStore()
-    async with joined(topics, ledger, beyond=True) as consumer:
-        await drain(consumer, ledger, sum(ends[shard] for shard in range(3)))
-        ledger.cursors = True
-        await drain(consumer, ledger, 400)
-    ledger.check({USAGE: ends})
-
-
 async def test_members_of_the_version_before_share_a_group_with_new_ones(
     topics: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,76 +164,3 @@ async def test_members_of_the_version_before_share_a_group_with_new_ones(
         await fill(topics, 100, start=200)
         await drain(new, ledger, 300)
     ledger.check(await read_ends(topics))
-
-
-async def delete_records(settings: Settings, tp: TopicPartition, offset: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_records({tp: RecordsToDelete(before_offset=offset)})
-    finally:
-        await admin.close()
-
-
-@pytest.mark.needs_kafka("DeleteRecords")
-async def test_records_lost_to_retention_are_refused_or_taken_as_a_gap(topics: Settings) -> None:
-    await fill(topics, 300)
-    await delete_records(topics, TopicPartition(topics.topic(USAGE), 0), 20)
-    ledger = Ledger()
-    async with joined(topics, ledger) as consumer:
-        with pytest.raises(TopicIdentityError, match="starts at 20, next wanted is 0"):
-            await consumer.receive()
-    accepting = topics.model_copy(update={"accept_lost_records": True})
-    async with joined(accepting, ledger) as consumer:
-        await drain(consumer, ledger, 280)
-    ends = await read_ends(topics)
-    assert ledger.stored[USAGE, 0] == list(range(20, ends[USAGE][0]))
-    assert ledger.next[USAGE, 0] == ends[USAGE][0]
-
-
-async def produce_transactions(settings: Settings, *, commit_last: bool) -> None:
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap, transactional_id=settings.topic("tx"), acks="all"
-    )
-    await producer.start()
-    try:
-        for commit in (True, False, commit_last):
-            await producer.begin_transaction()
-            for number in range(3):
-                value = b"kept" if commit else b"aborted"
-                await producer.send_and_wait(settings.topic(USAGE), value, key=str(number).encode(), partition=0)
-            await (producer.commit_transaction() if commit else producer.abort_transaction())
-    finally:
-        await producer.stop()
-
-
-@pytest.mark.needs_kafka("transactions")
-@pytest.mark.parametrize("commit_last", [True, False])
-async def test_aborted_records_and_markers_are_skipped_and_no_lag(topics: Settings, commit_last: bool) -> None:
-    """Offsets: 0-2 kept, 3 marker, 4-6 aborted, 7 marker, 8-10 kept or aborted, 11 marker."""
-    await produce_transactions(topics, commit_last=commit_last)
-    kept = [0, 1, 2, 8, 9, 10] if commit_last else [0, 1, 2]
-    ledger = Ledger()
-    async with joined(topics, ledger) as consumer:
-        await drain(consumer, ledger, len(kept))
-        while consumer.lag():
-            await step(consumer, ledger)
-    assert ledger.stored[USAGE, 0] == kept
-    assert b"aborted" not in ledger.values
-
-
-@pytest.mark.needs_kafka("transactions")
-async def test_the_end_is_asked_now_and_markers_behind_a_batch_do_not_count(topics: Settings) -> None:
-    """Offset 11 is a marker: a batch that ends before it has read all there is, until another record comes."""
-    await produce_transactions(topics, commit_last=True)
-    ledger = Ledger()
-    async with joined(topics, ledger) as consumer:
-        await drain(consumer, ledger, 6)
-        while consumer.lag():
-            await step(consumer, ledger)
-        at = {USAGE: 11, ACCOUNTS: 0}
-        batch = Batch(0, {USAGE: [], ACCOUNTS: []}, at, at)
-        assert await consumer.find_end(USAGE, batch) == 11
-        async with Producer(topics) as producer:
-            await producer.publish([Message(USAGE, "acct-1", b"x", 0)])
-        assert await consumer.find_end(USAGE, batch) == 13
