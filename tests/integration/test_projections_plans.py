@@ -1,15 +1,21 @@
 """No statement of the fold reads all events or all balances, or goes through them once per grant; no exchange of a
 rebuild compares each row with each."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 
 from projections.store import sql
 from tests.integration.plans import Plan, explain, walk
+from tests.support.databases import Databases
 
-pytestmark = pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement")
+pytestmark = [
+    pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement"),
+    pytest.mark.xdist_group("projections_plans"),  # one process fills the logs
+]
 
 SHARDS, EVENTS = 12, 200_000
 FILL = """
@@ -39,14 +45,54 @@ RANGES = ((SHARDS, 14_000, 15_700), (1, 2_000, 16_000), (3, 16_600, 16_610))
 CUTS = ([f"acct-{number}" for number in range(100)], [1] * 100, list(range(14_000, 14_100)))
 
 
-@pytest.fixture
-async def log(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+async def fill(databases: Databases, *statements: str) -> str:
+    """A database with a long log, and what the statements make of it."""
+    dsn = await databases.create()
     connection = await asyncpg.connect(dsn)
-    await connection.execute(FILL, SHARDS, EVENTS)
-    await connection.execute(BALANCES, SHARDS)
-    await connection.execute("ANALYZE meter.events, projections.balance_states")
-    yield connection
-    await connection.close()
+    try:
+        await connection.execute(FILL, SHARDS, EVENTS)
+        await connection.execute(BALANCES, SHARDS)
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+    return dsn
+
+
+@pytest.fixture(scope="module")
+def filled(databases: Databases) -> Iterator[str]:
+    """Filling takes longer than all tests, and what these change is rolled back."""
+    made = asyncio.run(fill(databases, "ANALYZE meter.events, projections.balance_states"))
+    yield made
+    asyncio.run(databases.drop_later(made))
+
+
+@pytest.fixture(scope="module")
+def vacuumed(databases: Databases) -> Iterator[str]:
+    """The same, where somebody has vacuumed all tables before the first fold of usage."""
+    cursors = "INSERT INTO projections.cursors VALUES ('usage', 0, 0), ('balance', 0, 16000)"
+    made = asyncio.run(fill(databases, cursors, "VACUUM ANALYZE"))
+    yield made
+    asyncio.run(databases.drop_later(made))
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """In a transaction that is rolled back."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        yield connection
+        await transaction.rollback()
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def log(filled: str) -> AsyncIterator[asyncpg.Connection]:
+    async with connected(filled) as connection:
+        yield connection
 
 
 async def find_plans(connection: asyncpg.Connection, statement: str, fault: Callable[[Plan], bool]) -> list[str]:
@@ -176,11 +222,10 @@ async def find_growing(connection: asyncpg.Connection, mode: str) -> set[str]:
 
 
 @pytest.mark.parametrize("mode", PLANS)
-async def test_the_first_fold_of_usage_finds_lines_by_their_keys(log: asyncpg.Connection, mode: str) -> None:
+async def test_the_first_fold_of_usage_finds_lines_by_their_keys(vacuumed: str, mode: str) -> None:
     """Somebody vacuums a new database, and then a backlog comes: the piece would take longer than a statement may."""
-    await log.execute("INSERT INTO projections.cursors VALUES ('usage', 0, 0), ('balance', 0, 16000)")
-    await log.execute("VACUUM ANALYZE")
-    assert await find_growing(log, mode)
-    async with log.transaction():
-        assert await log.fetch(sql("claim_usage"), "usage", "balance", [0])
-        assert not await find_growing(log, mode)
+    async with connected(vacuumed) as log:
+        assert await find_growing(log, mode)
+        async with log.transaction():
+            assert await log.fetch(sql("claim_usage"), "usage", "balance", [0])
+            assert not await find_growing(log, mode)
