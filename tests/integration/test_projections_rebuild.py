@@ -176,7 +176,7 @@ async def test_the_fold_goes_on_during_a_rebuild(pool: Pool, log: EventLog) -> N
     assert [report.differences async for report in verify(pool)] == [[], [], []]
 
 
-async def test_a_fold_and_a_rebuild_that_ends_do_not_wait_for_each_other(pool: Pool, log: EventLog) -> None:
+async def test_a_fold_and_a_rebuild_that_ends_never_deadlock(pool: Pool, log: EventLog) -> None:
     """The fold's statement is that of collecting too: it locks what a rebuild collects, and the rebuild clears that. A
     backup locks the same tables in the order in which they were made."""
     cleared = asyncio.Event()
