@@ -42,26 +42,41 @@ def texts_of(value: object) -> Iterator[str]:
         yield from texts_of(member)
 
 
+def words_for_nothing(document: object) -> list[str]:
+    return [text for text in texts_of(document) if text == "none"]
+
+
 def test_a_list_of_nothing_is_empty() -> None:
     """Not the word that people read."""
-    assert [(command, text) for command, document in captured() for text in texts_of(document) if text == "none"] == []
+    assert [(command, text) for command, document in captured() for text in words_for_nothing(document)] == []
+    assert words_for_nothing({"rows": [{"told": ["none"]}], "state": "none"}) == ["none"], "it can be found"
+
+
+SAID = re.compile(r" left\b| % ?\(epoch ")
+
+
+def told_in_words(document: object) -> list[str]:
+    """Keys of amounts, balances and lines whose value is for people."""
+    if not isinstance(document, dict):
+        return []
+    names = ("balances", "lines", "told", "reached_now", "remarks", "kept_grants", "kept_usage")
+    return [
+        name for name in names if SAID.search(json.dumps(document.get(name))) or isinstance(document.get(name), str)
+    ]
 
 
 def test_amounts_balances_and_lines_are_no_sentences() -> None:
-    said = re.compile(r" left\b| % ?\(epoch ")
-    found = [
-        (command, name)
-        for command, document in captured()
-        if isinstance(document, dict)
-        for name in ("balances", "lines", "told", "reached_now", "remarks", "kept_grants", "kept_usage")
-        if said.search(json.dumps(document.get(name))) or isinstance(document.get(name), str)
-    ]
-    assert found == []
+    assert [(command, name) for command, document in captured() for name in told_in_words(document)] == []
+    in_words = {"balances": ["5 of 75 left"], "lines": [{"line": "50 % (epoch 1)"}], "told": "nobody", "remarks": []}
+    assert told_in_words(in_words) == ["balances", "lines", "told"], "each can be found"
+
+
+EXPONENT = re.compile(r'"-?[0-9.]+E[+-]?[0-9]+"')
 
 
 def test_amounts_have_no_exponent() -> None:
-    exponent = re.compile(r'"-?[0-9.]+E[+-]?[0-9]+"')
-    assert [command for command, document in captured() if exponent.search(json.dumps(document))] == []
+    assert [command for command, document in captured() if EXPONENT.search(json.dumps(document))] == []
+    assert EXPONENT.search(json.dumps({"amount": "1E-6"})), "one can be found"
 
 
 # What a person, a record or a server said, and what is written for people beside a code: no value that a program takes
