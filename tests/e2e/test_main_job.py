@@ -1,14 +1,19 @@
 """The main job with three real processes: exact hits on every line, jumps, top-ups, reversals, refusal."""
 
 import re
+from functools import partial
 
 from deploy.local.demo.ledger import BANNERS, EMAILS, NoticeKey
+from meter.runtime.kafka.groups import fetch_committed
 from projections.reader import BalanceReader
 from schemas.amounts import MAX_USAGE
 from schemas.resources import Resource
-from tests.e2e.running import MICRO, Running
+from schemas.topics import ACCOUNTS, BALANCES, USAGE
+from tests.e2e.running import MICRO, WAIT_S, Running
+from tests.support.waiting import until
 
 CREDITS, RUNS = "model_credits", "tool_runs"
+MANY = 1_500  # events, which the meter reads as they come, in several batches; together below the first line
 ALLOCATIONS = {CREDITS: 75 * MICRO, RUNS: 10_000 * MICRO}
 SMALLEST = {CREDITS: 1, RUNS: MICRO}  # what one event can be off by: a micro-unit; a whole run for tools
 
@@ -110,6 +115,7 @@ async def test_an_account_nobody_opened_is_not_allowed_and_its_usage_counts_late
     reader = BalanceReader(running.pool)
     await running.usage.model_inference("stranger", credits="5", model="large-chat")
     await running.usage.flush()
+    await until(partial(is_kept, running, "stranger"), WAIT_S, "its usage is kept until somebody opens it")
     assert not await reader.allowed("stranger", Resource.MODEL_CREDITS)
     await running.accounts.opened("stranger", plan="free", contacts=[])
     await running.accounts.flush()
@@ -119,11 +125,39 @@ async def test_an_account_nobody_opened_is_not_allowed_and_its_usage_counts_late
     assert await reader.allowed("stranger", Resource.MODEL_CREDITS)
 
 
+async def is_kept(running: Running, account: str) -> bool:
+    kept = "SELECT count(*) FROM projections.all_balances WHERE account_id = $1 AND lifetime_consumed > 0"
+    return bool(await running.pool.fetchval(kept, account))
+
+
 async def test_the_services_drain_on_sigterm(running: Running) -> None:
+    """In the middle of work. Who ends at once leaves Kafka's offsets behind the stored ones; who drains does not."""
     await running.open("leaver")
+    for _ in range(MANY):
+        await running.use("leaver", RUNS, MICRO)
+    await running.usage.flush()
+    await until(partial(is_kept, running, "leaver"), WAIT_S, "the first of it counts")
     for service in running.services.values():
         service.terminate()
     assert {name: service.wait() for name, service in running.services.items()} == dict.fromkeys(running.services, 0)
+    for name, places in (await stored_offsets(running)).items():
+        committed = await fetch_committed(running.settings, name, sorted({topic for topic, _ in places}))
+        # Nothing depends on a commit: one that no broker answers in time is left out, and the log says so.
+        assert committed == places or running.services[name].logged("kafka_commit_failed"), name
+    for service in running.services.values():
+        service.spawn()
+    await running.settle()
+    await assert_notices_equal_the_books(running)
+
+
+async def stored_offsets(running: Running) -> dict[str, dict[tuple[str, int], int]]:
+    """By group, topic and shard: where the services go on, of partitions in which something was read."""
+    found: dict[str, dict[tuple[str, int], int]] = {"meter": {}, "notifier": {}}
+    for row in await running.pool.fetch("SELECT shard, usage_offset, accounts_offset FROM meter.shards"):
+        found["meter"] |= {(USAGE, row["shard"]): row["usage_offset"], (ACCOUNTS, row["shard"]): row["accounts_offset"]}
+    for row in await running.pool.fetch("SELECT shard, next_offset FROM notifier.cursors"):
+        found["notifier"][BALANCES, row["shard"]] = row["next_offset"]
+    return {group: {place: offset for place, offset in places.items() if offset} for group, places in found.items()}
 
 
 def only_highest(lines: list[int]) -> dict[int, str]:
