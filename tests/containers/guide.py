@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.containers.engine import compose_command
 from tests.containers.stack import ROOT, ComposeStack
-from tests.e2e.test_shell_samples import Block, blocks
+from tests.support.guides import Block, blocks
 
 COMPOSE = "docker compose -f deploy/compose.yaml"
 TIMEOUT_S = 600

@@ -14,7 +14,7 @@ from deploy.local.child import make_directory, remove_directory
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.postgres import missing as postgres_missing
 from tests.architecture.sources import ROOT
-from tests.e2e.test_shell_samples import fences
+from tests.support.guides import fences
 
 GUIDE = (ROOT / "deploy/OPERATING.md").read_text(encoding="utf-8").split("## Backup, and restore")[1].split("\n## ")[0]
 BACK_UP, RESTORE = (text for language, text in fences(GUIDE) if language == "sh")

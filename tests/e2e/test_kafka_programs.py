@@ -23,7 +23,7 @@ from confluent_kafka.admin import (
 from deploy.kafka_acls import read_rights
 from deploy.local import apache_kafka
 from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE
-from tests.e2e.test_shell_samples import ROOT, Block, blocks
+from tests.support.guides import ROOT, Block, blocks
 from tests.support.kafka_programs import PROGRAMS, Broker, write_programs
 from tests.support.tls_kafka import KINDS, OPERATIONS
 from tests.support.waiting import until_sync

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -17,15 +16,15 @@ import asyncpg
 import pytest
 
 from deploy.local import apache_kafka
-from tests.support import until, until_sync
+from tests.support import until
 from tests.support.clients import go_directory, java, node_directory
+from tests.support.dev import ROOT, running_dev
 
 pytestmark = pytest.mark.xdist_group("recipes")
 
-ROOT = Path(__file__).parents[2]
 NAME = "recipes"
 Runner = Callable[[Path], tuple[list[str], Path]]  # makes a folder ready; says the command and where to run it
-START_TIMEOUT_S, RUN_TIMEOUT_S, COUNT_TIMEOUT_S = 300, 300, 60
+RUN_TIMEOUT_S, COUNT_TIMEOUT_S = 300, 60
 TEXTS = re.findall(r"^```(?:python|js|go|java|bash)\n(.*?)^```$", (ROOT / "schemas/README.md").read_text(), re.S | re.M)
 RECIPES = {re.findall(r"\bfrom-([a-z-]+)", text)[0]: text for text in TEXTS}  # by the tool that its event names
 
@@ -74,25 +73,13 @@ RUNNERS: Mapping[str, Runner] = {
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What the file to be sourced says, of a stack on the best Kafka there is: not every client speaks to another."""
-    output = tmp_path_factory.mktemp("dev") / "output"
     kafka = "embedded" if apache_kafka.missing() else "apache"
-    command = [sys.executable, "-m", "deploy.local.dev", "--name", NAME, "--kafka", kafka]
-    with output.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        until_sync(lambda: "Ctrl-C" in output.read_text() or process.poll() is not None, START_TIMEOUT_S, "it is up")
-        assert process.poll() is None, output.read_text()
+    with running_dev(NAME, tmp_path_factory.mktemp("dev"), "--kafka", kafka) as dev:
         # Readers see what was used of accounts that somebody opened.
-        opening = f". .local/dev-{NAME}/env.sh && meter open acct-1"
+        opening = f". {dev.settings}/env.sh && meter open acct-1"
         subprocess.run(["sh", "-euc", opening], cwd=ROOT, check=True, timeout=RUN_TIMEOUT_S)
-        text = (ROOT / f".local/dev-{NAME}/as-reader.sh").read_text()
+        text = (dev.settings / "as-reader.sh").read_text()
         yield {"KAFKA": kafka, **dict(re.findall(r"^export (METERING_\w+)=(.*)$", text, re.MULTILINE))}
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
 
 
 def test_every_recipe_has_a_runner() -> None:

@@ -1,60 +1,58 @@
 """Every shell block of the READMEs, in a shell with what the text says: the stack of `make dev`, its file sourced."""
 
 import re
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from tests.support import until_sync
+from tests.support.dev import ROOT, command_of, running_dev
+from tests.support.guides import Block, blocks
 
 # The blocks share one stack, in the order of the text.
 pytestmark = pytest.mark.xdist_group("shell_samples")
 
-ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 300
 BLOCK_TIMEOUT_S = 180
 NAME = "samples"
 ENV = f".local/dev-{NAME}/env.sh"
-REJECTED = (
-    17  # the README shows and replays this one, whose cause is gone by then: it was sent too far ahead of its time
-)
-AHEAD_S = 40
+# The number of the rejection that the README shows and replays: the last of so many. It is sent too far ahead of its
+# time, and so long after it is not any more.
+REJECTED, AHEAD_S = 17, 40
 REVERSED = "request-17"  # the usage of acct-1 that the README takes back
 
+IN_FOREGROUND = "stays until Ctrl-C, and the stack of `make dev` runs it already"
+BUILDS = "builds and starts containers: tests/architecture holds the files"
+IN_CONTAINERS = "runs in containers: `make containers` does (tests/containers/guide.py)"
+WRITES = "writes settings into the working copy"
+ARCHIVES = "needs a server that archives its log: tests/e2e/test_backup.py runs it"
+CLUSTER = "needs a cluster: tests/architecture renders and checks it"
 KAFKAS_OWN = "calls Kafka's own programs: tests/e2e/test_kafka_programs.py runs it on three brokers"
 # Blocks that no test runs, by file and first command, each with the reason. A block that is here and is no more, fails.
 NOT_RUN = {
     ("README.md", "make demo"): "tests/e2e/test_demo.py plays the demo; `make test` would run itself",
-    ("README.md", "METERING_HTTP_PORT=8083"): "stays until Ctrl-C, and the stack of `make dev` runs it already",
-    ("projections/console/README.md", "METERING_CONSOLE_SECRET="): "likewise",
-    ("README.md", "deploy/make-secrets"): "builds and starts containers: tests/architecture holds the files",
-    ("deploy/README.md", "deploy/make-secrets"): "builds and starts containers: tests/architecture holds the files",
-    ("deploy/README.md", "deploy/make-secrets && deploy/make-certificates"): "likewise",
-    ("deploy/README.md", "docker compose"): "runs in containers: `make containers` does (tests/containers/guide.py)",
+    ("README.md", "METERING_HTTP_PORT=8083"): IN_FOREGROUND,
+    ("projections/console/README.md", "METERING_CONSOLE_SECRET="): IN_FOREGROUND,
+    ("README.md", "deploy/make-secrets"): BUILDS,
+    ("deploy/README.md", "deploy/make-secrets"): BUILDS,
+    ("deploy/README.md", "deploy/make-secrets && deploy/make-certificates"): BUILDS,
+    ("deploy/README.md", "docker compose"): IN_CONTAINERS,
     ("deploy/README.md", "METERING_POSTGRES_DSN=postgresql://credit_owner"): "names the server of the containers: "
     "tests/integration/test_meter_owner.py runs setup as that role",
-    ("deploy/README.md", "cat > deploy/.env"): "likewise, and writes settings into the working copy",
-    (
-        "deploy/README.md",
-        "cat >> deploy/.env",
-    ): "likewise: tests/e2e/test_traces.py runs the services with this setting",
+    ("deploy/README.md", "cat > deploy/.env"): f"{WRITES}, and starts containers",
+    ("deploy/README.md", "cat >> deploy/.env"): f"{WRITES}: tests/e2e/test_traces.py runs the services with this one",
     ("deploy/OPERATING.md", "METERING_POSTGRES_DSN=postgresql://credit_pruner"): "names the server of the containers: "
     "tests/integration/test_meter_prune.py runs it as that role",
     (
         "deploy/OPERATING.md",
         "docker compose",
     ): "reads the containers' logs: tests/unit/runtime/tracing/test_guide.py runs it on files",
-    ("deploy/OPERATING.md", "pg_basebackup"): "needs a server that archives its log: tests/e2e/test_backup.py runs it",
-    ("deploy/OPERATING.md", 'mkdir -p "$PGDATA"'): "likewise",
+    ("deploy/OPERATING.md", "pg_basebackup"): ARCHIVES,
+    ("deploy/OPERATING.md", 'mkdir -p "$PGDATA"'): ARCHIVES,
     ("deploy/OPERATING.md", "meter seal"): "needs all services stopped: tests/e2e/test_sealing.py runs it",
-    ("deploy/RUNBOOKS.md", "docker compose"): "runs in containers: `make containers` does (tests/containers/guide.py)",
-    ("deploy/RUNBOOKS.md", "dc run"): "likewise",
+    ("deploy/RUNBOOKS.md", "docker compose"): IN_CONTAINERS,
+    ("deploy/RUNBOOKS.md", "dc run"): IN_CONTAINERS,
     ("deploy/RUNBOOKS.md", "for partition in"): KAFKAS_OWN,
     ("deploy/RUNBOOKS.md", "for topic in metering.usage metering.accounts"): KAFKAS_OWN,
     ("deploy/README.md", "grep -v '^#' deploy/kafka-acls.txt"): KAFKAS_OWN,
@@ -62,11 +60,8 @@ NOT_RUN = {
     ("deploy/README.md", "kafka-transactions.sh --bootstrap-server kafka.example.com:9092 find-hanging"): KAFKAS_OWN,
     ("deploy/README.md", "kafka-transactions.sh --bootstrap-server kafka.example.com:9092 abort"): KAFKAS_OWN,
     ("deploy/OPERATING.md", "kafka-configs.sh"): KAFKAS_OWN,
-    (
-        "deploy/README.md",
-        "kubectl kustomize",
-    ): "needs a cluster: tests/architecture renders and checks it",
-    ("deploy/README.md", "kubectl annotate scaledobject"): "likewise",
+    ("deploy/README.md", "kubectl kustomize"): CLUSTER,
+    ("deploy/README.md", "kubectl annotate scaledobject"): CLUSTER,
     (
         "deploy/README.md",
         "make image",
@@ -92,45 +87,16 @@ NOT_RUN = {
 }
 
 
-class Block(NamedTuple):
-    file: str
-    text: str
-
-    @property
-    def first(self) -> str:
-        return next(line for line in self.text.splitlines() if line.strip() and not line.startswith("#"))
-
-    @property
-    def exceptions(self) -> list[tuple[str, str]]:
-        return [(file, start) for file, start in NOT_RUN if file == self.file and self.first.startswith(start)]
-
-
-def documents() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [ROOT / name for name in listed.split()]
-
-
-def fences(text: str) -> Iterator[tuple[str, str]]:
-    """Language and text of each block, an indented one without its indentation."""
-    for indent, language, body in re.findall(r"^( *)```(\w*)\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE):
-        yield language, re.sub(rf"^{indent}", "", body, flags=re.MULTILINE)
-
-
-def blocks(language: str) -> list[Block]:
-    return [
-        Block(path.relative_to(ROOT).as_posix(), text)
-        for path in documents()
-        for found, text in fences(path.read_text(encoding="utf-8"))
-        if found == language
-    ]
+def exceptions(block: Block) -> list[tuple[str, str]]:
+    return [(file, start) for file, start in NOT_RUN if file == block.file and block.first.startswith(start)]
 
 
 SHELL = blocks("sh")
-RUN = [block for block in SHELL if not block.exceptions]
+RUN = [block for block in SHELL if not exceptions(block)]
 
 
 def test_every_exception_is_needed() -> None:
-    assert set(NOT_RUN) - {known for block in SHELL for known in block.exceptions} == set()
+    assert set(NOT_RUN) - {known for block in SHELL for known in exceptions(block)} == set()
 
 
 def test_commands_stand_in_blocks_that_say_so() -> None:
@@ -141,7 +107,7 @@ def test_commands_stand_in_blocks_that_say_so() -> None:
     assert [block.file for block in blocks("") if verbs.search(block.text)] == []
 
 
-@pytest.mark.parametrize("block", [b for b in SHELL if b.exceptions], ids=lambda b: f"{b.file}: {b.first[:30]}")
+@pytest.mark.parametrize("block", [b for b in SHELL if exceptions(b)], ids=lambda b: f"{b.file}: {b.first[:30]}")
 def test_files_that_are_named_are_there(block: Block) -> None:
     names = re.findall(r"\btests(?:/[\w.-]*\w)+", block.text)
     assert [name for name in names if not (ROOT / name).exists()] == []
@@ -156,29 +122,19 @@ def in_shell(text: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The stack of `make dev`, with the rejections and the usage that the samples speak of."""
-    output = tmp_path_factory.mktemp("dev") / "output"
-    with output.open("wb") as out:
-        command = [sys.executable, "-m", "deploy.local.dev", "--name", NAME]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        until_sync(lambda: "Ctrl-C" in output.read_text() or process.poll() is not None, START_TIMEOUT_S, "it is up")
-        assert process.poll() is None, output.read_text()
-        sent_at = time.monotonic()
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[float]:
+    """The stack of `make dev`, with the rejections and the usage that the samples speak of.
+
+    Gives the moment, in monotonic time, from which on a replay helps the last rejection.
+    """
+    with running_dev(NAME, tmp_path_factory.mktemp("dev")):
         sent = in_shell(f"python - <<'END'\n{SEND}\nEND")
+        sent_at = time.monotonic()
         assert sent.returncode == 0, sent.stderr
         until_sync(
             lambda: in_shell("meter rejections list").stdout.count("metering.usage") == REJECTED, 30, "all are rejected"
         )
-        until_sync(lambda: time.monotonic() > sent_at + AHEAD_S, 2 * AHEAD_S, "a replay helps the last one")
-        yield output
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
+        yield sent_at + AHEAD_S
 
 
 SEND = f"""
@@ -205,22 +161,18 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.usefixtures("dev")
 @pytest.mark.parametrize("block", RUN, ids=lambda b: f"{b.file}: {b.first[:30]}")
-def test_a_shell_block_runs_as_pasted(block: Block) -> None:
+def test_a_shell_block_runs_as_pasted(block: Block, dev: float) -> None:
+    if "replay" in block.text:
+        until_sync(lambda: time.monotonic() > dev, 2 * AHEAD_S, "a replay helps the last rejection")
     done = in_shell(block.text)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
 
 
-def test_a_second_stack_keeps_away_from_the_first(dev: Path) -> None:
-    again = subprocess.run(
-        [sys.executable, "-m", "deploy.local.dev", "--name", NAME],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.mark.usefixtures("dev")
+def test_a_second_stack_keeps_away_from_the_first() -> None:
+    again = subprocess.run(command_of(NAME), cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert "make dev NAME=" in again.stderr
     assert in_shell("projections show acct-1").returncode == 0, "the first one still stands"

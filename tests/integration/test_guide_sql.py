@@ -5,9 +5,9 @@ import pytest
 
 from deploy.local.stack import PostgresServer
 from meter.roles import create_roles
-from tests.e2e.test_shell_samples import blocks
 from tests.integration.test_projections_samples import QUERIES_IN
 from tests.support.databases import Databases
+from tests.support.guides import blocks
 from tests.support.waiting import until
 
 # First words of each block.

@@ -75,15 +75,7 @@ class ServiceProcess:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a request to its health server; (0, reason) when nothing answers."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=REQUEST_TIMEOUT_S)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        except (OSError, http.client.HTTPException) as error:
-            return 0, str(error)
-        finally:
-            connection.close()
+        return ask(self.port, path)
 
     def output(self) -> str:
         return self.child.log.read_text(errors="replace") if self.child.log.exists() else ""
@@ -141,6 +133,19 @@ def run_command(name: str, *arguments: str, env: Mapping[str, str]) -> subproces
         timeout=COMMAND_TIMEOUT_S,
         check=False,
     )
+
+
+def ask(port: int, path: str) -> tuple[int, str]:
+    """Status and body of what a health server of this machine answers; (0, reason) when nothing does."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=REQUEST_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error)
+    finally:
+        connection.close()
 
 
 def program(name: str) -> str:

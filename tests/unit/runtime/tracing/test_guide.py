@@ -16,8 +16,8 @@ from meter.runtime.tracing.otlp import MOST_WAITING
 from meter.tracing import LOGGED as LOGGED_REFUSED
 from notifier.tracing import LOGGED as LOGGED_NOTICES
 from tests.architecture.sources import ROOT
-from tests.e2e.test_shell_samples import fences
 from tests.support.collector import collecting
+from tests.support.guides import fences
 from tests.support.processes import clean_environment
 
 SECTION = (ROOT / "deploy/OPERATING.md").read_text(encoding="utf-8").split("\n## Traces\n")[1]
