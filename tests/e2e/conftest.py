@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from functools import partial
-from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +11,13 @@ from deploy.local.mail import MailSink
 from deploy.local.stack import Addresses
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
-from tests.e2e.running import Running
-from tests.support.processes import Processes, ServiceProcess
+from tests.e2e.restarting import Backup
+from tests.e2e.running import ROLES, Running
+from tests.support.databases import Databases
+from tests.support.previous import NoHistoryError, extract_previous
+from tests.support.processes import Processes
+from tests.support.readiness import is_ready
 from tests.support.waiting import until
-
-ROLES = {"meter": "credit_meter", "projections": "credit_projections", "notifier": "credit_notifier"}
 
 
 @pytest.fixture
@@ -49,5 +51,20 @@ async def running(
     assert "NOT compared" not in verified.stderr
 
 
-def is_ready(process: ServiceProcess) -> bool:
-    return process.get("/readyz")[0] == HTTPStatus.OK
+@pytest.fixture
+async def backup(
+    running: Running, stack: Addresses, values: dict[str, Any], databases: Databases
+) -> AsyncIterator[Backup]:
+    """Of the database of `running`."""
+    made = Backup(running, stack, str(values["postgres_dsn"]).rpartition("/")[2])
+    yield made
+    await databases.drop_later(stack.dsn(made.copy))
+
+
+@pytest.fixture
+def previous(tmp_path: Path) -> Path:
+    """The packages of the release before this one."""
+    try:
+        return extract_previous(tmp_path / "previous")
+    except NoHistoryError as error:
+        pytest.skip(f"the release before this one is not here: {error}")

@@ -1,7 +1,8 @@
 """What an end-to-end test does: send events through Kafka, wait for balances, read what came out."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from itertools import chain
@@ -9,10 +10,11 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.local.demo.ledger import Ledger
+from deploy.local.demo.ledger import Ledger, NoticeKey
 from deploy.local.mail import MailSink
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.kafka.adapter.options import METADATA_AGE_MS
+from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from schemas.amounts import format_amount, parse_amount
@@ -22,6 +24,9 @@ from tests.support.processes import Processes, ServiceProcess
 from tests.support.waiting import until
 
 MICRO = 1_000_000
+CREDITS, RUNS = "model_credits", "tool_runs"
+ROLES = {"meter": "credit_meter", "projections": "credit_projections", "notifier": "credit_notifier"}
+SOURCE = "//tests.example.com"
 # A group waits for a member that did not leave. Where topics were grown it may do so twice, because the brokers tell of
 # one topic and then of the other, and each is learned of when metadata is asked again.
 WAIT_S = 2 * (METADATA_AGE_MS + Settings.model_fields["kafka_rebalance_ms"].default) / 1000
@@ -60,11 +65,19 @@ class Running:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self.usage = await self._stack.enter_async_context(UsageProducer(self.settings, source="//tests.example.com"))
-        self.accounts = await self._stack.enter_async_context(
-            AccountsProducer(self.settings, source="//tests.example.com")
-        )
+        await self._open_producers()
         return self
+
+    async def _open_producers(self) -> None:
+        enter = self._stack.enter_async_context
+        self.usage = await enter(UsageProducer(self.settings, source=SOURCE))
+        self.accounts = await enter(AccountsProducer(self.settings, source=SOURCE))
+
+    async def use_new_producers(self) -> None:
+        """Those of before would learn of new partitions by and by."""
+        await self.usage.close()
+        await self.accounts.close()
+        await self._open_producers()
 
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
@@ -162,6 +175,18 @@ class Running:
     def subjects(self, account: str) -> list[str]:
         return [str(mail.message["Subject"]).strip() for mail in self.mail.sent_to(f"{account}@example.com")]
 
+    def letters(self) -> Counter[tuple[str, ...]]:
+        """Each letter by its reader and subject, for tests in which no two say the same of an account."""
+        return Counter((*mail.recipients, str(mail.message["Subject"]).strip()) for mail in self.mail.mails)
+
+    async def read_values(self, topics: Iterable[str]) -> list[bytes]:
+        """Of every record of these topics so far."""
+        values: list[bytes] = []
+        for topic in topics:
+            async for records in read_topic(self.settings, topic):
+                values += [record.value or b"" for record in records]
+        return values
+
     async def notifications(self) -> list[dict[str, Any]]:
         """Every event on metering.notifications so far, each id once, in order per partition."""
         consumer = AIOKafkaConsumer(
@@ -182,3 +207,10 @@ class Running:
             return list(events.values())
         finally:
             await consumer.stop()
+
+
+async def assert_notices_equal_the_books(running: Running) -> None:
+    rows = await running.pool.fetch("SELECT account_id, resource, epoch, channel, threshold FROM notifier.notices")
+    assert {NoticeKey(*row) for row in rows} == set(running.ledger.notices())
+    sent = await running.pool.fetch("SELECT message_id FROM notifier.emails WHERE state = 'accepted'")
+    assert sorted(mail.message_id for mail in running.mail.mails) == sorted(row["message_id"] for row in sent)

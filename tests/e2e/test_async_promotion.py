@@ -12,15 +12,12 @@ from deploy.local.mail import MailSink
 from deploy.local.postgres import EmbeddedPostgres
 from meter.runtime.postgres import create_pool
 from meter.runtime.settings import Settings
-from tests.e2e.conftest import ROLES
-from tests.e2e.running import Running
-from tests.e2e.test_recover import CREDITS, are_ready, has_ended, letters, settled
+from tests.e2e.restarting import WAIT_S, are_ready, has_ended, settled
+from tests.e2e.running import CREDITS, ROLES, Running
 from tests.support.databases import Databases
 from tests.support.processes import Processes
 from tests.support.standby import Standby, both
 from tests.support.waiting import until
-
-WAIT_S = 90
 
 
 @pytest.fixture
@@ -89,7 +86,7 @@ async def test_a_promotion_that_lost_the_last_commits_is_refused_while_idle_and_
     await running.use_settled("acct-1", CREDITS, "15")  # 73 %
     await running.open("acct-3")
     await running.use_settled("acct-3", CREDITS, "60")  # 80 %
-    told = letters(running)
+    told = running.letters()
     assert sorted(told.values()) == [1, 1, 1]
     primary.crash()
     await standby.promote()
@@ -106,8 +103,8 @@ async def test_a_promotion_that_lost_the_last_commits_is_refused_while_idle_and_
         running.services[name] = running.processes.spawn(name, **given)
     await are_ready(running)
     await settled(running)
-    assert letters(running) == told, "nobody is told again"
+    assert running.letters() == told, "nobody is told again"
     await running.use("acct-2", CREDITS, 60_000_000)  # 80 %
     await settled(running)
-    assert sum(letters(running).values()) == sum(told.values()) + 1
+    assert sum(running.letters().values()) == sum(told.values()) + 1
     assert running.processes.run("meter", "verify", **running.given["meter"]).returncode == 0

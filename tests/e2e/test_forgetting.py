@@ -14,8 +14,8 @@ from schemas.build import STRUCTURED_HEADERS, decode_event
 from schemas.outputs import ForgottenListed
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, ANCHORS
+from tests.e2e.restarting import Backup, are_ready, start, stop
 from tests.e2e.running import WAIT_S, Running
-from tests.e2e.test_recover import Backup, are_ready, start, stop
 from tests.support.dumping import dump
 from tests.support.searching import find
 from tests.support.waiting import until
@@ -143,11 +143,10 @@ async def still_works(running: Running) -> None:
 
 @pytest.mark.needs_kafka("committed offsets of a group, set from outside")
 async def test_a_restored_backup_forgets_again(
-    running: Running, stack: Addresses, values: dict[str, Any], dumps: Dumps
+    running: Running, stack: Addresses, values: dict[str, Any], dumps: Dumps, backup: Backup
 ) -> None:
     await live(running)
     await stop(running)
-    backup = Backup(running, stack, values)
     await backup.take()
     start(running, stack, values)
     await are_ready(running)

@@ -6,35 +6,17 @@ from typing import Any
 import pytest
 
 from deploy.local.stack import Addresses
-from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.kafka import TopicAdmin
-from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE, partition_for
-from tests.e2e.running import WAIT_S, Running
-from tests.e2e.test_metrics import value
-from tests.e2e.test_recover import are_ready, start, stop
+from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE
+from tests.e2e.growing import choose_accounts
+from tests.e2e.restarting import are_ready, start, stop
+from tests.e2e.running import CREDITS, WAIT_S, Running
 from tests.integration.runtime_ledger import grow
+from tests.support.metrics import value
 from tests.support.processes import ServiceProcess
 from tests.support.waiting import until
 
-CREDITS = "model_credits"
 REROUTED = "SELECT DISTINCT shard FROM meter.rerouted WHERE topic = $1"
-
-
-async def use_new_producers(running: Running) -> None:
-    """Those of before would learn of the new partitions by and by."""
-    source = "//tests.example.com"
-    await running.usage.close()
-    await running.accounts.close()
-    running.usage = await running._stack.enter_async_context(UsageProducer(running.settings, source=source))
-    running.accounts = await running._stack.enter_async_context(AccountsProducer(running.settings, source=source))
-
-
-def choose_accounts(shards: int, partitions: int) -> list[str]:
-    """Four whose new partition no shard has, and two whose partition is the one from before."""
-    names = [f"acct-{number}" for number in range(100)]
-    moved = [name for name in names if partition_for(name.encode(), partitions) >= shards]
-    stay = [name for name in names if partition_for(name.encode(), partitions) < shards]
-    return [*moved[:4], *stay[:2]]
 
 
 @pytest.mark.needs_kafka("partitions added to a topic")
@@ -45,7 +27,7 @@ async def test_grown_topics_stop_nothing(running: Running, stack: Addresses, val
     await running.open(moved, *others)
     await running.use_settled(moved, CREDITS, "40")
     await grow(running.settings, 2 * shards, USAGE, ACCOUNTS, BALANCES, NOTIFICATIONS)
-    await use_new_producers(running)
+    await running.use_new_producers()
     for account in (moved, *others):
         await running.use(account, CREDITS, 20_000_000)
         await running.use(account, "tool_runs", 9_500_000_000)

@@ -9,7 +9,7 @@ from deploy.local.stack import Addresses
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
-from tests.e2e.conftest import ROLES
+from tests.e2e.running import ROLES
 from tests.support.certificates import NAME, Certificates, server_context
 from tests.support.processes import Processes
 from tests.support.waiting import until

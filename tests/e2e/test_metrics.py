@@ -1,30 +1,13 @@
 """/metrics of every service after a story, as a collector reads it."""
 
-from prometheus_client import Metric
-
 from meter.runtime.kafka import Message, Producer
 from schemas.reasons import Reason
 from schemas.topics import USAGE
 from tests.e2e.running import Running
-from tests.support.metrics import families, faults
-from tests.support.processes import ServiceProcess
+from tests.support.metrics import faults, read, value
 from tests.support.waiting import until
 
 WAIT_S = 30
-
-
-def read(service: ServiceProcess) -> dict[str, Metric]:
-    status, text = service.get("/metrics")
-    assert status == 200
-    return families(text)
-
-
-def value(service: ServiceProcess, name: str, **labels: str) -> float | None:
-    for family in read(service).values():
-        for sample in family.samples:
-            if sample.name == name and labels.items() <= sample.labels.items():
-                return float(sample.value)
-    return None
 
 
 async def test_every_service_tells_what_it_did_and_how_long_it_took(running: Running) -> None:

@@ -15,13 +15,12 @@ from meter.settings import MeterSettings
 from schemas.build import encode_event
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE, partition_for
-from tests.e2e.running import MICRO, Running
-from tests.e2e.test_grown_topics import choose_accounts, use_new_producers
-from tests.e2e.test_recover import are_ready, letters, start, stop
+from tests.e2e.growing import choose_accounts
+from tests.e2e.restarting import are_ready, start, stop
+from tests.e2e.running import CREDITS, MICRO, Running
 from tests.integration.runtime_ledger import grow
 from tests.support.waiting import until
 
-CREDITS = "model_credits"
 WAIT_S = 120
 ASTRAY = """
 SELECT (SELECT count(*) FROM meter.events WHERE shard <> $1 AND account_id = $2)
@@ -130,7 +129,7 @@ async def test_shards_are_doubled_for_good(running: Running, stack: Addresses, v
     for partition in (partition_for(repeated.encode(), number) for number in (shards, doubled)):
         send_again(running, repeated, old, "70", partition)
     history, contacts = await running.pool.fetch(HISTORY), await running.pool.fetch(CONTACTS)
-    told = letters(running)
+    told = running.letters()
     killed = split(fault_points="split_before_commit:1:kill")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert running.processes.run("meter", "verify").returncode == 0, "nothing was done"
@@ -151,17 +150,17 @@ async def test_shards_are_doubled_for_good(running: Running, stack: Addresses, v
     assert sealed.returncode == 1 and "cannot be sealed yet" in " ".join(sealed.stderr.split())
     start(running, stack, values)
     await are_ready(running)
-    await use_new_producers(running)
+    await running.use_new_producers()
     running.ledger.use(waiting, CREDITS, 20 * MICRO)
     await until(partial(shows, running, waiting, 20 * MICRO), WAIT_S, "the usage counts, less what was reversed of it")
     await running.settle()
-    new = letters(running) - told
-    assert letters(running) == told, f"nobody is told anything twice: {new}"
+    new = running.letters() - told
+    assert running.letters() == told, f"nobody is told anything twice: {new}"
     await go_on(running, doubled, moved, kept, late, repeated, stays)
 
 
 async def go_on(running: Running, shards: int, moved: str, kept: str, late: str, repeated: str, stays: str) -> None:
-    told = letters(running)
+    told = running.letters()
     await running.use_settled(moved, CREDITS, "30")  # 71 %: a new line
     await running.use_settled(stays, CREDITS, "8")  # 81 %: a new line
     await running.open(late)
@@ -175,7 +174,7 @@ async def go_on(running: Running, shards: int, moved: str, kept: str, late: str,
     send_again(running, repeated, old, "70", partition_for(repeated.encode(), shards))
     await running.reverse(repeated, CREDITS, "2")
     await running.settle()
-    new = letters(running) - told
+    new = running.letters() - told
     assert Counter(line[0] for line in new.elements()) == {f"{moved}@example.com": 1, f"{stays}@example.com": 1}
     assert await running.pool.fetchval("SELECT count(*) FROM meter.rejections") == 0
     assert await running.pool.fetchval("SELECT count(*) FROM meter.events WHERE kafka_offset IS NULL") == 0

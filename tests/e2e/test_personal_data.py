@@ -1,9 +1,7 @@
 """What the services publish and log names nobody: searched for on the real stack, in every record and every line."""
 
-from collections.abc import Iterable
 from functools import partial
 
-from meter.runtime.kafka.topic_reader import read_topic
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS
 from tests.e2e.running import WAIT_S, Running
@@ -14,14 +12,6 @@ ANN, BOB, EVE = "ann.person@example.com", "Bob.Person@bücher.example", "eve.per
 BOB_TAKEN = "Bob.Person@xn--bcher-kva.example"
 NAME, LATER = "Person & Example", "Somebody Else"
 PERSONAL = (ANN, BOB, BOB_TAKEN, EVE, NAME, LATER, "ann.person", "bob.person", "eve.person")
-
-
-async def read_values(running: Running, topics: Iterable[str]) -> list[bytes]:
-    values: list[bytes] = []
-    for topic in topics:
-        async for records in read_topic(running.settings, topic):
-            values += [record.value or b"" for record in records]
-    return values
 
 
 async def knows(running: Running, address: str) -> bool:
@@ -41,7 +31,7 @@ async def test_what_is_published_and_logged_names_nobody(running: Running) -> No
     await running.accounts.flush()
     await until(partial(knows, running, BOB_TAKEN), WAIT_S, "the notifier knows the new contact")
     await running.use_settled("acct-1", Resource.MODEL_CREDITS, "20")
-    published = await read_values(running, (BALANCES, NOTIFICATIONS, ANCHORS))
+    published = await running.read_values((BALANCES, NOTIFICATIONS, ANCHORS))
     assert any(b"account.changed.v2" in value for value in published)
     assert any(b"email.ended.v2" in value and b"refused" in value for value in published)
     assert any(b"banner.raised.v1" in value for value in published)
@@ -52,5 +42,5 @@ async def test_what_is_published_and_logged_names_nobody(running: Running) -> No
     assert [len(running.mail.sent_to(address)) for address in (ANN, BOB_TAKEN)] == [2, 1]
     assert NAME in str(running.mail.sent_to(ANN)[0].message["Subject"])
     assert LATER in str(running.mail.sent_to(ANN)[1].message["Subject"])
-    came_in = await read_values(running, (ACCOUNTS,))
+    came_in = await running.read_values((ACCOUNTS,))
     assert find(came_in, ANN, EVE, NAME, LATER, "bob.person") == [ANN, EVE, NAME, LATER, "bob.person"]

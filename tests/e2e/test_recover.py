@@ -1,22 +1,17 @@
 """A database restored to an earlier moment while Kafka went on: refused, recovered, and nobody is told twice."""
 
-from collections import Counter
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 import pytest
 
 from deploy.local.ports import free_port
 from deploy.local.stack import Addresses
-from meter.runtime.postgres import connect
-from tests.e2e.conftest import ROLES
-from tests.e2e.running import MICRO, Running
-from tests.support.processes import ServiceProcess
+from tests.e2e.restarting import WAIT_S, Backup, are_ready, has_ended, settled, start, stop
+from tests.e2e.running import CREDITS, MICRO, Running
+from tests.support.damaging import damage_on, pass_triggers
 from tests.support.waiting import until
 
-CREDITS = "model_credits"
-WAIT_S = 90
 AGAIN = """
 UPDATE meter.batches b SET generation = 2 FROM meter.generations g WHERE g.shard = b.shard AND b.batch > g.batch
 """
@@ -26,93 +21,6 @@ SELECT shard, 9, batch + 900, from_position, usage_offset, accounts_offset, head
        position_known, begun_at, begun_by, reason
 FROM meter.generations
 """
-
-
-class Backup:
-    """A copy of the whole database, as a restore of it is: made and put back while nobody is connected."""
-
-    def __init__(self, running: Running, stack: Addresses, values: dict[str, Any]) -> None:
-        self._running = running
-        self._name = str(values["postgres_dsn"]).rpartition("/")[2]
-        self._stack = stack
-
-    async def _copy(self, source: str, target: str) -> None:
-        connection = await connect(self._stack.dsn("postgres"), "tests")
-        try:
-            await connection.execute(f'DROP DATABASE IF EXISTS "{target}" WITH (FORCE)')
-            await connection.execute(f'ALTER DATABASE "{source}" ALLOW_CONNECTIONS false')
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", source
-            )
-            await connection.execute(f'CREATE DATABASE "{target}" TEMPLATE "{source}"', timeout=60)
-            await connection.execute(f'ALTER DATABASE "{target}" ALLOW_CONNECTIONS true')
-            await connection.execute(f'ALTER DATABASE "{source}" ALLOW_CONNECTIONS true')
-        finally:
-            await connection.close()
-        await self._running.pool.expire_connections()
-
-    async def take(self) -> None:
-        await self._copy(self._name, f"{self._name}_copy")
-
-    async def restore(self) -> None:
-        await self._copy(f"{self._name}_copy", self._name)
-
-
-def start(running: Running, stack: Addresses, values: dict[str, Any]) -> None:
-    """All three services anew."""
-    name = str(values["postgres_dsn"]).rpartition("/")[2]
-    smtp = {"smtp_host": running.mail.host, "smtp_port": str(running.mail.port), "mail_from": "credits@example.com"}
-    for service, role in ROLES.items():
-        running.services[service] = running.processes.spawn(
-            service, postgres_dsn=stack.dsn(name, role), mail_pause_s="0.5", **smtp
-        )
-
-
-async def stop(running: Running) -> None:
-    for service in running.services.values():
-        service.terminate()
-    for service in running.services.values():
-        assert service.wait() == 0, service.output()
-
-
-async def are_ready(running: Running) -> None:
-    for service in running.services.values():
-        await until(partial(is_ready, service), WAIT_S, service.output)
-
-
-def is_ready(service: ServiceProcess) -> bool:
-    return service.running and service.get("/readyz")[0] == HTTPStatus.OK  # another one might have its port
-
-
-def has_ended(service: ServiceProcess) -> bool:
-    return not service.running
-
-
-def letters(running: Running) -> Counter[tuple[str, ...]]:
-    """Each letter by its reader and subject: no two say the same of an account in these tests."""
-    return Counter((*mail.recipients, str(mail.message["Subject"]).strip()) for mail in running.mail.mails)
-
-
-NOT_HEARD = """
-SELECT (SELECT count(*) FROM projections.balances p
-        LEFT JOIN notifier.balances n ON n.account_id = p.account_id AND n.resource = p.resource
-        WHERE n.consumed IS DISTINCT FROM p.consumed * 1000000 OR n.generation IS DISTINCT FROM 2)
-     + (SELECT count(*) FROM notifier.emails WHERE state = 'queued') + (SELECT count(*) FROM notifier.outbox)
-"""
-
-
-async def settled(running: Running) -> None:
-    """As `Running.settle`, without its notices: where the re-read log has a grant before usage that it followed, lines
-    are not crossed that were."""
-
-    async def are_equal() -> bool:
-        rows = await running.pool.fetch("SELECT account_id, resource, remaining FROM projections.balances")
-        shown = {(row["account_id"], row["resource"]): int(row["remaining"] * MICRO) for row in rows}
-        wanted = {key: book.remaining for key, book in running.ledger.books.items()}
-        return shown == wanted and await running.pool.fetchval(NOT_HEARD) == 0
-
-    await running.usage.flush()
-    await until(are_equal, WAIT_S, "balances are as they should be, and the notifier has heard of them")
 
 
 async def go_on(running: Running) -> None:
@@ -127,17 +35,16 @@ async def go_on(running: Running) -> None:
 
 @pytest.mark.needs_kafka("committed offsets of a group, set from outside")
 async def test_a_restored_backup_is_refused_and_recovered(
-    running: Running, stack: Addresses, values: dict[str, Any]
+    running: Running, stack: Addresses, values: dict[str, Any], backup: Backup
 ) -> None:
     await running.open("acct-1", "acct-2", "acct-3")
     await running.use_settled("acct-1", CREDITS, "40")
     await stop(running)
-    backup = Backup(running, stack, values)
     await backup.take()
     start(running, stack, values)
     await are_ready(running)
     await go_on(running)
-    told = letters(running)
+    told = running.letters()
     assert set(told.values()) == {1} and len(told) == 5
     await stop(running)
     await backup.restore()
@@ -153,12 +60,12 @@ async def test_a_restored_backup_is_refused_and_recovered(
     start(running, stack, values)
     await are_ready(running)
     await settled(running)
-    assert letters(running) == told
+    assert running.letters() == told
     # What comes new is told: 93 %, 93 %, and 91 % of 175.
     for account, amount in (("acct-1", 15), ("acct-4", 10), ("acct-2", 70)):
         await running.use(account, CREDITS, amount * MICRO)
     await settled(running)
-    after = letters(running)
+    after = running.letters()
     assert sum(after.values()) == sum(told.values()) + 3 and set(after.values()) == {1}
     assert await running.pool.fetchval("SELECT min(generation) FROM meter.shards") == 2
     verified = running.processes.run("meter", "verify")
@@ -169,7 +76,7 @@ async def test_a_restored_backup_is_refused_and_recovered(
 
 @pytest.mark.needs_kafka("committed offsets of a group, set from outside")
 async def test_a_backup_that_lacks_no_more_than_the_ends_of_letters_is_refused_and_recovered(
-    running: Running, stack: Addresses, values: dict[str, Any]
+    running: Running, stack: Addresses, values: dict[str, Any], backup: Backup
 ) -> None:
     """Log, cursors and offsets are the same: only on metering.notifications stands that the letter was sent."""
     await running.open("acct-1")
@@ -180,13 +87,12 @@ async def test_a_backup_that_lacks_no_more_than_the_ends_of_letters_is_refused_a
     await running.use("acct-1", CREDITS, 40 * MICRO)
     await until(partial(has_letters, running, "queued"), WAIT_S, "a letter waits for the mail server")
     await stop(running)
-    backup = Backup(running, stack, values)
     await backup.take()
     running.mail.port = port
     start(running, stack, values)
     await until(partial(has_letters, running, "accepted"), WAIT_S, "it is sent")
     await until(partial(is_empty, running), WAIT_S, "its end is published")
-    told = letters(running)
+    told = running.letters()
     assert set(told.values()) == {1} and len(told) == 1
     await stop(running)
     await backup.restore()
@@ -203,7 +109,7 @@ async def test_a_backup_that_lacks_no_more_than_the_ends_of_letters_is_refused_a
     start(running, stack, values)
     await are_ready(running)
     await running.use_settled("acct-1", CREDITS, "15")  # 73 %: the next line
-    assert letters(running)[next(iter(told))] == 1 and sum(letters(running).values()) == 2
+    assert running.letters()[next(iter(told))] == 1 and sum(running.letters().values()) == 2
     await stop(running)
     again = running.processes.run("meter", "recover")
     assert again.returncode == 0 and "nothing was changed" in again.stderr
@@ -259,5 +165,5 @@ async def test_tampering_after_a_recovery_is_found(running: Running, stack: Addr
 
 async def tamper(running: Running, statement: str) -> None:
     async with running.pool.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL session_replication_role = replica")
-        await connection.execute(statement)
+        await pass_triggers(connection)
+        await damage_on(connection, statement)

@@ -1,30 +1,18 @@
 """The services of the release before on the new tables: beside the new ones, alone, and followed by the new ones."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.local.stack import Addresses
-from tests.e2e.conftest import ROLES
-from tests.e2e.running import MICRO, Running
-from tests.e2e.test_recover import are_ready, letters, start, stop
-from tests.support.previous import NoHistoryError, count_migrations, extract_previous
-from tests.support.processes import ServiceProcess
+from tests.e2e.restarting import are_ready, spawn_previous, start, stop
+from tests.e2e.running import CREDITS, MICRO, Running
+from tests.support.previous import count_migrations
 
-CREDITS = "model_credits"
 ACCOUNTS = tuple(f"acct-{number}" for number in range(8))
 ROUNDS = 40
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def previous(tmp_path: Path) -> Path:
-    try:
-        return extract_previous(tmp_path / "previous")
-    except NoHistoryError as error:
-        pytest.skip(f"the release before this one is not here: {error}")
 
 
 async def load(running: Running, credits: int) -> None:
@@ -33,20 +21,6 @@ async def load(running: Running, credits: int) -> None:
         for account in ACCOUNTS:
             await running.use(account, CREDITS, credits * MICRO // ROUNDS)
         await running.usage.flush()
-
-
-def spawn_previous(
-    running: Running, previous: Path, stack: Addresses, values: Mapping[str, Any]
-) -> dict[str, ServiceProcess]:
-    """By the settings of the new ones."""
-    name = str(values["postgres_dsn"]).rpartition("/")[2]
-    smtp = {"smtp_host": running.mail.host, "smtp_port": str(running.mail.port), "mail_from": "credits@example.com"}
-    return {
-        service: running.processes.spawn_from(
-            previous, service, postgres_dsn=stack.dsn(name, role), mail_pause_s="0.5", **smtp
-        )
-        for service, role in ROLES.items()
-    }
 
 
 @pytest.mark.needs_kafka("a group whose members come and go")
@@ -72,7 +46,7 @@ async def test_the_release_before_runs_on_the_new_tables_under_load(
     await are_ready(running)
     await load(running, 8)
     await running.settle()
-    assert set(letters(running).values()) == {1}, "nobody is told anything twice"
+    assert set(running.letters().values()) == {1}, "nobody is told anything twice"
     assert await running.pool.fetchval("SELECT count(*) FROM meter.rejections") == 0
     verified = running.processes.run("meter", "verify")
     assert verified.returncode == 0, verified.stdout

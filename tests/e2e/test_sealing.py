@@ -19,10 +19,8 @@ from schemas.identity import OWN_SOURCE
 from schemas.outputs import AccountChangedV1
 from schemas.resources import Resource
 from schemas.topics import BALANCES
-from tests.e2e.conftest import ROLES
-from tests.e2e.running import Running
-from tests.e2e.test_personal_data import read_values
-from tests.e2e.test_recover import are_ready, start, stop
+from tests.e2e.restarting import are_ready, start, stop
+from tests.e2e.running import ROLES, Running
 from tests.support.dumping import dump
 from tests.support.meter import running_meter
 from tests.support.processes import Processes
@@ -99,7 +97,7 @@ async def test_an_old_log_is_sealed_killed_at_each_step(
     running = before
     stored = [row[0] for row in await running.pool.fetch(EVENTS)]
     assert find(stored, ANN, NAME) == [ANN, NAME]
-    assert find(await read_values(running, (BALANCES,)), ANN, NAME) == [ANN, NAME]
+    assert find(await running.read_values((BALANCES,)), ANN, NAME) == [ANN, NAME]
     asked = await seal(running)
     assert asked.returncode == 1 and "nothing is changed" in asked.stderr, asked.stderr
     for step in STEPS:
@@ -109,7 +107,7 @@ async def test_an_old_log_is_sealed_killed_at_each_step(
     assert done.returncode == 0 and "made again" in done.stdout, done.stdout + done.stderr
     stored = [row[0] for row in await running.pool.fetch(EVENTS)]
     assert find(stored, ANN, NAME) == []
-    assert find(await read_values(running, (BALANCES,)), ANN, NAME) == []
+    assert find(await running.read_values((BALANCES,)), ANN, NAME) == []
     again = await seal(running, "--yes")
     assert again.returncode == 0 and "nothing in the log was in clear" in again.stdout
     await goes_on(running, stack, values)
@@ -129,7 +127,7 @@ async def goes_on(running: Running, stack: Addresses, values: dict[str, Any]) ->
     await running.use_settled("acct-1", Resource.MODEL_CREDITS, "20")  # 81 %
     assert len(running.mail.mails) == letters + 1 and len(running.mail.sent_to(ANN)) == letters + 1
     await running.use_settled("acct-2", Resource.MODEL_CREDITS, "40")
-    published = await read_values(running, (BALANCES,))
+    published = await running.read_values((BALANCES,))
     assert any(b"account.changed.v2" in value for value in published) and find(published, ANN, NAME) == []
     for name, verb in (("meter", ["verify"]), ("projections", ["rebuild"]), ("projections", ["verify"])):
         checked = await asyncio.to_thread(running.processes.run, name, *verb)

@@ -15,7 +15,7 @@ from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from meter.runtime.tracing import TraceParent
 from schemas.topics import USAGE, partition_for
-from tests.e2e.conftest import ROLES
+from tests.e2e.running import ROLES
 from tests.support.builders import STRUCTURED, encode, model_inference, opened
 from tests.support.collector import Collector, collecting
 from tests.support.processes import Processes, ServiceProcess

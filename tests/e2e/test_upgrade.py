@@ -16,16 +16,14 @@ from deploy.local.ports import free_port
 from deploy.local.stack import Addresses
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
-from tests.e2e.running import Running
-from tests.e2e.test_recover import are_ready, letters, start, stop
-from tests.e2e.test_roll_out import previous, spawn_previous  # noqa: F401  # a fixture
+from tests.e2e.restarting import are_ready, spawn_previous, start, stop
+from tests.e2e.running import CREDITS, Running
 from tests.support.console import SECRET, make_token
 from tests.support.previous import run_previous
 from tests.support.processes import HOST, Processes
 from tests.support.readiness import is_ready
 from tests.support.waiting import until
 
-CREDITS = "model_credits"
 READY_S = 90
 
 
@@ -63,7 +61,7 @@ async def summary(processes: Processes, sources: Path, dsn: str) -> int:
 @pytest.mark.needs_kafka("a group whose members come and go")
 async def test_what_the_release_before_set_up_and_filled_goes_on_and_back(
     processes: Processes, stack: Addresses, values: dict[str, Any], env: dict[str, str], settings: Settings,
-    pool: Pool, mail: MailSink, previous: Path,  # noqa: F811  # the fixture
+    pool: Pool, mail: MailSink, previous: Path,
 ) -> None:  # fmt: skip
     made = run_previous(previous, "meter", "setup", env=env)
     assert made.returncode == 0, made.stderr
@@ -104,7 +102,7 @@ async def test_what_the_release_before_set_up_and_filled_goes_on_and_back(
         start(running, stack, values)
         await are_ready(running)
         await running.use_settled("acct-1", CREDITS, "6")  # 91 %
-        assert set(letters(running).values()) == {1}, "nobody is told anything twice"
+        assert set(running.letters().values()) == {1}, "nobody is told anything twice"
         assert await pool.fetchval("SELECT count(*) FROM meter.rejections") == 0
         for name in ("meter", "projections"):
             verified = processes.run(name, "verify")

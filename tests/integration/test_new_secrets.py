@@ -23,7 +23,7 @@ from meter.runtime.postgres import Pool, close_pool, create_pool
 from meter.runtime.settings import Settings
 from projections.console.settings import ConsoleSettings
 from projections.console.tokens import Tokens
-from tests.e2e.conftest import ROLES
+from tests.e2e.running import ROLES
 from tests.support.certificates import Certificates, server_context
 from tests.support.console import Books, set_up_cursors
 from tests.support.databases import Databases

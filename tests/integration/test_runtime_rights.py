@@ -21,7 +21,7 @@ from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from schemas.build import encode_event
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, TOPICS, USAGE, partition_for
-from tests.e2e.conftest import ROLES
+from tests.e2e.running import ROLES
 from tests.integration.runtime_ledger import grow
 from tests.integration.test_runtime_wires import certificates, kafka, login, stack  # noqa: F401  # fixtures are arguments below
 from tests.support.certificates import Certificates

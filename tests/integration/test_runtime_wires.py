@@ -23,9 +23,10 @@ from meter.runtime.kafka.adapter.options import client_options
 from meter.runtime.postgres import Pool, close_pool, connect, open_reading_pool
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
-from tests.e2e.conftest import ROLES, is_ready
+from tests.e2e.running import ROLES
 from tests.support.certificates import Certificates, server_context
 from tests.support.processes import Processes
+from tests.support.readiness import is_ready
 from tests.support.servers import Servers
 from tests.support.tls_kafka import PASSWORD, TlsKafka
 from tests.support.tls_postgres import postgres_with

@@ -1,4 +1,4 @@
-"""Every metric that a service can show, and what Prometheus' conventions say about names."""
+"""The metrics of services: every one there can be, those that a process shows, and what Prometheus says about names."""
 
 import re
 from functools import cached_property
@@ -8,6 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from meter.runtime.process.metrics import Metrics
+from tests.support.processes import ServiceProcess
 
 OURS: Final = "metering_"
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -32,6 +33,22 @@ def make_all() -> Metrics:
 def families(text: str) -> dict[str, Metric]:
     """By name, that of a counter without `_total`."""
     return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def read(service: ServiceProcess) -> dict[str, Metric]:
+    """What it shows now."""
+    status, text = service.get("/metrics")
+    assert status == 200
+    return families(text)
+
+
+def value(service: ServiceProcess, name: str, **labels: str) -> float | None:
+    """Of the first series that has these labels."""
+    for family in read(service).values():
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return float(sample.value)
+    return None
 
 
 def faults(family: Metric) -> list[str]:

@@ -8,7 +8,8 @@ from tests.support.processes import ServiceProcess
 
 
 async def is_ready(service: ServiceProcess) -> bool:
-    return (await asyncio.to_thread(service.get, "/readyz"))[0] == http.client.OK
+    """Of one that runs: another one might have the port of one that ended."""
+    return service.running and (await asyncio.to_thread(service.get, "/readyz"))[0] == http.client.OK
 
 
 async def is_unready(service: ServiceProcess, dependency: str, words: str) -> bool:
