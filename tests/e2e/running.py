@@ -214,3 +214,10 @@ async def assert_notices_equal_the_books(running: Running) -> None:
     assert {NoticeKey(*row) for row in rows} == set(running.ledger.notices())
     sent = await running.pool.fetch("SELECT message_id FROM notifier.emails WHERE state = 'accepted'")
     assert sorted(mail.message_id for mail in running.mail.mails) == sorted(row["message_id"] for row in sent)
+
+
+async def assert_unharmed(running: Running, account: str, emails: dict[int, str]) -> None:
+    """By an outage: each of the letters was sent, once."""
+    assert await running.outcomes(account, "email") == emails
+    assert len(running.subjects(account)) == len(emails)
+    await assert_notices_equal_the_books(running)

@@ -1,18 +1,28 @@
-"""The main job with three real processes: exact hits on every line, jumps, top-ups, reversals, refusal."""
+"""The main job with three real processes: exact hits on every line, and stories of accounts: jumps, top-ups, reversals,
+refusal, a mail server that is away.
+"""
 
 import re
 from functools import partial
+from typing import Any
 
-from deploy.local.demo.ledger import BANNERS, EMAILS, NoticeKey
+from deploy.local.demo.ledger import BANNERS, EMAILS
 from meter.runtime.kafka.groups import fetch_committed
 from projections.reader import BalanceReader
 from schemas.amounts import MAX_USAGE
 from schemas.resources import Resource
 from schemas.topics import ACCOUNTS, BALANCES, USAGE
-from tests.e2e.running import MICRO, WAIT_S, Running
+from tests.e2e.running import (
+    CREDITS,
+    MICRO,
+    RUNS,
+    WAIT_S,
+    Running,
+    assert_notices_equal_the_books,
+    assert_unharmed,
+)
 from tests.support.waiting import until
 
-CREDITS, RUNS = "model_credits", "tool_runs"
 MANY = 1_500  # events, which the meter reads as they come, in several batches; together below the first line
 ALLOCATIONS = {CREDITS: 75 * MICRO, RUNS: 10_000 * MICRO}
 SMALLEST = {CREDITS: 1, RUNS: MICRO}  # what one event can be off by: a micro-unit; a whole run for tools
@@ -48,7 +58,7 @@ async def test_every_line_is_hit_exactly_and_not_one_unit_earlier(running: Runni
     assert len(raised) == sum(1 for resource, _, amount in cases.values() if amount * 5 >= ALLOCATIONS[resource])
 
 
-async def test_one_event_from_45_to_85_percent_sends_one_email(running: Running) -> None:
+async def one_event_from_45_to_85_percent_sends_one_email(running: Running) -> None:
     await running.open("jumper")
     await running.use_settled("jumper", CREDITS, "33.75")
     await running.use_settled("jumper", CREDITS, "30")
@@ -57,7 +67,7 @@ async def test_one_event_from_45_to_85_percent_sends_one_email(running: Running)
     await running.until_banner("jumper", (80, True))
 
 
-async def test_a_top_up_lowers_the_banner_and_arms_the_lines_again(running: Running) -> None:
+async def a_top_up_lowers_the_banner_and_arms_the_lines_again(running: Running) -> None:
     """95 % of 75, then 100 credits more: 71.25 of 175 is 40.7 %, so the banner shows 20 and 50 to 90 fire once more."""
     await running.open("payer")
     for amount in ("37.5", "15", "7.5", "7.5", "3.75"):
@@ -78,7 +88,7 @@ async def test_a_top_up_lowers_the_banner_and_arms_the_lines_again(running: Runn
     await assert_notices_equal_the_books(running)
 
 
-async def test_a_reversal_around_a_line_sends_nothing_twice(running: Running) -> None:
+async def a_reversal_around_a_line_sends_nothing_twice(running: Running) -> None:
     await running.open("waverer")
     await running.use_settled("waverer", CREDITS, "38")
     for _ in range(3):
@@ -88,11 +98,11 @@ async def test_a_reversal_around_a_line_sends_nothing_twice(running: Running) ->
         await running.until_banner("waverer", (50, True))
     assert len(running.subjects("waverer")) == 1
     assert await running.outcomes("waverer", "email") == {50: "delivered"}
-    changed = [event["type"] for event in await running.notifications() if event["type"].startswith("banner.")]
+    changed = [event["type"] for event in await running.notifications() if is_banner_of("waverer", event)]
     assert changed == ["banner.raised.v1"] + ["banner.changed.v1"] * 6
 
 
-async def test_an_exhausted_account_is_refused_until_support_adds_credits(running: Running) -> None:
+async def an_exhausted_account_is_refused_until_support_adds_credits(running: Running) -> None:
     reader = BalanceReader(running.pool)
     await running.open("spender", plan="team")
     assert await reader.allowed("spender", Resource.TOOL_RUNS)
@@ -111,7 +121,7 @@ async def test_an_exhausted_account_is_refused_until_support_adds_credits(runnin
     assert "500" in shown.stdout
 
 
-async def test_an_account_nobody_opened_is_not_allowed_and_its_usage_counts_later(running: Running) -> None:
+async def an_account_nobody_opened_is_not_allowed_and_its_usage_counts_later(running: Running) -> None:
     reader = BalanceReader(running.pool)
     await running.usage.model_inference("stranger", credits="5", model="large-chat")
     await running.usage.flush()
@@ -123,6 +133,40 @@ async def test_an_account_nobody_opened_is_not_allowed_and_its_usage_counts_late
     running.ledger.use("stranger", CREDITS, 5 * MICRO)
     await running.settle()
     assert await reader.allowed("stranger", Resource.MODEL_CREDITS)
+
+
+async def a_mail_server_that_is_away(running: Running) -> None:
+    await running.open("patient")
+    running.mail.stop()
+    await running.use("patient", CREDITS, 40_000_000)
+    await running.usage.flush()
+
+    async def waits() -> bool:
+        query = "SELECT count(*) FROM notifier.emails WHERE state = 'queued' AND account_id = 'patient'"
+        return bool(await running.pool.fetchval(query)) and not running.subjects("patient")
+
+    await until(waits, WAIT_S, "the email waits in the queue")
+    await running.until_banner("patient", (50, True))  # the banner does not wait for the mail
+    running.mail.start()
+    await running.settle()
+    await assert_unharmed(running, "patient", {50: "delivered"})
+
+
+async def test_the_story_of_each_account_ends_as_it_should(running: Running) -> None:
+    """One after the other on the same services, each with an account of its own; the traceback names the story."""
+    for story in (
+        one_event_from_45_to_85_percent_sends_one_email,
+        a_top_up_lowers_the_banner_and_arms_the_lines_again,
+        a_reversal_around_a_line_sends_nothing_twice,
+        an_exhausted_account_is_refused_until_support_adds_credits,
+        an_account_nobody_opened_is_not_allowed_and_its_usage_counts_later,
+        a_mail_server_that_is_away,
+    ):
+        await story(running)
+
+
+def is_banner_of(account: str, event: dict[str, Any]) -> bool:
+    return bool(event["type"].startswith("banner.") and event["subject"] == account)
 
 
 async def is_kept(running: Running, account: str) -> bool:
@@ -163,10 +207,3 @@ async def stored_offsets(running: Running) -> dict[str, dict[tuple[str, int], in
 def only_highest(lines: list[int]) -> dict[int, str]:
     """Crossed at once: the highest is delivered, the others superseded."""
     return {line: "delivered" if line == lines[-1] else "superseded" for line in lines}
-
-
-async def assert_notices_equal_the_books(running: Running) -> None:
-    rows = await running.pool.fetch("SELECT account_id, resource, epoch, channel, threshold FROM notifier.notices")
-    assert {NoticeKey(*row) for row in rows} == set(running.ledger.notices())
-    sent = await running.pool.fetch("SELECT message_id FROM notifier.emails WHERE state = 'accepted'")
-    assert sorted(mail.message_id for mail in running.mail.mails) == sorted(row["message_id"] for row in sent)

@@ -1,14 +1,12 @@
-"""Kafka, Postgres and the mail server go away, at the start and in flight: not ready, growing pauses, nothing lost."""
+"""Kafka and Postgres go away, at the start and in flight: not ready, growing pauses, nothing lost."""
 
 from functools import partial
 from http import HTTPStatus
 
 import pytest
 
-from deploy.local.mail import MailSink
 from deploy.local.stack import Addresses, KafkaServer, PostgresServer
-from tests.e2e.running import Running
-from tests.e2e.test_main_job import CREDITS, assert_notices_equal_the_books
+from tests.e2e.running import CREDITS, Running, assert_unharmed
 from tests.support.databases import Databases
 from tests.support.processes import ServiceProcess
 from tests.support.waiting import until
@@ -64,23 +62,6 @@ async def test_a_database_that_is_killed_and_comes_back(running: Running, own_po
         assert any(entry.get("dependency") == "postgres" for entry in service.logged()), service.output()
 
 
-async def test_a_mail_server_that_is_away(running: Running, mail: MailSink) -> None:
-    await running.open("patient")
-    mail.stop()
-    await running.use("patient", CREDITS, 40_000_000)
-    await running.usage.flush()
-
-    async def waits() -> bool:
-        query = "SELECT count(*) FROM notifier.emails WHERE state = 'queued'"
-        return bool(await running.pool.fetchval(query)) and not running.mail.mails
-
-    await until(waits, NOTICED_S, "the email waits in the queue")
-    await running.until_banner("patient", (50, True))  # the banner does not wait for the mail
-    mail.start()
-    await running.settle()
-    await assert_unharmed(running, "patient", {50: "delivered"})
-
-
 async def test_services_that_start_before_their_servers(
     running: Running, own_kafka: KafkaServer, own_postgres: PostgresServer
 ) -> None:
@@ -124,9 +105,3 @@ def pauses_of(service: ServiceProcess) -> list[float]:
 
 def has_tried(service: ServiceProcess, times: int) -> bool:
     return len(pauses_of(service)) >= times
-
-
-async def assert_unharmed(running: Running, account: str, emails: dict[int, str]) -> None:
-    assert await running.outcomes(account, "email") == emails
-    assert len(running.subjects(account)) == len(emails)
-    await assert_notices_equal_the_books(running)
