@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.processes import clean_environment
-from tests.support.verbs import GROUPS_AND_VERBS
+from tests.support.verbs import APPS, GROUPS_AND_VERBS
 
 LOOK = """
 import importlib, json, sys
@@ -19,6 +21,23 @@ try:
 except SystemExit:
     pass
 print(json.dumps(sorted({part for name in sys.modules for part in (name, name.partition(".")[0])})), file=sys.stderr)
+"""
+# The help of each group and verb in turn, in one process: what of the banned each was the first to load.
+LOOK_AT_HELP = """
+import importlib, json, sys
+command, paths, banned = sys.argv[1], *map(json.loads, sys.argv[2:])
+found, known = {}, set()
+for path in paths:
+    sys.argv = [command, *path, "--help"]
+    try:
+        importlib.import_module(f"{command}.cli").app()
+    except SystemExit as end:
+        assert not end.code, path
+    loaded = {name.partition(".")[0] for name in sys.modules}
+    if new := sorted(loaded & set(banned) - known):
+        found[" ".join([command, *path])] = new
+        known.update(new)
+print(json.dumps([found, "typer" in loaded]), file=sys.stderr)
 """
 # What only a service, or a verb that sends, uses.
 KAFKA = {"aiokafka", "cramjam", "structlog", "prometheus_client"}
@@ -36,20 +55,36 @@ NOWHERE = "postgresql://127.0.0.1:1/none"
 FOREIGN = {"METERING_SMTP_HOST": "mail.example.com", "METERING_CONSOLE_PORT": "8090", "METERING_MAX_AHEAD_S": "60"}
 
 
-def loaded(*command: str) -> set[str]:
+def look(script: str, *arguments: str) -> Any:
+    """What the script says in the last line of stderr, in the environment of a process that has all settings."""
     addresses = {"METERING_POSTGRES_DSN": NOWHERE, "METERING_KAFKA_BOOTSTRAP": "127.0.0.1:1"}
     environment = clean_environment() | FOREIGN | addresses
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, *command], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, *arguments], env=environment, capture_output=True, text=True, check=True
     )
-    return set(json.loads(done.stderr.splitlines()[-1]))
+    return json.loads(done.stderr.splitlines()[-1])
 
 
-@pytest.mark.parametrize("command", GROUPS_AND_VERBS, ids=" ".join)
-def test_help_loads_nothing_that_works(command: tuple[str, ...]) -> None:
-    found = loaded(*command, "--help")
-    assert "typer" in found
-    assert not found & (KAFKA | READING | WORKING | {"rich", "jinja2", "idna", "aiosmtplib"})
+def loaded(*command: str) -> set[str]:
+    return set(look(LOOK, *command))
+
+
+def loaded_by_help(name: str, banned: Iterable[str]) -> dict[str, list[str]]:
+    """By group or verb, what of the banned its help was the first to load."""
+    paths = [path[1:] for path in GROUPS_AND_VERBS if path[0] == name]
+    found, has_typer = look(LOOK_AT_HELP, name, json.dumps(paths), json.dumps(sorted(banned)))
+    assert has_typer
+    return dict(found)
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_help_loads_nothing_that_works(name: str) -> None:
+    assert loaded_by_help(name, KAFKA | READING | WORKING | {"rich", "jinja2", "idna", "aiosmtplib"}) == {}
+
+
+def test_what_a_help_loads_is_found_with_its_verb() -> None:
+    """The test of the test above: the first help of all loads what all have."""
+    assert loaded_by_help("notifier", {"typer", "asyncpg"}) == {"notifier": ["typer"]}
 
 
 @pytest.mark.parametrize(
