@@ -1,18 +1,17 @@
 """The `source` of events that we make has one form, by which receivers tell them from those of producers."""
 
 import re
-from pathlib import Path
 
-PACKAGES = ("meter", "projections", "notifier", "schemas")
+from tests.architecture.sources import PACKAGES, ROOT, modules
+
 OURS = re.compile(r'"([^"\s]*credit-meter/[^"\s]*)"')
 
 
 def test_every_source_of_ours_has_one_form() -> None:
     found = {
         source
-        for package in PACKAGES
-        for path in Path(package).rglob("*.py")
-        for line in path.read_text(encoding="utf-8").splitlines()
+        for file in modules(*PACKAGES)
+        for line in (ROOT / file).read_text(encoding="utf-8").splitlines()
         if "SOURCE" in line
         for source in OURS.findall(line)
     }

@@ -23,8 +23,8 @@ SERIES = {name for family in families(make_all().render().decode()).values() for
 FAULTS = "\n## When the world fails\n"  # behind the runbooks of alerts
 NAMED = re.compile(r"\b(?:metering|process)_[a-z_]+\b")
 LABELS = re.compile(r"\b(?:by|on|ignoring) \(([^)]*)\)|\{([^{}]*)\}")
-# What the metrics carry, and what Prometheus adds to a target and to a histogram.
 LEVELS = {"exception": "error"}  # of the methods that are not called as their level
+# What the metrics carry, and what Prometheus adds to a target and to a histogram.
 KNOWN_LABELS = {
     "job", "instance", "le", "outcome", "reason", "source", "field", "topic", "channel", "dependency", "step", "work",
     "stage", "shard", "outbox", "state", "service", "version", "python",
