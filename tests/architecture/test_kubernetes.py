@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -18,8 +19,6 @@ from tests.architecture.test_compose import COMPOSE, SERVICES
 from tests.support.kubernetes import by_name, pods
 from tests.support.kubernetes import container as container_of
 from tests.support.kubernetes import environment as environment_of
-
-kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
 FOLDER = ROOT / "deploy/kubernetes/base"
 NEWEST = "1.36"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import kubernetes_validate
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -29,8 +30,6 @@ from tests.architecture.test_kubernetes import KINDS, NEWEST, SERVING
 from tests.architecture.test_watching import NAMED, SERIES, labels_in
 from tests.support.custom_resources import CUSTOM
 from tests.support.kubernetes import Found, by_name, environment, files_of, pods
-
-kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
 FOLDER = ROOT / "deploy/kubernetes/production"
 OPERATORS = {"kafka.strimzi.io", "keda.sh", "postgresql.cnpg.io", "barmancloud.cnpg.io", "external-secrets.io"}
