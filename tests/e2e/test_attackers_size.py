@@ -51,6 +51,7 @@ pytestmark = pytest.mark.xdist_group("tls_kafka")
 GREATEST: Final = 10_000_000  # credits of one event, where an operator allows the most there is
 MICRO: Final = 1_000_000
 PAST: Final = 9_224 * 10**15  # a little more than 2**63, and a multiple of all that one event can say
+MANY: Final = PAST // (GREATEST * MICRO)  # events of the greatest
 IN_BATCH: Final = 20_000
 READ_S: Final = 900  # for so many, on a busy machine
 
@@ -129,13 +130,13 @@ async def write_and_compare(attacked: Attacked, number: int, sums: str, **data: 
 
 @pytest.mark.parametrize("own", [{"max_usage_credits": str(GREATEST)}], indirect=True, ids=["the most allowed"])
 @pytest.mark.skipif(
-    os.environ.get("METERING_TEST_PROFILE") != "full", reason="922,338 events: in METERING_TEST_PROFILE=full"
+    os.environ.get("METERING_TEST_PROFILE") != "full", reason=f"{MANY:,} events: in METERING_TEST_PROFILE=full"
 )
 async def test_usage_past_bigint_stays_exact_and_holds_up_no_shard(attacked: Attacked) -> None:
     """It ended the fold of all shards at every start."""
     sums = """SELECT (SELECT sum(consumed) FROM projections.balance_states WHERE account_id = $1)::text,
                      (SELECT sum(amount) FROM projections.usage_slots WHERE account_id = $1)::text"""
-    await write_and_compare(attacked, PAST // (GREATEST * MICRO), sums, credits=str(GREATEST))
+    await write_and_compare(attacked, MANY, sums, credits=str(GREATEST))
 
 
 async def test_tokens_past_bigint_stay_exact_and_hold_up_no_shard(attacked: Attacked) -> None:
