@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.e2e import corrections_cases, test_figures, test_letters
+from tests.e2e import corrections_cases, figures_cases, test_letters
 from tests.e2e.letters_cases import Case as LettersCase
 
 LETTERS = [(name, case.was) for group in test_letters.GROUPS for name, case in group.items()]
@@ -12,7 +12,7 @@ TABLES = {
     "identity": (10, [(case.name, case.was) for case in corrections_cases.IDENTITY]),
     "corrections": (14, [(case.name, case.was) for case in corrections_cases.CORRECTIONS]),
     "letters": (24, LETTERS),
-    "figures": (10, [(case.name, case.was) for case in test_figures.CASES]),
+    "figures": (10, [(case.name, case.was) for case in figures_cases.CASES]),
 }
 
 
