@@ -1,44 +1,16 @@
 """Rules that deploy/compose.yaml keeps."""
 
-import json
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from meter.roles import ROLES
-from meter.runtime.environment import FILE_SUFFIX, secret_fields, variable
-from meter.runtime.settings import ENV_PREFIX, Settings
-from meter.settings import MeterSettings, SetupSettings
-from notifier.settings import NotifierSettings
-from projections.console.settings import ConsoleSettings
-from projections.settings import ProjectionsSettings
-
-DEPLOY = Path(__file__).parents[2] / "deploy"
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
-SERVICES: dict[str, Any] = COMPOSE["services"]
-
-CONSUMERS = {"meter", "projections", "notifier"}
-PAGES = {"console"}
-JOBS = {"setup", "support"}
-OURS = sorted(JOBS | CONSUMERS | PAGES)
-LASTING = sorted(SERVICES.keys() - JOBS)
-PORT = Settings.model_fields["http_port"].default
-
-
-def seconds(text: str) -> int:
-    number, unit = re.fullmatch(r"(\d+)([sm])", text).groups()  # type: ignore[union-attr]
-    return int(number) * {"s": 1, "m": 60}[unit]
+from tests.architecture.compose import COMPOSE, CONSUMERS, DEPLOY, OURS, PAGES, PORT, SERVICES
 
 
 def test_the_stack_is_the_servers_the_services_and_the_jobs() -> None:
@@ -53,15 +25,6 @@ def test_every_image_has_a_fixed_version(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_everything_has_a_memory_limit(name: str) -> None:
     assert re.fullmatch(r"\d+[mg]", SERVICES[name]["mem_limit"])
-
-
-@pytest.mark.parametrize("name", LASTING)
-def test_everything_that_lasts_has_a_health_check_and_comes_back(name: str) -> None:
-    health = SERVICES[name]["healthcheck"]
-    assert health["test"][0] in {"CMD", "CMD-SHELL"}
-    assert seconds(health["timeout"]) < seconds(health["interval"])
-    assert health["retries"] >= 1
-    assert SERVICES[name]["restart"] == "unless-stopped"
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -102,25 +65,6 @@ def test_one_image_serves_all_and_is_built_once() -> None:
     assert len({SERVICES[name]["image"] for name in OURS}) == 1
     assert [name for name in OURS if "build" in SERVICES[name]] == ["setup"]
     assert {SERVICES[name]["pull_policy"] for name in OURS} == {"never"}
-
-
-@pytest.mark.parametrize("name", sorted(CONSUMERS | PAGES))
-def test_a_service_is_given_more_time_to_stop_than_it_takes(name: str) -> None:
-    assert seconds(SERVICES[name]["stop_grace_period"]) > Settings.model_fields["grace_s"].default
-
-
-def test_setup_waits_for_the_servers_and_the_services_for_setup() -> None:
-    servers = {"kafka": "service_healthy", "postgres": "service_healthy"}
-    after_setup = servers | {"setup": "service_completed_successfully"}
-    assert waits("setup") == servers
-    assert waits("meter") == after_setup
-    assert waits("projections") == after_setup
-    assert waits("notifier") == after_setup | {"mail": "service_healthy"}
-    assert waits("console") == {name: wait for name, wait in after_setup.items() if name != "kafka"}
-
-
-def waits(name: str) -> dict[str, str]:
-    return {other: wait["condition"] for other, wait in SERVICES[name]["depends_on"].items()}
 
 
 @pytest.mark.parametrize("name", [*sorted(CONSUMERS), "console", "support"])
@@ -179,151 +123,6 @@ def test_no_password_is_written_down(name: str) -> None:
     passwords = {key: value for key, value in environment.items() if "PASSWORD" in key or "SECRET" in key}
     assert all(key.endswith("_FILE") and value.startswith("/run/secrets/") for key, value in passwords.items())
     assert not urlsplit(environment.get("METERING_POSTGRES_DSN", "")).password
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("setup", SetupSettings),
-        ("meter", MeterSettings),
-        ("projections", ProjectionsSettings),
-        ("notifier", NotifierSettings),
-        ("console", ConsoleSettings),
-        ("support", Settings),
-    ],
-)
-def test_the_environment_is_what_the_service_reads(name: str, kind: type[Settings]) -> None:
-    values = {
-        variable.removeprefix(ENV_PREFIX).lower(): interpolate(str(value))
-        for variable, value in SERVICES[name]["environment"].items()
-        if variable.startswith(ENV_PREFIX) and not variable.endswith(FILE_SUFFIX)
-    }
-    assert values.keys() <= kind.model_fields.keys()
-    needed = {"console_secret": "x" * 43} if kind is ConsoleSettings else {}
-    settings = kind.model_validate(values | needed)
-    assert settings.kafka_bootstrap == "kafka:9092"
-    assert settings.http_port == PORT
-
-
-def interpolate(text: str) -> str:
-    """As Compose does it, with defaults taken and every required variable set."""
-    return re.sub(r"\$\{[A-Z_]+:([?-])([^}]*)\}", lambda found: found[2] if found[1] == "-" else "given", text)
-
-
-def test_the_notifier_sends_to_the_mail_catcher() -> None:
-    environment = SERVICES["notifier"]["environment"]
-    assert interpolate(environment["METERING_SMTP_HOST"]) in SERVICES
-    assert interpolate(environment["METERING_SMTP_PORT"]) == "1025"
-
-
-class Answer(BaseHTTPRequestHandler):
-    status = 200
-
-    def do_GET(self) -> None:
-        self.send_response(self.status if self.path == "/readyz" else 404)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def answering(status: int) -> Iterator[int]:
-    """A server on a free port that answers /readyz with this status."""
-    with HTTPServer(("127.0.0.1", 0), type("Answering", (Answer,), {"status": status})) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def run_health_check(name: str, port: int) -> int:
-    """Exit code of the service's own check, asked of another port."""
-    kind, program, option, script = SERVICES[name]["healthcheck"]["test"]
-    assert (kind, program, option) == ("CMD", "python", "-c")
-    assert str(PORT) in script
-    moved = script.replace(str(PORT), str(port))
-    return subprocess.run([sys.executable, "-c", moved], capture_output=True, timeout=30, check=False).returncode
-
-
-@pytest.mark.parametrize("name", sorted(CONSUMERS))
-@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_the_health_check_tells_ready_from_not_ready(name: str, status: int, healthy: bool) -> None:
-    with answering(status) as port:
-        assert (run_health_check(name, port) == 0) is healthy
-
-
-@pytest.mark.parametrize("name", sorted(CONSUMERS))
-def test_the_health_check_fails_where_nothing_listens(name: str) -> None:
-    with answering(200) as port:
-        pass
-    assert run_health_check(name, port) != 0
-
-
-KINDS: dict[str, type[Settings]] = {
-    "meter": MeterSettings,
-    "projections": ProjectionsSettings,
-    "notifier": NotifierSettings,
-    "console": ConsoleSettings,
-    "setup": SetupSettings,
-}
-# What the compose file itself decides: each service's own role, and the ports that its checks and its clients rely on.
-DECIDED = {"postgres_dsn", "http_host", "http_port", "console_host", "console_port"}
-
-
-# The reader of Compose 2.23 says of the file: `env_file.0 must be a string`.
-OLDEST = [2, 24]
-
-
-def test_the_oldest_compose_is_told_for_the_reason_that_it_has() -> None:
-    told = "Docker Compose {}.{} or newer".format(*OLDEST)
-    assert all(told in (DEPLOY / name).read_text(encoding="utf-8") for name in ("README.md", "compose.yaml"))
-    assert all(isinstance(entry, dict) and "required" in entry for entry in COMPOSE["x-image"]["env_file"])
-
-
-def find_compose() -> list[str] | None:
-    """Docker Compose from the environment of the tests, else Docker's plug-in; the file needs no engine to be read."""
-    for command in ([str(Path(sys.executable).parent / "docker-compose")], ["docker", "compose"]):
-        if shutil.which(command[0]) is not None:
-            done = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
-            numbers = re.findall(r"\d+", done.stdout)
-            if done.returncode == 0 and [int(number) for number in numbers[:2]] >= OLDEST:
-                return command
-    return None
-
-
-@pytest.fixture(scope="module")
-def configured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The stack as Compose reads it, with a deploy/.env that has every setting there is."""
-    command = find_compose()
-    if command is None:
-        pytest.skip("Docker Compose 2.24 or newer is not here")
-    copy = tmp_path_factory.mktemp("compose") / "deploy"
-    shutil.copytree(DEPLOY, copy, ignore=shutil.ignore_patterns("secrets", ".env", "local", "__pycache__"))
-    fields = sorted({field for kind in KINDS.values() for field in kind.model_fields})
-    (copy / ".env").write_text("".join(f"{variable(field)}={mark(field)}\n" for field in fields), encoding="utf-8")
-    done = subprocess.run(
-        [*command, "-f", str(copy / "compose.yaml"), "config", "--format", "json"],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    configured: dict[str, Any] = json.loads(done.stdout)["services"]
-    return configured
-
-
-def mark(field: str) -> str:
-    return "20001" if field.endswith("port") else f"marked-{field}"
-
-
-@pytest.mark.parametrize("name", sorted(KINDS))
-def test_every_setting_of_the_env_file_reaches_its_service(name: str, configured: dict[str, Any]) -> None:
-    environment = configured[name]["environment"]
-    wanted = KINDS[name].model_fields.keys() - DECIDED - set(secret_fields(KINDS[name]))
-    dropped = [field for field in sorted(wanted) if environment.get(variable(field)) != mark(field)]
-    assert dropped == []
 
 
 def test_prometheus_asks_the_services_that_the_alerts_know() -> None:

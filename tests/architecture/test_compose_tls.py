@@ -14,7 +14,7 @@ from meter.runtime.settings import Settings
 from meter.settings import MeterSettings, SetupSettings
 from notifier.settings import NotifierSettings
 from projections.settings import ProjectionsSettings
-from tests.architecture.test_compose import DEPLOY, find_compose
+from tests.architecture.compose import DEPLOY, find_compose
 
 KINDS: dict[str, type[Settings]] = {
     "setup": SetupSettings,

@@ -14,8 +14,8 @@ from meter.settings import MeterSettings, SetupSettings
 from notifier.settings import NotifierSettings
 from projections.console.settings import ConsoleSettings
 from projections.settings import ProjectionsSettings
+from tests.architecture.compose import COMPOSE, SERVICES
 from tests.architecture.sources import ROOT
-from tests.architecture.test_compose import COMPOSE, SERVICES
 from tests.support.kubernetes import by_name, pods
 from tests.support.kubernetes import container as container_of
 from tests.support.kubernetes import environment as environment_of
