@@ -60,8 +60,9 @@ def look(script: str, *arguments: str) -> Any:
     addresses = {"METERING_POSTGRES_DSN": NOWHERE, "METERING_KAFKA_BOOTSTRAP": "127.0.0.1:1"}
     environment = clean_environment() | FOREIGN | addresses
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, *arguments], env=environment, capture_output=True, text=True, check=False
     )
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stderr.splitlines()[-1])
 
 
