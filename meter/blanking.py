@@ -56,7 +56,7 @@ def blank_packed(row: Refused, account_id: str) -> Refused | None:
 
 def blank_record(record: Record, account_id: str, *, whole: bool) -> Record:
     is_blank = record.value is None and not record.headers
-    sent = [header for header in record.headers if header[0] != WHOLE]
+    sent: list[tuple[str, bytes | None]] = [header for header in record.headers if header[0] != WHOLE]
     if is_blank or not names_account(account_id, record.key, record.value, sent, whole=whole):
         return record
     key = record.key if record.key == account_id.encode() else None

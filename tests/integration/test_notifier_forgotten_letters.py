@@ -11,6 +11,7 @@ from notifier.decide import Thresholds
 from notifier.mail.verdict import Judgement, Phase, Result, Verdict
 from notifier.model import NotifyPlan, Saved
 from notifier.notify import Notify
+from notifier.plan import Change
 from schemas.outputs import EmailEnded, EmailQueued
 from schemas.topics import BALANCES
 from tests.integration.test_notifier_forgetting import FORGOTTEN, READER
@@ -61,7 +62,7 @@ async def test_what_had_ended_before_does_not_end_again(stores: PostgresStores) 
 async def test_a_letter_that_the_same_batch_queued_ends_as_well(stores: PostgresStores) -> None:
     """No address of it is left, so nobody could send it."""
     named: dict[str, Any] = {"contacts": (READER,), "contact_ids": (UUID(int=7),)}
-    changes = [account(1, **named), percent(0, 2), percent(50, 3), account(4, **named, forgotten=True)]
+    changes: list[Change] = [account(1, **named), percent(0, 2), percent(50, 3), account(4, **named, forgotten=True)]
     saved = await stores.store.save(await plan_for(stores, changes))
     assert saved == Saved(1, 1)
     assert [letter.email_id for letter in await ended(stores)] == await read_queued(stores)

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.health import Health
-from meter.runtime.process.service import run_attempts
+from meter.runtime.process.service import Service, run_attempts
 from meter.runtime.settings import Settings
 
 SETTINGS = Settings(retry_first_s=0.001, retry_max_s=0.01)
@@ -18,7 +18,7 @@ async def test_it_is_said_and_tried_again_after_a_pause() -> None:
     stop, tries = asyncio.Event(), 0
 
     @asynccontextmanager
-    async def build(_health: Health) -> AsyncIterator[list[object]]:
+    async def build(_health: Health) -> AsyncIterator[list[Service]]:
         nonlocal tries
         tries += 1
         if tries == 3:
