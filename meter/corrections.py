@@ -10,13 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from meter.content import RESOURCES, Content, content_of
+from meter.content import Content, content_of
 from meter.held import Seen, seen_of
 from meter.plan import AppendPlan, Link, Repeat, Wait
+from meter.refused_corrections import (
+    describe,
+    describe_grant,
+    describe_name,
+    describe_reversible,
+    describe_revocable,
+    describe_sources,
+)
 from meter.settle import judge_again, reject_unjudged
-from schemas.amounts import format_amount
 from schemas.codes import CODES, USAGE_CODES
-from schemas.figures import unit_of
 from schemas.identity import normalize_id
 from schemas.reasons import Reason
 from schemas.records import Accepted, Rejected
@@ -24,7 +30,6 @@ from schemas.stored_json import read_stored_json
 from schemas.topics import ACCOUNTS
 
 REVERSED, GRANTED, REVOKED = CODES["usage.reversed.v1"], CODES["credits.granted.v1"], CODES["credits.revoked.v1"]
-SHOWN_SOURCES: Final = 3
 
 Name = tuple[str, str]  # account and event id, normalized
 
@@ -173,13 +178,14 @@ class _Judge:
         if not found:
             return self._refuse_unknown(event, name[1], source)
         if len(found) > 1:
-            return Refused(Reason.REVERSES_AMBIGUOUS, f"{describe_name(*name)} was used by {describe_sources(found)}")
+            sources = [usage.source for usage in found]
+            return Refused(Reason.REVERSES_AMBIGUOUS, f"{describe_name(*name)} was used by {describe_sources(sources)}")
         [usage] = found
         if usage.resource != event.resource:
             return Refused(Reason.REVERSES_OTHER_RESOURCE, f"that event is {describe(usage.amount, usage.resource)}")
         left = usage.left - self._taken[usage.position]
         if event.amount > left:
-            return Refused(Reason.REVERSES_TOO_MUCH, describe_reversible(usage, left))
+            return Refused(Reason.REVERSES_TOO_MUCH, describe_reversible(usage.amount, usage.resource, left))
         self._taken[usage.position] += event.amount
         self._links.append(Link(self._store(event), usage.position, event.amount))
         return None
@@ -213,7 +219,8 @@ class _Judge:
                 return Refused(
                     Reason.REVOKES_OTHER_RESOURCE, f"that grant is of {describe(grant.amount, grant.resource)}"
                 )
-            left, whole, of = min(left, left_of_grant(grant, moves)), grant.amount, describe_grant(grant)
+            left, whole = min(left, left_of_grant(grant, moves)), grant.amount
+            of = describe_grant(grant.event_id, grant.reference)
         if event.amount > left:
             return Refused(Reason.REVOKES_TOO_MUCH, describe_revocable(left, whole, resource, of))
         self._store(event)
@@ -247,45 +254,3 @@ def left_of_grant(grant: Move, moves: Iterable[Move]) -> int:
 
 def granted(moves: Iterable[Move], resource: int) -> int:
     return sum(move.amount for move in moves if move.is_grant and move.resource == resource)
-
-
-def describe(amount: int, resource: int) -> str:
-    """`1 model credit`, exactly."""
-    shown = format_amount(amount)
-    return f"{shown} {unit_of(RESOURCES[resource], shown)}"
-
-
-def describe_reversible(usage: NamedUsage, left: int) -> str:
-    used = describe(usage.amount, usage.resource)
-    if left == 0:
-        return f"all of its {used} were reversed before"
-    if left == usage.amount:
-        return f"no more than its {used} can be reversed"
-    return f"of its {used} only {format_amount(left)} can still be reversed"
-
-
-def describe_revocable(left: int, whole: int, resource: int, of: str) -> str:
-    """What can be taken back of what was granted; more was asked for."""
-    if whole == 0:
-        return f"no {unit_of(RESOURCES[resource], '')} were {of}"
-    if left == 0:
-        return f"all of the {describe(whole, resource)} {of} were taken back before"
-    if left == whole:
-        return f"no more than the {describe(whole, resource)} {of} can be taken back"
-    return f"of the {describe(whole, resource)} {of} only {format_amount(left)} can still be taken back"
-
-
-def describe_grant(grant: Move) -> str:
-    """Behind an amount: `of grant 'order-1' (reference 'INV-1042')`."""
-    reference = f" (reference {grant.reference!a})" if grant.reference else ""
-    return f"of grant {grant.event_id!a}{reference}"
-
-
-def describe_name(account_id: str, event_id: str) -> str:
-    return f"id {event_id!a} of account {account_id}"
-
-
-def describe_sources(found: Sequence[NamedUsage]) -> str:
-    shown = ", ".join(ascii(usage.source[:100]) for usage in found[:SHOWN_SOURCES])
-    more = len(found) - SHOWN_SOURCES
-    return f"{len(found)} sources: {shown}" + (f" and {more} more" if more > 0 else "")
