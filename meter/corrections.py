@@ -1,18 +1,19 @@
 """Judge reversals and revocations: what they take back must be there, and is taken back once. Pure.
 
-They are judged one after the other, behind all other events of their batch: a reversal against all usage that was
-read, a revocation against the grants that stand before it in its topic. So the outcome does not depend on where batches
-are cut.
+They are judged in the order of their topic, together with all that follows them there of the same account: a reversal
+against all usage that was read, a revocation against the grants before it. What is stored keeps this order. From its
+first reversal on, what a batch has of an account stands behind the usage of the batch, which the reversal may mean; the
+rest stands before it. So neither an outcome nor the order of an account's events depends on where batches are cut.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from meter.content import Content, content_of
 from meter.held import Seen, seen_of
-from meter.plan import AppendPlan, Link, Repeat, Wait
+from meter.plan import AppendPlan, Link, Repeat, Wait, offset_of, split_at_first
 from meter.refused_corrections import (
     describe,
     describe_grant,
@@ -95,14 +96,19 @@ def move_of(type: int, event_id: str, resource: int, amount: int, data: str) -> 
 def settle_corrections(
     plan: AppendPlan, facts: Facts, known: Mapping[bytes, Content], first_position: int
 ) -> AppendPlan:
-    """Judge the corrections of a plan whose other events are settled: row, repeat, rejection or waiting.
+    """Judge the corrections of a plan whose other events are settled, and what follows them: row, repeat, rejection or
+    waiting.
 
     `first_position` is that of the plan's first row; `known` has what is stored under the corrections' identities.
     """
     if not plan.corrections:
         return plan
     judge = _Judge(plan, facts, known, first_position)
-    for event in plan.corrections:
+    before, following = split_at_first(plan.corrections, frozenset((REVERSED,)))
+    for event in before:
+        judge.judge(event)
+    judge.add_usage()
+    for event in following:
         judge.judge(event)
     return judge.result()
 
@@ -110,40 +116,46 @@ def settle_corrections(
 class _Judge:
     def __init__(self, plan: AppendPlan, facts: Facts, known: Mapping[bytes, Content], first_position: int) -> None:
         self._plan = plan
-        self._rows = list(plan.rows)
+        self._rows = [row for row in plan.rows if row.topic == ACCOUNTS]
         self._first_position = first_position
-        self._contents = {**{row.key: content_of(row) for row in plan.rows if row.topic == ACCOUNTS}, **known}
+        self._contents = {**{row.key: content_of(row) for row in self._rows}, **known}
         self._usage = {name: list(found) for name, found in facts.usage.items()}
         self._moves = {account: list(moves) for account, moves in facts.moves.items()}
-        self._grants: deque[Accepted] = deque()  # of the batch, by offset, which no correction has come behind yet
+        self._last_offset: int | None = None  # of what is stored of these events
         self._taken: Counter[int] = Counter()  # of usage by position, in this batch
         self._repeats: list[Repeat] = []
         self._rejections: list[Rejected] = []
         self._links: list[Link] = []
         self._waiting: list[Wait] = []
-        self._add_batch(set(names_wanted(plan)), set(accounts_wanted(plan)))
+        accounts = set(accounts_wanted(plan))
+        for row in self._rows:
+            if row.account_id in accounts:
+                self._add_move(row)
 
-    def _add_batch(self, names: set[Name], accounts: set[str]) -> None:
-        """What the corrections' own batch has of usage, and of grants."""
-        for position, row in enumerate(self._rows, self._first_position):
+    def add_usage(self) -> None:
+        """Put the usage of the batch behind the rows that there are, and let the reversals behind it mean it."""
+        self._rows.sort(key=offset_of)  # stable: free grants stay behind their opening
+        names = set(names_wanted(self._plan))
+        for row in self._plan.rows:
+            if row.topic == ACCOUNTS:
+                continue
             name = row.account_id, row.event_id
             if row.type in USAGE_CODES and name in names:
-                resource = row.resource or 0
+                position, resource = self._first_position + len(self._rows), row.resource or 0
                 found = NamedUsage(position, row.source, resource, row.amount, row.amount)
                 self._usage.setdefault(name, []).append(found)
-            elif row.type == GRANTED and row.account_id in accounts:
-                self._grants.append(row)
-
-    def _add_grants_before(self, event: Accepted) -> None:
-        """A grant behind a revocation does not count for it: it might as well have come in the next batch."""
-        while self._grants and self._grants[0].offset < event.offset:
-            self._add_move(self._grants.popleft())
+            self._rows.append(row)
 
     def _add_move(self, row: Accepted) -> None:
+        if row.type not in (GRANTED, REVOKED):
+            return
         move = move_of(row.type, row.event_id, row.resource or 0, row.amount, row.data)
         self._moves.setdefault(row.account_id, []).append(move)
 
     def judge(self, event: Accepted) -> None:
+        if event.key in self._plan.derived:
+            self._store_free(event)
+            return
         stored = self._contents.get(event.key)
         if stored is not None:
             outcome = judge_again(self._plan, event, stored)
@@ -157,8 +169,19 @@ class _Judge:
         except Exception as error:
             self._rejections.append(reject_unjudged(self._plan, event, error))
 
+    def _store_free(self, grant: Accepted) -> None:
+        """Behind its opening, where that is stored and the account has not got it yet."""
+        if grant.offset == self._last_offset and grant.key not in self._contents:
+            self._store(grant)
+
     def _judge_new(self, event: Accepted) -> None:
-        refused = self._judge_reversal(event) if event.type == REVERSED else self._judge_revocation(event)
+        refused: Refused | Wait | None = None
+        if event.type == REVERSED:
+            refused = self._judge_reversal(event)
+        elif event.type == REVOKED:
+            refused = self._judge_revocation(event)
+        else:
+            self._store(event)
         if isinstance(refused, Refused):
             record = self._plan.record_at((event.topic, event.offset))
             self._rejections.append(Rejected(record, refused.reason, refused.detail))
@@ -166,9 +189,11 @@ class _Judge:
             self._waiting.append(refused)
 
     def _store(self, event: Accepted) -> int:
-        """Make it a row; its position."""
+        """Make it a row; its position, which is known once the usage is there."""
+        self._add_move(event)
         self._rows.append(event)
         self._contents[event.key] = content_of(event)
+        self._last_offset = event.offset
         return self._first_position + len(self._rows) - 1
 
     def _judge_reversal(self, event: Accepted) -> Refused | Wait | None:
@@ -202,7 +227,6 @@ class _Judge:
 
     def _judge_revocation(self, event: Accepted) -> Refused | None:
         resource = event.resource or 0
-        self._add_grants_before(event)
         move = move_of(event.type, event.event_id, resource, event.amount, event.data)
         moves = self._moves.get(event.account_id, [])
         left = left_of_all(move for move in moves if move.resource == resource)
@@ -224,7 +248,6 @@ class _Judge:
         if event.amount > left:
             return Refused(Reason.REVOKES_TOO_MUCH, describe_revocable(left, whole, resource, of))
         self._store(event)
-        self._add_move(event)
         return None
 
     def result(self) -> AppendPlan:

@@ -5,7 +5,7 @@ Every offset of the batch's range ends as exactly one of: event row, repeat, rej
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
@@ -23,7 +23,8 @@ from schemas.topics import ACCOUNTS, USAGE
 
 offset_of = attrgetter("offset")
 INPUT_TOPICS = (ACCOUNTS, USAGE)  # the order of one batch: a grant that waits beside usage counts before it
-# They take back what other events gave or counted, and come behind all others of their batch.
+# They take back what other events gave or counted. From its first one in a batch on, what is said of an account is
+# judged one after the other.
 CORRECTIONS = frozenset(CODES[type] for type in ("usage.reversed.v1", "credits.revoked.v1"))
 
 NOTHING_UNREAD: Final[Mapping[str, Sequence[Rejected]]] = MappingProxyType({})
@@ -113,7 +114,9 @@ class AppendPlan:
     gaps: tuple[Gap, ...]
     records: Mapping[str, Sequence[Record]]
     remarked: tuple[Remarked, ...] = ()  # what was left out of records, whatever becomes of their events
-    corrections: tuple[Accepted, ...] = ()  # reversals and revocations; `settle_corrections` judges them
+    # Of each account its first reversal or revocation and all that follows, free grants behind their openings;
+    # `settle_corrections` judges them.
+    corrections: tuple[Accepted, ...] = ()
     usage_end: int = 0  # of the usage partition, asked when the batch was there; 0 where nobody needs to know
     usage_ends: tuple[int, ...] = ()  # of all partitions of usage, while some of it may still come from the others
     links: tuple[Link, ...] = ()
@@ -171,19 +174,20 @@ def plan_append(
     record.
     """
     of_accounts, usage = (as_parted(results.get(topic, ())) for topic in INPUT_TOPICS)
-    corrections = tuple(event for event in of_accounts.events if event.type in CORRECTIONS)
+    before, corrections = split_at_first(of_accounts.events, CORRECTIONS)
     others = [*of_accounts.others, *usage.others]
     accepted: Rows = usage.events
     if of_accounts.events:
-        accepted = [*(event for event in of_accounts.events if event.type not in CORRECTIONS), *usage.events]
+        accepted = [*before, *usage.events]
     rows, derived, again = split_repeats(accepted, allowance)
+    free = [grant for event in corrections if event.type == OPENED for grant in allowance.grants_for(event)]
     return AppendPlan(
         shard=shard,
         recorded_at=recorded_at,
         expected=Offsets.of(start),
         following=Offsets.of(end),
         rows=rows,
-        derived=frozenset(derived),
+        derived=frozenset((*derived, *(grant.key for grant in free))),
         again=tuple(again),
         repeats=(),
         rejections=tuple(
@@ -202,7 +206,7 @@ def plan_append(
         ),
         records=records,
         remarked=tuple(result for result in others if type(result) is Remarked),
-        corrections=corrections,
+        corrections=tuple(sorted((*corrections, *free), key=offset_of)),  # stable: behind the opening they are of
         usage_end=usage_end,
         usage_ends=usage_ends,
         room=room,
@@ -213,6 +217,18 @@ def as_parted(results: Parsed | Sequence[Outcome]) -> Parsed:
     if isinstance(results, Parsed):
         return results
     return part(results)
+
+
+def split_at_first(events: Rows, types: Set[int]) -> tuple[list[Accepted], list[Accepted]]:
+    """Events that stand before the first event of their account of one of these types, and those from there on."""
+    met: set[str] = set()
+    before: list[Accepted] = []
+    following: list[Accepted] = []
+    for event in events:
+        if event.type in types:
+            met.add(event.account_id)
+        (following if event.account_id in met else before).append(event)
+    return before, following
 
 
 def split_repeats(accepted: Rows, allowance: Allowance) -> tuple[Rows, list[bytes], list[Accepted]]:

@@ -46,10 +46,16 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
 def without_granted(plan: AppendPlan, opened: Set[str]) -> AppendPlan:
     """The plan without free grants of accounts that are `opened` already: the amounts of the day of the first opening
     count, also where one was 0."""
-    gone = {row.key for row in plan.rows if row.key in plan.derived and row.account_id in opened}
+    events = chain(plan.rows, plan.corrections)
+    gone = {row.key for row in events if row.key in plan.derived and row.account_id in opened}
     if not gone:
         return plan
-    return replace(plan, rows=tuple(row for row in plan.rows if row.key not in gone), derived=plan.derived - gone)
+    return replace(
+        plan,
+        rows=tuple(row for row in plan.rows if row.key not in gone),
+        corrections=tuple(row for row in plan.corrections if row.key not in gone),
+        derived=plan.derived - gone,
+    )
 
 
 def without_derived(plan: AppendPlan, rows: list[Accepted], gone: Set[TopicOffset]) -> list[Accepted]:
@@ -91,7 +97,7 @@ def without_unstorable(plan: AppendPlan, faults: Mapping[TopicOffset, str]) -> A
     refused = {
         row.key: faults[row.topic, row.offset]
         for row in chain(plan.rows, plan.corrections)
-        if (row.topic, row.offset) in faults
+        if (row.topic, row.offset) in faults and row.key not in plan.derived
     }
     kept = [row for row in plan.corrections if (row.topic, row.offset) not in faults]
     again = {(r.topic, r.offset): refused[r.key] for r in plan.repeats if r.key in refused}
@@ -102,7 +108,7 @@ def without_unstorable(plan: AppendPlan, faults: Mapping[TopicOffset, str]) -> A
     return replace(
         plan,
         rows=tuple(without_derived(plan, list(plan.rows), faults.keys())),
-        corrections=tuple(row for row in kept if row.key not in refused),
+        corrections=tuple(row for row in kept if (row.topic, row.offset) not in again),
         repeats=tuple(r for r in plan.repeats if r.key not in refused),
         rejections=(*plan.rejections, *rejections),
     )

@@ -97,7 +97,7 @@ async def leave_out_granted(connection: Executor, plan: AppendPlan) -> AppendPla
     """The plan without free grants of accounts that are open already. Asked of batches with openings alone."""
     if not plan.derived:
         return plan
-    rows = await connection.fetch(sql("find_opened"), plan.shard, accounts_opened(plan.rows))
+    rows = await connection.fetch(sql("find_opened"), plan.shard, accounts_opened((*plan.rows, *plan.corrections)))
     return without_granted(plan, {row["account_id"] for row in rows})
 
 
@@ -132,7 +132,7 @@ async def copy_rows(connection: Executor, plan: AppendPlan, known: Known, head: 
 
 
 async def settle_all(connection: Executor, settled: AppendPlan, known: Known, head: Head) -> AppendPlan:
-    """Judge the corrections as well; the other events of the plan are settled."""
+    """Judge the corrections as well, and what follows them; the other events of the plan are settled."""
     facts = await fetch_facts(connection, settled)
     return settle_corrections(settled, facts, known, head.next_position)
 

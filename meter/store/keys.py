@@ -22,19 +22,24 @@ _PERSONAL = frozenset(PERSONAL_CODES)
 
 def has_personal(plan: AppendPlan) -> bool:
     """Whether events of the batch may name somebody."""
-    return not _PERSONAL.isdisjoint(types_of(plan.rows) | types_of(plan.again))
+    return not _PERSONAL.isdisjoint(types_of(plan.rows) | types_of(plan.again) | types_of(plan.corrections))
 
 
 async def leave_out_forgotten(connection: Executor, plan: AppendPlan) -> AppendPlan:
     """The plan without addresses and names of accounts that were forgotten: what is left is compared and stored."""
     if not has_personal(plan):
         return plan
-    rows = [row for row in (*plan.rows, *plan.again) if row.type in _PERSONAL]
+    rows = [row for row in (*plan.rows, *plan.again, *plan.corrections) if row.type in _PERSONAL]
     keys = await fetch_keys(connection, plan.shard, {row.account_id for row in rows})
     gone = {account_id for account_id, key in keys.items() if key == FORGOTTEN_KEY}
     if not gone:
         return plan
-    return replace(plan, rows=tuple(blank(plan.rows, gone)), again=tuple(blank(plan.again, gone)))
+    return replace(
+        plan,
+        rows=tuple(blank(plan.rows, gone)),
+        again=tuple(blank(plan.again, gone)),
+        corrections=tuple(blank(plan.corrections, gone)),
+    )
 
 
 def blank(rows: Iterable[Accepted], accounts: set[str]) -> Iterable[Accepted]:

@@ -1,7 +1,7 @@
 """The rules of credits told once more, as plainly as they can be: what becomes of each event, and what each balance is.
 
-Shares no code with the product. Amounts are whole micro-units. Events of a batch count in this order: accounts, usage,
-then what takes back.
+Shares no code with the product. Amounts are whole micro-units. Of a batch, what is said of an account before its first
+reversal counts before usage, the rest behind it.
 """
 
 from collections.abc import Sequence
@@ -66,9 +66,8 @@ class Account:
 
 
 class Grant(NamedTuple):
-    """`place` is the number of the batch and the place in it; the free allowance has no id."""
+    """The free allowance has no id."""
 
-    place: tuple[int, int]
     id: str
     resource: str
     amount: int
@@ -82,13 +81,11 @@ class Reference:
         self._reversed: dict[tuple[str, str, str], int] = {}
         self._grants: dict[str, list[Grant]] = {}
         self._revoked: dict[str, list[Op]] = {}
-        self._place = 0, 0
 
     def take_batch(self, ops: Sequence[Op]) -> list[str]:
         """What becomes of each, in the order in which they were given."""
-        outcomes, batch = {}, self._place[0] + 1
-        for at in sorted(range(len(ops)), key=lambda at: (stage(ops[at]), at)):
-            self._place = batch, at
+        stages, outcomes = find_stages(ops), {}
+        for at in sorted(range(len(ops)), key=lambda at: (stages[at], at)):
             outcomes[at] = self._take(ops[at])
         return [outcomes[at] for at in range(len(ops))]
 
@@ -111,8 +108,7 @@ class Reference:
         return op.amount <= uses[0].amount - self._reversed.get((op.account, uses[0].source, uses[0].id), 0)
 
     def _may_revoke(self, op: Op) -> bool:
-        """Of grants that were sent before it, and in the same batch may be counted before it though they were not."""
-        grants = [grant for grant in self._grants.get(op.account, ()) if grant.place < self._place]
+        grants = self._grants.get(op.account, [])
         revoked = [each for each in self._revoked.get(op.account, ()) if each.resource == op.resource]
         left = sum(grant.amount for grant in grants if grant.resource == op.resource) - sum(o.amount for o in revoked)
         if op.of is not None:
@@ -157,7 +153,7 @@ class Reference:
                 self._count_reversal(op, balance, opened=account.opened)
 
     def _note_grant(self, op: Op, id: str, resource: str, amount: int) -> None:
-        self._grants.setdefault(op.account, []).append(Grant(self._place, id, resource, amount))
+        self._grants.setdefault(op.account, []).append(Grant(id, resource, amount))
 
     def _count_reversal(self, op: Op, balance: Balance, *, opened: bool) -> None:
         [use] = [use for use in self._uses[op.account, op.of or ""] if op.by in (None, use.source)]
@@ -168,9 +164,15 @@ class Reference:
             balance.begin(opened=opened)
 
 
-def stage(op: Op) -> int:
+def find_stages(ops: Sequence[Op]) -> list[int]:
     """The order within a batch."""
-    return 2 if op.kind in (REVERSE, REVOKE) else 1 if op.kind == USE else 0
+    stages: list[int] = []
+    met: set[str] = set()  # accounts of which a reversal was met
+    for op in ops:
+        if op.kind == REVERSE and is_sound(op):
+            met.add(op.account)
+        stages.append(1 if op.kind == USE else 2 if op.account in met else 0)
+    return stages
 
 
 def is_sound(op: Op) -> bool:

@@ -50,7 +50,7 @@ def test_a_reversal_is_linked_to_the_usage_it_names() -> None:
 def test_a_batch_may_hold_the_usage_behind_its_reversal() -> None:
     """Accounts are read first; the reversal is planned behind the usage all the same."""
     used, event = usage(0, event_id=ID), reversal(0, 100_000, ID)
-    made = judge(event, used, opened(1), first=5)
+    made = judge(event, used, opened(1, account_id="acc-2"), first=5)
     assert [row.event_id for row in made.rows[1:]] == [ID, event.event_id]
     assert made.links == (Link(7, 6, 100_000),)
 
