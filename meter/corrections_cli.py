@@ -154,10 +154,9 @@ async def fetch_balance(outcomes: Outcomes, account_id: str, resource: str) -> l
 
 def check_left(usage: UsageNow, amount: Decimal) -> None:
     """Raises RefusalError for more than is left, in the words in which the meter would reject it."""
-    from meter.corrections import NamedUsage, describe_reversible
+    from meter.refused_corrections import describe_reversible
 
     if amount > usage.left:
         whole, left = int(usage.amount * MICRO), int(usage.left * MICRO)
         resource = RESOURCE_CODES[Resource(usage.resource)]
-        named = NamedUsage(position=0, source=usage.source, resource=resource, amount=whole, left=left)
-        raise RefusalError(f"reverses_too_much: {describe_reversible(named, left)}. Nothing is sent.")
+        raise RefusalError(f"reverses_too_much: {describe_reversible(whole, resource, left)}. Nothing is sent.")
