@@ -1,23 +1,20 @@
 """One suite for every event store: an account's records of metering.accounts are stored in their order, whether they
 come in one batch or in many."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from meter.allowance import Allowance
-from meter.runtime.postgres import Pool, load_sql
-from meter.store.events import PostgresEventStore
 from meter.store.port import EventStore
 from schemas.amounts import MICRO
 from schemas.codes import CODES
 from schemas.records import Accepted
 from schemas.topics import ACCOUNTS
+from tests.contract.event_store import InMemory, InPostgres, ReadLog, StoreFixtures
 from tests.contract.log import Log
-from tests.contract.memory_store import MemoryEventStore
 from tests.contract.rows import granted, opened, plan, reversal, revoked, usage
-from tests.contract.test_event_store import ReadLog, read_postgres_log
 
 RENAMED = CODES["account.renamed.v1"]
 TOGETHER = pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in many"])
@@ -41,15 +38,7 @@ def offsets_of(log: Log) -> list[int]:
     return [offset for _, _, offset in log.events]
 
 
-class OrderContract:
-    @pytest.fixture
-    @abstractmethod
-    def store(self) -> EventStore: ...
-
-    @pytest.fixture
-    @abstractmethod
-    def read_log(self) -> ReadLog: ...
-
+class OrderContract(StoreFixtures):
     @TOGETHER
     async def test_a_grant_behind_a_revocation(self, store: EventStore, read_log: ReadLog, together: bool) -> None:
         """80 of 75 are used: 100 before the loss of 50 make another balance than 100 behind it."""
@@ -62,7 +51,7 @@ class OrderContract:
         self, store: EventStore, read_log: ReadLog, together: bool
     ) -> None:
         await store.append(plan(opened(9), USED))
-        same = {"event_id": "order 1"}
+        same: dict[str, Any] = {"event_id": "order 1"}
         refused = revoked(12, 99 * MICRO, event_id="order 2")
         events = [revoked(10, MICRO, **same), renamed(11, **same), refused, renamed(13, event_id="order 2")]
         await append(store, events, together=together)
@@ -127,25 +116,7 @@ class OrderContract:
         assert log.rejections == [(ACCOUNTS, 2, "unstorable"), (ACCOUNTS, 3, "unstorable")]
 
 
-class TestMemoryOrder(OrderContract):
-    @pytest.fixture
-    def store(self) -> MemoryEventStore:
-        return MemoryEventStore(1)
-
-    @pytest.fixture
-    def read_log(self, store: MemoryEventStore) -> ReadLog:
-        async def read(shard: int) -> Log:
-            return store.log(shard)
-
-        return read
+class TestMemoryOrder(InMemory, OrderContract): ...
 
 
-class TestPostgresOrder(OrderContract):
-    @pytest.fixture
-    async def store(self, pool: Pool) -> PostgresEventStore:
-        await pool.execute(load_sql("meter", "insert_shards"), 1)
-        return PostgresEventStore(pool)
-
-    @pytest.fixture
-    def read_log(self, pool: Pool) -> ReadLog:
-        return lambda shard: read_postgres_log(pool, shard)
+class TestPostgresOrder(InPostgres, OrderContract): ...

@@ -2,6 +2,7 @@
 its own."""
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -19,7 +20,7 @@ TOGETHER = pytest.mark.parametrize("together", [True, False], ids=["in one batch
 ANN = {"display_name": "Ann"}
 
 
-def said(offset: int, type: int, data: dict[str, object] | None = None, **changes: object) -> Accepted:
+def said(offset: int, type: int, data: Mapping[str, object] | None = None, **changes: object) -> Accepted:
     return opened(offset, type=type, data=json.dumps(data or {}), name="", **changes)
 
 

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from meter.corrections import NamedUsage, describe_reversible
 from meter.corrections_cli import check_left
 from meter.effects import UsageNow
+from meter.refused_corrections import describe_reversible
 from meter.runtime.errors import RefusalError
 from schemas.amounts import MICRO
 from schemas.resources import RESOURCE_CODES, Resource
@@ -19,7 +19,7 @@ def test_more_than_is_left_is_refused_as_the_meter_would_reject_it(resource: Res
     usage = UsageNow("/a", resource.value, "model_inference", "swift-1", MOMENT, Decimal(5), Decimal(left))
     check_left(usage, Decimal(left))
     micro = int(Decimal(left) * MICRO)
-    named = NamedUsage(7, "/a", RESOURCE_CODES[resource], 5 * MICRO, micro)
+    words = describe_reversible(5 * MICRO, RESOURCE_CODES[resource], micro)
     with pytest.raises(RefusalError) as refused:
         check_left(usage, Decimal("5.1"))
-    assert str(refused.value) == f"reverses_too_much: {describe_reversible(named, micro)}. Nothing is sent."
+    assert str(refused.value) == f"reverses_too_much: {words}. Nothing is sent."
