@@ -41,7 +41,7 @@ async def test_the_batch_is_not_tried_row_by_row(error: Exception, tries: int) -
 async def try_rows(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
     """What becomes of two rows that the server refuses one by one."""
     plan = SimpleNamespace(
-        rows=(SimpleNamespace(topic="usage", offset=1), SimpleNamespace(topic="usage", offset=2)),
+        rows=tuple(SimpleNamespace(topic="usage", offset=offset, type=1) for offset in (1, 2)),
         shard=0, recorded_at=None, faults={},
     )  # fmt: skip
 
