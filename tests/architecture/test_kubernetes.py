@@ -9,6 +9,7 @@ import yaml
 
 from meter.roles import ROLES
 from meter.runtime.environment import FILE_SUFFIX, known_variables
+from meter.runtime.process.exits import Exit
 from meter.runtime.settings import Settings
 from meter.settings import MeterSettings, SetupSettings
 from notifier.settings import NotifierSettings
@@ -118,7 +119,18 @@ def test_restarts_ask_healthz_and_traffic_asks_readyz(name: str) -> None:
     }  # fmt: skip
     [health] = [port["containerPort"] for port in container(name)["ports"] if port["name"] == "health"]
     assert str(health) == environment(name)["METERING_HTTP_PORT"]
-    assert PODS[name]["terminationGracePeriodSeconds"] > KINDS[name].model_fields["grace_s"].default
+    waits = container(name).get("lifecycle", {"preStop": {"exec": {"command": ["sleep", "0"]}}})
+    program, seconds = waits["preStop"]["exec"]["command"]
+    assert program == "sleep" and (int(seconds) > 0) is (name == "console"), "the one that others send requests to"
+    assert PODS[name]["terminationGracePeriodSeconds"] > int(seconds) + KINDS[name].model_fields["grace_s"].default
+
+
+def test_setup_is_not_tried_again_with_a_wrong_setting_and_keeps_its_logs() -> None:
+    job = BY_NAME["Job/credit-setup"]["spec"]
+    assert job["template"]["spec"]["restartPolicy"] == "Never"
+    [rule] = job["podFailurePolicy"]["rules"]
+    assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [Exit.USAGE])
+    assert rule["onExitCodes"]["containerName"] == container("setup")["name"]
 
 
 @pytest.mark.parametrize("name", SERVING)
@@ -129,4 +141,6 @@ def test_a_service_is_spread_and_not_drained_as_a_whole(name: str) -> None:
     assert [one["topologyKey"] for one in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
     assert [one["labelSelector"]["matchLabels"] for one in spread] == [labels, labels]
     budget = BY_NAME[f"PodDisruptionBudget/credit-{name}"]["spec"]
-    assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
+    assert budget == {
+        "maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": labels},
+    }  # fmt: skip
