@@ -32,7 +32,10 @@ from tests.support.custom_resources import CUSTOM
 from tests.support.kubernetes import Found, by_name, environment, files_of, pods
 
 FOLDER = ROOT / "deploy/kubernetes/production"
-OPERATORS = {"kafka.strimzi.io", "keda.sh", "postgresql.cnpg.io", "barmancloud.cnpg.io", "external-secrets.io"}
+OPERATORS = {
+    "kafka.strimzi.io", "keda.sh", "postgresql.cnpg.io", "barmancloud.cnpg.io", "external-secrets.io",
+    "monitoring.coreos.com",
+}  # fmt: skip
 POSTGRES = "credit-postgres"
 KAFKA_USERS = {"setup", "meter", "projections", "notifier"}
 PORTS = {"kafka": 9093, "postgres": 5432, "mail": 587}
@@ -220,7 +223,8 @@ def test_a_commit_is_on_two_servers_and_backups_are_no_older_than_what_kafka_kee
     assert "hostnossl all all all reject" in cluster["postgresql"]["pg_hba"]
     [plugin] = cluster["plugins"]
     assert plugin["isWALArchiver"] and plugin["parameters"]["barmanObjectName"] in of_kind("ObjectStore")
-    assert of_kind("ScheduledBackup")[POSTGRES]["cluster"]["name"] == POSTGRES
+    backup = of_kind("ScheduledBackup")[POSTGRES]
+    assert backup["cluster"]["name"] == POSTGRES and backup["immediate"]
     [usage] = [spec for spec in TOPICS if spec.name == USAGE]
     days = int(of_kind("ObjectStore")[POSTGRES]["retentionPolicy"].removesuffix("d"))
     assert days * DAY_MS <= usage.retention_ms
@@ -238,6 +242,36 @@ def test_pods_follow_what_waits_and_are_no_more_than_shards(name: str, objects: 
     assert NAMED.findall(query) and set(NAMED.findall(query)) <= SERIES
     assert labels_in(query) <= {"job", "shard", "work"}
     assert f'job="{name.removeprefix("credit-")}"' in query
+
+
+def test_prometheus_asks_each_service_under_the_name_that_alerts_and_scaling_know(objects: dict[str, Found]) -> None:
+    monitor = of_kind("PodMonitor")["credit-meter"]
+    [of_names] = monitor["selector"]["matchExpressions"]
+    [endpoint] = monitor["podMetricsEndpoints"]
+    [renaming] = endpoint["relabelings"]
+    assert of_names["key"] == "app.kubernetes.io/name" and renaming["targetLabel"] == "job"
+    assert renaming["sourceLabels"] == ["__meta_kubernetes_pod_label_" + re.sub(r"\W", "_", of_names["key"])]
+    jobs = set()
+    for name in of_names["values"]:
+        template = objects[f"Deployment/{name}"]["spec"]["template"]
+        assert template["metadata"]["labels"][of_names["key"]] == name
+        [port] = [port for port in template["spec"]["containers"][0]["ports"] if port["name"] == endpoint["port"]]
+        assert str(port["containerPort"]) == objects["ConfigMap/credit-meter-settings"]["data"]["METERING_HTTP_PORT"]
+        found = re.fullmatch(renaming["regex"], name)
+        assert found is not None
+        jobs.add(found[1])
+    assert jobs == set(SERVING)
+
+
+def test_the_guides_command_makes_a_rule_of_the_alerts() -> None:
+    guide = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
+    [block] = [text for text in re.findall(r"```sh\n(.*?)```", guide, re.DOTALL) if "PrometheusRule" in text]
+    shown = block.replace("kubectl apply -f -", "cat")
+    assert shown != block
+    done = subprocess.run(["sh", "-euc", shown], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    rule = yaml.safe_load(done.stdout)
+    assert rule.pop("spec") == yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text(encoding="utf-8"))
+    assert (rule["apiVersion"], rule["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
 
 
 def test_postgres_has_connections_for_all_pods(objects: dict[str, Found]) -> None:
@@ -258,7 +292,7 @@ def test_egress_is_what_the_pods_need(objects: dict[str, Found]) -> None:
             for name in chosen(spec["podSelector"], reached):
                 reached[name] |= ports
     dns_and_postgres = {53, PORTS["postgres"]}
-    assert reached.pop("console") == dns_and_postgres
+    assert reached.pop("console") == reached.pop("pruner") == dns_and_postgres
     assert reached.pop("notifier") == dns_and_postgres | {PORTS["kafka"], PORTS["mail"]}
     assert all(ports == dns_and_postgres | {PORTS["kafka"]} for ports in reached.values())
     settings = objects["ConfigMap/credit-meter-settings"]["data"]

@@ -44,6 +44,7 @@ NOT_RUN = {
     ("deploy/README.md", "cat >> deploy/.env"): f"{WRITES}: tests/e2e/test_traces.py runs the services with this one",
     ("deploy/OPERATING.md", "METERING_POSTGRES_DSN=postgresql://credit_pruner"): "names the server of the containers: "
     "tests/integration/test_meter_prune.py runs it as that role",
+    ("deploy/OPERATING.md", "dc run"): "runs in containers: tests/integration/test_meter_prune.py runs it as that role",
     (
         "deploy/OPERATING.md",
         "docker compose",
@@ -62,6 +63,8 @@ NOT_RUN = {
     ("deploy/OPERATING.md", "kafka-configs.sh"): KAFKAS_OWN,
     ("deploy/README.md", "kubectl kustomize"): CLUSTER,
     ("deploy/README.md", "kubectl annotate scaledobject"): CLUSTER,
+    ("deploy/README.md", "kubectl apply -k deploy/kubernetes/people"): CLUSTER,
+    ("deploy/README.md", "{ printf 'apiVersion"): "needs a cluster: what it applies is looked at in tests/architecture",
     (
         "deploy/README.md",
         "make image",

@@ -15,12 +15,21 @@ def by_name(objects: Iterable[Found]) -> dict[str, Found]:
 
 
 def pods(objects: dict[str, Found]) -> dict[str, Found]:
-    """What runs in the pods of our Deployments and Jobs, by the name of the service."""
-    return {
-        name.partition("/credit-")[2]: found["spec"]["template"]["spec"]
-        for name, found in objects.items()
-        if found["kind"] in {"Deployment", "Job"}
-    }
+    """What runs in the pods of our Deployments, Jobs and CronJobs, and in single pods, by the name of the service."""
+    return {name.partition("/credit-")[2]: pod for name, found in objects.items() if (pod := pod_of(found)) is not None}
+
+
+def pod_of(found: Found) -> Found | None:
+    """None of an object that makes no pods of ours."""
+    pod: Found
+    match found:
+        case {"kind": "Deployment" | "Job", "spec": {"template": {"spec": pod}}}:
+            return pod
+        case {"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": {"spec": pod}}}}}:
+            return pod
+        case {"kind": "Pod", "spec": pod}:
+            return pod
+    return None
 
 
 def container(pod: Found) -> Found:

@@ -86,6 +86,7 @@ class PluginRef(Part):
 
 class BackupSpec(Part):
     schedule: Annotated[str, StringConstraints(pattern=r"^\S+( \S+){5}$")]  # six fields: seconds come first
+    immediate: bool
     backupOwnerReference: Literal["none", "self", "cluster"]
     cluster: Target
     method: Literal["plugin"]
