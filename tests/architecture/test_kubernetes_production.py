@@ -39,8 +39,8 @@ OPERATORS = {
 POSTGRES = "credit-postgres"
 KAFKA_USERS = {"setup", "meter", "projections", "notifier"}
 PORTS = {"kafka": 9093, "postgres": 5432, "mail": 587}
-# Of a process, beside its pool: the probe, LISTEN, and the look at the server that takes writes.
-BESIDE_THE_POOL = 3
+# Of a process, beside its pool: the probe, LISTEN on two channels, and the look at the server that takes writes.
+BESIDE_THE_POOL = 4
 DAY_MS = 86_400_000
 
 

@@ -5,6 +5,7 @@ import math
 import re
 from typing import Any
 
+from meter.roles import READER_LIMITS
 from meter.runtime import history_watch
 from meter.runtime.kafka.adapter.options import METADATA_AGE_MS
 from meter.runtime.lag_watch import HELD_BACK_S
@@ -103,6 +104,7 @@ def test_limits_and_times_of_the_guide_are_those_of_the_code() -> None:
     ahead, behind = default_of(MeterSettings, "max_ahead_s"), default_of(MeterSettings, "max_behind_s")
     grace = re.search(r"^  stop_grace_period: (\d+)s$", COMPOSE, re.MULTILINE)
     assert grace is not None
+    connections = default_of(Settings, "postgres_pool_size") + 3  # of projections: the probe, LISTEN on two channels
     facts = [
         f"`METERING_GRACE_S` ({default_of(Settings, 'grace_s'):g} s); the container is given {grace[1]} s",
         f"by source ({SOURCES_COUNTED} by name, the rest as `other`)",
@@ -116,6 +118,7 @@ def test_limits_and_times_of_the_guide_are_those_of_the_code() -> None:
         f"its pause ({default_of(NotifierSettings, 'mail_pause_s'):g} s)",
         f"After {HELD_BACK_S:g} s `/readyz` (503)",
         f"`METERING_PARTITIONS` ({default_of(Settings, 'partitions')})",
+        f"up to {connections} connections of Postgres and\n  readers {READER_LIMITS.connections} together",
     ]
     assert [fact for fact in facts if fact not in README] == []
 

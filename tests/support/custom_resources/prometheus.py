@@ -1,4 +1,6 @@
-"""Prometheus' operator."""
+"""What Prometheus' operator scrapes."""
+
+# ruff: noqa: N815  # fields as Kubernetes spells them
 
 from typing import Annotated, Any, Literal
 
