@@ -188,8 +188,8 @@ SUPPORT: Final = Dashboard(
             ),
             Panel(
                 "Overdue",
-                "For how long the first letter has been due",
-                {"max(metering_emails_overdue_seconds)": "overdue"},
+                "For how long the first letter has been due, and the oldest owed",
+                {"max(metering_emails_overdue_seconds)": "due", "max(metering_emails_oldest_seconds)": "owed"},
                 "s",
             ),
             latency("letter", "From owed to accepted by the mail server"),
