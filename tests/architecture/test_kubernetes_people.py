@@ -16,9 +16,9 @@ from meter.runtime.settings import Settings
 from meter.settings import MeterSettings, SetupSettings
 from notifier.settings import NotifierSettings
 from projections.settings import ProjectionsSettings
+from tests.architecture.compose import SERVICES
 from tests.architecture.sources import ROOT
-from tests.architecture.test_compose import SERVICES
-from tests.support.kubernetes import Found, by_name, container, files_of, pods
+from tests.support.kubernetes import Found, by_name, container, files_of, pods, template_of
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
@@ -55,13 +55,10 @@ def own(name: str) -> dict[str, str]:
 
 
 def labels_of(name: str) -> dict[str, str]:
-    labels: dict[str, str]
-    match OBJECTS.get(f"CronJob/credit-{name}", OBJECTS.get(f"Pod/credit-{name}")):
-        case {"spec": {"jobTemplate": {"spec": {"template": {"metadata": {"labels": labels}}}}}}:
-            return labels
-        case {"metadata": {"labels": labels}}:
-            return labels
-    raise AssertionError(name)
+    template = template_of(OBJECTS.get(f"CronJob/credit-{name}") or OBJECTS[f"Pod/credit-{name}"])
+    assert template is not None
+    labels: dict[str, str] = template["metadata"]["labels"]
+    return labels
 
 
 def test_every_file_is_part_of_it() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local import apache_kafka
-from tests.e2e.test_shell_samples import ROOT
 from tests.support.certificates import Certificates
+from tests.support.guides import ROOT
 from tests.support.kafka_programs import write_programs
 from tests.support.tls_kafka import TlsKafka, standard_key
 

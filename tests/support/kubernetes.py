@@ -21,15 +21,23 @@ def pods(objects: dict[str, Found]) -> dict[str, Found]:
 
 def pod_of(found: Found) -> Found | None:
     """None of an object that makes no pods of ours."""
-    pod: Found
-    match found:
-        case {"kind": "Deployment" | "Job", "spec": {"template": {"spec": pod}}}:
-            return pod
-        case {"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": {"spec": pod}}}}}:
-            return pod
-        case {"kind": "Pod", "spec": pod}:
-            return pod
-    return None
+    template = template_of(found)
+    if template is None:
+        return None
+    pod: Found = template["spec"]
+    return pod
+
+
+def template_of(found: Found) -> Found | None:
+    """Labels and content of the pods that an object makes; of a single pod its own."""
+    template: Found | None = None
+    if found["kind"] == "Pod":
+        template = found
+    elif found["kind"] == "CronJob":
+        template = found["spec"]["jobTemplate"]["spec"]["template"]
+    elif found["kind"] in {"Deployment", "Job"}:
+        template = found["spec"]["template"]
+    return template
 
 
 def container(pod: Found) -> Found:
