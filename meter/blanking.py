@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from meter.packing import WHOLE, pack, unpack
+from meter.packing import OF_FIRST, WHOLE, pack, unpack
 from meter.store.evidence import decode_headers, encode_headers
 from schemas.reasons import Reason
 from schemas.records import Record
@@ -51,7 +51,13 @@ def blank_packed(row: Refused, account_id: str) -> Refused | None:
     records = list(unpack(row.topic, row.shard, row.value or b""))
     whole = row.reason != Reason.UNDECODABLE.value
     kept = [blank_record(record, account_id, whole=whole) for record in records]
-    return None if kept == records else row._replace(value=pack(kept))
+    if kept == records:
+        return None
+    detail = row.detail
+    if kept[0] != records[0]:  # the words are about it, and may quote its key
+        detail = f"{detail.partition(OF_FIRST)[0]}{OF_FIRST}{BLANKED}"
+    key = row.key if row.key in {record.key for record in kept} else None
+    return row._replace(detail=detail, key=key, value=pack(kept))
 
 
 def blank_record(record: Record, account_id: str, *, whole: bool) -> Record:

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Final
 
 from meter.floods import place_of
-from meter.packing import note_whole, pack
+from meter.packing import OF_FIRST, note_whole, pack
 from meter.plan import AppendPlan, Repeat
 from schemas.records import MAX_EVENT_BYTES, Offsets, Record, Rejected, Rerouted
 
@@ -89,7 +89,7 @@ def join(group: Sequence[Rejected]) -> Rejected:
     return Rejected(
         packed,
         first.reason,
-        f"{sum(rejected.records for rejected in group)} records, packed together; of the first: {first.detail}",
+        f"{sum(rejected.records for rejected in group)} records, packed together{OF_FIRST}{first.detail}",
         to_offset=last.beyond,
         offsets=merge_ranges((each.record.offset, each.beyond) for each in group),
     )

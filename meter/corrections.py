@@ -3,7 +3,8 @@
 They are judged in the order of their topic, together with all that follows them there of the same account: a reversal
 against all usage that was read, a revocation against the grants before it. What is stored keeps this order. From its
 first reversal on, what a batch has of an account stands behind the usage of the batch, which the reversal may mean; the
-rest stands before it. So neither an outcome nor the order of an account's events depends on where batches are cut.
+rest stands before it. So neither an outcome nor the order of an account's events depends on where batches are cut, but
+for a reversal that waits: it counts where it is read again.
 """
 
 from collections import Counter

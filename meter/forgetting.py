@@ -8,6 +8,7 @@ they have.
 import asyncio
 from collections.abc import Callable, Collection
 from datetime import datetime
+from hashlib import sha256
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
@@ -70,12 +71,21 @@ class Forgetting:
 
     async def run(self, stop: asyncio.Event) -> None:
         while not await wait_for(stop, self._poll_s):
-            await self.forget_all()
+            await self.forget_all(stop)
 
-    async def forget_all(self) -> None:
+    async def forget_all(self, stop: asyncio.Event | None = None) -> None:
+        stop = stop or asyncio.Event()
         try:
             rows = await self._pool.fetch(load_sql("meter", "fetch_forgotten"), sorted(self._shards()))
+            if rows and not await wait_for_appends(self._pool, stop):
+                if not stop.is_set():
+                    log.warning(
+                        "forgetting_failed", dependency="postgres", detail="what appends to the log does not end"
+                    )
+                return
             for row in rows:
+                if stop.is_set():
+                    return
                 await self._forget(Forgotten(*row))
         except Exception as error:
             if not is_transient(error):
@@ -87,21 +97,18 @@ class Forgetting:
         self._health.metrics.published.labels(ANCHORS).inc()
         if not account.is_in_log:
             await self._producer.publish([render_again(account)])
-        if not await wait_for_appends(self._pool):
-            return
         blanked = await blank_rejections(self._pool, account.account_id)
         await self._pool.execute(load_sql("meter", "mark_cleared"), account.shard, account.account_id)
         log.info("account_forgotten", shard=account.shard, rejections=blanked)
 
 
-async def wait_for_appends(pool: Pool) -> bool:
+async def wait_for_appends(pool: Pool, stop: asyncio.Event) -> bool:
     """Whether the transactions that append at this moment end soon. What they refuse has its numbers, but is not to be
     seen before: who looks meanwhile misses it, and an account that is cleared is never looked for again."""
     begun = await find_appending(pool)
     for _ in range(APPEND_LOOKS):
-        if not begun:
+        if not begun or await wait_for(stop, APPEND_PAUSE_S):
             break
-        await asyncio.sleep(APPEND_PAUSE_S)
         begun &= await find_appending(pool)
     return not begun
 
@@ -116,14 +123,24 @@ async def blank_rejections(pool: Pool, account_id: str) -> int:
     after = changed = 0
     while upto := await pool.fetchval(load_sql("meter", "find_refused_upto"), after, last, LOOKED_ROWS, LOOKED_BYTES):
         rows = await pool.fetch(load_sql("meter", "find_refused"), after, upto, account_id.encode())
+        found = {row["rejection_id"]: Refused(*row) for row in rows}
         # In a thread: unpacking and searching takes seconds, and the loop has heartbeats to send.
-        blanked = await asyncio.to_thread(blank_all, [Refused(*row) for row in rows], account_id)
-        if blanked:
-            left = [(row.shard, row.rejection_id, row.detail, row.key, row.value, row.headers) for row in blanked]
-            await pool.execute(load_sql("meter", "blank_rejections"), *transpose(left, 6))
-            changed += len(blanked)
+        blanked = await asyncio.to_thread(blank_all, found.values(), account_id)
+        read = [digest_of(found[row.rejection_id]) for row in blanked]
+        left = [(row.shard, row.rejection_id, row.detail, row.key, row.value, row.headers) for row in blanked]
+        if left:
+            done = await pool.execute(load_sql("meter", "blank_rejections"), *transpose(left, 6), read)
+            written = int(done.rpartition(" ")[2])
+            changed += written
+            if written < len(left):
+                continue  # another account was taken out of the others meanwhile: they are looked at again
         after = upto
     return changed
+
+
+def digest_of(row: Refused) -> bytes:
+    """Of its value, by which it is found as it was read."""
+    return sha256(row.value or b"").digest()
 
 
 def render_listed(account: Forgotten) -> Message:

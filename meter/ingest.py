@@ -165,7 +165,8 @@ class Ingest:
         return {"trace_ids": refused[:LOGGED]} if refused else {}
 
     def _note_latency(self, plan: AppendPlan) -> None:
-        self._metrics.latency.observe("stored", seconds_since(plan.rows, self._clock.now()))
+        now = self._clock.now()
+        self._metrics.latency.observe("stored", [*seconds_since(plan.rows, now), *seconds_since(plan.corrections, now)])
 
     def _note_remarked(self, remarked: Sequence[Remarked]) -> None:
         fields = Counter(remark.field.partition("[")[0] for result in remarked for remark in result.remarks)

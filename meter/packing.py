@@ -15,8 +15,9 @@ from schemas.records import Record
 _HEAD: Final = Struct(">qqH")  # offset, timestamp in ms, number of headers
 _LENGTH: Final = Struct(">i")  # -1: null
 LEVEL: Final = 3
+OF_FIRST: Final = "; of the first: "  # in the words of a packed rejection, before those of its first record
 # The header of a record of which only the beginning is kept. No sender can make its name, because what is read from
-# Kafka is UTF-8, which has no surrogates. Versions before take it for one of the sender's.
+# Kafka is UTF-8, which has no surrogates. Versions before take it for one of the sender's, and cannot send it.
 WHOLE: Final = "\ud800whole"
 _WHOLE_LENGTH: Final = Struct(">q")  # then the digest, where it is kept
 

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+import orjson
+
 from meter.blanking import BLANKED
 from meter.packing import read_whole, unpack
 from meter.runtime.clock import Clock
@@ -23,9 +25,10 @@ from meter.store.rejections import Rejection, Rejections
 from schemas.parsing.parse import parse
 from schemas.reasons import FINAL, Reason
 from schemas.records import Limits, Record, Rejected
-from schemas.topics import OWN_HEADERS
+from schemas.topics import OWN_HEADERS, TOPICS
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+KEPT: Final = {spec.name: timedelta(milliseconds=spec.retention_ms) for spec in TOPICS}
 NOTHING_STORED: Final[Mapping[int, Rejected]] = MappingProxyType({})
 
 
@@ -64,7 +67,7 @@ async def replay_rejections(
         repeat = f"It may have arrived, and counts once: see `meter rejections show {number}`"
         say_when_interrupted(f" while {number} was replayed. {repeat}.")
         records = [each for each in take_out(rejection) if not is_final(each)]
-        landed = await producer.publish([replay_message(each) for each in records])
+        landed = await producer.publish([replay_message(each, clock.now()) for each in records])
         await rejections.append_replay(number, replayed_by, clock, landed)
         say_when_interrupted(f". Replayed {number}: on {rejection.topic}, and not judged yet.")
         yield Replayed(rejection, landed)
@@ -158,27 +161,45 @@ def judge(
 def replay_record(rejection: Rejection, now: datetime) -> Record:
     """As the meter will read it: a new record, whose partition its key decides."""
     headers = [(name, b"" if value is None else value) for name, value in headers_to_send(rejection)]
-    sent_ms = timestamp_to_send(rejection)
+    sent_ms = timestamp_to_send(rejection, now)
     timestamp_ms = int(now.timestamp() * 1000) if sent_ms is None else sent_ms
     return Record(rejection.topic, 0, 0, timestamp_ms, rejection.key, rejection.value, headers)
 
 
-def timestamp_to_send(rejection: Rejection) -> int | None:
-    """Kafka's as it was, in ms: the time of an event that has none of its own. None, for now, where it had none."""
+def timestamp_to_send(rejection: Rejection, now: datetime) -> int | None:
+    """Kafka's as it was, in ms: the time of an event that has none of its own. None, for now, of others.
+
+    A topic keeps records by their timestamps: one that is as old as it keeps them might be gone before it is read. So
+    half of that time is left at least; what is older, or ahead, counts now.
+    """
     sent = rejection.kafka_timestamp
-    return None if sent is None else (sent - EPOCH) // timedelta(milliseconds=1)
+    if sent is None or not now - KEPT[rejection.topic] / 2 <= sent <= now or has_time(rejection):
+        return None
+    return (sent - EPOCH) // timedelta(milliseconds=1)
+
+
+def has_time(rejection: Rejection) -> bool:
+    """Whether the event says its time; also where no event can be read."""
+    names = {name for name, _value in rejection.headers}
+    if "ce_specversion" in names:
+        return "ce_time" in names
+    try:
+        event = orjson.loads(rejection.value or b"")
+    except orjson.JSONDecodeError:
+        return True
+    return not isinstance(event, dict) or event.get("time") is not None
 
 
 def headers_to_send(rejection: Rejection) -> list[tuple[str, bytes | None]]:
     return [header for header in rejection.headers if header[0] not in OWN_HEADERS]  # so that it is sent on again
 
 
-def replay_message(rejection: Rejection) -> Message:
+def replay_message(rejection: Rejection, now: datetime) -> Message:
     headers = headers_to_send(rejection)
     return Message(
         rejection.topic,
         rejection.key,
         rejection.value,
         headers=headers,  # type: ignore[arg-type]  # null
-        timestamp_ms=timestamp_to_send(rejection),
+        timestamp_ms=timestamp_to_send(rejection, now),
     )

@@ -35,8 +35,8 @@ def replay(
     this version knows, usage that a reversal names and that is stored by now. What would be rejected again, for the
     contract or for what is stored, is refused with the reason, and nothing is sent. It is judged by the settings of
     this command: give it those that `meter run` has. An event that was stored in the meantime counts once, and one
-    without a time counts on the day it was first sent. Exits with 1 where one is rejected again, or not judged within
-    30 s.
+    without a time counts as of its first record where that is not half as old as the topic keeps records, else now.
+    Exits with 1 where one is rejected again, or not judged within 30 s.
 
     \b
     Examples:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 from meter.plan import AppendPlan
@@ -40,9 +41,10 @@ def with_parent(event: Accepted, parent: TraceParent) -> Accepted:
 def batch_spans(plan: AppendPlan, ended: datetime) -> list[Span]:
     """One for each producer's span that events of the batch name, up to SPANS_TOGETHER. What is refused comes first: it
     is what a producer looks for."""
+    stored = chain(plan.rows, plan.corrections)
     return [
         *(refusal_span(plan, rejected, parent, ended) for rejected, parent in traced_refusals(plan.rejections)),
-        *(stored_span(plan, event, parent, ended) for event, parent in traced_events(plan.rows)),
+        *(stored_span(plan, event, parent, ended) for event, parent in traced_events(stored)),
     ][:SPANS_TOGETHER]
 
 

@@ -154,7 +154,7 @@ async def test_appends_that_begin_later_hold_nobody_up(
         before = first.transaction()
         await before.start()
         await append_batch(first, plan(rejected(USAGE, 0)), copy_rows)
-        waiting = asyncio.create_task(forgetting.wait_for_appends(pool))
+        waiting = asyncio.create_task(forgetting.wait_for_appends(pool, asyncio.Event()))
         await looked.wait()
         async with write_transaction(second):
             await append_batch(second, plan(rejected(USAGE, 0), shard=1), copy_rows)
@@ -162,4 +162,4 @@ async def test_appends_that_begin_later_hold_nobody_up(
             await before.commit()
             assert await waiting
             assert await find_appending(pool)
-    assert await forgetting.wait_for_appends(pool)
+    assert await forgetting.wait_for_appends(pool, asyncio.Event())

@@ -181,13 +181,14 @@ async def try_migration(connection: Executor, migration: Migration) -> None:
 async def describe_holders(connection: Executor) -> str:
     async with as_who_signed_in(connection):
         rows = await connection.fetch(load_sql("meter.runtime.postgres", "list_open_transactions"))
-    said = [
+    known = [
         f"{row['application_name'] or 'no name'} (pid {row['pid']}, {row['age_s']} s)"
-        if row["age_s"] is not None
-        else f"{row['application_name'] or 'no name'} (pid {row['pid']}, since when this role may not see)"
         for row in rows
+        if row["age_s"] is not None
     ]
-    return "; ".join(said) or "none"
+    if len(known) == len(rows):
+        return "; ".join(known) or "none"
+    return "; ".join([*known, "of other roles' sessions this one may not see it: ask as a superuser"])
 
 
 @asynccontextmanager
