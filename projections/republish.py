@@ -64,7 +64,7 @@ class Republication:
         long, as for a partition without a leader, comes again behind the others."""
         clock = asyncio.get_running_loop().time
         left = deque(each.shard for each in await fetch_unfinished(self._pool))
-        sent, waits_since, remind_at = 0, clock(), clock() + REMIND_S
+        sent, waits_since, moved_at, reported_at = 0, clock(), clock(), clock()
         while left and not self._stop.is_set():
             if (what_for := await self._find_wait(left[0])) is None:
                 if (accounts := await self._send_page(left[0])) is None:
@@ -72,11 +72,11 @@ class Republication:
                 else:
                     sent += accounts
                     self._progress(accounts)
-                waits_since = clock()
+                waits_since = moved_at = clock()
                 continue
-            if clock() >= remind_at:
+            if clock() >= max(moved_at, reported_at) + REMIND_S:
                 self._report(f"shard {left[0]}: waiting for `projections run` to {what_for}")
-                remind_at = clock() + REMIND_S
+                reported_at = clock()
             if clock() >= waits_since + PATIENCE_S:
                 left.rotate(-1)
                 waits_since = clock()

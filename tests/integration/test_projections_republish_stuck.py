@@ -56,3 +56,30 @@ async def test_one_shard_that_cannot_be_published_holds_up_no_other(
     await until(is_done)
     assert await running == len(ACCOUNTS)
     assert others and await fetch_unfinished(pool) == []
+
+
+async def test_a_run_that_goes_on_names_no_shard(
+    pool: Pool, shards: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits a moment for the outbox behind each page, and is long under way in all."""
+    monkeypatch.setattr(republish, "LOOK_S", 0.001)
+    monkeypatch.setattr(republish, "REMIND_S", 0.5)
+    await begin(pool)
+    said: list[str] = []
+    running = asyncio.create_task(Republication(pool, page_accounts=1, most_waiting=0, report=said.append).run())
+    began = asyncio.get_running_loop().time()
+
+    rounds = 1
+
+    async def is_done() -> bool:
+        """As a relay that takes all that there is, a tenth of a second apart."""
+        nonlocal rounds
+        if asyncio.get_running_loop().time() > began + 0.1 * rounds:
+            rounds += 1
+            await pool.execute("DELETE FROM projections.outbox")
+        return running.done()
+
+    await until(is_done)
+    assert await running == len(ACCOUNTS) and shards
+    assert asyncio.get_running_loop().time() > began + 0.5, "else nothing was to be said"
+    assert said == []

@@ -9,5 +9,5 @@ FROM (
     ORDER BY resource, epoch, position
 ) AS e
 WHERE epoch > first_known AND at >= $3 AND at < $4
-ORDER BY position DESC
+ORDER BY at DESC, position DESC
 LIMIT $2::int

@@ -364,7 +364,7 @@ class CreditUsage extends HTMLElement {
       const reply = await this.#ask("history", this.#over?.signal);
       const { history } = await reply.json();
       const end = `${resource.replace("_", " ")} added`;
-      const [entry, ...more] = history.filter((one) => one.kind === "event" && one.title.endsWith(end) && Date.parse(one.at) >= Date.parse(before));
+      const [entry, ...more] = history.filter((one) => one.kind === "event" && one.title.endsWith(end) && Date.parse(one.at) >= Date.parse(before) - 5000); // another clock, and planned before it is stored
       if (!entry || more.length) return;
       this.#grants.get(resource).text = [entry.title, entry.detail].filter(Boolean).join(": ");
       this.#draw();
