@@ -86,7 +86,7 @@ class Mailer:
         self._relay = Relay()
         self._width = Width(settings.smtp_connections, settings.smtp_connections_max)
         self._gate = Gate(settings.mail_trouble_first_s, settings.mail_trouble_max_s)
-        self._standing = Standing(self._gate, health)
+        self._standing = Standing(self._gate, self._width, health)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; conversations in flight are finished first, within a share of the grace time."""
@@ -207,11 +207,8 @@ class Mailer:
 
     def _heed(self, sender: Sender, email: ClaimedEmail, judgement: Judgement) -> None:
         """Open or close the gate by what the attempt shows about the mail server as a whole."""
-        if judgement.verdict is Verdict.STOPPED:
+        if judgement.verdict is Verdict.STOPPED or self._standing.is_throttled(judgement):
             self._gate.leave(sender)
-        elif self._width.shrink(judgement):
-            self._gate.leave(sender)
-            log.info("smtp_throttled", connections=self._width.now, detail=judgement.reason)
         elif judgement.verdict is Verdict.TROUBLE:
             self._standing.note_trouble(judgement, email.row.recipient)
         elif judgement.result is not None and judgement.result.code is not None:

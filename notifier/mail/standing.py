@@ -10,6 +10,7 @@ from notifier.mail.gate import Gate
 from notifier.mail.sender import Sender
 from notifier.mail.verdict import Judgement, judge_server
 from notifier.mail.waiting import first_of
+from notifier.mail.width import Width
 
 log = structlog.get_logger(component="mailer")
 
@@ -17,8 +18,9 @@ SMTP = "smtp"
 
 
 class Standing:
-    def __init__(self, gate: Gate, health: Health) -> None:
+    def __init__(self, gate: Gate, width: Width, health: Health) -> None:
         self._gate = gate
+        self._width = width
         self._health = health
 
     def note_trouble(self, judgement: Judgement, recipient: str = "") -> None:
@@ -43,8 +45,15 @@ class Standing:
         ended = asked.result()
         if ended is None:
             self.note_works(proven=False)
-        else:
-            self.note_trouble(judge_server(ended))
+        elif not self.is_throttled(judgement := judge_server(ended)):
+            self.note_trouble(judgement)
+
+    def is_throttled(self, judgement: Judgement) -> bool:
+        """Whether the server only takes no more connections; then there are fewer of them."""
+        if not self._width.shrink(judgement):
+            return False
+        log.info("smtp_throttled", connections=self._width.now, detail=judgement.reason)
+        return True
 
 
 def note_trouble(judgement: Judgement, recipient: str, pause_s: float) -> str:
