@@ -6,6 +6,7 @@ Each is valid, has no privileges, signs in as whom it should, and reaches what i
 from typing import Any
 from urllib.parse import urlsplit
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -19,8 +20,6 @@ from projections.settings import ProjectionsSettings
 from tests.architecture.compose import SERVICES
 from tests.architecture.sources import ROOT
 from tests.support.kubernetes import Found, by_name, container, files_of, pods, template_of
-
-kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
 KUBERNETES = ROOT / "deploy/kubernetes"
 NEWEST = "1.36"
