@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from deploy.local.demo.ledger import BANNERS, EMAILS
+from deploy.local.stack import Addresses
 from meter.runtime.kafka.groups import fetch_committed
 from projections.reader import BalanceReader
 from schemas.amounts import MAX_USAGE
@@ -174,7 +175,7 @@ async def is_kept(running: Running, account: str) -> bool:
     return bool(await running.pool.fetchval(kept, account))
 
 
-async def test_the_services_drain_on_sigterm(running: Running) -> None:
+async def test_the_services_drain_on_sigterm(running: Running, stack: Addresses) -> None:
     """In the middle of work. Who ends at once leaves Kafka's offsets behind the stored ones; who drains does not."""
     await running.open("leaver")
     for _ in range(MANY):
@@ -184,14 +185,19 @@ async def test_the_services_drain_on_sigterm(running: Running) -> None:
     for service in running.services.values():
         service.terminate()
     assert {name: service.wait() for name, service in running.services.items()} == dict.fromkeys(running.services, 0)
-    for name, places in (await stored_offsets(running)).items():
-        committed = await fetch_committed(running.settings, name, sorted({topic for topic, _ in places}))
-        # Nothing depends on a commit: one that no broker answers in time is left out, and the log says so.
-        assert committed == places or running.services[name].logged("kafka_commit_failed"), name
+    if stack.kafka_kind != "embedded":  # which does not list what a group has committed
+        await assert_offsets_are_committed(running)
     for service in running.services.values():
         service.spawn()
     await running.settle()
     await assert_notices_equal_the_books(running)
+
+
+async def assert_offsets_are_committed(running: Running) -> None:
+    for name, places in (await stored_offsets(running)).items():
+        committed = await fetch_committed(running.settings, name, sorted({topic for topic, _ in places}))
+        # Nothing depends on a commit: one that no broker answers in time is left out, and the log says so.
+        assert committed == places or running.services[name].logged("kafka_commit_failed"), name
 
 
 async def stored_offsets(running: Running) -> dict[str, dict[tuple[str, int], int]]:
