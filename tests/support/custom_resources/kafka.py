@@ -1,7 +1,5 @@
 """Topics and users of Strimzi."""
 
-# ruff: noqa: N815  # fields as Kubernetes spells them
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """How many pods KEDA keeps."""
 
-# ruff: noqa: N815  # fields as Kubernetes spells them
-
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints

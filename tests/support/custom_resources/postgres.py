@@ -1,7 +1,5 @@
 """A Postgres of CloudNativePG, and its backups by the plug-in for Barman."""
 
-# ruff: noqa: N815  # fields as Kubernetes spells them
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints

@@ -1,7 +1,5 @@
 """What Prometheus' operator scrapes."""
 
-# ruff: noqa: N815  # fields as Kubernetes spells them
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints

@@ -1,7 +1,5 @@
 """What External Secrets fetches."""
 
-# ruff: noqa: N815  # fields as Kubernetes spells them
-
 from typing import Literal
 
 from pydantic import Field
