@@ -4,7 +4,7 @@ Evidence is a row for each record while it is little. Where a batch brings more 
 records of one reason become one row with their packed bytes, all its repeats one row, and what is sent on one row for
 each account and source: nothing is lost, and what is small on the wire stays small in Postgres. Of records without an
 event as much is packed as was kept of them: the first of neighbours, the beginning of what is too large, with length
-and digest of the whole; of what is shorter than an event may be, like one with a long key, the length alone.
+and digest of the whole. Of a record that is no longer than an event may be, and was cut for its key, the length alone.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,5 +1,5 @@
--- Up to which number refused records are looked at in one go: so many of them and so many bytes, or one alone that has more; null
--- where none is left.
+-- The number of the last refused record of the next portion. A portion ends before it has too many records or too many bytes, and has one
+-- record at least. Null where no record is left.
 -- $1 after bigint, $2 last bigint, $3 most rows bigint, $4 most bytes bigint
 SELECT max(c.rejection_id)
 FROM (
