@@ -123,6 +123,9 @@ function pie(used) {
     svg("circle", { class: "ring", cx: 22, cy: 22, r: 10, pathLength: whole, "stroke-dasharray": `${(whole * used) / 100} ${whole}`, transform: "rotate(-90 22 22)" }));
 }
 
+// 1234.5 of "1,234.5 model credits added".
+const amountOf = (title) => Number(title.split(" ", 1)[0].replaceAll(",", ""));
+
 // How much of the bar will be used by the end of the account's day, at the pace of the last 24 hours.
 const ghostOf = (share, used) => Math.max(used, Number(share.runway?.used_by_midnight ?? 0));
 
@@ -348,7 +351,7 @@ class CreditUsage extends HTMLElement {
       const added = old && share.epoch > old.epoch ? Number(share.remaining) - Number(old.remaining) : 0;
       if (added > 0) {
         this.#grants.set(share.resource, { until: Date.now() + 60000, text: `${added.toLocaleString(undefined, { maximumFractionDigits: 2 })} added` });
-        this.#explain(share.resource, before.as_of);
+        this.#explain(share.resource, added, before.as_of);
       }
     }
     this.#summary = { ...before, ...summary };
@@ -357,15 +360,17 @@ class CreditUsage extends HTMLElement {
     this.dispatchEvent(new CustomEvent("credit-summary", { detail: this.#summary, bubbles: true, composed: true }));
   }
 
-  // Why and by whom was added, as the history says it; the amount alone where it has not one grant alone since what was
-  // shown before: usage may have been reversed, or several grants add up.
-  async #explain(resource, before) {
+  // Why and by whom was added, as the history says it. The amount alone where it does not say it for certain: usage may
+  // have been reversed, or several grants add up.
+  async #explain(resource, added, before) {
     try {
       const reply = await this.#ask("history", this.#over?.signal);
       const { history } = await reply.json();
       const end = `${resource.replace("_", " ")} added`;
-      const [entry, ...more] = history.filter((one) => one.kind === "event" && one.title.endsWith(end) && Date.parse(one.at) >= Date.parse(before) - 5000); // another clock, and planned before it is stored
-      if (!entry || more.length) return;
+      const recent = history.filter((one) => one.kind === "event" && one.title.endsWith(end) && Date.parse(one.at) >= Date.parse(before) - 5000); // another clock, and planned before it is stored
+      // So one from just before what was shown is among them, as that of an account opened seconds ago: the amount tells.
+      const entry = recent.length > 1 ? recent.find((one) => amountOf(one.title) === Number(added.toFixed(2))) : recent[0];
+      if (!entry) return;
       this.#grants.get(resource).text = [entry.title, entry.detail].filter(Boolean).join(": ");
       this.#draw();
     } catch { /* said above */ }

@@ -1,26 +1,31 @@
 """What the component says of credits that were added: the reason of this very grant, or none."""
 
+from datetime import timedelta
+
 from playwright.async_api import Page, expect
 
 from meter.runtime.postgres import Pool
 from tests.support.console import Books
 
-INSERT_OLD_GRANT = """
+INSERT_GRANT = """
 INSERT INTO meter.events (shard, position, amount, kafka_offset, occurred_at, recorded_at, event_id, event_key, type,
     resource, account_id, name, source, data)
-SELECT $1, 1, 100000000, 1, now(), now() - interval '7 days', gen_random_uuid(), 'x', code, 1, 'acct-1', 'top_up',
-    '/support', '{"reference": "INV-7"}'
+SELECT $1, $2, $3::int * 1000000::bigint, $2, now(), now() - $4::interval, gen_random_uuid(), $5::text::bytea, code,
+    1, 'acct-1', 'top_up', '/support', jsonb_build_object('reference', $5::text)
 FROM meter.event_types WHERE type = 'credits.granted.v1'
 """
-FOLD_IT = (
-    "UPDATE meter.shards SET next_position = 2 WHERE shard = $1",
-    "UPDATE projections.cursors SET position = 1 WHERE shard = $1",
-)
+MOVE = "UPDATE meter.shards SET next_position = $2::bigint + 1 WHERE shard = $1"
+FOLD = "UPDATE projections.cursors SET position = $2 WHERE shard = $1"
+
+
+async def add_grant(pool: Pool, shard: int, position: int, amount: int, ago: timedelta, reference: str) -> None:
+    await pool.execute(INSERT_GRANT, shard, position, amount, ago, reference)
+    await pool.execute(MOVE, shard, position)
+    await pool.execute(FOLD, shard, position)
 
 
 async def test_what_a_reversal_gave_back_is_not_put_down_to_an_old_grant(page: Page, pool: Pool, books: Books) -> None:
-    for statement in (INSERT_OLD_GRANT, *FOLD_IT):
-        await pool.execute(statement, books.shard)
+    await add_grant(pool, books.shard, 1, 100, timedelta(days=7), "INV-7")
     await books.balance("75", 75)
     await page.reload()
     await page.locator("credit-usage button.open").click()
@@ -32,3 +37,15 @@ async def test_what_a_reversal_gave_back_is_not_put_down_to_an_old_grant(page: P
     assert "INV-7" in await (await asked.value).text(), "the history has the old grant"
     await expect(panel).to_contain_text("20 added")
     await expect(panel).not_to_contain_text("INV-7")
+
+
+async def test_a_top_up_is_named_where_the_account_was_opened_seconds_ago(page: Page, pool: Pool, books: Books) -> None:
+    await add_grant(pool, books.shard, 1, 75, timedelta(), "free allowance")
+    await books.balance("75", 75)
+    await page.reload()
+    await page.locator("credit-usage button.open").click()
+    panel = page.get_by_role("dialog")
+    await expect(panel).to_contain_text("75 of 75 used")
+    await add_grant(pool, books.shard, 2, 100, timedelta(), "INV-8")
+    await books.balance("0", 100, epoch=2)
+    await expect(panel).to_contain_text("100 model credits added: top_up, INV-8, by /support")
