@@ -1,7 +1,8 @@
 """Usage computed again from the log, one shard at a time, beside the service.
 
 The slots are collected by the statement that folds them, range by range. Then the shard's cursor of usage is held: the
-last events are collected, and the rows that differ are exchanged, days and items after the slots they follow from.
+last events are collected, the names that a day has no room for are put together, and the rows that differ are
+exchanged, days and items after the slots they follow from.
 Meanwhile usage of the shard stands still; its balances go on.
 """
 
@@ -52,6 +53,7 @@ class UsageRebuild:
         """Within the transaction that holds the cursor. Raises LogDamagedError when events are missing."""
         await check_log(connection, self._shard, self._position, self._timeout_s)
         await connection.execute(sql("plan_exchange"))
+        await connection.execute(sql("judge_rebuilt_names"), self._shard, timeout=self._timeout_s)
         rows = [
             Changes(*row)
             for name in EXCHANGES

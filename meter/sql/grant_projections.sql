@@ -19,6 +19,7 @@ BEGIN
     GRANT UPDATE (shard) ON projections.outbox_shards, projections.rebuild_shards TO credit_projections;  -- to lock a row
     GRANT INSERT, TRUNCATE ON projections.rebuilt_balances, projections.rebuilt_accounts, projections.rebuilt_slots,
         projections.rebuilt_names TO credit_projections;
+    GRANT UPDATE ON projections.rebuilt_slots TO credit_projections;
     GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA projections TO credit_projections;
 END
 $$

@@ -1,5 +1,5 @@
 -- Add the usage of ranges to its slots, to the days and months of the accounts that are added up already, and to the items that were
--- used; or only collect the slots for a rebuild. Returns how many events it was.
+-- used; or only collect the slots for a rebuild, which judges their names when it has all of them. Returns how many events it added.
 -- A reversal that the meter links to the usage it takes back is taken from the line of that usage, in a slot of its own time;
 -- one of before these links has a line of its own.
 -- Of an account and day of UTC the first {{day_names}} names by position have lines; what is used of others goes to the line "{{other_name}}".
@@ -68,23 +68,24 @@ WITH ranged AS (
     FROM (
         SELECT shard, account_id, (slot AT TIME ZONE 'UTC')::date AS day, count(*) AS lines
         FROM said
+        WHERE NOT $4
         GROUP BY 1, 2, 3
     ) AS d
     LEFT JOIN LATERAL (
         SELECT true AS noted FROM projections.day_names n
-        WHERE NOT $4 AND n.shard = d.shard /*citus AND n.shard = $1[1] */ AND n.account_id = d.account_id AND n.day = d.day
+        WHERE n.shard = d.shard /*citus AND n.shard = $1[1] */ AND n.account_id = d.account_id AND n.day = d.day
         LIMIT 1
     ) AS k ON true
     LEFT JOIN LATERAL (
         SELECT count(*) AS lines
         FROM (
             SELECT FROM projections.usage_slots s
-            WHERE NOT $4 AND k.noted IS NULL AND s.shard = d.shard /*citus AND s.shard = $1[1] */ AND s.account_id = d.account_id
+            WHERE k.noted IS NULL AND s.shard = d.shard /*citus AND s.shard = $1[1] */ AND s.account_id = d.account_id
               AND s.slot >= d.day::timestamp AT TIME ZONE 'UTC' AND s.slot < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
             LIMIT 100
         ) AS s
     ) AS l ON true
-    WHERE $4 OR k.noted OR d.lines + l.lines > 100
+    WHERE k.noted OR d.lines + l.lines > 100
 ), names AS MATERIALIZED (
     -- Those of these days that are added now, and, where they are not noted yet, those of the lines that the day has: before all others.
     -- A name with a deployment or status is noted beside the names, with its kind below 0: it is counted by itself.
@@ -102,7 +103,7 @@ WITH ranged AS (
         WHERE s.shard = m.shard /*citus AND s.shard = $1[1] */ AND s.account_id = m.account_id
           AND s.slot >= m.day::timestamp AT TIME ZONE 'UTC' AND s.slot < (m.day + 1)::timestamp AT TIME ZONE 'UTC'
     ) AS s
-    WHERE NOT m.noted AND NOT $4
+    WHERE NOT m.noted
 ), new_names AS MATERIALIZED (
     -- Names of a day that are not noted yet, numbered by position. Each name is looked for along the key, whatever statistics say.
     SELECT n.shard, n.account_id, n.day, n.kind, n.item,
@@ -121,10 +122,6 @@ WITH ranged AS (
         SELECT true AS known FROM projections.day_names k
         WHERE n.noted AND k.shard = n.shard /*citus AND k.shard = $1[1] */ AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
           AND k.item = n.item
-        UNION ALL
-        SELECT true FROM projections.rebuilt_names k
-        WHERE $4 AND k.shard = n.shard /*citus AND k.shard = $1[1] */ AND k.account_id = n.account_id AND k.day = n.day AND k.kind = n.kind
-          AND k.item = n.item
         OFFSET 0
     ) AS k ON true
     WHERE k.known IS NULL
@@ -133,11 +130,8 @@ WITH ranged AS (
     SELECT n.*,
            CASE WHEN n.number = 1 THEN
                (SELECT count(*) FROM projections.day_names k
-                WHERE NOT $4 AND k.shard = n.shard /*citus AND k.shard = $1[1] */
+                WHERE k.shard = n.shard /*citus AND k.shard = $1[1] */
                   AND k.account_id = n.account_id AND k.day = n.day AND k.kind BETWEEN r.lowest AND r.highest)
-               + (SELECT count(*) FROM projections.rebuilt_names k
-                  WHERE $4 AND k.shard = n.shard /*citus AND k.shard = $1[1] */
-                    AND k.account_id = n.account_id AND k.day = n.day AND k.kind BETWEEN r.lowest AND r.highest)
            END AS names,
            r.most
     FROM new_names n
@@ -149,10 +143,7 @@ WITH ranged AS (
     FROM counted_names
 ), added_names AS (
     INSERT INTO projections.day_names (shard, account_id, day, kind, item)
-    SELECT shard, account_id, day, kind, item FROM judged_names WHERE fits AND NOT $4
-), collected_names AS (
-    INSERT INTO projections.rebuilt_names (shard, account_id, day, kind, item)
-    SELECT shard, account_id, day, kind, item FROM judged_names WHERE fits AND $4
+    SELECT shard, account_id, day, kind, item FROM judged_names WHERE fits
 ), judged AS MATERIALIZED (
     -- No join: it is planned for a handful of rows and may compare each with each, which takes a minute for a large piece.
     SELECT s.*,
@@ -163,6 +154,7 @@ WITH ranged AS (
                 concat_ws(E'\x1f', s.item, s.deployment, s.status))
                IN (SELECT n.shard, n.account_id, n.day, n.kind, n.item FROM judged_names n WHERE NOT n.fits) AS is_shortened
     FROM said s
+    WHERE NOT $4
 ), slots AS MATERIALIZED (
     SELECT shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
            seconds, last_used, changed_at, told_at
@@ -181,10 +173,10 @@ WITH ranged AS (
 ), collected AS (
     INSERT INTO projections.rebuilt_slots (
         shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
-        seconds, last_used, changed_at, told_at)
+        seconds, last_used, changed_at, told_at, first_at)
     SELECT shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
-           seconds, last_used, changed_at, told_at
-    FROM slots
+           seconds, last_used, changed_at, told_at, first_at
+    FROM said
     WHERE $4
 ), added_slots AS (
     INSERT INTO projections.usage_slots AS s (
@@ -193,7 +185,6 @@ WITH ranged AS (
     SELECT shard, account_id, slot, resource, kind, item, deployment, category, status, events, amount, tokens_in, tokens_out,
            seconds, last_used, changed_at
     FROM slots
-    WHERE NOT $4
     ORDER BY shard, account_id, slot, resource, kind, item, deployment, category, status  -- along the index: less work
     ON CONFLICT (shard, account_id, slot, resource, kind, item, deployment, category, status) DO UPDATE
     SET events = s.events + excluded.events, amount = s.amount + excluded.amount,
@@ -210,7 +201,7 @@ WITH ranged AS (
     LEFT JOIN LATERAL (
         SELECT time_zone FROM projections.usage_zones z WHERE z.shard = u.shard /*citus AND z.shard = $1[1] */ AND z.account_id = u.account_id OFFSET 0
     ) AS z ON true
-    WHERE NOT $4 AND u.slot < (CASE WHEN u.account_id <= p.upto THEN p.target ELSE p.summed END + 1)::timestamp AT TIME ZONE 'UTC'
+    WHERE u.slot < (CASE WHEN u.account_id <= p.upto THEN p.target ELSE p.summed END + 1)::timestamp AT TIME ZONE 'UTC'
       AND (u.slot AT TIME ZONE coalesce(z.time_zone, 'UTC'))::date < CASE WHEN u.account_id <= p.upto THEN p.target ELSE p.summed END
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
     ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -252,7 +243,7 @@ WITH ranged AS (
 ), items AS (
     SELECT shard, account_id, kind, item, deployment, min(slot) AS first_used, max(told_at) AS told_at
     FROM slots
-    WHERE NOT $4 AND events > 0 AND kind <= {{last_usage}}
+    WHERE events > 0 AND kind <= {{last_usage}}
     GROUP BY shard, account_id, kind, item, deployment
 ), added_items AS (
     INSERT INTO projections.used_items AS k (

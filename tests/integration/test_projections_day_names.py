@@ -9,14 +9,14 @@ from datetime import timedelta
 import pytest
 
 from meter.runtime.postgres import Pool
-from projections.rebuild import Model, Rebuild
+from projections.rebuild import Exchange, Model, Rebuild
 from projections.verify import verify
 from schemas.limits import MAX_DAY_DEPLOYMENTS, MAX_DAY_NAMES, OTHER_NAME
 from tests.integration.projections_log import MOST, NOON, Event, EventLog, fold_all, opened, reverse, tool, used
 from tests.integration.usage_log import fold_usage
 
 SEPARATOR = "\x1f"
-FEW = 100  # lines: names of a day with fewer are noted nowhere
+FEW = 100  # lines: names of a day with fewer need not be noted
 LINES = """
 SELECT account_id, (slot AT TIME ZONE 'UTC')::date AS day, kind, item, deployment, status, sum(amount)::bigint
 FROM projections.usage_slots GROUP BY 1, 2, 3, 4, 5, 6
@@ -105,6 +105,15 @@ async def fetch(pool: Pool) -> Lines:
     return {tuple(row)[:6]: row[6] for row in await pool.fetch(LINES)}
 
 
+def crowded_days(lines: Lines, most: int) -> set[tuple[object, ...]]:
+    return {day for day, lines_of_day in Counter(key[:2] for key in lines).items() if lines_of_day > most}
+
+
+async def rebuild(pool: Pool) -> Exchange:
+    [exchange] = await Rebuild(pool, [Model.USAGE], progress=lambda _events: None).run()
+    return exchange
+
+
 def count_kept(lines: Lines) -> tuple[int, int]:
     """Of the account and day with the most: names, and pairs of deployment and status."""
     names = {key[:4] for key in lines if key[3] != OTHER_NAME}
@@ -132,14 +141,53 @@ async def test_names_beyond_the_first_go_to_other_wherever_the_fold_is_cut(
     assert flood is flood_names or MAX_DAY_DEPLOYMENTS - 2_000 < pairs <= MAX_DAY_DEPLOYMENTS
     assert sum(lines.values()) == await pool.fetchval("SELECT sum(amount) FROM projections.usage_slots")
     # Of a day all names are noted or none; and all of the days that have many.
-    crowded = {day for day, lines_of_day in Counter(key[:2] for key in lines).items() if lines_of_day > FEW}
     noted = await fetch_noted(pool)
-    assert crowded <= set(noted) and noted == {day: names_of_days[day] for day in noted}
+    assert crowded_days(lines, FEW) <= set(noted) and noted == {day: names_of_days[day] for day in noted}
     items = set(map(tuple, await pool.fetch("SELECT * FROM projections.used_items")))
     assert [difference async for report in verify(pool) for difference in report.differences] == []
     await pool.execute("DELETE FROM projections.day_names WHERE item LIKE 'n1%' OR item LIKE 'sage%'")
     await pool.execute("DELETE FROM projections.usage_slots WHERE item LIKE 'n2%' OR deployment LIKE 'pod-2%'")
-    await Rebuild(pool, [Model.USAGE], progress=lambda _events: None).run()
+    await rebuild(pool)
     assert await fetch(pool) == lines
-    assert await fetch_noted(pool) == {day: names for day, names in names_of_days.items() if len(names) > FEW}
+    noted = await fetch_noted(pool)
+    assert crowded_days(lines, MAX_DAY_NAMES) <= set(noted) and noted == {day: names_of_days[day] for day in noted}
     assert set(map(tuple, await pool.fetch("SELECT * FROM projections.used_items"))) == items
+
+
+@pytest.mark.parametrize("flood", [flood_names, flood_pairs])
+async def test_after_a_rebuild_in_the_middle_the_fold_goes_on_as_if_there_had_been_none(
+    pool: Pool, flood: Callable[[int], list[Event]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.rebuild.RANGE_EVENTS", 400)
+    log = EventLog(pool)
+    await log.set_up()
+    events = flood(1)
+    for part in (events[:1_500], events[1_500:]):
+        await log.append(*part)
+        await fold_all(pool, MOST)
+        await fold_usage(pool, 250)
+        await pool.execute("TRUNCATE projections.usage_slots, projections.day_names, projections.used_items")
+        await rebuild(pool)
+    assert await fetch(pool) == expect(events)[0]
+
+
+async def test_a_rebuild_of_what_is_right_finds_nothing_to_change(pool: Pool) -> None:
+    """Two names in all slots of a day, which are more lines than a day may have without its names noted."""
+    log = EventLog(pool)
+    await log.set_up()
+    first = NOON.replace(hour=0)
+    often = [
+        used("acct-1", 1, ("sage", "swift")[n % 2], occurred_at=first + timedelta(minutes=4.8 * n)) for n in range(300)
+    ]
+    varied = [
+        used("acct-2", 1, f"n{n % 30}", data={"deployment": f"pod-{n % 7}", "status": f"s{n % 5}"}) for n in range(300)
+    ]
+    await log.append(*opened("acct-1"), *opened("acct-2"), *often, *varied)
+    await fold_all(pool, MOST)
+    await fold_usage(pool, 60)
+    assert await fetch_noted(pool) != {}
+    exchange = await rebuild(pool)
+    assert (exchange.added, exchange.changed, exchange.removed) == (0, 0, 0)
+    await pool.execute("DELETE FROM projections.day_names WHERE item = 'n1'")
+    exchange = await rebuild(pool)
+    assert (exchange.added, exchange.changed, exchange.removed) == (1, 0, 0)
