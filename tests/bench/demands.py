@@ -92,6 +92,7 @@ DEMANDS = (
     Demand("memory of the meter with 1,000,000 accounts, MB", meter_memory, most=150),
     Demand("memory of the largest service, MB", memory, most=250),
     Demand("rebuild, events/s", rate("rebuild_per_s"), least=1_000_000),
+    Demand("rebuild of balances alone, events/s", rate("rebuild_balances_per_s"), least=1_000_000),
     Demand("meter verify, events/s", rate("verify_per_s"), least=1_000_000),
     Demand("summary among a million accounts, median ms", page("summary"), most=5),
     Demand("a year of 500 items, usage in every hour: overview, median ms", year("overview"), most=100),

@@ -8,6 +8,7 @@ from tests.bench.services import time_command
 
 COMMANDS = {
     "rebuild": ("projections", "rebuild"),
+    "rebuild_balances": ("projections", "rebuild", "balances"),
     "verify": ("meter", "verify"),
     "verify_projections": ("projections", "verify"),
 }

@@ -13,7 +13,7 @@ RATES = (
     *("go_peer", "go_peer_with_fold", "streams_peer"),
     *("copy_indexed", "copy_bare", "getmany", "peer_plain", "peer_batched"),
 )
-PASSES = ("fold", "rebuild", "verify", "verify_projections")
+PASSES = ("fold", "rebuild", "rebuild_balances", "verify", "verify_projections")
 
 
 def print_figures(console: Console, figures: Figures) -> None:
