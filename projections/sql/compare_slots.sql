@@ -9,17 +9,23 @@ WITH events AS (
     LEFT JOIN meter.reversals v ON v.shard = e.shard AND v.position = e.position
     LEFT JOIN meter.events o ON o.shard = v.shard AND o.position = v.reverses
     WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{usage}}, {{usage.reversed.v1}})
+), read AS (
+    SELECT position, account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
+           data -> 'deployment' AS deployment, data -> 'status' AS status, data ->> 'category' AS category,
+           data -> 'input_tokens' AS tokens_in, data -> 'output_tokens' AS tokens_out, data -> 'seconds' AS seconds
+    FROM events
+    OFFSET 0  -- so that each field is looked for once in the data of an event
 ), said AS (
     -- Names as they are, numbers as their text: what it takes to be one is looked at below.
     SELECT position, account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
-           CASE WHEN json_typeof(data -> 'deployment') = 'string' THEN data ->> 'deployment' END AS deployment,
-           CASE WHEN json_typeof(data -> 'status') = 'string' THEN data ->> 'status' END AS status,
-           data ->> 'category' AS category,
-           CASE WHEN json_typeof(data -> 'input_tokens') = 'number' THEN data ->> 'input_tokens' END AS tokens_in,
-           CASE WHEN json_typeof(data -> 'output_tokens') = 'number' THEN data ->> 'output_tokens' END AS tokens_out,
-           CASE WHEN json_typeof(data -> 'seconds') = 'number' THEN data ->> 'seconds' END AS seconds
-    FROM events
-    OFFSET 0  -- so that data are read once for each of them
+           CASE WHEN json_typeof(deployment) = 'string' THEN deployment #>> '{}' END AS deployment,
+           CASE WHEN json_typeof(status) = 'string' THEN status #>> '{}' END AS status,
+           category,
+           CASE WHEN json_typeof(tokens_in) = 'number' THEN tokens_in #>> '{}' END AS tokens_in,
+           CASE WHEN json_typeof(tokens_out) = 'number' THEN tokens_out #>> '{}' END AS tokens_out,
+           CASE WHEN json_typeof(seconds) = 'number' THEN seconds #>> '{}' END AS seconds
+    FROM read
+    OFFSET 0  -- and each text is made once
 ), named AS (
     SELECT position, account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
            CASE WHEN deployment ~ '[^ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' AND length(deployment) <= {{name_chars}}
@@ -29,53 +35,64 @@ WITH events AS (
                  AND status !~ '[\u0001-\u001f\u007f-\u009f]'
                 THEN left(status, {{status_chars}}) ELSE '' END COLLATE "C" AS status,
            CASE WHEN category = ANY (ARRAY[{{categories}}]) THEN category ELSE '' END COLLATE "C" AS category,
-           CASE WHEN back THEN NULL WHEN tokens_in ~ '^[0-9.]{1,16}$' THEN tokens_in::numeric ELSE long.numbers[1] END AS tokens_in,
-           CASE WHEN back THEN NULL WHEN tokens_out ~ '^[0-9.]{1,16}$' THEN tokens_out::numeric ELSE long.numbers[2] END AS tokens_out,
-           CASE WHEN back THEN NULL WHEN seconds ~ '^[0-9.]{1,16}$' THEN seconds::numeric ELSE long.numbers[3] END AS seconds
+           CASE WHEN back OR tokens_in IS NULL THEN NULL WHEN tokens_in ~ '^[0-9.]{1,16}$' THEN tokens_in::numeric ELSE long.numbers[1] END AS tokens_in,
+           CASE WHEN back OR tokens_out IS NULL THEN NULL WHEN tokens_out ~ '^[0-9.]{1,16}$' THEN tokens_out::numeric ELSE long.numbers[2] END AS tokens_out,
+           CASE WHEN back OR seconds IS NULL THEN NULL WHEN seconds ~ '^[0-9.]{1,16}$' THEN seconds::numeric ELSE long.numbers[3] END AS seconds
     FROM said
     CROSS JOIN LATERAL (
         -- Long ones and those with an exponent: null where Postgres has no type for one, with more than 16,383 decimals or 131,072 digits
-        -- before them. The fold leaves such a field out as well.
-        SELECT array_agg(CASE WHEN decimals - exponent <= 16383 AND digits - decimals + exponent <= 131072 THEN number::numeric END
-                         ORDER BY place) AS numbers
-        FROM (
-            SELECT place, number, length(ltrim(translate(mantissa, '-.', ''), '0')) AS digits,
-                   length(split_part(mantissa, '.', 2)) AS decimals,
-                   CASE WHEN exponent !~ '[1-9][0-9]{6}' THEN coalesce(nullif(exponent, ''), '0')::int END AS exponent
+        -- before them. The fold leaves such a field out as well. Postgres works this out where it is asked for, which is rare.
+        SELECT (
+            SELECT array_agg(CASE WHEN decimals - exponent <= 16383 AND digits - decimals + exponent <= 131072 THEN number::numeric END
+                             ORDER BY place)
             FROM (
-                SELECT place, number, split_part(lower(number), 'e', 1) AS mantissa, split_part(lower(number), 'e', 2) AS exponent
-                FROM unnest(ARRAY[tokens_in, tokens_out, seconds]) WITH ORDINALITY AS n (number, place)
-                WHERE NOT back AND concat_ws(' ', tokens_in, tokens_out, seconds) ~ '[^0-9. ]|[0-9.]{17}'
-            ) AS parted
-        ) AS measured
+                SELECT place, number, length(ltrim(translate(mantissa, '-.', ''), '0')) AS digits,
+                       length(split_part(mantissa, '.', 2)) AS decimals,
+                       CASE WHEN exponent !~ '[1-9][0-9]{6}' THEN coalesce(nullif(exponent, ''), '0')::int END AS exponent
+                FROM (
+                    SELECT place, number, split_part(lower(number), 'e', 1) AS mantissa, split_part(lower(number), 'e', 2) AS exponent
+                    FROM unnest(ARRAY[tokens_in, tokens_out, seconds]) WITH ORDINALITY AS n (number, place)
+                ) AS parted
+            ) AS measured
+        ) AS numbers
     ) AS long
+), crowded AS MATERIALIZED (
+    -- Days of so many events that there may be names or pairs beyond. They are few, so what is beyond is looked up in a table of
+    -- hashes, where a join may compare each with each.
+    SELECT account_id, date(slot AT TIME ZONE 'UTC') AS day
+    FROM named
+    GROUP BY account_id, date(slot AT TIME ZONE 'UTC')
+    HAVING count(*) > least({{day_names}}, {{day_deployments}})
+), of_crowded AS MATERIALIZED (
+    SELECT position, account_id, date(slot AT TIME ZONE 'UTC') AS day, kind, item, deployment, status
+    FROM named
+    WHERE (account_id, date(slot AT TIME ZONE 'UTC')) IN (SELECT c.account_id, c.day FROM crowded c)
 ), ranked AS (
-    SELECT account_id, date(slot AT TIME ZONE 'UTC') AS day, kind, item,
-           rank() OVER (PARTITION BY account_id, date(slot AT TIME ZONE 'UTC') ORDER BY min(position)) > {{day_names}} AS beyond
-    FROM named
-    GROUP BY account_id, date(slot AT TIME ZONE 'UTC'), kind, item
+    SELECT account_id, day, kind, item, rank() OVER (PARTITION BY account_id, day ORDER BY min(position)) > {{day_names}} AS beyond
+    FROM of_crowded
+    GROUP BY account_id, day, kind, item
 ), paired AS (
-    SELECT account_id, date(slot AT TIME ZONE 'UTC') AS day, kind, item, deployment, status,
-           rank() OVER (PARTITION BY account_id, date(slot AT TIME ZONE 'UTC') ORDER BY min(position)) > {{day_deployments}} AS beyond
-    FROM named
+    SELECT account_id, day, kind, item, deployment, status,
+           rank() OVER (PARTITION BY account_id, day ORDER BY min(position)) > {{day_deployments}} AS beyond
+    FROM of_crowded
     WHERE deployment <> '' OR status <> ''
-    GROUP BY account_id, date(slot AT TIME ZONE 'UTC'), kind, item, deployment, status
-), judged AS (
-    -- Pairs beyond are few: they are looked up in a table of hashes, where a join may compare each with each.
-    SELECT n.*, (n.account_id, date(n.slot AT TIME ZONE 'UTC'), n.kind, n.item, n.deployment, n.status)
-                    IN (SELECT p.account_id, p.day, p.kind, p.item, p.deployment, p.status FROM paired p WHERE p.beyond) AS shortened
+    GROUP BY account_id, day, kind, item, deployment, status
+), judged AS MATERIALIZED (
+    SELECT n.*,
+           (n.account_id, date(n.slot AT TIME ZONE 'UTC'), n.kind, n.item)
+               IN (SELECT r.account_id, r.day, r.kind, r.item FROM ranked r WHERE r.beyond) AS beyond,
+           (n.account_id, date(n.slot AT TIME ZONE 'UTC'), n.kind, n.item, n.deployment, n.status)
+               IN (SELECT p.account_id, p.day, p.kind, p.item, p.deployment, p.status FROM paired p WHERE p.beyond) AS shortened
     FROM named n
 ), known AS (
     SELECT n.account_id, n.resource, n.occurred_at, n.recorded_at, n.amount, n.back, n.linked, n.slot, n.kind,
-           CASE WHEN r.beyond THEN '{{other_name}}' ELSE n.item END COLLATE "C" AS item,
-           CASE WHEN r.beyond OR n.deployment = '' THEN '' WHEN n.shortened THEN '{{other_name}}' ELSE n.deployment
+           CASE WHEN n.beyond THEN '{{other_name}}' ELSE n.item END COLLATE "C" AS item,
+           CASE WHEN n.beyond OR n.deployment = '' THEN '' WHEN n.shortened THEN '{{other_name}}' ELSE n.deployment
            END COLLATE "C" AS deployment,
-           CASE WHEN r.beyond THEN '' ELSE n.category END COLLATE "C" AS category,
-           CASE WHEN r.beyond OR n.status = '' THEN '' WHEN n.shortened THEN '{{other_name}}' ELSE n.status END COLLATE "C" AS status,
+           CASE WHEN n.beyond THEN '' ELSE n.category END COLLATE "C" AS category,
+           CASE WHEN n.beyond OR n.status = '' THEN '' WHEN n.shortened THEN '{{other_name}}' ELSE n.status END COLLATE "C" AS status,
            n.tokens_in, n.tokens_out, n.seconds
     FROM judged n
-    JOIN ranked r ON r.account_id = n.account_id AND r.day = date(n.slot AT TIME ZONE 'UTC') AND r.kind = n.kind
-                     AND r.item = n.item
 ), expected AS (
     SELECT account_id, slot, resource, kind, item, deployment, category, status,
            sum(CASE WHEN linked THEN 0 ELSE 1 END) AS events, sum(CASE WHEN back THEN -amount ELSE amount END) AS amount,
