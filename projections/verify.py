@@ -14,6 +14,7 @@ read; and up to the end when the notifier has read a later change of anybody in 
 order of positions. What was reached after that is on its way, and counted. With `settled` nothing may be.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -75,14 +76,27 @@ async def find_obstacle(pool: Pool) -> str | None:
     return None
 
 
-async def verify(pool: Pool, rules: NoticeRules | None = None) -> AsyncIterator[ShardReport]:
-    """Shard by shard; notices only where there are rules for them."""
-    for shard, _position in await pool.fetch(sql("fetch_cursors"), PROJECTION):
+async def verify(pool: Pool, rules: NoticeRules | None = None, *, workers: int = 2) -> AsyncIterator[ShardReport]:
+    """In the order of shards, `workers` of them at a time; notices only where there are rules for them."""
+    room = asyncio.Semaphore(workers)
+
+    async def report(shard: int) -> ShardReport:
         async with (
+            room,
             pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            yield await verify_shard(connection, shard, rules)
+            return await verify_shard(connection, shard, rules)
+
+    shards = [row["shard"] for row in await pool.fetch(sql("fetch_cursors"), PROJECTION)]
+    reports = [asyncio.ensure_future(report(shard)) for shard in shards]
+    try:
+        for each in reports:
+            yield await each
+    finally:
+        for each in reports:
+            each.cancel()
+        await asyncio.gather(*reports, return_exceptions=True)
 
 
 async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | None) -> ShardReport:
