@@ -41,18 +41,19 @@ class Allowance:
                 yield grant_row(opened, resource, amount)
 
 
-def pass_on(rows: list[Accepted], lost: Sequence[Accepted]) -> list[Accepted]:
-    """`rows` with the free grants of openings that are not stored: each goes to the first opening of its account in
-    the batch, if there is one, which is then the one that opens it."""
+def pass_on(rows: Sequence[Accepted], lost: Sequence[Accepted]) -> list[Accepted]:
+    """`rows` with free grants that lost their opening: they go to the first opening of their account among the rows, if
+    there is one, which is then the one that opens it."""
+    by_account: dict[str, list[Accepted]] = {}
     for grant in lost:
-        openings = (at for at, row in enumerate(rows) if row.type == OPENED and row.account_id == grant.account_id)
-        at = next(openings, None)
-        if at is not None:
-            behind = at + 1
-            while behind < len(rows) and rows[behind].offset == rows[at].offset and rows[behind].source == OWN_SOURCE:
-                behind += 1
-            rows.insert(behind, grant_row(rows[at], RESOURCES_BY_CODE[grant.resource or 0], grant.amount))
-    return rows
+        by_account.setdefault(grant.account_id, []).append(grant)
+    passed: list[Accepted] = []
+    for row in rows:
+        passed.append(row)
+        if row.type == OPENED:
+            grants = by_account.pop(row.account_id, ())
+            passed += [grant_row(row, RESOURCES_BY_CODE[grant.resource or 0], grant.amount) for grant in grants]
+    return passed
 
 
 def grant_row(opened: Accepted, resource: Resource, amount: int) -> Accepted:

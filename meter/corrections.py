@@ -1,10 +1,12 @@
 """Judge reversals and revocations: what they take back must be there, and is taken back once. Pure.
 
 They are judged in the order of their topic, together with all that follows them there of the same account: a reversal
-against all usage that was read, a revocation against the grants before it. What is stored keeps this order. From its
-first reversal on, what a batch has of an account stands behind the usage of the batch, which the reversal may mean; the
-rest stands before it. So neither an outcome nor the order of an account's events depends on where batches are cut, but
-for a reversal that waits: it counts where it is read again.
+against all usage that was read, a revocation against the grants before it. What follows the forgetting of an account is
+judged as what comes in a later batch: nobody's address or name is compared. What is stored keeps this order. From its
+first reversal or forgetting on, what a batch has of an account stands behind the usage of the batch, which the reversal
+may mean, and whose items were compared with their owners; the rest stands before it. So neither an outcome nor the
+order of an account's events depends on where batches are cut, but for a reversal that waits: it counts where it is read
+again.
 """
 
 from collections import Counter
@@ -23,7 +25,8 @@ from meter.refused_corrections import (
     describe_revocable,
     describe_sources,
 )
-from meter.settle import judge_again, reject_unjudged
+from meter.sealing import FORGOTTEN_CODE, forget_people
+from meter.settle import judge_again, reject_unjudged, reject_unstorable
 from schemas.codes import CODES, USAGE_CODES
 from schemas.identity import normalize_id
 from schemas.reasons import Reason
@@ -32,6 +35,7 @@ from schemas.stored_json import read_stored_json
 from schemas.topics import ACCOUNTS
 
 REVERSED, GRANTED, REVOKED = CODES["usage.reversed.v1"], CODES["credits.granted.v1"], CODES["credits.revoked.v1"]
+BEHIND_USAGE: Final = frozenset((REVERSED, FORGOTTEN_CODE))  # with what follows of the account
 
 Name = tuple[str, str]  # account and event id, normalized
 
@@ -105,7 +109,7 @@ def settle_corrections(
     if not plan.corrections:
         return plan
     judge = _Judge(plan, facts, known, first_position)
-    before, following = split_at_first(plan.corrections, frozenset((REVERSED,)))
+    before, following = split_at_first(plan.corrections, BEHIND_USAGE)
     for event in before:
         judge.judge(event)
     judge.add_usage()
@@ -123,6 +127,7 @@ class _Judge:
         self._usage = {name: list(found) for name, found in facts.usage.items()}
         self._moves = {account: list(moves) for account, moves in facts.moves.items()}
         self._last_offset: int | None = None  # of what is stored of these events
+        self._forgotten: set[str] = set()  # accounts, by what is stored of these events
         self._taken: Counter[int] = Counter()  # of usage by position, in this batch
         self._repeats: list[Repeat] = []
         self._rejections: list[Rejected] = []
@@ -157,18 +162,23 @@ class _Judge:
         if event.key in self._plan.derived:
             self._store_free(event)
             return
-        stored = self._contents.get(event.key)
-        if stored is not None:
-            outcome = judge_again(self._plan, event, stored)
-            if isinstance(outcome, Rejected):
-                self._rejections.append(outcome)
-            else:
-                self._repeats.append(outcome)
-            return
         try:
-            self._judge_new(event)
+            self._judge(event)
         except Exception as error:
             self._rejections.append(reject_unjudged(self._plan, event, error))
+
+    def _judge(self, event: Accepted) -> None:
+        stored = self._contents.get(event.key)
+        if event.account_id in self._forgotten:
+            event, stored = forget_people(event), None if stored is None else forget_people(stored)
+        if stored is None:
+            self._judge_new(event)
+            return
+        outcome = judge_again(self._plan, event, stored)
+        if isinstance(outcome, Rejected):
+            self._rejections.append(outcome)
+        else:
+            self._repeats.append(outcome)
 
     def _store_free(self, grant: Accepted) -> None:
         """Behind its opening, where that is stored and the account has not got it yet."""
@@ -176,18 +186,23 @@ class _Judge:
             self._store(grant)
 
     def _judge_new(self, event: Accepted) -> None:
-        refused: Refused | Wait | None = None
+        found: Refused | Wait | NamedUsage | None = None
         if event.type == REVERSED:
-            refused = self._judge_reversal(event)
+            found = self._find_reversed(event)
         elif event.type == REVOKED:
-            refused = self._judge_revocation(event)
-        else:
-            self._store(event)
-        if isinstance(refused, Refused):
+            found = self._judge_revocation(event)
+        if isinstance(found, Refused):
             record = self._plan.record_at((event.topic, event.offset))
-            self._rejections.append(Rejected(record, refused.reason, refused.detail))
-        elif isinstance(refused, Wait):
-            self._waiting.append(refused)
+            self._rejections.append(Rejected(record, found.reason, found.detail))
+        elif isinstance(found, Wait):
+            self._waiting.append(found)
+        elif (event.topic, event.offset) in self._plan.faults:
+            self._rejections.append(reject_unstorable(self._plan, event))
+        else:
+            position = self._store(event)
+            if found is not None:
+                self._taken[found.position] += event.amount
+                self._links.append(Link(position, found.position, event.amount))
 
     def _store(self, event: Accepted) -> int:
         """Make it a row; its position, which is known once the usage is there."""
@@ -195,9 +210,11 @@ class _Judge:
         self._rows.append(event)
         self._contents[event.key] = content_of(event)
         self._last_offset = event.offset
+        if event.type == FORGOTTEN_CODE:
+            self._forgotten.add(event.account_id)
         return self._first_position + len(self._rows) - 1
 
-    def _judge_reversal(self, event: Accepted) -> Refused | Wait | None:
+    def _find_reversed(self, event: Accepted) -> Refused | Wait | NamedUsage:
         source = read_stored_json(event.data).get("reverses_source")
         name = reversed_name(event)
         found = [usage for usage in self._usage.get(name, ()) if source in (None, usage.source)]
@@ -212,9 +229,7 @@ class _Judge:
         left = usage.left - self._taken[usage.position]
         if event.amount > left:
             return Refused(Reason.REVERSES_TOO_MUCH, describe_reversible(usage.amount, usage.resource, left))
-        self._taken[usage.position] += event.amount
-        self._links.append(Link(self._store(event), usage.position, event.amount))
-        return None
+        return usage
 
     def _refuse_unknown(self, event: Accepted, reverses: str, source: str | None) -> Refused | Wait:
         record = self._plan.record_at((event.topic, event.offset))
@@ -248,7 +263,6 @@ class _Judge:
             of = describe_grant(grant.event_id, grant.reference)
         if event.amount > left:
             return Refused(Reason.REVOKES_TOO_MUCH, describe_revocable(left, whole, resource, of))
-        self._store(event)
         return None
 
     def result(self) -> AppendPlan:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from meter.allowance import OPENED
 from meter.effects import fold_all
 from meter.plan import RemarkRow
+from meter.sealing import FORGOTTEN_CODE, without_people
 from schemas.events import AccountOpened, AccountRenamed, ContactsChanged, PlanChanged
 from schemas.records import Accepted
 from schemas.upcast import read_stored
@@ -37,13 +38,20 @@ def remark_later_openings(
 ) -> list[RemarkRow]:
     """A remark for each field in which an opening among these rows differs from the one that opened its account."""
     found: list[RemarkRow] = []
+    openings = dict(openings)
     for position, row in enumerate(rows, start=first_position):
+        if row.type == FORGOTTEN_CODE and row.account_id in openings:
+            openings[row.account_id] = forget_opening(openings[row.account_id])
         if row.type != OPENED or openings[row.account_id].position == position:
             continue
         first = openings[row.account_id]
         fields = find_differing(read_opening(first.type, first.data), read_opening(row.type, row.data))
         found += [RemarkRow(row.topic, row.offset, row.account_id, field, ALREADY_OPEN) for field in fields]
     return found
+
+
+def forget_opening(opening: Opening) -> Opening:
+    return opening._replace(data=without_people(opening.type, opening.data))
 
 
 def accounts_new(openings: Mapping[str, Opening], first_position: int) -> dict[str, int]:

@@ -6,7 +6,7 @@ Every offset of the batch's range ends as exactly one of: event row, repeat, rej
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import merge
 from operator import attrgetter
@@ -23,9 +23,9 @@ from schemas.topics import ACCOUNTS, USAGE
 
 offset_of = attrgetter("offset")
 INPUT_TOPICS = (ACCOUNTS, USAGE)  # the order of one batch: a grant that waits beside usage counts before it
-# They take back what other events gave or counted. From its first one in a batch on, what is said of an account is
-# judged one after the other.
-CORRECTIONS = frozenset(CODES[type] for type in ("usage.reversed.v1", "credits.revoked.v1"))
+# They take back what other events gave, counted or said. From its first one in a batch on, what is said of an account
+# is judged one after the other.
+CORRECTIONS = frozenset(CODES[type] for type in ("usage.reversed.v1", "credits.revoked.v1", "account.forgotten.v1"))
 
 NOTHING_UNREAD: Final[Mapping[str, Sequence[Rejected]]] = MappingProxyType({})
 
@@ -114,8 +114,8 @@ class AppendPlan:
     gaps: tuple[Gap, ...]
     records: Mapping[str, Sequence[Record]]
     remarked: tuple[Remarked, ...] = ()  # what was left out of records, whatever becomes of their events
-    # Of each account its first reversal or revocation and all that follows, free grants behind their openings;
-    # `settle_corrections` judges them.
+    # Of each account its first correction and all that follows, free grants behind their openings; `settle_corrections`
+    # judges them.
     corrections: tuple[Accepted, ...] = ()
     usage_end: int = 0  # of the usage partition, asked when the batch was there; 0 where nobody needs to know
     usage_ends: tuple[int, ...] = ()  # of all partitions of usage, while some of it may still come from the others
@@ -123,6 +123,8 @@ class AppendPlan:
     waiting: tuple[Wait, ...] = ()
     moved: tuple[Rerouted, ...] | None = None  # rows of what is sent on, where one stands for many; None: one each
     room: int | None = None  # bytes of evidence that may be kept record by record; None: any
+    # Why the database refuses events, as far as it was asked. What is not to become a row is judged as if it was good.
+    faults: Mapping[TopicOffset, str] = field(default_factory=dict)
 
     def repeated(self) -> int:
         return sum(repeat.records for repeat in self.repeats)

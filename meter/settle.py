@@ -1,7 +1,8 @@
 """Judge what a batch planned against what the database knows of it: events whose identity is stored, and those that it
 refuses. Pure, as the plan is."""
 
-from collections.abc import Mapping, Set
+from collections import Counter
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from itertools import chain
 from typing import Final
@@ -13,6 +14,7 @@ from meter.runtime.errors import explain, name_wordless
 from schemas.reasons import Reason
 from schemas.records import Accepted, Rejected
 from schemas.rows import at_places, find_keys, without
+from schemas.topics import ACCOUNTS
 
 MAX_FAULT_CHARS: Final = 500
 
@@ -21,8 +23,9 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
     """Judge every event whose identity is stored (`known`) or stood before in the batch: repeat or reused id.
 
     What is stored comes first, so the outcome does not depend on where batches are cut. A record's derived rows go with
-    it.
+    it. Corrections are judged by `settle_corrections`.
     """
+    plan = without_unstorable(plan, known)
     if not known and not plan.again:
         return plan
     stored = find_keys(plan.rows, known.keys())
@@ -87,28 +90,62 @@ def reject_reuse(plan: AppendPlan, event: Accepted, stored: Content) -> Rejected
     return Rejected(plan.record_at((event.topic, event.offset)), Reason.ID_REUSED, describe_reuse(event, stored))
 
 
-def without_unstorable(plan: AppendPlan, faults: Mapping[TopicOffset, str]) -> AppendPlan:
-    """Turn the records that the database refuses into rejections; `faults` says why, by topic and offset.
+def reject_unstorable(plan: AppendPlan, event: Accepted) -> Rejected:
+    place = event.topic, event.offset
+    return Rejected(plan.record_at(place), Reason.UNSTORABLE, plan.faults[place])
 
-    Repeats of a refused event go the same way: nothing with their identity is stored.
+
+def without_unstorable(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
+    """The plan with rejections in place of the rows that the database refuses (`plan.faults`).
+
+    The next event of such an identity that is good becomes the row, as it would have in a batch of its own. So free
+    grants go to the first opening that is good.
     """
-    if not faults:
+    if not plan.faults:
         return plan
-    refused = {
-        row.key: faults[row.topic, row.offset]
-        for row in chain(plan.rows, plan.corrections)
-        if (row.topic, row.offset) in faults and row.key not in plan.derived
-    }
-    kept = [row for row in plan.corrections if (row.topic, row.offset) not in faults]
-    again = {(r.topic, r.offset): refused[r.key] for r in plan.repeats if r.key in refused}
-    again |= {(row.topic, row.offset): refused[row.key] for row in kept if row.key in refused}
-    rejections = [
-        Rejected(plan.record_at(place), Reason.UNSTORABLE, detail) for place, detail in {**faults, **again}.items()
-    ]
+    kept: list[Accepted] = []
+    again: list[Accepted] = []
+    rejections: list[Rejected] = []
+    taken = set(known)
+    free = [row for row in plan.rows if row.key in plan.derived]
+    own = (row for row in plan.rows if row.key not in plan.derived)
+    for event in sorted((*own, *plan.again), key=lambda event: (event.topic != ACCOUNTS, event.offset)):
+        if event.key in taken:
+            again.append(event)
+        elif (event.topic, event.offset) in plan.faults:
+            rejections.append(reject_unstorable(plan, event))
+        else:
+            taken.add(event.key)
+            kept.append(event)
     return replace(
         plan,
-        rows=tuple(without_derived(plan, list(plan.rows), faults.keys())),
-        corrections=tuple(row for row in kept if (row.topic, row.offset) not in again),
-        repeats=tuple(r for r in plan.repeats if r.key not in refused),
+        rows=tuple(pass_on(kept, free)),
+        again=tuple(again),
         rejections=(*plan.rejections, *rejections),
     )
+
+
+def list_tries(plan: AppendPlan, known: Mapping[bytes, Content]) -> list[list[Accepted]]:
+    """All that may become rows of an unsettled plan, in lists in which no identity stands twice. What is the same but
+    for its offset stands there once."""
+    lists: list[list[Accepted]] = []
+    times = Counter[bytes]()
+    for event in dict.fromkeys(event._replace(offset=0) for event in may_be_rows(plan, known)):
+        if times[event.key] == len(lists):
+            lists.append([])
+        lists[times[event.key]].append(event)
+        times[event.key] += 1
+    return lists
+
+
+def find_faults(
+    plan: AppendPlan, known: Mapping[bytes, Content], refused: Mapping[Accepted, str]
+) -> dict[TopicOffset, str]:
+    """`refused` has events of `list_tries`, and why. A record goes with the rows that follow from it."""
+    events = may_be_rows(plan, known)
+    whys = ((event, refused.get(event._replace(offset=0))) for event in events)
+    return {(event.topic, event.offset): why for event, why in whys if why is not None}
+
+
+def may_be_rows(plan: AppendPlan, known: Mapping[bytes, Content]) -> Iterator[Accepted]:
+    return (event for event in chain(plan.rows, plan.again, plan.corrections) if event.key not in known)

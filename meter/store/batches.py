@@ -6,6 +6,7 @@ nothing, and everything after it happens under the shard's row lock.
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -14,13 +15,13 @@ from meter.bounds import bound_evidence, weigh_evidence, without_copies
 from meter.content import Content
 from meter.corrections import settle_corrections
 from meter.openings import Opening, accounts_opened
-from meter.plan import AppendPlan, TopicOffset
+from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError, explain
 from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, load_sql, transpose, tried
 from meter.runtime.postgres.failures import has_no_room
 from meter.sealing import unseal
-from meter.settle import settle, without_granted, without_unstorable
+from meter.settle import find_faults, list_tries, settle, without_granted
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.corrections import append_links, fetch_facts
 from meter.store.evidence import (
@@ -74,11 +75,11 @@ async def append_batch(connection: Executor, plan: AppendPlan, write: Writer) ->
     plan = await leave_out_granted(connection, await leave_out_forgotten(connection, plan))
     known = await find_known(connection, plan, head)
     plan, stream = await write(connection, plan, known, head)
-    await forget_accounts(connection, plan)
     plan = bound_evidence(plan)
     evidence = await append_evidence(connection, plan)
     if plan.following.accounts != plan.expected.accounts:  # most batches have usage alone
         await append_remarks(connection, plan, await append_openings(connection, plan, head), head.next_position)
+    await forget_accounts(connection, plan)  # behind the remarks, which compare what came before with its names
     return await seal_batch(connection, plan, head, stream, evidence)
 
 
@@ -155,7 +156,10 @@ def is_of_identity(error: asyncpg.UniqueViolationError) -> bool:
 async def copy_accepted_rows(
     connection: Executor, plan: AppendPlan, known: Known, head: Head
 ) -> tuple[AppendPlan, bytes]:
-    """After a refusal: find the culprits, each try in a savepoint, and take the rest in."""
+    """After a refusal: find the culprits, each try in a savepoint, and take the rest in.
+
+    All that may become rows is tried, so events are judged once, knowing which of them the database takes.
+    """
 
     async def attempt(rows: Sequence[Any]) -> Refusal | None:
         try:
@@ -171,17 +175,17 @@ async def copy_accepted_rows(
             return Refusal(Fault.UNSTORABLE, f"the database refused the event: {explain(error)}")
         return None
 
-    tentative = await settle_all(connection, settle(plan, known), known, head)
-    # Sealed as well: a row that is taken back stays in the server's files, and in its WAL.
-    refused = await find_refused(tuple(await seal_rows(connection, tentative)), attempt)
-    missed = [row for row, refusal in refused if refusal.fault is Fault.KNOWN]
-    found = await fetch_known(connection, plan.shard, missed, has_old=False)
-    faults: dict[TopicOffset, str] = {
-        (row.topic, row.offset): refusal.detail for row, refusal in refused if refusal.fault is Fault.UNSTORABLE
-    }
-    known = {**known, **found}
-    settled = without_unstorable(settle(plan, known), faults)
-    return await copy_settled(connection, await settle_all(connection, settled, known, head), head)
+    refused: list[tuple[Accepted, Refusal]] = []
+    for events in list_tries(plan, known):
+        # Sealed as well: a row that is taken back stays in the server's files, and in its WAL.
+        sealed = await seal_rows(connection, replace(plan, rows=tuple(events)))
+        unsealed = dict(zip(map(id, sealed), events, strict=True))
+        refused += [(unsealed[id(row)], refusal) for row, refusal in await find_refused(sealed, attempt)]
+    missed = [event for event, refusal in refused if refusal.fault is Fault.KNOWN]
+    whys = {event: refusal.detail for event, refusal in refused if refusal.fault is Fault.UNSTORABLE}
+    plan = replace(plan, faults=find_faults(plan, known, whys))
+    known = {**known, **await fetch_known(connection, plan.shard, missed, has_old=False)}
+    return await copy_settled(connection, await settle_all(connection, settle(plan, known), known, head), head)
 
 
 async def try_copy(connection: Executor, stream: bytes) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from meter.plan import AppendPlan
 from meter.runtime.postgres import Executor, load_sql
-from meter.sealing import FORGOTTEN_CODE, FORGOTTEN_KEY, KEY_BYTES, NONCE_BYTES, needs_sealing, seal, without_people
+from meter.sealing import FORGOTTEN_CODE, FORGOTTEN_KEY, KEY_BYTES, NONCE_BYTES, forget_people, needs_sealing, seal
 from schemas.codes import PERSONAL_CODES
 from schemas.records import Accepted
 from schemas.rows import types_of
@@ -43,9 +43,7 @@ async def leave_out_forgotten(connection: Executor, plan: AppendPlan) -> AppendP
 
 
 def blank(rows: Iterable[Accepted], accounts: set[str]) -> Iterable[Accepted]:
-    for row in rows:
-        is_blanked = row.type in _PERSONAL and row.account_id in accounts
-        yield row._replace(data=without_people(row.type, row.data)) if is_blanked else row
+    return (forget_people(row) if row.account_id in accounts else row for row in rows)
 
 
 async def seal_rows(connection: Executor, plan: AppendPlan) -> Sequence[Accepted]:

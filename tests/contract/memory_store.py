@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from meter.allowance import OPENED
 from meter.bounds import bound_evidence, weigh_evidence
@@ -20,9 +20,11 @@ from meter.corrections import (
 )
 from meter.plan import AppendPlan, Offsets
 from meter.runtime.errors import OwnershipLostError
-from meter.settle import settle, without_granted, without_unstorable
+from meter.sealing import FORGOTTEN_CODE, forget_people
+from meter.settle import settle, without_granted
 from meter.store.layout import GENESIS, BatchHeader, chain_hash, encode_rows, rows_of
 from meter.store.port import Appended
+from schemas.codes import USAGE_CODES
 from schemas.records import Accepted
 from schemas.topics import ACCOUNTS, USAGE
 from tests.contract.log import Log
@@ -36,6 +38,19 @@ class Shard:
     contents: dict[bytes, Content] = field(default_factory=dict)
     rows: list[Accepted] = field(default_factory=list)
 
+    def forget(self, row: Accepted) -> Accepted:
+        """The event as it is taken where its account is forgotten."""
+        forgotten = any(each.type == FORGOTTEN_CODE and each.account_id == row.account_id for each in self.rows)
+        return forget_people(row) if forgotten else row
+
+    def keep(self, rows: Sequence[Accepted]) -> None:
+        self.rows += rows
+        self.contents |= {row.key: content_of(row) for row in rows}
+        forgotten = {row.account_id for row in rows if row.type == FORGOTTEN_CODE}
+        for row in self.rows if forgotten else ():
+            if row.account_id in forgotten:
+                self.contents[row.key] = forget_people(self.contents[row.key])
+
     def facts(self, plan: AppendPlan) -> Facts:
         """What is stored that the plan's corrections may mean, found the slow way."""
         reversed_ = Counter[int]()
@@ -45,7 +60,7 @@ class Shard:
             name: [
                 NamedUsage(position, row.source, row.resource or 0, row.amount, row.amount - reversed_[position])
                 for position, row in enumerate(self.rows, 1)
-                if row.topic == USAGE and (row.account_id, row.event_id) == name
+                if row.type in USAGE_CODES and (row.account_id, row.event_id) == name
             ]
             for name in names_wanted(plan)
         }
@@ -74,11 +89,16 @@ class MemoryEventStore:
         if shard is None or shard.offsets != plan.expected:
             raise OwnershipLostError(f"shard {plan.shard} expects other offsets")
         plan = without_granted(plan, {row.account_id for row in shard.rows if row.type == OPENED})
-        events = (*plan.rows, *plan.corrections)
+        plan = replace(
+            plan,
+            rows=tuple(shard.forget(row) for row in plan.rows),
+            again=tuple(shard.forget(row) for row in plan.again),
+            corrections=tuple(shard.forget(row) for row in plan.corrections),
+        )
+        events = (*plan.rows, *plan.again, *plan.corrections)
         known = {row.key: shard.contents[row.key] for row in events if row.key in shard.contents}
-        plan = settle(plan, known)
-        events = (*plan.rows, *plan.corrections)
-        plan = without_unstorable(plan, {(r.topic, r.offset): "NUL" for r in events if not is_storable(r)})
+        faults = {(row.topic, row.offset): "NUL" for row in events if not is_storable(row)}
+        plan = settle(replace(plan, faults=faults), known)
         plan = settle_corrections(plan, shard.facts(plan), known, len(shard.log.events) + 1)
         return self._carry_out(shard, bound_evidence(plan))
 
@@ -105,7 +125,6 @@ class MemoryEventStore:
         stream = encode_rows(plan.rows, plan.shard, first, plan.recorded_at)
         shard.head = chain_hash(shard.head, header, rows_of(stream))
         shard.offsets = plan.following
-        shard.contents |= {row.key: content_of(row) for row in plan.rows}
         shard.log.events += [(first + i, row.event_id, row.offset) for i, row in enumerate(plan.rows)]
         shard.log.duplicates += [(r.topic, r.offset, r.event_id) for r in plan.repeats]
         shard.log.rejections += [(r.record.topic, r.record.offset, r.reason.value) for r in plan.rejections]
@@ -113,7 +132,7 @@ class MemoryEventStore:
         shard.log.rerouted += [(r.record.topic, r.record.offset, r.partition) for r in plan.rerouted]
         shard.log.links += plan.links
         shard.log.waiting += [(w.record.topic, w.record.offset, w.reverses) for w in plan.waiting]
-        shard.rows += plan.rows
+        shard.keep(plan.rows)
         shard.log.hashes.append(shard.head)
         return Appended(
             *header[:4], *header[8:12], header.rerouted, header.waiting, plan.rejected_by_reason(), weigh_evidence(plan)

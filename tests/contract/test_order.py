@@ -16,13 +16,14 @@ from tests.contract.event_store import InMemory, InPostgres, ReadLog, StoreFixtu
 from tests.contract.log import Log
 from tests.contract.rows import granted, opened, plan, reversal, revoked, usage
 
-RENAMED = CODES["account.renamed.v1"]
+RENAMED, FORGOTTEN = CODES["account.renamed.v1"], CODES["account.forgotten.v1"]
 TOGETHER = pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in many"])
 USED = usage(0, amount=80 * MICRO, event_id="request 1")
 
 
-def renamed(offset: int, **changes: object) -> Accepted:
-    return opened(offset, type=RENAMED, data='{"display_name":"Ann"}', name="", source="/example/support", **changes)
+def renamed(offset: int, **changes: Any) -> Accepted:
+    fields = {"type": RENAMED, "data": '{"display_name":"Ann"}', "name": "", "source": "/example/support"}
+    return opened(offset, **(fields | changes))
 
 
 async def append(store: EventStore, events: Sequence[Accepted], *, together: bool) -> None:
@@ -114,6 +115,67 @@ class OrderContract(StoreFixtures):
         log = await read_log(0)
         assert offsets_of(log) == [0, 0, 1, 4, 4, 4, 5]
         assert log.rejections == [(ACCOUNTS, 2, "unstorable"), (ACCOUNTS, 3, "unstorable")]
+
+    @TOGETHER
+    async def test_what_has_the_id_of_what_the_database_refuses(
+        self, store: EventStore, read_log: ReadLog, together: bool
+    ) -> None:
+        """It is judged as if that had not come, whether it says the same or something else."""
+        await store.append(plan(opened(0), USED))
+        same: dict[str, Any] = {"event_id": "order 1"}
+        events = [
+            granted(1, MICRO, **same, name="nul\x00"),
+            granted(2, MICRO, **same, name="nul\x00"),
+            granted(3, 5 * MICRO, **same),
+            granted(4, 5 * MICRO, **same, extensions='{"a":"\x00"}'),
+            revoked(5, 60 * MICRO, event_id="order 2", extensions='{"a":"\x00"}'),
+            revoked(6, 60 * MICRO, event_id="order 2"),
+            granted(7, MICRO, **same),
+            revoked(8, 60 * MICRO, name="nul\x00"),
+        ]
+        await append(store, events, together=together)
+        log = await read_log(0)
+        assert offsets_of(log) == [0, 0, 0, 0, 3, 6]
+        assert [(offset, id) for _, offset, id in log.duplicates] == [(4, "order 1")]
+        assert [(offset, reason) for _, offset, reason in log.rejections] == [
+            (1, "unstorable"), (2, "unstorable"), (5, "unstorable"), (7, "id_reused"), (8, "revokes_too_much"),
+        ]  # fmt: skip
+
+    @TOGETHER
+    async def test_usage_with_the_id_of_what_the_database_refuses(
+        self, store: EventStore, read_log: ReadLog, together: bool
+    ) -> None:
+        same: dict[str, Any] = {"event_id": "request 2"}
+        bad = usage(1, **same, name="nul\x00")
+        events = [bad, bad._replace(offset=2), usage(3, **same), usage(4, **same), usage(5, **same, amount=1)]
+        await store.append(plan(USED))
+        for batch in [events] if together else [[event] for event in events]:
+            await store.append(plan(*batch, start=(batch[0].offset, 0)))
+        log = await read_log(0)
+        assert offsets_of(log) == [0, 3]
+        assert [(offset, id) for _, offset, id in log.duplicates] == [(4, "request 2")]
+        assert [(offset, reason) for _, offset, reason in log.rejections] == [
+            (1, "unstorable"), (2, "unstorable"), (5, "id_reused"),
+        ]  # fmt: skip
+
+    @TOGETHER
+    async def test_behind_a_forgetting_nobodys_name_is_compared(
+        self, store: EventStore, read_log: ReadLog, together: bool
+    ) -> None:
+        bob = '{"display_name":"Bob"}'
+        await store.append(plan(opened(0), renamed(1, event_id="name 1"), USED))
+        events = [
+            renamed(2, event_id="name 1", data=bob),
+            opened(3, type=FORGOTTEN, data='{"reason":"asked"}', name=""),
+            renamed(4, event_id="name 1", data=bob),
+            renamed(5, event_id="name 2", data=bob),
+            renamed(6, event_id="name 2"),
+        ]
+        await append(store, events, together=together)
+        log = await read_log(0)
+        assert offsets_of(log) == [0, 0, 0, 1, 0, 3, 5]
+        assert [(offset, id) for _, offset, id in log.duplicates] == [(4, "name 1"), (6, "name 2")]
+        assert [(offset, reason) for _, offset, reason in log.rejections] == [(2, "id_reused")]
 
 
 class TestMemoryOrder(InMemory, OrderContract): ...

@@ -71,3 +71,39 @@ async def test_a_repeat_behind_a_correction_is_compared_without_names_where_they
     assert await pool.fetchval("SELECT count(*) FROM meter.rejections") == 0
     texts = [row["data"] for row in await pool.fetch("SELECT data::text AS data FROM meter.events")]
     assert not [text for text in texts if "Ann" in text or "Bob" in text]
+
+
+@TOGETHER
+async def test_openings_around_a_forgetting_are_remarked_as_they_are_in_batches_of_their_own(
+    pool: Pool, together: bool
+) -> None:
+    """Before it with what they name, behind it without: what is forgotten differs from nothing."""
+    await pool.execute(load_sql("meter", "insert_shards"), 1)
+    store = PostgresEventStore(pool)
+    await store.append(plan(usage(0), opened(0)))
+    other = json.dumps({"plan": "team", "contacts": ["other@example.com"], "display_name": "Bob"})
+    results: list[Outcome] = [
+        opened(1),
+        opened(2, data=other),
+        said(3, RENAMED, ANN, account_id="acc-2"),
+        opened(4, data=other, account_id="acc-2"),
+        said(5, FORGOTTEN, {"reason": "asked"}),
+        said(6, FORGOTTEN, {"reason": "asked"}, account_id="acc-2"),
+        opened(7),
+        opened(8, data=other),
+        opened(9, account_id="acc-2"),
+        said(10, FORGOTTEN, {"reason": "asked"}, account_id="acc-3"),
+        opened(11, account_id="acc-3"),
+        opened(12, data=other, account_id="acc-3"),
+        said(13, FORGOTTEN, {"reason": "asked"}, account_id="acc-4"),
+        said(14, RENAMED, ANN, account_id="acc-4"),
+        opened(15, data=other, account_id="acc-4"),
+    ]
+    await append(store, results, 1, together=together)
+    rows = await pool.fetch("SELECT kafka_offset, field FROM meter.remarks ORDER BY 1, 2")
+    assert [tuple(row) for row in rows] == [
+        (2, "contacts"), (2, "display_name"), (2, "plan"), (4, "display_name"), (8, "plan"), (9, "plan"), (12, "plan"),
+    ]  # fmt: skip
+    texts = await pool.fetch("SELECT data::text AS data FROM meter.events")
+    assert not [row for row in texts if "Bob" in row["data"] or "@" in row["data"]]
+    assert await pool.fetchval("SELECT count(*) FROM meter.keys WHERE key IS NOT NULL") == 0

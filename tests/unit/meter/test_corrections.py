@@ -9,7 +9,7 @@ from meter.allowance import Allowance
 from meter.content import content_of
 from meter.corrections import Facts, Move, NamedUsage, settle_corrections
 from meter.plan import AppendPlan, Link
-from meter.settle import settle, without_unstorable
+from meter.settle import settle
 from schemas.amounts import MICRO
 from schemas.codes import ITEM_CODE
 from schemas.reasons import Reason
@@ -186,8 +186,10 @@ def test_the_repeat_of_a_refused_reversal_is_refused_too() -> None:
 
 def test_what_the_database_refuses_takes_its_repeats_along() -> None:
     event = reversal(0, MICRO, ID)
-    made = without_unstorable(plan(event, event._replace(offset=1)), {(ACCOUNTS, 0): "NUL"})
-    assert made.corrections == () and [reason for reason, _ in reasons(made)] == [Reason.UNSTORABLE] * 2
+    made = replace(plan(event, event._replace(offset=1)), faults={(ACCOUNTS, 0): "NUL", (ACCOUNTS, 1): "NUL"})
+    made = settle_corrections(settle(made, {}), known(STORED), {}, 1)
+    assert (made.rows, made.links, made.repeats) == ((), (), ())
+    assert [reason for reason, _ in reasons(made)] == [Reason.UNSTORABLE] * 2
 
 
 # --- revocations -----------------------------------------------------------------------------------------------------

@@ -1,69 +1,65 @@
-"""What becomes of each event of an account is the same wherever batches are cut: a restored database cuts anew."""
+"""What becomes of each record is the same wherever batches are cut: a restored database cuts anew."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import chain, combinations
 
 from hypothesis import example, given
-from hypothesis import strategies as st
 
+from meter.corrections import GRANTED, REVERSED, REVOKED
 from schemas.amounts import MICRO
-from schemas.records import Accepted
-from schemas.topics import ACCOUNTS
+from schemas.codes import CODES, ITEM_CODE, USAGE_CODES
+from schemas.records import Outcome
 from tests.contract.memory_store import MemoryEventStore
-from tests.contract.rows import granted, opened, plan, reversal, revoked, usage
+from tests.unit.meter.cutting import Told, append_one_by_one, others_of, play, tell
+from tests.unit.meter.histories import SAID, Drawn, Writer, histories
 
-SPENT = "request 1"
-AMOUNTS = st.sampled_from((MICRO, 5 * MICRO, 10 * MICRO, 75 * MICRO))
-NAMED = st.sampled_from((None, "order 0", "order 2", "order 5"))
-EVENTS = st.one_of(
-    st.tuples(st.just("open")),
-    st.tuples(st.just("grant"), AMOUNTS),
-    st.tuples(st.just("revoke"), AMOUNTS, NAMED),
-    st.tuples(st.just("reverse"), AMOUNTS),
-    st.tuples(st.just("again"), st.integers(0, 9)),
+
+def test_every_type_of_event_is_drawn() -> None:
+    drawn = {*USAGE_CODES, ITEM_CODE, *(CODES[type] for type in SAID), GRANTED, REVOKED, REVERSED}
+    assert drawn == set(CODES.values())
+
+
+def tell_cut(results: Sequence[Outcome], cuts: Sequence[int]) -> Told:
+    return tell(asyncio.run(play(results, cuts)))
+
+
+@given(histories(12))
+def test_a_batch_is_what_its_records_are_one_by_one(drawn: list[Drawn]) -> None:
+    """In the order that it gives them: whatever they are, and whichever topic was read first."""
+    results = list(Writer(in_order=False).write(drawn))
+    together, alone = asyncio.run(play(results, ())), MemoryEventStore(1)
+    asyncio.run(append_one_by_one(alone, results))
+    assert together._shards[0].rows == alone._shards[0].rows
+    assert others_of(together) == others_of(alone)
+    assert together.log(0).links == alone.log(0).links
+
+
+@given(histories(6))
+@example(
+    [
+        ("acc-1", ("account.opened.v1", ("order 1", 0, "no"))),
+        ("acc-1", ("use", (1, "order 2", 75 * MICRO, "no"))),
+        ("acc-1", ("reverse", ("order 2", MICRO, 0, "no"))),
+        ("acc-1", ("account.renamed.v1", ("order 2", 0, "no"))),
+        ("acc-1", ("account.closed.v1", ("order 3", 0, "no"))),
+        ("acc-1", ("revoke", ("order 4", MICRO, None, "no"))),
+    ]
 )
-OUTCOMES = "duplicates", "rejections", "waiting"
+def test_an_outcome_does_not_depend_on_where_batches_are_cut(drawn: list[Drawn]) -> None:
+    """Nor does the order in which records of an account's topic are stored. Every cut is tried."""
+    results = list(Writer(in_order=True).write(drawn))
+    places = range(1, len(results))
+    told = tell_cut(results, ())
+    for cuts in chain.from_iterable(combinations(places, count) for count in range(1, len(results))):
+        assert tell_cut(results, cuts) == told, cuts
+    for rows in told.accounts.values():
+        assert [row.offset for row in rows] == sorted(row.offset for row in rows), "in the order of the offsets"
 
 
-def write(drawn: Sequence[tuple[object, ...]]) -> Iterator[Accepted]:
-    """Events of one account, as their offsets have them."""
-    made: list[Accepted] = []
-    for offset, (kind, *rest) in enumerate(drawn):
-        event_id = f"order {offset}"
-        match kind, rest:
-            case "grant", [int(amount)]:
-                event = granted(offset, amount, event_id=event_id)
-            case "revoke", [int(amount), str() | None as named]:
-                event = revoked(offset, amount, revokes=named, event_id=event_id)
-            case "reverse", [int(amount)]:
-                event = reversal(offset, amount, SPENT, event_id=event_id)
-            case "again", [int(which)] if made:
-                event = made[which % len(made)]._replace(offset=offset)
-            case _:
-                event = opened(offset, event_id=event_id)
-        made.append(event)
-        yield event
-
-
-async def outcomes(events: Sequence[Accepted], cuts: Sequence[int]) -> dict[int, str]:
-    """By offset: `stored` or the list it stands in."""
-    store = MemoryEventStore(1)
-    await store.append(plan(usage(0, amount=75 * MICRO, event_id=SPENT)))
-    for begin, end in pairwise(sorted({0, *cuts, len(events)})):
-        await store.append(plan(*events[begin:end], start=(1, begin), end=(1, end)))
-    log = store.log(0)
-    found = dict.fromkeys(range(len(events)), "stored")
-    for name in OUTCOMES:
-        found |= {entry[1]: f"{name} {entry[2]}" for entry in getattr(log, name) if entry[0] == ACCOUNTS}
-    return found
-
-
-@given(drawn=st.lists(EVENTS, min_size=2, max_size=10), cuts=st.sets(st.integers(1, 9), max_size=3))
-@example(drawn=[("open",), ("revoke", 80 * MICRO, None), ("grant", 5 * MICRO)], cuts=set())
-@example(drawn=[("revoke", MICRO, "order 2"), ("open",), ("grant", 5 * MICRO)], cuts={2})
-def test_an_outcome_does_not_depend_on_where_batches_are_cut(drawn: list[tuple[object, ...]], cuts: set[int]) -> None:
-    events = list(write(drawn))
-    alone = asyncio.run(outcomes(events, range(len(events))))
-    for some in (set(), {cut for cut in cuts if cut < len(events)}):
-        assert asyncio.run(outcomes(events, sorted(some))) == alone
+@given(histories(20))
+def test_nor_does_it_in_longer_histories(drawn: list[Drawn]) -> None:
+    results = list(Writer(in_order=True).write(drawn))
+    told = tell_cut(results, ())
+    for size in (1, 2, 3, 7):
+        assert tell_cut(results, range(size, len(results), size)) == told, size

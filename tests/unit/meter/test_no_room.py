@@ -13,6 +13,8 @@ from meter.store import batches
 from meter.store.batches import Known, copy_accepted_rows
 from meter.store.events import PostgresEventStore
 from meter.store.port import Head
+from schemas.reasons import Reason
+from tests.contract.rows import plan, usage
 
 FULL = asyncpg.ProgramLimitExceededError("cannot extend file beyond its largest size")
 SPECIAL = asyncpg.StatementTooComplexError("stack depth limit exceeded")
@@ -38,15 +40,8 @@ async def test_the_batch_is_not_tried_row_by_row(error: Exception, tries: int) -
     assert store.tries == tries
 
 
-async def try_rows(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
+async def try_rows(monkeypatch: pytest.MonkeyPatch, error: Exception) -> AppendPlan:
     """What becomes of two rows that the server refuses one by one."""
-    plan = SimpleNamespace(
-        rows=tuple(SimpleNamespace(topic="usage", offset=offset, type=1) for offset in (1, 2)),
-        shard=0, recorded_at=None, faults={},
-    )  # fmt: skip
-
-    async def settle_all(_connection: Executor, settled: Any, *_: Any) -> Any:
-        return settled
 
     async def try_copy(*_: Any) -> None:
         raise error
@@ -57,16 +52,11 @@ async def try_rows(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
     async def copy_settled(_connection: Executor, settled: Any, _head: Head) -> Any:
         return settled
 
-    def without_unstorable(settled: Any, faults: Any) -> Any:
-        settled.faults = faults
-        return settled
-
-    for stand_in in (settle_all, try_copy, fetch_known, copy_settled, without_unstorable):
+    for stand_in in (try_copy, fetch_known, copy_settled):
         monkeypatch.setattr(batches, stand_in.__name__, stand_in)
-    monkeypatch.setattr(batches, "settle", lambda settled, _known: settled)
-    monkeypatch.setattr(batches, "encode_rows", lambda *_: b"")
     unused: Any = SimpleNamespace(next_position=1)
-    return await copy_accepted_rows(unused, cast(AppendPlan, plan), {}, unused)
+    settled: Any = await copy_accepted_rows(unused, plan(usage(1), usage(2), start=(1, 0)), {}, unused)
+    return cast(AppendPlan, settled)
 
 
 async def test_no_row_is_refused_for_a_table_that_is_at_its_largest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,4 +66,7 @@ async def test_no_row_is_refused_for_a_table_that_is_at_its_largest(monkeypatch:
 
 async def test_a_row_that_is_too_much_for_a_statement_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     settled = await try_rows(monkeypatch, SPECIAL)
-    assert set(settled.faults) == {("usage", 1), ("usage", 2)}
+    assert [(bad.record.offset, bad.reason) for bad in settled.rejections] == [
+        (1, Reason.UNSTORABLE), (2, Reason.UNSTORABLE),
+    ]  # fmt: skip
+    assert settled.rows == ()

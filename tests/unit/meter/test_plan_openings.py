@@ -1,7 +1,9 @@
 """Openings in the plan: each brings its free grants with it, once."""
 
+from dataclasses import replace
+
 from meter.allowance import Allowance, free_grant_id
-from meter.settle import settle, without_granted, without_unstorable
+from meter.settle import settle, without_granted
 from schemas.amounts import MICRO
 from schemas.reasons import Reason
 from schemas.resources import Resource
@@ -90,7 +92,7 @@ def test_the_grants_of_a_refused_opening_do_not_pass_to_another_of_an_account_th
 
 def test_an_unstorable_opening_is_rejected_with_its_grants() -> None:
     account = opened(0)
-    made = without_unstorable(plan(account, usage(0)), {(ACCOUNTS, 0): "why"})
+    made = settle(replace(plan(account, usage(0)), faults={(ACCOUNTS, 0): "why"}), {})
     assert [row.topic for row in made.rows] == [USAGE]
     assert [(r.record.topic, r.record.offset, r.reason, r.detail) for r in made.rejections] == [
         (ACCOUNTS, 0, Reason.UNSTORABLE, "why")
@@ -110,6 +112,7 @@ def test_an_opening_whose_id_is_used_leaves_its_free_grants_to_the_next() -> Non
 
 
 def test_an_opening_that_the_database_refuses_leaves_its_free_grants_to_the_next() -> None:
-    made = without_unstorable(plan(opened(0), opened(1), opened(2, account_id="acc-2")), {(ACCOUNTS, 0): "NUL"})
+    made = plan(opened(0), opened(1), opened(2, account_id="acc-2"))
+    made = settle(replace(made, faults={(ACCOUNTS, 0): "NUL"}), {})
     assert [(row.offset, row.type) for row in made.rows] == [(1, 10), (1, 13), (1, 13), (2, 10), (2, 13), (2, 13)]
     assert len({row.key for row in made.rows}) == 6
