@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -34,6 +35,13 @@ _OPTIONS: Final = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATET
 # The headers of a record that holds what `encode_event` makes; SDKs that read Kafka ask for the content type.
 STRUCTURED_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 _VERSION_AND_VARIANT: Final = 7 << 76 | 2 << 62
+# What every event has beside its extensions, and the argument that it is given in; None: it is always the same.
+_OWN_MEMBERS: Final[Mapping[str, str | None]] = MappingProxyType(
+    {
+        "specversion": None, "id": "event_id", "source": "source", "type": "type", "subject": "account_id",
+        "time": "time", "datacontenttype": None, "data": "data", "data_base64": "data",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +84,9 @@ def encode_event(
 ) -> bytes:
     """Canonical bytes: the same event always gives the same bytes. Writes what it is given; `parse` is the judge.
 
-    Raises InvalidEventError for what JSON cannot hold, and for what is no time.
+    Raises InvalidEventError for what JSON cannot hold, for what is no time, and for extensions that are none.
     """
+    _refuse_own_members(extensions or {})
     try:
         written = format_time(time)
     except ValueError as error:
@@ -98,6 +107,17 @@ def encode_event(
     except orjson.JSONEncodeError as error:
         reason = Reason.INVALID_TEXT if "UTF-8" in str(error) else Reason.INVALID_DATA
         raise InvalidEventError(reason, f"cannot be written as JSON: {error.__cause__ or error}") from None
+
+
+def _refuse_own_members(extensions: Mapping[str, object]) -> None:
+    """An extension must not take the place of what the event itself says."""
+    for name in extensions:
+        if name in _OWN_MEMBERS:
+            argument = _OWN_MEMBERS[name]
+            instead = "it is always the same" if argument is None else f"give it as {argument}"
+            raise InvalidEventError(
+                Reason.INVALID_DATA, f"extensions: {name} belongs to the event itself: leave it out there, {instead}"
+            )
 
 
 @cache

@@ -194,6 +194,8 @@ async def test_an_argument_of_a_wrong_type_is_told_as_any_other_fault(
         assert caught.value.reason is reason and named in caught.value.detail
         with pytest.raises(InvalidEventError, match="extensions"):
             await usage.send("usage.tool_run.v1", "acc-1", {"tool": "x"}, extensions=7)  # type: ignore[arg-type]
+        with pytest.raises(InvalidEventError, match="give it as event_id"):
+            await usage.send("usage.tool_run.v1", "acc-1", {"tool": "x"}, extensions={"id": "7"})
         with pytest.raises(InvalidEventError, match="deployed_at"):
             await usage.item_changed("acc-1", kind="model", id="m", name="m", status="active", deployed_at="x")  # type: ignore[arg-type]
     assert kafka.arrived == []

@@ -137,6 +137,25 @@ def test_data_given_as_a_dict_is_written_as_it_is_meant() -> None:
     assert CreditsGranted.model_validate(written).amount == 1_500_000
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("id", "give it as event_id"),
+        ("source", "give it as source"),
+        ("type", "give it as type"),
+        ("subject", "give it as account_id"),
+        ("time", "give it as time"),
+        ("data", "give it as data"),
+        ("data_base64", "give it as data"),
+        ("specversion", "it is always the same"),
+        ("datacontenttype", "it is always the same"),
+    ],
+)
+def test_an_extension_takes_no_place_of_what_the_event_says(name: str, instead: str) -> None:
+    with pytest.raises(InvalidEventError, match=f"extensions: {name} belongs to .* leave it out there, {instead}"):
+        encode("usage.tool_run.v1", {"tool": "x"}, extensions={"tenant": "a", name: "b"})
+
+
 def test_bytes_are_canonical_and_their_fields_in_order() -> None:
     value = encode("usage.tool_run.v1", {"tool": "t"}, extensions={"traceparent": "00-ab"})
     assert value == (
