@@ -2,23 +2,20 @@
 
 A shard is partition *p* of all its topics. Only what the database stores counts; Kafka's committed offsets are for lag
 tools. The parts: `assignment` (which shards, from which offset), `poller` (records in), `shard_buffers` (what is
-buffered, batches out), `commits` (lag tools).
+buffered, batches out), `topic_ends` (where topics end), `commits` (lag tools).
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from typing import Self
 
 from meter.runtime.errors import DependencyUnreachableError
 from meter.runtime.kafka.adapter.consumer import AiokafkaConsumer
 from meter.runtime.kafka.adapter.protocols import ConsumerClient, TopicPartition
 from meter.runtime.kafka.admin import TopicAdmin
-from meter.runtime.kafka.asking import not_answered
-from meter.runtime.kafka.assignment import Assignment, OffsetStore, within
+from meter.runtime.kafka.assignment import Assignment, OffsetStore
 from meter.runtime.kafka.commits import Commits
 from meter.runtime.kafka.connecting import not_connected
-from meter.runtime.kafka.ends import EndsReader
 from meter.runtime.kafka.failures import OFFSET_NOT_THERE, KafkaError, is_transient, unreachable
 from meter.runtime.kafka.history import History
 from meter.runtime.kafka.identity import IdentityCheck, TopicGuard
@@ -27,21 +24,11 @@ from meter.runtime.kafka.offset_ranges import OF_INPUTS, Remedies
 from meter.runtime.kafka.pace import FetchPace
 from meter.runtime.kafka.poller import Poller, seek_if_assigned
 from meter.runtime.kafka.shard_buffers import Batch, ShardBuffers
+from meter.runtime.kafka.topic_ends import TopicEnds
 from meter.runtime.settings import Settings
 
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 2
-
-
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """What may pass is raised as TransientError."""
-    try:
-        yield
-    except KafkaError as error:
-        if is_transient(error):
-            raise unreachable(error, doing) from error
-        raise
 
 
 class ShardConsumer:
@@ -81,9 +68,9 @@ class ShardConsumer:
         )
         self._poller = Poller(self._buffers, settings.poll_ms, FetchPace(settings.kafka_fetch_wait_ms / 1000))
         self._commits = Commits()
-        self._ends = EndsReader(settings)
         self._freed = asyncio.Event()
         self._identity = IdentityCheck(guard, self._names)
+        self._ends = TopicEnds(settings, self._names, self._buffers, self._identity)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -223,47 +210,21 @@ class ShardConsumer:
 
         Partitions that do not answer are missing. Raises TransientError where none does.
         """
-        ends = await self._ask_ends(topic, range(self._settings.partitions), needed=False)
-        return {tp.partition: end for tp, end in ends.items()}
+        return await self._ends.fetch(self._started, topic)
 
     async def find_end(self, topic: str, batch: Batch) -> int:
         """The end of the batch's partition of a topic, asked of the broker now.
 
         Where nothing but markers of transactions lies behind the batch, that is its own end. Raises TransientError.
         """
-        [(tp, end)] = (await self._ask_ends(topic, [batch.shard])).items()
-        return batch.end[topic] if self._has_read(tp, end) else end
+        return await self._ends.find(self._started, topic, batch)
 
     async def find_all_ends(self, topic: str) -> list[int]:
         """The end of each partition of a topic by its number, also of those that no shard has, asked of the broker now.
 
         Where nothing but markers lies behind what this consumer takes in, that is its end. Raises TransientError.
         """
-        with translated(f"reading the ends of {topic}"):
-            info = await within(self._ends.describe(self._names[topic]), "describing topics")
-        if info is None:
-            raise self._identity.is_gone(self._names[topic])
-        ends = await self._ask_ends(topic, range(info.partitions))
-        return [
-            self._buffers.partitions[tp].in_flight_end if self._has_read(tp, end) else end for tp, end in ends.items()
-        ]
-
-    async def _ask_ends(self, topic: str, numbers: Iterable[int], *, needed: bool = True) -> dict[TopicPartition, int]:
-        """`needed`: each of them."""
-        client, name = self._started, self._names[topic]
-        partitions = [TopicPartition(name, number) for number in numbers]
-        doing = f"reading the ends of {topic}"
-        with translated(doing):
-            ends, silent = await within(self._ends.fetch(partitions), doing)
-        if silent and (needed or not ends):
-            raise not_answered(silent, doing)
-        held = client.assignment()  # some brokers answer a little too low
-        return {tp: max(ends[tp], (client.highwater(tp) or 0) if tp in held else 0) for tp in partitions if tp in ends}
-
-    def _has_read(self, tp: TopicPartition, end: int) -> bool:
-        """Whether all records below the end are in a batch, or were."""
-        buffer = self._buffers.partitions.get(tp)
-        return buffer is not None and not buffer.waiting and max(buffer.fetch_offset, buffer.next) >= end
+        return await self._ends.find_all(self._started, topic)
 
     def measure_lag(self) -> list[PartitionLag]:
         """Of each positioned partition, to the high watermark, as of the last fetch."""
