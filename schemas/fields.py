@@ -1,7 +1,6 @@
 """Field types of the event models: what each accepts from JSON, from Python, and how it is written and published."""
 
 import re
-from decimal import Decimal
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -20,34 +19,26 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from schemas.amounts import (
-    MAX_AMOUNT,
-    MAX_USAGE,
-    MICRO,
-    TOO_MUCH,
-    Micro,
-    Number,
-    format_amount,
-    parse_amount,
-    parse_integer,
-    parse_number,
-    parse_signed,
-)
+from schemas.addresses import CONTACTS as CONTACTS
+from schemas.addresses import ENCODED_WORD as ENCODED_WORD
+from schemas.addresses import MAX_ADDRESS_CHARS as MAX_ADDRESS_CHARS
+from schemas.addresses import MAX_CONTACTS as MAX_CONTACTS
+from schemas.addresses import check_address, read_contacts, refuse_repeats
+from schemas.addresses import is_address as is_address
+from schemas.amounts import MAX_AMOUNT, MAX_USAGE, MICRO, Micro, format_amount
 from schemas.identity import ID_PATTERN, MAX_ID_CHARS, MAX_SOURCE_CHARS
 from schemas.limits import MAX_NAME_CHARS
+from schemas.number_fields import AMOUNT as AMOUNT
+from schemas.number_fields import read_credits, read_total, read_whole, refuse_zero
+from schemas.number_fields import read_measure as read_measure
+from schemas.number_fields import read_runs as read_runs
 from schemas.resources import Resource
 from schemas.times import format_time, parse_time
 from schemas.zones import find_zone
 
-# Kinds of validation errors that have a reason of their own; the others are `invalid_data`.
-AMOUNT, CONTACTS, TEXT = "amount", "contacts", "text"
+# A kind of validation errors that has a reason of its own, like AMOUNT and CONTACTS; the others are `invalid_data`.
+TEXT: Final = "text"
 MAX_TIME_ZONE_CHARS: Final = 64
-MAX_CONTACTS: Final = 20
-MAX_ADDRESS_CHARS: Final = 254
-
-# How an encoded word of a mail header begins (RFC 2047). Python decodes one when a header is set, mail programs when
-# they show it, whatever it says, line ends among it.
-ENCODED_WORD: Final = "=?"
 PLAN_PATTERN: Final = r"^[a-z0-9_-]{1,64}$"
 TIME_ZONE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"
 ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9._:@-]{1,128}$"
@@ -55,88 +46,6 @@ ACCOUNT_PATTERN: Final = r"^[A-Za-z0-9._:@-]{1,128}$"
 NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 FILLED_PATTERN: Final = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$"
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-# One plain address: no comma, space, quote, angle bracket or line break can hide a second recipient or a header.
-_ADDRESS: Final = re.compile(rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})+", re.ASCII)
-
-
-def read_credits(value: Any) -> Micro:
-    """Micro-units of credits given as decimal text, JSON number, int, float or Decimal: exact or refused."""
-    if type(value) is Micro:
-        return _in_range(value)
-    try:
-        return Micro(_parse_credits(value))
-    except ValueError as error:
-        raise PydanticCustomError(AMOUNT, "{why}", {"why": str(error)}) from None
-
-
-def _parse_credits(value: Any) -> int:
-    if isinstance(value, str):
-        return parse_amount(value)
-    if isinstance(value, Number):
-        return parse_number(value.text)
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueError("is neither decimal text nor a number")  # noqa: TRY004  collected as a validation error
-    if value != value:  # a Decimal that is no number does not compare
-        raise ValueError("is not a number")
-    if not 0 <= value <= MAX_AMOUNT // MICRO:  # bounds the text below
-        raise ValueError("is negative" if value < 0 else TOO_MUCH)
-    return parse_number(str(value))
-
-
-def _in_range(value: Micro) -> Micro:
-    if not 0 <= value <= MAX_AMOUNT:
-        raise PydanticCustomError(AMOUNT, "{why}", {"why": "is negative" if value < 0 else TOO_MUCH})
-    return value
-
-
-def refuse_zero(value: Micro) -> Micro:
-    if value == 0:
-        raise PydanticCustomError(AMOUNT, "is zero")
-    return value
-
-
-def read_total(value: Any) -> Micro:
-    """Amounts in our own events: decimal text, or Micro from our own code. A plain number could mean either unit."""
-    if type(value) is Micro:
-        return value
-    if isinstance(value, str):
-        try:
-            return Micro(parse_signed(value))
-        except ValueError as error:
-            raise PydanticCustomError(AMOUNT, "{why}", {"why": str(error)}) from None
-    raise PydanticCustomError(AMOUNT, "is neither decimal text nor Micro")
-
-
-def read_whole(value: Any) -> Any:
-    """A number of any spelling becomes an int where it is whole: 2, 2.0, 2e0."""
-    if isinstance(value, Number):
-        return parse_integer(value.text)
-    return parse_integer(str(value)) if isinstance(value, float | Decimal) else value
-
-
-def read_runs(value: Any) -> Any:
-    """A number of runs in any exact spelling: 3, 3.0, "3", "3.0"."""
-    if not isinstance(value, str):
-        return read_whole(value)
-    try:
-        micro = parse_amount(value)
-    except ValueError as error:
-        raise PydanticCustomError(AMOUNT, "{why}", {"why": str(error)}) from None
-    if micro % MICRO:
-        raise PydanticCustomError(AMOUNT, "is no whole number of runs")
-    return micro // MICRO
-
-
-def read_measure(value: Any) -> Any:
-    """A number of any spelling as a Decimal, rounded to six decimals: what is for information need not be exact."""
-    if isinstance(value, bool) or not isinstance(value, Number | int | float | Decimal):
-        raise PydanticCustomError("measure", "is not a number")
-    try:
-        return round(Decimal(value.text if isinstance(value, Number) else str(value)), 6)
-    except ArithmeticError:
-        raise PydanticCustomError("measure", "is out of range") from None
 
 
 def read_aware(value: Any) -> Any:
@@ -178,26 +87,6 @@ def refuse_control(value: str) -> str:
     if _CONTROL.search(value):
         raise PydanticCustomError(TEXT, "has a control character or an unpaired surrogate")
     return value
-
-
-def is_address(value: str) -> bool:
-    return len(value) <= MAX_ADDRESS_CHARS and _ADDRESS.fullmatch(value) is not None
-
-
-def check_address(value: str) -> str:
-    if not is_address(value):
-        raise PydanticCustomError(CONTACTS, "is not one plain email address")
-    return value
-
-
-def refuse_repeats(value: tuple[str, ...]) -> tuple[str, ...]:
-    if len({address.casefold() for address in value}) < len(value):
-        raise PydanticCustomError(CONTACTS, "has an address twice")
-    return value
-
-
-def read_contacts(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def read_moment(value: Any) -> Any:
