@@ -135,7 +135,8 @@ def share(ranges: Iterable[PositionRange], most_events: int) -> list[PositionRan
 
 async def keep_openings_whole(connection: Executor, ranges: Sequence[PositionRange]) -> list[PositionRange]:
     """The ranges, longer by the free grants of an opening that they would be cut off from."""
-    rows = await connection.fetch(sql("find_range_ends"), *columns(ranges)) if ranges else []
+    shards, _, upto = columns(ranges)
+    rows = await connection.fetch(sql("find_range_ends"), shards, upto) if ranges else []
     ends = {row["shard"]: row["upto"] for row in rows}
     return [r._replace(upto=ends[r.shard]) for r in ranges]
 

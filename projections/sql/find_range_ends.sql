@@ -1,6 +1,6 @@
 -- Where ranges end so that none ends between an opening and the free grants that the meter stored behind it: one grant
 -- for each resource at most.
--- $1 shards int[], $2 after bigint[], $3 upto bigint[]
+-- $1 shards int[], $2 upto bigint[]
 SELECT r.shard, r.upto + (
     SELECT count(*)
     FROM meter.events f
@@ -12,4 +12,4 @@ SELECT r.shard, r.upto + (
           WHERE o.shard = r.shard /*citus AND o.shard = $1[1] */ AND o.position > r.upto AND o.position < f.position
             AND (o.type <> {{credits.granted.v1}} OR o.source <> {{own_source}}))
 ) AS upto
-FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS r (shard, after, upto)
+FROM unnest($1::int[], $2::bigint[]) AS r (shard, upto)

@@ -51,7 +51,7 @@ METER: Final[Statements] = {
 }
 PROJECTIONS: Final[Statements] = {
     "claim_shards": ("balance", 5000, [], [0]),
-    "find_range_ends": RANGE,
+    "find_range_ends": ([0], [100]),  # shards, up to
     "fetch_account_events": RANGE,
     "fetch_traces": (*RANGE, 5),
     "add_usage": (*RANGE, ["a"], [1], [1]),

@@ -103,7 +103,8 @@ async def find_plans(connection: asyncpg.Connection, statement: str, fault: Call
     for mode in PLANS:
         await connection.execute(f"SET plan_cache_mode = {mode}")
         for shards, after, upto in RANGES:
-            values = [list(range(shards)), [after] * shards, [upto] * shards, *CUTS][: len(types)]
+            ranges = [list(range(shards)), [after] * shards, [upto] * shards]
+            values = [*ranges, *CUTS][: len(types)] if len(types) > 2 else ranges[::2]  # two: where they end
             arguments = ", ".join(f"ARRAY{column}" for column in values)
             if any(map(fault, await explain(connection, f"EXECUTE fold ({arguments})"))):
                 found.append(f"{mode}: {upto - after} events of {shards} shards")
