@@ -1,8 +1,8 @@
 """`projections verify`: compute the read models again from the log, and list every difference.
 
-In plain SQL, but for the rules of epochs, which `walk.py` tells a second time. Shares no code with the fold, so that a
-fault in one does not hide in the other. Each shard is looked at in one snapshot of its log, its cursor, its read models
-and its notices; the services go on meanwhile.
+In plain SQL, but for the rules of epochs, which `walk.py` tells a second time, and what is told of items. Shares no
+code with the fold, so that a fault in one does not hide in the other. Each shard is looked at in one snapshot of its
+log, its cursor, its read models and its notices; the services go on meanwhile.
 
 **Notices** are the notifier's, but what they must be follows from the log: which lines each epoch reached, whether its
 start had reached them already (seeded), its allocation, and, for the position a notice names, what was consumed by then
@@ -23,13 +23,15 @@ from projections.epoch_columns import epoch_columns
 from projections.sealed import fetch_opened
 from projections.store import PROJECTION, as_array, count_log, fetch_position, sql
 from projections.store_usage import USAGE
+from projections.verify_items import fetch_items
 from projections.verify_letters import Period, compare_letters
 from projections.walk import Epoch, EpochStep, Walk, walk
 from schemas.zones import known_zones
 
 BALANCES: Final = "balances"
 COMPARISONS: Final = (BALANCES, "accounts")  # as far as balances have come
-USAGE_COMPARISONS: Final = ("slots", "days", "months", "day_kinds", "zones")  # as far as usage has
+ITEMS: Final = "items"
+USAGE_COMPARISONS: Final = ("slots", "days", "months", "day_kinds", "zones", ITEMS)  # as far as usage has
 STATES: Final = "published states"
 NOTICES: Final = "notices"
 LETTERS: Final = "letters"
@@ -114,7 +116,8 @@ async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | No
         differences += [Difference(shard, model, *row) for row in rows]
     usage_position = await fetch_position(connection, USAGE, shard)
     for comparison in USAGE_COMPARISONS:
-        rows = await fetch(connection, f"compare_{comparison}", shard, usage_position)
+        told = await fetch_items(connection, shard, usage_position) if comparison == ITEMS else ()
+        rows = await fetch(connection, f"compare_{comparison}", shard, usage_position, *told)
         differences += [Difference(shard, USAGE, *row) for row in rows]
     rows = await fetch(connection, "compare_steps", shard, position, *epoch_columns(epochs))
     differences += [Difference(shard, STATES, *row) for row in rows]

@@ -1,15 +1,16 @@
 -- Accounts that differ from the log. Contacts are personal data: a hash shows whether they agree, and hides them.
--- Data that is sealed comes opened; of accounts that were forgotten it has neither contacts nor a name.
+-- Data that is sealed comes opened; of accounts that were forgotten it has neither contacts nor a name. Those that are forgotten further on
+-- than balances have come are not looked at: the log alone has lost them.
 -- $1 shard int, $2 position bigint, $3 names of time zones text[], $4 positions of opened data bigint[],
 -- $5 opened data text[] (JSON)
 WITH log AS (
-    SELECT e.account_id, e.position, e.type, e.occurred_at, e.source, e.id, e.event_key, e.event_id,
+    SELECT e.account_id, e.position, e.type, e.occurred_at, e.recorded_at, e.source, e.id, e.event_key, e.event_id,
            coalesce(o.data::json, e.data) AS data
     FROM meter.events e
     LEFT JOIN unnest($4::bigint[], $5::text[]) AS o (position, data) ON o.position = e.position
     WHERE e.shard = $1 AND e.position <= $2 AND e.type IN ({{account}})
 ), events AS (
-    SELECT account_id COLLATE "C" AS account_id, position, type, data, occurred_at, source,
+    SELECT account_id COLLATE "C" AS account_id, position, type, data, occurred_at, recorded_at, source,
            coalesce(id, encode(substr(event_key, 1, 16), 'hex')::uuid::text, event_id::text) AS event_id,
            -- What is no name is left out, as the fold does: not text, blank, too long, with control characters.
            CASE WHEN type IN ({{account.opened.v1}}, {{account.renamed.v1}})
@@ -62,6 +63,7 @@ WITH log AS (
            md5((array_agg(data -> 'contacts' ORDER BY position = opening, position DESC)
                FILTER (WHERE type IN ({{account.opened.v1}}, {{account.contacts_changed.v1}})))[1]::jsonb::text) AS contacts,
            max(occurred_at) FILTER (WHERE type = {{account.opened.v1}}) AS opened_at, max(position) AS position,
+           (array_agg(recorded_at ORDER BY position DESC))[1] AS as_of,
            (array_agg(time_zone ORDER BY position = opening, position DESC)
                FILTER (WHERE time_zone IS NOT NULL))[1] AS time_zone,
            coalesce((array_agg(closed ORDER BY position DESC) FILTER (WHERE closed IS NOT NULL))[1], false) AS closed,
@@ -70,8 +72,11 @@ WITH log AS (
     FROM changes
     LEFT JOIN known USING (account_id)
     GROUP BY account_id
+), leaving AS MATERIALIZED (
+    SELECT account_id COLLATE "C" AS account_id FROM meter.events
+    WHERE shard = $1 AND position > $2 AND type > {{last_usage}} AND type = {{account.forgotten.v1}}
 ), stored AS (
-    SELECT account_id, plan, display_name, md5(contacts::text) AS contacts, opened_at, position, time_zone, closed,
+    SELECT account_id, plan, display_name, md5(contacts::text) AS contacts, opened_at, position, as_of, time_zone, closed,
            md5(contact_ids::text) AS contact_ids, forgotten
     FROM projections.account_states
     WHERE shard = $1
@@ -79,7 +84,8 @@ WITH log AS (
 SELECT account_id, 'account' AS what, to_jsonb(s)::text AS stored, to_jsonb(e)::text AS log
 FROM stored s
 FULL JOIN expected e USING (account_id)
-WHERE (s.plan, s.display_name, s.contacts, s.opened_at, s.position, s.time_zone, s.closed, s.contact_ids, s.forgotten)
+WHERE (s.plan, s.display_name, s.contacts, s.opened_at, s.position, s.as_of, s.time_zone, s.closed, s.contact_ids, s.forgotten)
       IS DISTINCT FROM
-      (e.plan, e.display_name, e.contacts, e.opened_at, e.position, e.time_zone, e.closed, e.contact_ids, e.forgotten)
+      (e.plan, e.display_name, e.contacts, e.opened_at, e.position, e.as_of, e.time_zone, e.closed, e.contact_ids, e.forgotten)
+  AND account_id NOT IN (SELECT account_id FROM leaving)
 ORDER BY account_id

@@ -1,4 +1,4 @@
--- Slots of usage that differ from the log.
+-- Slots of usage, and used items with what they ran on, that differ from the log: in one statement, because the log is read once for both.
 -- $1 shard int, $2 position bigint
 WITH events AS (
     SELECT e.position, e.account_id COLLATE "C" AS account_id, e.resource, e.occurred_at, e.recorded_at, e.amount, e.type = {{usage.reversed.v1}} AS back,
@@ -12,7 +12,7 @@ WITH events AS (
 ), read AS (
     SELECT position, account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
            data -> 'deployment' AS deployment, data -> 'status' AS status, data ->> 'category' AS category,
-           data -> 'input_tokens' AS tokens_in, data -> 'output_tokens' AS tokens_out, data -> 'seconds' AS seconds
+           data -> 'input_tokens' AS tokens_in, data -> 'output_tokens' AS tokens_out, data -> 'seconds' AS seconds, data
     FROM events
     OFFSET 0  -- so that each field is looked for once in the data of an event
 ), said AS (
@@ -23,11 +23,25 @@ WITH events AS (
            category,
            CASE WHEN json_typeof(tokens_in) = 'number' THEN tokens_in #>> '{}' END AS tokens_in,
            CASE WHEN json_typeof(tokens_out) = 'number' THEN tokens_out #>> '{}' END AS tokens_out,
-           CASE WHEN json_typeof(seconds) = 'number' THEN seconds #>> '{}' END AS seconds
+           CASE WHEN json_typeof(seconds) = 'number' THEN seconds #>> '{}' END AS seconds,
+           -- Whether usage says what it ran on. Where it does not, its text is looked at once.
+           CASE WHEN back OR data::text !~ '"(hardware|replicas|cpus|memory_gb|language)"|\\' THEN false
+                WHEN length(data::text) < 5000 AND data::text !~ '[eE][-+]?[0-9]{4}'  -- no number of so many digits is in it
+                THEN coalesce(data -> 'hardware', data -> 'replicas', data -> 'cpus', data -> 'memory_gb', data -> 'language') IS NOT NULL
+                ELSE EXISTS (
+                    SELECT FROM json_each(data) AS f (key, value)
+                    WHERE f.key IN ('hardware', 'replicas', 'cpus', 'memory_gb', 'language')
+                      AND NOT EXISTS (  -- a number that Postgres has no type for, as below: the fold leaves the field out
+                          SELECT FROM regexp_matches(regexp_replace(f.value::text, '"([^"\\]|\\.)*"', '', 'g'),
+                                                     '([0-9]+)[.]?([0-9]*)(?:[eE]([-+]?[0-9]+))?', 'g') AS n (part)
+                          WHERE CASE WHEN part[3] ~ '[1-9][0-9]{6}' THEN true
+                                     ELSE length(part[2]) - coalesce(part[3], '0')::int > 16383
+                                          OR length(ltrim(part[1] || part[2], '0')) - length(part[2]) + coalesce(part[3], '0')::int > 131072 END)
+                ) END AS tells
     FROM read
     OFFSET 0  -- and each text is made once
 ), named AS (
-    SELECT position, account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item,
+    SELECT position, account_id, resource, occurred_at, recorded_at, amount, back, linked, slot, kind, item, tells,
            CASE WHEN deployment ~ '[^ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' AND length(deployment) <= {{name_chars}}
                  AND deployment !~ '[\u0001-\u001f\u007f-\u009f]'
                 THEN deployment ELSE '' END COLLATE "C" AS deployment,
@@ -91,7 +105,7 @@ WITH events AS (
            END COLLATE "C" AS deployment,
            CASE WHEN n.beyond THEN '' ELSE n.category END COLLATE "C" AS category,
            CASE WHEN n.beyond OR n.status = '' THEN '' WHEN n.shortened THEN '{{other_name}}' ELSE n.status END COLLATE "C" AS status,
-           n.tokens_in, n.tokens_out, n.seconds
+           n.tokens_in, n.tokens_out, n.seconds, CASE WHEN n.tells AND NOT n.beyond AND NOT n.shortened THEN n.position END AS told_at
     FROM judged n
 ), expected AS (
     SELECT account_id, slot, resource, kind, item, deployment, category, status,
@@ -99,7 +113,7 @@ WITH events AS (
            sum(CASE WHEN tokens_in BETWEEN 0 AND {{most_tokens}} AND mod(tokens_in, 1) = 0 THEN tokens_in ELSE 0 END) AS tokens_in,
            sum(CASE WHEN tokens_out BETWEEN 0 AND {{most_tokens}} AND mod(tokens_out, 1) = 0 THEN tokens_out ELSE 0 END) AS tokens_out,
            sum(CASE WHEN seconds BETWEEN 0 AND {{most_seconds}} THEN round(seconds, 6) ELSE 0 END) AS seconds,
-           max(occurred_at) AS last_used, max(recorded_at) AS changed_at
+           max(occurred_at) AS last_used, max(recorded_at) AS changed_at, max(told_at) AS told_at
     FROM known
     GROUP BY account_id, slot, resource, kind, item, deployment, category, status
 ), stored AS (
@@ -107,13 +121,64 @@ WITH events AS (
            last_used, changed_at
     FROM projections.usage_slots
     WHERE shard = $1
+), used AS (
+    SELECT account_id, kind, item, deployment, min(slot) AS first_used, coalesce(max(told_at), 0) AS position
+    FROM expected
+    WHERE events > 0 AND kind IN ({{usage}})
+    GROUP BY account_id, kind, item, deployment
+), expected_items AS (
+    SELECT u.account_id, u.kind, u.item, u.deployment, u.first_used, r.hardware, r.replicas, r.cpus, r.memory_gb, r.language, u.position
+    FROM used u
+    LEFT JOIN LATERAL (
+        SELECT max(name) FILTER (WHERE field = 'hardware') AS hardware,
+               max(number) FILTER (WHERE field = 'replicas' AND mod(number, 1) = 0)::int AS replicas,
+               max(round(number, 6)) FILTER (WHERE field = 'cpus') AS cpus,
+               max(round(number, 6)) FILTER (WHERE field = 'memory_gb') AS memory_gb,
+               max(name) FILTER (WHERE field = 'language') AS language
+        FROM (
+            SELECT field,
+                   CASE WHEN type = 'string' AND length(value) <= {{name_chars}} AND value !~ '[\u0001-\u001f\u007f-\u009f]'
+                         AND value ~ '[^ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
+                        THEN value END COLLATE "C" AS name,
+                   CASE WHEN part[3] ~ '[1-9][0-9]{6}' THEN NULL
+                        WHEN length(part[2]) - coalesce(part[3], '0')::int > 16383
+                          OR length(ltrim(part[1] || part[2], '0')) - length(part[2]) + coalesce(part[3], '0')::int > 131072 THEN NULL
+                        WHEN value::numeric BETWEEN 0 AND {{most_size}} THEN value::numeric END AS number
+            FROM (
+                SELECT f.field, json_typeof(l.data -> f.field) AS type, l.data ->> f.field AS value
+                FROM meter.events l
+                CROSS JOIN unnest(ARRAY['hardware', 'replicas', 'cpus', 'memory_gb', 'language']) AS f (field)
+                WHERE l.shard = $1 AND l.position = u.position
+                OFFSET 0
+            ) AS said
+            LEFT JOIN LATERAL regexp_match(value, '^-?([0-9]+)[.]?([0-9]*)(?:[eE]([-+]?[0-9]+))?$') AS n (part) ON type = 'number'
+        ) AS judged
+    ) AS r ON u.position > 0
+), stored_items AS (
+    SELECT account_id, kind, item, deployment, first_used, hardware, replicas, cpus, memory_gb, language, position
+    FROM projections.used_items
+    WHERE shard = $1
 )
-SELECT account_id,
-       concat_ws(' ', slot, CASE resource WHEN {{model_credits}} THEN 'model_credits' ELSE 'tool_runs' END, item, deployment,
-                 category, status) AS what,
-       to_jsonb(s)::text AS stored, to_jsonb(e)::text AS log
-FROM stored s
-FULL JOIN expected e USING (account_id, slot, resource, kind, item, deployment, category, status)
-WHERE (s.events, s.amount, s.tokens_in, s.tokens_out, s.seconds, s.last_used, s.changed_at)
-      IS DISTINCT FROM (e.events, e.amount, e.tokens_in, e.tokens_out, e.seconds, e.last_used, e.changed_at)
-ORDER BY 1, 2
+(
+    SELECT account_id,
+           concat_ws(' ', slot, CASE resource WHEN {{model_credits}} THEN 'model_credits' ELSE 'tool_runs' END, item, deployment,
+                     category, status) AS what,
+           to_jsonb(s)::text AS stored, (to_jsonb(e) - 'told_at')::text AS log
+    FROM stored s
+    FULL JOIN expected e USING (account_id, slot, resource, kind, item, deployment, category, status)
+    WHERE (s.events, s.amount, s.tokens_in, s.tokens_out, s.seconds, s.last_used, s.changed_at)
+          IS DISTINCT FROM (e.events, e.amount, e.tokens_in, e.tokens_out, e.seconds, e.last_used, e.changed_at)
+    ORDER BY 1, 2
+)
+UNION ALL
+(
+    SELECT account_id,
+           concat_ws(' ', 'used', CASE kind WHEN {{usage.model_inference.v1}} THEN 'model' WHEN {{usage.guardrail.v1}} THEN 'guardrail'
+                                            WHEN {{usage.custom_script.v1}} THEN 'script' ELSE 'tool' END, item, deployment) AS what,
+           to_jsonb(s)::text AS stored, to_jsonb(e)::text AS log
+    FROM stored_items s
+    FULL JOIN expected_items e USING (account_id, kind, item, deployment)
+    WHERE (s.first_used, s.hardware, s.replicas, s.cpus, s.memory_gb, s.language, s.position)
+          IS DISTINCT FROM (e.first_used, e.hardware, e.replicas, e.cpus, e.memory_gb, e.language, e.position)
+    ORDER BY 1, 2
+)

@@ -136,6 +136,41 @@ async def test_each_field_that_a_statement_asks_for_is_read_beside_a_number_with
         assert json.loads(read) == {name: "said"}
 
 
+async def test_the_fold_and_verify_read_alike_what_usage_ran_on_and_what_is_told_of_items(
+    pool: Pool, log: EventLog
+) -> None:
+    rng = random.Random(5)
+    names = [
+        "hardware",
+        "replicas",
+        "cpus",
+        "memory_gb",
+        "language",
+        "owner",
+        "type",
+        "version",
+        "reason",
+        "deployed_at",
+    ]
+    texts = list(random_objects(rng, [*names, "deployment"]))
+    events = [used("acct-1", 1, f"model-{at % 150}") for at in range(len(texts))]
+    items = [item("acct-1") if at % 2 else used("acct-1", 1, "sage") for at in range(4)]
+    await log.append(*opened("acct-1"), *events, *items)
+    for at, text in enumerate(texts, start=4):
+        await say(pool, text, f"position = {at}")
+    told = '{"kind": "model", "id": "sage", "name": "Sage", "status": "draft", "deployed_at": "2026-11-20T10:00:00Z"'
+    await say(pool, f'{told}, "owner": {HUGE}, "version": "5", "x": {HUGE}}}', f"type = {CODES['item.changed.v1']}")
+    await fold_all(pool)
+    await fold_usage(pool, 90)
+    read = await pool.fetchrow(
+        "SELECT count(*), count(hardware), count(cpus), max(position) FROM projections.used_items"
+    )
+    assert read is not None and min(read) > 5
+    assert [difference async for report in verify(pool) for difference in report.differences] == []
+    [exchange] = await Rebuild(pool, [Model.USAGE], progress=lambda _events: None).run()
+    assert (exchange.added, exchange.changed, exchange.removed) == (0, 0, 0)
+
+
 BLANKS: Final = [chr(code) for code in range(1, 0x3100) if chr(code).isspace() and not 0xD800 <= code < 0xE000]
 NAMES: Final[tuple[object, ...]] = (
     *BLANKS, "".join(BLANKS[-8:]), "\u00a0a", "a\u3000", "\u200b", "\ufeff", "\u180e", "\u2800", "é", "", "a\tb",

@@ -7,6 +7,7 @@ import pytest
 from meter.runtime.postgres import Pool
 from meter.store.audit import audit_shard
 from projections.rebuild import Model, Rebuild
+from projections.verify import Difference, verify
 from schemas.topics import partition_for
 from tests.integration.batch_meter import Meter
 from tests.integration.projections_log import SHARDS, EventLog, fold_all
@@ -49,6 +50,10 @@ async def rebuild(pool: Pool) -> int:
     return exchange.added + exchange.changed + exchange.removed
 
 
+async def list_differences(pool: Pool) -> list[Difference]:
+    return [each async for report in verify(pool) for each in report.differences]
+
+
 async def stored(pool: Pool) -> list[bytes]:
     return [row[0].encode() for row in await pool.fetch("SELECT data::text FROM meter.events ORDER BY position")]
 
@@ -58,7 +63,11 @@ async def test_owners_are_sealed_in_the_log_and_shown_in_the_catalogue(pool: Poo
     assert find(await stored(pool), OLGA, IVAN) == []
     assert await fold(pool) == {"sage": IVAN, "swift": IVAN, "idle": None}
     assert await rebuild(pool) == 0
+    assert await list_differences(pool) == []
     await pool.execute("UPDATE projections.items SET owner = 'changed'")
+    found = await list_differences(pool)
+    assert [each.what for each in found] == ["item model idle", "item model sage", "item model swift"]
+    assert find([str(found).encode()], OLGA, IVAN) == [], "owners are hidden"
     assert await rebuild(pool) == 3
     assert await fold(pool) == {"sage": IVAN, "swift": IVAN, "idle": None}
 
@@ -79,7 +88,11 @@ async def test_the_owners_of_an_account_that_is_forgotten_are_gone(pool: Pool, m
     await meter.take(FORGOTTEN)
     await meter.take(item("late", LATER), item("swift", LATER))
     assert find(await stored(pool), OLGA, IVAN, LATER) == []
+    assert await list_differences(pool) == [], "the log alone has lost them, until it is folded"
+    await fold_all(pool)
+    assert await list_differences(pool) == [], "usage is behind"
     await fold(pool)
+    assert await list_differences(pool) == []
     owners = "SELECT account_id, id, owner FROM projections.items ORDER BY 1, 2"
     gone = [(builders.ACCOUNT, name, None) for name in ("late", "sage", "swift")]
     assert [tuple(row) for row in await pool.fetch(owners)] == [*gone, ("acct-2", "sage", OLGA)]
@@ -104,5 +117,6 @@ async def test_what_looks_like_a_token_of_ours_ends_no_fold(pool: Pool, meter: I
         shard,
     )
     assert (await fold(pool)).keys() == {"odd-0", "odd-1", "odd-2"}
+    assert await list_differences(pool) == []
     await meter.take(alike[0])
     assert [row["reason"] for row in await meter.rejections()] == ["id_reused"]

@@ -71,4 +71,5 @@ def test_sql_reads_stored_data_in_known_places_only() -> None:
         *("compare_accounts.sql", "compare_notices.sql", "compare_slots.sql"),
         *("count_in_clear.sql", "find_wrong_links.sql", "list_contact_changes.sql"),
         *("fold_usage.sql", "save_items.sql", "replace_items.sql", "replace_used_items.sql", "fetch_sealed_items.sql"),
+        "list_item_changes.sql",
     }
