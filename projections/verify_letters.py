@@ -43,6 +43,8 @@ class AccountSides:
 
     reached: dict[str, tuple[int, int]] = field(default_factory=dict)  # by resource: epoch and line, as stored
     due: dict[str, tuple[int, int]] = field(default_factory=dict)  # the same by the log
+    stored_amounts: dict[str, tuple[int, int]] = field(default_factory=dict)  # allocation and what is used of it
+    amounts: dict[str, tuple[int, int]] = field(default_factory=dict)  # the same by the log
     begun: dict[str, list[Begun]] = field(default_factory=dict)
     listings: list[Listing] = field(default_factory=list)
     is_open: bool = True
@@ -87,6 +89,7 @@ async def fetch_sides(
         side = sides.setdefault(row["account_id"], AccountSides())
         side.reached[row["resource"]] = row["epoch"], row["line"]
         side.due[row["resource"]] = 0, 0
+        side.stored_amounts[row["resource"]] = int(row["allocation"]), int(row["used"])
     for epoch in epochs:
         resource = RESOURCES_BY_CODE[epoch.resource].value
         if (balance := seen.get((epoch.account_id, resource))) is not None and epoch.position <= balance["position"]:
@@ -114,7 +117,9 @@ def place_epoch(
     allocation = epoch.granted - epoch.base
     line = highest_line(epoch.consumed - epoch.base, allocation, lines_at(periods, epoch.position))
     side.begun.setdefault(resource, []).append(Begun(epoch.epoch, epoch.position, line))
-    now = highest_line(int(balance["consumed"]) - epoch.base, allocation, lines_at(periods, balance["position"]))
+    used = int(balance["consumed"]) - epoch.base
+    now = highest_line(used, allocation, lines_at(periods, balance["position"]))
+    side.amounts[resource] = allocation, used
     is_recorded = balance["position"] >= periods[0].position
     side.due[resource] = epoch.epoch, now if is_recorded else balance["line"]
 
@@ -175,6 +180,12 @@ def compare_lines(side: AccountSides) -> Iterator[tuple[str, str | None, str | N
             (epoch, line), (due_epoch, due_line) = stored, side.due[resource]
             yield (
                 f"{resource} line reached", describe(epoch=epoch, line=line), describe(epoch=due_epoch, line=due_line)
+            )  # fmt: skip
+        elif (amounts := side.amounts.get(resource)) is not None and amounts != side.stored_amounts[resource]:
+            (allocation, used), (due_allocation, due_used) = side.stored_amounts[resource], amounts
+            yield (
+                f"{resource} amounts of letters", describe(allocation=allocation, consumed=used),
+                describe(allocation=due_allocation, consumed=due_used),
             )  # fmt: skip
 
 

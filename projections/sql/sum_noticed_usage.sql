@@ -1,7 +1,7 @@
--- The balances as the notifier last read them, with what was consumed in all by that position: as text, it has no upper end.
+-- The balances as the notifier last read them, with what was consumed in all by that position. Amounts are text: they have no upper end.
 -- $1 shard int, $2 position bigint
 WITH seen AS MATERIALIZED (
-    SELECT b.account_id, r.code AS resource, b.resource AS name, b.position, b.epoch, b.line
+    SELECT b.account_id, r.code AS resource, b.resource AS name, b.position, b.epoch, b.line, b.allocation, b.consumed AS used
     FROM notifier.balances b
     JOIN meter.resources r USING (resource)
     WHERE b.shard = $1
@@ -14,6 +14,7 @@ WITH seen AS MATERIALIZED (
       AND e.type IN ({{usage}}, {{usage.reversed.v1}})
     GROUP BY 1, 2
 )
-SELECT s.account_id, s.name AS resource, s.position, s.epoch, s.line, coalesce(u.consumed, 0)::text AS consumed
+SELECT s.account_id, s.name AS resource, s.position, s.epoch, s.line, coalesce(u.consumed, 0)::text AS consumed,
+       s.allocation::text, s.used::text
 FROM seen s
 LEFT JOIN used u ON u.account_id = s.account_id AND u.resource = s.resource

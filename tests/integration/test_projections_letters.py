@@ -165,6 +165,8 @@ DAMAGES = (
     ("DELETE FROM notifier.email_attempts; DELETE FROM notifier.emails WHERE account_id = 'acct-2'", "letter"),
     ("UPDATE notifier.balances SET line = 90 WHERE account_id = 'acct-2' AND resource = 'model_credits'", "line"),
     ("UPDATE notifier.balances SET line = 0 WHERE account_id = 'acct-2' AND resource = 'model_credits'", "line"),
+    ("UPDATE notifier.balances SET allocation = allocation - 1 WHERE account_id = 'acct-2'", "amounts"),
+    ("UPDATE notifier.balances SET consumed = consumed - 1 WHERE account_id = 'acct-2'", "amounts"),
     ("UPDATE notifier.contacts SET is_contact = false WHERE account_id = 'acct-2'", "contact"),
     ("UPDATE notifier.contacts SET refused = true WHERE account_id = 'acct-2'", "refused"),
     ("UPDATE notifier.contacts SET refused = false WHERE account_id = 'acct-1' AND contact LIKE 'eve%'", "letter"),
