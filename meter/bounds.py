@@ -16,7 +16,7 @@ from typing import Final
 from meter.floods import place_of
 from meter.packing import OF_FIRST, note_whole, pack
 from meter.plan import AppendPlan, Repeat
-from schemas.records import MAX_EVENT_BYTES, Offsets, Record, Rejected, Rerouted
+from schemas.records import MAX_EVENT_BYTES, OffsetRanges, Record, Rejected, Rerouted
 
 # Of a row in Postgres beside its bytes, with what its indexes take.
 ROW_BYTES: Final = 256
@@ -136,12 +136,12 @@ def without_copies(rerouted: Iterable[Rerouted]) -> list[Rerouted]:
     return list(firsts.values())
 
 
-def ranges_of(ascending: Iterable[int]) -> Offsets:
+def ranges_of(ascending: Iterable[int]) -> OffsetRanges:
     """Ranges [from, to) that hold just these offsets."""
     return merge_ranges((offset, offset + 1) for offset in ascending)
 
 
-def merge_ranges(ascending: Iterable[tuple[int, int]]) -> Offsets:
+def merge_ranges(ascending: Iterable[tuple[int, int]]) -> OffsetRanges:
     """Neighbours as one. Never by the offset: a batch that nobody can read may name 2^31 of them."""
     ranges: list[tuple[int, int]] = []
     for begin, to in ascending:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Self
 
-from meter.lanes import Judge, Lane
+from meter.lanes import Lane, TrySorter
 from meter.runtime.errors import DependencyUnreachableError, explain
 from meter.runtime.kafka.producer import Landed, Message, OnLanded, Producer
 from meter.runtime.settings import Settings
@@ -62,7 +62,7 @@ class Delivery:
         self._block_s = block_s
         self._connect = connect
         self._losses = Losses(on_lost)
-        self._judge = Judge(settings, awaits_rights=awaits_rights)
+        self._sorter = TrySorter(settings, awaits_rights=awaits_rights)
         self._buffer: dict[int, Pending] = {}  # by their number: neither delivered nor lost
         self._unplaced = Lane(settings)  # nobody has asked yet for their partition
         self._lanes: dict[tuple[str, int], Lane] = {}  # by topic and partition
@@ -269,7 +269,7 @@ class Delivery:
         """What became of its first events. Nothing is awaited here: who flushes meanwhile must not find that nothing is
         pending before what is lost is known."""
         tried = lane.events[: len(results)]
-        lost, left, lane.trouble = self._judge.judge(tried, results)
+        lost, left, lane.trouble = self._sorter.sort(tried, results)
         lane.events[: len(results)] = left
         for cause, events in lost.items():
             self._losses.report(events, cause)

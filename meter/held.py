@@ -47,7 +47,7 @@ class Due(NamedTuple):
     seen: Seen
 
 
-Offsets = Mapping[int, int]  # the next offset of usage to store, by partition
+UsageOffsets = Mapping[int, int]  # the next offset of usage to store, by partition
 Unsent = Mapping[tuple[int, int], int]  # by partition and the one it is sent on to: the first offset that is not sent
 
 
@@ -63,11 +63,11 @@ def seen_of(record: Record) -> Seen:
     return Seen(last) if last in set(Seen) else Seen.NOTHING
 
 
-def is_read(usage_ends: Sequence[int], offsets: Offsets) -> bool:
+def is_read(usage_ends: Sequence[int], offsets: UsageOffsets) -> bool:
     return not left_to_read(usage_ends, offsets)
 
 
-def left_to_read(usage_ends: Sequence[int], offsets: Offsets) -> dict[int, int]:
+def left_to_read(usage_ends: Sequence[int], offsets: UsageOffsets) -> dict[int, int]:
     """How many offsets of each partition are not stored yet. One without a cursor is not read at all."""
     left = {partition: end - offsets.get(partition, 0) for partition, end in enumerate(usage_ends)}
     return {partition: count for partition, count in left.items() if count > 0}
@@ -78,12 +78,12 @@ def is_sent_on(shard: int, usage_ends: Sequence[int], unsent: Unsent) -> bool:
     return all(unsent.get((partition, shard), end) >= end for partition, end in enumerate(usage_ends))
 
 
-def find_read(held: Iterable[Held], offsets: Offsets) -> list[Held]:
+def find_read(held: Iterable[Held], offsets: UsageOffsets) -> list[Held]:
     """Those for which every partition is read: of these it must be asked what is still to be sent on."""
     return [each for each in held if each.usage_ends and is_read(each.usage_ends, offsets)]
 
 
-def find_due(held: Iterable[Held], offsets: Offsets, unsent: Unsent) -> list[Due]:
+def find_due(held: Iterable[Held], offsets: UsageOffsets, unsent: Unsent) -> list[Due]:
     """Those to be sent again now. `unsent` must have been asked after `offsets`: a record to be sent on stands there
     before its offset is passed."""
     found = []
@@ -99,7 +99,7 @@ def find_due(held: Iterable[Held], offsets: Offsets, unsent: Unsent) -> list[Due
     return found
 
 
-def find_left(held: Iterable[Held], offsets: Offsets) -> dict[int, Stretch]:
+def find_left(held: Iterable[Held], offsets: UsageOffsets) -> dict[int, Stretch]:
     """What of each partition is waited for: from its next offset to the furthest end."""
     ends: dict[int, int] = {}
     for each in held:
@@ -108,7 +108,7 @@ def find_left(held: Iterable[Held], offsets: Offsets) -> dict[int, Stretch]:
     return {partition: Stretch(offsets.get(partition, 0), end) for partition, end in ends.items()}
 
 
-def describe_wait(held: Held, offsets: Offsets, unsent: Unsent) -> str:
+def describe_wait(held: Held, offsets: UsageOffsets, unsent: Unsent) -> str:
     """`usage of shards 1, 2`, as a cell of a table."""
     left = left_of(held, offsets)
     if left:
@@ -120,16 +120,16 @@ def describe_wait(held: Held, offsets: Offsets, unsent: Unsent) -> str:
     return "its turn to be sent again"
 
 
-def left_of(held: Held, offsets: Offsets) -> dict[int, int]:
+def left_of(held: Held, offsets: UsageOffsets) -> dict[int, int]:
     """How many offsets of each partition it waits for."""
     return left_to_read(held.usage_ends, offsets) if held.usage_ends else left_of_own(held, offsets)
 
 
-def left_of_own(held: Held, offsets: Offsets) -> dict[int, int]:
+def left_of_own(held: Held, offsets: UsageOffsets) -> dict[int, int]:
     left = held.usage_end - offsets.get(held.shard, 0)
     return {held.shard: left} if left > 0 else {}
 
 
-def count_left(held: Held, offsets: Offsets) -> int:
+def count_left(held: Held, offsets: UsageOffsets) -> int:
     """Offsets of usage that are to be stored before it is judged again."""
     return sum(left_of(held, offsets).values())

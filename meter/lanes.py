@@ -31,7 +31,7 @@ class Lane:
             await asyncio.sleep(max(0.0, min(next(self._pauses), left_s)))
 
 
-class Verdict(NamedTuple):
+class Unlanded(NamedTuple):
     """Of events that were tried, and did not land."""
 
     lost: dict[Exception, list[Pending]]  # by the cause
@@ -39,14 +39,14 @@ class Verdict(NamedTuple):
     trouble: Exception | None  # the fault to wait out before that
 
 
-class Judge:
+class TrySorter:
     """`awaits_rights`: a login or a right that Kafka refuses may be given in time."""
 
     def __init__(self, settings: Settings, *, awaits_rights: bool) -> None:
         self._settings = settings
         self._awaits_rights = awaits_rights
 
-    def judge(self, tried: Sequence[Pending], results: Sequence[Landed | Exception]) -> Verdict:
+    def sort(self, tried: Sequence[Pending], results: Sequence[Landed | Exception]) -> Unlanded:
         now = asyncio.get_running_loop().time()
         lost: dict[Exception, list[Pending]] = {}
         left: list[Pending] = []
@@ -66,7 +66,7 @@ class Judge:
                 left.append(event)
             else:
                 lost.setdefault(cause, []).append(event)
-        return Verdict(lost, left, trouble)
+        return Unlanded(lost, left, trouble)
 
     def _may_pass(self, error: Exception) -> bool:
         return may_pass(error) or (self._awaits_rights and isinstance(error, failures.REFUSED))

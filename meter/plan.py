@@ -16,8 +16,18 @@ from typing import Final, NamedTuple
 from meter.allowance import OPENED, Allowance
 from meter.floods import cut_original, join_floods
 from schemas.codes import CODES
-from schemas.records import Accepted, Outcome, Parsed, Record, Rejected, Remarked, Rerouted, count_offsets, part
-from schemas.records import Offsets as OffsetRanges
+from schemas.records import (
+    Accepted,
+    OffsetRanges,
+    Outcome,
+    Parsed,
+    Record,
+    Rejected,
+    Remarked,
+    Rerouted,
+    count_offsets,
+    part,
+)
 from schemas.rows import Rows, at_places, find_again, is_compiled, types_of, without
 from schemas.topics import ACCOUNTS, USAGE
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from meter.held import Offsets
+from meter.held import UsageOffsets
 from meter.runtime.stretch import Stretch
 
 STANDS_STILL_S: Final = 3.0  # a partition that is being read has moved by then
@@ -26,7 +26,7 @@ class Tails:
         self._begins_with_record: dict[int, int] = {}  # by partition: the offset
         self._wanted: dict[int, tuple[float, Stretch]] = {}  # since when the cursor stands at its beginning
 
-    def pass_over(self, offsets: Offsets) -> Offsets:
+    def pass_over(self, offsets: UsageOffsets) -> UsageOffsets:
         """The next offset of each partition that can hold a record."""
         passed = dict(offsets)
         for partition, stretch in self._bare.items():

@@ -43,10 +43,10 @@ class Accepted(NamedTuple):
 
 
 # Ranges [from, to), ascending, without neighbours that touch.
-Offsets = tuple[tuple[int, int], ...]
+OffsetRanges = tuple[tuple[int, int], ...]
 
 
-def count_offsets(offsets: Offsets) -> int:
+def count_offsets(offsets: OffsetRanges) -> int:
     return sum(to - begin for begin, to in offsets)
 
 
@@ -64,7 +64,7 @@ class Rejected(NamedTuple):
     to_offset: int | None = None
     length: int | None = None
     digest: bytes | None = None
-    offsets: Offsets | None = None
+    offsets: OffsetRanges | None = None
 
     @property
     def records(self) -> int:
@@ -85,7 +85,7 @@ class Rerouted(NamedTuple):
     partition: int
     account_id: str
     source: str
-    offsets: Offsets | None = None
+    offsets: OffsetRanges | None = None
 
 
 class Remark(NamedTuple):

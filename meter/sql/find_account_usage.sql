@@ -1,4 +1,4 @@
--- The usage of an account among a stretch of its shard's log, newest first, and what of each event is reversed.
+-- The usage of an account among a piece of its shard's log, newest first, and what of each event is reversed.
 -- $1 shard int, $2 first position bigint, $3 last position bigint, $4 account text, $5 resource code int or null,
 -- $6 since timestamptz or null, $7 limit bigint
 SELECT e.occurred_at, coalesce(e.id, encode(substr(e.event_key, 1, 16), 'hex')::uuid::text, e.event_id::text) AS event_id,

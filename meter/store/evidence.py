@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from meter.runtime.postgres import transpose
-from schemas.records import Offsets, Record, Rejected, Rerouted
+from schemas.records import OffsetRanges, Record, Rejected, Rerouted
 
 if TYPE_CHECKING:
     from meter.plan import Gap, Repeat, Wait
@@ -50,7 +50,7 @@ def rejection_columns(rejections: Iterable[Rejected]) -> Columns:
     return transpose(rows, 12)
 
 
-def range_text(offsets: Offsets | None) -> str | None:
+def range_text(offsets: OffsetRanges | None) -> str | None:
     """Postgres's text of a multirange."""
     return None if offsets is None else "{" + ",".join(f"[{begin},{to})" for begin, to in offsets) + "}"
 

@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 from meter.held import (
     Due,
     Held,
-    Offsets,
     Unsent,
+    UsageOffsets,
     count_left,
     describe_wait,
     find_due,
@@ -25,7 +25,7 @@ MOST_HELD: Final = 500  # of one shard in one look
 MOST_DUE: Final = 500  # of all: originals of 64 KB at most
 
 
-async def fetch_usage_offsets(connection: Executor | Pool) -> Offsets:
+async def fetch_usage_offsets(connection: Executor | Pool) -> UsageOffsets:
     rows = await connection.fetch(load_sql("meter", "fetch_usage_offsets"))
     return {row["shard"]: row["usage_offset"] for row in rows}
 
@@ -49,7 +49,7 @@ async def list_due(tails: Tails, connection: Executor, shards: Sequence[int]) ->
     what the others wait for."""
     held = [Held(*row) for row in await connection.fetch(load_sql("meter", "list_held"), shards, MOST_HELD)]
     due: list[Due] = []
-    offsets: Offsets = {}
+    offsets: UsageOffsets = {}
     if held:
         offsets = tails.pass_over(await fetch_usage_offsets(connection))
         read = {each.shard for each in find_read(held, offsets)}
@@ -81,7 +81,7 @@ async def list_waiting(
     return [describe_row(dict(row), offsets, unsent) for row in rows]
 
 
-def describe_row(row: Mapping[str, Any], offsets: Offsets, unsent: Unsent) -> WaitingLine:
+def describe_row(row: Mapping[str, Any], offsets: UsageOffsets, unsent: Unsent) -> WaitingLine:
     held = Held(row["shard"], row["kafka_offset"], row["usage_end"], row["usage_ends"], is_overdue=False)
     left = count_left(held, offsets) if row["waits"] else 0
     state = f"waits for {describe_wait(held, offsets, unsent)}" if row["waits"] else "sent again"

@@ -1,7 +1,7 @@
 """An account's events of usage, with their ids. Reads only.
 
 The log has no index of usage by account: it would be dearer than all others together. So the newest part of the
-account's shard is looked through, a stretch at a time, and the answer says how far.
+account's shard is looked through, a piece at a time, and the answer says how far.
 """
 
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from schemas.codes import TYPES_BY_CODE
 from schemas.resources import RESOURCE_CODES, RESOURCES_BY_CODE
 from schemas.topics import partition_for
 
-STRETCH_EVENTS: Final = 100_000  # of one statement: some tenths of a second
+PIECE_EVENTS: Final = 100_000  # of one statement: some tenths of a second
 # An event may be stored before its own `time`: the clock of a producer may be ahead, by an hour at most by default.
 CLOCKS_DIFFER: Final = timedelta(hours=2)
 
@@ -42,15 +42,15 @@ class Looked(NamedTuple):
     is_all: bool
 
 
-class Stretch(NamedTuple):
+class Piece(NamedTuple):
     first: int
     last: int
 
 
-def stretches(last: int, most: int) -> list[Stretch]:
+def pieces(last: int, most: int) -> list[Piece]:
     """From the newest position backwards, `most` in all."""
     end = max(0, last - most)
-    return [Stretch(max(end, at - STRETCH_EVENTS) + 1, at) for at in range(last, end, -STRETCH_EVENTS)]
+    return [Piece(max(end, at - PIECE_EVENTS) + 1, at) for at in range(last, end, -PIECE_EVENTS)]
 
 
 async def find_account_usage(
@@ -62,10 +62,10 @@ async def find_account_usage(
     code = next((code for name, code in RESOURCE_CODES.items() if name == resource), None)
     lines: list[UsageLine] = []
     oldest, is_over, first = None, last == 0, last + 1
-    for stretch in stretches(last, most):
-        arguments = (shard, *stretch, account_id, code, since, limit - len(lines))
+    for piece in pieces(last, most):
+        arguments = (shard, *piece, account_id, code, since, limit - len(lines))
         lines += [to_line(*row) for row in await pool.fetch(load_sql("meter", "find_account_usage"), *arguments)]
-        oldest, first = await pool.fetchval(load_sql("meter", "fetch_recorded_at"), shard, stretch.first), stretch.first
+        oldest, first = await pool.fetchval(load_sql("meter", "fetch_recorded_at"), shard, piece.first), piece.first
         is_over = first == 1 or (since is not None and oldest < since - CLOCKS_DIFFER)
         if is_over or len(lines) >= limit:
             break

@@ -19,7 +19,7 @@ from schemas.codes import USAGE_CODES
 from schemas.parsing.parse import parse_all, parse_rows
 from schemas.parsing.pattern_reader import read_by_pattern
 from schemas.parsing.reference_reader import read_by_reference
-from schemas.records import MAX_EVENT_BYTES, Accepted, Limits, Offsets, Record, Rejected
+from schemas.records import MAX_EVENT_BYTES, Accepted, Limits, OffsetRanges, Record, Rejected
 from schemas.topics import ACCOUNTS, USAGE
 from tests.fuzz.records import NOW, draw_records, smaller_records
 from tests.fuzz.stored import find_unread
@@ -134,7 +134,7 @@ def offsets_of(rejection: Rejected) -> Iterator[int]:
     return spread(rejection.offsets or ((rejection.record.offset, rejection.beyond),))
 
 
-def spread(offsets: Offsets) -> Iterator[int]:
+def spread(offsets: OffsetRanges) -> Iterator[int]:
     return (offset for begin, to in offsets for offset in range(begin, to))
 
 

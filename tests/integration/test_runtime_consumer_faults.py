@@ -8,7 +8,7 @@ from aiokafka import errors as kafka_errors
 from meter.runtime.errors import DependencyUnreachableError, TransientError
 from meter.runtime.kafka import Batch, ShardConsumer
 from meter.runtime.kafka.adapter.protocols import TopicPartition
-from meter.runtime.kafka.partition_buffer import PartitionBuffer, Verdict
+from meter.runtime.kafka.partition_buffer import Offered, PartitionBuffer
 from meter.runtime.settings import Settings
 from schemas.topics import USAGE
 from tests.integration.runtime_faults import aiokafka_of, end_fetch_task, fail_next_rejoin
@@ -53,10 +53,10 @@ async def test_without_the_seek_back_the_oracle_sees_the_loss(
 ) -> None:
     """The same failure with both defences off: the test above would fail."""
 
-    def trust(buffer: PartitionBuffer, raw: Any, _fetch_offset: int) -> Verdict:
+    def trust(buffer: PartitionBuffer, raw: Any, _fetch_offset: int) -> Offered:
         buffer._append(buffer._complete(raw))
         buffer.next = raw[-1].offset + 1
-        return Verdict.TAKEN
+        return Offered.TAKEN
 
     monkeypatch.setattr(ShardConsumer, "_recover", lambda *_: None)
     monkeypatch.setattr(PartitionBuffer, "offer", trust)

@@ -10,7 +10,7 @@ from typing import Any
 
 from meter.runtime.kafka.adapter.protocols import RECORD_BYTES, ConsumerClient, Polled, TopicPartition
 from meter.runtime.kafka.pace import FetchPace
-from meter.runtime.kafka.partition_buffer import Verdict, weigh_headers
+from meter.runtime.kafka.partition_buffer import Offered, weigh_headers
 from meter.runtime.kafka.shard_buffers import ShardBuffers
 from meter.runtime.log import get_logger
 
@@ -113,10 +113,10 @@ class Poller:
             return weigh_raw(raw)  # rewound or revoked since: positioned again before it is read again
         before, count, size = buffer.next, buffer.waiting, buffer.size
         verdict = buffer.offer(raw, fetch_offset)
-        if verdict is Verdict.SEEK:
+        if verdict is Offered.SEEK:
             log.warning("records_skipped", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
             seek_if_assigned(client, tp, buffer.next)
-        elif verdict is Verdict.TAKEN and raw[0].offset > before:
+        elif verdict is Offered.TAKEN and raw[0].offset > before:
             log.warning("gap_found", topic=tp.topic, shard=tp.partition, offset=before, found=raw[0].offset)
         # The buffer has weighed what it took. Records that it dropped count, too: they say how large the next may be.
         return buffer.size - size if buffer.waiting - count == len(raw) else weigh_raw(raw)

@@ -5,7 +5,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from meter.runtime.kafka.assignment import Assignment
-from meter.runtime.kafka.partition_buffer import PartitionBuffer, Verdict
+from meter.runtime.kafka.partition_buffer import Offered, PartitionBuffer
 from tests.faults.bugs.bug import FEW, Bug, replace
 from tests.faults.bugs.storing import LOSSES, TWO_OUTCOMES
 from tests.faults.schedule import Focus
@@ -30,11 +30,11 @@ def seeks_too_late() -> None:
                 if (place := TopicPartition(name, shard)) in client.assignment():
                     client.seek(place, committed[place])
 
-    def offer(self: Any, raw: Any, fetch_offset: int) -> Verdict:
+    def offer(self: Any, raw: Any, fetch_offset: int) -> Offered:
         self._append(raw)
         self.next = max(self.next, raw[-1].offset + 1)
         self.fetch_offset = max(self.next, fetch_offset)
-        return Verdict.TAKEN
+        return Offered.TAKEN
 
     replace(Assignment, "_ask_bounds", ask_bounds_and_committed)
     replace(Assignment, "_seek", seek_to_committed)

@@ -12,7 +12,7 @@ from meter.packing import unpack
 from meter.plan import AppendPlan
 from meter.settle import settle
 from schemas.reasons import Reason
-from schemas.records import MAX_EVENT_BYTES, Offsets, Rejected
+from schemas.records import MAX_EVENT_BYTES, OffsetRanges, Rejected
 from schemas.topics import ACCOUNTS, USAGE
 from tests.contract.rows import MOMENT, plan, rejected, rerouted, usage
 
@@ -33,7 +33,7 @@ def make(kinds: list[str], room: int | None) -> AppendPlan:
 
 
 def spread(rejection: Rejected) -> list[int]:
-    ranges: Offsets = rejection.offsets or ((rejection.record.offset, rejection.beyond),)
+    ranges: OffsetRanges = rejection.offsets or ((rejection.record.offset, rejection.beyond),)
     return [offset for begin, to in ranges for offset in range(begin, to)]
 
 

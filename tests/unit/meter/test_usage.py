@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
-from meter.store.usage import STRETCH_EVENTS, Looked, Stretch, stretches
+from meter.store.usage import PIECE_EVENTS, Looked, Piece, pieces
 from meter.usage_cli import describe_looked, read_time
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_the_newest_comes_first_and_no_more_than_asked_for() -> None:
-    n = STRETCH_EVENTS
-    assert stretches(2 * n + 5, 10 * n) == [Stretch(n + 6, 2 * n + 5), Stretch(6, n + 5), Stretch(1, 5)]
-    assert stretches(2 * n + 5, n + 1) == [Stretch(n + 6, 2 * n + 5), Stretch(n + 5, n + 5)]
-    assert stretches(3, 1) == [Stretch(3, 3)] and stretches(0, n) == []
+    n = PIECE_EVENTS
+    assert pieces(2 * n + 5, 10 * n) == [Piece(n + 6, 2 * n + 5), Piece(6, n + 5), Piece(1, 5)]
+    assert pieces(2 * n + 5, n + 1) == [Piece(n + 6, 2 * n + 5), Piece(n + 5, n + 5)]
+    assert pieces(3, 1) == [Piece(3, 3)] and pieces(0, n) == []
 
 
 def test_it_says_how_far_it_looked() -> None:

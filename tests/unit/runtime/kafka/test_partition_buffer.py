@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.runtime.kafka.adapter.protocols import HEADER_BYTES, RECORD_BYTES, UnreadRecords
-from meter.runtime.kafka.partition_buffer import PartitionBuffer, Verdict
+from meter.runtime.kafka.partition_buffer import Offered, PartitionBuffer
 from schemas.reasons import Reason
 
 
@@ -32,7 +32,7 @@ def offsets(buffer: PartitionBuffer, most: int = 1000, most_bytes: int = PLENTY)
 
 def test_takes_a_run_that_starts_where_wanted() -> None:
     buffer = PartitionBuffer("usage", 3, 10)
-    assert buffer.offer(run(10, 13), 13) is Verdict.TAKEN
+    assert buffer.offer(run(10, 13), 13) is Offered.TAKEN
     record = buffer.records[0]
     assert (record.topic, record.partition, record.offset, record.key, record.value) == ("usage", 3, 10, b"k", b"v")
     assert offsets(buffer) == [10, 11, 12]
@@ -41,29 +41,29 @@ def test_takes_a_run_that_starts_where_wanted() -> None:
 
 def test_trims_what_it_has_had_before() -> None:
     buffer = PartitionBuffer("usage", 0, 10)
-    assert buffer.offer(run(7, 12), 12) is Verdict.TAKEN
+    assert buffer.offer(run(7, 12), 12) is Offered.TAKEN
     assert offsets(buffer) == [10, 11]
 
 
 def test_run_that_is_all_old_changes_nothing() -> None:
     buffer = PartitionBuffer("usage", 0, 10)
-    assert buffer.offer(run(7, 10), 10) is Verdict.NOTHING_NEW
+    assert buffer.offer(run(7, 10), 10) is Offered.NOTHING_NEW
     assert buffer.next == 10
     assert buffer.records == []
 
 
 def test_run_above_what_is_wanted_asks_to_seek_back_once() -> None:
     buffer = PartitionBuffer("usage", 0, 10)
-    assert buffer.offer(run(15, 17), 17) is Verdict.SEEK
+    assert buffer.offer(run(15, 17), 17) is Offered.SEEK
     assert buffer.next == 10
-    assert buffer.offer(run(10, 17), 17) is Verdict.TAKEN
+    assert buffer.offer(run(10, 17), 17) is Offered.TAKEN
     assert offsets(buffer) == list(range(10, 17))
 
 
 def test_run_that_starts_above_again_is_a_gap_of_the_broker() -> None:
     buffer = PartitionBuffer("usage", 0, 10)
-    assert buffer.offer(run(15, 17), 17) is Verdict.SEEK
-    assert buffer.offer(run(15, 17), 17) is Verdict.TAKEN
+    assert buffer.offer(run(15, 17), 17) is Offered.SEEK
+    assert buffer.offer(run(15, 17), 17) is Offered.TAKEN
     assert offsets(buffer) == [15, 16]
     assert (buffer.stored, buffer.in_flight_end) == (10, 17)
 
@@ -72,7 +72,7 @@ def test_a_second_jump_asks_again() -> None:
     buffer = PartitionBuffer("usage", 0, 10)
     buffer.offer(run(15, 17), 17)
     buffer.offer(run(15, 17), 17)
-    assert buffer.offer(run(30, 31), 31) is Verdict.SEEK
+    assert buffer.offer(run(30, 31), 31) is Offered.SEEK
     assert buffer.next == 17
 
 
@@ -81,7 +81,7 @@ def test_markers_behind_the_last_record_belong_to_its_batch() -> None:
     buffer.offer(run(0, 3), 4)
     assert offsets(buffer) == [0, 1, 2]
     assert buffer.in_flight_end == 4
-    assert buffer.offer(run(4, 5), 5) is Verdict.TAKEN
+    assert buffer.offer(run(4, 5), 5) is Offered.TAKEN
 
 
 def test_split_batches_meet_at_the_next_record() -> None:
@@ -122,7 +122,7 @@ def unread(offset: int, beyond: int, value: bytes = b"") -> UnreadRecords:
 def test_what_could_not_be_read_goes_with_the_records_around_it() -> None:
     buffer = PartitionBuffer("usage", 3, 10)
     found: list[Raw | UnreadRecords] = [Raw(10), unread(11, 14), Raw(14), unread(15, 16, b"kept"), Raw(16)]
-    assert buffer.offer(found, 17) is Verdict.TAKEN
+    assert buffer.offer(found, 17) is Offered.TAKEN
     assert (buffer.waiting, buffer.next) == (5, 17)
     assert offsets(buffer, 2) == [10, 14]
     [first, second] = buffer.take_unread()
@@ -163,7 +163,7 @@ def test_headers_weigh_more_than_their_bytes() -> None:
 def test_records_lost_to_retention_become_part_of_the_next_batch() -> None:
     buffer = PartitionBuffer("usage", 0, 10)
     buffer.skip_to(50)
-    assert buffer.offer(run(50, 52), 52) is Verdict.TAKEN
+    assert buffer.offer(run(50, 52), 52) is Offered.TAKEN
     assert offsets(buffer) == [50, 51]
     assert (buffer.stored, buffer.in_flight_end) == (10, 52)
 
@@ -200,9 +200,9 @@ def test_whatever_the_client_delivers_every_record_is_handed_out_once_and_in_ord
     bounds = [stored]
     for start, count, limit in deliveries:
         found = [Raw(offset) for offset in log if offset >= start][:count]
-        if found and buffer.offer(found, found[-1].offset + 1) is Verdict.SEEK:
+        if found and buffer.offer(found, found[-1].offset + 1) is Offered.SEEK:
             found = [Raw(offset) for offset in log if offset >= buffer.next][:count]
-            assert buffer.offer(found, found[-1].offset + 1) is Verdict.TAKEN
+            assert buffer.offer(found, found[-1].offset + 1) is Offered.TAKEN
         taken += offsets(buffer, limit, limit * (RECORD_BYTES + 1))
         bounds.append(buffer.in_flight_end)
     assert bounds == sorted(bounds)
