@@ -17,14 +17,13 @@ from meter.settings import MeterSettings
 from schemas.topics import USAGE, partition_for
 from tests.e2e.running import ROLES
 from tests.fuzz.batch_level import MEMORY, MIB
-from tests.integration.test_runtime_wires import login
 from tests.support import builders
 from tests.support.certificates import Certificates
 from tests.support.meter import wait_until_stored
 from tests.support.processes import Processes, ServiceProcess
 from tests.support.raw_batches import ZSTD, RawProducer, batch, record
 from tests.support.readiness import is_ready
-from tests.support.tls_kafka import TlsKafka
+from tests.support.tls_kafka import TlsKafka, login
 from tests.support.waiting import until
 
 READY_S: Final = 90

@@ -1,17 +1,17 @@
 """What deploy/README.md says stands in admin.properties: with it Kafka's own programs come in over TLS, as a user."""
 
+# ruff: noqa: F811  # fixtures that are imported are named again by the tests that take them
+
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.local import apache_kafka
 from tests.support.certificates import Certificates
 from tests.support.guides import ROOT
 from tests.support.kafka_programs import write_programs
-from tests.support.tls_kafka import TlsKafka, standard_key
+from tests.support.tls_kafka import TlsKafka, certificates, kafka, standard_key  # noqa: F401  # fixtures are arguments below
 
 pytestmark = pytest.mark.xdist_group("admin_properties")
 
@@ -24,22 +24,9 @@ ASKED = (
 TIMEOUT_S = 180  # a Java of its own each
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
-def kafka(certificates: Certificates) -> Iterator[TlsKafka]:
-    if why := apache_kafka.missing():
-        pytest.skip(f"Apache Kafka: {why}")
-    made = TlsKafka(apache_kafka.fetch_jars(), certificates)
-    try:
-        made.start()
-        made.set_password(USER, "SCRAM-SHA-512", PASSWORD)
-        yield made
-    finally:
-        made.close()
+@pytest.fixture(scope="module", autouse=True)
+def _user(kafka: TlsKafka) -> None:
+    kafka.set_password(USER, "SCRAM-SHA-512", PASSWORD)
 
 
 def ask(folder: Path, address: str, properties: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -30,11 +30,11 @@ from tests.fuzz.batches import ATTRIBUTES_AT
 from tests.integration.test_meter_role_locks import MODES, PEOPLE, SERVICES
 from tests.integration.test_meter_roles import log_in
 from tests.integration.test_projections_only_opened import find_views_with
-from tests.integration.test_runtime_wires import certificates, kafka, stack  # noqa: F401  # fixtures are arguments below
 from tests.support import builders
+from tests.support.own_kafka import stack  # noqa: F401  # fixtures are arguments below
 from tests.support.processes import Processes
 from tests.support.raw_batches import ZSTD, batch, record, reseal
-from tests.support.tls_kafka import TlsKafka
+from tests.support.tls_kafka import TlsKafka, certificates, kafka  # noqa: F401  # fixtures are arguments below
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("tls_kafka")

@@ -40,10 +40,10 @@ from schemas.topics import USAGE
 from tests.e2e.attacked import HONEST, Attacked, account_of, attacked, own  # noqa: F401  # fixtures are arguments below
 from tests.fuzz.batch_level import SIZE
 from tests.integration.test_meter_amplification import FACTOR
-from tests.integration.test_runtime_wires import certificates, kafka, stack  # noqa: F401  # fixtures are arguments below
 from tests.support import builders
+from tests.support.own_kafka import stack  # noqa: F401  # fixtures are arguments below
 from tests.support.raw_batches import ZSTD, batch, record
-from tests.support.tls_kafka import TlsKafka
+from tests.support.tls_kafka import TlsKafka, certificates, kafka  # noqa: F401  # fixtures are arguments below
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("tls_kafka")

@@ -18,9 +18,10 @@ from aiokafka.errors import KafkaError
 from schemas.topics import REROUTED_HEADER, WAITED_HEADER
 from tests.e2e.attacked import Attacked, account_of, attacked, own  # noqa: F401  # fixtures are arguments below
 from tests.fuzz.batches import TIMES_AT
-from tests.integration.test_runtime_wires import certificates, kafka, stack  # noqa: F401  # fixtures are arguments below
 from tests.support import builders
+from tests.support.own_kafka import stack  # noqa: F401  # fixtures are arguments below
 from tests.support.raw_batches import ZSTD, batch, record, reseal
+from tests.support.tls_kafka import certificates, kafka  # noqa: F401  # fixtures are arguments below
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("tls_kafka")

@@ -3,8 +3,9 @@
 Without a restart of the service: its password, its certificate, and the authorities.
 """
 
+# ruff: noqa: F811  # fixtures that are imported are named again by the tests that take them
+
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,50 +14,25 @@ import pytest
 import trustme
 from aiokafka.errors import KafkaError
 
-from deploy.local import apache_kafka
-from deploy.local.stack import Addresses
 from meter.client import UsageProducer
 from meter.runtime.errors import LoginRefusedError
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from tests.support.certificates import Certificates
 from tests.support.meter import set_up_meter
+from tests.support.own_kafka import stack  # noqa: F401  # fixtures are arguments below
 from tests.support.processes import Processes, ServiceProcess
 from tests.support.readiness import is_ready, is_unready
-from tests.support.servers import Servers
-from tests.support.tls_kafka import PASSWORD, TlsKafka
+from tests.support.tls_kafka import PASSWORD, TlsKafka, certificates, kafka  # noqa: F401  # fixtures are arguments below
 from tests.support.waiting import until
 
+# In their order: the last test has this file's Kafka show other certificates.
 pytestmark = pytest.mark.xdist_group("tls_kafka")
 
 WAIT_S = 120
 USER = "credit-meter"
 NEW_PASSWORD = "changed once"
 STORED = "SELECT count(*) FROM meter.events"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
-def kafka(certificates: Certificates) -> Iterator[TlsKafka]:
-    """Of these tests alone, in their order: the last one has it show other certificates."""
-    if why := apache_kafka.missing():
-        pytest.skip(f"Apache Kafka with TLS: {why}")
-    made = TlsKafka(apache_kafka.fetch_jars(), certificates)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture(scope="module")
-def stack(servers: Servers, kafka: TlsKafka) -> Addresses:
-    postgres = servers.postgres
-    return Addresses(postgres.address, postgres.kind, kafka.bootstrap, kafka.kind, {})
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ from schemas.build import encode_event
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, NOTIFICATIONS, TOPICS, USAGE, partition_for
 from tests.e2e.running import ROLES
 from tests.integration.runtime_ledger import grow
-from tests.integration.test_runtime_wires import certificates, kafka, login, stack  # noqa: F401  # fixtures are arguments below
 from tests.support.certificates import Certificates
+from tests.support.own_kafka import stack  # noqa: F401  # fixtures are arguments below
 from tests.support.processes import Processes, ServiceProcess
-from tests.support.tls_kafka import TlsKafka
+from tests.support.tls_kafka import TlsKafka, certificates, kafka, login  # noqa: F401  # fixtures are arguments below
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("tls_kafka")

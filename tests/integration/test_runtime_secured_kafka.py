@@ -1,45 +1,25 @@
 """Apache Kafka with passwords and ACLs: what is wrong is one sentence, without a line of the client's own."""
 
-from collections.abc import Iterator
+# ruff: noqa: F811  # fixtures that are imported are named again by the tests that take them
+
 from functools import partial
 from typing import Any
 
 import pytest
 from confluent_kafka.admin import AclOperation
 
-from deploy.local import apache_kafka
-from deploy.local.stack import Addresses
 from schemas.topics import ACCOUNTS, ANCHORS, BALANCES, USAGE
 from tests.support.meter import set_up_meter
+from tests.support.own_kafka import stack  # noqa: F401  # fixtures are arguments below
 from tests.support.processes import Processes
 from tests.support.readiness import is_ready, is_unready
-from tests.support.secured_kafka import GROUP, PASSWORD, TOPIC, USER, SecuredKafka
-from tests.support.servers import Servers
+from tests.support.secured_kafka import GROUP, PASSWORD, TOPIC, USER, SecuredKafka, kafka  # noqa: F401  # fixtures are arguments below
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("secured_kafka")
 
 GRANT = ["grant", "acct-1", "model_credits", "5", "--reason", "a test", "--reference", "T-1", "--no-wait", "--yes"]
 RUN_TIMEOUT_S = 60
-
-
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[SecuredKafka]:
-    if why := apache_kafka.missing():
-        pytest.skip(f"Apache Kafka with access control: {why}")
-    made = SecuredKafka(apache_kafka.fetch_jars())
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture(scope="module")
-def stack(servers: Servers, kafka: SecuredKafka) -> Addresses:
-    """The settings of these tests are of this Kafka: no other is started."""
-    postgres = servers.postgres
-    return Addresses(postgres.address, postgres.kind, kafka.bootstrap, kafka.kind, {})
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """Over TLS: to a Kafka with the rights of deploy/kafka-acls.txt, with passwords and with certificates; to Postgres."""
 
+# ruff: noqa: F811  # fixtures that are imported are named again by the tests that take them
+
 import asyncio
 import contextlib
 import shutil
 import ssl
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from deploy.local import apache_kafka
 from deploy.local.mail import MailSink
 from deploy.local.stack import Addresses
 from meter.client import AccountsProducer, UsageProducer
@@ -25,10 +25,10 @@ from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
 from tests.e2e.running import ROLES
 from tests.support.certificates import Certificates, server_context
+from tests.support.own_kafka import stack  # noqa: F401  # fixtures are arguments below
 from tests.support.processes import Processes
 from tests.support.readiness import is_ready
-from tests.support.servers import Servers
-from tests.support.tls_kafka import PASSWORD, TlsKafka
+from tests.support.tls_kafka import TlsKafka, certificates, kafka, login  # noqa: F401  # fixtures are arguments below
 from tests.support.tls_postgres import postgres_with
 from tests.support.waiting import until
 
@@ -38,39 +38,6 @@ READY_S = 90
 BALANCE = "SELECT remaining FROM projections.balances WHERE account_id = 'acct-1' AND resource = 'model_credits'"
 TOLD = "SELECT count(*) FROM notifier.emails WHERE state = 'accepted'"
 FAULTS = {"authority": "not trusted", "name": "another host name", "expired": "has expired"}
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
-def kafka(certificates: Certificates) -> Iterator[TlsKafka]:
-    if why := apache_kafka.missing():
-        pytest.skip(f"Apache Kafka with TLS: {why}")
-    made = TlsKafka(apache_kafka.fetch_jars(), certificates)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture(scope="module")
-def stack(servers: Servers, kafka: TlsKafka) -> Addresses:
-    """The settings of these tests are of this Kafka: no other is started."""
-    postgres = servers.postgres
-    return Addresses(postgres.address, postgres.kind, kafka.bootstrap, kafka.kind, {})
-
-
-def login(kind: str, user: str, kafka: TlsKafka, certificates: Certificates) -> dict[str, str]:
-    """The settings of a user by either way; the protocol follows from them."""
-    common = {"kafka_bootstrap": kafka.address(kind), "kafka_ssl_cafile": certificates.cafile}
-    if kind == "SCRAM":
-        return common | {"kafka_sasl_username": user, "kafka_sasl_password": PASSWORD}
-    certfile, keyfile = certificates.client(user)
-    return common | {"kafka_ssl_certfile": certfile, "kafka_ssl_keyfile": keyfile}
 
 
 @pytest.mark.parametrize("kind", ["SCRAM", "MTLS"])

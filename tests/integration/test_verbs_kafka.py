@@ -1,22 +1,22 @@
 """Every verb that needs Kafka, where it cannot use it: a sentence with what was tried, which variable, what to do."""
 
+# ruff: noqa: F811  # fixtures that are imported are named again by the tests that take them
+
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pytest
 from confluent_kafka.admin import AclOperation
 
-from deploy.local import apache_kafka
-from deploy.local.stack import Addresses
 from meter.client import AccountsProducer, UsageProducer
 from meter.runtime.kafka import Message, Producer
 from meter.runtime.postgres import Pool
 from meter.runtime.settings import Settings
 from schemas.topics import TOPICS, USAGE
+from tests.support.own_kafka import stack  # noqa: F401  # fixtures are arguments below
 from tests.support.processes import Processes, ServiceProcess
-from tests.support.secured_kafka import PASSWORD, TOPIC, USER, SecuredKafka
-from tests.support.servers import Servers
+from tests.support.secured_kafka import PASSWORD, TOPIC, USER, SecuredKafka, kafka  # noqa: F401  # fixtures are arguments below
 from tests.support.verb_arguments import ARGUMENTS, KAFKA
 from tests.support.verb_faults import WRONG, Fault, try_verb
 from tests.support.verbs import SERVICES, VERBS, find
@@ -40,25 +40,6 @@ SELECT (SELECT count(*) FROM projections.accounts WHERE state = 'closed') = 1
    AND (SELECT count(*) FROM meter.events WHERE type < 5) = 1
    AND (SELECT bool_and(c.position = s.next_position - 1) FROM meter.shards s JOIN projections.cursors c USING (shard))
 """
-
-
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[SecuredKafka]:
-    if why := apache_kafka.missing():
-        pytest.skip(f"Apache Kafka with access control: {why}")
-    made = SecuredKafka(apache_kafka.fetch_jars())
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture(scope="module")
-def stack(servers: Servers, kafka: SecuredKafka) -> Addresses:
-    """The settings of these tests are of this Kafka: no other is started."""
-    postgres = servers.postgres
-    return Addresses(postgres.address, postgres.kind, kafka.bootstrap, kafka.kind, {})
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """Apache Kafka with passwords (SASL PLAIN) and access control (ACLs), as a company's cluster has them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pytest
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -15,6 +17,7 @@ from confluent_kafka.admin import (
 
 from deploy.local.apache_kafka import HOST, ApacheKafka
 from deploy.local.ports import free_port
+from tests.support.own_kafka import start_own
 
 USER, PASSWORD = "credits", "opensesame"  # of a broker that lives for one test
 TIMEOUT_S: Final = 30
@@ -58,3 +61,8 @@ class SecuredKafka(ApacheKafka):
 
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.bootstrap})
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[SecuredKafka]:
+    yield from start_own(SecuredKafka, "access control")

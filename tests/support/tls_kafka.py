@@ -1,9 +1,10 @@
 """Apache Kafka with TLS, SCRAM and clients' certificates, and the rights of deploy/kafka-acls.txt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import pytest
 import trustme
 from confluent_kafka.admin import (
     AclBinding,
@@ -25,6 +26,7 @@ from deploy.kafka_acls import Right, read_rights
 from deploy.local.apache_kafka import HOST, ApacheKafka
 from deploy.local.ports import free_port
 from tests.support.certificates import Certificates
+from tests.support.own_kafka import start_own
 
 MECHANISMS = {"SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512, "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256}
 SCRAM_LOGIN: Final = "org.apache.kafka.common.security.scram.ScramLoginModule"
@@ -159,3 +161,22 @@ def standard_key(certificate: trustme.LeafCert) -> bytes:
     """The key in the form (PKCS #8) that Java reads."""
     key = load_pem_private_key(certificate.private_key_pem.bytes(), password=None)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def kafka(certificates: Certificates) -> Iterator[TlsKafka]:
+    yield from start_own(lambda jars: TlsKafka(jars, certificates), "TLS")
+
+
+def login(kind: str, user: str, kafka: TlsKafka, certificates: Certificates) -> dict[str, str]:
+    """The settings of a user by either way; the protocol follows from them."""
+    common = {"kafka_bootstrap": kafka.address(kind), "kafka_ssl_cafile": certificates.cafile}
+    if kind == "SCRAM":
+        return common | {"kafka_sasl_username": user, "kafka_sasl_password": PASSWORD}
+    certfile, keyfile = certificates.client(user)
+    return common | {"kafka_ssl_certfile": certfile, "kafka_ssl_keyfile": keyfile}
