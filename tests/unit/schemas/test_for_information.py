@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from schemas.events import INPUT_TYPES
+from schemas.parsing.for_information import is_for_information
 from schemas.parsing.parse import Accepted, Remarked, parse
-from schemas.parsing.reference_reader import is_for_information
 from schemas.reasons import Reason
 from schemas.records import Remark
 from schemas.zones import known_zones
