@@ -4,10 +4,9 @@ Every object is valid, everything is encrypted, each process has the rights of d
 names another makes.
 """
 
+# ruff: noqa: F811  # a fixture that is imported is named again by the tests that take it
+
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,13 +24,11 @@ from meter.runtime.kafka.admin import compare
 from meter.runtime.settings import Settings
 from notifier.settings import STANDARD_PORTS
 from schemas.topics import DEFAULT_PARTITIONS, TOPICS, USAGE
-from tests.architecture.sources import ROOT
+from tests.architecture.production import FOLDER, WRITTEN, objects, of_kind  # noqa: F401  # a fixture is an argument below
 from tests.architecture.test_kubernetes import KINDS, NEWEST, SERVING
-from tests.architecture.test_watching import NAMED, SERIES, labels_in
 from tests.support.custom_resources import CUSTOM
-from tests.support.kubernetes import Found, by_name, environment, files_of, pods
+from tests.support.kubernetes import Found, environment, files_of, pods
 
-FOLDER = ROOT / "deploy/kubernetes/production"
 OPERATORS = {
     "kafka.strimzi.io", "keda.sh", "postgresql.cnpg.io", "barmancloud.cnpg.io", "external-secrets.io",
     "monitoring.coreos.com",
@@ -44,39 +41,7 @@ BESIDE_THE_POOL = 4
 DAY_MS = 86_400_000
 
 
-def render() -> list[Found] | None:
-    built = str(ROOT / ".local/bin/kustomize")  # by .ci/kustomize
-    command = next((found for name in ("kubectl", "kustomize", built) if (found := shutil.which(name))), None)
-    if command is None:
-        return None
-    verb = "kustomize" if command.endswith("kubectl") else "build"
-    done = subprocess.run([command, verb, FOLDER], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
-@pytest.fixture(scope="module")
-def objects() -> dict[str, Found]:
-    rendered = render()
-    if rendered is None:
-        pytest.skip("neither kubectl nor kustomize is here, which render the overlay: .ci/kustomize builds one")
-    return by_name(rendered)
-
-
-def written() -> Iterator[Found]:
-    """What the files hold before they are rendered, without the patches."""
-    resources = yaml.safe_load((FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
-    for name in resources:
-        if name != "../base":
-            yield from yaml.safe_load_all((FOLDER / name).read_text(encoding="utf-8"))
-
-
-WRITTEN = by_name(written())
 CUSTOM_ONES = sorted(name for name, found in WRITTEN.items() if found["apiVersion"].partition("/")[0] in OPERATORS)
-
-
-def of_kind(kind: str, objects: dict[str, Found] = WRITTEN) -> dict[str, Found]:
-    return {found["metadata"]["name"]: found["spec"] for found in objects.values() if found["kind"] == kind}
 
 
 def test_every_file_is_part_of_it() -> None:
@@ -228,50 +193,6 @@ def test_a_commit_is_on_two_servers_and_backups_are_no_older_than_what_kafka_kee
     [usage] = [spec for spec in TOPICS if spec.name == USAGE]
     days = int(of_kind("ObjectStore")[POSTGRES]["retentionPolicy"].removesuffix("d"))
     assert days * DAY_MS <= usage.retention_ms
-
-
-@pytest.mark.parametrize("name", sorted(of_kind("ScaledObject")))
-def test_pods_follow_what_waits_and_are_no_more_than_shards(name: str, objects: dict[str, Found]) -> None:
-    scaled = of_kind("ScaledObject")[name]
-    assert scaled["scaleTargetRef"]["name"] == name
-    assert "replicas" not in objects[f"Deployment/{name}"]["spec"], "each apply would take KEDA's number back"
-    assert 2 <= scaled["minReplicaCount"] <= scaled["maxReplicaCount"] <= DEFAULT_PARTITIONS
-    assert scaled["fallback"]["replicas"] == scaled["minReplicaCount"]
-    [trigger] = scaled["triggers"]
-    query = trigger["metadata"]["query"]
-    assert NAMED.findall(query) and set(NAMED.findall(query)) <= SERIES
-    assert labels_in(query) <= {"job", "shard", "work"}
-    assert f'job="{name.removeprefix("credit-")}"' in query
-
-
-def test_prometheus_asks_each_service_under_the_name_that_alerts_and_scaling_know(objects: dict[str, Found]) -> None:
-    monitor = of_kind("PodMonitor")["credit-meter"]
-    [of_names] = monitor["selector"]["matchExpressions"]
-    [endpoint] = monitor["podMetricsEndpoints"]
-    [renaming] = endpoint["relabelings"]
-    assert of_names["key"] == "app.kubernetes.io/name" and renaming["targetLabel"] == "job"
-    assert renaming["sourceLabels"] == ["__meta_kubernetes_pod_label_" + re.sub(r"\W", "_", of_names["key"])]
-    jobs = set()
-    for name in of_names["values"]:
-        template = objects[f"Deployment/{name}"]["spec"]["template"]
-        assert template["metadata"]["labels"][of_names["key"]] == name
-        [port] = [port for port in template["spec"]["containers"][0]["ports"] if port["name"] == endpoint["port"]]
-        assert str(port["containerPort"]) == objects["ConfigMap/credit-meter-settings"]["data"]["METERING_HTTP_PORT"]
-        found = re.fullmatch(renaming["regex"], name)
-        assert found is not None
-        jobs.add(found[1])
-    assert jobs == set(SERVING)
-
-
-def test_the_guides_command_makes_a_rule_of_the_alerts() -> None:
-    guide = (ROOT / "deploy/README.md").read_text(encoding="utf-8")
-    [block] = [text for text in re.findall(r"```sh\n(.*?)```", guide, re.DOTALL) if "PrometheusRule" in text]
-    shown = block.replace("kubectl apply -f -", "cat")
-    assert shown != block
-    done = subprocess.run(["sh", "-euc", shown], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    rule = yaml.safe_load(done.stdout)
-    assert rule.pop("spec") == yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text(encoding="utf-8"))
-    assert (rule["apiVersion"], rule["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
 
 
 def test_postgres_has_connections_for_all_pods(objects: dict[str, Found]) -> None:
