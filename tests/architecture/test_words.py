@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import ROOT, modules
+from tests.architecture.sources import PACKAGES, ROOT, modules
 
 # Each had a meaning of its own here; the glossaries of the packages have the field's words.
 RETIRED = frozenset(
@@ -18,7 +18,7 @@ SQL_NAME = re.compile(
 )
 METRIC = re.compile(r'"(metering_[a-z_]+)"')
 MODULES = modules("meter", "projections", "notifier", "schemas", "deploy", "tests")
-STATEMENTS = sorted(ROOT.glob("*/sql/*.sql")) + sorted(ROOT.glob("*/migrations/*.sql"))
+STATEMENTS = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.sql"))
 
 
 def retired(name: str) -> frozenset[str]:

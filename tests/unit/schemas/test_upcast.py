@@ -1,16 +1,14 @@
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from schemas.events import CODES, INPUT_TYPES, AccountOpened, CreditsGranted
 from schemas.upcast import UPCASTS, Upcast, read_stored, upcast
+from tests.architecture.sources import PACKAGES, ROOT
 from tests.unit.schemas.builders import EXAMPLES
-
-ROOT: Final = Path(__file__).parents[3]
 
 
 def rename(data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -66,7 +64,8 @@ def test_sql_reads_stored_data_in_known_places_only() -> None:
     itself. Another version of an account type must be added there by hand; so must one of usage or items, whose fields
     for information SQL reads for usage. Every other reader takes the text and calls `read_stored`."""
     reads_data = re.compile(r"\bdata *(->|#>|@>)|json\w*\(\w*\.?data\b")
-    found = {path.name for path in ROOT.glob("*/sql/*.sql") if reads_data.search(path.read_text(encoding="utf-8"))}
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("sql/*.sql")]
+    found = {path.name for path in files if reads_data.search(path.read_text(encoding="utf-8"))}
     assert found == {
         *("compare_accounts.sql", "compare_notices.sql", "compare_slots.sql"),
         *("count_in_clear.sql", "find_wrong_links.sql", "list_contact_changes.sql"),
