@@ -226,11 +226,11 @@ def check_identity(recorded: TopicRow, info: TopicInfo, remedy: str = OF_INPUTS)
     if info.partitions < recorded.partitions:
         raise TopicIdentityError(
             f"topic {info.topic} has {info.partitions} partitions, recorded are {recorded.partitions}: accounts would "
-            "change their shard. Nothing was written. Bring back the topic with its old number of partitions, or give "
+            "change their shard. Bring back the topic with its old number of partitions, or give "
             "the new one a name of its own (METERING_TOPIC_PREFIX) with a new event store."
         )
     if recorded.topic_id and info.topic_id and recorded.topic_id != info.topic_id:
         raise TopicIdentityError(
             f"topic {info.topic} was re-created: its id is {info.topic_id}, recorded is {recorded.topic_id}. The "
-            f"stored offsets mean other records. Nothing was written. {remedy}"
+            f"stored offsets mean other records. {remedy}"
         )

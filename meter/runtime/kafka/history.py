@@ -55,5 +55,6 @@ def explain_behind(behind: Iterable[Behind]) -> str:
     )
     return (
         f"the database went back in time: {details}. It was restored, or another server took over that lacked the last "
-        "commits. Nothing was written. Stop meter, projections and notifier, and run `meter recover`."
+        "commits. This process has stored nothing more of these partitions. Stop meter, projections and notifier, and "
+        "run `meter recover`."
     )

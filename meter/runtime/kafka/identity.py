@@ -80,5 +80,5 @@ class IdentityCheck:
 
     def is_gone(self, name: str) -> TopicIdentityError:
         remedy = self._guard.remedy if self._guard is not None else ""
-        said = f"topic {name} is gone: it was deleted, and nothing was written since. {remedy}"
+        said = f"topic {name} is gone: it was deleted. {remedy}"
         return TopicIdentityError(said.rstrip())

@@ -58,13 +58,16 @@ async def test_a_broker_without_topic_ids_is_accepted(recorded: str, found: str)
 
 
 async def test_another_id_is_refused_with_what_to_do() -> None:
-    with pytest.raises(TopicIdentityError, match=r"re-created.*METERING_TOPIC_PREFIX"):
+    """Not that nothing was written: it is looked at now and then, and until then it was written to."""
+    with pytest.raises(TopicIdentityError, match=r"re-created.*METERING_TOPIC_PREFIX") as caught:
         await check(MemoryTopics(TopicRow("u", "id-1", 3)), info(topic_id="id-9"))
+    assert "Nothing was written" not in str(caught.value)
 
 
 async def test_fewer_partitions_than_recorded_are_refused() -> None:
-    with pytest.raises(TopicIdentityError, match="recorded are 6"):
+    with pytest.raises(TopicIdentityError, match="recorded are 6") as caught:
         await check(MemoryTopics(TopicRow("u", "id-1", 6)), info(), partitions=6)
+    assert "Nothing was written" not in str(caught.value)
 
 
 async def test_a_topic_that_was_grown_is_accepted_and_told_of_once() -> None:
