@@ -1,8 +1,8 @@
-"""Figures of usage for people: at most two decimals. Those of a balance are schemas.figures'. Pure."""
+"""Figures of usage for people: at most two decimals, cut off as those of a balance are (`schemas.figures`). Pure."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 from babel import Locale
@@ -19,13 +19,13 @@ NAMES: Final = {"model_credits": "Model credits", "tool_runs": "Tool runs"}
 
 
 def show_amount(amount: Decimal) -> str:
-    """1,234.5, rounded; "<0.01" for what is more than nothing and would be shown as nothing. Those of a balance are cut
-    off (`schemas.figures`)."""
-    rounded = amount.quantize(CENT, ROUND_HALF_EVEN)
-    if rounded == 0 and amount != 0:
+    """1,234.5, cut off: a grant is the allocation that comes of it, and usage is what its balance has as used. "<0.01"
+    for what is more than nothing and would be shown as nothing."""
+    shown = amount.quantize(CENT, ROUND_DOWN)
+    if shown == 0 and amount != 0:
         return "<0.01" if amount > 0 else "0"
-    text = grouped(abs(rounded)).rstrip("0").rstrip(".")
-    return MINUS + text if rounded < 0 else text
+    text = grouped(abs(shown)).rstrip("0").rstrip(".")
+    return MINUS + text if shown < 0 else text
 
 
 def show_cell(amount: Decimal) -> str:

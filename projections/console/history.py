@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from meter.allowance import REASON
-from projections.console.figures import NAMES, show_amount
+from projections.console.figures import NAMES, show_amount, show_count
 from projections.console.summary import read_json
 from projections.console.tables import show_name
 from schemas.amounts import MICRO
@@ -22,8 +21,10 @@ EVENT_WORDS: Final[Mapping[str, str]] = {
     "credits.revoked.v1": "taken back",
     "usage.reversed.v1": "given back: usage was reversed",
 }
+# Of the moment at which a line was reached: who was told stands in the letters. What was never told stays owed when an
+# allocation begins, too.
 NOTICE_WORDS: Final[Mapping[str, str]] = {
-    "seeded": "the line was reached at the start of the allocation already: nobody was told again",
+    "seeded": "the line was reached when the allocation began",
     "superseded": "a higher line was reached at the same moment: only that one counts",
     "delivered": "letters were due to those who did not know of it",
     "no_contact": "there was nobody to write to",
@@ -33,9 +34,9 @@ LETTER_WORDS: Final[Mapping[str, str]] = {
     "accepted": "was accepted by the mail server",
     "presumed": "was sent; the mail server's reply was lost",
     "refused": "was refused: the address is bad",
-    "given_up": "was given up after many tries",
+    "given_up": "was given up",
     "capped": "was held back: the day's limit was reached",
-    "cancelled": "was cancelled: nothing was to be told any more",
+    "cancelled": "was cancelled: nothing was owed to this contact any more",
 }
 
 
@@ -124,7 +125,7 @@ def tell_notice(row: Mapping[str, Any]) -> Entry:
 def tell_letter(row: Mapping[str, Any]) -> Entry:
     lines = row["lines"] if isinstance(row["lines"], list) else read_json(row["lines"])
     told = ", ".join(f"{NAMES[line['resource']]} {line['line']} %" for line in lines)
-    tries = f"; {show_amount(Decimal(row['attempts']))} tries" if row["attempts"] > 1 else ""
+    tries = f"; {show_count(row['attempts'])} tries" if row["attempts"] > 1 else ""
     contact = str(row["contact_id"])[:8] if row["contact_id"] is not None else "a former contact"
     return Entry(
         at=row["at"],

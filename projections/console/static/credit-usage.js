@@ -13,6 +13,11 @@ const NAMES = ["Model credits", "Tool runs"];
 const SILENT_MS = 15000;
 const RUNWAY_MS = 600000; // how long credits last is asked for anew
 const EDGE = 8; // pixels between the panel and the edge of the screen
+// As the server shows amounts beside it: cut off, in English. Floats are a hair beside the decimals.
+const amount = (value) => {
+  const cents = Math.trunc(Math.round(value * 1e6) / 1e4);
+  return cents ? (cents / 100).toLocaleString("en", { maximumFractionDigits: 2 }) : "less than 0.01";
+};
 const WHY = { 401: "The sign-in has ended: sign in again.", 403: "This account is not yours to see." };
 
 const CSS = `
@@ -122,9 +127,6 @@ function pie(used) {
     svg("circle", { class: "track", cx: 22, cy: 22, r: 10 }),
     svg("circle", { class: "ring", cx: 22, cy: 22, r: 10, pathLength: whole, "stroke-dasharray": `${(whole * used) / 100} ${whole}`, transform: "rotate(-90 22 22)" }));
 }
-
-// 1234.5 of "1,234.5 model credits added".
-const amountOf = (title) => Number(title.split(" ", 1)[0].replaceAll(",", ""));
 
 // How much of the bar will be used by the end of the account's day, at the pace of the last 24 hours.
 const ghostOf = (share, used) => Math.max(used, Number(share.runway?.used_by_midnight ?? 0));
@@ -350,8 +352,8 @@ class CreditUsage extends HTMLElement {
       if (old && share.epoch !== old.epoch) this.#loaded = 0;
       const added = old && share.epoch > old.epoch ? Number(share.remaining) - Number(old.remaining) : 0;
       if (added > 0) {
-        this.#grants.set(share.resource, { until: Date.now() + 60000, text: `${added.toLocaleString(undefined, { maximumFractionDigits: 2 })} added` });
-        this.#explain(share.resource, added, before.as_of);
+        this.#grants.set(share.resource, { until: Date.now() + 60000, text: `${amount(added)} added` });
+        this.#explain(share.resource, amount(added), before.as_of);
       }
     }
     this.#summary = { ...before, ...summary };
@@ -369,7 +371,7 @@ class CreditUsage extends HTMLElement {
       const end = `${resource.replace("_", " ")} added`;
       const recent = history.filter((one) => one.kind === "event" && one.title.endsWith(end) && Date.parse(one.at) >= Date.parse(before) - 5000); // another clock, and planned before it is stored
       // So one from just before what was shown is among them, as that of an account opened seconds ago: the amount tells.
-      const entry = recent.length > 1 ? recent.find((one) => amountOf(one.title) === Number(added.toFixed(2))) : recent[0];
+      const entry = recent.length > 1 ? recent.find((one) => one.title.startsWith(`${added} `)) : recent[0];
       if (!entry) return;
       this.#grants.get(resource).text = [entry.title, entry.detail].filter(Boolean).join(": ");
       this.#draw();

@@ -1,8 +1,10 @@
 """What the component says of credits that were added: the reason of this very grant, or none."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from playwright.async_api import Page, expect
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from meter.runtime.postgres import Pool
 from tests.support.console import Books
@@ -24,18 +26,26 @@ async def add_grant(pool: Pool, shard: int, position: int, amount: int, ago: tim
     await pool.execute(FOLD, shard, position)
 
 
+@pytest.fixture
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """Of somebody who would read 1,254 as a little more than 1: the page is in English all the same."""
+    made = await browser.new_context(locale="de-DE")
+    yield made
+    await made.close()
+
+
 async def test_what_a_reversal_gave_back_is_not_put_down_to_an_old_grant(page: Page, pool: Pool, books: Books) -> None:
     await add_grant(pool, books.shard, 1, 100, timedelta(days=7), "INV-7")
-    await books.balance("75", 75)
+    await books.balance("2000", 2_000)
     await page.reload()
     await page.locator("credit-usage button.open").click()
     panel = page.get_by_role("dialog")
-    await expect(panel).to_contain_text("75 of 75 used")
+    await expect(panel).to_contain_text("2,000 of 2,000 used")
     async with page.expect_response("**/v1/accounts/acct-1/history") as asked:
-        await books.balance("55", 75, epoch=2)
-        await expect(panel).to_contain_text("20 added")
+        await books.balance("745.984", 2_000, epoch=2)
+        await expect(panel).to_contain_text("1,254.01 added")  # and 1254.02 left
     assert "INV-7" in await (await asked.value).text(), "the history has the old grant"
-    await expect(panel).to_contain_text("20 added")
+    await expect(panel).to_contain_text("1,254.01 added")
     await expect(panel).not_to_contain_text("INV-7")
 
 

@@ -1,7 +1,7 @@
 """Figures and dates are what Babel makes of them; ours take a tenth of the time."""
 
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_DOWN, Decimal
 
 import pytest
 from babel.dates import format_date, format_datetime, format_time
@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from projections.console import figures
 from projections.console.figures import MINUS
+from schemas import figures as figures_of_balances
+from schemas.amounts import MICRO
 
 CENT = Decimal("0.01")
 amounts = st.decimals(min_value=-(10**12), max_value=10**12, places=6, allow_nan=False)
@@ -19,16 +21,14 @@ moments = st.datetimes(datetime(1, 1, 2), datetime(9998, 1, 1), timezones=zones)
 
 
 def in_babel(amount: Decimal, pattern: str) -> str:
-    text: str = format_decimal(amount.quantize(CENT, ROUND_HALF_EVEN), format=pattern, locale="en")
+    text: str = format_decimal(amount.quantize(CENT, ROUND_DOWN), format=pattern, locale="en")
     return text.replace("-", MINUS)
 
 
 @given(amounts)
 def test_amounts(amount: Decimal) -> None:
-    if amount != 0 and abs(amount) < CENT / 2:
+    if abs(amount) < CENT:
         assert figures.show_amount(amount) == ("<0.01" if amount > 0 else "0")
-        return
-    if amount.quantize(CENT, ROUND_HALF_EVEN) == 0:  # just half a cent
         return
     assert figures.show_amount(amount) == in_babel(amount, "#,##0.##")
     assert figures.show_cell(amount) == in_babel(amount, "#,##0.00")
@@ -36,11 +36,17 @@ def test_amounts(amount: Decimal) -> None:
 
 @pytest.mark.parametrize(
     ("amount", "shown", "cell"),
-    [("0", "0", "0"), ("0.004", "<0.01", "<0.01"), ("1000", "1,000", "1,000.00"), ("1.005", "1", "1.00"),
-     ("-2.50", "−2.5", "−2.50"), ("1E+3", "1,000", "1,000.00"), ("100.10", "100.1", "100.10")],
+    [("0", "0", "0"), ("0.009", "<0.01", "<0.01"), ("1000", "1,000", "1,000.00"), ("74.999999", "74.99", "74.99"),
+     ("-2.509", "−2.5", "−2.50"), ("1E+3", "1,000", "1,000.00"), ("100.10", "100.1", "100.10")],
 )  # fmt: skip
 def test_amounts_at_their_edges(amount: str, shown: str, cell: str) -> None:
     assert (figures.show_amount(Decimal(amount)), figures.show_cell(Decimal(amount))) == (shown, cell)
+
+
+@given(st.integers(figures_of_balances.STEP, 10**18))
+def test_an_amount_looks_as_it_does_in_a_balance(micro: int) -> None:
+    """A grant stands beside the allocation that comes of it, and usage beside what is used of it."""
+    assert figures.show_amount(Decimal(micro) / MICRO) == figures_of_balances.show_amount(micro)
 
 
 @given(st.integers(0, 10**15))

@@ -92,6 +92,34 @@ def test_a_notice_says_what_was_used_and_leaves_it_to_the_letters_who_was_told()
     assert shown.detail == "52.75 of 75 used; allocation 2; shown"
 
 
+@pytest.mark.parametrize("channel", ["email", "banner"])
+def test_a_line_above_which_an_allocation_began_may_be_told(channel: str) -> None:
+    """It said that nobody was told. Credits that are taken back may begin one above a line that was told to nobody: a
+    letter follows, and a banner."""
+    [told] = tell_history([notice(outcome="seeded", channel=channel)]).entries
+    assert told.detail == "52.75 of 75 used; allocation 2; the line was reached when the allocation began"
+
+
+def test_a_letter_that_was_refused_at_once_is_not_said_to_have_been_tried_often() -> None:
+    [told] = tell_history([], [letter(state="given_up")]).entries
+    assert (told.title, "tries" in told.detail) == ("Letter was given up", False)
+    [tried] = tell_history([], [letter(state="given_up", attempts=1_200)]).entries
+    assert tried.detail.endswith("; 1,200 tries")
+
+
+def test_a_letter_that_is_not_owed_to_one_contact_may_be_to_another() -> None:
+    [told] = tell_history([], [letter(state="cancelled")]).entries
+    assert told.title == "Letter was cancelled: nothing was owed to this contact any more"
+
+
+def test_an_amount_that_was_added_is_that_of_the_allocation() -> None:
+    """One was rounded and the other cut off: 12.35 added, 0 of 12.34 used."""
+    grant = event("credits.granted.v1", "model_credits", "12.346", reason="top_up")
+    epoch = {"resource": "model_credits", "epoch": 2, "allocation": Decimal("12.346"), "consumed": Decimal(0)}
+    added, begun = tell_event(grant), tell_epoch(epoch | {"at": NOON})
+    assert (added.title, begun.detail) == ("12.34 model credits added", "0 of 12.34 used; allocation 2")
+
+
 def test_a_letter_names_no_address() -> None:
     [told] = tell_history([], [letter(attempts=3, state="presumed")]).entries
     assert told.title == "Letter was sent; the mail server's reply was lost"
