@@ -79,7 +79,8 @@ class Share:
             return f"{self.name}: none yet."
         if self.remaining <= 0:
             return f"{self.name}: nothing left."
-        return f"{self.name}: {self.left_percent:.0f} % left, {WORDS[self.status]}."
+        left = "less than 1" if self.left_percent < 1 else f"{self.left_percent:.0f}"
+        return f"{self.name}: {left} % left, {WORDS[self.status]}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,13 @@ def test_the_worse_resource_decides() -> None:
     assert summary.sentence() == "Credit usage. Model credits: 20 % left, low. Tool runs: 100 % left, good."
 
 
+@pytest.mark.parametrize(("used", "left"), [("74.26", "less than 1"), ("74.25", "1"), ("74.999999", "less than 1")])
+def test_what_is_left_is_not_nothing(used: str, left: str) -> None:
+    """It said 0 % left, of what could still be used."""
+    summary = summary_of(row(balance("model_credits", used, "75", "low")))
+    assert summary.sentence() == f"Credit usage. Model credits: {left} % left, low."
+
+
 def test_of_an_account_nobody_knows_nothing_is_allowed() -> None:
     summary = summary_of(row(state=None, as_of=None, lag=None))
     assert (summary.state, summary.status) == ("not_opened", "exhausted")
