@@ -86,7 +86,7 @@ class Mailer:
         self._relay = Relay()
         self._width = Width(settings.smtp_connections, settings.smtp_connections_max)
         self._gate = Gate(settings.mail_trouble_first_s, settings.mail_trouble_max_s)
-        self._standing = Standing(self._gate, self._width, health)
+        self._standing = Standing(self._gate, self._width, health, queue)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; conversations in flight are finished first, within a share of the grace time."""
@@ -211,9 +211,7 @@ class Mailer:
             self._gate.leave(sender)
         elif judgement.verdict is Verdict.TROUBLE:
             self._standing.note_trouble(judgement, email.row.recipient)
-        elif judgement.result is not None and judgement.result.code is not None:
-            self._standing.note_works()
-        else:
+        elif not self._standing.note_answer(judgement.result):
             self._gate.leave(sender)
 
     async def _record(self, email: ClaimedEmail, judgement: Judgement) -> None:

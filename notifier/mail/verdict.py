@@ -47,7 +47,11 @@ class Phase(StrEnum):
     BODY = "body"
     DOT = "dot"
 
+    def is_before(self, other: "Phase") -> bool:
+        return IN_ORDER.index(self) < IN_ORDER.index(other)
 
+
+IN_ORDER: Final = tuple(Phase)
 # Before the server has heard whom the mail is for, nothing that goes wrong is about this mail.
 BEFORE_RECIPIENT: Final = frozenset({Phase.CONNECT, Phase.TLS, Phase.EHLO, Phase.AUTH, Phase.MAIL})
 # "Authentication required" and its kin are about us in any phase (RFC 4954).

@@ -137,6 +137,13 @@ class PostgresMailQueue:
         await write_changes(connection, [change], max(pause_s, self._pause_s), at)
         return True
 
+    async def has_accepted(self, within_s: float) -> bool:
+        try:
+            return bool(await self._pool.fetchval(load_sql(PACKAGE, "has_accepted"), within_s))
+        except Exception as error:
+            await note_failure(self._pool, error)
+            raise
+
     async def count(self) -> Mapping[str, float]:
         try:
             row = await self._pool.fetchrow(load_sql(PACKAGE, "count_emails"))

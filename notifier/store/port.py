@@ -109,6 +109,11 @@ class MailQueue(Protocol):
         """
         ...
 
+    async def has_accepted(self, within_s: float) -> bool:
+        """Whether a letter was accepted in the last `within_s` seconds, whichever process sent it. One whose bytes are
+        gone already does not count."""
+        ...
+
     async def count(self) -> Mapping[str, float]:
         """Queued letters: `waiting` in all, `due` now; `overdue_s`: for how long the first of these has been due, which
         each claim and pause begin anew; `oldest_s`: for how long the oldest has been owed that no limit of a day puts

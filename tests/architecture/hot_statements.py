@@ -165,6 +165,7 @@ ALL_SHARDS: Final[Mapping[str, Statements]] = {
         "find_asked_shards": (),
         "find_outbox_shards": (),
         "count_emails": (),
+        "has_accepted": (5.0,),
         "fetch_outlook": ("metering.balances", 0, "a", "c", 5, 5, 5, 86_400.0),
         "fetch_runways": ("a",),
         "find_email": (ID,),

@@ -239,6 +239,13 @@ class FakeStore:
         outcome = end_letter(email.row, self.letters_of(email.row.account_id), ending, email.lines, at)
         self._take(email.row.account_id, outcome, max(pause_s, self.pause_s), at)
 
+    async def has_accepted(self, within_s: float) -> bool:
+        since = self.clock.now() - timedelta(seconds=within_s)
+        return any(
+            email.state == "accepted" and email.finished is not None and email.finished > since
+            for email in self.emails.values()
+        )
+
     async def count(self) -> Mapping[str, float]:
         queued = [email for email in self.emails.values() if email.state == "queued"]
         overdue = [late_s for email in queued if (late_s := (self.clock.now() - email.due).total_seconds()) >= 0]

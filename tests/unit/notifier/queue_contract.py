@@ -57,6 +57,16 @@ class QueueContract:
         assert await level(stores) == 50
         assert not await stores.queue.finish(email, REFUSED, 0, AT)
 
+    async def test_an_acceptance_is_known_to_every_process(self, stores: Fixture) -> None:
+        await queue_one(stores, ("a@example.com", "b@example.com"))
+        first, second = await claim(stores), await claim(stores)
+        assert await hand_over(stores, first) and await hand_over(stores, second)
+        assert await stores.queue.finish(first, GIVEN_UP, 0, AT)
+        assert not await stores.queue.has_accepted(60)
+        assert await stores.queue.finish(second, ACCEPTED, 0, AT)
+        assert await stores.queue.has_accepted(60)
+        assert not await stores.queue.has_accepted(0), "it was before"
+
     async def test_a_refusal_is_the_end_and_is_told_with_its_reason(self, stores: Fixture) -> None:
         await queue_one(stores)
         email = await claim(stores)

@@ -22,26 +22,33 @@ READER = "owner@example.com"
 AWAY = {"greeting": ["421 4.3.2 later"]}
 
 
-class SentElsewhere(FakeStore):
-    """A letter that met trouble is sent by another process, before this one looks again."""
+class TakenElsewhere(FakeStore):
+    """A letter that met trouble is taken by another process, before this one looks again; it ends so there."""
 
-    def __init__(self, other: FakeStore) -> None:
+    def __init__(self, other: FakeStore, ended: str) -> None:
         self.__dict__.update(other.__dict__)
+        self.ended = ended
 
     async def finish(self, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime) -> bool:
         held = await super().finish(email, judgement, pause_s, at)
         if judgement.verdict is Verdict.TROUBLE:
-            self.emails[email.row.email_id].state = "accepted"
+            self.end(email.row.recipient, self.ended)
         return held
+
+    def end(self, recipient: str, state: str) -> None:
+        email = next(found for found in self.emails.values() if found.row.recipient == recipient)
+        email.state, email.finished = state, self.clock.now()
 
 
 @asynccontextmanager
-async def troubled(script: Script, contacts: tuple[str, ...] = (READER,), **values: Any) -> AsyncIterator[Bench]:
+async def troubled(
+    script: Script, contacts: tuple[str, ...] = (READER,), ended: str = "accepted", **values: Any
+) -> AsyncIterator[Bench]:
     """A mailer at work that has met trouble with a letter, and has none left that is due."""
     async with serving(script):
         made = Bench(script, **values)
         await queue_one(made, contacts)
-        made.fake = SentElsewhere(made.fake)
+        made.fake = TakenElsewhere(made.fake, ended)
         async with made.sending():
             await until(lambda: made.count("trouble") == 1)
             yield made
@@ -138,8 +145,49 @@ async def test_a_stop_does_not_wait_for_a_probe() -> None:
         await until(lambda: script.commands("ehlo"))
 
 
+@pytest.mark.parametrize("phase", ["rcpt", "data", "dot"])
+async def test_what_a_server_has_against_letters_is_not_over_because_it_greets_us(phase: str) -> None:
+    """Another process has the letter and has met the same, or has it no more: no letter says whether it goes on."""
+    async with troubled(Script({phase: ["554 5.7.1 relaying denied"]}), ended="cancelled") as made:
+        seen = made.health.report()
+        assert seen["details"] == {"smtp": {"detail": f"reply 554 at {phase}: 5.7.1 relaying denied"}}
+        made.script.replies.clear()
+        before = made.script.connections
+        await made.looked()
+        await made.looked()
+        assert made.health.report() == seen and made.script.connections == before
+        assert isinstance(made.fake, TakenElsewhere)
+        made.fake.end(READER, "accepted")
+        await until(lambda: is_ready(made))
+        assert made.script.connections == before + 1, "it is asked whether it is there, too"
+
+
+async def test_a_letter_that_ends_before_the_trouble_says_nothing_of_it() -> None:
+    replies = {"dot": ["554 5.7.1 this sender may not send"], "rcpt b@example.com": ["450 4.2.1 later"]}
+    contacts = ("a@example.com", "b@example.com")
+    async with troubled(Script(replies), contacts, "cancelled", smtp_connections=1) as made:
+        await until(lambda: made.count("retry") == 1)
+        await made.looked()
+        assert not is_ready(made)
+        made.script.replies.clear()
+        made.clock.pass_s(made.settings.mail_retry_first_s)  # its pause
+        await until(lambda: made.email("b@example.com").state == "accepted")
+        await until(lambda: is_ready(made))
+
+
+async def test_a_server_that_is_gone_besides_is_not_well_because_it_is_back() -> None:
+    replies = {"rcpt a@example.com": ["554 5.7.1 relaying denied"]}
+    contacts = ("a@example.com", "b@example.com")
+    async with troubled(Script(replies), contacts, "cancelled", smtp_connections=1, mail_trouble_first_s=1) as made:
+        made.script.replies["greeting"] = made.script.replies["mail"] = ["421 4.3.2 later"]
+        await until(lambda: made.count("trouble") == 2)  # with the other letter
+        made.script.replies.clear()
+        await made.looked()
+        assert not is_ready(made)
+
+
 def test_trouble_that_only_letters_find_goes_on_with_its_pauses() -> None:
-    """A relay that refuses everybody at the recipient greets us as ever."""
+    """A server that answers a probe and not the letter behind it."""
 
     async def close_again() -> list[float]:
         gate, pauses = Gate(1, 1000), list[float]()
