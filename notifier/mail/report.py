@@ -32,3 +32,4 @@ class MailReport:
         self._metrics.emails_due.set(counts["due"])
         self._metrics.emails_overdue_seconds.set(counts["overdue_s"])
         self._metrics.emails_oldest_seconds.set(counts["oldest_s"])
+        self._metrics.emails_held.set(counts["held"])

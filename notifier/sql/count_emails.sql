@@ -1,10 +1,19 @@
--- Queued emails: in all, due now, and for how many seconds the first of these has been due; and how old the oldest is of those that no
--- limit of a day puts off. Such a one was never claimed; a claim and each pause make a letter due anew, so what waits through an
--- outage is always due for a moment only.
+-- Queued emails: in all, due now, and for how many seconds the first of these has been due; for how long the oldest has been owed that
+-- no limit of a day puts off, and how many have been owed for longer than a time. One that is put off was never claimed; a claim and
+-- each pause make a letter due anew, so what waits through an outage is always due for a moment only. The time for which a limit put
+-- a letter off does not count: it was over when what the capped letter before it owed was due again.
+-- $1 seconds double precision
 SELECT count(*) AS waiting, count(*) FILTER (WHERE next_attempt_at <= now()) AS due,
        coalesce(extract(epoch FROM now() - min(next_attempt_at) FILTER (WHERE next_attempt_at <= now())), 0)::double precision
            AS overdue_s,
-       greatest(extract(epoch FROM now() - min(created_at) FILTER (WHERE claim > 0 OR next_attempt_at <= now())), 0)::double precision
-           AS oldest_s
-FROM notifier.emails
-WHERE state = 'queued'
+       greatest(extract(epoch FROM now() - min(since)), 0)::double precision AS oldest_s,
+       count(*) FILTER (WHERE since < now() - make_interval(secs => $1)) AS held
+FROM (
+    SELECT e.next_attempt_at, CASE WHEN e.claim > 0 OR e.next_attempt_at <= now() THEN greatest(e.created_at, (
+        SELECT max(p.next_attempt_at) FROM notifier.emails p
+        WHERE p.shard = e.shard AND p.account_id = e.account_id AND p.recipient = e.recipient AND p.state = 'capped'
+        GROUP BY p.shard
+    )) END AS since
+    FROM notifier.emails e
+    WHERE e.state = 'queued'
+) queued

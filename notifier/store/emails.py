@@ -38,6 +38,7 @@ from schemas.topics import BALANCES
 
 PACKAGE = "notifier"
 DAY_S: Final = 86_400.0
+HELD_S: Final = 3600.0  # a letter that is owed for longer is held up
 # The letter did not cause these, so they do not count as one of its attempts.
 FREE_OF_CHARGE = frozenset({Verdict.TROUBLE, Verdict.STOPPED, Verdict.BEHIND})
 # Why a mail was not handed over when all but its dot was sent.
@@ -122,11 +123,9 @@ class PostgresMailQueue:
         row, ending = email.row, ENDINGS[judgement.verdict]
         letters = await fetch_account_letters(connection, row)
         reason, ambiguous = events.one_line(judgement.reason) or None, int(judgement.ambiguous)
-        sql = load_sql(PACKAGE, "finish_email")
-        if (
-            await connection.fetchval(sql, row.email_id, email.claim, ending.value, reason, ambiguous, row.shard)
-            is None
-        ):
+        pause_s = max(pause_s, self._pause_s)
+        ended = (row.email_id, email.claim, ending.value, reason, ambiguous, row.shard, pause_s)
+        if await connection.fetchval(load_sql(PACKAGE, "finish_email"), *ended) is None:
             return False
         outcome = end_letter(row, letters, ending, email.lines, at)
         shown = contact_of(letters, row).lines
@@ -134,7 +133,7 @@ class PostgresMailQueue:
             connection, [(row.shard, events.email_ended(row, ending.value, shown, judgement.reason, at))]
         )
         change = Change(row.account_id, row.shard, letters, outcome)
-        await write_changes(connection, [change], max(pause_s, self._pause_s), at)
+        await write_changes(connection, [change], pause_s, at)
         return True
 
     async def has_accepted(self, within_s: float) -> bool:
@@ -146,7 +145,7 @@ class PostgresMailQueue:
 
     async def count(self) -> Mapping[str, float]:
         try:
-            row = await self._pool.fetchrow(load_sql(PACKAGE, "count_emails"))
+            row = await self._pool.fetchrow(load_sql(PACKAGE, "count_emails"), HELD_S)
         except Exception as error:
             await note_failure(self._pool, error)
             raise

@@ -117,5 +117,5 @@ class MailQueue(Protocol):
     async def count(self) -> Mapping[str, float]:
         """Queued letters: `waiting` in all, `due` now; `overdue_s`: for how long the first of these has been due, which
         each claim and pause begin anew; `oldest_s`: for how long the oldest has been owed that no limit of a day puts
-        off."""
+        off, not counting the time for which one did; `held`: how many have been owed so for more than HELD_S."""
         ...

@@ -173,6 +173,13 @@ class Metrics:
         )
 
     @cached_property
+    def emails_held(self) -> Gauge:
+        return self._gauge(
+            "metering_emails_held",
+            "Letters owed for more than an hour without the time for which a limit of a day put them off",
+        )
+
+    @cached_property
     def emails_claimed(self) -> Gauge:
         return self._gauge("metering_emails_claimed", "Letters that this process has claimed and is sending")
 

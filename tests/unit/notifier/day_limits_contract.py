@@ -4,7 +4,7 @@ from notifier.mail.limits import Cap, DayLimits
 from notifier.mail.verdict import Judgement, Verdict
 from notifier.store.port import ClaimedEmail
 from tests.unit.notifier.builders import ACCOUNT, AT, percent
-from tests.unit.notifier.contract import ACCEPTED, Fixture, claim, hand_over, others, queue_one, save
+from tests.unit.notifier.contract import ACCEPTED, LATER, Fixture, claim, hand_over, others, queue_one, save
 
 
 async def find_limit(stores: Fixture, email: ClaimedEmail, limits: DayLimits) -> str | None:
@@ -29,9 +29,16 @@ class DayLimitsContract:
             waits.append(cap.wait_s)
         assert all(86_000 < wait_s <= 86_400 for wait_s in waits)
         assert await stores.queue.finish(following, Judgement(Verdict.CAPPED, None, "too many"), waits[0], AT)
-        assert await stores.queue.count() == {"waiting": 1, "due": 0, "overdue_s": 0, "oldest_s": 0}
+        assert await stores.queue.count() == {"waiting": 1, "due": 0, "overdue_s": 0, "oldest_s": 0, "held": 0}
         await stores.pass_s(86_400)
-        assert (await claim(stores)).lines["model_credits"].line == 70
+        due = await claim(stores)
+        assert due.lines["model_credits"].line == 70
+        # What a day's limit put off is not held up: it is as old as the limit is over, also when it is tried again.
+        for _ in range(2):
+            counts = await stores.queue.count()
+            assert (counts["waiting"], counts["held"]) == (1, 0) and counts["oldest_s"] < 600
+            assert await stores.queue.finish(due, LATER, 0, AT)
+            due = await claim(stores)
 
     async def test_an_address_is_limited_over_all_accounts_in_any_spelling(self, stores: Fixture) -> None:
         await queue_one(stores, ("OTHER@Example.com",))

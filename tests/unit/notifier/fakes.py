@@ -16,7 +16,7 @@ from notifier.mail.recheck import still_says
 from notifier.mail.verdict import ENDINGS, Judgement, Verdict
 from notifier.model import Draft, EmailRow, Known, NoticeRow, NotifyPlan, OutboxEvent, People, Saved, Unreadable
 from notifier.owed import Outcome, apply_steps, end_letter, space_out
-from notifier.store.emails import DAY_S, FREE_OF_CHARGE
+from notifier.store.emails import DAY_S, FREE_OF_CHARGE, HELD_S
 from notifier.store.port import ClaimedEmail, Outlook
 from schemas.topics import BALANCES
 from tests.unit.notifier.builders import AT
@@ -231,13 +231,14 @@ class FakeStore:
     def _end(
         self, stored: StoredEmail, email: ClaimedEmail, judgement: Judgement, pause_s: float, at: datetime
     ) -> None:
-        ending = ENDINGS[judgement.verdict]
+        ending, pause_s = ENDINGS[judgement.verdict], max(pause_s, self.pause_s)
         stored.state, stored.handed_over, stored.finished = ending.value, False, self.clock.now()
         stored.ambiguous += judgement.ambiguous
         shown = self._contact(email.row).lines
         self.outbox.append(events.email_ended(email.row, ending.value, shown, judgement.reason, at))
         outcome = end_letter(email.row, self.letters_of(email.row.account_id), ending, email.lines, at)
-        self._take(email.row.account_id, outcome, max(pause_s, self.pause_s), at)
+        stored.due = self.clock.now() + timedelta(seconds=pause_s)
+        self._take(email.row.account_id, outcome, pause_s, at)
 
     async def has_accepted(self, within_s: float) -> bool:
         since = self.clock.now() - timedelta(seconds=within_s)
@@ -250,10 +251,17 @@ class FakeStore:
         queued = [email for email in self.emails.values() if email.state == "queued"]
         overdue = [late_s for email in queued if (late_s := (self.clock.now() - email.due).total_seconds()) >= 0]
         now = self.clock.now()
-        ages = [(now - email.row.created_at).total_seconds() for email in queued if email.claim or email.due <= now]
+        ages = [(now - self._since(email.row)).total_seconds() for email in queued if email.claim or email.due <= now]
         return {
             "waiting": len(queued),
             "due": len(overdue),
             "overdue_s": max(overdue, default=0.0),
             "oldest_s": max(ages, default=0.0),
+            "held": sum(age > HELD_S for age in ages),
         }
+
+    def _since(self, row: EmailRow) -> datetime:
+        """When a letter became owed, or a limit of a day that put it off was over."""
+        of_contact = LIMITED["contact"]
+        capped = [email for email in self.emails.values() if email.state == "capped"]
+        return max([row.created_at, *(email.due for email in capped if of_contact(email.row) == of_contact(row))])

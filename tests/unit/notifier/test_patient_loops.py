@@ -14,7 +14,7 @@ from notifier.old_letters import OldLetters
 from notifier.retries import RetryLoop
 from tests.unit.notifier.fakes import FakeClock
 
-COUNTS = {"waiting": 1, "due": 1, "overdue_s": 2.0, "oldest_s": 7200.0}
+COUNTS = {"waiting": 1, "due": 1, "overdue_s": 2.0, "oldest_s": 7200.0, "held": 1}
 
 
 class Database:
@@ -76,6 +76,6 @@ async def test_what_waits_is_shown() -> None:
     metrics, database = Metrics(), Database(0, ValueError())
     report: Any = MailReport(database, metrics, pause_s=0)  # type: ignore[arg-type]
     await report.run(database.stop)
-    shown = {name: metrics.read(name) for name in ("emails_due", "emails_overdue_seconds", "emails_oldest_seconds")}
-    assert shown == {"emails_due": {"": 1}, "emails_overdue_seconds": {"": 2}, "emails_oldest_seconds": {"": 7200}}
+    names = ("emails_due", "emails_overdue_seconds", "emails_oldest_seconds", "emails_held")
+    assert [metrics.read(name) for name in names] == [{"": 1}, {"": 2}, {"": 7200}, {"": 1}]
     assert metrics.read("waiting") == {"emails": 1}
