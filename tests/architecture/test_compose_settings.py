@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meter.runtime.environment import FILE_SUFFIX, secret_fields, variable
+from meter.runtime.environment import FILE_SUFFIX, read_values, secret_fields, variable
 from meter.runtime.settings import ENV_PREFIX, Settings
 from meter.settings import MeterSettings, SetupSettings
 from notifier.settings import NotifierSettings
@@ -25,6 +25,22 @@ KINDS: dict[str, type[Settings]] = {
 }
 # What the compose file itself decides: each service's own role, and the ports that its checks and its clients rely on.
 DECIDED = {"postgres_dsn", "http_host", "http_port", "console_host", "console_port"}
+# The servers that each service signs in to, by the beginnings of settings.
+KAFKA, ALL = {"kafka"}, {"kafka", "smtp"}
+SIGNS_IN = {
+    "setup": KAFKA,
+    "meter": KAFKA,
+    "projections": KAFKA,
+    "notifier": ALL,
+    "console": set[str](),
+    "support": KAFKA,
+}
+# Of the verbs that run in each container.
+VERBS: dict[str, list[type[Settings]]] = {
+    **{name: [kind] for name, kind in KINDS.items()},
+    "support": [Settings, MeterSettings, ProjectionsSettings, NotifierSettings],
+}
+WITHOUT_LOGIN = {"console": {"kafka_sasl_username", "kafka_security_protocol"}}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +58,7 @@ def test_the_environment_is_what_the_service_reads(name: str, kind: type[Setting
     values = {
         variable.removeprefix(ENV_PREFIX).lower(): interpolate(str(value))
         for variable, value in SERVICES[name]["environment"].items()
-        if variable.startswith(ENV_PREFIX) and not variable.endswith(FILE_SUFFIX)
+        if variable.startswith(ENV_PREFIX) and not variable.endswith(FILE_SUFFIX) and value != ""
     }
     assert values.keys() <= kind.model_fields.keys()
     needed = {"console_secret": "x" * 43} if kind is ConsoleSettings else {}
@@ -94,6 +110,35 @@ def mark(field: str) -> str:
 @pytest.mark.parametrize("name", sorted(KINDS))
 def test_every_setting_of_the_env_file_reaches_its_service(name: str, configured: dict[str, Any]) -> None:
     environment = configured[name]["environment"]
-    wanted = KINDS[name].model_fields.keys() - DECIDED - set(secret_fields(KINDS[name]))
+    decided = DECIDED | WITHOUT_LOGIN.get(name, set()) | set(secret_fields(KINDS[name]))
+    wanted = KINDS[name].model_fields.keys() - decided
     dropped = [field for field in sorted(wanted) if environment.get(variable(field)) != mark(field)]
     assert dropped == []
+
+
+def logins(kind: type[Settings]) -> dict[str, str]:
+    """User names, which are refused without their passwords."""
+    names = [field.removesuffix("_username") for field in kind.model_fields if field.endswith("_username")]
+    return {f"{name}_username": f"{name}_password" for name in names}
+
+
+def test_the_logins_that_there_are_are_known() -> None:
+    found = {pair for kind in KINDS.values() for pair in logins(kind).items()}
+    assert found == {("kafka_sasl_username", "kafka_sasl_password"), ("smtp_username", "smtp_password")}
+    assert all(set(logins(kind).values()) <= set(secret_fields(kind)) for kind in KINDS.values())
+
+
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in sorted(VERBS) for kind in VERBS[name]])
+def test_a_service_has_no_half_of_a_login_that_is_not_its_own(name: str, kind: type[Settings]) -> None:
+    """Whoever signs in to a server is given the password beside the name in deploy/.env. The others have nothing of it,
+    and start."""
+    others = {half: secret for half, secret in logins(kind).items() if half.partition("_")[0] not in SIGNS_IN[name]}
+    passwords = {variable(secret) + ending for secret in others.values() for ending in ("", FILE_SUFFIX)}
+    said = dict.fromkeys({*map(variable, others), *passwords}, "given")
+    if "kafka_sasl_username" in others:
+        said["METERING_KAFKA_SECURITY_PROTOCOL"] = "SASL_SSL"
+    there = said | {key: interpolate(str(value)) for key, value in SERVICES[name]["environment"].items()}
+    assert not any(there[each] for each in passwords)
+    needed = {"console_secret": "x" * 43} if kind is ConsoleSettings else {}
+    settings = kind.model_validate(read_values(kind, there) | needed)
+    assert all(getattr(settings, half) is None for half in others)
