@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 
 from meter.runtime.failures import explain, explain_refusal, is_access_refused, is_transient
 from meter.runtime.fault_points import fault_point
-from meter.runtime.kafka.patience import Patience
 from meter.runtime.kafka.producer import Landed, Message, Producer
 from meter.runtime.log import get_logger
 from meter.runtime.looks import Looks
@@ -285,23 +284,6 @@ def split_landed(
         elif lane not in stopped:
             landed.append(number)
     return landed, failed
-
-
-class OutboxWatch:
-    """Shows the age of an outbox: of all of it in every process, so that one that no relay works at is seen as well."""
-
-    def __init__(self, relay: OutboxRelay, health: Health, *, every_s: float = 5.0) -> None:
-        self.name = f"{relay.name}-age"
-        self._relay = relay
-        self._age = health.metrics.outbox_age_seconds.labels(relay.name)
-        self._every_s = every_s
-        self._patience = Patience(self.name)
-
-    async def run(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            with self._patience.bearing():
-                self._age.set(await self._relay.measure_age())
-            await wait_for(stop, self._every_s)
 
 
 def messages_for(topic: str) -> ReadMessage:

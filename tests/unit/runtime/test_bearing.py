@@ -10,7 +10,8 @@ import pytest
 from meter.runtime.history_watch import HistoryWatch
 from meter.runtime.kafka.history import History
 from meter.runtime.kafka.patience import MOST_FAILURES
-from meter.runtime.outbox import OutboxRelay, OutboxWatch
+from meter.runtime.outbox import OutboxRelay
+from meter.runtime.outbox_watch import OutboxWatch
 from meter.runtime.process.health import Health
 from projections.lag import LagWatch, UnopenedWatch
 from projections.store import FoldStore, ShardLag
