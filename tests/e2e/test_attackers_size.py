@@ -5,8 +5,8 @@ Attack by attack, the tests with the attacker's exact rights:
 
 undecodable      test_attackers.py::test_batches_that_no_client_reads_end_nothing
 amplification    test_little_on_the_wire_stays_little (here)
-overflow         test_usage_past_bigint_stays_exact_and_holds_up_no_shard (here, in the full profile), and with the
-                 limits as they are test_tokens_past_bigint_stay_exact_and_hold_up_no_shard (here),
+overflow         test_usage_past_bigint_stays_exact_and_holds_up_no_shard (here), and with the limits as they are
+                 test_tokens_past_bigint_stay_exact_and_hold_up_no_shard (here),
                  test_attackers.py::test_a_flood_of_great_amounts_charges_nobody
 frozen           test_a_transaction_of_a_producer_who_may_begin_one_is_named (here); without that right
                  test_attackers.py::test_who_may_write_usage_alone_holds_no_partition
@@ -23,7 +23,6 @@ roles            test_attackers.py::test_what_every_role_can_do_holds_nobody_up;
 # ruff: noqa: F811  # fixtures that are imported are named again by the tests that take them
 
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
@@ -35,8 +34,10 @@ from aiokafka import AIOKafkaProducer
 
 from deploy.kafka_acls import Right
 from meter.runtime.kafka.adapter.options import client_options
+from meter.store.events import PostgresEventStore
 from schemas.limits import MAX_TOKENS
-from schemas.topics import USAGE
+from schemas.topics import ACCOUNTS, USAGE
+from tests.contract import rows
 from tests.e2e.attacked import HONEST, Attacked, account_of, attacked, own  # noqa: F401  # fixtures are arguments below
 from tests.fuzz.batch_level import SIZE
 from tests.integration.test_meter_amplification import FACTOR
@@ -51,8 +52,9 @@ pytestmark = pytest.mark.xdist_group("tls_kafka")
 GREATEST: Final = 10_000_000  # credits of one event, where an operator allows the most there is
 MICRO: Final = 1_000_000
 PAST: Final = 9_224 * 10**15  # a little more than 2**63, and a multiple of all that one event can say
-MANY: Final = PAST // (GREATEST * MICRO)  # events of the greatest
 IN_BATCH: Final = 20_000
+MANY: Final = 2 * IN_BATCH  # events of the greatest: the total is past 2**63 with the last of them
+BEFORE: Final = PAST - MANY * GREATEST * MICRO  # in one event, in the place of 882,400 of the greatest
 READ_S: Final = 900  # for so many, on a busy machine
 
 
@@ -111,41 +113,59 @@ def write_many(number: int, account: str, **data: Any) -> Iterator[bytes]:
         yield batch([record(n, value, key=account.encode()) for n, value in enumerate(values)], kind=ZSTD)
 
 
-async def write_and_compare(attacked: Attacked, number: int, sums: str, **data: Any) -> None:
-    """Until the sums of an account, as texts, are the same number in each column of the statement: what was written."""
-    account = account_of(0, attacked.settings.partitions, "overflowing")
+async def store_before(attacked: Attacked, account: str, amount: int) -> None:
+    """One event of so many micro-units, at the offset of its record. No meter would take it, so none runs meanwhile."""
+    meter = attacked.services["meter"]
+    meter.terminate()
+    assert meter.wait() == 0, meter.output()
+    [written] = write_many(1, account, credits=str(GREATEST))
+    await attacked.write(written, 0)
+    store, now = PostgresEventStore(attacked.pool), datetime.now(UTC)
+    offsets = await store.fetch_offsets([USAGE, ACCOUNTS], [0])
+    start = offsets[USAGE, 0], offsets[ACCOUNTS, 0]
+    event = rows.usage(start[0], account_id=account, amount=amount, source=HONEST, occurred_at=now)
+    await store.append(rows.plan(event, start=start, at=now))
+    meter.start()
+
+
+async def write_and_compare(
+    attacked: Attacked, account: str, number: int, sums: str, already: int = 0, **data: Any
+) -> None:
+    """Until the sums of the account are what was used before, then PAST. A statement gives each as text in a column."""
+
+    async def are(total: int) -> bool:
+        [row] = await attacked.pool.fetch(sums, account)
+        return set(row) == {str(total) if total else None}
+
+    await until(lambda: are(already), READ_S, "the totals are not what was used before")
     for written in write_many(number, account, **data):
         await attacked.write(written, 0)
     await attacked.is_read(READ_S)
     await attacked.goes_on()
-
-    async def is_exact() -> bool:
-        [row] = await attacked.pool.fetch(sums, account)
-        return set(row) == {str(PAST)}
-
-    await until(is_exact, READ_S, "the totals are not what was used")
+    await until(lambda: are(PAST), READ_S, "the totals are not what was used")
     assert not attacked.services["projections"].logged("shard_set_aside")
     await attacked.goes_on()
 
 
 @pytest.mark.parametrize("own", [{"max_usage_credits": str(GREATEST)}], indirect=True, ids=["the most allowed"])
-@pytest.mark.skipif(
-    os.environ.get("METERING_TEST_PROFILE") != "full", reason=f"{MANY:,} events: in METERING_TEST_PROFILE=full"
-)
 async def test_usage_past_bigint_stays_exact_and_holds_up_no_shard(attacked: Attacked) -> None:
-    """It ended the fold of all shards at every start."""
+    """It ended the fold of all shards at every start. One event, folded by itself, brings the total near 2**63; usage
+    as any producer may send it takes it past."""
+    account = account_of(0, attacked.settings.partitions, "overflowing")
+    await store_before(attacked, account, BEFORE)
     sums = """SELECT (SELECT sum(consumed) FROM projections.balance_states WHERE account_id = $1)::text,
                      (SELECT sum(amount) FROM projections.usage_slots WHERE account_id = $1)::text"""
-    await write_and_compare(attacked, MANY, sums, credits=str(GREATEST))
+    assert BEFORE < 2**63 - 1 < PAST
+    await write_and_compare(attacked, account, MANY, sums, BEFORE, credits=str(GREATEST))
 
 
 async def test_tokens_past_bigint_stay_exact_and_hold_up_no_shard(attacked: Attacked) -> None:
     """The same with the limits as they are, and few events: tokens are summed as well."""
     sums = """SELECT (SELECT sum(tokens_in) FROM projections.usage_slots WHERE account_id = $1)::text,
                      (SELECT sum(tokens_out) FROM projections.usage_slots WHERE account_id = $1)::text"""
-    await write_and_compare(
-        attacked, PAST // MAX_TOKENS, sums, credits="0.000001", input_tokens=MAX_TOKENS, output_tokens=MAX_TOKENS
-    )
+    account = account_of(0, attacked.settings.partitions, "overflowing")
+    tokens = dict.fromkeys(("input_tokens", "output_tokens"), MAX_TOKENS)
+    await write_and_compare(attacked, account, PAST // MAX_TOKENS, sums, credits="0.000001", **tokens)
 
 
 async def test_a_transaction_of_a_producer_who_may_begin_one_is_named(
