@@ -19,6 +19,7 @@ from meter.verify import choose_shards, verify_log
 from tests.contract.rows import MOMENT, opened, plan, rejected, usage
 from tests.integration.tampering import (
     BATCHES,
+    TABLES,
     Intruder,
     Values,
     cut_tail,
@@ -30,6 +31,24 @@ from tests.integration.tampering import (
 
 TAMPERINGS = int(os.environ.get("METERING_TEST_TAMPERINGS", "1000"))
 SEED = int(os.environ.get("METERING_TEST_SEED", "1"))
+# What it vouches for elsewhere, and what it does not look at.
+OTHERS = {
+    "generations": "covered by the hash of the batch that begins one: tests/e2e/test_recover.py",
+    "moved": "likewise: tests/integration/test_meter_split.py",
+    "former_hashes": "compared with anchors: tests/integration/test_meter_seal.py",
+    "sealed_later": "likewise",
+    "pruned": "how far evidence was removed: rows that it says are there are missed",
+    "pruned_counts": "how much was removed, for the metric",
+    "keys": "no part of the chain, so that they can be thrown away",
+    "openings": "which event opened an account: follows from the events",
+    "remarks": "what was left out of an event, for people",
+    "topics": "compared with Kafka at each start",
+    "outbox": "what waits to be sent on; what it is of is in `rerouted` and `waiting`",
+    "outbox_shards": "what a publisher locks",
+    "replays": "what people did with rejections",
+    "dismissals": "likewise",
+    "moving": "what a split works with, and leaves empty",
+}
 
 
 @pytest.fixture
@@ -53,6 +72,14 @@ async def attack(connection: Executor) -> AsyncIterator[None]:
 
 
 Intruded = tuple[Executor, Values]
+
+
+async def test_each_table_is_vouched_for_or_says_why_not(pool: Pool) -> None:
+    rows = await pool.fetch(
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = 'meter' AND c.relkind IN ('r', 'p')"
+    )
+    assert {row["relname"] for row in rows} == {*TABLES, *OTHERS}
 
 
 async def test_a_clean_log_has_no_damage(intruded: Intruded) -> None:

@@ -35,6 +35,27 @@ NOT_COMPARED: Final[Mapping[str, str]] = {
     "usage_starts": "how far usage_days_before goes",
     "balance_states.exhausted": "Postgres computes it from the row",
 }
+# Damage to these is in test_projections_notice_damage.py and test_projections_letters.py.
+COMPARED_OF_NOTIFIER: Final = {"notices", "balances", "contacts", "told"}
+NOT_COMPARED_OF_NOTIFIER: Final[Mapping[str, str]] = {
+    "accounts": "plan, zone and state as account.changed told them: told again by each change and by a republication",
+    "banners": "what is shown now: worked out anew at each change of the balance",
+    "emails": "what became of letters is the mail server's to say: levels are worked out from it",
+    "email_attempts": "replies of the mail server",
+    "recalled": "what letters said in a history that is lost: levels are worked out from it",
+    "thresholds": "the lines that notices are worked out by",
+    "cursors": "how far it has read: what is behind it is on its way",
+    "generations": "where generations of the log begin, which `meter verify` looks at in the log itself",
+    "outbox": UNDER_WAY,
+    "outbox_shards": UNDER_WAY,
+    "rejections": "what broke its contract",
+    "retry_requests": "what people asked for",
+    "line_traces": "traces of producers, for tools that show them",
+}
+TABLES: Final = """
+SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
+"""
 COLUMNS: Final = """
 SELECT c.relname AS table, a.attname AS column, format_type(a.atttypid, NULL) AS type
 FROM pg_class c
@@ -134,3 +155,8 @@ async def test_what_is_not_compared_is_there(pool: Pool) -> None:
     """Else a reason would stand for a column that has gone."""
     columns = await fetch_columns(pool)
     assert NOT_COMPARED.keys() <= {table for table, _, _ in columns} | {f"{table}.{name}" for table, name, _ in columns}
+
+
+async def test_each_table_of_the_notifier_is_compared_or_says_why_not(pool: Pool) -> None:
+    tables = {row["relname"] for row in await pool.fetch(TABLES, "notifier")}
+    assert tables == COMPARED_OF_NOTIFIER | NOT_COMPARED_OF_NOTIFIER.keys()
