@@ -44,6 +44,8 @@ NOT_RUN = {
     ("deploy/README.md", "kafka-transactions.sh --bootstrap-server kafka.example.com:9092 find-hanging"): KAFKAS_OWN,
     ("deploy/README.md", "kafka-transactions.sh --bootstrap-server kafka.example.com:9092 abort"): KAFKAS_OWN,
     ("deploy/OPERATING.md", "kafka-configs.sh"): KAFKAS_OWN,
+    ("deploy/README.md", "kubectl create namespace"): CLUSTER,
+    ("deploy/README.md", "kubectl delete job"): CLUSTER,
     ("deploy/README.md", "kubectl kustomize"): CLUSTER,
     ("deploy/README.md", "kubectl annotate scaledobject"): CLUSTER,
     ("deploy/README.md", "kubectl delete pod credit-support"): CLUSTER,
