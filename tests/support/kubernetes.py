@@ -1,9 +1,30 @@
 """Objects of Kubernetes as files hold them: by name, and the pods that they make."""
 
+import shutil
+import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
 Found = dict[str, Any]
+
+
+def render(folder: str) -> list[Found]:
+    """What `kubectl apply -k` sends of a folder of deploy/kubernetes; the test is skipped where nothing renders it."""
+    built = str(ROOT / ".local/bin/kustomize")  # by .ci/kustomize
+    command = next((found for name in ("kubectl", "kustomize", built) if (found := shutil.which(name))), None)
+    if command is None:
+        pytest.skip("neither kubectl nor kustomize is here, which render the folders: .ci/kustomize builds one")
+    verb = "kustomize" if command.endswith("kubectl") else "build"
+    line = [command, verb, str(ROOT / "deploy/kubernetes" / folder)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
 
 
 def name_of(found: Found) -> str:
