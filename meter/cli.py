@@ -69,7 +69,7 @@ def setup(
     may be credit_owner's, which has the schemas and nothing else.
 
     \b
-    Example:
+    Examples:
       METERING_PARTITIONS=12 meter setup
       METERING_REPLICATION_FACTOR=3 meter setup --check
       meter setup --check --json | jq 'select(.outcome != "kept")'

@@ -42,7 +42,7 @@ def verify(
     Exit code 0 when all is whole, 1 on damage.
 
     \b
-    Example:
+    Examples:
       meter verify
       meter verify --shard 3 --from-batch 120000
       meter verify --no-anchors --json | jq 'select(.kind == "damage")'

@@ -65,7 +65,7 @@ def show(account_id: Account, as_json: AsJson = False) -> None:
     In a pipe: tab-separated balances. Exit code 1 when nobody opened the account.
 
     \b
-    Example:
+    Examples:
       projections show acc-1
       projections show acc-1 --json | jq .balances
     """
@@ -188,7 +188,7 @@ def verify(
     If that count does not fall while no outbox and no consumer lags, --settled lists these notices as missing.
 
     \b
-    Example:
+    Examples:
       projections verify
       projections verify --json | jq .account_id
       projections verify --settled | grep letters
@@ -227,7 +227,7 @@ def rebuild(
     They come from the log. The service may run; nothing is published.
 
     \b
-    Example:
+    Examples:
       projections rebuild balances --dry-run
       projections rebuild
     """

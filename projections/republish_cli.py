@@ -33,7 +33,7 @@ def republish(
     anything twice. After an interruption the next call goes on where the last one was.
 
     \b
-    Example:
+    Examples:
       projections republish
       projections republish --new-topic      # metering.balances was re-created
     """

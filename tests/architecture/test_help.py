@@ -39,6 +39,13 @@ def test_help_fits_and_shows_an_example(verb: tuple[str, ...], page: Page) -> No
     assert f"{' '.join(verb)}" in shown.partition("Example")[2] or "Commands:" in shown
 
 
+@pytest.mark.parametrize("verb", [path for path in GROUPS_AND_VERBS if path not in GROUPS], ids=" ".join)
+def test_several_calls_of_a_verb_are_examples(verb: tuple[str, ...], page: Page) -> None:
+    """One call, or steps of which it is one, are an example."""
+    shown = page(verb, COLUMNS).partition("Example")[2].partition("\n\n")[0]
+    assert shown.startswith("s:") == (shown.count(" ".join(verb)) > 1)
+
+
 @pytest.mark.parametrize("group", GROUPS, ids=" ".join)
 def test_each_verb_is_told_in_a_whole_sentence_at_80_columns(group: tuple[str, ...], page: Page) -> None:
     """On one line: Click would cut a longer one with three dots."""
