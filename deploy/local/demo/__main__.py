@@ -51,6 +51,7 @@ def main() -> int:
         with run_platform(LOGS, kafka=options.kafka) as platform:
             screen.say("ready", "; ".join(f"{name}: {choice}" for name, choice in platform.addresses.picked.items()))
             print("\n".join(console_lines(platform, SPENDER)), flush=True)
+            print("Both end with the demo; `make dev` leaves them running.", flush=True)
             faults = asyncio.run(play(screen, platform))
             screen.say("stop", "services drain")
     except UnavailableError as error:
