@@ -52,11 +52,6 @@ def show_count(count: int) -> str:
     return grouped(count)
 
 
-def unit_of(resource: str, amount: Decimal) -> str:
-    one, many = UNITS[resource]
-    return one if amount == 1 else many
-
-
 def show_share(part: Decimal, whole: Decimal) -> str:
     """The percent that a part is of the whole; nothing where there is no whole."""
     return show_percent((part * 100 / whole).quantize(CENT, ROUND_FLOOR)) if whole > 0 else ""

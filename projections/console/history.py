@@ -10,7 +10,7 @@ from projections.console.figures import NAMES, show_amount, show_count
 from projections.console.summary import read_json
 from projections.console.tables import show_name
 from schemas.amounts import MICRO
-from schemas.figures import show_balance
+from schemas.figures import show_balance, unit_of
 
 EVENT_WORDS: Final[Mapping[str, str]] = {
     "account.opened.v1": "Account opened",
@@ -77,12 +77,14 @@ def tell_history(
 def tell_event(row: Mapping[str, Any]) -> Entry:
     """A grant, a correction, or a change of the account. Its reason and reference are words of whoever sent it; of
     credits it says who that was."""
-    words = EVENT_WORDS[row["type"]]
-    title = (
-        words if row["resource"] is None else f"{show_amount(row['amount'])} {NAMES[row['resource']].lower()} {words}"
-    )
+    title = EVENT_WORDS[row["type"]]
+    if row["resource"] is not None:
+        amount = show_amount(row["amount"])
+        title = f"{amount} {unit_of(row['resource'], amount)} {title}"
     free = row["reason"] == REASON
     parts = ["free allowance"] if free else [row["reason"], row["reference"]]
+    if row["type"] == "account.opened.v1" and row["reason"]:
+        parts = [f"on plan {row['reason']}"]
     if row["resource"] is not None and not free and row["source"]:
         parts.append(f"by {row['source']}")
     detail = ", ".join(show_name(part) for part in dict.fromkeys(part for part in parts if part))

@@ -368,8 +368,8 @@ class CreditUsage extends HTMLElement {
     try {
       const reply = await this.#ask("history", this.#over?.signal);
       const { history } = await reply.json();
-      const end = `${resource.replace("_", " ")} added`;
-      const recent = history.filter((one) => one.kind === "event" && one.title.endsWith(end) && Date.parse(one.at) >= Date.parse(before) - 5000); // another clock, and planned before it is stored
+      const end = new RegExp(` ${resource.replace("_", " ").replace(/s$/, "")}s? added$`); // one has no s
+      const recent = history.filter((one) => one.kind === "event" && end.test(one.title) && Date.parse(one.at) >= Date.parse(before) - 5000); // another clock, and planned before it is stored
       // So one from just before what was shown is among them, as that of an account opened seconds ago: the amount tells.
       const entry = recent.length > 1 ? recent.find((one) => one.title.startsWith(`${added} `)) : recent[0];
       if (!entry) return;

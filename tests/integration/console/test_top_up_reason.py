@@ -59,3 +59,14 @@ async def test_a_top_up_is_named_where_the_account_was_opened_seconds_ago(page: 
     await add_grant(pool, books.shard, 2, 100, timedelta(), "INV-8")
     await books.balance("0", 100, epoch=2)
     await expect(panel).to_contain_text("100 model credits added: top_up, INV-8, by /support")
+
+
+async def test_a_top_up_of_one_is_named(page: Page, pool: Pool, books: Books) -> None:
+    await books.balance("75", 75)
+    await page.reload()
+    await page.locator("credit-usage button.open").click()
+    panel = page.get_by_role("dialog")
+    await expect(panel).to_contain_text("75 of 75 used")
+    await add_grant(pool, books.shard, 1, 1, timedelta(), "INV-9")
+    await books.balance("75", 76, epoch=2)
+    await expect(panel).to_contain_text("1 model credit added: top_up, INV-9, by /support")

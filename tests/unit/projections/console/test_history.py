@@ -74,6 +74,22 @@ def test_other_events_say_what_they_did(type_: str, resource: str | None, title:
     assert tell_event(event(type_, resource, "2.5")).title == title
 
 
+@pytest.mark.parametrize(
+    ("type_", "resource", "title"),
+    [
+        ("credits.granted.v1", "model_credits", "1 model credit added"),
+        ("credits.revoked.v1", "tool_runs", "1 tool run taken back"),
+        ("usage.reversed.v1", "tool_runs", "1 tool run given back: usage was reversed"),
+    ],
+)
+def test_one_is_no_plural(type_: str, resource: str, title: str) -> None:
+    assert tell_event(event(type_, resource, "1.000000")).title == title
+
+
+def test_an_opening_says_which_plan() -> None:
+    assert tell_event(event("account.opened.v1", reason="free")).detail == "on plan free"
+
+
 def test_the_free_allowance_is_called_so() -> None:
     told = tell_event(event("credits.granted.v1", "tool_runs", "10000", reason="free_allowance", reference="x"))
     assert (told.title, told.detail) == ("10,000 tool runs added", "free allowance")
