@@ -10,6 +10,12 @@ from meter.runtime.postgres import Pool
 from schemas.resources import Resource
 from tests.support.console import Books, days_ago, make_token, running_console, set_up_cursors
 
+INSERT_NOTICE = """
+INSERT INTO notifier.notices (notice_id, account_id, resource, epoch, channel, threshold, outcome, allocation, consumed,
+    shard, position, created_at)
+VALUES (gen_random_uuid(), 'acct-1', 'model_credits', $1, $2, $3, 'delivered', 75000000, 40000000, 0, 2, $4)
+"""
+
 
 @pytest.fixture
 async def books(pool: Pool) -> Books:
@@ -87,14 +93,23 @@ async def test_what_is_no_line_is_said_with_an_example(client: httpx.AsyncClient
 
 
 async def test_history_is_that_of_the_period(client: httpx.AsyncClient, pool: Pool) -> None:
-    await pool.execute(
-        "INSERT INTO notifier.notices (notice_id, account_id, resource, epoch, channel, threshold, outcome, "
-        "allocation, consumed, shard, position, created_at) VALUES (gen_random_uuid(), 'acct-1', 'model_credits', 1, "
-        "'email', 50, 'delivered', 75000000, 40000000, 0, 2, now() - interval '40 days')"
-    )
+    await pool.execute(INSERT_NOTICE, 1, "email", 50, days_ago(40))
     assert "50 % reached" in await ask(client, period="90d")
     page = await ask(client, period="7d")
     assert "50 % reached" not in page and "Nothing happened in this period." in page
     reply = await client.get("/accounts/acct-1/history.csv", params={"period": "7d"})
     assert "50 % reached" not in reply.text
     assert "50 % reached" in (await client.get("/v1/accounts/acct-1/history")).text
+
+
+async def test_of_lines_of_one_moment_those_of_the_newest_count_come_first(
+    client: httpx.AsyncClient, pool: Pool
+) -> None:
+    """Grants that are folded together begin counts in one moment: lines of several stood mixed."""
+    at = days_ago(1)
+    for epoch, channel, line in ((2, "email", 50), (3, "banner", 20), (2, "banner", 80), (2, "email", 80)):
+        await pool.execute(INSERT_NOTICE, epoch, channel, line, at)
+    page = await ask(client, period="7d")
+    assert re.findall(r"(\d+) % reached \((\w+)\).*?allocation (\d)", page, re.DOTALL) == [
+        ("20", "banner", "3"), ("80", "banner", "2"), ("80", "email", "2"), ("50", "email", "2"),
+    ]  # fmt: skip
