@@ -112,7 +112,7 @@ def bars(labels: Sequence[str], series: Sequence[Series], title: str, unit: str)
     )
     drawn = Markup(columns)  # noqa: S704  # escaped in `column`
     return Markup('<svg class="bars" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>').format(
-        WIDTH, HEIGHT, title, grid(most), drawn, axis(labels, step)
+        WIDTH, HEIGHT, title, grid(most, unit), drawn, axis(labels, step)
     )
 
 
@@ -136,9 +136,12 @@ def column(x: float, width: float, n: int, label: str, series: Sequence[Series],
     return f"<g><title>{escape(text)}</title>{''.join(rects)}</g>"
 
 
-def grid(most: Decimal) -> Markup:
+def grid(most: Decimal, unit: str) -> Markup:
+    """Lines at nothing, half and all. There is no half of a run."""
     lines = []
     for part in (Decimal(0), Decimal("0.5"), Decimal(1)):
+        if unit == "runs" and most * part % 1:
+            continue
         y = HEIGHT - BOTTOM - float(part) * (HEIGHT - BOTTOM - TOP)
         lines.append(
             Markup('<path class="grid" d="M{} {}H{}"/><text class="y" x="{}" y="{}">{}</text>').format(

@@ -73,6 +73,20 @@ def test_the_axis_ends_at_a_round_number(value: str, ceiling: str) -> None:
     assert nice_ceiling(Decimal(value)) == Decimal(ceiling)
 
 
+@pytest.mark.parametrize(
+    ("most", "unit", "lines"),
+    [
+        ("1", "runs", ["0", "1"]),
+        ("5", "runs", ["0", "5"]),
+        ("2", "runs", ["0", "1", "2"]),
+        ("1", "credits", ["0", "0.5", "1"]),
+    ],
+)
+def test_no_line_of_a_chart_is_half_a_run(most: str, unit: str, lines: list[str]) -> None:
+    made = parse(bars(["1 Nov"], [Series("tool_run", "Tool runs", [Decimal(most)])], "t", unit))
+    assert [text.text for text in made.iter("text") if text.get("class") == "y"] == lines
+
+
 def test_a_bar_never_leaves_its_track() -> None:
     assert 'width="100.00"' in share_bar(Decimal(250))
     assert 'width="0.00"' in share_bar(Decimal(-5))
