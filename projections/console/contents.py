@@ -145,7 +145,7 @@ def history_table(told: History, view: View) -> Table:
         for n, one in enumerate(told.entries)
     ]
     if told.since is not None:
-        left_out = ["left out", "Older entries of this period", "Choose a shorter period to see them."]
+        left_out = ["left out", "Older entries of this period", "Choose a period that ends earlier to see them."]
         rows.append(Row("since", [in_zone(told.since, view.period.zone), *left_out]))
     return Table(columns, rows)
 

@@ -106,6 +106,13 @@ async def test_a_zoomed_page_scrolls_one_way_and_loses_nothing(
     await context.close()
 
 
+async def test_on_a_phone_a_field_stands_beside_its_label(page: Page, address: str) -> None:
+    await page.set_viewport_size({"width": 390, "height": 900})
+    await page.goto(f"{address}/accounts/acct-1/history")
+    label, field = [await page.locator(one).bounding_box() for one in ("label[for=lines]", "#lines")]
+    assert label and field and field["y"] < label["y"] + label["height"] / 2 < field["y"] + field["height"]
+
+
 async def test_text_of_double_size_is_not_cut_off(page: Page, books: Books, address: str) -> None:
     """WCAG 1.4.4, for who has set the browser to larger text."""
     await fill(books)
