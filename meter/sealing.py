@@ -10,14 +10,16 @@ import json
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from meter.content import Content
 from schemas.codes import CODES, ITEM_CODE, PERSONAL_CODES
 from schemas.contacts import FIELD
 from schemas.records import Accepted
 from schemas.stored_json import read_stored_json
 from schemas.zones import find_zone
+
+if TYPE_CHECKING:
+    from meter.content import Content  # loads the models of events, which a verify of the log needs not
 
 FORGOTTEN_CODE: Final = CODES["account.forgotten.v1"]
 
@@ -32,7 +34,7 @@ _VERSION: Final = "1:"  # begins every token: AES-256-GCM over the UTF-8 text of
 _FORGOTTEN: Final = "forgotten"  # the token of what came after the account was forgotten: nothing is kept of it
 
 
-Said = TypeVar("Said", Accepted, Content)
+Said = TypeVar("Said", Accepted, "Content")
 
 
 class SealBrokenError(Exception):
