@@ -5,13 +5,15 @@ WITH people AS MATERIALIZED (
     SELECT account_id, contact, contact_id, contact_id::text AS id
     FROM notifier.contacts
     WHERE shard = $1 AND account_id = ANY ($2::text[])
+), moment AS MATERIALIZED (
+    SELECT statement_timestamp() AS now
 ), letters AS (
     UPDATE notifier.emails e
     SET recipient = coalesce((SELECT p.id FROM people p WHERE p.account_id = e.account_id AND p.contact = e.recipient), 'forgotten'),
         message = NULL, handed_over_at = NULL,
         reason = CASE WHEN e.state = 'queued' THEN 'the account was forgotten' END,
         state = CASE WHEN e.state = 'queued' THEN 'cancelled' ELSE e.state END,
-        finished_at = coalesce(e.finished_at, statement_timestamp())
+        finished_at = coalesce(e.finished_at, (SELECT m.now FROM moment m))
     WHERE e.shard = $1 AND e.account_id = ANY ($2::text[])
     RETURNING e.email_id, e.notice_id, e.account_id, e.shard, e.recipient, e.created_at, e.generation, e.lines, e.reason
 ), attempts AS (

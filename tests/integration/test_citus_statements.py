@@ -41,7 +41,14 @@ REFUSED: Final = {
     ),
     **dict.fromkeys(("meter/allow_sealing", "meter/refuse_changes_again"), "meter seal refuses"),
     **dict.fromkeys(
-        ("meter/copy_moved_events", "meter/copy_old_moved_events", "meter/extend_shards", "meter/move_accounts"),
+        (
+            "meter/copy_moved_events",
+            "meter/copy_old_moved_events",
+            "meter/extend_shards",
+            "meter/move_accounts",
+            "meter/allow_removal",
+            "meter/refuse_removal",
+        ),
         "meter split refuses",
     ),
     "meter/record_moved": "meter split refuses",
