@@ -1,12 +1,13 @@
 """What an event says, compared with what is stored under its identity. Pure."""
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from meter.sealing import without_people
 from schemas.amounts import format_amount
-from schemas.codes import TYPES_BY_CODE, USAGE_CODES
+from schemas.codes import PERSONAL_CODES, TYPES_BY_CODE, USAGE_CODES
 from schemas.contacts import FIELD, take_contacts
 from schemas.identity import normalize_id
 from schemas.records import Accepted
@@ -38,9 +39,19 @@ class Content(NamedTuple):
     place: str
 
 
+Said = TypeVar("Said", Accepted, Content)
+
+
 def content_of(row: Accepted) -> Content:
     """Of a row that stands earlier in the same batch."""
     return Content(row.type, row.resource, row.amount, row.name, row.data, f"at offset {row.offset} of {row.topic}")
+
+
+def forget_people(event: Said) -> Said:
+    """An event of an account that is forgotten: what is left of it to be compared and stored."""
+    if event.type not in PERSONAL_CODES:
+        return event
+    return event._replace(data=without_people(event.type, event.data))
 
 
 def is_same(event: Accepted, stored: Content) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from meter.content import Content, content_of
+from meter.content import Content, content_of, forget_people
 from meter.held import Seen, seen_of
 from meter.plan import AppendPlan, Link, Repeat, Wait, offset_of, split_at_first
 from meter.refused_corrections import (
@@ -25,7 +25,7 @@ from meter.refused_corrections import (
     describe_revocable,
     describe_sources,
 )
-from meter.sealing import FORGOTTEN_CODE, forget_people
+from meter.sealing import FORGOTTEN_CODE
 from meter.settle import judge_again, reject_unjudged, reject_unstorable
 from schemas.codes import CODES, USAGE_CODES
 from schemas.identity import normalize_id

@@ -10,16 +10,12 @@ import json
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final
 
-from schemas.codes import CODES, ITEM_CODE, PERSONAL_CODES
+from schemas.codes import CODES, ITEM_CODE
 from schemas.contacts import FIELD
-from schemas.records import Accepted
 from schemas.stored_json import read_stored_json
 from schemas.zones import find_zone
-
-if TYPE_CHECKING:
-    from meter.content import Content  # loads the models of events, which a verify of the log needs not
 
 FORGOTTEN_CODE: Final = CODES["account.forgotten.v1"]
 
@@ -32,9 +28,6 @@ OWNER: Final = "owner"
 ITEM_FIELDS: Final = ("kind", "id", "name", "status", "type", "language", "version", "reason", "deployed_at")
 _VERSION: Final = "1:"  # begins every token: AES-256-GCM over the UTF-8 text of the data, the account is authenticated
 _FORGOTTEN: Final = "forgotten"  # the token of what came after the account was forgotten: nothing is kept of it
-
-
-Said = TypeVar("Said", Accepted, "Content")
 
 
 class SealBrokenError(Exception):
@@ -91,13 +84,6 @@ def unseal(type: int, data: str, account_id: str, key: bytes | None) -> str:
 def without_people(type: int, data: str) -> str:
     """What is left of data when the account is forgotten."""
     return _join(_public(type, read_stored_json(data), contacts=0), None)
-
-
-def forget_people(event: Said) -> Said:
-    """An event of an account that is forgotten: what is left of it to be compared and stored."""
-    if event.type not in PERSONAL_CODES:
-        return event
-    return event._replace(data=without_people(event.type, event.data))
 
 
 def is_sealed(data: str) -> bool:

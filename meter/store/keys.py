@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from meter.content import forget_people
 from meter.plan import AppendPlan
 from meter.runtime.postgres import Executor, load_sql
-from meter.sealing import FORGOTTEN_CODE, FORGOTTEN_KEY, KEY_BYTES, NONCE_BYTES, forget_people, needs_sealing, seal
+from meter.sealing import FORGOTTEN_CODE, FORGOTTEN_KEY, KEY_BYTES, NONCE_BYTES, needs_sealing, seal
 from schemas.codes import PERSONAL_CODES
 from schemas.records import Accepted
 from schemas.rows import types_of

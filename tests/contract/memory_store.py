@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from meter.allowance import OPENED
 from meter.bounds import bound_evidence, weigh_evidence
-from meter.content import Content, content_of
+from meter.content import Content, content_of, forget_people
 from meter.corrections import (
     GRANTED,
     REVOKED,
@@ -20,7 +20,7 @@ from meter.corrections import (
 )
 from meter.plan import AppendPlan, Offsets
 from meter.runtime.errors import OwnershipLostError
-from meter.sealing import FORGOTTEN_CODE, forget_people
+from meter.sealing import FORGOTTEN_CODE
 from meter.settle import settle, without_granted
 from meter.store.layout import GENESIS, BatchHeader, chain_hash, encode_rows, rows_of
 from meter.store.port import Appended

@@ -30,7 +30,7 @@ SAID: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "account.forgotten.v1": ({"reason": "asked"}, {"reason": "asked again"}),
 }
 # What the database refuses: in a field that is compared with what is stored, and in one that is not.
-SPOILT: Final[dict[str, dict[str, str]]] = {
+SPOILT: Final[dict[str, dict[str, Any]]] = {
     "no": {}, "in name": {"name": "nul\x00"}, "in extensions": {"extensions": "\x00"},
 }  # fmt: skip
 
@@ -96,7 +96,8 @@ class Writer:
         return self._in_order and (event.account_id, event.event_id) in self._named
 
     def _write_one(self, account: str, kind: str, needs: tuple[Any, ...]) -> Outcome:
-        offset, changes = self._at[ACCOUNTS], {"account_id": account}
+        offset = self._at[ACCOUNTS]
+        changes: dict[str, Any] = {"account_id": account}
         match kind, needs:
             case "use", [type, id, amount, spoilt]:
                 more = {"resource": 2} if type == TOOL_RUN else {}
@@ -124,7 +125,7 @@ class Writer:
                 return say(offset, kind, which, event_id=id, **changes, **SPOILT[spoilt])
         return rejected(ACCOUNTS, offset)  # nothing is there that could come again
 
-    def _write_item(self, account: str, id: str, which: int, spoilt: dict[str, str]) -> Accepted:
+    def _write_item(self, account: str, id: str, which: int, spoilt: dict[str, Any]) -> Accepted:
         owner = "Ann" if self._in_order else ("Ann", "Bob")[which]
         data = {"kind": "model", "id": "large", "name": "Large", "status": ("deployed", "ended")[which], "owner": owner}
         fields: dict[str, Any] = {"type": ITEM_CODE, "resource": None, "amount": 0, "data": json.dumps(data)}
@@ -137,14 +138,14 @@ class Writer:
         return named
 
     def _write_again(self, event: Accepted, how: str) -> Accepted:
-        changes: dict[str, Any] = {
+        changes: dict[str, dict[str, Any]] = {
             "same": {},
             "other amount": {"amount": event.amount + 1},
             "other spelling": {"data": f" {event.data}"},
             "spoilt": SPOILT["in extensions"],
             "sound": {"extensions": None, "name": event.name.replace("\x00", "")},
-        }[how]
-        return event._replace(offset=self._at[event.topic], **changes)
+        }
+        return event._replace(offset=self._at[event.topic], **changes[how])
 
 
 def say(offset: int, type: str, which: int, **changes: Any) -> Accepted:

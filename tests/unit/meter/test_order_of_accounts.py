@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_a_refused_correction_leaves_its_identity_to_the_next() -> None:
 
 def test_what_the_database_refuses_leaves_its_identity_to_the_next() -> None:
     """In the same batch as in a later one: the others are judged as if it had not come."""
-    same = {"event_id": "order"}
+    same: dict[str, Any] = {"event_id": "order"}
     events = [
         granted(0, MICRO, **same, name="nul\x00"),
         granted(1, MICRO, **same, name="nul\x00"),
@@ -83,7 +84,7 @@ def test_what_the_database_refuses_leaves_its_identity_to_the_next() -> None:
 
 
 def test_so_does_usage() -> None:
-    same = {"event_id": "request", "account_id": "acc-1"}
+    same: dict[str, Any] = {"event_id": "request", "account_id": "acc-1"}
     spoilt = usage(0, amount=MICRO, **same, data="\x00")
     events = [spoilt, spoilt._replace(offset=1), usage(2, amount=MICRO, **same), usage(3, amount=5, **same)]
     for cuts in ((), (1,), (2,), (1, 2, 3)):
@@ -108,7 +109,7 @@ def test_a_revocation_that_the_database_refuses_takes_nothing() -> None:
 
 def test_free_grants_stand_behind_the_first_opening_that_is_good() -> None:
     """Which is known only when the database refuses what had its id."""
-    same = {"event_id": "order", "source": SUPPORT}
+    same: dict[str, Any] = {"event_id": "order", "source": SUPPORT}
     events = [granted(0, MICRO, **same, name="\x00"), opened(1, **same), opened(2)]
     stored, others = hold_cut(events)
     assert [offset for offset, _ in stored["acc-1"]] == [1, 1, 1, 2] and others == {0: "unstorable"}
