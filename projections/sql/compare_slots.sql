@@ -140,7 +140,7 @@ WITH events AS (
                    CASE WHEN type = 'string' AND length(value) <= {{name_chars}} AND value !~ '[\u0001-\u001f\u007f-\u009f]'
                          AND value ~ '[^ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
                         THEN value END COLLATE "C" AS name,
-                   CASE WHEN part[3] ~ '[1-9][0-9]{6}' THEN NULL
+                   CASE WHEN part IS NULL OR part[3] ~ '[1-9][0-9]{6}' THEN NULL
                         WHEN length(part[2]) - coalesce(part[3], '0')::int > 16383
                           OR length(ltrim(part[1] || part[2], '0')) - length(part[2]) + coalesce(part[3], '0')::int > 131072 THEN NULL
                         WHEN value::numeric BETWEEN 0 AND {{most_size}} THEN value::numeric END AS number
