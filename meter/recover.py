@@ -19,6 +19,7 @@ from meter.runtime.kafka.topic_reader import read_topic
 from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
 from meter.runtime.settings import Settings
 from meter.store.layout import CHAIN_VERSION, BatchHeader, chain_hash
+from meter.store.topics import PostgresTopicStore
 from meter.topics import check_setting
 from schemas.build import decode_event
 from schemas.outputs import AccountChanged, AccountChangedV1, BalanceChanged, EmailEnded, ForgottenListed, LogAnchored
@@ -116,8 +117,9 @@ async def recover(
     shards = await count_shards(pool)
     check_setting(shards, settings.partitions)
     await check_stopped(settings, pool)
-    places = await fetch_places(pool)
     outside = await look_outside(settings)
+    await accept_grown(pool, outside, shards)
+    places = await fetch_places(pool)
     for account_id in await forget_listed(pool, outside.forgotten, shards, clock):
         say(f"{account_id} was forgotten: its addresses and names are forgotten here as well")
     proofs = [proof for place in places for proof in outside.find_proofs(place)]
@@ -129,6 +131,13 @@ async def recover(
         begun = await begin_generation(pool, places, outside, clock, by=by, reason=reason)
         await reset_groups(settings, places, outside)
     return begun
+
+
+async def accept_grown(pool: Pool, outside: Outside, shards: int) -> None:
+    """Partitions that were read and that a backup of before they were there does not know: they went back as well, and
+    are read again from their beginning. After a split they hold what was sent since."""
+    read = [partition for topic, partition in outside.committed if topic in GROUPS[METER]]
+    await PostgresTopicStore(pool).accept_grown(shards, 1 + max(read, default=-1))
 
 
 async def find_untold(pool: Pool, outside: Outside) -> list[str]:

@@ -144,10 +144,11 @@ async def check_sent(pool: Pool, before: int) -> None:
 
 
 async def check_heard(settings: Settings, places: Sequence[Place]) -> None:
-    """What the notifier has not read yet is of accounts that would be in another shard by then."""
+    """What the notifier has not read yet is of accounts that would be in another shard by then. A partition that no
+    shard has holds only what was told before a backup was restored, of a generation that is over."""
     async with TopicAdmin(settings) as admin:
         ends = await admin.end_offsets(BALANCES)
-    left = sum(max(0, ends.get(place.shard, 0) - (place.notifier or 0)) for place in places)
+    left = sum(max(0, ends.get(place.shard, 0) - place.notifier) for place in places if place.notifier is not None)
     if left:
         raise RefusalError(
             f"the notifier has {left} changes of balances still to read. Nothing was changed. Start it until it has "

@@ -16,7 +16,7 @@ WAIT_S = 90
 NOT_HEARD = """
 SELECT (SELECT count(*) FROM projections.balances p
         LEFT JOIN notifier.balances n ON n.account_id = p.account_id AND n.resource = p.resource
-        WHERE n.consumed IS DISTINCT FROM p.consumed * 1000000 OR n.generation IS DISTINCT FROM 2)
+        WHERE n.consumed IS DISTINCT FROM p.consumed * 1000000 OR n.generation IS DISTINCT FROM $1)
      + (SELECT count(*) FROM notifier.emails WHERE state = 'queued') + (SELECT count(*) FROM notifier.outbox)
 """
 
@@ -88,7 +88,7 @@ def has_ended(service: ServiceProcess) -> bool:
     return not service.running
 
 
-async def settled(running: Running) -> None:
+async def settled(running: Running, generation: int = 2) -> None:
     """As `Running.settle`, after a recovery and without its notices: where the re-read log has a grant before usage
     that it followed, lines are not crossed that were."""
 
@@ -96,7 +96,7 @@ async def settled(running: Running) -> None:
         rows = await running.pool.fetch("SELECT account_id, resource, remaining FROM projections.balances")
         shown = {(row["account_id"], row["resource"]): int(row["remaining"] * MICRO) for row in rows}
         wanted = {key: book.remaining for key, book in running.ledger.books.items()}
-        return shown == wanted and await running.pool.fetchval(NOT_HEARD) == 0
+        return shown == wanted and await running.pool.fetchval(NOT_HEARD, generation) == 0
 
     await running.usage.flush()
     await until(are_equal, WAIT_S, "balances are as they should be, and the notifier has heard of them")
