@@ -127,10 +127,11 @@ def test_an_unreachable_kafka_exits_with_3(env: dict[str, str], command: list[st
     assert "kafka is not reachable" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_opening_before_setup_says_what_to_do(processes: Processes) -> None:
+def test_opening_before_setup_says_what_to_do(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meter.sending.DELIVERY_TIMEOUT_S", 3)  # so long it waits for the topic
     for arguments, code in (["open", "acc-1"], 1), (["open", "acc-1", "--no-wait"], 3):
-        done = processes.run("meter", *arguments)
-        assert (done.returncode, done.stdout) == (code, "")
+        done = CliRunner().invoke(app, arguments, env=env)
+        assert (done.exit_code, done.stdout) == (code, "")
         assert "meter setup" in done.stderr
 
 
