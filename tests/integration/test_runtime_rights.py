@@ -32,6 +32,8 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.xdist_group("tls_kafka")
 
 SAID_S = 60
+# The least that Kafka allows by default: the next process waits until the one that was killed is given up.
+SESSION_MS = "6000"
 STRAYED = "acct-2"
 # What is used where this test does not bring a service, each with the test that does.
 ELSEWHERE = {
@@ -96,7 +98,7 @@ async def test_a_service_without_one_of_its_rights_says_which(
     quiet: list[Right] = []
     for name, role in ROLES.items():
         own = login("SCRAM", f"credit-{name}", kafka, certificates) | {"postgres_dsn": stack.dsn(database, role)}
-        own |= {"meter": {"anchor_s": "0.2"}, "notifier": smtp}.get(name, {})
+        own |= {"kafka_session_ms": SESSION_MS} | {"meter": {"anchor_s": "0.2"}, "notifier": smtp}.get(name, {})
         for number, right in enumerate(rights_of(f"credit-{name}")):
             if name == "meter":
                 await stray(settings, number)
