@@ -72,9 +72,9 @@ strong { font-weight: 650; }
 .wide { grid-column: 1 / -1; }
 .links { display: flex; gap: 16px; margin-top: 14px; }
 a { color: var(--accent); text-underline-offset: 3px; }
-.banner { display: flex; gap: 12px; align-items: center; padding: 10px 16px; margin-bottom: 8px; border-radius: 10px;
+.banner { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; padding: 10px 16px; margin-bottom: 8px; border-radius: 10px;
   border: 1px solid currentColor; background: var(--card); }
-.banner p { flex: 1; min-width: 0; overflow-wrap: anywhere; color: var(--text); }
+.banner p { flex: 1 1 16em; min-width: 0; overflow-wrap: anywhere; color: var(--text); }
 .banner :is(button, a) { flex: none; }
 .banner button { color: var(--text); }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }

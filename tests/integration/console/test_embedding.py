@@ -159,6 +159,17 @@ async def test_its_banners_have_the_action_of_who_looks(
     assert await banner.get_by_role("button").count() == 0
 
 
+async def test_on_a_phone_the_text_of_a_banner_has_the_width(
+    page: Page, host: Host, address: str, books: Books
+) -> None:
+    """Its action and the button that closes it left it a column of three words."""
+    await books.banner(20)
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await embed(page, host, address)
+    box = await page.locator("credit-usage .banner p").bounding_box()
+    assert box and box["width"] > 300
+
+
 async def test_new_figures_leave_banners_and_the_focus_where_they_are(
     page: Page, host: Host, address: str, books: Books
 ) -> None:
