@@ -278,7 +278,7 @@ def runway_json(share: Share, now: datetime) -> dict[str, Any] | None:
 def action_for(kind: str, *, may_buy: bool) -> str:
     """The one useful step beside a banner: who may buy tops up; who may not reads who can."""
     if not may_buy:
-        return "Ask an administrator of this account to add credits or upgrade the plan."
+        return "Administrators of this account can add credits or upgrade the plan."
     return "Upgrade the plan" if kind == "free_expired" else "Manage billing"
 
 

@@ -16,7 +16,7 @@ const EDGE = 8; // pixels between the panel and the edge of the screen
 // As the server shows amounts beside it: cut off, in English. Floats are a hair beside the decimals.
 const amount = (value) => {
   const cents = Math.trunc(Math.round(value * 1e6) / 1e4);
-  return cents ? (cents / 100).toLocaleString("en", { maximumFractionDigits: 2 }) : "less than 0.01";
+  return cents ? (cents / 100).toLocaleString("en", { maximumFractionDigits: 2 }) : "<0.01";
 };
 const WHY = { 401: "The sign-in has ended: sign in again.", 403: "This account is not yours to see." };
 
