@@ -9,7 +9,7 @@ from schemas.topics import USAGE
 
 
 class UsageBacklog:
-    """Asked outside the transaction of the batch, and only for batches with corrections."""
+    """Asked outside the transaction of the batch, and only for batches with reversals."""
 
     def __init__(self, consumer: ShardConsumer, pool: Pool, tails: Tails) -> None:
         self._consumer = consumer
@@ -19,7 +19,7 @@ class UsageBacklog:
     async def find_ends(self, batch: Batch) -> UsageEnds:
         """The own end is asked last: what was sent on to it before lies below.
 
-        Raises TransientError, also while any partition of usage does not answer: what the correction names may be in
+        Raises TransientError, also while any partition of usage does not answer: what the reversal names may be in
         it. One that was silent a moment ago is not waited for again.
         """
         ends = await self._consumer.find_all_ends(USAGE)

@@ -3,10 +3,10 @@
 They are judged in the order of their topic, together with all that follows them there of the same account: a reversal
 against all usage that was read, a revocation against the grants before it. What follows the forgetting of an account is
 judged as what comes in a later batch: nobody's address or name is compared. What is stored keeps this order. From its
-first reversal or forgetting on, what a batch has of an account stands behind the usage of the batch, which the reversal
-may mean, and whose items were compared with their owners; the rest stands before it. So neither an outcome nor the
-order of an account's events depends on where batches are cut, but for a reversal that waits: it counts where it is read
-again.
+first reversal or forgetting on, what a batch has of an account stands behind the usage of the batch: a reversal may
+mean that usage, and items in it were compared before their owners were forgotten. The rest stands before it. So neither
+an outcome nor the order of an account's events depends on where batches are cut, but for a reversal that waits: it
+counts where it is read again.
 """
 
 from collections import Counter

@@ -10,6 +10,7 @@ import structlog
 
 from meter.allowance import Allowance
 from meter.bounds import Room
+from meter.corrections import REVERSED
 from meter.plan import AppendPlan, plan_append
 from meter.runtime.clock import Clock
 from meter.runtime.kafka import Batch
@@ -90,9 +91,10 @@ class Ingest:
         return [await self._plan(batch) for batch in batches]
 
     async def _plan(self, batch: Batch) -> AppendPlan:
-        """The ends of usage are asked after corrections were read: what was sent before them lies below."""
+        """The ends of usage are asked after reversals were read: what was sent before them lies below. Other events
+        wait for no broker."""
         planned = self.plan_batch(batch)
-        if not planned.corrections:
+        if all(event.type != REVERSED for event in planned.corrections):
             return planned
         ends = await self._find_ends(batch)
         return replace(planned, usage_end=ends.own, usage_ends=ends.elsewhere)

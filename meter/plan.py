@@ -131,9 +131,10 @@ class AppendPlan:
     usage_ends: tuple[int, ...] = ()  # of all partitions of usage, while some of it may still come from the others
     links: tuple[Link, ...] = ()
     waiting: tuple[Wait, ...] = ()
+    spare: tuple[Accepted, ...] = ()  # free grants of openings in `again`, where one of these becomes a row after all
     moved: tuple[Rerouted, ...] | None = None  # rows of what is sent on, where one stands for many; None: one each
     room: int | None = None  # bytes of evidence that may be kept record by record; None: any
-    # Why the database refuses events, as far as it was asked. What is not to become a row is judged as if it was good.
+    # Why the database refuses events, as far as it was asked. Only what would become a row is rejected for it.
     faults: Mapping[TopicOffset, str] = field(default_factory=dict)
 
     def repeated(self) -> int:
@@ -191,7 +192,7 @@ def plan_append(
     accepted: Rows = usage.events
     if of_accounts.events:
         accepted = [*before, *usage.events]
-    rows, derived, again = split_repeats(accepted, allowance)
+    rows, derived, again, spare = split_repeats(accepted, allowance)
     free = [grant for event in corrections if event.type == OPENED for grant in allowance.grants_for(event)]
     return AppendPlan(
         shard=shard,
@@ -199,8 +200,9 @@ def plan_append(
         expected=Offsets.of(start),
         following=Offsets.of(end),
         rows=rows,
-        derived=frozenset((*derived, *(grant.key for grant in free))),
+        derived=frozenset((*derived, *(grant.key for grant in (*free, *spare)))),
         again=tuple(again),
+        spare=tuple(spare),
         repeats=(),
         rejections=tuple(
             join_floods(
@@ -243,19 +245,22 @@ def split_at_first(events: Rows, types: Set[int]) -> tuple[list[Accepted], list[
     return before, following
 
 
-def split_repeats(accepted: Rows, allowance: Allowance) -> tuple[Rows, list[bytes], list[Accepted]]:
-    """Rows, keys of derived rows, and events whose identity stood before in the batch; each in order."""
+def split_repeats(accepted: Rows, allowance: Allowance) -> tuple[Rows, list[bytes], list[Accepted], list[Accepted]]:
+    """Rows, keys of derived rows, events whose identity stood before in the batch, and the free grants of openings
+    among these; each in order."""
     if OPENED not in types_of(accepted):
         places = find_again(accepted)
         kept = without(accepted, places)
-        return kept if is_compiled(kept) else tuple(kept), [], at_places(accepted, places)
+        return kept if is_compiled(kept) else tuple(kept), [], at_places(accepted, places), []
     seen: set[bytes] = set()
     rows: list[Accepted] = []
     derived: list[bytes] = []
     again: list[Accepted] = []
+    spare: list[Accepted] = []
     for event in accepted:
         if event.key in seen:
             again.append(event)
+            spare += allowance.grants_for(event) if event.type == OPENED else ()
             continue
         seen.add(event.key)
         rows.append(event)
@@ -264,7 +269,7 @@ def split_repeats(accepted: Rows, allowance: Allowance) -> tuple[Rows, list[byte
                 seen.add(grant.key)
                 rows.append(grant)
                 derived.append(grant.key)
-    return tuple(rows), derived, again
+    return tuple(rows), derived, again, spare
 
 
 def find_record(records: Mapping[str, Sequence[Record]], at: TopicOffset) -> Record:

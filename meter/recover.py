@@ -134,9 +134,9 @@ async def recover(
 
 
 async def accept_grown(pool: Pool, outside: Outside, shards: int) -> None:
-    """Partitions that were read and that a backup of before they were there does not know: they went back as well, and
-    are read again from their beginning. After a split they hold what was sent since."""
-    read = [partition for topic, partition in outside.committed if topic in GROUPS[METER]]
+    """Partitions that were read and that the backup does not know, because it is older than they are: they went back as
+    well, and are read again from their beginning. After a split they hold what was sent since."""
+    read = [at for (topic, at), offset in outside.committed.items() if topic in GROUPS[METER] and offset > 0]
     await PostgresTopicStore(pool).accept_grown(shards, 1 + max(read, default=-1))
 
 

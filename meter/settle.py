@@ -2,7 +2,7 @@
 refuses. Pure, as the plan is."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import chain
 from typing import Final
@@ -49,13 +49,14 @@ def settle(plan: AppendPlan, known: Mapping[bytes, Content]) -> AppendPlan:
 def without_granted(plan: AppendPlan, opened: Set[str]) -> AppendPlan:
     """The plan without free grants of accounts that are `opened` already: the amounts of the day of the first opening
     count, also where one was 0."""
-    events = chain(plan.rows, plan.corrections)
+    events = chain(plan.rows, plan.spare, plan.corrections)
     gone = {row.key for row in events if row.key in plan.derived and row.account_id in opened}
     if not gone:
         return plan
     return replace(
         plan,
         rows=tuple(row for row in plan.rows if row.key not in gone),
+        spare=tuple(row for row in plan.spare if row.key not in gone),
         corrections=tuple(row for row in plan.corrections if row.key not in gone),
         derived=plan.derived - gone,
     )
@@ -107,7 +108,7 @@ def without_unstorable(plan: AppendPlan, known: Mapping[bytes, Content]) -> Appe
     again: list[Accepted] = []
     rejections: list[Rejected] = []
     taken = set(known)
-    free = [row for row in plan.rows if row.key in plan.derived]
+    free = {row.key: row for row in (*plan.rows, *plan.spare) if row.key in plan.derived}
     own = (row for row in plan.rows if row.key not in plan.derived)
     for event in sorted((*own, *plan.again), key=lambda event: (event.topic != ACCOUNTS, event.offset)):
         if event.key in taken:
@@ -119,7 +120,7 @@ def without_unstorable(plan: AppendPlan, known: Mapping[bytes, Content]) -> Appe
             kept.append(event)
     return replace(
         plan,
-        rows=tuple(pass_on(kept, free)),
+        rows=tuple(pass_on(kept, tuple(free.values()))),
         again=tuple(again),
         rejections=(*plan.rejections, *rejections),
     )
@@ -138,6 +139,13 @@ def list_tries(plan: AppendPlan, known: Mapping[bytes, Content]) -> list[list[Ac
     return lists
 
 
+def list_taken(plan: AppendPlan, tried: Sequence[Accepted], refused: Set[Accepted]) -> set[bytes]:
+    """Identities that one of `tried` has for good: it is stored, or becomes a row, as all that are not refused but
+    corrections, which are judged first. Thousands of spellings of one request would be a try each."""
+    judged = {event._replace(offset=0) for event in plan.corrections}
+    return {event.key for event in tried if event not in refused and event not in judged}
+
+
 def find_faults(
     plan: AppendPlan, known: Mapping[bytes, Content], refused: Mapping[Accepted, str]
 ) -> dict[TopicOffset, str]:
@@ -148,4 +156,4 @@ def find_faults(
 
 
 def may_be_rows(plan: AppendPlan, known: Mapping[bytes, Content]) -> Iterator[Accepted]:
-    return (event for event in chain(plan.rows, plan.again, plan.corrections) if event.key not in known)
+    return (event for event in chain(plan.rows, plan.again, plan.spare, plan.corrections) if event.key not in known)

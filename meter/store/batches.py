@@ -21,7 +21,7 @@ from meter.runtime.fault_points import fault_point
 from meter.runtime.postgres import Executor, load_sql, transpose, tried
 from meter.runtime.postgres.failures import has_no_room
 from meter.sealing import unseal
-from meter.settle import find_faults, list_tries, settle, without_granted
+from meter.settle import find_faults, list_taken, list_tries, settle, without_granted
 from meter.store.bisect import Fault, Refusal, find_refused
 from meter.store.corrections import append_links, fetch_facts
 from meter.store.evidence import (
@@ -98,7 +98,8 @@ async def leave_out_granted(connection: Executor, plan: AppendPlan) -> AppendPla
     """The plan without free grants of accounts that are open already. Asked of batches with openings alone."""
     if not plan.derived:
         return plan
-    rows = await connection.fetch(sql("find_opened"), plan.shard, accounts_opened((*plan.rows, *plan.corrections)))
+    openings = (*plan.rows, *plan.again, *plan.corrections)
+    rows = await connection.fetch(sql("find_opened"), plan.shard, accounts_opened(openings))
     return without_granted(plan, {row["account_id"] for row in rows})
 
 
@@ -176,11 +177,15 @@ async def copy_accepted_rows(
         return None
 
     refused: list[tuple[Accepted, Refusal]] = []
-    for events in list_tries(plan, known):
+    judged: set[bytes] = set()  # identities of which no other event can become a row
+    for tries in list_tries(plan, known):
+        events = [event for event in tries if event.key not in judged]
         # Sealed as well: a row that is taken back stays in the server's files, and in its WAL.
         sealed = await seal_rows(connection, replace(plan, rows=tuple(events)))
         unsealed = dict(zip(map(id, sealed), events, strict=True))
-        refused += [(unsealed[id(row)], refusal) for row, refusal in await find_refused(sealed, attempt)]
+        found = [(unsealed[id(row)], refusal) for row, refusal in await find_refused(sealed, attempt)]
+        judged |= list_taken(plan, events, {event for event, refusal in found if refusal.fault is Fault.UNSTORABLE})
+        refused += found
     missed = [event for event, refusal in refused if refusal.fault is Fault.KNOWN]
     whys = {event: refusal.detail for event, refusal in refused if refusal.fault is Fault.UNSTORABLE}
     plan = replace(plan, faults=find_faults(plan, known, whys))

@@ -79,6 +79,7 @@ ADVICE: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.InsufficientPrivilegeError, RIGHT),
     (asyncpg.InvalidSchemaNameError, SET_UP),
     (asyncpg.UndefinedTableError, SET_UP),
+    (asyncpg.UndefinedColumnError, SET_UP),  # of a version whose setup has not run yet
 )
 MISCONFIGURED: tuple[type[BaseException], ...] = tuple(kind for kind, _ in ADVICE)
 

@@ -184,7 +184,7 @@ def test_the_repeat_of_a_refused_reversal_is_refused_too() -> None:
     assert made.repeats == () and [reason for reason, _ in reasons(made)] == [Reason.REVERSES_TOO_MUCH] * 2
 
 
-def test_what_the_database_refuses_takes_its_repeats_along() -> None:
+def test_each_correction_that_the_database_refuses_is_refused_for_itself() -> None:
     event = reversal(0, MICRO, ID)
     made = replace(plan(event, event._replace(offset=1)), faults={(ACCOUNTS, 0): "NUL", (ACCOUNTS, 1): "NUL"})
     made = settle_corrections(settle(made, {}), known(STORED), {}, 1)

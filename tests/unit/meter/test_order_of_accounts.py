@@ -115,6 +115,15 @@ def test_free_grants_stand_behind_the_first_opening_that_is_good() -> None:
     assert [offset for offset, _ in stored["acc-1"]] == [1, 1, 1, 2] and others == {0: "unstorable"}
 
 
+def test_an_opening_that_takes_the_place_of_what_the_database_refuses_has_its_free_grants() -> None:
+    same: dict[str, Any] = {"event_id": "order", "source": SUPPORT}
+    events = [granted(0, MICRO, **same, name="\x00"), opened(1, **same)]
+    stored, others = hold_cut(events)
+    assert [offset for offset, _ in stored["acc-1"]] == [1, 1, 1] and others == {0: "unstorable"}
+    stored, others = hold_cut([*events, revoked(2, MICRO), opened(3)], (3,))
+    assert [offset for offset, _ in stored["acc-1"]] == [1, 1, 1, 2, 3] and others == {0: "unstorable"}
+
+
 def test_behind_a_forgetting_nobodys_name_is_compared() -> None:
     bob = '{"display_name":"Bob"}'
     events = [
