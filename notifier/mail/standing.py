@@ -1,7 +1,7 @@
 """What is known of the mail server as a whole: it closes and opens the gate of all senders, and shows in readiness.
 
 A server that refuses everybody at the recipient greets us as ever. So trouble is over where a conversation has come as
-far as it was met, and behind the recipient only a letter comes.
+far as it was met, and only a letter comes as far as the recipient.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SMTP: Final = "smtp"
 
 class Trouble(NamedTuple):
     phase: Phase
-    at: float  # in the loop's time
+    at: float  # in the loop's time: of the latest that only a letter meets
 
 
 class Standing:
@@ -34,12 +34,15 @@ class Standing:
         self._width = width
         self._health = health
         self._queue = queue
-        self._deepest: Trouble | None = None  # the latest of those that came furthest; None: all is well
+        self._deepest: Trouble | None = None  # that came furthest; None: all is well
 
     def note_trouble(self, judgement: Judgement, recipient: str = "") -> None:
         phase = judgement.result.phase if judgement.result is not None else Phase.CONNECT
-        if self._is_over(phase):
-            self._deepest = Trouble(phase, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        if self._deepest is None or self._is_over(phase):
+            self._deepest = Trouble(phase, now)
+        elif phase not in BEFORE_RECIPIENT:  # what was accepted before this says nothing any more
+            self._deepest = self._deepest._replace(at=now)
         pause_s = self._gate.close()
         self._health.set_ready(SMTP, False, detail=note_trouble(judgement, recipient, pause_s))
 

@@ -31,6 +31,15 @@ SELECT md5('letter ' || i)::uuid, i % 12, 'acct-' || i, 'owner@example.com', md5
 FROM generate_series(1, 20000) AS i
 """
 
+# Of each that waits: what its contact got in former days.
+FORMER = """
+INSERT INTO notifier.emails (email_id, shard, account_id, recipient, notice_id, state, next_attempt_at, created_at,
+                             finished_at)
+SELECT md5('former ' || i || ' ' || n)::uuid, i % 12, 'acct-' || i, 'owner@example.com', md5(i::text)::uuid,
+       'accepted', now(), now() - make_interval(days => n + 3), now() - make_interval(days => n + 3)
+FROM generate_series(100, 20000, 100) AS i, generate_series(1, 50) AS n
+"""
+
 
 async def test_neither_a_claim_nor_trouble_makes_a_letter_younger(stores: PostgresStores) -> None:
     await queue_one(stores)
@@ -81,6 +90,18 @@ async def test_letters_that_ended_are_not_read(filled: asyncpg.Connection) -> No
     assert counted is not None and counted["waiting"] == 200 and counted["oldest_s"] >= 20_000
     assert 165 <= counted["held"] < 200, "those of 3,600 s ago and before"
     assert reads_by_index(await explain(filled, load_sql("notifier", "count_emails").replace("$1", str(HOUR_S))))
+
+
+@pytest.mark.not_on_citus("counts what one server reads: on Citus another one runs the statement")
+async def test_letters_that_a_contact_got_in_former_days_are_not_read(filled: asyncpg.Connection) -> None:
+    await filled.execute(FORMER)
+    await filled.execute("ANALYZE notifier.emails")
+    async with filled.transaction():
+        await filled.fetchrow(load_sql("notifier", "count_emails"), HOUR_S)
+        read = await filled.fetchval(
+            "SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'notifier.emails'::regclass"
+        )
+    assert read < 1000, "200 wait, and each has 50 of before"
 
 
 @pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement")
