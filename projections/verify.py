@@ -103,6 +103,7 @@ async def verify(pool: Pool, rules: NoticeRules | None = None, *, workers: int =
 
 async def verify_shard(connection: Executor, shard: int, rules: NoticeRules | None) -> ShardReport:
     await connection.execute(sql("prepare_long_read"))
+    await connection.execute(sql("prepare_side_by_side"))
     # Read again: this is the first look of the snapshot that everything below is compared in.
     position = await fetch_position(connection, PROJECTION, shard)
     differences = await find_holes(connection, shard, position)

@@ -34,7 +34,9 @@ WITH events AS (
                       AND NOT EXISTS (  -- a number that Postgres has no type for, as below: the fold leaves the field out
                           SELECT FROM regexp_matches(regexp_replace(f.value::text, '"([^"\\]|\\.)*"', '', 'g'),
                                                      '([0-9]+)[.]?([0-9]*)(?:[eE]([-+]?[0-9]+))?', 'g') AS n (part)
-                          WHERE CASE WHEN part[3] ~ '[1-9][0-9]{6}' THEN true
+                          WHERE CASE WHEN part[1] || part[2] !~ '[1-9]'  -- a nought, whose exponent may be great
+                                     THEN length(part[2]) - coalesce(part[3], '0')::numeric > 16383 OR part[3]::numeric > 1073741823
+                                     WHEN part[3] ~ '[1-9][0-9]{6}' THEN true
                                      ELSE length(part[2]) - coalesce(part[3], '0')::int > 16383
                                           OR length(ltrim(part[1] || part[2], '0')) - length(part[2]) + coalesce(part[3], '0')::int > 131072 END)
                 ) END AS tells
@@ -140,7 +142,11 @@ WITH events AS (
                    CASE WHEN type = 'string' AND length(value) <= {{name_chars}} AND value !~ '[\u0001-\u001f\u007f-\u009f]'
                          AND value ~ '[^ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
                         THEN value END COLLATE "C" AS name,
-                   CASE WHEN part IS NULL OR part[3] ~ '[1-9][0-9]{6}' THEN NULL
+                   CASE WHEN part IS NULL THEN NULL
+                        WHEN part[1] || part[2] !~ '[1-9]'
+                        THEN CASE WHEN length(part[2]) - coalesce(part[3], '0')::numeric <= 16383
+                                   AND coalesce(part[3], '0')::numeric <= 1073741823 THEN 0 END
+                        WHEN part[3] ~ '[1-9][0-9]{6}' THEN NULL
                         WHEN length(part[2]) - coalesce(part[3], '0')::int > 16383
                           OR length(ltrim(part[1] || part[2], '0')) - length(part[2]) + coalesce(part[3], '0')::int > 131072 THEN NULL
                         WHEN value::numeric BETWEEN 0 AND {{most_size}} THEN value::numeric END AS number

@@ -33,7 +33,8 @@ MANY: Final = {f"u{number}": 1 for number in range(6_500)}
 HUGE: Final = "1e200000"
 HARD_VALUES: Final = (
     HUGE, f"-{HUGE}", "5." + "0" * 16_400, "5." + "0" * 16_383, "0.5", "7", "null", "true", '"eu"', '" "', '"x"',
-    f'{{"x": {HUGE}}}', f'[1, {HUGE}]', '{"x": 1}', "[]",
+    f'{{"x": {HUGE}}}', f'[1, {HUGE}]', '{"x": 1}', "[]", "0e200000", "-0e9999999", "0e1073741824", "0e-20000",
+    "0e-16383",
 )  # fmt: skip
 
 CALLS: Final = "SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = 'read_object'"

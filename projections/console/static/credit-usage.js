@@ -18,6 +18,7 @@ const amount = (value) => {
   const cents = Math.trunc(Math.round(value * 1e6) / 1e4);
   return cents ? (cents / 100).toLocaleString("en", { maximumFractionDigits: 2 }) : "<0.01";
 };
+const numberOf = (text) => Number(text.split(" ", 1)[0].replaceAll(",", "")); // 1254.01 of "1,254.01 model credits added"
 const WHY = { 401: "The sign-in has ended: sign in again.", 403: "This account is not yours to see." };
 
 const CSS = `
@@ -370,8 +371,9 @@ class CreditUsage extends HTMLElement {
       const { history } = await reply.json();
       const end = new RegExp(` ${resource.replace("_", " ").replace(/s$/, "")}s? added$`); // one has no s
       const recent = history.filter((one) => one.kind === "event" && end.test(one.title) && Date.parse(one.at) >= Date.parse(before) - 5000); // another clock, and planned before it is stored
-      // So one from just before what was shown is among them, as that of an account opened seconds ago: the amount tells.
-      const entry = recent.length > 1 ? recent.find((one) => one.title.startsWith(`${added} `)) : recent[0];
+      // One from just before what was shown may be among them, as the free grant of an account opened seconds ago: the amount tells.
+      // What was used meanwhile makes the difference smaller than a grant.
+      const entry = recent.find((one) => one.title.startsWith(`${added} `)) ?? (recent.length === 1 && numberOf(recent[0].title) >= numberOf(added) ? recent[0] : null);
       if (!entry) return;
       this.#grants.get(resource).text = [entry.title, entry.detail].filter(Boolean).join(": ");
       this.#draw();
