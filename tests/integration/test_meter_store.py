@@ -156,10 +156,11 @@ async def test_a_value_that_postgres_refuses_costs_only_its_own_record(
     assert row["detail"]
 
 
-async def test_a_repeat_of_a_refused_event_is_rejected_too(store: PostgresEventStore, pool: Pool) -> None:
+async def test_what_has_the_id_of_a_refused_event_is_stored_once(store: PostgresEventStore, pool: Pool) -> None:
     bad = usage(0, name="\x00")
-    appended = await store.append(plan(bad, usage(1), usage(2, event_id=bad.event_id)))
-    assert (appended.stored, appended.duplicates, appended.rejected) == (1, 0, 2)
+    again = (usage(2, event_id=bad.event_id), bad._replace(offset=3), usage(4, event_id=bad.event_id))
+    appended = await store.append(plan(bad, usage(1), *again))
+    assert (appended.stored, appended.duplicates, appended.rejected) == (2, 1, 2)
 
 
 async def test_unusual_bytes_of_a_rejected_record_are_kept(store: PostgresEventStore, pool: Pool) -> None:

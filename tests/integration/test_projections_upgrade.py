@@ -189,7 +189,10 @@ async def test_what_came_before_an_opening_is_applied_and_kept(
         renamed("acct-1", display_name="Later"), plan_changed("acct-7", "pro"), renamed("acct-7", display_name=" "),
     )  # fmt: skip
     await OldFold(pool, log).run("acct-1")
-    await pool.execute("UPDATE projections.account_states SET position = 5, display_name = 'Later'")
+    await pool.execute(
+        "UPDATE projections.account_states s SET position = 5, display_name = 'Later', as_of = e.recorded_at "
+        "FROM meter.events e WHERE e.shard = s.shard AND e.position = 5"
+    )
     await migrate(old, ["projections"])
     accounts = await pool.fetch(
         "SELECT account_id, plan, display_name, contacts::text, opened_at IS NULL FROM projections.account_states "
