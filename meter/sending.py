@@ -15,11 +15,11 @@ from meter.runtime.settings import Settings
 from meter.runtime.waiting import pauses
 from meter.store.outcomes import Outcomes, Place, RejectedEvent, Sent, StoredEvent
 from meter.typed import describe_left_out
+from schemas.identity import VERBS_SOURCE
 from schemas.reasons import Reason
 from schemas.records import Remark, Remarked, event_of
 from schemas.times import say_time
 
-SOURCE = "/credit-meter/cli"
 DELIVERY_TIMEOUT_S = 30
 EFFECT_TIMEOUT_S = 30  # the services trail by a fraction of a second; after this time one of them is not running
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5
@@ -91,12 +91,12 @@ class KeepingProducer(AccountsProducer):
 
 async def check_event(settings: Settings, event_id: str, send: Send) -> None:
     """Have the arguments judged before anything else is done. Raises InvalidEventError."""
-    await send(CheckingProducer(settings, source=SOURCE), event_id)
+    await send(CheckingProducer(settings, source=VERBS_SOURCE), event_id)
 
 
 async def check_stored(outcomes: Outcomes, settings: Settings, event_id: str, send: Send) -> None:
     """Have the event judged by what is stored, in the meter's words. Raises RefusalError, and InvalidEventError."""
-    producer = CheckingProducer(settings, source=SOURCE)
+    producer = CheckingProducer(settings, source=VERBS_SOURCE)
     await send(producer, event_id)
     if (rejected := await outcomes.foresee(producer.last, SystemClock().now())) is not None:
         raise RefusalError(f"{rejected.reason.value}: {rejected.detail}. Nothing is sent.")
@@ -105,7 +105,7 @@ async def check_stored(outcomes: Outcomes, settings: Settings, event_id: str, se
 async def send_event(settings: Settings, event_id: str, send: Send) -> Delivered:
     """Send one event and wait for its acknowledgement. After a fault the message says how to repeat it."""
     try:
-        async with KeepingProducer(settings, source=SOURCE, delivery_timeout_s=DELIVERY_TIMEOUT_S) as producer:
+        async with KeepingProducer(settings, source=VERBS_SOURCE, delivery_timeout_s=DELIVERY_TIMEOUT_S) as producer:
             say_when_interrupted(f" while it was sent. {describe_repeat(event_id)}")
             await send(producer, event_id)
             await producer.flush()
@@ -128,7 +128,7 @@ async def send_and_wait(
     Raises RefusalError when its id is used already (nothing is sent then), or by somebody else in the same moment, and
     when it is rejected.
     """
-    sent = Sent(account_id, SOURCE, event_id)
+    sent = Sent(account_id, VERBS_SOURCE, event_id)
     place = await outcomes.find_place(account_id)
     if (before := await outcomes.find_stored(place, sent)) is not None:
         raise RefusalError(describe_used(event_id, before))

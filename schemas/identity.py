@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Final
 
 OWN_SOURCE: Final = "/credit-meter/meter"  # of the events that the meter derives; nobody else may use it
+VERBS_SOURCE: Final = "/credit-meter/cli"  # of what support sends with the verbs of `meter`
 
 MAX_ID_CHARS: Final = 128
 MAX_SOURCE_CHARS: Final = 1024

@@ -11,6 +11,7 @@ from projections.console.summary import read_json
 from projections.console.tables import show_name
 from schemas.amounts import MICRO
 from schemas.figures import show_balance, unit_of
+from schemas.identity import VERBS_SOURCE
 
 EVENT_WORDS: Final[Mapping[str, str]] = {
     "account.opened.v1": "Account opened",
@@ -86,7 +87,7 @@ def tell_event(row: Mapping[str, Any]) -> Entry:
     if row["type"] == "account.opened.v1" and row["reason"]:
         parts = [f"on plan {row['reason']}"]
     if row["resource"] is not None and not free and row["source"]:
-        parts.append(f"by {row['source']}")
+        parts.append("by support" if row["source"] == VERBS_SOURCE else f"by {row['source']}")
     detail = ", ".join(show_name(part) for part in dict.fromkeys(part for part in parts if part))
     return Entry(at=row["at"], kind="event", title=title, detail=detail)
 

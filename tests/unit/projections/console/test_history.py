@@ -47,6 +47,11 @@ def test_a_grant_says_how_much_of_what_and_why() -> None:
     assert (told.title, told.detail) == ("500 model credits added", "top_up, INV-1042, by /billing")
 
 
+def test_what_the_verbs_sent_is_of_support() -> None:
+    told = tell_event(event("credits.granted.v1", "model_credits", "500", reason="top_up", source="/credit-meter/cli"))
+    assert told.detail == "top_up, by support"
+
+
 def test_who_sent_it_is_said_of_credits_alone_and_not_of_our_own_grants() -> None:
     own = event("credits.granted.v1", "model_credits", "75", reason=REASON)
     assert tell_event(own).detail == "free allowance"
