@@ -14,6 +14,7 @@ from meter.plan import AppendPlan
 from meter.runtime.errors import OwnershipLostError
 from meter.runtime.postgres import Pool, failures, load_sql
 from meter.store import batches, events, together
+from meter.store.bisect import Attempt, Refusal, find_refused
 from meter.store.events import PostgresEventStore
 from meter.store.layout import GENESIS, encode_rows, mark_row
 from meter.store.port import Head
@@ -161,6 +162,23 @@ async def test_what_has_the_id_of_a_refused_event_is_stored_once(store: Postgres
     again = (usage(2, event_id=bad.event_id), bad._replace(offset=3), usage(4, event_id=bad.event_id))
     appended = await store.append(plan(bad, usage(1), *again))
     assert (appended.stored, appended.duplicates, appended.rejected) == (2, 1, 2)
+
+
+async def test_of_many_spellings_of_one_identity_as_many_are_tried_as_may_become_rows(
+    store: PostgresEventStore, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a try of its own, under the shard's lock: a request that was sent again thousands of times held it up."""
+    tried: list[int] = []
+
+    async def count(rows: Sequence[Accepted], attempt: Attempt) -> list[tuple[Accepted, Refusal]]:
+        tried.append(len(rows))
+        return await find_refused(rows, attempt)
+
+    monkeypatch.setattr(batches, "find_refused", count)
+    spellings = [usage(number, event_id="request", account_id="acc-1", amount=number) for number in range(1, 101)]
+    appended = await store.append(plan(usage(0, name="\x00"), *spellings))
+    assert (appended.stored, appended.duplicates, appended.rejected) == (1, 0, 100)
+    assert (tried[0], sum(tried)) == (2, 2), "the refused one and the first of the others"
 
 
 async def test_unusual_bytes_of_a_rejected_record_are_kept(store: PostgresEventStore, pool: Pool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from meter.runtime.postgres import Pool
 from tests.support.console import Books
@@ -49,24 +49,25 @@ async def test_what_a_reversal_gave_back_is_not_put_down_to_an_old_grant(page: P
     await expect(panel).not_to_contain_text("INV-7")
 
 
-async def test_a_top_up_is_named_where_the_account_was_opened_seconds_ago(page: Page, pool: Pool, books: Books) -> None:
-    await add_grant(pool, books.shard, 1, 75, timedelta(), "free allowance")
+async def show_used_up(page: Page, books: Books) -> Locator:
     await books.balance("75", 75)
     await page.reload()
     await page.locator("credit-usage button.open").click()
     panel = page.get_by_role("dialog")
     await expect(panel).to_contain_text("75 of 75 used")
+    return panel
+
+
+async def test_a_top_up_is_named_where_the_account_was_opened_seconds_ago(page: Page, pool: Pool, books: Books) -> None:
+    await add_grant(pool, books.shard, 1, 75, timedelta(), "free allowance")
+    panel = await show_used_up(page, books)
     await add_grant(pool, books.shard, 2, 100, timedelta(), "INV-8")
     await books.balance("0", 100, epoch=2)
     await expect(panel).to_contain_text("100 model credits added: top_up, INV-8, by /support")
 
 
 async def test_a_top_up_of_one_is_named(page: Page, pool: Pool, books: Books) -> None:
-    await books.balance("75", 75)
-    await page.reload()
-    await page.locator("credit-usage button.open").click()
-    panel = page.get_by_role("dialog")
-    await expect(panel).to_contain_text("75 of 75 used")
+    panel = await show_used_up(page, books)
     await add_grant(pool, books.shard, 1, 1, timedelta(), "INV-9")
     await books.balance("75", 76, epoch=2)
     await expect(panel).to_contain_text("1 model credit added: top_up, INV-9, by /support")

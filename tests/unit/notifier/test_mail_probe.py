@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from meter.runtime.process.health import Health
 from notifier.mail.gate import Gate
-from notifier.mail.verdict import Judgement, Verdict
+from notifier.mail.standing import Standing
+from notifier.mail.verdict import Judgement, Phase, Result, Verdict
+from notifier.mail.width import Width
 from notifier.store.port import ClaimedEmail
+from schemas.topics import BALANCES
 from tests.support import until
 from tests.support.virtual_loop import run_virtually
 from tests.unit.notifier.contract import queue_one
-from tests.unit.notifier.fakes import FakeStore
+from tests.unit.notifier.fakes import FakeClock, FakeStore
 from tests.unit.notifier.mail_bench import Bench
 from tests.unit.notifier.scripted import HANG, Script, serving
 
@@ -184,6 +188,28 @@ async def test_a_server_that_is_gone_besides_is_not_well_because_it_is_back() ->
         made.script.replies.clear()
         await made.looked()
         assert not is_ready(made)
+
+
+def test_what_was_accepted_before_the_newest_trouble_does_not_end_it() -> None:
+    """Also where that trouble was met before the one that came furthest."""
+
+    class Queue(FakeStore):
+        asked: float | None = None
+
+        async def has_accepted(self, within_s: float) -> bool:
+            self.asked = within_s
+            return False
+
+    async def ask() -> float | None:
+        queue = Queue(FakeClock(), BALANCES)
+        standing = Standing(Gate(1, 1000), Width(1, 1), Health(), queue)
+        for phase in (Phase.DOT, Phase.RCPT):
+            standing.note_trouble(Judgement(Verdict.TROUBLE, Result(phase, 554, "no")))
+            await asyncio.sleep(100)
+        assert not await standing._may_ask()
+        return queue.asked
+
+    assert run_virtually(ask()) == 100
 
 
 def test_trouble_that_only_letters_find_goes_on_with_its_pauses() -> None:
