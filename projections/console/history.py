@@ -18,6 +18,7 @@ EVENT_WORDS: Final[Mapping[str, str]] = {
     "account.plan_changed.v1": "Plan changed",
     "account.closed.v1": "Account closed",
     "account.reopened.v1": "Account reopened",
+    "account.forgotten.v1": "Addresses and names forgotten for good",
     "credits.granted.v1": "added",
     "credits.revoked.v1": "taken back",
     "usage.reversed.v1": "given back: usage was reversed",

@@ -124,6 +124,7 @@ ALLOWED = {
     "console": [
         "SELECT * FROM projections.balances", "SELECT * FROM projections.usage_by_slot",
         "SELECT * FROM projections.account_history", "SELECT * FROM notifier.letter_history",
+        "SELECT * FROM projections.forgotten_accounts",
     ],
     "pruner": [
         "SELECT * FROM meter.batches", "SELECT * FROM meter.pruned_counts",

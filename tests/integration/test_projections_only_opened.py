@@ -42,10 +42,11 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm') AND c.relnamespace::regnamespace::text I
   AND has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
 ORDER BY 1
 """
-# What the history below has nothing of: banners, notices and letters are the notifier's; its months are not over.
+# What the history below has nothing of: banners, notices and letters are the notifier's; its months are not over, and
+# nobody is forgotten.
 EMPTY: Final = {
     "notifier.letter_history", "notifier.notice_history", "notifier.shown_banners", "projections.exhausted",
-    "projections.usage_by_day_and_kind", "projections.usage_by_own_month",
+    "projections.forgotten_accounts", "projections.usage_by_day_and_kind", "projections.usage_by_own_month",
 }  # fmt: skip
 
 
