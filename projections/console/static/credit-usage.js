@@ -19,6 +19,12 @@ const amount = (value) => {
   return cents ? (cents / 100).toLocaleString("en", { maximumFractionDigits: 2 }) : "<0.01";
 };
 const numberOf = (text) => Number(text.split(" ", 1)[0].replaceAll(",", "")); // 1254.01 of "1,254.01 model credits added"
+// Of the newest entries those that make `added` together; none where no number of them does.
+const addUp = (entries, added) => {
+  let sum = 0;
+  const end = entries.findIndex((one) => Math.abs((sum += numberOf(one.title)) - added) < 0.005);
+  return entries.slice(0, end + 1);
+};
 const WHY = { 401: "The sign-in has ended: sign in again.", 403: "This account is not yours to see." };
 
 const CSS = `
@@ -353,8 +359,9 @@ class CreditUsage extends HTMLElement {
       if (old && share.epoch !== old.epoch) this.#loaded = 0;
       const added = old && share.epoch > old.epoch ? Number(share.remaining) - Number(old.remaining) : 0;
       if (added > 0) {
-        this.#grants.set(share.resource, { until: Date.now() + 60000, text: `${amount(added)} added` });
-        this.#explain(share.resource, amount(added), before.as_of);
+        const grant = { until: Date.now() + 60000, text: `${amount(added)} added` };
+        this.#grants.set(share.resource, [...this.#granted(share.resource), grant]);
+        this.#explain(grant, share.resource, amount(added), before.as_of);
       }
     }
     this.#summary = { ...before, ...summary };
@@ -363,19 +370,26 @@ class CreditUsage extends HTMLElement {
     this.dispatchEvent(new CustomEvent("credit-summary", { detail: this.#summary, bubbles: true, composed: true }));
   }
 
+  #granted(resource) { return (this.#grants.get(resource) ?? []).filter((grant) => grant.until > Date.now()); }
+
   // Why and by whom was added, as the history says it. The amount alone where it does not say it for certain: usage may
-  // have been reversed, or several grants add up.
-  async #explain(resource, added, before) {
+  // have been reversed.
+  async #explain(grant, resource, added, before) {
     try {
       const reply = await this.#ask("history", this.#over?.signal);
       const { history } = await reply.json();
       const end = new RegExp(` ${resource.replace("_", " ").replace(/s$/, "")}s? added$`); // one has no s
       const recent = history.filter((one) => one.kind === "event" && end.test(one.title) && Date.parse(one.at) >= Date.parse(before) - 5000); // another clock, and planned before it is stored
+      const said = (one) => [one.at, one.title, one.detail].join();
+      const named = this.#granted(resource).flatMap((other) => (other === grant ? [] : other.named ?? []));
+      const left = recent.filter((one) => !named.includes(said(one)));
       // One from just before what was shown may be among them, as the free grant of an account opened seconds ago: the amount tells.
       // What was used meanwhile makes the difference smaller than a grant.
-      const entry = recent.find((one) => one.title.startsWith(`${added} `)) ?? (recent.length === 1 && numberOf(recent[0].title) >= numberOf(added) ? recent[0] : null);
-      if (!entry) return;
-      this.#grants.get(resource).text = [entry.title, entry.detail].filter(Boolean).join(": ");
+      const entry = left.find((one) => one.title.startsWith(`${added} `)) ?? (left.length === 1 && numberOf(left[0].title) >= numberOf(added) ? left[0] : null);
+      const entries = entry ? [entry] : addUp(left, numberOf(added)); // one look may bring several
+      if (!entries.length) return;
+      grant.named = entries.map(said);
+      grant.text = entries.map((one) => [one.title, one.detail].filter(Boolean).join(": ")).join("; ");
       this.#draw();
     } catch { /* said above */ }
   }
@@ -461,14 +475,13 @@ class CreditUsage extends HTMLElement {
     const hint = share.resource === "model_credits" ? "For models, guardrails and custom scripts" : null;
     const section = el("section", { className: kind }, pie(used), el("h2", {}, share.name),
       el("p", {}, el("strong", {}, share.used_text)), hint ? el("p", { className: "quiet" }, hint) : null, bar(used, ghostOf(share, used)));
-    const grant = this.#grants.get(share.resource);
     let state = unused ? `No usage yet: ${share.left_text}` : `${share.left_text}${WORDS[share.status] ? `, ${WORDS[share.status]}` : ""}`;
     if (stale) state = this.#summary.stale ? "May be old: catching up" : "May be old";
     else if (share.epoch === 0) state = "Nothing was granted yet";
     else if (Number(share.remaining) < 0) state = `${share.left_text.replace(" left", "")}: comes off the next top-up`;
     else if (share.status === "exhausted") state = share.exhausted_since_text ? `Nothing left since ${share.exhausted_since_text}` : "Nothing left";
     section.append(el("p", { className: "state" }, state));
-    if (grant && grant.until > Date.now()) section.append(el("p", { className: "wide" }, grant.text));
+    for (const grant of this.#granted(share.resource)) section.append(el("p", { className: "wide" }, grant.text));
     if (share.runway && !stale) section.append(el("p", { className: "quiet wide" }, share.runway.text));
     return section;
   }

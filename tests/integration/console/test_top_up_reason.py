@@ -1,10 +1,11 @@
 """What the component says of credits that were added: the reason of this very grant, or none."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from meter.runtime.postgres import Pool
 from tests.support.console import Books
@@ -71,3 +72,51 @@ async def test_a_top_up_of_one_is_named(page: Page, pool: Pool, books: Books) ->
     await add_grant(pool, books.shard, 1, 1, timedelta(), "INV-9")
     await books.balance("75", 76, epoch=2)
     await expect(panel).to_contain_text("1 model credit added: top_up, INV-9, by /support")
+
+
+async def test_each_of_two_top_ups_is_named(page: Page, pool: Pool, books: Books) -> None:
+    panel = await show_used_up(page, books)
+    await add_grant(pool, books.shard, 1, 100, timedelta(), "INV-10")
+    await books.balance("75", 175, epoch=2)
+    await expect(panel).to_contain_text("100 model credits added: top_up, INV-10, by /support")
+    await add_grant(pool, books.shard, 2, 50, timedelta(), "INV-11")
+    await books.balance("75", 225, epoch=3)
+    await expect(panel).to_contain_text("50 model credits added: top_up, INV-11, by /support")
+    await expect(panel).to_contain_text("100 model credits added: top_up, INV-10, by /support")
+
+
+async def test_two_of_the_same_amount_are_not_one_said_twice(page: Page, pool: Pool, books: Books) -> None:
+    """Both are there when the first is asked for: each answer names one that the other has not."""
+    panel = await show_used_up(page, books)
+    release = await hold_answers(page, "**/v1/accounts/acct-1/history")
+    await add_grant(pool, books.shard, 1, 100, timedelta(), "INV-14")
+    await books.balance("75", 175, epoch=2)
+    await expect(panel.get_by_text("100 added")).to_have_count(1)
+    await add_grant(pool, books.shard, 2, 100, timedelta(), "INV-15")
+    await books.balance("75", 275, epoch=3)
+    await expect(panel.get_by_text("100 added")).to_have_count(2)
+    release.set()
+    for reference in ("INV-14", "INV-15"):
+        told = panel.get_by_text(f"100 model credits added: top_up, {reference}, by /support")
+        await expect(told).to_have_count(1)
+
+
+async def hold_answers(page: Page, address: str) -> asyncio.Event:
+    """What is asked for there is answered once the event is set."""
+    release = asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        await release.wait()
+        await route.continue_()
+
+    await page.route(address, answer)
+    return release
+
+
+async def test_two_top_ups_that_are_seen_at_once_are_both_named(page: Page, pool: Pool, books: Books) -> None:
+    panel = await show_used_up(page, books)
+    await add_grant(pool, books.shard, 1, 100, timedelta(), "INV-12")
+    await add_grant(pool, books.shard, 2, 50, timedelta(), "INV-13")
+    await books.balance("75", 225, epoch=3)
+    for told in ("50 model credits added: top_up, INV-13", "100 model credits added: top_up, INV-12"):
+        await expect(panel).to_contain_text(f"{told}, by /support")
