@@ -267,10 +267,11 @@ def runway_json(share: Share, now: datetime) -> dict[str, Any] | None:
     runway = share.runway
     if runway is None:
         return None
+    empty_at = runway.empty_at.astimezone(now.tzinfo)
     return {
         "per_hour": str(runway.per_hour),
         "empty_at": moment(runway.empty_at),
-        "text": f"At the pace of the last 24 hours empty on {show_moment(runway.empty_at.astimezone(now.tzinfo))}",
+        "text": f"At the pace of the last 24 hours the rest lasts until {show_moment(empty_at)}",
         "used_by_midnight": f"{share.used_by_midnight(now):.2f}",
     }
 

@@ -50,7 +50,7 @@ async def test_a_letter_says_what_the_page_says(pool: Pool) -> None:
     letter = LETTERS.render_letter([balance], account, datetime.now(UTC), runways=runways)
     local = empty_at.astimezone(ZONE)
     assert f"{local:%a %-d %b %Y, %H:%M}" in shown["text"]
-    assert f"empty on {local:%A, %-d %B %Y, %H:%M} (Asia/Kathmandu, UTC+5:45)." in letter.text
+    assert f"the rest lasts until {local:%A, %-d %B %Y, %H:%M} (Asia/Kathmandu, UTC+5:45)." in letter.text
 
 
 async def test_usage_in_two_hours_is_too_little_to_say_anything(pool: Pool) -> None:

@@ -110,9 +110,9 @@ def test_how_long_credits_last_is_told_in_the_accounts_own_zone() -> None:
     runways = {"model_credits": datetime(2026, 3, 5, 13, tzinfo=UTC)}
     letter = RENDERER.render_letter([USED, RUNS], account(time_zone="Europe/Berlin"), AT, runways=runways)
     said = "Thursday, 5 March 2026, 14:00 (Europe/Berlin, UTC+1)"
-    assert letter.text.count("At the pace of the last 24 hours empty on ") == 1
-    assert f"\n\nAt the pace of the last 24 hours empty on {said}.\n\n" in letter.text
-    assert letter.html.count(f"At the pace of the last 24 hours empty on <strong>{said}</strong>.") == 1
+    assert letter.text.count("At the pace of the last 24 hours the rest lasts until ") == 1
+    assert f"\n\nAt the pace of the last 24 hours the rest lasts until {said}.\n\n" in letter.text
+    assert letter.html.count(f"At the pace of the last 24 hours the rest lasts until <strong>{said}</strong>.") == 1
 
 
 def test_nothing_is_told_of_a_pace_that_is_not_known_or_of_what_is_used_up() -> None:

@@ -80,7 +80,8 @@ def test_amounts_stay_exact_and_words_round_against_nobody() -> None:
 def test_a_runway_is_left_out_where_nobody_asked_and_where_nothing_is_left() -> None:
     runways = json.dumps([{"resource": "tool_runs", "pace_per_hour": 2.5, "empty_at": "2026-11-27T14:00:00+00:00"}])
     full = summary_of(row(balance("tool_runs", "1", "2", "moderate"), runways=runways))
-    assert to_json(full, STALE, now=NOW)["resources"][0]["runway"]["text"].endswith("empty on Fri 27 Nov 2026, 14:00")
+    said = to_json(full, STALE, now=NOW)["resources"][0]["runway"]["text"]
+    assert said.endswith("the rest lasts until Fri 27 Nov 2026, 14:00")
     assert "runway" not in to_json(full, STALE)["resources"][0]
     gone = summary_of(row(balance("tool_runs", "2", "2", "exhausted"), runways=runways))
     assert to_json(gone, STALE, now=NOW)["resources"][0]["runway"] is None
@@ -184,7 +185,7 @@ def test_times_in_sentences_are_of_the_accounts_zone() -> None:
     shares = balance("model_credits", "1", "75", "good"), balance("tool_runs", "2", "2", "exhausted")
     summary = summary_of(row(*shares, banners=json.dumps([banner]), runways=runways))
     credits, runs = to_json(summary, STALE, ZoneInfo("Asia/Kathmandu"), now=NOW)["resources"]
-    assert credits["runway"]["text"].endswith("empty on Fri 27 Nov 2026, 19:45")
+    assert credits["runway"]["text"].endswith("the rest lasts until Fri 27 Nov 2026, 19:45")
     assert (credits["exhausted_since_text"], runs["exhausted_since_text"]) == (None, "Fri 27 Nov 2026, 05:15")
 
 
