@@ -15,6 +15,7 @@ from meter.runtime.process.cli import run_command
 from meter.runtime.process.exits import Exit
 from meter.runtime.process.interruption import interruptible
 from meter.runtime.process.terminal import fit
+from schemas.figures import count_of
 
 if TYPE_CHECKING:
     from meter.judge import Judgement
@@ -103,6 +104,5 @@ def show(judgement: Judgement, *, as_json: bool) -> None:
 
 def summarize(verdicts: Counter[str]) -> str:
     """Like "3 events: 2 accepted, 1 refused"."""
-    count = verdicts.total()
-    parts = ", ".join(f"{verdicts[name]} {name}" for name in ("accepted", "repeat", "refused") if verdicts[name])
-    return f"{count} event{'s' if count != 1 else ''}: {parts}"
+    parts = ", ".join(f"{verdicts[name]:,} {name}" for name in ("accepted", "repeat", "refused") if verdicts[name])
+    return f"{count_of(verdicts.total(), 'event')}: {parts}"

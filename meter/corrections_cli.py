@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from meter.store.outcomes import Outcomes
 
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing, also where nobody opened the account.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Take back from an account that nobody opened without a question.")]
 
 
 def reverse(
@@ -49,7 +49,8 @@ def reverse(
 
     Prints what the account has then.
     Asks the database for the event, also with --no-wait: one that is not stored, or of which less is left, sends
-    nothing and exits with 1. Asks before it reverses usage of an account that nobody opened.
+    nothing and exits with 1. Asks before it reverses usage of an account that nobody opened; in a pipe it refuses
+    that without --yes.
 
     \b
     Examples:
@@ -110,7 +111,8 @@ def revoke(
     Prints what the account has then.
     At most what is left of the grant, or of all grants. Asks the database for it, also with --no-wait: more than that,
     or a grant that is not stored, sends nothing and exits with 1. Asks before it takes from an account that nobody
-    opened. What was used stays used, so an account may be overdrawn afterwards.
+    opened; in a pipe it refuses that without --yes. What was used stays used, so an account may be overdrawn
+    afterwards.
 
     \b
     Example:

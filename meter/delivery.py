@@ -16,6 +16,7 @@ from meter.runtime.errors import DependencyUnreachableError, explain
 from meter.runtime.kafka.producer import Landed, Message, OnLanded, Producer
 from meter.runtime.settings import Settings
 from meter.undelivered import BufferFullError, DeliveryError, Losses, NotRunningError, OnLost, Pending
+from schemas.figures import count_of
 
 LINGER_S: Final = 0.005
 MAX_SEND: Final = 2_000  # events of a partition in one call
@@ -123,7 +124,7 @@ class Delivery:
             trouble = self._trouble
             why = f": {explain(trouble)}" if trouble else ""
             no_room = f"there was no room for this one in {self._block_s:g} s{why}"
-            text = f"{self._max_pending} events wait for Kafka, and {no_room}; {event_id} was not taken"
+            text = f"waiting for Kafka: {count_of(self._max_pending, 'event')}, and {no_room}; {event_id} was not taken"
             raise BufferFullError(text) from trouble
 
     async def flush(self) -> None:

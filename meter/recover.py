@@ -144,7 +144,7 @@ async def find_untold(pool: Pool, outside: Outside) -> list[str]:
     """The end of a letter is published after it is committed: a letter that was sent and waits here proves that it was
     lost, also where nothing else was."""
     count = await pool.fetchval(load_sql("meter", "count_untold"), list(outside.told))
-    return [f"{count} letters were sent, and the database has them as waiting or not at all"] if count else []
+    return [f"letters were sent, and the database has {count:,} of them as waiting or not at all"] if count else []
 
 
 async def count_shards(pool: Pool) -> int:

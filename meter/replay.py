@@ -122,7 +122,7 @@ def find_hopeless(
         if refused:
             [(reason, _count)] = Counter(reason for reason, _detail in refused).most_common(1)
             detail = next(detail for found, detail in refused if found is reason)
-            who = f"{len(refused)} of its {len(records)} records" if rejection.packed else "it"
+            who = f"{len(refused):,} of its {len(records):,} records" if rejection.packed else "it"
             again = f"{who} would be rejected again, {reason.value}: {detail}"
             yield f"a replay cannot help {rejection.rejection_id}: {again}. {reason.advice}"
 

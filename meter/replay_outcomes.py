@@ -55,7 +55,7 @@ def describe_all(outcomes: Sequence[RecordOutcome | None]) -> str:
     if len(outcomes) == 1:
         return describe_outcome(outcomes[0])
     counts = Counter(NOT_READ if outcome is None else OUTCOMES[outcome.outcome] for outcome in outcomes)
-    text = ", ".join(f"{count} of its records {said}" for said, count in counts.items())
+    text = ", ".join(f"{count:,} of its records {said}" for said, count in counts.items())
     refused = next((each for each in outcomes if each is not None and each.outcome == "rejected"), None)
     return text + (f"; the first {describe_outcome(refused)}" if refused else "")
 

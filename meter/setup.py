@@ -35,7 +35,7 @@ class Step(NamedTuple):
     @property
     def sentence(self) -> str:
         """`shards: 3 made`; `topic metering.usage: differs: partitions: 3, expected 12`."""
-        counted = self.outcome if self.number is None else f"{self.number} {self.outcome}"
+        counted = self.outcome if self.number is None else f"{self.number:,} {self.outcome}"
         return ": ".join(filter(None, (self.name, counted, self.detail)))
 
 

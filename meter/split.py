@@ -32,6 +32,7 @@ from meter.runtime.postgres import Executor, Pool, load_sql, write_transaction
 from meter.runtime.postgres.migrations import NO_LIMIT_S
 from meter.runtime.settings import Settings
 from meter.setup import insert_rows
+from schemas.figures import count_of
 from schemas.topics import ACCOUNTS, BALANCES, NOTIFICATIONS, USAGE, partition_for
 
 INPUTS: Final = (USAGE, ACCOUNTS)
@@ -89,7 +90,7 @@ async def split(
         say(line)
     plan = await plan_moves(pool, before, settings.partitions, outside.forgotten)
     await forget_listed(pool, plan.forgotten, before, clock)
-    say(f"{len(plan.moves)} accounts move to {settings.partitions - before} new shards")
+    say(f"moving {count_of(len(plan.moves), 'account')} to {count_of(settings.partitions - before, 'new shard')}")
     begun = await move_accounts(pool, plan, before, settings.partitions, outside, clock.now(), by=by, reason=reason)
     await reset_groups(settings, await fetch_places(pool), outside)
     return begun
@@ -131,12 +132,12 @@ async def check_sent(pool: Pool, before: int) -> None:
         raise RefusalError(f"there are events beyond the {before} shards: run `meter verify`. Nothing was changed.")
     if row["unfolded"]:
         raise RefusalError(
-            f"{row['unfolded']} events are in no balance yet. Nothing was changed. Start projections until "
+            f"in no balance yet: {count_of(row['unfolded'], 'event')}. Nothing was changed. Start projections until "
             "metering_fold_lag_events is 0, stop them, and call it again."
         )
     left = {service: row[service] for service in ("meter", "projections", "notifier") if row[service]}
     if left:
-        names = ", ".join(f"{service} ({count})" for service, count in left.items())
+        names = ", ".join(f"{service} ({count:,})" for service, count in left.items())
         raise RefusalError(
             f"messages wait in the outbox of {names}. Nothing was changed. Start these services until theirs is empty "
             "(metering_outbox_age_seconds is 0), stop them, and call it again."
@@ -151,8 +152,8 @@ async def check_heard(settings: Settings, places: Sequence[Place]) -> None:
     left = sum(max(0, ends.get(place.shard, 0) - place.notifier) for place in places if place.notifier is not None)
     if left:
         raise RefusalError(
-            f"the notifier has {left} changes of balances still to read. Nothing was changed. Start it until it has "
-            "read them (metering_lag_records is 0), stop it, and call it again."
+            f"the notifier has {count_of(left, 'change')} of balances still to read. Nothing was changed. Start it "
+            "until it has read all (metering_lag_records is 0), stop it, and call it again."
         )
 
 
@@ -167,8 +168,8 @@ async def describe_unread(settings: Settings, places: Sequence[Place], before: i
             )
             if left:
                 lines.append(
-                    f"{settings.topic(topic)}: {left} records are not read yet. They count once, but those of accounts "
-                    "that move may come behind newer ones, because they are sent on"
+                    f"{settings.topic(topic)}: not read yet: {count_of(left, 'record')}. Each counts once, but what is "
+                    "of accounts that move may come behind newer ones, because it is sent on"
                 )
     return lines
 
@@ -182,8 +183,8 @@ async def plan_moves(pool: Pool, before: int, now: int, listed: Collection[str] 
     moves, astray = choose_moves({(row["shard"], row["account_id"]) for row in rows} | own, before, now)
     if astray:
         raise RefusalError(
-            f"{len(astray)} accounts are in another shard than their own, {astray[0]!a} first: run `meter verify`. "
-            "Nothing was changed."
+            f"in another shard than their own: {count_of(len(astray), 'account')}, {astray[0]!a} first. Run "
+            "`meter verify`. Nothing was changed."
         )
     return Plan(moves, forgotten, sorted(keys - own))
 

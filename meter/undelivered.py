@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from meter.runtime.errors import explain
 from meter.runtime.kafka.producer import Message
+from schemas.figures import count_of
 
 MAX_KEPT: Final = 10_000  # lost events that are kept for the next flush where there is no `on_lost`
 SHOWN: Final = 5  # ids in a message; the exception has all
@@ -29,7 +30,7 @@ class DeliveryError(Exception):
         """`others`: so many more were lost, whose ids were only logged."""
         count = len(events) + others
         ids = ", ".join(event.event_id for event in events[:SHOWN]) + (" …" if count > SHOWN else "")
-        what = "1 event was" if count == 1 else f"{count} events were"
+        what = f"{count_of(count, 'event')} {'was' if count == 1 else 'were'}"
         super().__init__(f"{what} not delivered ({ids}): {explain(cause)}")
         self.events = tuple(events)
 

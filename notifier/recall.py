@@ -98,7 +98,7 @@ async def check_told(settings: Settings, pool: Pool) -> None:
     waiting = await pool.fetch(load_sql(PACKAGE, "find_waiting"), list(sent))
     if waiting:
         raise HistoryLostError(
-            f"the database went back in time: {len(waiting)} letters that were sent wait to be sent, "
+            f"the database went back in time: letters that were sent wait to be sent ({len(waiting):,}), "
             f"{waiting[0]['email_id']} first. It was restored, or another server took over that lacked the last "
             "commits. Nothing was sent. Stop meter, projections and notifier, and run `meter recover`."
         )

@@ -35,11 +35,11 @@ def show_differences(report: "ShardReport", *, as_json: bool) -> None:
         else:
             print("\t".join(map(printable, difference)), flush=True)
     found = len(report.differences)
-    words = "no difference" if found == 0 else f"{found} difference{'s' if found > 1 else ''}"
+    words = "no difference" if found == 0 else count_of(found, "difference")
     if report.waiting:
-        words += f", {report.waiting} notice{'s' if report.waiting > 1 else ''} still on the way"
+        words += f", {count_of(report.waiting, 'notice')} still on the way"
     if report.ending:
-        words += f", {report.ending} letter{'s' if report.ending > 1 else ''} that will be cancelled"
+        words += f", {count_of(report.ending, 'letter')} that will be cancelled"
     print(f"shard {report.shard}: {count_of(report.events, 'event')}, {words}", file=sys.stderr, flush=True)
 
 

@@ -25,6 +25,7 @@ from projections.explanation_rows import (
 )
 from projections.timeline_lines import Line, What
 from schemas.amounts import format_amount
+from schemas.figures import count_of
 from schemas.times import say_time
 
 SHOWN_ENTRIES: Final = 5  # of a timeline, unless everything is asked for
@@ -118,11 +119,11 @@ class Cut:
             return rows
         kept = rows[: LONG[section]]
         if hidden := len(rows) - len(kept):
-            self._left_out.append(f"{hidden} {section if hidden > 1 else section.removesuffix('s')}")
+            self._left_out.append(count_of(hidden, section.removesuffix("s"), section))
         return kept
 
     def describe(self) -> str:
-        older = [f"{self._older} older line{'s' if self._older > 1 else ''} of the timeline"] if self._older else []
+        older = [f"{count_of(self._older, 'older line')} of the timeline"] if self._older else []
         return ", ".join(older + self._left_out)
 
 
@@ -182,7 +183,7 @@ def describe_line(line: Line) -> str:
         for part in line.parts[:SHOWN_PARTS]
     ]
     hidden = len(line.parts) - SHOWN_PARTS
-    return phrase + "".join(shown) + (f"\n  and {hidden} more" if hidden > 0 else "")
+    return phrase + "".join(shown) + (f"\n  and {hidden:,} more" if hidden > 0 else "")
 
 
 def name_change(line: Line) -> str:
@@ -195,4 +196,4 @@ def short(cell: object) -> str:
 
 
 def count(events: int) -> str:
-    return f"{events} event{'' if events == 1 else 's'}"
+    return count_of(events, "event")

@@ -117,8 +117,8 @@ async def check_log(connection: Executor, shard: int, position: int, timeout_s: 
     count = await count_log(connection, shard, position, timeout_s)
     if count != position:
         raise LogDamagedError(
-            f"shard {shard}: of the events up to position {position} only {count} are in meter.events. Nothing of the "
-            "shard was exchanged. Check the log with `meter verify` and restore what is missing"
+            f"shard {shard}: of the events up to position {position:,} only {count:,} are in meter.events. Nothing of "
+            "the shard was exchanged. Check the log with `meter verify` and restore what is missing"
         )
 
 

@@ -14,6 +14,7 @@ from meter.runtime.kafka.lag import LagClock, PartitionLag
 from meter.runtime.log import get_logger
 from meter.runtime.process.health import Health
 from meter.runtime.waiting import wait_for
+from schemas.figures import count_of
 
 log = get_logger("kafka_lag")
 EVERY_S: Final = 1.0
@@ -128,6 +129,7 @@ def where(place: Place) -> str:
 
 def explain(lag: PartitionLag) -> str:
     return (
-        f"an open transaction holds back {lag.held_back} records of {lag.topic}, partition {lag.shard}, from offset "
-        f"{lag.stable} on. They are read once its producer or the broker ends it: deploy/README.md, Transactions"
+        f"an open transaction holds back {count_of(lag.held_back, 'record')} of {lag.topic}, partition {lag.shard}, "
+        f"from offset {lag.stable} on. They are read once its producer or the broker ends it: deploy/README.md, "
+        "Transactions"
     )

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from meter.runtime.postgres import load_sql
 from meter.runtime.postgres.migrations import NO_LIMIT_S
 from meter.store.outcomes import Outcomes
+from schemas.figures import count_of
 
 SHOWN_SHARING: Final = 10  # accounts
 
@@ -39,13 +40,15 @@ class Remains(NamedTuple):
         if self.read_models:
             yield "the read models still hold some: is `projections run` running?"
         if self.letters:
-            yield f"letters and contacts still hold some, in {self.letters} rows: is `notifier run` running?"
+            rows = count_of(self.letters, "row")
+            yield f"letters and contacts still hold some, in {rows}: is `notifier run` running?"
         if self.on_the_way:
-            yield f"{self.on_the_way} records of a wrong partition are not sent on yet: is `meter run` running?"
+            left = count_of(self.on_the_way, "record")
+            yield f"of a wrong partition, and not sent on yet: {left}: is `meter run` running?"
         if self.in_clear:
             yield (
-                f"{self.in_clear} of its events were stored before addresses were encrypted, and hold them in clear "
-                "until `meter seal`"
+                f"in clear until `meter seal`, because stored before addresses were encrypted: "
+                f"{count_of(self.in_clear, 'event')}"
             )
         yield "metering.accounts holds what was sent until its retention, and backups until they are deleted"
 

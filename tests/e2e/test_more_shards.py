@@ -135,7 +135,7 @@ async def test_shards_are_doubled_for_good(running: Running, stack: Addresses, v
     assert running.processes.run("meter", "verify").returncode == 0, "nothing was done"
     said = split(fault_points="split_after_commit:1:kill")
     assert said.returncode == -signal.SIGKILL, said.stderr
-    assert "are not read yet" in said.stderr and f"to {shards} new shards" in said.stderr
+    assert ": not read yet: " in said.stderr and f"to {shards} new shards" in said.stderr
     again = split()
     assert again.returncode == 0 and "nothing was changed" in again.stderr
 

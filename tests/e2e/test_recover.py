@@ -105,7 +105,7 @@ async def test_a_backup_that_lacks_no_more_than_the_ends_of_letters_is_refused_a
         running.services[service].terminate()
         assert running.services[service].wait() == 0
     said = running.processes.run("meter", "recover", "--reason", "backup restored")
-    assert said.returncode == 0 and "1 letters were sent" in said.stderr, said.stderr
+    assert said.returncode == 0 and "has 1 of them as waiting" in said.stderr, said.stderr
     start(running, stack, values)
     await are_ready(running)
     await running.use_settled("acct-1", CREDITS, "15")  # 73 %: the next line

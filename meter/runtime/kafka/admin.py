@@ -13,6 +13,7 @@ from meter.runtime.kafka.connecting import not_connected
 from meter.runtime.kafka.failures import UNAUTHORIZED, describe, explain_lack, is_starting, is_transient, unreachable
 from meter.runtime.log import get_logger
 from meter.runtime.settings import Settings
+from schemas.figures import count_of
 from schemas.topics import TopicSpec
 
 log = get_logger("kafka_admin")
@@ -90,7 +91,7 @@ class TopicAdmin:
         if info is None:
             await self._create(spec, replication_factor)
             await self._wait_until_known(spec.name)
-            return TopicChange(spec.name, "created", f"{spec.partitions} partitions")
+            return TopicChange(spec.name, "created", count_of(spec.partitions, "partition"))
         return compare(spec, info, replication_factor)
 
     async def compare(self, specs: Iterable[TopicSpec], replication_factor: int) -> list[TopicChange]:

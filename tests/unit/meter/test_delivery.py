@@ -21,7 +21,7 @@ async def test_a_full_buffer_refuses_in_words_and_keeps_what_it_has(kafka: Scrip
         ids = [await usage.tool_run("acc-1", tool="search") for _ in range(2)]
         await until(lambda: kafka.publishes > 0, 30, "it is tried")
         with pytest.raises(
-            BufferFullError, match=r"2 events wait for Kafka.*0\.02 s: kafka is away; third was not taken"
+            BufferFullError, match=r"waiting for Kafka: 2 events.*0\.02 s: kafka is away; third was not taken"
         ):
             await usage.tool_run("acc-1", tool="search", event_id="third")
         kafka.come_back()

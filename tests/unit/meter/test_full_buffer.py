@@ -21,7 +21,7 @@ def test_an_event_that_left_may_have_made_room_for_another(monkeypatch: pytest.M
     taken, refused = run_virtually(send_three(kafka))
     assert ids_of(kafka.arrived) == ["first", "second"] and taken == "second"
     assert isinstance(refused, BufferFullError)
-    assert str(refused).startswith("1 events wait for Kafka, and there was no room for this one in 0.5 s")
+    assert str(refused).startswith("waiting for Kafka: 1 event, and there was no room for this one in 0.5 s")
     assert str(refused).endswith("kafka is away; third was not taken")
 
 
