@@ -22,11 +22,18 @@ from notifier.settings import NotifierSettings
 from projections import set_aside
 from schemas.topics import ACCOUNTS, NOTIFICATIONS, TOPICS, USAGE
 from tests.architecture.sources import ROOT
+from tests.bench.demands import services_cpu
 from tests.bench.steps import ORDERS
 
 GUIDE = (ROOT / "deploy/OPERATING.md").read_text(encoding="utf-8")
 FIGURES: dict[str, Any] = json.loads((ROOT / "tests/bench/results/latest.json").read_text(encoding="utf-8"))
 DAY_MS = 86_400_000
+
+
+def test_it_says_when_and_on_what_they_were_measured() -> None:
+    day, commit, cpu = FIGURES["measured_at"][:10], FIGURES["commit"][:8], FIGURES["machine"]["cpu"]
+    assert f"on {day} at {commit}, on two cores ({cpu}) of a shared machine" in GUIDE
+    assert FIGURES["machine"]["cores"] == 2
 
 
 def thousands(number: float) -> str:
@@ -45,11 +52,14 @@ def test_the_figures_are_those_of_the_last_run() -> None:
         f"| CPU of `meter` | {cpu['meter']:.1f} s for a million events |",
         f"| CPU of `projections` | {cpu['projections']:.1f} s for a million events |",
         f"| CPU of Postgres | {cpu['postgres']:.1f} s for a million events |",
+        f"until balances, usage and notices are there | {thousands(FIGURES['all_services_per_s'])} a second |",
+        f"what all of them sustain beside those who produce | {thousands(FIGURES['sustained_per_s'])} a second |",
+        f"until usage and notices are there | {services_cpu(FIGURES):.1f} s for a million events |",
         f"at 100 and at 1,000 a second | {cores['0']:.2f}, {cores['100']:.2f} and {cores['1000']:.2f} |",
         f"{steady['meter']:.2f} of a core for the meter, {steady['postgres']:.2f} for Postgres",
         f"| CPU of Kafka | {cpu['kafka']:.1f} s for a million events |",
         f"at most | {memory['meter']}, {memory['projections']} and {memory['notifier']} MB |",
-        f"| memory of `projections` with a million accounts | {millions['rss_mb']['projections']} MB |",
+        f"with a million accounts | {millions['rss_mb']['meter']} and {millions['rss_mb']['projections']} MB |",
         f"at {round(light['per_s'], -2):,} events a second | {light['delays_ms']['balance']['p99']:.0f} ms |",
         f"at the same rate | {light['delays_ms']['email']['p99']:.0f} ms |",
         f"| ingest with 20 million events stored, beside an empty store | {FIGURES['growth']:.0%} |".replace("%", " %"),
