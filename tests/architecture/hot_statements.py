@@ -39,7 +39,11 @@ METER: Final[Statements] = {
     "insert_keys": (0, NOW, ["a"], [b"k" * 32]),
     "find_earlier_changes": (0, ["a"], [5], 3),
     "find_usage": (0, ["a"], [str(ID)]),
+    "find_moves": (0, ["a"]),
     "append_reversals": (0, [2], [1], [1]),
+    "fetch_standings": (0, ["a"], 1),
+    "append_remarks": (0, NOW, ["metering.accounts"], [1], ["a"], ["f"], ["r"]),
+    "forget_accounts": (0, NOW, ["a"]),
     "seal_batch": (0, 1, 1, 1, 0, 1, 0, 1, 1, 0, 0, 0, NOW, b"", 1, 0, 0, 2, b"0" * 32, b"1" * 32),
     "fetch_batches": (0, 1, 1),
     "lock_outbox_shards": ([0], [1]),
@@ -63,6 +67,7 @@ PROJECTIONS: Final[Statements] = {
     "save_accounts": (["a"], [0], ["p"], ["d"], ["[]"], [NOW], [1], [NOW], ["UTC"], [False], ["[]"], [False]),
     "append_exhaustion_steps": ([0], ["a"], [1], [1], [1], ["5"], ["5"], [NOW]),
     "append_outbox": ([0], ["a"], [b"v"]),
+    "notify_outbox": (),
     "advance_cursors": ("balance", [0], [0]),
     "claim_usage": ("usage", "balance", [0]),
     "find_moved_accounts": RANGE,
@@ -97,6 +102,13 @@ PROJECTIONS: Final[Statements] = {
     "read_allowed": ("a", "tool_runs", 0),
     "read_usage_by_day": ("a", None, None, 0),
     "read_account": ("a", 0),
+    "is_before_generation": ("balance", 0),
+    "count_outbox_of_shard": (0,),
+    "lock_cursor": ("balance", 0),
+    "lock_republication": (0,),
+    "find_next_accounts": (0, "a", 10),
+    "fetch_generation": (0,),
+    "advance_republication": (0, "a", 1),
     "lock_rebuild": (),
     "replace_accounts": (0,),
     "replace_balances": (0,),
@@ -134,6 +146,7 @@ NOTIFIER: Final[Statements] = {
     "end_attempt": (ID, 1, "accepted", "dot", 250, "x", 0),
     "delete_attempt": (ID, 1, 0),
     "claim_retry_request": (0,),
+    "answer_retry_request": (0, ID, "queued", NOW),
     "show_email": (ID, 0),
     "drop_letter_bytes": (5.0, 10, 0),
     "forget_people": (0, ["a"]),
@@ -143,18 +156,22 @@ NOTIFIER: Final[Statements] = {
 }
 HOT: Final[Mapping[str, Statements]] = {"meter": METER, "projections": PROJECTIONS, "notifier": NOTIFIER}
 
-# Looks that find out which shards have work, or measure all of them; and one limit that holds for an address anywhere.
+# Looks that find out which shards have work, or measure all of them; the place or the topic of many, once when shards
+# are assigned; thresholds, at the start; and of a letter in hand, what holds for an address anywhere.
 ALL_SHARDS: Final[Mapping[str, Statements]] = {
     "meter": {
         "find_outbox_shards": (),
         "fetch_usage_offsets": (),
         "find_unsent": ("metering.usage", [0]),
         "fetch_offsets": ([0, 1],),
+        "measure_outbox_age": (),
     },
     "projections": {
         "measure_shards": ("balance",),
         "measure_lag": ("balance",),
         "find_usage_behind": ("usage", "balance"),
+        "fetch_cursors": ("usage",),
+        "fetch_unfinished": (),
         "find_outbox_shards": (),
         "count_unopened": (10,),
         "fetch_topic": (),
@@ -164,6 +181,9 @@ ALL_SHARDS: Final[Mapping[str, Statements]] = {
         "find_due_shards": (),
         "find_asked_shards": (),
         "find_outbox_shards": (),
+        "measure_outbox_age": (),
+        "fetch_offsets": (["metering.balances"], [0, 1]),
+        "fetch_topic": ("metering.balances",),
         "count_emails": (3600.0,),
         "has_accepted": (5.0,),
         "fetch_outlook": ("metering.balances", 0, "a", "c", 5, 5, 5, 86_400.0),
@@ -171,6 +191,16 @@ ALL_SHARDS: Final[Mapping[str, Statements]] = {
         "find_email": (ID,),
         "record_thresholds": ("metering.balances", [50], [50]),
     },
+}
+
+# Small batches of several shards at once, by arrays: of plain Postgres alone. On Citus a service takes one shard at a
+# time, and sends none of these.
+TOGETHER: Final[Mapping[str, Sequence[str]]] = {
+    "meter": (
+        *("append_at_once", "advance_shards", "find_known_of_shards", "append_duplicates_of_shards", "seal_batches"),
+    ),
+    "projections": (),
+    "notifier": (),
 }
 
 # What the notifier asks as one statement (`fetch_together`): of a batch, of letters of accounts, of a letter in hand.
