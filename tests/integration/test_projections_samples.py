@@ -54,6 +54,7 @@ async def test_a_python_sample_is_a_whole_program(program: str, env: dict[str, s
     assert process.returncode == 0, output.decode()
 
 
+@pytest.mark.usefixtures("installed")  # projections.balance needs to know how many shards there are
 @pytest.mark.parametrize("block", QUERIES)
 async def test_an_sql_sample_runs_as_the_reader(block: str, pool: Pool, dsn: str, stack: Addresses) -> None:
     async with pool.acquire() as connection:
