@@ -8,17 +8,21 @@ from pathlib import Path
 
 import psutil
 
+from schemas.compiled import NATIVE
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("meter", "projections", "notifier", "schemas")
 
 
 def describe_machine() -> dict[str, str | int]:
+    """`compiled`: whether the services use the compiled part, as `/metrics` says it: used, absent or outdated."""
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count() or 0,
         "memory_mb": psutil.virtual_memory().total // 2**20,
         "system": platform.platform(),
         "python": platform.python_version(),
+        "compiled": NATIVE.state,  # the services have this Python and no settings of the shell
     }
 
 

@@ -44,8 +44,10 @@ def rates(figures: Figures) -> Table:
             table.add_row(
                 name.replace("_", " "), f"{median:,}", f"{best:,}", shown, f"{median / copy:.2f}" if copy else ""
             )
-    skipped = figures.get("skipped", {})
-    table.caption = "\n".join(f"{name.replace('_', ' ')} was skipped: {why}" for name, why in skipped.items())
+    notes = [f"{name.replace('_', ' ')} was skipped: {why}" for name, why in figures.get("skipped", {}).items()]
+    if state := figures.get("machine", {}).get("compiled"):
+        notes.insert(0, f"compiled part: {state}")
+    table.caption = "\n".join(notes)
     return table
 
 

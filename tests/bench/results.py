@@ -16,7 +16,7 @@ LATEST = Path(__file__).parent / "results" / "latest.json"
 Figures = dict[str, Any]
 
 LIMITS = ("copy_indexed", "copy_bare", "getmany", "peer_plain", "peer_batched")
-# What must be alike for figures to stand in one file.
+# What must be alike for figures to stand in one file; `machine` also says whether the compiled part is in use.
 ALIKE = ("services", "machine", "postgres", "kafka", "sizes")
 # Only with what does as much: the peers with a fold beside all services.
 BESIDE = {

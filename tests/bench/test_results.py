@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from schemas.compiled import NATIVE
 from tests.bench.__main__ import app, begin_figures
 from tests.bench.plan import make_plan
 from tests.bench.results import Figures, combine_figures, read_figures, write_figures
@@ -41,11 +42,31 @@ def test_a_first_run_stands_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "other"), [("services", "b2"), ("machine", {"cores": 4}), ("postgres", {"fsync": "off"})]
+    ("name", "other"),
+    [
+        ("services", "b2"),
+        ("machine", {"cores": 4}),
+        ("machine", {"cores": 2, "compiled": "used"}),
+        ("postgres", {"fsync": "off"}),
+    ],
 )
 def test_figures_of_another_state_are_refused(name: str, other: Any) -> None:
     with pytest.raises(ValueError, match=f"other {name} than those"):
         combine_figures(BEFORE, ADDED | {name: other})
+
+
+def test_figures_with_and_without_the_compiled_part_do_not_stand_together() -> None:
+    used = NATIVE.module is not None
+    with_it = begin_figures()
+    NATIVE.use(False)
+    try:
+        without = begin_figures()
+    finally:
+        NATIVE.use(used)
+    assert with_it["machine"]["compiled"] == NATIVE.state
+    if used:
+        with pytest.raises(ValueError, match="other machine than those"):
+            combine_figures(with_it, without)
 
 
 def test_figures_without_a_state_are_refused() -> None:
