@@ -7,6 +7,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from deploy.local.child import UnavailableError
+from schemas.compiled import NATIVE
 from tests.bench import latency, limits, peer
 from tests.bench.events import Message
 from tests.bench.go_peer import measure_go_peer
@@ -42,7 +43,7 @@ from tests.bench.scenario import Bench, Scenario
 from tests.bench.servers import PARTITIONS
 from tests.bench.streams_peer import measure_streams_peer
 from tests.bench.sustained import measure_sustained
-from tests.bench.throughput import measure_all_services, measure_end_to_end, measure_ingest
+from tests.bench.throughput import measure_all_services, measure_end_to_end, measure_ingest, measure_ingest_in_python
 from tests.bench.timing import Run
 from tests.bench.top_ups import TOP_UPS_PER_S
 from tests.bench.workload import Generator, Workload
@@ -108,6 +109,8 @@ class Session:
         found: dict[str, Measurement] = {}
         if plan.compares("ingest"):
             found["ingest"] = lambda: measure_ingest(scenario)
+        if plan.wants("ingest") and NATIVE.module is not None:
+            found["ingest_in_python"] = lambda: measure_ingest_in_python(scenario)
         if plan.compares("end_to_end"):
             found["end_to_end"] = lambda: measure_end_to_end(scenario)
         if plan.compares("all_services"):

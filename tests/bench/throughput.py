@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
 
 import asyncpg
 
@@ -18,9 +20,17 @@ from tests.bench.scenario import Scenario, skip_changes
 from tests.bench.services import run_services
 from tests.bench.timing import Clock, Run, Seen, time_run
 
+IN_PYTHON: Final = {"compiled": "false"}
+NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 async def measure_ingest(scenario: Scenario) -> Run:
     return await measure(scenario, ())
+
+
+async def measure_ingest_in_python(scenario: Scenario) -> Run:
+    """The meter without the compiled part."""
+    return await measure(scenario, (), more=IN_PYTHON)
 
 
 async def measure_end_to_end(scenario: Scenario) -> Run:
@@ -39,11 +49,12 @@ async def measure(
     database: str = "run",
     keep: bool = False,
     smtp: Mapping[str, str] | None = None,
+    more: Mapping[str, str] = NO_SETTINGS,
 ) -> Run:
-    """Copy the template, let the services work off the backlog, check what they made of it."""
+    """Copy the template, let the services work off the backlog, check what they made of it. `more`: settings of it."""
     bench, whole = scenario.bench, smtp is not None
     dsn = await bench.databases.create(database, scenario.template)
-    settings = scenario.settings(dsn) | dict(smtp or {})
+    settings = scenario.settings(dsn) | dict(smtp or {}) | dict(more)
     await asyncio.to_thread(forget_runs, bench.servers.kafka.bootstrap, scenario.prefix)
     async with connect(dsn) as connection:
         if whole:
