@@ -4,6 +4,7 @@ Made from text templates, not through the models, because a backlog of a million
 them with `schemas` and finds what is expected here.
 """
 
+import json
 from datetime import datetime
 from random import Random
 from typing import NamedTuple
@@ -16,6 +17,10 @@ TOOLS = tuple(
     f"{verb}_{noun}" for verb in ("search", "read", "write", "list") for noun in ("files", "web", "crm", "mail")
 )
 REGIONS = ("eu-west-1", "eu-north-1", "us-east-1", "us-west-2", "ap-south-1")
+
+
+# The libraries for Go write their attributes so.
+OTHER_ORDER = ("specversion", "id", "source", "type", "subject", "datacontenttype", "time", "data")
 
 
 class Message(NamedTuple):
@@ -82,6 +87,13 @@ def wrap(kind: str, data: str, account: str, moment: datetime, rng: Random) -> s
 def make_event(account: str, moment: datetime, rng: Random) -> tuple[Usage, Message]:
     usage = draw_usage(rng)
     return usage, Message(account.encode(), wrap(usage.kind, usage.data, account, moment, rng).encode())
+
+
+def rearrange(message: Message) -> Message:
+    """The same event with its attributes in the order of other libraries."""
+    event = json.loads(message.value)
+    value = json.dumps({name: event[name] for name in OTHER_ORDER}, separators=(",", ":"))
+    return message._replace(value=value.encode())
 
 
 def make_garbage(account: str, moment: datetime, rng: Random) -> Message:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from rich.console import Console
@@ -83,13 +84,17 @@ class Session:
 
     async def _compare(self) -> None:
         scenario = Scenario(self._bench, "main", self._plan.accounts)
+        other = Scenario(self._bench, "other", self._plan.accounts) if self._plan.wants("ingest") else None
         with self._console.status(f"opening {scenario.accounts:,} accounts, making {self._plan.events:,} events"):
             await scenario.open_accounts()
             if self._plan.compares("all_services"):
                 await scenario.introduce_accounts()
             scenario.load(self._plan.workload())
+            if other is not None:
+                await other.open_accounts()
+                other.load(replace(self._plan.workload(), other_order=True))
         taken: dict[str, list[float | Run]] = {}
-        measurements = await self._measurements(scenario)
+        measurements = await self._measurements(scenario, other)
         for number in range(1, self._plan.runs + 1):
             for name, measure in measurements.items():
                 with self._console.status(f"{name}, run {number} of {self._plan.runs}"):
@@ -102,15 +107,19 @@ class Session:
             else:
                 note_rates(self._figures, f"{name}_per_s", [rate_of(result) for result in results])
         note_ratios(self._figures)
-        await scenario.close()
+        for used in filter(None, (scenario, other)):
+            await used.close()
 
-    async def _measurements(self, scenario: Scenario) -> dict[str, Measurement]:
+    async def _measurements(self, scenario: Scenario, other: Scenario | None) -> dict[str, Measurement]:
+        """`other` has the same backlog with the attributes in another order."""
         plan, bootstrap = self._plan, self._bench.servers.kafka.bootstrap
         found: dict[str, Measurement] = {}
         if plan.compares("ingest"):
             found["ingest"] = lambda: measure_ingest(scenario)
         if plan.wants("ingest") and NATIVE.module is not None:
             found["ingest_in_python"] = lambda: measure_ingest_in_python(scenario)
+        if other is not None:
+            found["ingest_other_order"] = lambda: measure_ingest(other)
         if plan.compares("end_to_end"):
             found["end_to_end"] = lambda: measure_end_to_end(scenario)
         if plan.compares("all_services"):

@@ -1,6 +1,8 @@
 """The backlog is what it says it is: the schemas accept it, and its sums are the ones the benchmark checks against."""
 
+import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from schemas.parsing.parse import Accepted, Limits, Record, Rejected, parse
 from schemas.records import Outcome
 from schemas.topics import USAGE, partition_for
-from tests.bench.events import Message, account_name
+from tests.bench.events import OTHER_ORDER, Message, account_name
 from tests.bench.load import STRUCTURED
 from tests.bench.rows import decode, make_rows
 from tests.bench.workload import Expected, Generator, Workload
@@ -63,6 +65,18 @@ def test_accounts_follow_zipf() -> None:
     first, tenth = used[account_name(0).encode()], used[account_name(9).encode()]
     assert first / len(messages) == pytest.approx(1 / 7.485, rel=0.1)
     assert first / tenth == pytest.approx(10, rel=0.2)
+
+
+def test_the_other_order_is_the_same_backlog() -> None:
+    own, expected = generate(WORKLOAD)
+    other, expected_of_other = generate(replace(WORKLOAD, other_order=True))
+    assert expected_of_other == expected
+    ordered = 0
+    for one, two in zip(own, other, strict=True):
+        if (event := decode(one)) is not None:
+            assert (two.key, decode(two)) == (one.key, event)
+            ordered += tuple(json.loads(two.value)) == OTHER_ORDER
+    assert ordered == expected.events + expected.duplicates
 
 
 def test_workers_share_the_records_and_the_sums() -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from random import Random
 
-from tests.bench.events import Message, account_name, make_event, make_garbage
+from tests.bench.events import Message, account_name, make_event, make_garbage, rearrange
 
 CHUNK_RECORDS = 1000
 RECENT_MESSAGES = 4000
@@ -29,6 +29,7 @@ class Workload:
     span: timedelta = timedelta(hours=6)
     duplicate_share: float = 0.01
     garbage_share: float = 0.001
+    other_order: bool = False  # attributes as other libraries write them, and not as our own client does
 
     @property
     def chunks(self) -> int:
@@ -112,7 +113,7 @@ class Generator:
         self.expected.events += 1
         totals = self.expected.runs if usage.kind == "tool_run" else self.expected.credits
         totals[account] += usage.amount
-        return message
+        return rearrange(message) if self.workload.other_order else message
 
     def _repeat(self, sound: list[Message], rng: Random) -> Message:
         """A producer's retry: half of them a moment later, half much later."""
