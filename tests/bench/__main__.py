@@ -69,7 +69,7 @@ def main(
         write_figures(combine_figures(before, figures), path)
 
     try:
-        asyncio.run(measure(plan, console, figures, keep))
+        asyncio.run(measure(plan, console, figures, keep, before))
     finally:
         print_figures(console, figures)
         console.print(f"figures: {path}")
@@ -89,7 +89,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-async def measure(plan: Plan, console: Console, figures: Figures, keep: Callable[[Sequence[str]], None]) -> None:
+async def measure(
+    plan: Plan, console: Console, figures: Figures, keep: Callable[[Sequence[str]], None], before: Figures
+) -> None:
     if plan.wants("steps"):
         with console.status("the steps of the meter"):
             note_steps(figures, measure_steps(plan.steps_records, plan.steps_rounds))
@@ -101,7 +103,7 @@ async def measure(plan: Plan, console: Console, figures: Figures, keep: Callable
         figures["postgres"] = await databases.read_settings(REPORTED)
         figures["kafka"] = servers.kafka_settings()
         figures["sizes"] = {"events": plan.events, "accounts": plan.accounts, "runs": plan.runs}
-        await Session(Bench(servers, databases, Path(logs)), plan, console, figures, keep).run()
+        await Session(Bench(servers, databases, Path(logs)), plan, console, figures, keep, before).run()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """What is measured and how large: the sizes of a full benchmark, and of a quick one that only shows that it works."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from tests.bench.workload import Workload
 
@@ -29,6 +31,7 @@ BESIDE = {
 }
 SPAN = timedelta(hours=6)  # of the backlog
 LOADS = (10, 50, 80)  # percent of the sustained rate
+PAGE_LOAD = 10  # the same, while pages are open
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Plan:
     page_requests: int = 2_000
     open_pages: int = 1_000
     pages_s: float = 30
-    page_load_per_s: float = 3_600  # a tenth of what the services hold end to end
+    page_load_per_s: float = 3_600  # where no sustained rate is known
 
     def wants(self, section: str) -> bool:
         return section in self.sections
@@ -71,6 +74,12 @@ class Plan:
     def workload(self, accounts: int | None = None) -> Workload:
         """Of the last hours: usage of a month that is over costs two lines more, and comes rarely."""
         return Workload(self.events, accounts or self.accounts, start=self.began - SPAN, span=SPAN)
+
+    def page_load(self, known: Mapping[str, Any]) -> tuple[int, float]:
+        """Percent of the sustained rate among the figures that are known, and events a second; else 0 percent."""
+        if (sustained := known.get("sustained_per_s")) is None:
+            return 0, self.page_load_per_s
+        return PAGE_LOAD, sustained * PAGE_LOAD / 100
 
     @property
     def complete(self) -> bool:

@@ -105,7 +105,9 @@ def pages(figures: Figures) -> Table:
     for name, taken in found.get("answers_ms", {}).items():
         table.add_row(name, f"{taken['median']:,}", f"{taken['p99']:,}", f"{taken['cpu']:,}")
     if delays := found.get("event_to_page_ms"):
-        table.add_row("event to page", f"{delays['p50']:,}", f"{delays['p99']:,}")
+        load = f", {found['load_per_s']:,} events/s" if "load_per_s" in found else ""
+        share = f" ({found['load_percent']} % load)" if found.get("load_percent") else ""
+        table.add_row(f"event to page{load}{share}", f"{delays['p50']:,}", f"{delays['p99']:,}")
     if "open_pages" in found:
         table.caption = (
             f"{found['accounts']:,} accounts; {found['open_pages']:,} pages kept live: {found['rss_mb']} MB "

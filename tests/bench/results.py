@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.bench.footprint import Usage
 from tests.bench.growth import Point, median
-from tests.bench.latency import Delays, Level
+from tests.bench.latency import Delays, Level, Load
 from tests.bench.pages import Pages
 from tests.bench.timing import Run
 
@@ -90,9 +90,10 @@ def note_pages(figures: Figures, pages: Pages) -> None:
     }
 
 
-def note_live(figures: Figures, delays: Delays) -> None:
-    """From the producer's send to the figures on the stream of a page, in milliseconds."""
+def note_live(figures: Figures, delays: Delays, load: Load) -> None:
+    """From the producer's send to the figures on the stream of a page, in milliseconds, and the load meanwhile."""
     figures.setdefault("pages", {})["event_to_page_ms"] = rounded(delays._asdict())
+    figures["pages"] |= {"load_percent": load.percent, "load_per_s": round(load.per_s)}
 
 
 def note_steps(figures: Figures, measured: Mapping[str, Mapping[str, float]]) -> None:

@@ -10,7 +10,6 @@ from rich.console import Console
 from deploy.local.child import UnavailableError
 from schemas.compiled import NATIVE
 from tests.bench import latency, limits, peer
-from tests.bench.events import Message
 from tests.bench.go_peer import measure_go_peer
 from tests.bench.growth import (
     Place,
@@ -19,6 +18,7 @@ from tests.bench.growth import (
     best,
     growth_ratio,
     measure_place,
+    median,
     prepare_accounts,
     prepare_stored,
 )
@@ -47,7 +47,7 @@ from tests.bench.sustained import measure_sustained
 from tests.bench.throughput import measure_all_services, measure_end_to_end, measure_ingest, measure_ingest_in_python
 from tests.bench.timing import Run
 from tests.bench.top_ups import TOP_UPS_PER_S
-from tests.bench.workload import Generator, Workload
+from tests.bench.workload import take_messages
 
 Measurement = Callable[[], Awaitable[float | Run]]
 T = TypeVar("T")
@@ -57,9 +57,17 @@ class Session:
     """Measures what the plan asks for, into `figures`."""
 
     def __init__(
-        self, bench: Bench, plan: Plan, console: Console, figures: Figures, keep: Callable[[Sequence[str]], None]
+        self,
+        bench: Bench,
+        plan: Plan,
+        console: Console,
+        figures: Figures,
+        keep: Callable[[Sequence[str]], None],
+        before: Figures | None = None,
     ) -> None:
-        """`keep` is told whose figures are there now, so that they are not lost with what follows."""
+        """`keep` is told whose figures are there now, so that they are not lost with what follows; `before`: those that
+        these are added to."""
+        self._before = before or {}
         self._bench, self._plan, self._console, self._figures, self._keep = bench, plan, console, figures, keep
 
     async def run(self) -> None:
@@ -164,10 +172,13 @@ class Session:
         scenario = Scenario(self._bench, "latency", plan.accounts, extra)
         with self._console.status(f"opening accounts; then {len(shares)} loads of {plan.latency_s:.0f} s"):
             await scenario.open_accounts()
-            sustained = await measure_sustained(scenario, 2 * plan.events)
-            note_runs(self._figures, "sustained", [sustained])
-            self._tell("sustained", sustained.per_s)
-            levels = [share._replace(per_s=sustained.per_s * share.percent / 100) for share in shares]
+            runs: list[Run] = []
+            for number in range(plan.runs):
+                runs.append(await measure_sustained(scenario, 2 * plan.events, number))
+                self._tell("sustained", runs[-1].per_s)
+            note_runs(self._figures, "sustained", runs)
+            sustained = median(runs).per_s
+            levels = [share._replace(per_s=sustained * share.percent / 100) for share in shares]
             _warm_up, *found = await latency.measure_latency(scenario, levels)
         note_latency(self._figures, found)
         await scenario.close()
@@ -237,12 +248,13 @@ class Session:
                 self._figures,
                 await measure_pages(self._bench, plan.page_accounts, plan.page_requests, plan.open_pages, plan.pages_s),
             )
-        load = latency.Load(0, plan.page_load_per_s, plan.pages_s)
+        percent, per_s = plan.page_load(self._before | self._figures)
+        load = latency.Load(percent, per_s, plan.pages_s)
         probes = latency.list_probes([load])
         scenario = Scenario(self._bench, "live", plan.accounts, probes)
         with self._console.status(f"opening accounts; then {load.per_s:,.0f} events/s for {load.seconds:.0f} s"):
             await scenario.open_accounts()
-            note_live(self._figures, await measure_event_to_page(scenario, load, probes))
+            note_live(self._figures, await measure_event_to_page(scenario, load, probes), load)
         await scenario.close()
 
     def _tell(self, name: str, per_s: float) -> None:
@@ -251,13 +263,3 @@ class Session:
 
 def rate_of(result: float | Run) -> float:
     return result.per_s if isinstance(result, Run) else result
-
-
-def take_messages(workload: Workload, records: int) -> list[Message]:
-    """The first records of the workload."""
-    taken: list[Message] = []
-    for chunk in Generator(workload).chunks():
-        taken += chunk
-        if len(taken) >= records:
-            break
-    return taken[:records]

@@ -13,7 +13,14 @@ import asyncpg
 from deploy.local.mail import MailSink
 from deploy.local.services import ServiceProcess
 from tests.bench.check import check_notices, check_run, check_usage
-from tests.bench.databases import connect, read_outcomes, read_progress, read_whole_progress, sum_balances
+from tests.bench.databases import (
+    WholeProgress,
+    connect,
+    read_outcomes,
+    read_progress,
+    read_whole_progress,
+    sum_balances,
+)
 from tests.bench.load import forget_runs
 from tests.bench.notices import expected_notices
 from tests.bench.scenario import Scenario, skip_changes
@@ -106,10 +113,14 @@ def choose_look(
         return Seen(progress.taken, progress.stored - progress.folded if readers else 0)
 
     async def look_at_all() -> Seen:
-        whole = await read_whole_progress(connection)
-        return Seen(whole.taken, whole.behind + max(notices - whole.notices, 0))
+        return see(await read_whole_progress(connection), notices)
 
     return look_at_all if "notifier" in readers else look
+
+
+def see(whole: WholeProgress, notices: int) -> Seen:
+    """How far all services are; `notices`: how many there must be."""
+    return Seen(whole.taken, whole.behind + max(notices - whole.notices, 0))
 
 
 @contextmanager

@@ -124,3 +124,13 @@ class Generator:
     def _garbage(self, number: int, rng: Random) -> Message:
         self.expected.rejected += 1
         return make_garbage(self._names[self._pick(rng)], self.workload.start + number * self._step, rng)
+
+
+def take_messages(workload: Workload, records: int) -> list[Message]:
+    """The first records of the workload."""
+    taken: list[Message] = []
+    for chunk in Generator(workload).chunks():
+        taken += chunk
+        if len(taken) >= records:
+            break
+    return taken[:records]
