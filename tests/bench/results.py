@@ -118,9 +118,11 @@ def note_calm(figures: Figures, levels: Sequence[Level]) -> None:
         }
         for level in levels
     ]
+    note_memory(figures, [level.usage for level in levels])
 
 
 def note_growth(figures: Figures, name: str, measured: Sequence[Point]) -> None:
+    note_memory(figures, [run.usage for point in measured for run in (*point.ingest, *point.end_to_end)])
     figures[name] = [
         {
             "stored": point.stored,
