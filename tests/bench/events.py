@@ -16,6 +16,22 @@ SCRIPTS = ("normalise-address", "score-lead", "route-ticket", "summarise-thread"
 TOOLS = tuple(
     f"{verb}_{noun}" for verb in ("search", "read", "write", "list") for noun in ("files", "web", "crm", "mail")
 )
+
+
+class Names(NamedTuple):
+    """What usage may be of."""
+
+    models: tuple[str, ...]
+    tools: tuple[str, ...]
+    guardrails: tuple[str, ...]
+    scripts: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(map(len, self))
+
+
+USUAL = Names(MODELS, TOOLS, GUARDRAILS, SCRIPTS)
 REGIONS = ("eu-west-1", "eu-north-1", "us-east-1", "us-west-2", "ap-south-1")
 
 
@@ -50,7 +66,18 @@ def uuid7_text(milliseconds: int, random_bits: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def draw_usage(rng: Random) -> Usage:
+def make_names(count: int) -> Names:
+    """So many, of each kind as large a part as usual; at least one."""
+
+    def some(kind: str, usual: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{kind}-{number:04d}" for number in range(max(1, round(count * len(usual) / USUAL.total))))
+
+    others = some("model", MODELS), some("guardrail", GUARDRAILS), some("script", SCRIPTS)
+    tools = tuple(f"tool_{number:04d}" for number in range(max(1, count - sum(map(len, others)))))
+    return Names(others[0], tools, *others[1:])
+
+
+def draw_usage(rng: Random, names: Names = USUAL) -> Usage:
     """Agents call models (45 %) and tools (30 %) most; credits have six decimals, as prices by token have."""
     kind, pick = rng.random(), rng.random()
     if kind < 0.45:
@@ -58,18 +85,24 @@ def draw_usage(rng: Random) -> Usage:
         amount = tokens_in * 3 + tokens_out * 15
         region = REGIONS[int(pick * 1000) % len(REGIONS)]
         data = (
-            f'{{"credits":"0.{amount:06d}","model":"{MODELS[int(pick * 8)]}","deployment":"{region}",'
+            f'{{"credits":"0.{amount:06d}","model":"{choose(names.models, pick)}","deployment":"{region}",'
             f'"input_tokens":{tokens_in},"output_tokens":{tokens_out}}}'
         )
         return Usage("model_inference", amount, data)
     if kind < 0.75:
         status = "ok" if pick < 0.97 else "error"
-        return Usage("tool_run", MICRO, f'{{"tool":"{TOOLS[int(pick * 16)]}","runs":1,"status":"{status}"}}')
+        return Usage("tool_run", MICRO, f'{{"tool":"{choose(names.tools, pick)}","runs":1,"status":"{status}"}}')
     if kind < 0.90:
         amount = 200 + int(pick * 900)
-        return Usage("guardrail", amount, f'{{"credits":"0.{amount:06d}","guardrail":"{GUARDRAILS[int(pick * 4)]}"}}')
+        return Usage(
+            "guardrail", amount, f'{{"credits":"0.{amount:06d}","guardrail":"{choose(names.guardrails, pick)}"}}'
+        )
     amount = 1000 + int(pick * 20_000)
-    return Usage("custom_script", amount, f'{{"credits":"0.{amount:06d}","script":"{SCRIPTS[int(pick * 6)]}"}}')
+    return Usage("custom_script", amount, f'{{"credits":"0.{amount:06d}","script":"{choose(names.scripts, pick)}"}}')
+
+
+def choose(names: tuple[str, ...], pick: float) -> str:
+    return names[int(pick * len(names))]
 
 
 def wrap(kind: str, data: str, account: str, moment: datetime, rng: Random) -> str:
@@ -84,8 +117,8 @@ def wrap(kind: str, data: str, account: str, moment: datetime, rng: Random) -> s
     )
 
 
-def make_event(account: str, moment: datetime, rng: Random) -> tuple[Usage, Message]:
-    usage = draw_usage(rng)
+def make_event(account: str, moment: datetime, rng: Random, names: Names = USUAL) -> tuple[Usage, Message]:
+    usage = draw_usage(rng, names)
     return usage, Message(account.encode(), wrap(usage.kind, usage.data, account, moment, rng).encode())
 
 

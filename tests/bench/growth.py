@@ -1,12 +1,14 @@
-"""Growth: the same rates over what was stored before, and over how many accounts there are."""
+"""Growth: the same rates over what was stored before, and over how many accounts, names and partitions there are."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from tests.bench.events import USUAL
 from tests.bench.preload import preload, rewind_offsets
 from tests.bench.scenario import Bench, Scenario
-from tests.bench.throughput import measure_end_to_end, measure_ingest
+from tests.bench.servers import PARTITIONS
+from tests.bench.throughput import measure_end_to_end, measure_ingest, measure_until_usage
 from tests.bench.timing import Run
 from tests.bench.workload import Workload
 
@@ -19,20 +21,35 @@ class Point(NamedTuple):
     ingest: list[Run]
     end_to_end: list[Run]
     fold_per_s: float | None
+    usage: Sequence[Run] = ()
+    names: int = USUAL.total
+    partitions: int = PARTITIONS
+
+    @property
+    def runs(self) -> dict[str, Sequence[Run]]:
+        """Those that were made, by kind; `usage`: end to end, and until usage is there."""
+        found = {"ingest": self.ingest, "end_to_end": self.end_to_end, "usage": self.usage}
+        return {kind: runs for kind, runs in found.items() if runs}
+
+
+MEASURES: Final = {"ingest": measure_ingest, "end_to_end": measure_end_to_end, "usage": measure_until_usage}
 
 
 @dataclass(slots=True)
 class Place:
-    """Where the runs of one point are made: a template and a backlog of its own."""
+    """Where the runs of one point are made, of these kinds: a template and a backlog of its own."""
 
     scenario: Scenario
+    workload: Workload
     stored: int = 0
     fold_per_s: float | None = None
-    ingest: list[Run] = field(default_factory=list)
-    end_to_end: list[Run] = field(default_factory=list)
+    kinds: Sequence[str] = ("ingest", "end_to_end")
+    runs: dict[str, list[Run]] = field(default_factory=dict)
 
     def point(self) -> Point:
-        return Point(self.stored, self.scenario.accounts, self.ingest, self.end_to_end, self.fold_per_s)
+        ingest, end_to_end, usage = (self.runs.get(kind, []) for kind in MEASURES)
+        names, partitions = self.workload.names, self.scenario.partitions
+        return Point(self.stored, self.scenario.accounts, ingest, end_to_end, self.fold_per_s, usage, names, partitions)
 
 
 async def prepare_stored(bench: Bench, stored: int, workload: Workload) -> Place:
@@ -42,20 +59,35 @@ async def prepare_stored(bench: Bench, stored: int, workload: Workload) -> Place
     fold_per_s = await preload(scenario, stored, usage=False) if stored else None
     await rewind_offsets(scenario)
     scenario.load(workload)
-    return Place(scenario, stored, fold_per_s)
+    return Place(scenario, workload, stored, fold_per_s)
 
 
 async def prepare_accounts(bench: Bench, workload: Workload) -> Place:
     scenario = Scenario(bench, f"accounts{workload.accounts}", workload.accounts)
     await scenario.open_accounts()
     scenario.load(workload)
-    return Place(scenario)
+    return Place(scenario, workload)
+
+
+async def prepare_names(bench: Bench, workload: Workload) -> Place:
+    """Ingest is left out: to the event store a name is a text like any other."""
+    scenario = Scenario(bench, f"names{workload.names}", workload.accounts)
+    await scenario.open_accounts()
+    scenario.load(workload)
+    return Place(scenario, workload, kinds=("end_to_end", "usage"))
+
+
+async def prepare_partitions(bench: Bench, workload: Workload, partitions: int) -> Place:
+    scenario = Scenario(bench, f"partitions{partitions}", workload.accounts, partitions=partitions)
+    await scenario.open_accounts()
+    scenario.load(workload)
+    return Place(scenario, workload)
 
 
 async def measure_place(place: Place) -> None:
-    """One run of each kind."""
-    place.ingest.append(await measure_ingest(place.scenario))
-    place.end_to_end.append(await measure_end_to_end(place.scenario))
+    """One run of each of its kinds."""
+    for kind in place.kinds:
+        place.runs.setdefault(kind, []).append(await MEASURES[kind](place.scenario))
 
 
 def best(runs: Sequence[Run]) -> Run:

@@ -20,6 +20,7 @@ SECTIONS = (
     "calm",
     "growth_stored",
     "growth_accounts",
+    "growth_shape",
     "rebuild",
     "pages",
 )
@@ -51,6 +52,8 @@ class Plan:
     calm_s: float = 60  # with a probe a second, which is a banner and a letter each
     stored: tuple[int, ...] = (0, 5_000_000, 20_000_000)
     account_counts: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
+    name_counts: tuple[int, ...] = (10, 1_000)
+    partition_counts: tuple[int, ...] = (3, 12, 48)
     rebuild_events: int = 5_000_000
     page_accounts: int = 1_000_000
     page_requests: int = 2_000
@@ -104,6 +107,8 @@ QUICK = Plan(
     calm_s=3,
     stored=(0, 60_000),
     account_counts=(50, 1_000),
+    name_counts=(10, 200),
+    partition_counts=(3, 48),
     rebuild_events=60_000,
     page_accounts=2_000,
     page_requests=40,

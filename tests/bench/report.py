@@ -17,7 +17,7 @@ PASSES = ("fold", "rebuild", "rebuild_balances", "verify", "verify_projections")
 
 
 def print_figures(console: Console, figures: Figures) -> None:
-    for make in (steps, rates, cpu, latency, calm, growth, pages, demands):
+    for make in (steps, rates, cpu, latency, calm, growth, growth_shape, pages, demands):
         table = make(figures)
         if table.row_count:
             console.print(table)
@@ -96,6 +96,18 @@ def growth(figures: Figures) -> Table:
         memory = " ".join(f"{name} {megabytes:,}" for name, megabytes in point["rss_mb"].items())
         medians = (f"{median_low(point[name]):,}" for name in ("ingest_per_s", "end_to_end_per_s"))
         table.add_row(f"{point['stored']:,}", f"{point['accounts']:,}", *medians, memory)
+    return table
+
+
+def growth_shape(figures: Figures) -> Table:
+    table = Table("names", "partitions", title="Growth by names of an account and by partitions, median events/s")
+    kinds = ("ingest", "end_to_end", "usage")
+    for heading in ("ingest", "end to end", "until usage", "memory, MB"):
+        table.add_column(heading)
+    for point in figures.get("growth_shape", ()):
+        medians = (f"{median_low(runs):,}" if (runs := point.get(f"{kind}_per_s")) else "" for kind in kinds)
+        memory = " ".join(f"{name} {megabytes:,}" for name, megabytes in point["rss_mb"].items())
+        table.add_row(f"{point['names']:,}", f"{point['partitions']}", *medians, memory)
     return table
 
 

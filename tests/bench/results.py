@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -122,18 +123,23 @@ def note_calm(figures: Figures, levels: Sequence[Level]) -> None:
 
 
 def note_growth(figures: Figures, name: str, measured: Sequence[Point]) -> None:
-    note_memory(figures, [run.usage for point in measured for run in (*point.ingest, *point.end_to_end)])
+    note_memory(figures, [run.usage for point in measured for run in all_runs(point)])
     figures[name] = [
         {
             "stored": point.stored,
             "accounts": point.accounts,
-            "ingest_per_s": [round(run.per_s) for run in point.ingest],
-            "end_to_end_per_s": [round(run.per_s) for run in point.end_to_end],
+            "names": point.names,
+            "partitions": point.partitions,
+            **{f"{kind}_per_s": [round(run.per_s) for run in runs] for kind, runs in point.runs.items()},
             "fold_per_s": None if point.fold_per_s is None else round(point.fold_per_s),
-            "rss_mb": peaks([run.usage for run in (*point.ingest, *point.end_to_end)]),
+            "rss_mb": peaks([run.usage for run in all_runs(point)]),
         }
         for point in measured
     ]
+
+
+def all_runs(point: Point) -> list[Run]:
+    return list(chain.from_iterable(point.runs.values()))
 
 
 def note_ratios(figures: Figures) -> None:

@@ -45,6 +45,7 @@ class Scenario:
     name: str
     accounts: int
     extra_accounts: Sequence[str] = ()
+    partitions: int = PARTITIONS
     expected: Expected = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class Scenario:
             "postgres_dsn": dsn,
             "kafka_bootstrap": self.bench.servers.kafka.bootstrap,
             "topic_prefix": self.prefix,
-            "partitions": str(PARTITIONS),
+            "partitions": str(self.partitions),
         }
 
     async def open_accounts(self) -> None:

@@ -20,6 +20,8 @@ from tests.bench.growth import (
     measure_place,
     median,
     prepare_accounts,
+    prepare_names,
+    prepare_partitions,
     prepare_stored,
 )
 from tests.bench.page_events import measure_event_to_page
@@ -86,6 +88,7 @@ class Session:
             "calm": self._calm,
             "growth_stored": self._growth_stored,
             "growth_accounts": self._growth_accounts,
+            "growth_shape": self._growth_shape,
             "rebuild": self._rebuild,
             "pages": self._pages,
         }
@@ -216,13 +219,26 @@ class Session:
         note_growth(self._figures, "growth_accounts", measured)
         self._figures["growth_of_accounts"] = accounts_ratio(measured)
 
+    async def _growth_shape(self) -> None:
+        """With few and many names for each account, and with few and many partitions."""
+        plan, places = self._plan, dict[str, Place]()
+        for names in plan.name_counts:
+            with self._console.status(f"making events of {names:,} names"):
+                workload = replace(plan.workload(), names=names)
+                places[f"with {names:,} names"] = await prepare_names(self._bench, workload)
+        for partitions in plan.partition_counts:
+            with self._console.status(f"making events in {partitions} partitions"):
+                place = await prepare_partitions(self._bench, plan.workload(), partitions)
+                places[f"with {partitions} partitions"] = place
+        note_growth(self._figures, "growth_shape", await self._measure_alternately(places))
+
     async def _measure_alternately(self, places: Mapping[str, Place]) -> list[Point]:
         for number in range(1, self._plan.runs + 1):
             for name, place in places.items():
                 with self._console.status(f"rates {name}, run {number} of {self._plan.runs}"):
                     await measure_place(place)
-                self._tell(f"ingest {name}", place.ingest[-1].per_s)
-                self._tell(f"end to end {name}", place.end_to_end[-1].per_s)
+                for kind, runs in place.runs.items():
+                    self._tell(f"{kind} {name}", runs[-1].per_s)
         for place in places.values():
             await place.scenario.close()
         return [place.point() for place in places.values()]

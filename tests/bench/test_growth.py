@@ -1,9 +1,12 @@
 """What is said of growth is said of medians, and of the rate that suffers more."""
 
 import pytest
+from rich.console import Console
 
 from tests.bench.footprint import Usage
 from tests.bench.growth import Point, accounts_ratio, best, growth_ratio
+from tests.bench.report import growth_shape
+from tests.bench.results import Figures, note_growth
 from tests.bench.timing import Run
 
 
@@ -28,6 +31,19 @@ def test_growth_compares_none_and_most_by_the_median_of_what_suffers_more() -> N
 
 def test_a_machine_that_is_quick_for_one_run_decides_a_ratio_of_bests() -> None:
     assert growth_ratio([NONE, MANY], best) == pytest.approx(36 / 46)
+
+
+def test_a_point_has_the_kinds_that_were_measured_of_it() -> None:
+    figures: Figures = {}
+    names = Point(0, 10_000, [], runs(60, 70, 65), None, usage=runs(30, 20, 25), names=1_000)
+    note_growth(figures, "growth_shape", [names, NONE._replace(partitions=48)])
+    first, second = figures["growth_shape"]
+    assert (first["names"], first["usage_per_s"], "ingest_per_s" in first) == (1_000, [30, 20, 25], False)
+    assert (second["partitions"], "usage_per_s" in second) == (48, False)
+    console = Console(record=True, width=100)
+    console.print(growth_shape(figures))
+    shown = console.export_text()
+    assert [figure for figure in ("1,000", "48", "65", "25", "43,000") if figure not in shown] == []
 
 
 def test_one_point_grows_nowhere() -> None:

@@ -10,7 +10,7 @@ import pytest
 from schemas.parsing.parse import Accepted, Limits, Record, Rejected, parse
 from schemas.records import Outcome
 from schemas.topics import USAGE, partition_for
-from tests.bench.events import OTHER_ORDER, Message, account_name
+from tests.bench.events import OTHER_ORDER, USUAL, Message, account_name
 from tests.bench.load import STRUCTURED
 from tests.bench.rows import decode, make_rows
 from tests.bench.workload import Expected, Generator, Workload
@@ -77,6 +77,14 @@ def test_the_other_order_is_the_same_backlog() -> None:
             assert (two.key, decode(two)) == (one.key, event)
             ordered += tuple(json.loads(two.value)) == OTHER_ORDER
     assert ordered == expected.events + expected.duplicates
+
+
+@pytest.mark.parametrize("names", [10, USUAL.total, 1_000])
+def test_an_account_uses_as_many_names_as_it_is_told(names: int) -> None:
+    messages, _ = generate(replace(WORKLOAD, accounts=1, names=names))
+    events = [event["data"] for event in map(decode, messages) if event is not None]
+    fields = ("model", "tool", "guardrail", "script")
+    assert len({(field, data[field]) for data in events for field in fields if field in data}) == names
 
 
 def test_workers_share_the_records_and_the_sums() -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from random import Random
 
-from tests.bench.events import Message, account_name, make_event, make_garbage, rearrange
+from tests.bench.events import USUAL, Message, account_name, make_event, make_garbage, make_names, rearrange
 
 CHUNK_RECORDS = 1000
 RECENT_MESSAGES = 4000
@@ -29,6 +29,7 @@ class Workload:
     span: timedelta = timedelta(hours=6)
     duplicate_share: float = 0.01
     garbage_share: float = 0.001
+    names: int = USUAL.total  # of models, tools, guardrails and scripts together; each account uses all of them
     other_order: bool = False  # attributes as other libraries write them, and not as our own client does
 
     @property
@@ -77,7 +78,8 @@ class Generator:
         self.workload, self.worker, self.workers = workload, worker, workers
         self.expected = Expected(workload.accounts)
         self._weights = zipf_weights(workload.accounts)
-        self._names = [account_name(index) for index in range(workload.accounts)]
+        self._accounts = [account_name(index) for index in range(workload.accounts)]
+        self._names = USUAL if workload.names == USUAL.total else make_names(workload.names)
         self._step = workload.span / max(workload.records, 1)
         self._recent: deque[Message] = deque(maxlen=RECENT_MESSAGES)
 
@@ -107,9 +109,12 @@ class Generator:
     def _pick(self, rng: Random) -> int:
         return bisect(self._weights, rng.random() * self._weights[-1])
 
+    def _moment(self, number: int) -> datetime:
+        return self.workload.start + number * self._step
+
     def _event(self, number: int, rng: Random) -> Message:
         account = self._pick(rng)
-        usage, message = make_event(self._names[account], self.workload.start + number * self._step, rng)
+        usage, message = make_event(self._accounts[account], self._moment(number), rng, self._names)
         self.expected.events += 1
         totals = self.expected.runs if usage.kind == "tool_run" else self.expected.credits
         totals[account] += usage.amount
@@ -123,7 +128,7 @@ class Generator:
 
     def _garbage(self, number: int, rng: Random) -> Message:
         self.expected.rejected += 1
-        return make_garbage(self._names[self._pick(rng)], self.workload.start + number * self._step, rng)
+        return make_garbage(self._accounts[self._pick(rng)], self._moment(number), rng)
 
 
 def take_messages(workload: Workload, records: int) -> list[Message]:
