@@ -1,6 +1,7 @@
 -- What keeps a table from being distributed by shard, or its parts from moving while services run: tables that are not in the log of
--- changes, triggers, foreign keys, and keys without the shard, which get it as their last column. The statements, in their order;
--- nothing where all is done.
+-- changes, triggers, foreign keys, and keys without the shard, which get it as their last column. A table without a primary key gets
+-- its whole row as its identity in the log of changes: without one Citus moves none of the tables that lie with it. The statements, in
+-- their order; nothing where all is done.
 WITH ours AS (
     SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, a.attnum AS shard
     FROM pg_class c
@@ -29,5 +30,9 @@ SELECT statement FROM (
          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.number))
     FROM pg_constraint k JOIN ours o ON o.oid = k.conrelid
     WHERE k.contype IN ('p', 'u') AND o.shard IS NOT NULL AND o.shard <> ALL (k.conkey)
+    UNION ALL
+    SELECT 4, format('ALTER TABLE %s REPLICA IDENTITY FULL', o.name)
+    FROM ours o JOIN pg_class c ON c.oid = o.oid
+    WHERE c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = o.oid AND k.contype = 'p')
 ) AS s
 ORDER BY step, statement

@@ -22,10 +22,14 @@ ROUNDS = 20
 END_SESSIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'credit%'
 """
-DRAIN = "SELECT citus_drain_node($1, $2, 'force_logical')"
+DRAIN = "SELECT citus_drain_node($1, $2)"
 PARTS_ON = """
 SELECT count(*) FROM citus_shards WHERE citus_table_type = 'distributed' AND nodename = $1 AND nodeport = $2
 """
+TAKE_PARTS = "SELECT citus_set_node_property($1, $2, 'shouldhaveshards', $3)"
+REBALANCE = "SELECT citus_rebalance_start()"
+JOB = "SELECT state::text FROM pg_dist_background_job WHERE job_id = $1"
+SAID = "SELECT status::text, message FROM pg_dist_background_task WHERE job_id = $1 AND message IS NOT NULL"
 STORED = """
 SELECT count(*) AS stored, count(DISTINCT (event_key, shard)) AS distinct FROM meter.events WHERE type <= 4
 """
@@ -137,6 +141,32 @@ async def test_parts_move_to_another_node_while_services_run(running: Running) -
     await running.settle()
     await assert_each_event_once(running)
     await assert_whole(running)
+
+
+async def test_the_rebalancer_empties_a_node_and_fills_it_again_while_services_run(running: Running) -> None:
+    """As the guide has it for one node more: a node without parts gets some."""
+    await running.open(*ACCOUNTS)
+    [_first, worker, *_others] = await running.pool.fetch(NODES)
+    for takes_parts in (False, True):
+        await running.pool.execute(TAKE_PARTS, *worker, takes_parts)
+        await rebalance(running)
+        parts = await running.pool.fetchval(PARTS_ON, *worker)
+        assert bool(parts) == takes_parts
+    await use_a_little(running)
+    await running.settle()
+    await assert_each_event_once(running)
+    await assert_whole(running)
+
+
+async def rebalance(running: Running) -> None:
+    """With the defaults of Citus, while events flow."""
+    job = await running.pool.fetchval(REBALANCE)
+    while (state := await running.pool.fetchval(JOB, job)) in ("scheduled", "running"):
+        # A move that fails is tried again for half an hour, and says why at once.
+        assert [tuple(row) for row in await running.pool.fetch(SAID, job) if "ERROR" in row["message"]] == []
+        await use_a_little(running)
+        await running.usage.flush()
+    assert state == "finished"
 
 
 async def use_a_little(running: Running) -> None:

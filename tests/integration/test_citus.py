@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
@@ -21,6 +22,16 @@ WHERE s.citus_table_type = 'distributed'
   AND s.shardid IN (SELECT get_shard_id_for_distribution_column(t.table_name, 1) FROM citus_tables t
                     WHERE t.citus_table_type = 'distributed')
 """
+CANNOT_MOVE = """
+SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_dist_partition p ON p.logicalrelid = c.oid
+WHERE c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')
+"""
+IDENTITY_OF_PARTS = """
+SELECT result FROM run_command_on_shards(
+    'projections.rebuilt_slots', $$SELECT relreplident::text FROM pg_class WHERE oid = '%s'::regclass$$)
+"""
+SENT = "issuing "  # of a statement that goes to a node
+TOPIC = "INSERT INTO meter.topics (topic, topic_id, partitions, recorded_at) VALUES ('metering.usage', 'a', 3, now())"
 REQUEST = """
 INSERT INTO notifier.retry_requests (shard, request_id, email_id, requested_by)
 VALUES (1, gen_random_uuid(), gen_random_uuid(), 'tests')
@@ -65,6 +76,42 @@ async def test_a_shard_lies_on_one_node_in_every_table(connection: Executor) -> 
     assert row is not None and row["nodes"] == 1 and row["tables"] > 40
     await connection.execute(load_sql("meter", "go_node_by_node"))  # as setup looks: tables, not their parts
     assert await connection.fetch(load_sql("meter", "list_undistributed")) == []
+
+
+async def test_citus_may_move_every_table_while_it_is_written(connection: Executor) -> None:
+    assert await connection.fetch(CANNOT_MOVE) == []
+    await connection.execute(
+        "ALTER TABLE projections.rebuilt_slots REPLICA IDENTITY DEFAULT"
+    )  # as earlier versions left it
+    assert [row["name"] for row in await connection.fetch(CANNOT_MOVE)] == ["projections.rebuilt_slots"]
+    assert [name async for name in distribute(connection, PARTS)] == []
+    assert await connection.fetch(CANNOT_MOVE) == []
+    assert [row["result"] for row in await connection.fetch(IDENTITY_OF_PARTS)] == ["f"] * PARTS
+
+
+async def test_a_balance_is_asked_of_one_node_in_one_statement(connection: Executor) -> None:
+    await connection.execute(TOPIC)
+    for _ in range(TIMES):
+        [asked] = await note_sent(connection, "SELECT * FROM projections.balance('acct-1')")
+        assert "balance_states" in asked
+    by_view = await note_sent(connection, "SELECT * FROM projections.balances WHERE account_id = 'acct-1'")
+    assert len(by_view) == PARTS
+
+
+async def note_sent(connection: Executor, statement: str) -> list[str]:
+    """The statements that go to nodes for it."""
+    sent: list[str] = []
+
+    def note(_connection: Any, message: asyncpg.PostgresLogMessage) -> None:
+        if (said := message.message or "").startswith(f"{SENT}SELECT"):
+            sent.append(said)
+
+    connection.add_log_listener(note)
+    async with connection.transaction():
+        await connection.execute("SET LOCAL citus.log_remote_commands = on")
+        await connection.fetch(statement)
+    connection.remove_log_listener(note)
+    return sent
 
 
 async def test_distributing_again_changes_nothing(connection: Executor) -> None:
