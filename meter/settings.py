@@ -13,6 +13,9 @@ from schemas.parsing.sources import compile_sources, parse_sources
 from schemas.records import Limits
 
 EVIDENCE_BYTES = 1 << 20
+MOST_PARTS = 1024
+# Citus hashes shards over the parts: 12 shards have rows in 9 of 12 parts, and in 12 of 48.
+PARTS_FOR_A_SHARD = 4
 
 
 class MeterSettings(Settings):
@@ -84,7 +87,10 @@ class SetupSettings(MeterSettings):
         "none", description="citus: distribute the tables over the nodes of a Citus cluster by shard, for good"
     )
     distribute_parts: int | None = Field(
-        None, ge=1, le=1024, description="pieces of each table that can lie on different nodes; default: partitions"
+        None,
+        ge=1,
+        le=MOST_PARTS,
+        description="pieces of each table that can lie on different nodes; default: four times the partitions",
     )
     setup_reader_connections: int = Field(
         50, ge=1, le=10_000, description="most connections of credit_reader at a time, all readers together"
@@ -104,3 +110,7 @@ class SetupSettings(MeterSettings):
     setup_password_reader: SecretStr | None = Field(None, description="password that setup gives credit_reader")
     setup_password_console: SecretStr | None = Field(None, description="password that setup gives credit_console")
     setup_password_pruner: SecretStr | None = Field(None, description="password that setup gives credit_pruner")
+
+    @property
+    def parts(self) -> int:
+        return self.distribute_parts or min(PARTS_FOR_A_SHARD * self.partitions, MOST_PARTS)

@@ -60,7 +60,7 @@ async def set_up(
             for name in await migrate_reporting(pool, connection, report):
                 yield Step(f"migration {name}", "applied")
             if distributed:
-                async for name in distribute(connection, settings.distribute_parts or settings.partitions):
+                async for name in distribute(connection, settings.parts):
                     yield Step(name, "distributed")
             collation = await find_collation(connection)
             if collation.has_changed:
