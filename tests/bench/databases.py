@@ -69,6 +69,11 @@ class Databases:
     async def drop(self, name: str) -> None:
         await self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
+    async def size(self, name: str) -> int:
+        """Bytes on disk."""
+        async with connect(self.dsn) as connection:
+            return int(await connection.fetchval("SELECT pg_database_size($1::name)", name))
+
     async def read_settings(self, names: tuple[str, ...]) -> dict[str, str]:
         async with connect(self.dsn) as connection:
             rows = {name: await connection.fetchval("SELECT current_setting($1)", name) for name in names}

@@ -24,6 +24,7 @@ class Point(NamedTuple):
     usage: Sequence[Run] = ()
     names: int = USUAL.total
     partitions: int = PARTITIONS
+    disk_bytes: int = 0  # of the database that each run begins with a copy of
 
     @property
     def runs(self) -> dict[str, Sequence[Run]]:
@@ -41,6 +42,7 @@ class Place:
 
     scenario: Scenario
     workload: Workload
+    disk_bytes: int
     stored: int = 0
     fold_per_s: float | None = None
     kinds: Sequence[str] = ("ingest", "end_to_end")
@@ -48,8 +50,9 @@ class Place:
 
     def point(self) -> Point:
         ingest, end_to_end, usage = (self.runs.get(kind, []) for kind in MEASURES)
-        names, partitions = self.workload.names, self.scenario.partitions
-        return Point(self.stored, self.scenario.accounts, ingest, end_to_end, self.fold_per_s, usage, names, partitions)
+        names, partitions, accounts = self.workload.names, self.scenario.partitions, self.scenario.accounts
+        fold = self.fold_per_s
+        return Point(self.stored, accounts, ingest, end_to_end, fold, usage, names, partitions, self.disk_bytes)
 
 
 async def prepare_stored(bench: Bench, stored: int, workload: Workload) -> Place:
@@ -59,14 +62,14 @@ async def prepare_stored(bench: Bench, stored: int, workload: Workload) -> Place
     fold_per_s = await preload(scenario, stored, usage=False) if stored else None
     await rewind_offsets(scenario)
     scenario.load(workload)
-    return Place(scenario, workload, stored, fold_per_s)
+    return Place(scenario, workload, await disk_of(scenario), stored, fold_per_s)
 
 
 async def prepare_accounts(bench: Bench, workload: Workload) -> Place:
     scenario = Scenario(bench, f"accounts{workload.accounts}", workload.accounts)
     await scenario.open_accounts()
     scenario.load(workload)
-    return Place(scenario, workload)
+    return Place(scenario, workload, await disk_of(scenario))
 
 
 async def prepare_names(bench: Bench, workload: Workload) -> Place:
@@ -74,14 +77,18 @@ async def prepare_names(bench: Bench, workload: Workload) -> Place:
     scenario = Scenario(bench, f"names{workload.names}", workload.accounts)
     await scenario.open_accounts()
     scenario.load(workload)
-    return Place(scenario, workload, kinds=("end_to_end", "usage"))
+    return Place(scenario, workload, await disk_of(scenario), kinds=("end_to_end", "usage"))
 
 
 async def prepare_partitions(bench: Bench, workload: Workload, partitions: int) -> Place:
     scenario = Scenario(bench, f"partitions{partitions}", workload.accounts, partitions=partitions)
     await scenario.open_accounts()
     scenario.load(workload)
-    return Place(scenario, workload)
+    return Place(scenario, workload, await disk_of(scenario))
+
+
+async def disk_of(scenario: Scenario) -> int:
+    return await scenario.bench.databases.size(scenario.template)
 
 
 async def measure_place(place: Place) -> None:

@@ -91,23 +91,30 @@ def calm(figures: Figures) -> Table:
 
 
 def growth(figures: Figures) -> Table:
-    table = Table("stored before", "accounts", "ingest", "end to end", "memory, MB", title="Growth, median events/s")
+    table = Table("stored before", "accounts", "ingest", "end to end", title="Growth, median events/s")
+    for heading in ("memory, MB", "disk, MB"):
+        table.add_column(heading)
     for point in (*figures.get("growth_stored", ()), *figures.get("growth_accounts", ())):
         memory = " ".join(f"{name} {megabytes:,}" for name, megabytes in point["rss_mb"].items())
         medians = (f"{median_low(point[name]):,}" for name in ("ingest_per_s", "end_to_end_per_s"))
-        table.add_row(f"{point['stored']:,}", f"{point['accounts']:,}", *medians, memory)
+        table.add_row(f"{point['stored']:,}", f"{point['accounts']:,}", *medians, memory, disk_mb(point))
     return table
+
+
+def disk_mb(point: Figures) -> str:
+    """Of the database that its runs begin with."""
+    return f"{point['disk_bytes'] / 1e6:,.0f}" if "disk_bytes" in point else ""
 
 
 def growth_shape(figures: Figures) -> Table:
     table = Table("names", "partitions", title="Growth by names of an account and by partitions, median events/s")
     kinds = ("ingest", "end_to_end", "usage")
-    for heading in ("ingest", "end to end", "until usage", "memory, MB"):
+    for heading in ("ingest", "end to end", "until usage", "memory, MB", "disk, MB"):
         table.add_column(heading)
     for point in figures.get("growth_shape", ()):
         medians = (f"{median_low(runs):,}" if (runs := point.get(f"{kind}_per_s")) else "" for kind in kinds)
         memory = " ".join(f"{name} {megabytes:,}" for name, megabytes in point["rss_mb"].items())
-        table.add_row(f"{point['names']:,}", f"{point['partitions']}", *medians, memory)
+        table.add_row(f"{point['names']:,}", f"{point['partitions']}", *medians, memory, disk_mb(point))
     return table
 
 

@@ -130,6 +130,7 @@ def note_growth(figures: Figures, name: str, measured: Sequence[Point]) -> None:
             "accounts": point.accounts,
             "names": point.names,
             "partitions": point.partitions,
+            "disk_bytes": point.disk_bytes,
             **{f"{kind}_per_s": [round(run.per_s) for run in runs] for kind, runs in point.runs.items()},
             "fold_per_s": None if point.fold_per_s is None else round(point.fold_per_s),
             "rss_mb": peaks([run.usage for run in all_runs(point)]),

@@ -35,15 +35,16 @@ def test_a_machine_that_is_quick_for_one_run_decides_a_ratio_of_bests() -> None:
 
 def test_a_point_has_the_kinds_that_were_measured_of_it() -> None:
     figures: Figures = {}
-    names = Point(0, 10_000, [], runs(60, 70, 65), None, usage=runs(30, 20, 25), names=1_000)
+    names = Point(0, 10_000, [], runs(60, 70, 65), None, usage=runs(30, 20, 25), names=1_000, disk_bytes=12_345_678_901)
     note_growth(figures, "growth_shape", [names, NONE._replace(partitions=48)])
     first, second = figures["growth_shape"]
     assert (first["names"], first["usage_per_s"], "ingest_per_s" in first) == (1_000, [30, 20, 25], False)
     assert (second["partitions"], "usage_per_s" in second) == (48, False)
+    assert first["disk_bytes"] == 12_345_678_901
     console = Console(record=True, width=100)
     console.print(growth_shape(figures))
     shown = console.export_text()
-    assert [figure for figure in ("1,000", "48", "65", "25", "43,000") if figure not in shown] == []
+    assert [figure for figure in ("1,000", "48", "65", "25", "43,000", "12,346") if figure not in shown] == []
 
 
 def test_one_point_grows_nowhere() -> None:
