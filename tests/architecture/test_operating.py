@@ -156,8 +156,8 @@ def test_limits_and_times_of_the_runbooks_are_those_of_the_code() -> None:
 
 
 def test_what_the_compiled_part_takes_off_is_what_was_measured() -> None:
-    """`python -m tests.bench --only steps --output tests/bench/results/steps.json`; three quarters, in each order."""
-    steps = json.loads((ROOT / "tests/bench/results/steps.json").read_text(encoding="utf-8"))["steps_us"]
+    """Three quarters, in each order."""
+    steps = FIGURES["steps_us"]
     taken = [1 - sum(steps[f"{order}, compiled"].values()) / sum(steps[order].values()) for order in ORDERS]
     assert [round(share * 4) for share in taken] == [3] * len(ORDERS)
     texts = (
