@@ -9,7 +9,7 @@ from tests.bench.results import Figures, note_rates
 from tests.bench.throughput import IN_PYTHON
 
 
-def test_ingest_in_python_turns_the_compiled_part_off() -> None:
+def test_ingest_in_python_is_without_the_compiled_part() -> None:
     [(name, value)] = IN_PYTHON.items()
     assert environment(IN_PYTHON)["METERING_COMPILED"] == value
     assert MeterSettings.model_fields[name].default is True
