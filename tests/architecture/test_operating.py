@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from statistics import median_low
 from typing import Any
 
 from meter.roles import READER_LIMITS
@@ -40,6 +41,14 @@ def thousands(number: float) -> str:
     return f"{round(number, -3):,.0f}"
 
 
+def list_medians(figure: str, **points: tuple[int, ...]) -> str:
+    """Of the points of `growth_shape`: `142,000, 133,000 and 85,000`."""
+    [(key, values)] = points.items()
+    found = [point for value in values for point in FIGURES["growth_shape"] if point[key] == value and figure in point]
+    *first, last = [thousands(median_low(point[figure])) for point in found]
+    return f"{', '.join(first)} and {last}"
+
+
 def test_the_figures_are_those_of_the_last_run() -> None:
     cpu, memory = FIGURES["cpu_s_per_million"]["end_to_end"], FIGURES["rss_mb"]
     millions = next(run for run in FIGURES["growth_accounts"] if run["accounts"] == 1_000_000)
@@ -63,6 +72,8 @@ def test_the_figures_are_those_of_the_last_run() -> None:
         f"at {round(light['per_s'], -2):,} events a second | {light['delays_ms']['balance']['p99']:.0f} ms |",
         f"at the same rate | {light['delays_ms']['email']['p99']:.0f} ms |",
         f"| ingest with 20 million events stored, beside an empty store | {FIGURES['growth']:.0%} |".replace("%", " %"),
+        f"with 3, 12 and 48 partitions | {list_medians('ingest_per_s', partitions=(3, 12, 48))} a second |",
+        f"with 10 and with 1,000 names | {list_medians('usage_per_s', names=(10, 1_000))} a second |",
         f"| events that `projections rebuild` reads | {thousands(FIGURES['rebuild_per_s'])} a second |",
         f"| events that `meter verify` checks | {thousands(FIGURES['verify_per_s'])} a second |",
     ]
