@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from meter.runtime.errors import RefusalError
 from schemas.amounts import MICRO
-from schemas.figures import show_balance, unit_of
+from schemas.figures import count_of, show_balance, unit_of
 from schemas.records import place_of
 from schemas.times import say_time
 
@@ -154,13 +154,13 @@ def describe_kept(amounts: Sequence[KeptAmount], changes: int) -> dict[str, obje
 
 def describe_counted(amount: Decimal, resource: str, events: int) -> str:
     """`500 tool runs in 1 event`"""
-    return f"{describe_amount(amount, resource)} in {events:,} event{'' if events == 1 else 's'}"
+    return f"{describe_amount(amount, resource)} in {count_of(events, 'event')}"
 
 
 def describe_opening(account_id: str, account: AccountNow, balances: Iterable[BalanceNow]) -> list[str]:
     """One line for the account, one for each resource."""
     contacts = len(account.contacts)
-    warned = f"{contacts} contact{'' if contacts == 1 else 's'}" if contacts else "no contact: nobody gets its emails"
+    warned = count_of(contacts, "contact") if contacts else "no contact: nobody gets its emails"
     lines = [f"opened {account_id} on plan {account.plan}, {warned}"]
     return lines + [describe_now(balance) for balance in balances]
 
