@@ -10,7 +10,7 @@ WITH epochs AS MATERIALIZED (
          AS e (account_id, resource, epoch, position, recorded_at, granted, base)
 ), stored AS MATERIALIZED (
     SELECT account_id, resource, position, epoch, allocation, consumed, at FROM projections.exhaustion_steps
-    WHERE shard = $1 AND position <= $2
+    WHERE shard = $1
 ), since AS MATERIALIZED (
     SELECT min(position) AS position FROM stored
 ), splits AS MATERIALIZED (
@@ -42,17 +42,26 @@ WITH epochs AS MATERIALIZED (
     SELECT DISTINCT ON (account_id, resource) account_id, resource, position, epoch, allocation, consumed
     FROM stored
     ORDER BY account_id, resource, position DESC
+), placed AS MATERIALIZED (
+    SELECT s.*, l.account_id AS of_account, l.resource AS of_resource, l.recorded_at
+    FROM stored s
+    LEFT JOIN meter.events l ON l.shard = $1 AND l.position = s.position
+), late AS MATERIALIZED (
+    -- Later than its event only where a clock went back: then it is the time of an event before it. They are looked for in one pass
+    -- over the log, and not one by one: that would be one pass for each.
+    SELECT DISTINCT p.account_id, p.resource, p.position
+    FROM placed p
+    JOIN meter.events b ON b.account_id = p.account_id AND b.recorded_at = p.at AND b.position < p.position
+    WHERE p.at > p.recorded_at AND b.shard = $1 AND b.position <= $2
 ), judged AS (
     SELECT s.account_id, s.resource, s.position, to_jsonb(s)::text AS stored, to_jsonb(e)::text AS log
     FROM stored s
+    JOIN placed p USING (account_id, resource, position)
     LEFT JOIN expected e USING (account_id, resource, position)
-    LEFT JOIN meter.events l ON l.shard = $1 AND l.position = s.position
+    LEFT JOIN late t USING (account_id, resource, position)
     WHERE (s.epoch, s.allocation, s.consumed) IS DISTINCT FROM (e.epoch, e.allocation, e.consumed)
-       OR l.account_id IS DISTINCT FROM s.account_id OR s.at < l.recorded_at
-       -- Later than its event only where a clock went back.
-       OR s.at > l.recorded_at AND NOT EXISTS (
-           SELECT FROM meter.events b
-           WHERE b.shard = $1 AND b.position < s.position AND b.account_id = s.account_id AND b.recorded_at = s.at)
+       OR p.of_account IS DISTINCT FROM s.account_id OR p.of_resource <> s.resource OR s.position > $2 OR s.at < p.recorded_at
+       OR s.at > p.recorded_at AND t.account_id IS NULL
     UNION ALL
     SELECT e.account_id, e.resource, e.position, NULL, to_jsonb(e)::text
     FROM expected e
