@@ -114,19 +114,32 @@ def empty_state(
     return BalanceState(account_id, resource, shard, 0, 0, 0, 0, (), 0, as_of, opened, closed, True)
 
 
-def fold(state: BalanceState, steps: Iterable[Step]) -> tuple[BalanceState, list[BalanceState]]:
-    """Apply steps in the order of positions; the state after them, and every state on the way that must be published.
+def must_publish(before: BalanceState, after: BalanceState) -> bool:
+    """Whether the change goes to Kafka. The number of messages depends on accounts and percents, not on events."""
+    return after.epoch > 0 and (
+        before.epoch != after.epoch
+        or before.percent != after.percent
+        or before.exhausted != after.exhausted
+        or before.allowed != after.allowed
+    )
+
+
+def fold(
+    state: BalanceState, steps: Iterable[Step], keep: Callable[[BalanceState, BalanceState], bool] = must_publish
+) -> tuple[BalanceState, list[BalanceState]]:
+    """Apply steps in the order of positions; the state after them, and every state on the way that is to be kept: asked
+    with the one before it.
 
     A step that is not newer than the state is a repeat and changes nothing.
     """
-    published: list[BalanceState] = []
+    kept: list[BalanceState] = []
     for step in steps:
         if step.position <= state.position:
             continue
         before, state = state, apply(state, step)
-        if must_publish(before, state):
-            published.append(state)
-    return state, published
+        if keep(before, state):
+            kept.append(state)
+    return state, kept
 
 
 def apply(state: BalanceState, step: Step) -> BalanceState:
@@ -210,13 +223,3 @@ CHANGES: Final[Mapping[Kind, Callable[[BalanceState, int], BalanceState]]] = {
     Kind.CLOSING: close_account,
     Kind.REOPENING: reopen_account,
 }
-
-
-def must_publish(before: BalanceState, after: BalanceState) -> bool:
-    """Whether the change goes to Kafka. The number of messages depends on accounts and percents, not on events."""
-    return after.epoch > 0 and (
-        before.epoch != after.epoch
-        or before.percent != after.percent
-        or before.exhausted != after.exhausted
-        or before.allowed != after.allowed
-    )

@@ -1,7 +1,7 @@
 """Plans what to write from what was read of the log. Pure; the plan is a value that a test can print."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
@@ -10,13 +10,14 @@ from typing import NamedTuple
 from meter.runtime.errors import RefusalError
 from projections import accounts as account_fold
 from projections.accounts import AccountEvent, AccountState
-from projections.fold import BalanceState, Step, empty_state, fold
+from projections.fold import BalanceState, Step, empty_state, fold, must_publish
 from projections.messages import OutboxMessage, render_account, render_balance
 from projections.steps import ITEM_CODES, STEP_KINDS, BalanceKey, NonUsageEvent
 from projections.tracing import Causes, cause_of
 from schemas.codes import ACCOUNT_CODES
 
 position_of = attrgetter("position")
+Keep = Callable[[BalanceState, BalanceState], bool]
 
 
 class LogDamagedError(RefusalError):
@@ -126,11 +127,12 @@ def plan(reading: Reading) -> FoldPlan:
     )
 
 
-def fold_reading(reading: Reading) -> Folded:
-    """The states, and nothing rendered. The caller has found that no event is missing."""
+def fold_reading(reading: Reading, keep: Keep = must_publish) -> Folded:
+    """The states, and nothing rendered; `keep` says which of them are published. The caller has found that no event is
+    missing."""
     published: list[BalanceState] = []
-    consumed, balances = fold_totals(reading, published)
-    balances += fold_stepwise(reading, published)
+    consumed, balances = fold_totals(reading, published, keep)
+    balances += fold_stepwise(reading, published, keep)
     accounts, published_accounts = fold_accounts(reading)
     return Folded(
         consumed=consumed,
@@ -171,27 +173,30 @@ def start_state(reading: Reading, key: BalanceKey, shard: int, as_of: datetime) 
     return empty_state(*key, shard, as_of, opened=opened, closed=closed)
 
 
-def fold_totals(reading: Reading, published: list[BalanceState]) -> tuple[list[BalanceState], list[BalanceState]]:
+def fold_totals(
+    reading: Reading, published: list[BalanceState], keep: Keep
+) -> tuple[list[BalanceState], list[BalanceState]]:
     """Balances with nothing but usage in the range, one step each: stored ones, and new ones."""
     consumed: list[BalanceState] = []
     new: list[BalanceState] = []
     for key, shard, _events, step, before in reading.totals:
         if key in reading.steps:
             continue
-        after, published_here = fold(before or start_state(reading, key, shard, step.as_of), (step,))
+        after, published_here = fold(before or start_state(reading, key, shard, step.as_of), (step,), keep)
         (new if before is None else consumed).append(after)
         published += published_here
     return consumed, new
 
 
-def fold_stepwise(reading: Reading, published: list[BalanceState]) -> list[BalanceState]:
+def fold_stepwise(reading: Reading, published: list[BalanceState], keep: Keep) -> list[BalanceState]:
     """Balances with other steps in the range, step by step in the order of positions. What happens to an account makes
     no balance of a resource that it has none of."""
     steps = {key: list(own) for key, own in reading.steps.items()}
+    shards = {o.account_id: o.shard for o in reading.non_usage}
     for total in reading.totals:
         if total.key in steps:
             steps[total.key].append(total.step)
-    shards = {o.account_id: o.shard for o in reading.non_usage}
+            shards[total.key[0]] = total.shard
     folded = []
     for key, own in steps.items():
         own.sort(key=position_of)
@@ -201,7 +206,7 @@ def fold_stepwise(reading: Reading, published: list[BalanceState]) -> list[Balan
             if moving is None:
                 continue
             before = start_state(reading, key, shards[key[0]], moving.as_of)
-        after, published_here = fold(before, own)
+        after, published_here = fold(before, own, keep)
         folded.append(after)
         published += published_here
     return folded

@@ -7,22 +7,29 @@ transaction; meanwhile the service skips that shard and folds the others. Usage 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from meter.runtime.errors import RefusalError
 from meter.runtime.postgres import Executor, Pool
 from projections.accounts import AccountState
-from projections.fold import BalanceState
+from projections.fold import BalanceState, Kind, Step
 from projections.models import Model as Model
-from projections.plan import PositionRange, Reading, check_contiguous, fold_reading
-from projections.rebuild_steps import mend_steps
+from projections.plan import PositionRange, Reading, UsageTotal, check_contiguous, fold_reading
+from projections.rebuild_steps import (
+    FIRST_POSITION,
+    LAST_POSITION,
+    KeptState,
+    KeptStates,
+    StepJudge,
+    keep_every,
+    mend_steps,
+)
 from projections.steps import BalanceKey, collect_steps, split_positions
 from projections.store import (
     PROJECTION,
     account_row,
-    as_usage_total,
     check_log,
     columns,
     fetch_position,
@@ -93,9 +100,10 @@ class Rebuild:
 
     async def _rebuild_folded(self, connection: Executor, shard: int, models: Sequence[Model]) -> list[Exchange]:
         """Balances and accounts."""
-        rebuilt = ShardRebuild(shard, self._progress)
+        rebuilt = ShardRebuild(shard, self._progress, with_steps=Model.BALANCES in models)
         async with connection.transaction(isolation="repeatable_read"):
             await connection.execute(sql("prepare_long_read"))
+            await connection.execute(sql("read_along_key"))
             position = await fetch_position(connection, PROJECTION, shard)
             await rebuilt.read_up_to(connection, position)
             await check_log(connection, shard, position, STATEMENT_TIMEOUT_S)
@@ -109,8 +117,8 @@ class Rebuild:
             for model in models:
                 rows = await connection.fetch(sql(f"replace_{model}"), shard, timeout=STATEMENT_TIMEOUT_S)
                 exchanged.append(Exchange(model, *rows[0]))
-            if Model.BALANCES in models:
-                mended = await mend_steps(connection, shard, position, timeout_s=STATEMENT_TIMEOUT_S)
+            if rebuilt.judge is not None:
+                mended = await mend_steps(connection, shard, rebuilt.judge, timeout_s=STATEMENT_TIMEOUT_S)
                 exchanged.append(Exchange(Model.BALANCES, 0, mended.added, 0, mended.removed))
             return exchanged
 
@@ -138,10 +146,12 @@ async def count_events(pool: Pool, models: Sequence[Model]) -> int:
 
 
 class ShardRebuild:
-    """The balances and accounts of one shard as they grow, in memory."""
+    """The balances and accounts of one shard as they grow, in memory; `with_steps`: what is kept of the states that
+    were published is judged beside them."""
 
-    def __init__(self, shard: int, progress: Callable[[int], None]) -> None:
+    def __init__(self, shard: int, progress: Callable[[int], None], *, with_steps: bool) -> None:
         self.shard = shard
+        self.judge = StepJudge() if with_steps else None
         self._progress = progress
         self._position = 0
         self.is_behind_moves = False  # what is read from now on has no gaps
@@ -149,28 +159,43 @@ class ShardRebuild:
         self._accounts: dict[str, AccountState] = {}
 
     async def read_up_to(self, connection: Executor, position: int) -> None:
+        """Within a transaction. What is kept behind the cursor comes with the last range that is read under its
+        lock."""
+        steps = None
+        if self.judge is not None:
+            first = self._position + 1 if self._position else FIRST_POSITION
+            steps = await KeptStates.open(connection, self.shard, first, timeout_s=STATEMENT_TIMEOUT_S)
         while True:
             cut = PositionRange(self.shard, self._position, min(self._position + RANGE_EVENTS, position))
+            [whole] = await keep_openings_whole(connection, [cut])
             # Never beyond the cursor: the version before may have left it between an opening and its free grants.
-            [of] = [cut] if cut.upto == position else await keep_openings_whole(connection, [cut])
+            of = whole._replace(upto=min(whole.upto, position))
             last = of.upto == position
-            self._apply(await self._read(connection, of))
+            upto = LAST_POSITION if last and self.is_behind_moves else of.upto
+            kept = await steps.take_up_to(upto) if steps is not None else []
+            self._apply(await self._read(connection, of, kept), kept)
             self._progress(of.upto - of.after)
             self._position = of.upto
             if last:
                 return
 
-    async def _read(self, connection: Executor, of: PositionRange) -> Reading:
+    async def _read(self, connection: Executor, of: PositionRange, kept: Sequence[KeptState]) -> Reading:
+        """Usage is cut behind the states that are kept as well, so that the fold stops there; that of an account's
+        other resource, too, so all of it is folded step by step."""
         non_usage = open_events(await self._fetch(connection, "fetch_account_events", *columns([of])))
-        steps = collect_steps(non_usage)
-        rows = await self._fetch(connection, "sum_usage", *columns([of]), *split_positions(steps))
+        steps: dict[BalanceKey, Sequence[Step]] = dict(collect_steps(non_usage))
+        stops = [each for each in kept if of.after < each.position <= of.upto]
+        rows = await self._fetch(connection, "sum_usage", of.shard, of.after, of.upto, *find_cuts(steps, stops))
         # Not beside the balances that are stored, but beside those that were rebuilt so far.
-        totals = [total._replace(state=self._balances.get(total.key)) for total in map(as_usage_total, rows)]
+        totals = [
+            UsageTotal(key, of.shard, events, Step(Kind.USAGE, *run), self._balances.get(key))
+            for key, events, run in ((tuple(row[:2]), row[2], row[3:]) for row in rows)
+        ]
         return Reading(
             ranges=[of],
             totals=totals,
             non_usage=non_usage,
-            steps=steps,
+            steps=dict.fromkeys((total.key for total in totals), ()) | steps,
             balances=self._balances,
             accounts=self._accounts,
         )
@@ -178,10 +203,12 @@ class ShardRebuild:
     async def _fetch(self, connection: Executor, name: str, *arguments: object) -> Sequence[Any]:
         return await connection.fetch(sql(name), *arguments, timeout=STATEMENT_TIMEOUT_S)
 
-    def _apply(self, reading: Reading) -> None:
+    def _apply(self, reading: Reading, kept: Sequence[KeptState]) -> None:
         if self.is_behind_moves:
             check_contiguous(reading)
-        folded = fold_reading(reading)
+        folded = fold_reading(reading) if self.judge is None else fold_reading(reading, keep_every)
+        if self.judge is not None:
+            self.judge.take(kept, folded.published)
         for balance in (*folded.consumed, *folded.balances):
             self._balances[balance.account_id, balance.resource] = balance
         for account in folded.accounts:
@@ -191,6 +218,12 @@ class ShardRebuild:
         """Balances and accounts into their shadow tables."""
         await copy(connection, "rebuilt_balances", BALANCE_COLUMNS, list(self._balances.values()))
         await copy(connection, "rebuilt_accounts", ACCOUNT_COLUMNS, list(map(account_row, self._accounts.values())))
+
+
+def find_cuts(steps: Mapping[BalanceKey, Sequence[Step]], stops: Sequence[KeptState]) -> tuple[list[str], list[int]]:
+    """Accounts and positions at which a run of usage begins."""
+    accounts, _resources, positions = split_positions(steps)
+    return accounts + [each.account_id for each in stops], positions + [each.position + 1 for each in stops]
 
 
 @asynccontextmanager

@@ -189,8 +189,9 @@ def open_events(rows: Iterable[Iterable[Any]]) -> list[NonUsageEvent]:
     found = []
     for *row, key in rows:
         event = NonUsageEvent(*row)
-        opened = None if event.data is None else unseal(event.type, event.data, event.account_id, key)
-        found.append(event._replace(data=opened))
+        if event.data is not None:
+            event = event._replace(data=unseal(event.type, event.data, event.account_id, key))
+        found.append(event)
     return found
 
 
@@ -199,10 +200,9 @@ def as_added(row: Any) -> Added:
 
 
 def as_usage_total(row: Iterable[Any]) -> UsageTotal:
-    """A row of `add_usage`, or of `sum_usage`, which has no balance."""
+    """A row of `add_usage`."""
     account_id, resource, shard, events, amount, position, as_of, *stored = row
-    is_new = not stored or stored[0] is None
-    state = None if is_new else as_balance_state((account_id, resource, shard, *stored))
+    state = None if stored[0] is None else as_balance_state((account_id, resource, shard, *stored))
     return UsageTotal((account_id, resource), shard, events, Step(Kind.USAGE, amount, position, as_of), state)
 
 

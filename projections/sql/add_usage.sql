@@ -1,4 +1,5 @@
--- sum_usage, with the usage that nobody is told of added to its balances at once: where the whole percent stays what it is, and nothing
+-- What was used in the ranges per account, resource and run, as sum_usage.sql has it of one shard, with the usage that nobody is told of
+-- added to its balances at once: where the whole percent stays what it is, and nothing
 -- but usage is in the ranges. That is nearly all of it, and the service needs no state of it. Returns what was added, by shard and time
 -- (account_id is null; events, and the balances as amount), and the rest beside the balance so far.
 -- Moves the cursors on behind the ranges as well: whatever else this transaction writes, they are folded with it.

@@ -65,6 +65,7 @@ PROJECTIONS: Final[Groups] = {
     "projections republish begins": ("begin_republication", "replace_topic", "count_opened", "count_republished"),
     "projections rebuild": (
         *("clear_rebuilt_*", "judge_rebuilt_names", "plan_exchange", "add_missing_steps", "remove_wrong_steps"),
+        *("read_along_key", "sum_usage", "fetch_steps"),
         *("replace_days", "replace_day_kinds", "replace_months", "replace_slots", "replace_zones", "replace_names"),
         *("replace_items", "replace_used_items"),
     ),

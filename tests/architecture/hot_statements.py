@@ -59,7 +59,6 @@ PROJECTIONS: Final[Statements] = {
     "fetch_account_events": RANGE,
     "fetch_traces": (*RANGE, 5),
     "add_usage": (*RANGE, ["a"], [1], [1]),
-    "sum_usage": (*RANGE, ["a"], [1], [1]),
     "fetch_balances": ACCOUNT,
     "fetch_accounts": ACCOUNT,
     "update_consumed": (["a"], [1], ["5"], [1], [NOW], [0]),

@@ -103,7 +103,7 @@ async def test_statements_that_are_joined_do_as_well(partitioned: asyncpg.Connec
 
 async def test_the_plan_shows_a_statement_that_names_no_shard(partitioned: asyncpg.Connection) -> None:
     """Else the other test would pass whatever the statements are."""
-    nodes = await explain(partitioned, load_sql("projections", "sum_usage"), HOT["projections"]["sum_usage"])
+    nodes = await explain(partitioned, load_sql("projections", "add_usage"), HOT["projections"]["add_usage"])
     assert any(found.endswith("_of_2") for found in touched(nodes))
 
 

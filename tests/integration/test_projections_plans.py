@@ -37,7 +37,7 @@ SELECT account_id, resource, shard, granted, consumed, base, epoch, boundaries, 
        free_only
 FROM projections.balance_states WHERE shard = $1
 """
-STATEMENTS = ("fetch_account_events", "find_range_ends", "sum_usage", "add_usage")
+STATEMENTS = ("fetch_account_events", "find_range_ends", "add_usage")
 PLANS = ("force_generic_plan", "force_custom_plan")
 # How many shards, and the range of each: all that have news, the backlog of one, a trickle.
 RANGES = ((SHARDS, 14_000, 15_700), (1, 2_000, 16_000), (3, 16_600, 16_610))
@@ -166,6 +166,74 @@ async def test_a_join_of_its_parts_would_be_seen(log: asyncpg.Connection) -> Non
 
 async def test_usage_is_cut_into_runs_by_a_hash_of_the_cuts(log: asyncpg.Connection) -> None:
     assert await find_plans(log, sql("add_usage"), repeats_cuts) == []
+
+
+async def explain_a_rebuild(connection: asyncpg.Connection) -> list[Plan]:
+    """How a rebuild adds up the usage of a whole shard, with the cuts of all its accounts."""
+    await connection.execute(sql("prepare_long_read"))
+    await connection.execute(f"PREPARE sums AS {sql('sum_usage')}")
+    accounts, positions = [f"acct-{number}" for number in range(1009)] * 5, list(range(5 * 1009))
+    return await explain(connection, f"EXECUTE sums (0, 0, 16000, ARRAY{accounts}, ARRAY{positions})")
+
+
+async def test_a_rebuild_reads_along_the_key_and_looks_cuts_up_by_a_hash(log: asyncpg.Connection) -> None:
+    """Sorting the events for the cuts, or making a hash of them, takes longer than all the rest."""
+    await log.execute(sql("read_along_key"))
+    nodes = await explain_a_rebuild(log)
+    [read] = [node for node in nodes if node.get("Relation Name") == "events"]
+    assert (read["Node Type"], read["Index Name"]) == ("Index Scan", "events_position")
+    [join] = [node for node in nodes if "Join Type" in node]
+    outer, inner = join["Plans"]
+    assert (join["Node Type"], outer["Node Type"]) == ("Hash Join", "Index Scan")
+    assert (inner["Node Type"], inner["Plans"][0].get("CTE Name")) == ("Hash", "splits")
+
+
+async def test_a_rebuild_would_read_in_another_way(log: asyncpg.Connection) -> None:
+    """Else the other test would pass without the statement that it watches."""
+    [read] = [node for node in await explain_a_rebuild(log) if node.get("Relation Name") == "events"]
+    assert read["Node Type"] != "Index Scan"
+
+
+PUBLISHED = """
+INSERT INTO projections.exhaustion_steps (shard, account_id, resource, position, epoch, allocation, consumed, at)
+SELECT shard, account_id, 1, position, 1, 100, 1, recorded_at + interval '1 s' FROM meter.events WHERE position % 50 = 0
+"""
+
+
+ASKED_ONE_BY_ONE = """NOT EXISTS (
+    SELECT FROM meter.events b
+    WHERE b.shard = $1 AND b.position < s.position AND b.account_id = s.account_id AND b.recorded_at = s.at)"""
+
+
+async def test_times_of_published_states_are_compared_in_one_pass(log: asyncpg.Connection) -> None:
+    """Where clocks went back, the log was once read for each state: in the square of its length."""
+    await log.execute(PUBLISHED)
+    await log.execute("ANALYZE projections.exhaustion_steps")
+    await log.execute(sql("prepare_long_read"))
+    await log.execute(f"PREPARE compared AS {sql('compare_steps')}")
+    epochs = "ARRAY['acct-1'], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[now()], ARRAY['100'], ARRAY['0']"
+    nodes = await explain(log, f"EXECUTE compared (0, 16000, {epochs})")
+    again = [part for node in nodes for child in find_repeated(node) for part in walk(child)]
+    assert [part for part in again if part.get("Relation Name") == "events" and not names_one(part)] == []
+    await log.execute("DEALLOCATE compared")
+    await log.execute(f"PREPARE compared AS {sql('compare_steps').replace('t.account_id IS NULL', ASKED_ONE_BY_ONE)}")
+    nodes = await explain(log, f"EXECUTE compared (0, 16000, {epochs})")
+    again = [part for node in nodes for child in find_repeated(node) for part in walk(child)]
+    assert [part for part in again if part.get("Relation Name") == "events" and not names_one(part)] != []
+
+
+def find_repeated(node: Plan) -> list[Plan]:
+    """What is run once for each row of something else."""
+    loops = node["Node Type"] == "Nested Loop"
+    return [
+        child
+        for child in node.get("Plans", ())
+        if (loops and child["Parent Relationship"] == "Inner") or child["Parent Relationship"] == "SubPlan"
+    ]
+
+
+def names_one(node: Plan) -> bool:
+    return '"position" = ' in node.get("Index Cond", "")
 
 
 async def test_an_exchange_looks_each_row_up_by_a_hash(log: asyncpg.Connection) -> None:

@@ -4,15 +4,39 @@ fills in what lacks."""
 import pytest
 
 from meter.runtime.postgres import Pool
+from projections import rebuild as rebuild_module
 from projections.rebuild import Exchange, Model, Rebuild
 from projections.verify import STATES, verify
 from tests.integration.projections_histories import random_history
-from tests.integration.projections_log import EventLog, closed, fold_all, granted, opened, reopened, used
+from tests.integration.projections_log import (
+    GRANTED,
+    OPENED,
+    EventLog,
+    closed,
+    fold_all,
+    granted,
+    opened,
+    reopened,
+    used,
+)
 from tests.support.damaging import damage as damage_table
+from tests.support.damaging import lift_triggers
 
 STEPS = "projections.exhaustion_steps"
 LAST_EPOCH = f"(SELECT account_id, max(epoch) FROM {STEPS} GROUP BY 1 LIMIT 1)"
 ONE = f"WHERE ctid = (SELECT ctid FROM {STEPS} WHERE account_id = 'acct-1' AND epoch > 1 ORDER BY position LIMIT 1)"
+
+# What is stored together, as an opening with its free grants, has one time.
+CLOCKS = f"""
+UPDATE meter.events SET recorded_at = recorded_at + (position * 7919 % 13) * interval '1 s'
+WHERE type NOT IN ({OPENED}, {GRANTED})
+"""
+
+
+@pytest.fixture(autouse=True)
+def short_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a rebuild reads a shard in several."""
+    monkeypatch.setattr(rebuild_module, "RANGE_EVENTS", 40)
 
 
 @pytest.fixture
@@ -59,6 +83,17 @@ async def test_states_are_right_wherever_the_fold_was_cut(pool: Pool, log: Event
         f"UPDATE {STEPS} SET at = at + interval '1 hour' {ONE}",
         f"UPDATE {STEPS} SET at = at - interval '1 hour' {ONE}",
         f"UPDATE {STEPS} SET account_id = 'acct-2' {ONE}",
+        f"UPDATE {STEPS} SET consumed = consumed + 0.5 {ONE}",
+        f"UPDATE {STEPS} SET allocation = 'NaN' {ONE}",
+        f"UPDATE {STEPS} SET consumed = '-Infinity' {ONE}",
+        f"UPDATE {STEPS} SET at = 'infinity' {ONE}",
+        f"UPDATE {STEPS} SET at = '0044-03-15 BC' {ONE}",
+        f"UPDATE {STEPS} SET at = '20000-01-01' {ONE}",
+        f"UPDATE {STEPS} SET resource = 3 - resource {ONE}",
+        f"UPDATE {STEPS} SET position = 0 {ONE}",
+        f"UPDATE {STEPS} SET position = -9223372036854775808 {ONE}",
+        f"UPDATE {STEPS} SET position = 9223372036854775807 {ONE}",
+        f"UPDATE {STEPS} SET position = position + 100000 {ONE}",
         f"DELETE FROM {STEPS} {ONE}",
         f"DELETE FROM {STEPS} WHERE (account_id, epoch) = {LAST_EPOCH}",
     ],
@@ -85,3 +120,24 @@ async def test_states_from_before_they_were_kept_are_filled_in(pool: Pool, log: 
     assert filled <= wanted
     # Besides them only what closes or opens an account again, with the figures of the state before it.
     assert {(*row[:3], *row[4:]) for row in wanted} == {(*row[:3], *row[4:]) for row in filled}
+
+
+@pytest.mark.parametrize("most_events", [1, 17])
+async def test_clocks_that_went_back_make_no_state_wrong(pool: Pool, log: EventLog, most_events: int) -> None:
+    """Time of a state is the latest of its events, and of what closed and opened the account; not of a second closing.
+    States that a rebuild brings have the same."""
+    await log.append(*random_history(seed=6, accounts=6, length=200))
+    for account in ("acct-1", "acct-2"):
+        toggles = [closed(account), closed(account), used(account, 1), reopened(account), used(account, 1)]
+        await log.append(*toggles, reopened(account), used(account, 30), *toggles)
+    await lift_triggers(pool, "meter.events")
+    await damage_table(pool, CLOCKS)
+    await fold_all(pool, most_events)
+    assert await find(pool) == []
+    exchange = await rebuild(pool)
+    assert (exchange.added, exchange.removed) == (0, 0)
+    await pool.execute(f"DELETE FROM {STEPS}")
+    assert (await rebuild(pool)).added > 0
+    assert await find(pool) == []
+    again = await rebuild(pool)
+    assert (again.added, again.removed) == (0, 0)

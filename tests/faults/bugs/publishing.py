@@ -82,8 +82,8 @@ def told_per_batch() -> None:
     """Only the state at the end of a batch is told: a peak inside it, before a grant or a reversal, is never seen."""
     fold = current(planning, "fold")
 
-    def fold_and_tell_last(state: Any, steps: Any) -> Any:
-        after, told = fold(state, steps)
+    def fold_and_tell_last(state: Any, steps: Any, keep: Any) -> Any:
+        after, told = fold(state, steps, keep)
         return after, told and [after]
 
     replace(planning, "fold", fold_and_tell_last)
