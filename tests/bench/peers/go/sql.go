@@ -11,8 +11,12 @@ const (
 	advanceSQL = `UPDATE peer.shards SET usage_offset = $3 WHERE shard = $1 AND usage_offset = $2
 RETURNING next_position, next_batch, head`
 
-	knownSQL = `SELECT event_key, type, resource, amount, name FROM peer.events
-WHERE shard = $1 AND event_key IS NOT NULL AND event_key = ANY ($2::bytea[])`
+	// Planned while the table is empty, a look-up of all keys at once may go along (shard, position), and read the whole shard from
+	// then on: three of six runs took three times as long. One key at a time has one index to go along.
+	knownSQL = `SELECT e.event_key, e.type, e.resource, e.amount, e.name FROM unnest($2::bytea[]) AS k (event_key)
+CROSS JOIN LATERAL (
+    SELECT * FROM peer.events l WHERE l.shard = $1 AND l.event_key IS NOT NULL AND l.event_key = k.event_key OFFSET 0
+) AS e`
 
 	copySQL = `COPY peer.events (position, amount, kafka_offset, occurred_at, recorded_at, event_id, shard, type, resource,
 account_id, name, source, data, extensions, id, event_key) FROM STDIN (FORMAT binary)`
