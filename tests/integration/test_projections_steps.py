@@ -3,6 +3,8 @@ fills in what lacks."""
 
 import pytest
 
+from deploy.local.stack import Addresses
+from meter.roles import create_roles
 from meter.runtime.postgres import Pool
 from projections import rebuild as rebuild_module
 from projections.rebuild import Exchange, Model, Rebuild
@@ -21,6 +23,7 @@ from tests.integration.projections_log import (
 )
 from tests.support.damaging import damage as damage_table
 from tests.support.damaging import lift_triggers
+from tests.support.processes import Processes
 
 STEPS = "projections.exhaustion_steps"
 LAST_EPOCH = f"(SELECT account_id, max(epoch) FROM {STEPS} GROUP BY 1 LIMIT 1)"
@@ -141,3 +144,19 @@ async def test_clocks_that_went_back_make_no_state_wrong(pool: Pool, log: EventL
     assert await find(pool) == []
     again = await rebuild(pool)
     assert (again.added, again.removed) == (0, 0)
+
+
+async def test_the_role_of_the_service_mends_them(
+    pool: Pool, filled: EventLog, processes: Processes, stack: Addresses, dsn: str
+) -> None:
+    """By the command line, which needs no right beside those that the service has."""
+    async with pool.acquire() as connection:
+        await create_roles(connection)
+    await damage_table(pool, f"UPDATE {STEPS} SET consumed = consumed + 1 {ONE}")
+    await damage_table(pool, f"DELETE FROM {STEPS} WHERE (account_id, epoch) = {LAST_EPOCH}")
+    assert await find(pool) != []
+    own = {"postgres_dsn": stack.dsn(dsn.rpartition("/")[2], "credit_projections")}
+    done = processes.run("projections", "rebuild", "balances", **own)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert await find(pool) == []
