@@ -213,24 +213,36 @@ fn take_field<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     }
 }
 
-/// Bytes of memory that each record takes, roughly: `meter.runtime.kafka.partition_buffer.weigh`.
+/// Bytes of memory that each record takes, roughly: `meter.runtime.kafka.partition_buffer.weigh`. Records of a batch that
+/// have the same headers have them in one tuple, which is weighed once.
 #[pyfunction]
 pub fn weigh(records: &Bound<'_, PyList>, record_bytes: usize, header_bytes: usize) -> PyResult<Vec<usize>> {
     guarded(|| {
-        records
-            .iter()
-            .map(|record| {
-                let record = record.cast::<PyTuple>()?;
-                let mut size = record_bytes + length_of(&record.get_item(4)?)? + length_of(&record.get_item(5)?)?;
-                for header in record.get_item(6)?.cast::<PyTuple>()? {
-                    let header = header.cast::<PyTuple>()?;
-                    let (name, value) = (header.get_item(0)?, header.get_item(1)?);
-                    size += header_bytes + name.cast::<PyString>()?.len()? + length_of(&value)?;
-                }
-                Ok(size)
-            })
-            .collect()
+        let mut weights = Vec::with_capacity(records.len());
+        let (mut weighed, mut weight): (Option<Bound<'_, PyTuple>>, usize) = (None, 0);
+        for record in records {
+            let record = record.cast::<PyTuple>()?;
+            let headers = record.get_borrowed_item(6)?;
+            if !weighed.as_ref().is_some_and(|known| known.is(headers)) {
+                let headers = headers.cast::<PyTuple>()?;
+                weight = weigh_headers(&headers, header_bytes)?;
+                weighed = Some(headers.to_owned());
+            }
+            let (key, value) = (record.get_borrowed_item(4)?, record.get_borrowed_item(5)?);
+            weights.push(record_bytes + length_of(&key)? + length_of(&value)? + weight);
+        }
+        Ok(weights)
     })
+}
+
+fn weigh_headers(headers: &Bound<'_, PyTuple>, header_bytes: usize) -> PyResult<usize> {
+    let mut size = 0;
+    for header in headers {
+        let header = header.cast::<PyTuple>()?;
+        let (name, value) = (header.get_item(0)?, header.get_item(1)?);
+        size += header_bytes + name.cast::<PyString>()?.len()? + length_of(&value)?;
+    }
+    Ok(size)
 }
 
 fn length_of(bytes: &Bound<'_, PyAny>) -> PyResult<usize> {

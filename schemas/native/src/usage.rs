@@ -182,12 +182,18 @@ impl UsageRows {
     }
 
     /// Codes of the types that there are.
-    fn types(&self) -> HashSet<i16> {
-        let code = |row: &Row| match row {
-            Row::Read(event) => self.contract.kinds[event.kind].code,
-            Row::Given { kind, .. } => *kind,
-        };
-        self.rows().map(code).collect()
+    fn types(&self) -> Vec<i16> {
+        let mut found = Vec::new(); // a handful at most: to look through them takes less than to hash
+        for row in self.rows() {
+            let code = match row {
+                Row::Read(event) => self.contract.kinds[event.kind].code,
+                Row::Given { kind, .. } => *kind,
+            };
+            if !found.contains(&code) {
+                found.push(code);
+            }
+        }
+        found
     }
 
     /// Places of the rows with one of these keys.

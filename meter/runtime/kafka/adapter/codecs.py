@@ -18,8 +18,10 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 # A record of this size has half a million headers at most, which take 40 MB when aiokafka reads them.
 MOST_RECORD_BYTES: Final = 1024 * 1024
 MOST_MEMBERS: Final = 64
-# Usual data packs by less than this ratio: a small buffer is tried first.
-USUAL_RATIO: Final = 32
+# Most batches fit into this, and are unpacked into a buffer that is kept, as a new one is filled with zeros first. Who
+# unpacks takes it away meanwhile: another thread makes its own.
+USUAL_BYTES: Final = 2 * 1024 * 1024
+SPARE: Final[list[bytearray]] = []
 FULL: Final = "failed to write whole buffer"
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 
@@ -82,17 +84,24 @@ def read_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
 
 def unpack_with(decompress_into: Callable[[Any, bytearray], int]) -> Unpack:
     def unpack(packed: Any) -> bytes:
-        for room in (min(MOST_BYTES, 65_536 + USUAL_RATIO * len(packed)), MOST_BYTES):
-            # The kernel gives a page when it is first written, so a large buffer costs only the part that is filled.
-            out = bytearray(room)
-            try:
-                size = decompress_into(packed, out)
-            except cramjam.DecompressionError as error:
-                if not is_full(error):
-                    raise
-            else:
-                return bytes(memoryview(out)[:size])
-        raise OversizedBatchError(f"unpacks to more than {MOST_BYTES >> 20} MiB")
+        out = SPARE.pop() if SPARE else bytearray(USUAL_BYTES)
+        unpacked = unpack_into(out, packed)
+        SPARE[:] = [out]
+        if unpacked is None:
+            unpacked = unpack_into(bytearray(MOST_BYTES), packed)
+        if unpacked is None:
+            raise OversizedBatchError(f"unpacks to more than {MOST_BYTES >> 20} MiB")
+        return unpacked
+
+    def unpack_into(out: bytearray, packed: Any) -> bytes | None:
+        """None: there is not enough room."""
+        try:
+            size = decompress_into(packed, out)
+        except cramjam.DecompressionError as error:
+            if not is_full(error):
+                raise
+            return None
+        return bytes(memoryview(out)[:size])
 
     return unpack
 

@@ -1,6 +1,7 @@
 """Unpacking within a limit: the same as without for what is honest, and an end for what is not."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -38,6 +39,16 @@ WITH_EVERY_CODEC = pytest.mark.parametrize(("name", "pack"), PACKS, ids=["gzip",
 def test_what_is_packed_comes_out_as_it_was(data: bytes, times: int) -> None:
     for name, pack in PACKS:
         assert BOUNDED[name](memoryview(pack(data * times))) == data * times
+
+
+def test_threads_unpack_at_the_same_time() -> None:
+    """What is unpacked stands for a moment in a buffer that is used again."""
+    given = [
+        (name, pack(data), data) for n in range(200) for data in [bytes([n]) * 300_000] for name, pack in PACKS[3:]
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        unpacked = list(pool.map(lambda one: BOUNDED[one[0]](one[1]), given))
+    assert [data == found for (_, _, data), found in zip(given, unpacked, strict=True)] == [True] * len(given)
 
 
 @WITH_EVERY_CODEC

@@ -140,10 +140,10 @@ def test_a_fault_in_the_middle_of_a_batch_costs_nothing(monkeypatch: pytest.Monk
 
 @given(st.lists(st.tuples(st.none() | st.binary(max_size=9), st.none() | st.binary(max_size=9), st.integers(0, 3))))
 def test_records_weigh_the_same(drawn: Any) -> None:
-    records = [
-        Record("usage", 0, n, 0, key, value, tuple(("naïve" * count, b"x" * count) for _ in range(count)))
-        for n, (key, value, count) in enumerate(drawn)
-    ]
+    """Records that follow each other may have the same headers, as those of a batch do, or others of their size."""
+    headers = [tuple(("naïve" * count, b"x" * count) for _ in range(count)) for count in range(4)]
+    records = [Record("usage", 0, n, 0, key, value, headers[count]) for n, (key, value, count) in enumerate(drawn)]
+    records += [Record("usage", 0, 0, 0, b"k", b"v", ((name, b"x"),)) for name in ("a", "bcd")]
     module = find_module()
     assert module is not None
     with python_alone():
