@@ -75,6 +75,7 @@ DEMANDS = (
     Demand("ingest, events/s", rate("ingest_per_s"), least=60_000),
     Demand("ingest ÷ bare COPY into the same indexed table", ratio("ingest_per_s", "copy_indexed_per_s"), least=0.4),
     Demand("ingest ÷ Go peer", ratio("ingest_per_s", "go_peer_per_s"), least=0.8),
+    Demand("ingest by two processes ÷ Go peer", ratio("ingest_by_two_per_s", "go_peer_per_s"), least=0.8),
     Demand("end to end, events/s", rate("end_to_end_per_s"), least=40_000),
     Demand("end to end ÷ plain peer", ratio("end_to_end_per_s", "peer_plain_per_s"), least=20),
     Demand("end to end ÷ batched peer", ratio("end_to_end_per_s", "peer_batched_per_s"), least=3),

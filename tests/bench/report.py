@@ -9,7 +9,8 @@ from tests.bench.demands import measured
 from tests.bench.results import Figures
 
 RATES = (
-    *("ingest", "ingest_in_python", "ingest_other_order", "end_to_end", "all_services", "sustained"),
+    *("ingest", "ingest_by_two", "ingest_in_python", "ingest_other_order"),
+    *("end_to_end", "all_services", "sustained"),
     *("go_peer", "go_peer_with_fold", "streams_peer"),
     *("copy_indexed", "copy_bare", "getmany", "peer_plain", "peer_batched"),
 )

@@ -22,6 +22,7 @@ ALIKE = ("services", "machine", "postgres", "kafka", "sizes")
 # Only with what does as much: the peers with a fold beside all services.
 BESIDE = {
     "ingest": (*LIMITS, "go_peer"),
+    "ingest_by_two": ("go_peer",),
     "end_to_end": LIMITS,
     "all_services": (*LIMITS, "go_peer_with_fold", "streams_peer"),
 }

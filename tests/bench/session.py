@@ -46,7 +46,13 @@ from tests.bench.scenario import Bench, Scenario
 from tests.bench.servers import PARTITIONS
 from tests.bench.streams_peer import measure_streams_peer
 from tests.bench.sustained import measure_sustained
-from tests.bench.throughput import measure_all_services, measure_end_to_end, measure_ingest, measure_ingest_in_python
+from tests.bench.throughput import (
+    measure_all_services,
+    measure_end_to_end,
+    measure_ingest,
+    measure_ingest_by_two,
+    measure_ingest_in_python,
+)
 from tests.bench.timing import Run
 from tests.bench.top_ups import TOP_UPS_PER_S
 from tests.bench.workload import take_messages
@@ -127,6 +133,7 @@ class Session:
         found: dict[str, Measurement] = {}
         if plan.compares("ingest"):
             found["ingest"] = lambda: measure_ingest(scenario)
+            found["ingest_by_two"] = lambda: measure_ingest_by_two(scenario)
         if plan.wants("ingest") and NATIVE.module is not None:
             found["ingest_in_python"] = lambda: measure_ingest_in_python(scenario)
         if other is not None:

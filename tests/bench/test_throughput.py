@@ -25,4 +25,4 @@ def test_each_kind_of_ingest_has_a_row() -> None:
     assert [name for name in KINDS if name.replace("_", " ") not in shown] == []
 
 
-KINDS = ("ingest", "ingest_in_python", "ingest_other_order")
+KINDS = ("ingest", "ingest_by_two", "ingest_in_python", "ingest_other_order")

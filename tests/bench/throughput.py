@@ -40,6 +40,11 @@ async def measure_ingest_in_python(scenario: Scenario) -> Run:
     return await measure(scenario, (), more=IN_PYTHON)
 
 
+async def measure_ingest_by_two(scenario: Scenario) -> Run:
+    """Two processes, which share the partitions: one has at most one core to read and to plan with."""
+    return await measure(scenario, (), meters=2)
+
+
 async def measure_end_to_end(scenario: Scenario) -> Run:
     return await measure(scenario, ("projections",))
 
@@ -63,10 +68,12 @@ async def measure(
     smtp: Mapping[str, str] | None = None,
     more: Mapping[str, str] = NO_SETTINGS,
     usage: bool = False,
+    meters: int = 1,
 ) -> Run:
     """Copy the template, let the services work off the backlog, check what they made of it.
 
-    `more`: settings of this run; `usage`: it ends when usage is there too, as it always does with a mail server.
+    `more`: settings of this run; `usage`: it ends when usage is there too, as it always does with a mail server;
+    `meters`: processes of the meter.
     """
     bench, whole = scenario.bench, smtp is not None
     dsn = await bench.databases.create(database, scenario.template)
@@ -79,7 +86,7 @@ async def measure(
         outcomes, balances = await read_outcomes(connection), await sum_balances(connection)
         since, began = datetime.now(UTC), Clock(time.perf_counter(), before.taken)
         look = choose_look(scenario, connection, readers, usage)
-        with started(scenario, readers, settings) as running:
+        with started(scenario, readers, settings, meters) as running:
             pids = {name: service.pid for name, service in running.items()} | bench.servers.pids()
             goal = before.taken + scenario.expected.records
             run = await time_run(began, goal, look, pids, lambda: check_running(running))
@@ -95,15 +102,18 @@ async def measure(
 
 @contextmanager
 def started(
-    scenario: Scenario, readers: tuple[str, ...], settings: Mapping[str, str]
+    scenario: Scenario, readers: tuple[str, ...], settings: Mapping[str, str], meters: int = 1
 ) -> Iterator[dict[str, ServiceProcess]]:
-    """The readers are ready before the meter starts."""
+    """The readers are ready before the meter starts, each process of which has its log in a folder of its own."""
     logs = scenario.bench.logs
     with ExitStack() as stack:
         running = stack.enter_context(run_services(readers, settings, logs))
-        running["meter"] = ServiceProcess("meter", settings, logs)
-        running["meter"].start()
-        stack.callback(running["meter"].stop)
+        for number in range(1, meters + 1):
+            name, folder = ("meter", logs) if number == 1 else (f"meter_{number}", logs / f"meter_{number}")
+            folder.mkdir(exist_ok=True)
+            running[name] = ServiceProcess("meter", settings, folder)
+            running[name].start()
+            stack.callback(running[name].stop)
         yield running
 
 
