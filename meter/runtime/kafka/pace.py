@@ -3,12 +3,16 @@
 While little comes, the first record is sent at once, and a fetch that finds nothing costs both sides next to nothing.
 While much comes, it gathers for a moment, so that fetches and transactions are few and large. Beyond MANY it gathers
 for half as long: a fetch carries so much by then that one more costs little beside it.
+
+After IDLE_S without a record a fetch may stand longer: each one that finds nothing names every partition to the broker
+and back, which is most of what a service costs that has nothing to do.
 """
 
 from typing import Final
 
 LOOK_S: Final = 0.5  # records are counted over this long
 MANY: Final = 1_000  # records in this time
+IDLE_S: Final = 10.0
 
 
 class FetchPace:
@@ -20,11 +24,16 @@ class FetchPace:
         self._lines = (LOOK_S / gather_s, MANY)
         self._records = 0
         self._since: float | None = None
+        self._came = 0.0  # when the last record did
+        self.is_idle = False
 
     def note(self, records: int, now: float) -> float:
         """A poll has brought so many. For how many seconds the next fetch is to gather; 0: it brings the first."""
         if self._since is None:
-            self._since = now
+            self._since = self._came = now
+        if records:
+            self._came = now
+        self.is_idle = now - self._came >= IDLE_S
         self._records += records
         level = self._waits.index(self.wait_s)
         reached = sum(self._records > line for line in self._lines)

@@ -22,6 +22,8 @@ POLL_BYTES = 4 * 1024 * 1024
 # So long a poll stands while little comes: records end it at once, and a service that has nothing to do spends a third
 # of its time in turns of this loop. Only a partition that is not in the poll waits for its end.
 CALM_POLL_MS = 500
+# And so long one that follows ten seconds without a record.
+IDLE_POLL_MS = 2_000
 # aiokafka limits a poll by the number of records only, so their size is estimated from those of the poll before.
 FIRST_RECORD_BYTES = 16 * 1024
 
@@ -79,7 +81,7 @@ class Poller:
             assigned = client.assignment()
             fetch_offsets = {tp: client.fetch_offset(tp) for tp in fetchable if tp in assigned}
             got, got_size = self._fill(client, polled, fetch_offsets)
-            client.gather(self._pace.note(got, now()))
+            client.gather(self._pace.note(got, now()), is_idle=self._pace.is_idle)
             if not got:
                 break
             records, size, timeout_ms = records + got, size + got_size, 0
@@ -88,7 +90,9 @@ class Poller:
     def _choose_wait(self) -> int:
         """While much comes, or a partition is left out because its buffer is full, it must not wait for the others."""
         is_calm = not self._pace.wait_s and len(self._buffers.find_fetchable()) == len(self._buffers.partitions)
-        return max(CALM_POLL_MS, self._poll_ms) if is_calm else self._poll_ms
+        if not is_calm:
+            return self._poll_ms
+        return max(IDLE_POLL_MS if self._pace.is_idle else CALM_POLL_MS, self._poll_ms)
 
     def _fill(
         self,

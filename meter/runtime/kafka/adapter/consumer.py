@@ -30,6 +30,8 @@ GATHERED_BYTES = 512 * 1024
 FIRST_BYTE = 1
 # So long a fetch stands while nothing comes. What is positioned anew, after a failure, waits for its end.
 CALM_WAIT_MS = 500
+# And so long after ten seconds in which nothing came.
+IDLE_WAIT_MS = 2_000
 # Of one response: 10,000 packed events. While aiokafka reads a response it holds the bytes three times, and
 # what it has read of one waits beside the buffers: four times as much takes 35 MB more, and packed events come in no
 # earlier. Those that are not packed, 2,500 to a response, come in at a rate that is 8 % lower.
@@ -120,7 +122,7 @@ class AiokafkaConsumer(AiokafkaReader):
             check_crcs=True,
             key_deserializer=AsRead(settings.topic_prefix),
         )
-        self._calm_ms = max(CALM_WAIT_MS, settings.kafka_fetch_wait_ms)
+        self._least_ms = settings.kafka_fetch_wait_ms
 
     async def stop(self, timeout_s: float) -> None:
         """In the middle of a rebalance aiokafka waits for its end; `_leave_group` does not."""
@@ -152,11 +154,12 @@ class AiokafkaConsumer(AiokafkaReader):
     def resume(self, *partitions: TopicPartition) -> None:
         self.inner.resume(*to_aiokafka(partitions))
 
-    def gather(self, wait_s: float) -> None:
+    def gather(self, wait_s: float, *, is_idle: bool) -> None:
         """aiokafka takes both figures at construction only, and reads them for every request."""
         fetcher = self.inner._fetcher
         fetcher._fetch_min_bytes = GATHERED_BYTES if wait_s else FIRST_BYTE
-        fetcher._fetch_max_wait_ms = max(1, round(wait_s * 1000)) if wait_s else self._calm_ms
+        rest_ms = max(IDLE_WAIT_MS if is_idle else CALM_WAIT_MS, self._least_ms)
+        fetcher._fetch_max_wait_ms = max(1, round(wait_s * 1000)) if wait_s else rest_ms
 
     def has_stopped_fetching(self) -> bool:
         follows_leaders = self.inner._client._sync_task

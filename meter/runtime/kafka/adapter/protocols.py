@@ -147,8 +147,9 @@ class ConsumerClient(ReaderClient, Protocol):
 
     def resume(self, *partitions: TopicPartition) -> None: ...
 
-    def gather(self, wait_s: float) -> None:
-        """For how long fetches are to wait for more records from now on; 0: they bring the first at once."""
+    def gather(self, wait_s: float, *, is_idle: bool) -> None:
+        """For how long fetches are to wait for more records from now on; 0: they bring the first at once. `is_idle`:
+        none has come for long, so that a fetch may stand for longer."""
         ...
 
     def has_stopped_fetching(self) -> bool:

@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 
 from meter.runtime.kafka.adapter.protocols import RECORD_BYTES, ConsumerClient, TopicPartition
-from meter.runtime.kafka.pace import FetchPace
+from meter.runtime.kafka.pace import IDLE_S, FetchPace
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
-from meter.runtime.kafka.poller import CALM_POLL_MS, FIRST_RECORD_BYTES, Poller
+from meter.runtime.kafka.poller import CALM_POLL_MS, FIRST_RECORD_BYTES, IDLE_POLL_MS, Poller
 from meter.runtime.kafka.shard_buffers import FETCH_BYTES, ShardBuffers
 from tests.support.virtual_loop import run_virtually
 from tests.unit.runtime.kafka.test_shard_buffers import Raw
@@ -33,8 +33,8 @@ class ScriptedClient:
     def assignment(self) -> set[TopicPartition]:
         return set()
 
-    def gather(self, wait_s: float) -> None:
-        self.wait_s = wait_s
+    def gather(self, wait_s: float, *, is_idle: bool) -> None:
+        self.wait_s, self.is_idle = wait_s, is_idle
 
 
 def make_poller(stored: int) -> Poller:
@@ -60,6 +60,24 @@ async def test_a_poll_waits_long_while_nothing_comes() -> None:
     poller, client = make_poller(0), ScriptedClient()
     await poller._poll(cast(ConsumerClient, client))
     assert client.waits == [CALM_POLL_MS]
+
+
+def test_a_poll_waits_longer_when_nothing_has_come_for_long_and_not_after_a_record() -> None:
+    """A service at rest spends most of its time in fetches that find nothing."""
+
+    async def wait() -> None:
+        poller, client = make_poller(0), ScriptedClient()
+        await poller._poll(cast(ConsumerClient, client))
+        await asyncio.sleep(IDLE_S)
+        await poller._poll(cast(ConsumerClient, client))
+        assert client.is_idle and client.waits == [CALM_POLL_MS, CALM_POLL_MS]
+        client._polls.append([Raw(0, b"v")])
+        await poller._poll(cast(ConsumerClient, client))
+        assert not client.is_idle and client.waits[2:] == [IDLE_POLL_MS, 0]
+        await poller._poll(cast(ConsumerClient, client))
+        assert client.waits[4:] == [CALM_POLL_MS]
+
+    run_virtually(wait())
 
 
 async def test_only_the_first_look_of_a_poll_waits() -> None:
