@@ -14,6 +14,8 @@ from meter.runtime.postgres.transactions import COMMITS
 from meter.runtime.settings import Settings
 
 COMMIT_PATIENCE_S = 2
+# To go through what all processes of the server do costs it more than all else that a service at rest asks.
+WHOLE_LOOK_S = 5.0
 
 
 class PostgresProbe:
@@ -29,6 +31,7 @@ class PostgresProbe:
         self._connection: asyncpg.Connection[Any] | None = None
         self._holding: dict[str, float] = {}  # since when a transaction is seen to hold back the same number
         self.oldest_transaction_s = 0.0
+        self._look_at = 0.0  # when to look at everything again, while nothing is found
 
     async def ask(self) -> None:
         try:
@@ -53,9 +56,15 @@ class PostgresProbe:
         self.oldest_transaction_s = now - min(self._holding.values(), default=now)
 
     async def _ask(self) -> Any:
+        now = asyncio.get_running_loop().time()
         if self._connection is None:
-            self._connection = await connect(self._dsn, self._application_name)
-        return await self._connection.fetchrow(load_sql("meter.runtime.postgres", "ask_server"))
+            self._connection, self._look_at = await connect(self._dsn, self._application_name), now
+        if now < self._look_at and not COMMITS.any_under_way:
+            return await self._connection.fetchrow(load_sql("meter.runtime.postgres", "ask_server_briefly"))
+        server = await self._connection.fetchrow(load_sql("meter.runtime.postgres", "ask_server"))
+        is_quiet = server is not None and server["waiting_s"] is None and not server["holding"]
+        self._look_at = now + WHOLE_LOOK_S if is_quiet else now
+        return server
 
     @property
     def where(self) -> str | None:

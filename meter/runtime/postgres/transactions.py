@@ -43,6 +43,10 @@ class Commits:
         finally:
             del self._under_way[this]
 
+    @property
+    def any_under_way(self) -> bool:
+        return bool(self._under_way)
+
     def note_working(self, pids: Collection[int]) -> None:
         """The processes of the server that are at work for our role; none where it does not answer."""
         self._held = frozenset(this for this in self._seen if self._under_way.get(this) in pids)
