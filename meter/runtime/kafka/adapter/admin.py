@@ -7,7 +7,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.admin import ApiVersionRequest
+from aiokafka.protocol.metadata import MetadataRequest
 
 from meter.runtime.kafka.adapter.metadata import fetch_topic
 from meter.runtime.kafka.adapter.options import client_options
@@ -84,11 +84,11 @@ class BrokerConnection:
         await self.inner.bootstrap()
 
     async def ask(self) -> None:
-        """Have any broker answer. Raises when none does."""
+        """Have any broker answer, with the names of the brokers alone. Raises when none does."""
         node = self.inner.get_random_node()
         if node is None:
             raise ConnectionError("no broker is known")
-        await self.inner.send(node, ApiVersionRequest())
+        await self.inner.send(node, MetadataRequest([], allow_auto_topic_creation=False))
 
     async def stop(self, timeout_s: float) -> None:
         await stop_quietly(self.inner, timeout_s)
