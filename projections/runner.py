@@ -28,6 +28,7 @@ from projections.tracing import fold_spans
 
 log = structlog.get_logger(component="fold")
 WORK = "balance-fold"
+HELPERS_REST = 4  # times as long as the first worker, which wakes the others
 
 
 class FoldRunner:
@@ -83,7 +84,7 @@ class FoldRunner:
         try:
             while not stop.is_set():
                 self.wake.clear()
-                folded = await self.fold()
+                folded = await self.fold() if told or await self._is_behind() else 0
                 if not self._helps:  # what another one finds by chance has been told to the first
                     self._looks.note(found=folded > 0, told=told)
                 told = True
@@ -96,9 +97,13 @@ class FoldRunner:
                 if folded:
                     await wait_for(stop, BALANCES.choose_pause(folded, self._pause_s))
                 if not self._more:  # what is stored since then has woken this one: a look would find nothing
-                    told = await wait_for(self.wake, self._looks.rest_s)
+                    told = await wait_for(self.wake, self._looks.rest_s * (HELPERS_REST if self._helps else 1))
         finally:
             stopped.cancel()
+
+    async def _is_behind(self) -> bool:
+        """One statement where nobody has told of anything; a fold that finds nothing is three."""
+        return bool(self._set_aside.due() or await self._store.find_behind())
 
     async def fold(self) -> int:
         """Fold once, and what was set aside where its pause is over; how many events."""

@@ -10,7 +10,7 @@ from meter.runtime.looks import Looks
 from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
 from projections.plan import FoldPlan, PositionRange
-from projections.runner import FoldRunner
+from projections.runner import HELPERS_REST, FoldRunner
 from projections.set_aside import SetAside
 from projections.store import FoldStore, Plan
 from tests.support.virtual_loop import run_virtually
@@ -26,6 +26,10 @@ class FakeStore:
         self.finds = list(finds)
         self.looks = 0
         self.empty = asyncio.Event()
+        self.behind = [0]
+
+    async def find_behind(self) -> list[int]:
+        return self.behind
 
     async def fold(self, _plan: Plan, *, apart: Sequence[int] = (), only: int | None = None) -> FoldPlan | None:
         self.looks += 1
@@ -117,9 +121,30 @@ async def find_by_a_look(number: int, doubts: bool) -> None:
         cast(FoldStore, store), health=health, set_aside=SetAside(health), published=asyncio.Event(), most_events=MOST,
         looks=Looks(REST_S, wakeups), number=number,
     )  # fmt: skip
-    async with asyncio.timeout(3 * REST_S), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(2 * HELPERS_REST * REST_S), asyncio.TaskGroup() as group:
         group.create_task(runner.run(stop))
         await store.empty.wait()  # the second look, after a rest
         await asyncio.sleep(REST_S / 2)
         assert wakeups.heard is not doubts
+        stop.set()
+
+
+def test_a_look_that_nobody_asked_for_begins_no_fold_where_nothing_is_behind() -> None:
+    run_virtually(look_in_vain())
+
+
+async def look_in_vain() -> None:
+    store, stop, health = FakeStore([]), asyncio.Event(), Health()
+    runner = FoldRunner(
+        cast(FoldStore, store), health=health, set_aside=SetAside(health), published=asyncio.Event(), most_events=MOST,
+        looks=Looks(REST_S),
+    )  # fmt: skip
+    store.behind = []
+    async with asyncio.TaskGroup() as group:
+        group.create_task(runner.run(stop))
+        await asyncio.sleep(3.5 * REST_S)
+        assert store.looks == 1, "the first, at the start"
+        store.behind = [0]
+        await asyncio.sleep(REST_S)
+        assert store.looks == 2
         stop.set()
