@@ -11,6 +11,7 @@ import structlog
 
 from meter.runtime.failures import explain, explain_refusal
 from meter.runtime.process.health import Health
+from meter.runtime.waiting import rest
 
 log = structlog.get_logger(component="probes")
 
@@ -51,7 +52,7 @@ async def watch_reachable(probe: Probe, health: Health) -> None:
                 log.info("dependency_found", dependency=probe.name)
             reachable = detail is None
             health.set_reachable(probe.name, reachable, detail=detail, where=probe.where)
-            await asyncio.sleep(PAUSE_S)
+            await rest(PAUSE_S)
     finally:
         await probe.close()
 

@@ -30,7 +30,7 @@ from meter.runtime.process.verb_roles import find_service_role
 from meter.runtime.process.watchdog import LoopWatch, watch_progress
 from meter.runtime.settings import Settings
 from meter.runtime.tracing import open_traces
-from meter.runtime.waiting import pauses, run_until, wait_for
+from meter.runtime.waiting import TICKS, pauses, run_until, wait_for
 from schemas.compiled import NATIVE
 
 log = structlog.get_logger(component="service")
@@ -57,6 +57,7 @@ async def run_service(
     `grace_s` (Exit.GRACE_OVER). That is safe: the next process continues from what is committed.
     """
     NATIVE.use(settings.compiled)
+    TICKS.spread()
     health = health or Health()
     health.traces = open_traces(name, settings.traces_endpoint, settings.traces_ssl_cafile)
     health.metrics.describe_process(name, settings.stall_s)

@@ -7,13 +7,17 @@ and goes on must get the chance to find out that its shards were taken over.
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Self
+from typing import Final, Self
 
 import structlog
 
 from meter.runtime.process.health import Health
+from meter.runtime.waiting import rest
 
 log = structlog.get_logger(component="watchdog")
+
+# A look at the event loop wakes a thread and the loop: at rest that is a part of what a service costs.
+LONGEST_TICK_S: Final = 5.0
 
 
 async def watch_progress(
@@ -22,7 +26,7 @@ async def watch_progress(
     """Call `end` when some work waits and none of it was stored for `stall_s`, time not counted while `excused()`."""
     tick_s = min(1.0, stall_s / 4)
     while True:
-        await asyncio.sleep(tick_s)
+        await rest(tick_s)
         if stalled := health.find_stalled(tick_s, stall_s, excused=excused()):
             log.error("progress_stalled", work=stalled, stall_s=stall_s, report=health.report())
             end()
@@ -50,7 +54,7 @@ class LoopWatch:
         self._thread.join(timeout=2)
 
     def _watch(self) -> None:
-        tick_s = min(1.0, self._stall_s / 4)
+        tick_s = min(LONGEST_TICK_S, self._stall_s / 4)
         blocked_s = 0.0
         while not self._closed.is_set() and self._loop is not None:
             self._ran.clear()
