@@ -54,7 +54,7 @@ class LagWatch:
         self._unfetched: dict[Place, Unfetched] = {}
         self._last_look = clock()
         self._held: set[str] = set()  # the parts that have a fault
-        self._shown: set[int] = set()
+        self._shown: dict[int, tuple[int, float]] = {}  # by shard
 
     async def run(self, stop: asyncio.Event) -> None:
         try:
@@ -99,13 +99,15 @@ class LagWatch:
 
     def _show(self, records: dict[int, int], seconds: dict[int, float]) -> None:
         metrics = self._health.metrics
-        for shard in self._shown - records.keys():
+        for shard in self._shown.keys() - records.keys():
             metrics.lag_records.remove(shard)
             metrics.lag_seconds.remove(shard)
-        for shard, count in records.items():
-            metrics.lag_records.labels(shard).set(count)
-            metrics.lag_seconds.labels(shard).set(seconds[shard])
-        self._shown = set(records)
+        now = {shard: (count, seconds[shard]) for shard, count in records.items()}
+        for shard, (count, behind_s) in now.items():
+            if self._shown.get(shard) != (count, behind_s):  # at rest nothing changes, and a metric is slow to set
+                metrics.lag_records.labels(shard).set(count)
+                metrics.lag_seconds.labels(shard).set(behind_s)
+        self._shown = now
 
     def _tell(self, held: dict[str, str]) -> None:
         for part in self._held - held.keys():
