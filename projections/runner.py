@@ -28,7 +28,6 @@ from projections.tracing import fold_spans
 
 log = structlog.get_logger(component="fold")
 WORK = "balance-fold"
-HELPERS_REST = 4  # times as long as the first worker, which wakes the others
 
 
 class FoldRunner:
@@ -97,7 +96,7 @@ class FoldRunner:
                 if folded:
                     await wait_for(stop, BALANCES.choose_pause(folded, self._pause_s))
                 if not self._more:  # what is stored since then has woken this one: a look would find nothing
-                    told = await wait_for(self.wake, self._looks.rest_s * (HELPERS_REST if self._helps else 1))
+                    told = await wait_for(self.wake, self._looks.rest_s)
         finally:
             stopped.cancel()
 

@@ -54,7 +54,7 @@ async def rest(rest_s: float) -> None:
 
 
 async def wait_for(event: asyncio.Event, timeout_s: float) -> bool:
-    """Wait until the event is set, for a rest of `timeout_s` at most. Returns whether it is set."""
+    """Wait until the event is set, or the rest of `timeout_s` is over (`end_of_rest`). Returns whether it is set."""
     try:
         async with asyncio.timeout_at(end_of_rest(timeout_s)):
             await event.wait()

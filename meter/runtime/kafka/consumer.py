@@ -121,8 +121,8 @@ class ShardConsumer:
 
     async def receive(self) -> list[Batch]:
         """Batches of shards that have records, while there is room in flight; waits for the first until `wake`, and for
-        up to `poll_ms` (half a second while little comes), then returns []. Whoever holds full batches holds up the
-        other shards.
+        up to `poll_ms` (half a second while little comes, a second after ten without a record), then returns [].
+        Whoever holds full batches holds up the other shards.
 
         A batch has at most `batch_events` records and about `batch_bytes`. Raises TransientError (call again: every
         partition is read from the right offset) or RefusalError (a person must act).

@@ -23,7 +23,7 @@ POLL_BYTES = 4 * 1024 * 1024
 # of its time in turns of this loop. Only a partition that is not in the poll waits for its end.
 CALM_POLL_MS = 500
 # And so long one that follows ten seconds without a record.
-IDLE_POLL_MS = 2_000
+IDLE_POLL_MS = 1_000
 # aiokafka limits a poll by the number of records only, so their size is estimated from those of the poll before.
 FIRST_RECORD_BYTES = 16 * 1024
 

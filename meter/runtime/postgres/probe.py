@@ -15,7 +15,7 @@ from meter.runtime.settings import Settings
 
 COMMIT_PATIENCE_S = 2
 # To go through what all processes of the server do costs it more than all else that a service at rest asks.
-WHOLE_LOOK_S = 5.0
+WHOLE_LOOK_S = 3.0
 
 
 class PostgresProbe:

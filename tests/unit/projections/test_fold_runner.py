@@ -10,7 +10,7 @@ from meter.runtime.looks import Looks
 from meter.runtime.postgres.listen import Wakeups
 from meter.runtime.process.health import Health
 from projections.plan import FoldPlan, PositionRange
-from projections.runner import HELPERS_REST, FoldRunner
+from projections.runner import FoldRunner
 from projections.set_aside import SetAside
 from projections.store import FoldStore, Plan
 from tests.support.virtual_loop import run_virtually
@@ -121,7 +121,7 @@ async def find_by_a_look(number: int, doubts: bool) -> None:
         cast(FoldStore, store), health=health, set_aside=SetAside(health), published=asyncio.Event(), most_events=MOST,
         looks=Looks(REST_S, wakeups), number=number,
     )  # fmt: skip
-    async with asyncio.timeout(2 * HELPERS_REST * REST_S), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(3 * REST_S), asyncio.TaskGroup() as group:
         group.create_task(runner.run(stop))
         await store.empty.wait()  # the second look, after a rest
         await asyncio.sleep(REST_S / 2)

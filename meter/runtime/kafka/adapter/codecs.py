@@ -21,6 +21,7 @@ MOST_MEMBERS: Final = 64
 # Most batches fit into this, and are unpacked into a buffer that is kept, as a new one is filled with zeros first. Who
 # unpacks takes it away meanwhile: another thread makes its own.
 USUAL_BYTES: Final = 2 * 1024 * 1024
+USUAL_RATIO: Final = 4  # events of usage pack by three to four
 SPARE: Final[list[bytearray]] = []
 FULL: Final = "failed to write whole buffer"
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
@@ -84,9 +85,14 @@ def read_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
 
 def unpack_with(decompress_into: Callable[[Any, bytearray], int]) -> Unpack:
     def unpack(packed: Any) -> bytes:
-        out = SPARE.pop() if SPARE else bytearray(USUAL_BYTES)
-        unpacked = unpack_into(out, packed)
-        SPARE[:] = [out]
+        unpacked = None
+        if len(packed) * USUAL_RATIO <= USUAL_BYTES:
+            try:
+                out = SPARE.pop()
+            except IndexError:
+                out = bytearray(USUAL_BYTES)
+            unpacked = unpack_into(out, packed)
+            SPARE[:] = [out]
         if unpacked is None:
             unpacked = unpack_into(bytearray(MOST_BYTES), packed)
         if unpacked is None:

@@ -71,7 +71,7 @@ def test_everything_is_looked_at_now_and_then_and_while_there_is_something_to_se
         return server.asked
 
     async def follow() -> None:
-        assert await ask(7) == [True, False, False, False, False, True, False]
+        assert await ask(5) == [True, False, False, True, False]
         with COMMITS.under_way(cast(Executor, server)):
             assert await ask(2) == [True, True]
         server.holding = ["7 500"]
