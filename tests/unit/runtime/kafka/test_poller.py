@@ -5,7 +5,9 @@ from typing import Any, cast
 
 import pytest
 
+from meter.runtime.kafka.adapter.consumer import IDLE_WAIT_MS
 from meter.runtime.kafka.adapter.protocols import RECORD_BYTES, ConsumerClient, TopicPartition
+from meter.runtime.kafka.asking import TOGETHER_S
 from meter.runtime.kafka.pace import IDLE_S, FetchPace
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from meter.runtime.kafka.poller import CALM_POLL_MS, FIRST_RECORD_BYTES, IDLE_POLL_MS, Poller
@@ -78,6 +80,13 @@ def test_a_poll_waits_longer_when_nothing_has_come_for_long_and_not_after_a_reco
         assert client.waits[4:] == [CALM_POLL_MS]
 
     run_virtually(wait())
+
+
+def test_what_is_asked_behind_an_idle_fetch_is_still_answered_together() -> None:
+    """A broker answers one request of a connection after the other: where a partition begins is asked behind a fetch,
+    and where it ends behind the next one."""
+    assert 2 * IDLE_WAIT_MS / 1000 < TOGETHER_S
+    assert IDLE_POLL_MS <= IDLE_WAIT_MS
 
 
 async def test_only_the_first_look_of_a_poll_waits() -> None:
