@@ -57,6 +57,7 @@ def test_the_figures_are_those_of_the_last_run() -> None:
     [light] = [run for run in FIGURES["latency"] if run["percent"] == 10]
     rows = [
         f"| events into the event store, at most | {thousands(FIGURES['ingest_per_s'])} a second |",
+        f"by two processes of the meter | {thousands(FIGURES['ingest_by_two_per_s'])} a second |",
         f"| the same until the balances show them | {thousands(FIGURES['end_to_end_per_s'])} a second |",
         f"| CPU of `meter` | {cpu['meter']:.1f} s for a million events |",
         f"| CPU of `projections` | {cpu['projections']:.1f} s for a million events |",
