@@ -23,6 +23,14 @@ _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 class NotifierSettings(ThresholdSettings, LinkSettings):
     # Each change may queue an email per contact: smaller batches than the meter's keep transactions short.
     batch_events: int = Field(500, ge=1, le=5_000, description="most changes of one shard in one transaction")
+    # Changes are few beside events, so more fetches cost little, and people wait for what follows from them: at a tenth
+    # of the sustained rate a banner is there 24 ms sooner than with the 40 of the other services, at the same cost.
+    kafka_fetch_wait_ms: int = Field(
+        20,
+        ge=1,
+        le=10_000,
+        description="time for changes to gather at the broker, while many come; beyond 2,000/s less",
+    )
 
     templates_dir: Path | None = Field(
         None, description="directory with *.j2 files that take the place of the ones in notifier/templates"

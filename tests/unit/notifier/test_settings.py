@@ -4,6 +4,7 @@ import pytest
 
 from meter.runtime.errors import SettingsError
 from meter.runtime.settings import load_settings
+from meter.settings import MeterSettings
 from notifier.decide import Thresholds
 from notifier.mail.session import SmtpServer
 from notifier.settings import NotifierSettings
@@ -19,6 +20,13 @@ def test_the_defaults_are_the_ones_of_the_contract(monkeypatch: pytest.MonkeyPat
     settings = load(monkeypatch)
     assert settings.thresholds == Thresholds((20, 50, 70, 80, 90, 100), (50, 70, 80, 90))
     assert settings.smtp_dot_timeout_s == 600
+
+
+def test_changes_gather_for_a_shorter_time_than_events_unless_somebody_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load(monkeypatch).kafka_fetch_wait_ms < MeterSettings().kafka_fetch_wait_ms
+    assert load(monkeypatch, kafka_fetch_wait_ms="70").kafka_fetch_wait_ms == 70
 
 
 def test_thresholds_are_lists(monkeypatch: pytest.MonkeyPatch) -> None:
