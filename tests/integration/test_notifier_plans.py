@@ -53,3 +53,41 @@ async def test_there_are_notices_enough_to_lead_astray(connection: asyncpg.Conne
     assert by_shard in STATEMENT
     unfenced = STATEMENT.replace("OFFSET 0", "").replace(by_shard, "($2::int[] IS NULL OR true)")
     assert await find_tables_read_whole(connection, unfenced) == {"notices"}
+
+
+CONTACTS = load_sql("notifier", "fetch_contacts")
+# As the sessions of a service plan: once, whatever the tables have.
+SESSION = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off"
+
+
+async def find_contacts_read_whole(dsn: str, statement: str) -> bool:
+    """By a plan that was made when the tables were known to be empty: vacuumed, before there was anything."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("VACUUM notifier.contacts, notifier.emails, notifier.told")
+        await connection.execute(SESSION)
+        await connection.execute(f"PREPARE people AS {statement}")
+        nodes = await explain(connection, "EXECUTE people ('{0,1}', '{acct-1,acct-2}')")
+    finally:
+        await connection.close()
+    [read] = [node for node in nodes if node.get("Relation Name") == "contacts"]
+    return "account_id" not in read.get("Index Cond", "")
+
+
+async def test_contacts_are_found_by_their_accounts_by_a_plan_of_an_empty_table_as_well(dsn: str) -> None:
+    assert not await find_contacts_read_whole(dsn, CONTACTS)
+
+
+async def test_a_join_without_fences_would_read_all_contacts(dsn: str) -> None:
+    """Else the test above could not fail."""
+    assert await find_contacts_read_whole(
+        dsn,
+        """
+        SELECT c.account_id, c.contact, c.contact_id, c.is_contact, c.refused, e.email_id, e.lines
+        FROM unnest($1::int[], $2::text[]) AS a (shard, account_id)
+        JOIN notifier.contacts c ON c.shard = a.shard AND c.account_id = a.account_id
+        LEFT JOIN notifier.emails e ON e.shard = c.shard AND e.account_id = c.account_id AND e.recipient = c.contact
+            AND e.state = 'queued'
+        ORDER BY c.account_id, c.contact
+        """,
+    )
