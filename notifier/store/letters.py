@@ -32,14 +32,8 @@ async def lock_accounts(connection: Executor, shards: Mapping[str, int]) -> None
 
 def asked_of_letters(shards: Mapping[str, int]) -> dict[str, Sequence[Any]]:
     """The statements that letters are read from, with their parameters."""
-    ids = sorted(shards)
-    asked = ids, sorted(set(shards.values()))
-    return {
-        "fetch_open": asked,
-        "fetch_lines": asked,
-        "fetch_contacts": ([shards[name] for name in ids], ids),
-        "fetch_recalled": asked,
-    }
+    asked = sorted(shards), sorted(set(shards.values()))
+    return dict.fromkeys(("fetch_open", "fetch_lines", "fetch_contacts", "fetch_recalled"), asked)
 
 
 def read_letters(ids: Iterable[str], rows: Rows) -> dict[str, Letters]:
@@ -64,13 +58,14 @@ def read_letters(ids: Iterable[str], rows: Rows) -> dict[str, Letters]:
 
 
 def read_contact(row: Any) -> Contact:
+    unsent = row["unsent"] or {}
     return Contact(
         contact_id=UUID(row["contact_id"]),
         is_contact=row["is_contact"],
         refused=row["refused"],
         told={resource: Told(*levels) for resource, levels in row["told"].items()},
-        unsent=None if row["email_id"] is None else UUID(row["email_id"]),
-        lines=as_lines(row["lines"]),
+        unsent=UUID(unsent["email_id"]) if unsent else None,
+        lines=as_lines(unsent.get("lines", ())),
     )
 
 

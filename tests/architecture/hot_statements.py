@@ -124,7 +124,7 @@ NOTIFIER: Final[Statements] = {
     "fetch_open": ACCOUNT,
     "fetch_lines": ACCOUNT,
     "fetch_recalled": ACCOUNT,
-    "fetch_contacts": ([0], ["a"]),
+    "fetch_contacts": ACCOUNT,
     "save_accounts": (["a"], [0], [1], ["p"], ["d"], ["[]"], [True], ["UTC"], [1]),
     "save_balances": (["a"], ["tool_runs"], [0], [1], [1], [1], [1], [1], [NOW], [True], [1], NOW),
     "append_notices": ([ID], ["a"], ["tool_runs"], [1], ["email"], [50], ["delivered"], [1], [1], [0], [1], NOW),

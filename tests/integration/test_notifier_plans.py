@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from meter.runtime.postgres import load_sql
+from tests.architecture.hot_statements import OF_LETTERS
 from tests.integration.plans import explain
 
 pytestmark = pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement")
@@ -53,3 +54,42 @@ async def test_there_are_notices_enough_to_lead_astray(connection: asyncpg.Conne
     assert by_shard in STATEMENT
     unfenced = STATEMENT.replace("OFFSET 0", "").replace(by_shard, "($2::int[] IS NULL OR true)")
     assert await find_tables_read_whole(connection, unfenced) == {"notices"}
+
+
+async def find_tables_read_beyond_the_account(dsn: str, statement: str) -> set[str]:
+    """By a plan that was made when the tables were known to be empty: vacuumed, before there was anything."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        tables = ("accounts", "balances", "contacts", "emails", "told", "recalled")
+        await connection.execute("VACUUM " + ", ".join(f"notifier.{table}" for table in tables))
+        # As the sessions of a service plan: once, whatever the tables have.
+        await connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+        await connection.execute(f"PREPARE letters AS {statement}")
+        nodes = await explain(connection, "EXECUTE letters ('{acct-1,acct-2}', '{0,1}')")
+    finally:
+        await connection.close()
+    scans = [node for node in nodes if "Scan" in node["Node Type"] and node.get("Alias") != "a"]
+    assert scans
+    beyond = [node for node in scans if "account_id" not in node.get("Index Cond", "")]
+    return {node.get("Relation Name", node.get("Index Name", "")) for node in beyond}
+
+
+@pytest.mark.parametrize("name", OF_LETTERS)
+async def test_letters_are_found_by_their_accounts_by_a_plan_of_empty_tables_as_well(dsn: str, name: str) -> None:
+    assert await find_tables_read_beyond_the_account(dsn, load_sql("notifier", name)) == set()
+
+
+async def test_a_join_would_read_all_contacts(dsn: str) -> None:
+    """Else the test above could not fail."""
+    found = await find_tables_read_beyond_the_account(
+        dsn,
+        """
+        SELECT c.account_id, c.contact, e.email_id, e.lines
+        FROM unnest($1::text[], $2::int[]) AS a (account_id, shard)
+        JOIN notifier.contacts c ON c.shard = a.shard AND c.account_id = a.account_id
+        LEFT JOIN notifier.emails e ON e.shard = c.shard AND e.account_id = c.account_id AND e.recipient = c.contact
+            AND e.state = 'queued'
+        ORDER BY c.account_id, c.contact
+        """,
+    )
+    assert "contacts" in found
