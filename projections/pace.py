@@ -29,4 +29,4 @@ class Pace:
 
 
 BALANCES: Final = Pace(20e-6, 0.15)
-USAGE: Final = Pace(50e-6, 3.0)
+USAGE: Final = Pace(400e-6, 3.0)
