@@ -20,7 +20,7 @@ from meter.runtime.tracing.port import SPANS_TOGETHER
 from meter.settings import MeterSettings
 from notifier.mail.verdict import pause_for
 from notifier.settings import NotifierSettings
-from projections import set_aside
+from projections import pace, set_aside
 from schemas.topics import ACCOUNTS, NOTIFICATIONS, TOPICS, USAGE
 from tests.architecture.sources import ROOT
 from tests.bench.demands import services_cpu
@@ -194,3 +194,11 @@ def test_how_soon_a_killed_service_is_ready_is_what_was_measured() -> None:
         f"within {math.ceil(max(grouped))} s,"
     ) in README
     assert f"(`METERING_KAFKA_SESSION_MS`, {session_s:g} s)" in README
+
+
+def test_the_guides_of_usage_say_beyond_which_rate_it_rests_longest() -> None:
+    said = f"beyond {1 / pace.USAGE.per_event_s:,.0f} events a second"
+    assert pace.USAGE.longest_s == 3
+    for guide in ("projections/README.md", "projections/console/README.md"):
+        text = (ROOT / guide).read_text(encoding="utf-8")
+        assert re.search(rf"{said} every three seconds|three seconds {said}", text), guide
