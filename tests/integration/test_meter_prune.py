@@ -165,7 +165,7 @@ async def test_a_role_that_may_not_prune_is_told_so(
     "damage",
     [
         "DELETE FROM meter.rejections",
-        "UPDATE meter.batches SET evidence = set_byte(evidence, 70, 1) WHERE batch = 1",
+        "UPDATE meter.batches SET evidence = set_byte(evidence, 70, get_byte(evidence, 70) # 1) WHERE batch = 1",
         "UPDATE meter.gaps SET recorded_at = now() WHERE from_offset < 10",  # of a batch that was pruned
         "ALTER TABLE meter.moved DROP CONSTRAINT moved_check; INSERT INTO meter.moved VALUES (0, 1, 0, 1)",
         "DELETE FROM meter.events WHERE position = 1",
