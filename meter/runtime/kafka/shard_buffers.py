@@ -1,10 +1,11 @@
 """What one consumer holds of all its shards: buffered records and batches in flight. Pure bookkeeping, no IO.
 
 Memory is bounded here. A backlog is larger than any memory, and events differ in size by a factor of a thousand, so a
-count of records bounds nothing. Each shard has an equal share of `buffer_bytes`: it may have one share in flight and
-one share buffered, plus what one fetch of each topic brings on top. All shards together have as much in flight as
-`concurrency` full batches, or a third of `buffer_bytes` where that is more, and at most a batch beyond: a batch that
-waits to be stored would hold memory beside the next one of its shard.
+count of records bounds nothing. Each shard has an equal share of `buffer_bytes`, which is the most that it has in
+flight. Buffered it may have two shares while all together hold less than `buffer_bytes`, so that the batch after the
+next comes while the next one waits, and one share otherwise; plus what one fetch of each topic brings on top. All
+shards together have as much in flight as `concurrency` full batches, or a third of `buffer_bytes` where that is more,
+and at most a batch beyond: a batch that waits to be stored would hold memory beside the next one of its shard.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from meter.runtime.kafka.adapter.protocols import TopicPartition
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from schemas.records import Record, Rejected
 
-FETCH_BYTES = 1024 * 1024
+FETCH_BYTES = 2 * 1024 * 1024
 # Of many shards, whose batches are small, more are in flight than are stored at once: they are stored together.
 LEAST_IN_FLIGHT = 1 / 3
 
@@ -83,7 +84,7 @@ class ShardBuffers:
 
     @property
     def share(self) -> int:
-        """Bytes that may be buffered of one shard."""
+        """Bytes that may be buffered of each shard, whatever the others hold."""
         return self._buffer_bytes // max(1, len(self._shards))
 
     @property
@@ -96,8 +97,10 @@ class ShardBuffers:
 
         An empty buffer is always fetchable: grants must not wait behind a backlog of usage.
         """
-        room = min(self.share, 2 * self._batch_bytes)
-        full = {shard for shard, buffers in self._shards.items() if sum(buffer.size for buffer in buffers) >= room}
+        held = {shard: sum(buffer.size for buffer in buffers) for shard, buffers in self._shards.items()}
+        shares = 2 if sum(held.values()) < self._buffer_bytes else 1
+        room = min(shares * self.share, 2 * self._batch_bytes)
+        full = {shard for shard, size in held.items() if size >= room}
         most = 2 * self._batch_events
         return [
             tp

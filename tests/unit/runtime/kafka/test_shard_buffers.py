@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from meter.runtime.kafka.adapter.protocols import RECORD_BYTES, TopicPartition, UnreadRecords
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from meter.runtime.kafka.shard_buffers import ShardBuffers
+from meter.runtime.settings import Settings
 from schemas.reasons import Reason
 
 SIZE = 1000 - RECORD_BYTES  # of a value, so that a record weighs 1000
+EVENT_BYTES = 290  # of the value of a usual event
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,46 @@ def make_buffers(
     return buffers
 
 
-def test_a_shard_that_holds_its_share_gets_no_more() -> None:
-    buffers = make_buffers(buffer=20_000)
-    fill(buffers.partitions[TopicPartition("usage", 0)], 9)
-    assert TopicPartition("usage", 0) in buffers.find_fetchable()
-    fill(buffers.partitions[TopicPartition("usage", 0)], 1)
-    assert TopicPartition("usage", 0) not in buffers.find_fetchable()
-    assert TopicPartition("usage", 1) in buffers.find_fetchable(), "the other shard has its own share"
+def test_a_shard_that_holds_two_shares_gets_no_more_and_one_is_the_most_while_all_is_used() -> None:
+    buffers = make_buffers(4, buffer=40_000)
+    usage = [TopicPartition("usage", shard) for shard in range(4)]
+    fill(buffers.partitions[usage[0]], 19)
+    assert usage[0] in buffers.find_fetchable(), "the others leave it theirs"
+    fill(buffers.partitions[usage[0]], 1)
+    assert usage[0] not in buffers.find_fetchable()
+    fill(buffers.partitions[usage[1]], 19)
+    assert usage[1] in buffers.find_fetchable()
+    fill(buffers.partitions[usage[2]], 1)
+    assert usage[1] not in buffers.find_fetchable(), "all together hold what they may"
+    assert set(usage[2:]) < set(buffers.find_fetchable()), "each has its share, whatever the others hold"
+    fill(buffers.partitions[usage[2]], 9)
+    assert usage[2] not in buffers.find_fetchable()
+
+
+def test_the_defaults_fetch_of_a_shard_whose_next_batch_waits() -> None:
+    """Or nothing of it comes until that is taken, and then the writers wait. Of twelve shards four are stored, and the
+    others wait with a batch and a part of the next."""
+    default = {name: field.default for name, field in Settings.model_fields.items()}
+    shards, most = default["partitions"], default["batch_events"]
+    buffers = make_buffers(shards, events=most, batch=default["batch_bytes"], buffer=default["buffer_bytes"])
+    usage = [TopicPartition("usage", shard) for shard in range(shards)]
+    for tp in usage[: shards * 2 // 3]:
+        fill(buffers.partitions[tp], most + most // 3, size=EVENT_BYTES)
+    assert set(usage) <= set(buffers.find_fetchable())
+    taken = buffers.take()
+    assert len(taken) >= 4 and {batch.size for batch in taken} == {most}
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["usage", "accounts"]), st.integers(1, 5)), max_size=120))
+def test_what_is_buffered_is_bounded_whatever_comes_of_which_shard(polls: list[tuple[int, str, int]]) -> None:
+    """A poll brings at most half a share of five records, of partitions that may be fetched from."""
+    buffers = make_buffers(6, buffer=60_000)
+    for shard, topic, count in polls:
+        tp = TopicPartition(topic, shard)
+        if tp in buffers.find_fetchable():
+            fill(buffers.partitions[tp], count)
+    held = sum(buffer.size for buffer in buffers.partitions.values())
+    assert held <= 60_000 * 2 + 6 * 5_000, "of a shard with nothing of a topic a poll of that may always come"
 
 
 def test_grants_are_fetched_while_usage_fills_the_share() -> None:
