@@ -40,7 +40,8 @@ WITH ranged AS (
            resource, kind, item COLLATE "C" AS item, used, counts, signed AS amount, position, occurred_at, recorded_at,
            fields -> 'deployment' AS deployment, fields ->> 'category' AS category, fields -> 'status' AS status,
            fields -> 'input_tokens' AS tokens_in, fields -> 'output_tokens' AS tokens_out, fields -> 'seconds' AS seconds,
-           fields ?| ARRAY['hardware', 'replicas', 'cpus', 'memory_gb', 'language'] AS tells
+           fields ?| ARRAY['hardware', 'replicas', 'cpus', 'memory_gb', 'language'] AS tells,
+           xid '0' AS unordered
     FROM (
         SELECT *, CASE WHEN $5 THEN projections.read_object(said) ELSE said::jsonb END AS fields
         FROM ranged
@@ -60,7 +61,9 @@ WITH ranged AS (
            max(position) FILTER (WHERE used AND tells) AS told_at,
            min(position) AS first_at
     FROM events
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    -- By a hash: `unordered` is the same for all, and of a type that nothing can be sorted by. The plan is made for a handful of events, and
+    -- would sort all of a piece by nine columns: reading 51,000 events takes a sixth longer then.
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, unordered
 ), many AS MATERIALIZED (
     -- Days of accounts with more than 100 lines, or with as many beside what is added now. Names of others are fewer than have
     -- room, so nobody looks for them: that is most accounts on most days. `noted`: the names so far are in day_names, all of them.
