@@ -136,7 +136,7 @@ class Settings(BaseModel):
         32 * MIB,
         ge=MIB // 16,
         le=1024 * MIB,
-        description="most bytes of records buffered in memory, all shards together",
+        description="bytes of records buffered in memory, all shards together; at times up to twice as many",
     )
     compiled: bool = Field(
         True, description="use the compiled part where it is installed (schemas/native); all is the same either way"
