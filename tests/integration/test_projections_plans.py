@@ -143,13 +143,19 @@ async def test_the_log_is_large_enough_to_lead_astray(log: asyncpg.Connection) -
     assert await find_plans(log, sql("add_usage").replace("OFFSET 0", ""), reads_all)
 
 
+async def explain_usage(connection: asyncpg.Connection, statement: str) -> list[Plan]:
+    """Of a fold of usage, or what is made of its text."""
+    await connection.execute(f"PREPARE usage AS {statement}")
+    nodes = await explain(connection, "EXECUTE usage (ARRAY[0, 1], ARRAY[0, 0], ARRAY[16000, 16000], false, false)")
+    await connection.execute("DEALLOCATE usage")
+    return nodes
+
+
 async def find_loops(connection: asyncpg.Connection, statement: str) -> list[Plan]:
     """With the other ways to join taken away: what the planner does at the worst."""
     await connection.execute("SET enable_hashjoin = off")
     await connection.execute("SET enable_mergejoin = off")
-    await connection.execute(f"PREPARE usage AS {statement}")
-    nodes = await explain(connection, "EXECUTE usage (ARRAY[0, 1], ARRAY[0, 0], ARRAY[16000, 16000], false, false)")
-    return [node for node in nodes if compares_each_with_each(node)]
+    return [node for node in await explain_usage(connection, statement) if compares_each_with_each(node)]
 
 
 async def test_the_fold_of_usage_compares_no_names_with_all_names(log: asyncpg.Connection) -> None:
@@ -160,9 +166,7 @@ async def test_the_fold_of_usage_compares_no_names_with_all_names(log: asyncpg.C
 async def find_grouping(connection: asyncpg.Connection, statement: str, mode: str) -> str:
     """How events become lines."""
     await connection.execute(f"SET plan_cache_mode = {mode}")
-    await connection.execute(f"PREPARE usage AS {statement}")
-    nodes = await explain(connection, "EXECUTE usage (ARRAY[0, 1], ARRAY[0, 0], ARRAY[16000, 16000], false, false)")
-    await connection.execute("DEALLOCATE usage")
+    nodes = await explain_usage(connection, statement)
     [strategy] = [node["Strategy"] for node in nodes if node.get("Subplan Name") == "CTE said"]
     assert isinstance(strategy, str)
     return strategy
@@ -303,9 +307,7 @@ GROWS = {"day_names", "used_items", "usage_slots", "usage_totals", "usage_zones"
 async def find_growing(connection: asyncpg.Connection, mode: str) -> set[str]:
     """Tables that grow with usage of which the fold would read all, for each line."""
     await connection.execute(f"SET plan_cache_mode = {mode}")
-    await connection.execute(f"PREPARE usage AS {sql('fold_usage')}")
-    nodes = await explain(connection, "EXECUTE usage (ARRAY[0, 1], ARRAY[0, 0], ARRAY[16000, 16000], false, false)")
-    await connection.execute("DEALLOCATE usage")
+    nodes = await explain_usage(connection, sql("fold_usage"))
     return {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} & GROWS
 
 

@@ -88,6 +88,14 @@ def test_at_the_worst_less_than_twice_the_buffer_is_filled_by_usage() -> None:
         assert tp not in buffers.find_fetchable()
 
 
+def test_grants_are_fetched_while_usage_fills_the_share() -> None:
+    buffers = make_buffers(buffer=20_000)
+    fill(buffers.partitions[TopicPartition("usage", 0)], 500)
+    assert TopicPartition("accounts", 0) in buffers.find_fetchable()
+    fill(buffers.partitions[TopicPartition("accounts", 0)], 1)
+    assert TopicPartition("accounts", 0) not in buffers.find_fetchable()
+
+
 def test_few_shards_buffer_two_batches_and_no_more() -> None:
     buffers = make_buffers(1, events=5, batch=100_000)
     fill(buffers.partitions[TopicPartition("usage", 0)], 9)
