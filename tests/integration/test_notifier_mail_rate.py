@@ -5,6 +5,9 @@ import asyncio
 from collections import Counter
 from datetime import datetime, timedelta
 
+import pytest
+
+from meter.runtime.waiting import TICK_S, TICKS
 from tests.support import until
 from tests.support.virtual_loop import run_virtually
 from tests.unit.notifier.builders import AT
@@ -65,6 +68,16 @@ def test_two_thousand_letters_at_20_s_each_leave_at_the_stated_rate() -> None:
     least_s = LETTERS / STATED_A_MINUTE * 60
     assert least_s <= took_s <= least_s * (1 + SLACK), f"{LETTERS / took_s * 60:.1f} letters a minute"
     check_shares(made.script, ACCOUNTS)
+
+
+@pytest.mark.parametrize("phase", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_the_server_takes_its_time_for_each_letter_whenever_loops_of_the_process_look(
+    phase: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TICKS, "_phase_s", phase * TICK_S)
+    made, took_s = run_virtually(play(Script(letter_s=1), 4, 10, 0.05))
+    check_all_went_out_once(made, 40)
+    assert made.script.widest == CONNECTIONS and took_s >= 40 / CONNECTIONS
 
 
 async def test_forty_letters_at_1_s_each_open_all_connections() -> None:

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from meter.runtime.waiting import wait_for
-
 DROP: Final = "drop"  # the connection breaks
 HANG: Final = "hang"  # no answer, ever
 LATE: Final = "250 at last"  # once `release` is set
@@ -141,7 +139,7 @@ class Conversation:
         self._script.dot_seen.set()
         self._taken += 1
         if self._script.letter_s:
-            await wait_for(asyncio.Event(), self._script.letter_s)
+            await asyncio.sleep(self._script.letter_s)
         return await self._say(self._script.reply("dot"))
 
     async def _say(self, reply: str) -> bool:
@@ -160,4 +158,4 @@ class Conversation:
             self._writer.write(data[start : start + size])
             await self._writer.drain()
             if self._script.byte_s is not None:
-                await wait_for(asyncio.Event(), self._script.byte_s)
+                await asyncio.sleep(self._script.byte_s)
