@@ -18,6 +18,26 @@ async def end_fetch_task(consumer: ShardConsumer) -> None:
     await asyncio.wait({fetching})
 
 
+class Looks:
+    """How often a consumer's client looks for partitions to fetch from, and how often a fetch is over."""
+
+    def __init__(self, consumer: ShardConsumer) -> None:
+        self.looks = self.fetches = 0
+        fetcher = aiokafka_of(consumer)._fetcher
+        look, fetch = fetcher._get_actions_per_node, fetcher._proc_fetch_request
+
+        def count_look(*args: Any) -> Any:
+            self.looks += 1
+            return look(*args)
+
+        async def count_fetch(*args: Any) -> Any:
+            done = await fetch(*args)
+            self.fetches += 1
+            return done
+
+        fetcher._get_actions_per_node, fetcher._proc_fetch_request = count_look, count_fetch
+
+
 def fail_next_rejoin(consumer: ShardConsumer, error: Exception) -> None:
     """Start a rebalance that fails once."""
     coordinator = aiokafka_of(consumer)._coordinator

@@ -10,7 +10,7 @@ from meter.runtime.kafka.adapter.protocols import TopicPartition
 from meter.runtime.kafka.partition_buffer import PartitionBuffer
 from meter.runtime.settings import Settings
 from schemas.topics import ACCOUNTS, USAGE
-from tests.integration.runtime_faults import aiokafka_of
+from tests.integration.runtime_faults import Looks, aiokafka_of
 from tests.integration.runtime_ledger import Ledger, drain, fill, joined, read_ends, step
 from tests.support import until
 
@@ -168,6 +168,15 @@ async def test_consumers_that_come_and_go_share_the_work_without_loss(topics: Se
         await working
         assert first.assigned == {0, 1, 2}
     ledger.check(await read_ends(topics))
+
+
+async def test_at_rest_the_client_hardly_looks_for_work_but_when_a_fetch_is_over(topics: Settings) -> None:
+    """A look goes through every partition: those that find nothing are most of what a service at rest costs."""
+    async with joined(topics, Ledger()) as consumer:
+        counted = Looks(consumer)
+        while counted.fetches < 5:
+            assert await consumer.receive() == []
+    assert counted.looks <= 2 * counted.fetches  # by its own default three to four times as often
 
 
 async def test_headers_keys_and_empty_values_arrive_as_sent(topics: Settings) -> None:

@@ -116,6 +116,9 @@ class AiokafkaConsumer(AiokafkaReader):
             max_poll_interval_ms=300_000,
             fetch_wait_ms=CALM_WAIT_MS,
             fetch_min_bytes=FIRST_BYTE,
+            # After so long aiokafka looks for partitions to fetch from though nothing has happened. What happens wakes
+            # it, and five looks a second were a sixth of what a service costs that has nothing to do.
+            consumer_timeout_ms=IDLE_WAIT_MS,
             # The broker sends a larger record batch all the same (KIP-74) when its partition is first in a request.
             max_partition_fetch_bytes=share_fetched_bytes(topics * settings.partitions),
             fetch_max_bytes=RESPONSE_BYTES,
