@@ -44,7 +44,7 @@ class Batches:
     def __init__(self, pool: Pool, shards: int) -> None:
         self.pool, self.shards = pool, shards
         self.sent: Log = {account: [] for account in ACCOUNTS}
-        self._next: dict[int, tuple[int, int]] = {}
+        self.offsets: dict[int, tuple[int, int]] = {}  # of usage and accounts, where the shard goes on
 
     async def write(self, *, old: bool = False, opening: bool = False, again: bool = False) -> tuple[int, int]:
         """Usage of every account, with its opening before or what it sent first once more behind. Stored, repeated."""
@@ -55,7 +55,7 @@ class Batches:
         return stored, duplicates
 
     async def _write_shard(self, shard: int, *, old: bool, opening: bool, again: bool) -> tuple[int, int]:
-        used, changed = start = self._next.get(shard, (0, 0))
+        used, changed = start = self.offsets.get(shard, (0, 0))
         events = []
         for account in ACCOUNTS:
             if shard_of(account, self.shards) != shard:
@@ -69,7 +69,7 @@ class Batches:
             self.sent[account].append(new[0])
             used += len(new)
             events += new
-        self._next[shard] = used, changed
+        self.offsets[shard] = used, changed
         made = plan(*events, shard=shard, start=start, end=(used, changed))
         if old:
             async with self.pool.acquire() as connection:
