@@ -171,7 +171,7 @@ async def test_consumers_that_come_and_go_share_the_work_without_loss(topics: Se
 
 
 async def test_at_rest_the_client_hardly_looks_for_work_but_when_a_fetch_is_over(topics: Settings) -> None:
-    """A look goes through every partition: those that find nothing are most of what a service at rest costs."""
+    """A look goes through every partition, and costs as much where it finds nothing."""
     async with joined(topics, Ledger()) as consumer:
         counted = Looks(consumer)
         while counted.fetches < 5:
