@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 Plan = Mapping[str, Any]
+MODES = ("force_generic_plan", "force_custom_plan")  # as `plan_cache_mode`: both ways to plan a prepared statement
 
 
 async def explain(connection: asyncpg.Connection, statement: str) -> list[Plan]:

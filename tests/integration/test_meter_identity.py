@@ -6,6 +6,7 @@ from meter.allowance import free_grant_id
 from meter.runtime.postgres import Pool, load_sql
 from schemas.resources import Resource
 from tests.integration.batch_meter import Meter
+from tests.integration.plans import MODES
 from tests.support.builders import (
     custom_script,
     event,
@@ -120,7 +121,7 @@ async def test_the_lookup_of_known_events_goes_along_the_index(pool: Pool) -> No
             "sha256(i::text::bytea) FROM generate_series(1, 20000) AS i"
         )
         await connection.execute("ANALYZE meter.events")
-        for mode in ("force_generic_plan", "force_custom_plan"):
+        for mode in MODES:
             await connection.execute(f"SET plan_cache_mode = {mode}")
             await connection.execute(f"PREPARE known_{mode} AS " + load_sql("meter", "find_known"))
             keys = "sha256('1')" + " || sha256('x')" * 3000

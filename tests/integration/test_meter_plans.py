@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from meter.runtime.postgres import Executor, close_pool, create_pool, load_sql
+from tests.integration.plans import MODES
 from tests.support.databases import Databases
 from tests.support.waiting import until
 
@@ -60,7 +61,6 @@ ASKED = {
     "find_known": f"3, {KEYS}",
     "find_known_of_shards": f"{ALL}, ARRAY[{', '.join([KEYS] * SHARDS)}]",
 }
-MODES = ("force_generic_plan", "force_custom_plan")
 # As it stood once: an OR inside one question, for which all batches are read.
 WITH_OR = """
 UPDATE meter.shards s SET usage_offset = $4, accounts_offset = $5

@@ -3,14 +3,13 @@
 import pytest
 
 from meter.runtime.postgres import Pool
-from meter.setup import insert_rows
 from meter.store.events import PostgresEventStore
 from projections.rebuild import Exchange, Model, Rebuild
 from projections.verify import Difference
 from projections.verify import verify as verify_models
 from tests.contract.rows import granted, plan, revoked
 from tests.integration.projections_log import fold_all
-from tests.integration.test_meter_split import ACCOUNTS, BEFORE, Batches, reverse, shard_of
+from tests.integration.split_log import ACCOUNTS, BEFORE, Batches, begin_log, find_offsets, reverse, shard_of
 from tests.integration.usage_log import fold_usage
 
 pytestmark = pytest.mark.not_on_citus("`meter split` refuses there")
@@ -24,9 +23,7 @@ BALANCES = "SELECT account_id, resource, granted, consumed, epoch FROM projectio
 
 @pytest.fixture
 async def batches(pool: Pool) -> Batches:
-    async with pool.acquire() as connection:
-        await insert_rows(connection, BEFORE)
-    return Batches(pool, BEFORE)
+    return await begin_log(pool)
 
 
 async def fold(pool: Pool) -> None:
@@ -43,12 +40,6 @@ async def change(batches: Batches, account: str) -> None:
     events = (granted(start[1], 5_000_000, account_id=account), revoked(start[1] + 1, 1_000_000, account_id=account))
     await PostgresEventStore(pool).append(plan(*events, shard=shard, start=start))
     await reverse(batches, account)
-    batches.offsets[shard] = await find_offsets(pool, shard)
-
-
-async def find_offsets(pool: Pool, shard: int) -> tuple[int, int]:
-    [at] = await pool.fetch("SELECT usage_offset, accounts_offset FROM meter.shards WHERE shard = $1", shard)
-    return at["usage_offset"], at["accounts_offset"]
 
 
 async def find_differences(pool: Pool) -> list[Difference]:

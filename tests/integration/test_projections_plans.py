@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from projections.store import sql
-from tests.integration.plans import Plan, explain, walk
+from tests.integration.plans import MODES, Plan, explain, walk
 from tests.support.databases import Databases
 
 pytestmark = [
@@ -38,7 +38,6 @@ SELECT account_id, resource, shard, granted, consumed, base, epoch, boundaries, 
 FROM projections.balance_states WHERE shard = $1
 """
 STATEMENTS = ("fetch_account_events", "find_range_ends", "add_usage")
-PLANS = ("force_generic_plan", "force_custom_plan")
 # How many shards, and the range of each: all that have news, the backlog of one, a trickle.
 RANGES = ((SHARDS, 14_000, 15_700), (1, 2_000, 16_000), (3, 16_600, 16_610))
 
@@ -100,7 +99,7 @@ async def find_plans(connection: asyncpg.Connection, statement: str, fault: Call
     found = []
     types = (await connection.prepare(statement)).get_parameters()
     await connection.execute(f"PREPARE fold AS {statement}")
-    for mode in PLANS:
+    for mode in MODES:
         await connection.execute(f"SET plan_cache_mode = {mode}")
         for shards, after, upto in RANGES:
             ranges = [list(range(shards)), [after] * shards, [upto] * shards]
@@ -172,7 +171,7 @@ async def find_grouping(connection: asyncpg.Connection, statement: str, mode: st
     return strategy
 
 
-@pytest.mark.parametrize("mode", PLANS)
+@pytest.mark.parametrize("mode", MODES)
 async def test_the_fold_of_usage_sorts_no_events(log: asyncpg.Connection, mode: str) -> None:
     """The planner takes a piece for a handful of events, whose sort would cost nothing; here it is made to think so."""
     await log.execute("SET enable_hashagg = off")
@@ -270,37 +269,6 @@ async def test_an_exchange_looks_each_row_up_by_a_hash(log: asyncpg.Connection) 
     assert [join for join in joins if join["Node Type"] == "Nested Loop"] == []
 
 
-ACCOUNTS = """
-INSERT INTO projections.account_states (account_id, shard, plan, contacts, opened_at, position, as_of, closed,
-                                        contact_ids)
-SELECT 'acct-' || i, i % $1, 'free', '[]', now(), 1, now(), false, '[]' FROM generate_series(1, 20000) AS i
-"""
-USED = """
-INSERT INTO projections.used_items (shard, account_id, kind, item, deployment, first_used, position)
-SELECT i % $1, 'acct-' || i, 1, 'model-' || n, '', now(), 1
-FROM generate_series(1, 20000) AS i CROSS JOIN generate_series(1, 10) AS n
-"""
-
-
-async def test_the_catalogue_of_an_account_reads_its_items_alone(dsn: str) -> None:
-    """Along the key, which begins with the shard: it is found from the account."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        for statement in (ACCOUNTS, USED):
-            await connection.execute(statement, SHARDS)
-        await connection.execute("ANALYZE projections.account_states, projections.used_items, projections.items")
-        await connection.execute("PREPARE catalogue AS SELECT * FROM projections.catalogue WHERE account_id = $1")
-        for mode in PLANS:
-            await connection.execute(f"SET plan_cache_mode = {mode}")
-            nodes = await explain(connection, "EXECUTE catalogue ('acct-7')")
-            indexes = [node.get("Index Name") for node in nodes if node.get("Relation Name") == "used_items"]
-            assert indexes == ["used_items_pkey"] * 2
-            conditions = [node["Index Cond"] for node in nodes if node.get("Index Name") == "used_items_pkey"]
-            assert all("shard" in condition and "account_id" in condition for condition in conditions)
-    finally:
-        await connection.close()
-
-
 GROWS = {"day_names", "used_items", "usage_slots", "usage_totals", "usage_zones"}
 
 
@@ -311,7 +279,7 @@ async def find_growing(connection: asyncpg.Connection, mode: str) -> set[str]:
     return {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} & GROWS
 
 
-@pytest.mark.parametrize("mode", PLANS)
+@pytest.mark.parametrize("mode", MODES)
 async def test_the_first_fold_of_usage_finds_lines_by_their_keys(vacuumed: str, mode: str) -> None:
     """Somebody vacuums a new database, and then a backlog comes: the piece would take longer than a statement may."""
     async with connected(vacuumed) as log:

@@ -14,7 +14,7 @@ from projections import sums
 from projections.store import sql
 from projections.store_usage import USAGE
 from projections.sums import SumStore
-from tests.integration.plans import explain
+from tests.integration.plans import MODES, explain
 from tests.integration.projections_log import EventLog, fold_all, opened, used
 from tests.integration.usage_log import fold_usage
 from tests.support.waiting import until
@@ -55,7 +55,7 @@ async def history(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.mark.not_on_citus("reads the plans of one server")
-@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("mode", MODES)
 async def test_a_page_reads_no_slots_of_days_that_are_added_up(history: asyncpg.Connection, mode: str) -> None:
     await history.execute(f"SET plan_cache_mode = {mode}")
     await history.execute(f"PREPARE page (text, date, date) AS {READ}")
