@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from meter.held import Seen, origin_text
 from meter.runtime.kafka import Message, Producer
-from meter.runtime.looks import Looks
 from meter.runtime.outbox import OutboxRelay
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
@@ -23,7 +22,6 @@ from schemas.topics import ACCOUNTS, OWN_HEADERS, REROUTED_HEADER, USAGE, WAITED
 INPUTS: Final = (USAGE, ACCOUNTS)
 OUTBOX_KEY: Final = ("shard", "topic", "kafka_offset")
 RECORDS: Final = 500  # of one transaction: originals of 64 KB at most, so 32 MB
-POLL_S: Final = 5.0  # another process may have ended with records in the outbox
 
 
 def make_relay(pool: Pool, producer: Producer, health: Health, partitions: int, tails: Tails) -> OutboxRelay:
@@ -36,7 +34,6 @@ def make_relay(pool: Pool, producer: Producer, health: Health, partitions: int, 
         health=health,
         topics=INPUTS,
         batch=RECORDS,
-        looks=Looks(POLL_S),
         choose=partial(list_due, tails),
     )
 

@@ -9,7 +9,6 @@ from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.history_watch import HistoryWatch
 from meter.runtime.kafka import History, Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
-from meter.runtime.looks import Looks
 from meter.runtime.outbox import OutboxRelay, messages_for
 from meter.runtime.outbox_watch import OutboxWatch
 from meter.runtime.postgres import check_set_up, is_on_citus, load_sql, opened_pool
@@ -39,7 +38,6 @@ from schemas.topics import BALANCES, NOTIFICATIONS
 log = structlog.get_logger(component="notifier")
 
 GROUP = "notifier"
-RELAY_POLL_S = 5.0  # what this process stores wakes it; another one may have ended with messages in the outbox
 
 
 def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Build:
@@ -84,7 +82,6 @@ def build_notifier(settings: NotifierSettings, clock: Clock | None = None) -> Bu
                 health.metrics.shards.set_function(lambda: len(consumer.assigned))
                 relay = OutboxRelay(
                     pool, producer, "notifier", messages_for(NOTIFICATIONS), health=health, topics=(NOTIFICATIONS,),
-                    looks=Looks(RELAY_POLL_S),
                 )  # fmt: skip
                 queue = PostgresMailQueue(pool, settings.mail_pause_s)
                 ends = KafkaEnds(lambda: consumer.fetch_ends(BALANCES))

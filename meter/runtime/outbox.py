@@ -30,6 +30,8 @@ log = get_logger("outbox")
 # Pauses before a held shard is tried again.
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 15.0
+# Between two looks of a relay that its own process wakes: another one may have ended with messages in the outbox.
+POLL_S: Final = 5.0
 ReadMessage = Callable[[Any], Message]  # of a row of the outbox, by the names of its columns
 Choose = Callable[[Executor, Sequence[int]], Awaitable[Sequence[object]]]
 
@@ -105,7 +107,7 @@ class OutboxRelay:
         self._health = health
         self._topics = topics
         self._batch = batch
-        self._looks = looks or Looks(1.0)
+        self._looks = looks or Looks(POLL_S)
         self._woken_by_every_commit = woken_by_every_commit
         self._choose = choose
         self._waiting = 0
