@@ -23,6 +23,7 @@ from projections.console.contents import (
 from projections.console.items import item_page
 from projections.console.overview import trend
 from projections.console.periods import LABELS
+from projections.console.summary import to_json
 from projections.console.tables import Table, to_csv
 from projections.console.tabs import KINDS, TITLES, Tab
 from projections.console.tokens import AccessError
@@ -100,6 +101,7 @@ class Pages:
         return {
             "view": view,
             "summary": view.summary,
+            "made_from": json.dumps(to_json(view.summary, self._console.stale_after)),
             "stale": view.summary.is_stale(self._console.stale_after),
             "tabs": [(tab, TITLES[tab], view.link(tab)) for tab in Tab],
             "banners": [banner for banner in view.summary.banners if banner.key not in closed_of(view.request)],

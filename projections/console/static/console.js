@@ -3,13 +3,15 @@ const main = document.querySelector("main");
 
 // Live: a part comes anew from the server when what it shows has changed, and not before: a banner that is put in anew
 // is read out anew, and loses the focus.
-const shown = {};
 const asked = {};
 const AGAIN_MS = [2000, 5000, 15000, 60000];
 const SHAPES = {
   banners: (summary) => summary.banners.map((banner) => [banner.key, banner.text]),
   cards: (summary) => [summary.state, summary.stale, summary.resources.map((share) => [share.consumed, share.allocation, share.status])],
 };
+const shapesOf = (summary) => Object.fromEntries(Object.entries(SHAPES).map(([name, shape]) => [name, JSON.stringify(shape(summary))]));
+// The page has what it was made from, for the first summary that comes may be newer. One of a version before has not.
+const shown = main.dataset.summary ? shapesOf(JSON.parse(main.dataset.summary)) : {};
 
 // Not between press and release: the browser sends no click to what is gone meanwhile.
 let held = false;
@@ -46,9 +48,8 @@ async function fetchPart(name) {
 }
 
 document.addEventListener("credit-summary", (event) => {
-  for (const [name, shape] of Object.entries(SHAPES)) {
-    const now = JSON.stringify(shape(event.detail));
-    if (name in shown && shown[name] !== now) renew(name);
+  for (const [name, now] of Object.entries(shapesOf(event.detail))) {
+    if (shown[name] !== now) renew(name);
     shown[name] = now;
   }
 });
