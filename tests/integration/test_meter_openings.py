@@ -136,6 +136,7 @@ async def test_an_account_that_was_opened_before_its_opening_was_kept_is_granted
     assert (await store.append(plan(opened(1), start=(0, 1)))).stored == 1
 
 
+@pytest.mark.not_on_citus("reads the plan of one server: on Citus another one runs the statement")
 async def test_who_is_open_already_is_found_by_an_index(pool: Pool) -> None:
     await pool.execute(load_sql("meter", "insert_shards"), 1)
     async with pool.acquire() as connection, connection.transaction():

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import pytest
+
 from deploy.local.stack import Addresses
 from meter.bounds import Room
 from meter.plan import AppendPlan
@@ -41,6 +43,7 @@ def make_batch(number: int, room: int, at: datetime) -> AppendPlan:
     return plan(*records, start=(first, 0), at=at, room=room)
 
 
+@pytest.mark.not_on_citus("`meter prune` refuses there")
 async def test_an_hour_of_a_flood_grows_by_its_room_and_goes_after_its_retention(
     pool: Pool, processes: Processes, stack: Addresses, dsn: str
 ) -> None:

@@ -74,6 +74,7 @@ async def attack(connection: Executor) -> AsyncIterator[None]:
 Intruded = tuple[Executor, Values]
 
 
+@pytest.mark.not_on_citus("the coordinator lists its own shards beside the tables")
 async def test_each_table_is_vouched_for_or_says_why_not(pool: Pool) -> None:
     rows = await pool.fetch(
         "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
