@@ -9,7 +9,8 @@ from meter.runtime.clock import Clock, SystemClock
 from meter.runtime.history_watch import HistoryWatch
 from meter.runtime.kafka import History, Producer, ShardConsumer
 from meter.runtime.lag_watch import LagWatch
-from meter.runtime.outbox import OutboxRelay, messages_for
+from meter.runtime.outbox import OutboxRelay
+from meter.runtime.outbox_messages import messages_for
 from meter.runtime.outbox_watch import OutboxWatch
 from meter.runtime.postgres import check_set_up, is_on_citus, load_sql, opened_pool
 from meter.runtime.process.health import Health

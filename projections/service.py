@@ -7,7 +7,8 @@ from meter.newest import NewestWatch
 from meter.runtime.clock import SystemClock
 from meter.runtime.kafka import Producer
 from meter.runtime.looks import Looks
-from meter.runtime.outbox import OutboxRelay, messages_for
+from meter.runtime.outbox import OutboxRelay
+from meter.runtime.outbox_messages import messages_for
 from meter.runtime.outbox_watch import OutboxWatch
 from meter.runtime.postgres import Pool, check_set_up, is_on_citus, not_set_up, opened_pool
 from meter.runtime.postgres.listen import Wakeups

@@ -12,18 +12,18 @@ count_outbox in `<schema>/sql`.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from meter.runtime.failures import explain, explain_refusal, is_access_refused, is_transient
 from meter.runtime.fault_points import fault_point
-from meter.runtime.kafka.producer import Landed, Message, Producer
+from meter.runtime.kafka.producer import Message, Producer
 from meter.runtime.log import get_logger
 from meter.runtime.looks import Looks
+from meter.runtime.outbox_messages import Failure, ReadMessage, split_landed
 from meter.runtime.postgres import Executor, Pool, is_of_citus, load_sql, takes_one_shard
 from meter.runtime.process.health import Health
 from meter.runtime.process.metrics import begin
 from meter.runtime.waiting import pauses, wait_for
-from schemas.build import STRUCTURED_HEADERS
 
 log = get_logger("outbox")
 
@@ -32,20 +32,12 @@ FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 15.0
 # Between two looks of a relay that its own process wakes: another one may have ended with messages in the outbox.
 POLL_S: Final = 5.0
-ReadMessage = Callable[[Any], Message]  # of a row of the outbox, by the names of its columns
 Choose = Callable[[Executor, Sequence[int]], Awaitable[Sequence[object]]]
 
 
 async def all_in_order(_connection: Executor, _shards: Sequence[int]) -> Sequence[object]:
     """Where every message may be sent at once."""
     return ()
-
-
-class Failure(NamedTuple):
-    """Of the first message of a shard that did not land, and where it was to go."""
-
-    error: Exception
-    place: str
 
 
 class Relayed(NamedTuple):
@@ -274,28 +266,3 @@ class OutboxRelay:
     async def measure_age(self) -> float:
         """For how many seconds the oldest message waits; 0 where none does."""
         return float(await self._pool.fetchval(load_sql(self._schema, "measure_outbox_age")))
-
-
-def split_landed(
-    shards: Sequence[int], messages: Sequence[Message], results: Sequence[Landed | Exception]
-) -> tuple[list[int], dict[int, Failure]]:
-    """The numbers of the messages that landed with all before them of the same shard and partition; of each shard the
-    first failure. What landed behind one that did not is published again: it must not stand in front of it alone.
-    Between partitions there is no order: records of one shard that are sent on go to many."""
-    landed: list[int] = []
-    failed: dict[int, Failure] = {}
-    stopped: set[tuple[int, str, int | None]] = set()
-    for number, (shard, message, result) in enumerate(zip(shards, messages, results, strict=True)):
-        lane = shard, message.topic, message.partition
-        if isinstance(result, Exception):
-            stopped.add(lane)
-            failed.setdefault(shard, Failure(result, f"{message.topic}[{message.partition}]"))
-        elif lane not in stopped:
-            landed.append(number)
-    return landed, failed
-
-
-def messages_for(topic: str) -> ReadMessage:
-    """Key and value as they stand in the row, to the shard's partition of this topic: that is also where the key would
-    lead, until somebody gives the topic more partitions."""
-    return lambda row: Message(topic, row["key"], row["value"], row["shard"], STRUCTURED_HEADERS)

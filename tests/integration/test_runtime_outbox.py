@@ -16,7 +16,8 @@ from meter.runtime.fault_points import InjectedError, parse_fault_points
 from meter.runtime.kafka import Landed, Message, Producer
 from meter.runtime.kafka.adapter import producer as producer_adapter
 from meter.runtime.looks import Looks
-from meter.runtime.outbox import OutboxRelay, messages_for
+from meter.runtime.outbox import OutboxRelay
+from meter.runtime.outbox_messages import messages_for
 from meter.runtime.postgres import Pool
 from meter.runtime.process.health import Health
 from meter.runtime.settings import Settings

@@ -1,7 +1,7 @@
 """Where the messages of an outbox go, and which of them are done with."""
 
 from meter.runtime.kafka import Landed, Message
-from meter.runtime.outbox import Failure, messages_for, split_landed
+from meter.runtime.outbox_messages import Failure, messages_for, split_landed
 from schemas.topics import BALANCES, USAGE, partition_for
 
 PARTITIONS = 6
